@@ -1,0 +1,41 @@
+# Everything runs in a virtual environment of its own; all that is needed is Python (3.11 or newer) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-quick lint types dev format clean
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "klaviyo_assets needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## sync everything once and print what landed
+	@$(BIN)/klaviyo-assets demo
+
+dev: $(STAMP)  ## open the Dagster UI on the same definitions
+	@mkdir -p data/dagster
+	DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev --workspace workspace.yaml
+
+test: lint types $(STAMP)  ## everything that continuous integration runs
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+test-quick: $(STAMP)  ## the tests that need no process of their own
+	$(BIN)/pytest --numprocesses 2 -m 'not slow'
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

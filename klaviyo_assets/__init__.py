@@ -1,0 +1,50 @@
+"""Klaviyo as Dagster assets.
+
+The public face of the package; names are loaded when they are first used, so that importing it stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_assets._version import __version__
+
+if TYPE_CHECKING:
+    from klaviyo_assets.api.errors import KlaviyoError
+    from klaviyo_assets.assets import KlaviyoSyncConfig, build_klaviyo_assets
+    from klaviyo_assets.catalog import CATALOG
+    from klaviyo_assets.code_location import build_klaviyo_definitions
+    from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+    from klaviyo_assets.resources import KlaviyoResource
+    from klaviyo_assets.schedules import build_klaviyo_automation
+    from klaviyo_assets.translator import KlaviyoTranslator
+
+__all__ = [
+    "CATALOG",
+    "KlaviyoError",
+    "KlaviyoFrameIOManager",
+    "KlaviyoResource",
+    "KlaviyoSyncConfig",
+    "KlaviyoTranslator",
+    "__version__",
+    "build_klaviyo_assets",
+    "build_klaviyo_automation",
+    "build_klaviyo_definitions",
+]
+
+_HOMES = {
+    "CATALOG": "catalog",
+    "KlaviyoError": "api.errors",
+    "KlaviyoFrameIOManager": "io_manager",
+    "KlaviyoResource": "resources",
+    "KlaviyoSyncConfig": "assets",
+    "KlaviyoTranslator": "translator",
+    "build_klaviyo_assets": "assets",
+    "build_klaviyo_automation": "schedules",
+    "build_klaviyo_definitions": "code_location",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

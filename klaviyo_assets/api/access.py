@@ -1,0 +1,96 @@
+"""What a key may read: one verdict per resource type, from one cheap probe each."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import AccessDenied, ApiKeyError, EdgeBlocked, KlaviyoError, PlanGate, ScopeMissing
+from klaviyo_assets.api.probe import probe
+from klaviyo_assets.catalog.model import ResourceType
+
+
+class Verdict(StrEnum):
+    """Whether a key may read a resource type."""
+
+    GRANTED = "granted"
+    SCOPE_MISSING = "scope missing"
+    NOT_IN_PLAN = "not in the plan"
+    KEY_REFUSED = "key refused"
+    BLOCKED = "blocked"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Access:
+    """A verdict and what to do about it.
+
+    Attributes:
+        entry: The resource type.
+        verdict: The verdict.
+        summary: What happened, in words.
+        advice: What to do next; empty where there is nothing to do.
+        error: The error behind it, None if access is granted.
+        account: For accounts, where granted: organization and id.
+    """
+
+    entry: ResourceType
+    verdict: Verdict
+    summary: str
+    advice: str = ""
+    error: KlaviyoError | None = None
+    account: str | None = None
+
+    @property
+    def granted(self) -> bool:
+        """True if the resource type can be read."""
+        return self.verdict is Verdict.GRANTED
+
+    @property
+    def optional(self) -> bool:
+        """True if what is missing is a scope that users are not told to give: the asset is skipped, and nothing else is affected."""
+        return self.verdict is Verdict.SCOPE_MISSING and not self.entry.recommended_scope
+
+    @property
+    def unclear(self) -> bool:
+        """True if it could not be told."""
+        return self.verdict in (Verdict.BLOCKED, Verdict.UNREACHABLE)
+
+
+async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
+    """Probe a resource type's endpoint and say whether the key may read it. Raises nothing of the client's."""
+    try:
+        document = await probe(client, entry)
+    except KlaviyoError as error:
+        return access_from(error, entry)
+    account = _account(document) if entry.name == "accounts" else None
+    return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope}).", account=account)
+
+
+def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
+    """Return the verdict that an error stands for."""
+    match error:
+        case ApiKeyError():
+            verdict = Verdict.KEY_REFUSED
+        case ScopeMissing():
+            verdict = Verdict.SCOPE_MISSING
+        case PlanGate():
+            verdict = Verdict.NOT_IN_PLAN
+        case EdgeBlocked() | AccessDenied():
+            verdict = Verdict.BLOCKED
+        case _:
+            verdict = Verdict.UNREACHABLE
+    advice = error.advice
+    if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
+        advice = (
+            f"Nothing must be done: {entry.name} is skipped and everything else works. "
+            f"To fill it as well, create a new key that also has {entry.scope}."
+        )
+    return Access(entry, verdict, error.message, advice, error)
+
+
+def _account(document: dict[str, object]) -> str:
+    records = document.get("data")
+    record = records[0] if isinstance(records, list) and records else {}
+    contact = (record.get("attributes") or {}).get("contact_information") or {}
+    name = contact.get("organization_name")
+    return f"{name} ({record.get('id')})" if name else str(record.get("id"))

@@ -1,0 +1,124 @@
+"""The private API key: what is wrong with it before any request, and how it travels.
+
+Source: https://developers.klaviyo.com/en/docs/authenticate_
+"""
+
+import re
+import warnings
+from collections.abc import Generator
+
+import httpx
+
+from klaviyo_assets.api.errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
+
+KEY_LENGTH = 37
+"""Characters of a private key as seen in practice (``pk_`` and 34 more); not promised by Klaviyo, so another length only warns."""
+
+_PREFIXES = ("klaviyo-api-key", "bearer", "authorization:", "token")
+_QUOTES = "\"'`“”‘’"
+
+
+class ApiKey:
+    """A private API key that does not show itself.
+
+    Example:
+        >>> ApiKey("pk_0123456789abcdef0123456789abcdef01")
+        ApiKey('pk_***')
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the key itself: for the Authorization header and for fingerprints only."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "ApiKey('pk_***')"
+
+    def __str__(self) -> str:
+        return "pk_***"
+
+
+class ApiKeyWarning(UserWarning):
+    """The key was accepted, but something about it is unusual."""
+
+
+def parse_api_key(text: str | None) -> ApiKey:
+    """Check the configured text and return the key.
+
+    White space and newlines around it are stripped with a warning; an unusual length warns.
+
+    Args:
+        text: What the user configured.
+
+    Raises:
+        ApiKeyMissing: It is unset or empty.
+        ApiKeyMalformed: It cannot be a private API key; the message says why and never shows it.
+    """
+    if text is None or not text.strip():
+        raise ApiKeyMissing("KLAVIYO_API_KEY is not set." if text is None else "The Klaviyo API key is empty.")
+    key = text.strip()
+    if key != text:
+        _warn("The Klaviyo API key had white space or a newline around it, which was stripped.")
+    _refuse_malformed(key)
+    if len(key) != KEY_LENGTH:
+        _warn(f"The Klaviyo API key is {len(key)} characters long; keys usually have {KEY_LENGTH}. Was it copied whole?")
+    return ApiKey(key)
+
+
+def _refuse_malformed(key: str) -> None:
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
+    for prefix in _PREFIXES:
+        if key.lower().startswith(prefix) and not key.startswith("pk_"):
+            raise ApiKeyMalformed(
+                f"The Klaviyo API key begins with “{key[: len(prefix)]}”, which is part of the HTTP header and not of the key.",
+                advice="Keep only the part that starts with pk_.",
+            )
+    if re.search(r"\s", key):
+        raise ApiKeyMalformed("The Klaviyo API key has a space or a line break inside it.", advice="Copy it again, in one piece and on one line.")
+    if re.fullmatch(r"[A-Za-z0-9]{6}", key):
+        raise ApiKeyMalformed(
+            "This is a public API key (site id, six characters); it cannot read data.",
+            advice="Create a private API key in Klaviyo (Settings > API keys): it starts with pk_.",
+        )
+    if not key.startswith("pk_"):
+        raise ApiKeyMalformed("The Klaviyo API key does not start with pk_, so it is not a private API key.")
+    if not re.fullmatch(r"pk_[A-Za-z0-9_\-]+", key):
+        raise ApiKeyMalformed("The Klaviyo API key holds characters that no key has.")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ApiKeyWarning, stacklevel=3)
+
+
+class KlaviyoAuth(httpx.Auth):
+    """Puts the key into the Authorization header, for the configured origin only.
+
+    Args:
+        key: The private API key.
+        base_url: URL whose origin (scheme, host, port) the key may be sent to.
+
+    Raises:
+        ForeignLink: On a request to any other origin; nothing is sent.
+    """
+
+    def __init__(self, key: ApiKey, base_url: httpx.URL) -> None:
+        self._key = key
+        self._origin = origin(base_url)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign the request (httpx's hook)."""
+        if origin(request.url) != self._origin:
+            raise ForeignLink(f"Refused to send the API key to {request.url.host}.")
+        request.headers["Authorization"] = f"Klaviyo-API-Key {self._key.reveal()}"
+        yield request
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a URL, with the scheme's default port filled in."""
+    default_ports = {"http": 80, "https": 443}
+    return url.scheme, url.host, url.port or default_ports.get(url.scheme)

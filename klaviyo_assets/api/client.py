@@ -1,0 +1,303 @@
+"""The client: one key, one origin, one pinned revision; paced, retried, and paged by ``links.next``."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+import httpx
+import tenacity
+
+from klaviyo_assets._version import __version__
+from klaviyo_assets.api.answers import error_from, server_time
+from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, origin
+from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, RateLimited, RequestFailed
+from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.catalog.model import RateLimit, ResourceType
+
+DEFAULT_BASE_URL = "https://a.klaviyo.com"
+
+_LONGEST_BACKOFF = 60.0
+_BACKOFF_BASE = 0.5
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How the client behaves.
+
+    Attributes:
+        base_url: Scheme, host and port of the API.
+        revision: API revision that every request pins.
+        rate_limit_share: Share of each endpoint's limit to use, above 0 up to 1.
+        concurrency: Requests under way at once, at most.
+        timeout: Seconds without a byte after which a request is given up and tried again.
+        max_retries: Times that a request is tried again after a transient fault.
+        shared_limits: File through which the processes of this machine share the slowest limits, or None.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    revision: str = REVISION
+    rate_limit_share: float = 0.9
+    concurrency: int = 8
+    timeout: float = 60.0
+    max_retries: int = 6
+    shared_limits: Path | None = None
+
+
+@dataclass
+class Traffic:
+    """What a client has sent and received.
+
+    Attributes:
+        requests: Requests sent, repeated ones included.
+        bytes: Bytes of answer bodies, decompressed.
+        throttled: Answers with status 429.
+        retries: Requests that repeated a failed one.
+        statuses: Answers by HTTP status.
+    """
+
+    requests: int = 0
+    bytes: int = 0
+    throttled: int = 0
+    retries: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+
+
+class Page(Protocol):
+    """A decoded page: anything that knows the link to the next one."""
+
+    @property
+    def next_url(self) -> str | None:
+        """The answer's ``links.next``."""
+        ...
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Page)
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """A successful answer.
+
+    Attributes:
+        value: What the decoder made of its body.
+        requested_at: When the request was sent, on the server's clock.
+    """
+
+    value: T
+    requested_at: datetime
+
+
+class KlaviyoClient:
+    """An asynchronous client for Klaviyo's read endpoints.
+
+    Use it as an asynchronous context manager.
+
+    Args:
+        key: The private API key.
+        settings: How it behaves.
+
+    Example:
+        >>> async with KlaviyoClient(parse_api_key(text)) as client:
+        ...     answer = await client.get(CATALOG["lists"], "/api/lists", {}, decode=msgspec.json.decode)
+    """
+
+    def __init__(self, key: ApiKey, settings: ClientSettings | None = None) -> None:
+        self.settings = settings or ClientSettings()
+        self.traffic = Traffic()
+        self._base_url = httpx.URL(self.settings.base_url)
+        self._http = httpx.AsyncClient(
+            base_url=self._base_url,
+            auth=KlaviyoAuth(key, self._base_url),
+            headers={
+                "Accept": "application/vnd.api+json",
+                "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",
+                "revision": self.settings.revision,
+                # A retired revision must fail loudly; without this header Klaviyo answers in the shape of another one.
+                "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
+            },
+            timeout=httpx.Timeout(self.settings.timeout, pool=None),
+            limits=httpx.Limits(max_connections=self.settings.concurrency, max_keepalive_connections=self.settings.concurrency),
+            follow_redirects=False,
+        )
+        self._slots = asyncio.Semaphore(self.settings.concurrency)
+        self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
+        self._clock: tuple[datetime, float] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        kind, error, trace = exception
+        assert kind is None or isinstance(kind, type)
+        for gate in self._gates.values():
+            gate.dispose()
+        await self._http.__aexit__(kind, _as_error(error), _as_traceback(trace))
+
+    @property
+    def seconds_waited(self) -> float:
+        """Seconds that requests have waited for the rate limits, added up over all that waited at once."""
+        return sum(gate.seconds_waited for gate in self._gates.values())
+
+    @property
+    def knows_the_time(self) -> bool:
+        """True once an answer has brought the server's clock."""
+        return self._clock is not None
+
+    def now(self) -> datetime:
+        """Return the server's clock: its first ``Date`` and what has passed since.
+
+        Raises:
+            RuntimeError: Before the first answer.
+        """
+        if self._clock is None:
+            raise RuntimeError("the server's clock is known after the first answer only")
+        first, at = self._clock
+        return first + timedelta(seconds=time.monotonic() - at)
+
+    def catch_up(self, instant: datetime) -> None:
+        """Let :meth:`now` not be before an instant.
+
+        ``Date`` comes in whole seconds, so that two clients within a second may disagree about which came first.
+        """
+        if instant > self.now():
+            self._clock = instant, time.monotonic()
+
+    async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> Answer[T]:
+        """Send one GET request, again after a transient fault, and decode its answer.
+
+        Args:
+            entry: The resource type that is read; gives the rate limit and the scope for messages.
+            url: Path, or a whole URL of the configured origin.
+            parameters: Query parameters.
+            decode: Makes something of the body; a ValueError of it counts as a transient fault.
+
+        Raises:
+            KlaviyoError: One of its subclasses, see :mod:`klaviyo_assets.api.errors`.
+        """
+        target = self._own_url(url)
+        request = self._http.build_request("GET", target, params=dict(parameters) or None)
+        gate = self._gate(entry, target.path, dict(httpx.QueryParams(request.url.query)))
+        async for attempt in self._attempts(gate):
+            with attempt:
+                async with self._slots:
+                    return await self._send(request, gate, entry.scope, decode)
+        raise AssertionError("unreachable: the last attempt raises")
+
+    async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncIterator[Answer[P]]:
+        """Walk a collection page by page, by ``links.next`` alone.
+
+        Raises:
+            ForeignLink: If a link leads to another origin.
+            KlaviyoError: As :meth:`get` does.
+        """
+        answer = await self.get(entry, entry.endpoint.path, parameters, decode)
+        seen: set[str] = set()
+        while True:
+            yield answer
+            link = answer.value.next_url
+            if link is None:
+                return
+            if link in seen:
+                raise BadAnswer("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
+            seen.add(link)
+            answer = await self.get(entry, link, {}, decode)
+
+    def _own_url(self, url: str) -> httpx.URL:
+        target = self._base_url.join(url)
+        if origin(target) != origin(self._base_url):
+            raise ForeignLink(f"A link leads to {target.host}, not to {self._base_url.host}; it was not followed.")
+        return target
+
+    def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> EndpointGate:
+        endpoint = entry.endpoint
+        is_lookup = path.rstrip("/") != endpoint.path
+        limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
+        name = f"{endpoint.path}/id" if is_lookup else endpoint.path
+        if (name, limit) not in self._gates:
+            self._gates[name, limit] = EndpointGate(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
+        return self._gates[name, limit]
+
+    def _attempts(self, gate: EndpointGate) -> tenacity.AsyncRetrying:
+        def before_retry(state: tenacity.RetryCallState) -> None:
+            self.traffic.retries += 1
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, RateLimited):
+                # The gate makes everybody wait, this request included.
+                gate.close_for(_backoff(state) if error.retry_after is None else error.retry_after)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return 0.0 if isinstance(error, RateLimited) else _backoff(state)
+
+        return tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(RequestFailed),
+            stop=tenacity.stop_after_attempt(self.settings.max_retries + 1),
+            wait=wait,
+            before_sleep=before_retry,
+            reraise=True,
+        )
+
+    async def _send(self, request: httpx.Request, gate: EndpointGate, scope: str, decode: Callable[[bytes], T]) -> Answer[T]:
+        endpoint = f"{request.method} {request.url.path}"
+        await gate.enter()
+        headers: Mapping[str, str] = {}
+        sent = time.monotonic()
+        try:
+            response = await self._http.send(request)
+            headers = response.headers
+        except httpx.TransportError as error:
+            raise ConnectionFailed(f"No complete answer from {request.url.host} ({_reason(error)}).", endpoint=endpoint) from error
+        except httpx.DecodingError as error:
+            raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from error
+        finally:
+            self.traffic.requests += 1
+            gate.leave(headers)
+        self._take_note(response)
+        if not response.is_success:
+            raise error_from(response, scope)
+        try:
+            value = decode(response.content)
+        except ValueError as error:
+            # The parser's own words may quote the body, so they stay out of the message.
+            raise BadAnswer(
+                "Klaviyo's answer is not the JSON that was expected.",
+                endpoint=endpoint,
+                status=response.status_code,
+                detail=response.headers.get("content-type"),
+            ) from error
+        return Answer(value, self.now() - timedelta(seconds=time.monotonic() - sent))
+
+    def _take_note(self, response: httpx.Response) -> None:
+        self.traffic.bytes += len(response.content)
+        self.traffic.statuses[response.status_code] += 1
+        self.traffic.throttled += response.status_code == 429
+        if self._clock is None:
+            self._clock = server_time(response), time.monotonic()
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    """Exponential backoff with full jitter, in seconds."""
+    return random.uniform(0.1, min(_LONGEST_BACKOFF, _BACKOFF_BASE * 2**state.attempt_number))  # noqa: S311
+
+
+def _reason(error: httpx.TransportError) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _as_error(value: object) -> BaseException | None:
+    return value if isinstance(value, BaseException) else None
+
+
+def _as_traceback(value: object) -> TracebackType | None:
+    return value if isinstance(value, TracebackType) else None

@@ -1,0 +1,46 @@
+"""Filter expressions in Klaviyo's grammar. Source: https://developers.klaviyo.com/en/docs/filtering_ ."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+
+def instant(value: datetime) -> str:
+    """Write an instant as Klaviyo's filters want it: RFC 3339, UTC, unquoted, ``Z`` (a ``+`` would become a space in a URL).
+
+    Example:
+        >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
+        '2026-01-02T00:00:00Z'
+    """
+    text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text}Z"
+
+
+def compare(operator: str, field: str, value: datetime) -> str:
+    """Compare a time field with an instant.
+
+    Example:
+        >>> compare("less-than", "updated", datetime(2026, 1, 2, tzinfo=UTC))
+        'less-than(updated,2026-01-02T00:00:00Z)'
+    """
+    return f"{operator}({field},{instant(value)})"
+
+
+def any_of(field: str, values: Iterable[str]) -> str:
+    """Match records whose field is one of the values.
+
+    Example:
+        >>> any_of("id", ["a", "b"])
+        'any(id,["a","b"])'
+    """
+    return f"any({field},{json.dumps(list(values), separators=(',', ':'))})"
+
+
+def all_of(*expressions: str) -> str:
+    """Join expressions that must all hold; one alone is returned as it is.
+
+    Example:
+        >>> all_of("equals(a,1)", "equals(b,2)")
+        'and(equals(a,1),equals(b,2))'
+    """
+    return expressions[0] if len(expressions) == 1 else f"and({','.join(expressions)})"

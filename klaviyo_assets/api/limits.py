@@ -1,0 +1,103 @@
+"""Keeps requests to an endpoint under Klaviyo's two windows, and gives way to the account's other integrations.
+
+The limits are the account's, not ours: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyrate_limiter import GCRA, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
+
+from klaviyo_assets.catalog.model import RateLimit
+
+_MOST_AT_ONCE = 10
+"""Requests sent without pacing, at most; a small burst is gentle on the account's other integrations."""
+
+_JITTER_MS = 250
+"""Added to the interval of one-a-second endpoints, since two requests may travel at different speeds."""
+
+
+class EndpointGate:
+    """Every request to one endpoint passes here first.
+
+    A pyrate-limiter paces requests at the configured share of the limit. On top of that the gate listens to the server: it closes for
+    ``Retry-After`` on a 429, and until the window's reset when others have left us nothing.
+
+    Args:
+        name: The endpoint, for the limiter's records.
+        limit: Klaviyo's limit.
+        share: Share of the limit to use, above 0 up to 1.
+        shared_state: SQLite file through which several processes keep one-a-second limits together; None keeps them in this process.
+
+    Attributes:
+        seconds_waited: Time that requests have waited here, in seconds.
+    """
+
+    def __init__(self, name: str, limit: RateLimit, share: float, shared_state: Path | None = None) -> None:
+        self.seconds_waited = 0.0
+        self._name = name
+        self._in_flight = 0
+        self._closed_until = 0.0
+        self._limiter_blocks = limit.burst == 1 and shared_state is not None
+        self._limiter = _limiter(limit, share, shared_state)
+
+    async def enter(self) -> None:
+        """Wait until one more request may be sent."""
+        began = time.monotonic()
+        await self._wait_until_open()
+        await self._take_turn()
+        await self._wait_until_open()
+        self._in_flight += 1
+        self.seconds_waited += time.monotonic() - began
+
+    def leave(self, headers: Mapping[str, str]) -> None:
+        """Take note of a finished request and of what the server says is left of the minute."""
+        self._in_flight -= 1
+        remaining, reset = _integer(headers.get("RateLimit-Remaining")), _integer(headers.get("RateLimit-Reset"))
+        if remaining is not None and reset is not None and remaining <= self._in_flight:
+            self.close_for(reset)
+
+    def close_for(self, seconds: float) -> None:
+        """Let nobody through for so many seconds (and a little more, so that all do not come at once)."""
+        self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
+
+    def dispose(self) -> None:
+        """Release the limiter's resources."""
+        self._limiter.close()
+
+    async def _take_turn(self) -> None:
+        if self._limiter_blocks:
+            # The store is shared through a file lock that blocks, so it waits in a thread.
+            granted = await asyncio.to_thread(self._limiter.try_acquire, self._name)
+        else:
+            granted = await self._limiter.try_acquire_async(self._name)
+        if not granted:
+            raise RuntimeError(f"the rate limiter of {self._name} refused to wait")
+
+    async def _wait_until_open(self) -> None:
+        # The gate may be closed for longer meanwhile, so look again after each sleep.
+        while (seconds := self._closed_until - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(seconds)
+
+
+def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limiter:
+    """Build the pacing. A share stretches the interval and leaves the count, so that 0.9 of 1/s is one every 1.1 s."""
+    if limit.burst == 1:
+        rates = [Rate(1, math.ceil(1000 / share) + _JITTER_MS), Rate(limit.steady, math.ceil(60_000 / share))]
+        if shared_state is None:
+            return Limiter(InMemoryBucket(rates), buffer_ms=0)
+        shared_state.parent.mkdir(parents=True, exist_ok=True)
+        return Limiter(SQLiteBucket.init_from_file(rates, db_path=str(shared_state), use_file_lock=True), buffer_ms=5)
+    at_once = max(1, min(_MOST_AT_ONCE, limit.burst - math.ceil(limit.steady * share / 60)))
+    return Limiter(StateBucket([Rate(limit.steady, math.ceil(60_000 / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)
+
+
+def _integer(text: str | None) -> int | None:
+    try:
+        return int(float(text)) if text is not None else None
+    except ValueError:
+        return None

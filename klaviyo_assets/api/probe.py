@@ -1,0 +1,34 @@
+"""One cheap request that tells whether the key may read a resource type, and what time it is at Klaviyo."""
+
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.filters import all_of
+from klaviyo_assets.catalog.model import ColumnType, ResourceType
+
+
+async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:
+    """Ask for one record of the resource type.
+
+    Returns:
+        The answer's document.
+
+    Raises:
+        KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` where the key lacks the scope.
+    """
+    parameters = _sparse_fieldset(entry)
+    if entry.endpoint.page_size is not None:
+        parameters["page[size]"] = "1"
+    if entry.endpoint.required_filter is not None:
+        parameters["filter"] = all_of(*entry.divisions[0].filters)
+    answer = await client.get(entry, entry.endpoint.path, parameters, lambda body: msgspec.json.decode(body, type=dict[str, Any]))
+    return answer.value
+
+
+def _sparse_fieldset(entry: ResourceType) -> dict[str, str]:
+    """Ask for one time attribute only: cheap, and nothing that customers define, which may hold what a parser refuses."""
+    times = (column for column in entry.columns if column.type is ColumnType.TIMESTAMP)
+    column = next(times, None)
+    return {f"fields[{entry.jsonapi_type}]": ".".join(column.path[1:])} if column is not None else {}

@@ -1,0 +1,97 @@
+"""``klaviyo-assets check``: the access checks in the terminal, with an exit status."""
+
+import asyncio
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from klaviyo_assets.api.access import Access, Verdict, assess
+from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
+from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.errors import ApiKeyError
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.local_file import state_folder
+
+USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
+
+
+def check(names: Sequence[str] | None = None) -> int:
+    """Ask for each resource type whether the key may read it, print a table, and return the exit status.
+
+    Args:
+        names: Resource types; all by default.
+
+    Returns:
+        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if the key is refused, a scope is missing or the plan lacks something,
+        2 if it could not be told.
+    """
+    try:
+        settings = from_environment()
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            warnings.simplefilter("always", ApiKeyWarning)
+            key = parse_api_key(os.environ.get(API_KEY))
+        client_settings = ClientSettings(
+            base_url=settings.base_url,
+            rate_limit_share=settings.rate_limit_share,
+            max_retries=2,
+            shared_limits=_shared_limits(settings.duckdb_path),
+        )
+    except (ApiKeyError, InvalidSetting, WarehouseError) as error:
+        print(error, file=sys.stderr)
+        return NOT_USABLE
+    found = asyncio.run(_assess_all(key, client_settings, names or list(CATALOG)))
+    print(_table(found))
+    print()
+    print(_summary(found))
+    return exit_status(found)
+
+
+def exit_status(found: Sequence[Access]) -> int:
+    """Return the exit status that verdicts amount to."""
+    if any(not (access.granted or access.optional or access.unclear) for access in found):
+        return NOT_USABLE
+    return UNCLEAR if any(access.unclear for access in found) else USABLE
+
+
+async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> list[Access]:
+    async with KlaviyoClient(key, settings) as client:
+        return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
+
+
+def _shared_limits(duckdb_path: str) -> Path | None:
+    """Share the slowest limits with syncs of the same database, if there are any yet; a check makes no folder."""
+    folder = state_folder(Path(duckdb_path))
+    return folder / "limits.sqlite" if folder.is_dir() else None
+
+
+def _table(found: Sequence[Access]) -> str:
+    rows = [("ASSET", "SCOPE", "VERDICT", "WHAT TO DO"), *(_cells(access) for access in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows)
+
+
+def _cells(access: Access) -> tuple[str, str, str, str]:
+    verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
+    words = "" if access.granted else access.advice
+    if access.verdict in (Verdict.BLOCKED, Verdict.UNREACHABLE):
+        words = f"{access.summary} {access.advice}"
+    return f"klaviyo/{access.entry.name}", access.entry.scope, verdict, words
+
+
+def _summary(found: Sequence[Access]) -> str:
+    refused = next((access for access in found if access.verdict is Verdict.KEY_REFUSED), None)
+    if refused is not None:
+        return f"The API key was refused: {refused.summary}"
+    account = next((access.account for access in found if access.account), None)
+    whose = f"The API key is valid and belongs to the account {account}." if account else ""
+    usable = sum(access.granted for access in found)
+    return f"{whose} {usable} of {len(found)} assets can be read.".strip()
+
+
+def _print_warning(message: Warning | str, *_: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""The command ``klaviyo-assets``: ``check`` the key, run the ``demo``, start the ``sandbox``."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from dotenv import find_dotenv, load_dotenv
+
+from klaviyo_assets._version import __version__
+from klaviyo_assets.catalog import CATALOG
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    # As Dagster does: a .env file of the working folder, which does not override the environment.
+    load_dotenv(find_dotenv(usecwd=True))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="klaviyo-assets", description="Klaviyo as Dagster assets.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{check,demo,sandbox}")
+
+    check = commands.add_parser(
+        "check",
+        help="ask Klaviyo what the API key may read",
+        description="Ask Klaviyo what the API key may read, and print a table: asset, scope, verdict, what to do. "
+        "Exit status 0: all usable; 1: key refused, a scope missing or not in the plan; 2: could not tell.",
+    )
+    check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to ask for; all by default")
+    check.set_defaults(run=_check)
+
+    demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
+    demo.add_argument("--folder", default="data", help="where the sandbox's database and Dagster's home go (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    sandbox = commands.add_parser("sandbox", help="start a local Klaviyo with a made-up account")
+    sandbox.set_defaults(run=_sandbox)
+    try:
+        from klaviyo_assets.sandbox.command import add_arguments
+    except ModuleNotFoundError as error:
+        sandbox.set_defaults(missing=error.name)
+    else:
+        add_arguments(sandbox)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from klaviyo_assets.check_command import check
+
+    return check(options.select)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from klaviyo_assets.demo_command import demo
+
+    return demo(options.folder)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    if missing := getattr(options, "missing", None):
+        print(f"The sandbox needs {missing}. What to do: pip install 'klaviyo-assets[sandbox]'.", file=sys.stderr)
+        return 1
+    from klaviyo_assets.sandbox.command import run
+
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""The code location that ``dagster dev`` loads. Settings come from the environment; ``.env.example`` shows them all."""
+
+import dagster as dg
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.code_location import build_klaviyo_definitions
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.settings import API_KEY, from_environment
+
+_settings = from_environment()
+
+defs = build_klaviyo_definitions(
+    KlaviyoResource(
+        api_key=dg.EnvVar(API_KEY),
+        base_url=_settings.base_url,
+        rate_limit_share=_settings.rate_limit_share,
+        start_date=_settings.start_date,
+    ),
+    duckdb=_settings.duckdb_path,
+    # Steps wait for the network, so there may be more of them than cores: one for each resource type.
+    executor=dg.multiprocess_executor.configured({"max_concurrent": len(CATALOG)}),
+)

@@ -1,0 +1,80 @@
+"""The Dagster resource that wraps the Klaviyo client."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
+from klaviyo_assets.api.client import DEFAULT_BASE_URL, ClientSettings, KlaviyoClient
+from klaviyo_assets.catalog import REVISION
+
+
+class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Access to a Klaviyo account with a private API key.
+
+    Example:
+        >>> KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), rate_limit_share=0.5)
+
+    Attributes are described in their fields. Nothing is validated when code is loaded: the key is checked when it is used, with a message for each way
+    in which it can be wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
+    """
+
+    api_key: str = Field(
+        repr=False,
+        json_schema_extra={"dagster__is_secret": True},
+        description='Private API key (pk_…). Give it as EnvVar("KLAVIYO_API_KEY"), so that it is stored nowhere.',
+    )
+    base_url: str = Field(default=DEFAULT_BASE_URL, description="Scheme, host and port of the API; another one for the sandbox.")
+    revision: str = Field(default=REVISION, description="API revision that requests pin.")
+    rate_limit_share: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of each endpoint's rate limit to use. The limit is the account's: the rest is left to its other integrations.",
+    )
+    concurrency: int = Field(default=8, ge=1, le=64, description="Requests under way at once for one resource type, at most.")
+    timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte after which a request is tried again.")
+    max_retries: int = Field(default=6, ge=0, le=20, description="Times that a request is tried again after a transient fault.")
+    start_date: str | None = Field(default=None, description="Nothing older is read, of resource types that have a history to cut (events).")
+    accept_changed_options: bool = Field(
+        default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
+    )
+
+    def parsed_key(self) -> ApiKey:
+        """Return the key, checked.
+
+        Raises:
+            ApiKeyError: If it cannot be a private API key; the message says why and never shows it.
+        """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ApiKeyWarning)
+            key = parse_api_key(self.api_key)
+        for warning in caught:
+            logging.getLogger("klaviyo_assets").warning("%s", warning.message)
+        return key
+
+    def client(self, shared_limits: Path | None = None) -> KlaviyoClient:
+        """Return a client; use it as an asynchronous context manager.
+
+        Args:
+            shared_limits: File through which processes share the slowest limits.
+
+        Raises:
+            ApiKeyError: If the key cannot be a private API key.
+        """
+        return KlaviyoClient(self.parsed_key(), self.settings(shared_limits))
+
+    def settings(self, shared_limits: Path | None = None) -> ClientSettings:
+        """Return the client's settings."""
+        return ClientSettings(
+            base_url=self.base_url,
+            revision=self.revision,
+            rate_limit_share=self.rate_limit_share,
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+            max_retries=self.max_retries,
+            shared_limits=shared_limits,
+        )

@@ -1,0 +1,85 @@
+"""Who may ask: the key, its scopes, and the API revision."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.sandbox import instants
+from klaviyo_assets.sandbox.errors import ApiError, HtmlError
+from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY, PLAN_GATED_SCOPES, scopes_of
+from klaviyo_assets.sandbox.options import SandboxOptions
+
+_SCHEME = "Klaviyo-API-Key "
+_REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
+_LIFE = timedelta(days=731)
+"""A revision is stable for a year and deprecated for another, then retired."""
+
+_PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
+"""Klaviyo's words, as seen in the wild."""
+
+
+def admit(headers: Mapping[str, str], entry: ResourceType, extra_scopes: frozenset[str], options: SandboxOptions) -> None:
+    """Let a request with a valid key that has the scopes pass.
+
+    Raises:
+        HtmlError: 400, if the header's scheme is another one; the edge answers that.
+        ApiError: 401 or 400 for a key that is missing or unknown, 403 for one that lacks a scope or whose plan lacks the feature.
+    """
+    header = headers.get("authorization")
+    if header is None:
+        raise ApiError(401, "not_authenticated", "Authentication credentials were not provided.", "Missing or invalid authorization scheme.")
+    if not header.startswith(_SCHEME):
+        raise HtmlError(400, "Bad Request")
+    key = header.removeprefix(_SCHEME).strip()
+    scopes = scopes_of(key)
+    if scopes is None:
+        raise _unknown_key(options)
+    missing = sorted({entry.scope, *extra_scopes} - scopes)
+    if missing:
+        detail = f"The API key is missing the following scopes: {', '.join(missing)}."
+        raise _denied(detail)
+    if key == PLAN_GATED_KEY and entry.scope in PLAN_GATED_SCOPES:
+        raise _denied(_PLAN_GATE)
+
+
+def check_revision(headers: Mapping[str, str], now: int) -> None:
+    """Let a request with a live revision pass, and one with a retired revision unless it says that it wants no other.
+
+    Raises:
+        ApiError: 400 for a revision that is missing or none, 410 for a retired one.
+    """
+    revision = headers.get("revision")
+    if not revision:
+        raise ApiError(400, "invalid", "Invalid input.", "The 'revision' header is required.")
+    released = _released(revision)
+    if released is None or released > date.fromisoformat(REVISION):
+        raise ApiError(400, "invalid", "Invalid input.", f"'{revision}' is not a valid API revision.")
+    retired = instants.from_micros(now).date() - released > _LIFE
+    if retired and headers.get("x-klaviyo-revision-fall-forward-opt-out") == "1":
+        raise retired_revision(revision)
+
+
+def retired_revision(revision: str) -> ApiError:
+    """Return the 410 for a revision that is no longer served."""
+    return ApiError(410, "revision_retired", "Revision retired.", f"The API revision {revision} has been retired.")
+
+
+def _released(revision: str) -> date | None:
+    if not _REVISION.fullmatch(revision):
+        return None
+    try:
+        return date.fromisoformat(revision.removesuffix(".pre"))
+    except ValueError:
+        return None
+
+
+def _unknown_key(options: SandboxOptions) -> ApiError:
+    if options.invalid_key_status == 400:
+        return ApiError(400, "invalid", "Invalid input.", "Invalid or missing API key")
+    return ApiError(401, "authentication_failed", "Incorrect authentication credentials.", "Incorrect authentication credentials.")
+
+
+def _denied(detail: str) -> ApiError:
+    return ApiError(403, "permission_denied", "You do not have permission to perform this action.", detail)

@@ -1,0 +1,121 @@
+"""The sandbox's own endpoints: its truth, its clock, its changes, its faults and its statistics. No key, no limits."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox import instants
+from klaviyo_assets.sandbox.faults import Fault
+from klaviyo_assets.sandbox.generate.campaigns import channel_of
+from klaviyo_assets.sandbox.scripted import apply_change
+from klaviyo_assets.sandbox.state import State
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def admin_routes(state: State) -> list[Route]:
+    """Return the routes under ``/sandbox/``."""
+    admin = _Admin(state)
+    return [
+        Route("/sandbox/truth/{name}", _checked(admin.truth)),
+        Route("/sandbox/counts", _checked(admin.counts)),
+        Route("/sandbox/clock", _checked(admin.clock), methods=["GET"]),
+        Route("/sandbox/clock", _checked(admin.move_clock), methods=["POST"]),
+        Route("/sandbox/changes", _checked(admin.changes), methods=["POST"]),
+        Route("/sandbox/faults", _checked(admin.faults), methods=["GET"]),
+        Route("/sandbox/faults", _checked(admin.add_faults), methods=["POST"]),
+        Route("/sandbox/stats", _checked(admin.stats)),
+        Route("/sandbox/stats/reset", _checked(admin.reset_stats), methods=["POST"]),
+    ]
+
+
+class _Admin:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def truth(self, request: Request) -> Response:
+        """Every record of a type as it is now: one resource object a line, its bytes exactly as the API sends them."""
+        name = request.path_params["name"]
+        if name not in CATALOG:
+            raise LookupError(f"no such type: {name}")
+        asked = request.query_params.get("additional-fields")
+        additional = CATALOG[name].endpoint.additional_fields if asked is None else tuple(asked.split(","))
+        self._state.account.settle()
+        return Response(b"".join(self._lines(name, additional)), media_type="application/x-ndjson")
+
+    def _lines(self, name: str, additional: tuple[str, ...]) -> Iterator[bytes]:
+        for record in self._state.account.store[name]:
+            raw = record.rendered(additional)
+            # The API tells a campaign's channel to nobody, so it is added behind everything that the API does tell.
+            yield raw[:-1] + b',"meta":{"channel":"%b"}}\n' % channel_of(record).encode() if name == "campaigns" else raw + b"\n"
+
+    async def counts(self, request: Request) -> Response:
+        self._state.account.settle()
+        store = self._state.account.store
+        return JSONResponse({name: len(collection) for name, collection in store.collections.items()} | {"coming": store.coming})
+
+    async def clock(self, request: Request) -> Response:
+        return JSONResponse(self._now())
+
+    async def move_clock(self, request: Request) -> Response:
+        asked = await _object(request)
+        if set(asked) not in ({"advance"}, {"set"}):
+            raise ValueError("give advance (seconds) or set (an instant)")
+        if "advance" in asked:
+            self._state.clock.advance(round(float(asked["advance"]) * instants.SECOND))
+        else:
+            self._state.clock.set(instants.parse(asked["set"]))
+        self._state.account.settle()
+        return JSONResponse(self._now())
+
+    async def changes(self, request: Request) -> Response:
+        change = await _object(request)
+        now = self._state.account.settle()
+        ids = apply_change(self._state.account, change, now)
+        return JSONResponse({"ids": ids, "now": instants.render(now)})
+
+    async def faults(self, request: Request) -> Response:
+        return JSONResponse([msgspec.to_builtins(fault) for fault in self._state.faults.waiting])
+
+    async def add_faults(self, request: Request) -> Response:
+        """Put faults in wait: one object, a list of them, or an empty list to remove them all."""
+        asked = msgspec.json.decode(await request.body())
+        faults = [Fault.from_mapping(one) for one in (asked if isinstance(asked, list) else [asked])]
+        if not faults:
+            self._state.faults.clear()
+        for fault in faults:
+            self._state.faults.add(fault)
+        return await self.faults(request)
+
+    async def stats(self, request: Request) -> Response:
+        return JSONResponse(self._state.stats.as_json())
+
+    async def reset_stats(self, request: Request) -> Response:
+        self._state.stats.reset()
+        return JSONResponse({})
+
+    def _now(self) -> dict[str, Any]:
+        return {"now": instants.render(self._state.clock.now())}
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    return msgspec.json.decode(await request.body(), type=dict[str, Any])
+
+
+def _checked(handler: _Handler) -> _Handler:
+    """Answer what is asked wrongly with the reason."""
+
+    async def checked(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except LookupError as error:
+            return JSONResponse({"error": str(error.args[0]) if error.args else "not found"}, 404)
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return checked

@@ -1,0 +1,134 @@
+"""From a request to the JSON document that answers it: one page of a collection, or one record."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from urllib.parse import urlencode
+
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.sandbox import cursors
+from klaviyo_assets.sandbox.cursors import Cursor
+from klaviyo_assets.sandbox.errors import ApiError
+from klaviyo_assets.sandbox.fields import Kind, canonical, kind_of
+from klaviyo_assets.sandbox.fieldsets import keep_fields
+from klaviyo_assets.sandbox.filters import Filter, compile_filter
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.query import Query, read_query
+from klaviyo_assets.sandbox.records import Record, encode
+from klaviyo_assets.sandbox.related import related_ids, resource, target_type, with_linkage
+from klaviyo_assets.sandbox.store import Position, Store, position
+
+
+def collection(store: Store, entry: ResourceType, query: Query, options: SandboxOptions, now: int, origin: str) -> bytes:
+    """Return the document with one page of a collection.
+
+    Args:
+        store: The account.
+        entry: The type.
+        query: What is asked for.
+        options: The sandbox's options.
+        now: The sandbox's time.
+        origin: Scheme, host and port for the page's links.
+
+    Raises:
+        ApiError: 400, if Klaviyo would refuse the filter or the cursor.
+    """
+    path, parameters = entry.endpoint.path, query.parameters
+    chosen = compile_filter(entry, parameters.get("filter"), options, now)
+    text = parameters.get("page[cursor]")
+    cursor = None if text is None else cursors.read(text, path, parameters, now)
+    records, before, behind = _page(store, entry, query, chosen, cursor)
+
+    def link(place: Position, backwards: bool) -> str:
+        written = cursors.write(Cursor(place, backwards), path, parameters, now)
+        return f"{origin}{path}?{urlencode({**parameters, 'page[cursor]': written})}"
+
+    field = canonical(entry, query.sort.removeprefix("-"))
+    links: dict[str, str | None] = {
+        "self": f"{origin}{path}" + (f"?{urlencode(dict(parameters))}" if parameters else ""),
+        "next": link(position(records[-1], field), False) if behind else None,
+        "prev": link(position(records[0], field), True) if before else None,
+    }
+    data = b"[" + b",".join(_rendered(entry, records, query)) + b"]"
+    return _document(data, links, _included(store, entry, records, query))
+
+
+def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str) -> bytes:
+    """Return the document with one record.
+
+    Raises:
+        ApiError: 404, if there is none with this id.
+    """
+    record = store[entry.name].get(id)
+    if record is None:
+        raise ApiError(404, "not_found", "Not found.", f"A {entry.jsonapi_type} with id {id} does not exist.")
+    links: dict[str, str | None] = {"self": f"{origin}{entry.endpoint.path}/{id}"}
+    return _document(next(_rendered(entry, [record], query)), links, _included(store, entry, [record], query))
+
+
+def _page(store: Store, entry: ResourceType, query: Query, chosen: Filter, cursor: Cursor | None) -> tuple[list[Record], bool, bool]:
+    """Return the records of a page, and whether there are more before and behind."""
+    descending = query.sort.startswith("-")
+    found = _matching(store, entry, query, chosen, descending, cursor)
+    if query.size is None:
+        return list(found), False, False
+    records = list(islice(found, query.size + 1))
+    more = len(records) > query.size
+    del records[query.size :]
+    if cursor is None:
+        return records, False, more
+    if cursor.backwards:
+        # The place that the way back began at lies behind this page.
+        return records[::-1], more, bool(records)
+    return records, bool(records), more
+
+
+def _matching(store: Store, entry: ResourceType, query: Query, chosen: Filter, descending: bool, cursor: Cursor | None) -> Iterator[Record]:
+    field = canonical(entry, query.sort.removeprefix("-"))
+    # Conditions on the instants that are sorted by become bounds, so that a page costs as much as it holds.
+    bounding = chosen.on(field) if kind_of(entry, field) is Kind.TIME else []
+    lows, highs = zip(*(condition.bounds() for condition in bounding), strict=True) if bounding else ((), ())
+    walked = store[entry.name].walk(
+        field,
+        descending=descending != (cursor is not None and cursor.backwards),
+        after=cursor.place if cursor else None,
+        low=max(lows, default=None),
+        high=min((high for high in highs if high), default=None),
+    )
+    rest = chosen.without(bounding)
+    return (record for record in walked if all(condition.met_by(record) for condition in rest)) if rest else walked
+
+
+def _rendered(entry: ResourceType, records: Iterable[Record], query: Query) -> Iterator[bytes]:
+    names = query.fields.get(entry.jsonapi_type)
+    for record in records:
+        raw = record.rendered(query.additional) if query.additional else record.raw
+        if query.include:
+            raw = with_linkage(entry, record, raw, query.include)
+        yield raw if names is None else keep_fields(raw, names)
+
+
+def _included(store: Store, entry: ResourceType, records: Iterable[Record], query: Query) -> list[bytes] | None:
+    """Return the included resource objects, each once, or None if none were asked for."""
+    if not query.include:
+        return None
+    found: dict[tuple[str, str], bytes] = {}
+    for record in records:
+        for relationship in query.include:
+            type_name = target_type(relationship)
+            for id in related_ids(entry, record, relationship):
+                raw = None if (type_name, id) in found else resource(store, type_name, id, record.id)
+                if raw is not None:
+                    names = query.fields.get(type_name)
+                    found[type_name, id] = raw if names is None or b'"attributes"' not in raw else keep_fields(raw, names)
+    return list(found.values())
+
+
+def _document(data: bytes, links: Mapping[str, str | None], included: list[bytes] | None) -> bytes:
+    parts = [b'{"data":', data]
+    if included is not None:
+        parts += [b',"included":[', b",".join(included), b"]"]
+    parts += [b',"links":', encode(links), b"}"]
+    return b"".join(parts)
+
+
+__all__ = ["collection", "lookup", "read_query"]

@@ -1,0 +1,119 @@
+"""The server: Klaviyo's endpoints as the catalogue describes them, and the sandbox's own under ``/sandbox/``."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import RateLimit, ResourceType
+from klaviyo_assets.sandbox import strikes
+from klaviyo_assets.sandbox.access import admit, check_revision
+from klaviyo_assets.sandbox.admin import admin_routes
+from klaviyo_assets.sandbox.answers import collection, lookup
+from klaviyo_assets.sandbox.errors import JSONAPI, ApiError, HtmlError
+from klaviyo_assets.sandbox.faults import Fault
+from klaviyo_assets.sandbox.query import read_query
+from klaviyo_assets.sandbox.related import scope_for
+from klaviyo_assets.sandbox.state import State
+
+
+def build_app(state: State) -> ASGIApp:
+    """Return the server's application."""
+    routes: list[BaseRoute] = [*admin_routes(state)]
+    for entry in CATALOG.values():
+        routes.append(Route(entry.endpoint.path, _Endpoint(state, entry, lookup=False), methods=["GET"]))
+        if entry.endpoint.lookup_limit is not None:
+            routes.append(Route(entry.endpoint.path + "/{id}", _Endpoint(state, entry, lookup=True), methods=["GET"]))
+    routes.append(Route("/{path:path}", _not_found))
+    return _Dated(Starlette(routes=routes), state)
+
+
+async def _not_found(request: Request) -> Response:
+    error = ApiError(404, "not_found", "Not found.", "The path you requested does not exist in the sandbox.")
+    return Response(error.body(), error.status, media_type=JSONAPI)
+
+
+class _Dated:
+    """Puts the sandbox's time into every answer's ``Date``."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", self._state.clock.http_date().encode())]
+            await send(message)
+
+        scope["sandbox.send"] = send
+        await self._app(scope, receive, dated)
+
+
+class _Endpoint:
+    """Serves one endpoint.
+
+    Args:
+        state: The running sandbox.
+        entry: The type.
+        lookup: True for one record by its id, False for the collection.
+    """
+
+    def __init__(self, state: State, entry: ResourceType, *, lookup: bool) -> None:
+        self._state = state
+        self._entry = entry
+        self._lookup = lookup
+        self._name = entry.endpoint.path + ("/{id}" if lookup else "")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        state = self._state
+        fault = state.faults.strike(self._name)
+        if state.options.latency:
+            await asyncio.sleep(state.options.latency)
+        answer = await self._answer(request, fault)
+        sent = await strikes.send(answer, fault, scope, receive, send)
+        state.stats.note(self._name, request.url.path, request.url.query, answer.status_code if sent else None, len(answer.body))
+
+    async def _answer(self, request: Request, fault: Fault | None) -> Response:
+        try:
+            strikes.raise_for(fault, request.headers)
+            headers = self._admitted(request)
+            return Response(self._document(request), headers=headers, media_type=JSONAPI)
+        except ApiError as error:
+            return Response(error.body(), error.status, error.headers, JSONAPI)
+        except HtmlError as error:
+            return Response(error.body(), error.status, error.headers, "text/html")
+
+    def _admitted(self, request: Request) -> dict[str, str]:
+        """Let the request pass the key, the revision and the limits; return the limits' headers."""
+        state, entry = self._state, self._entry
+        included = request.query_params.get("include", "").split(",") if state.options.includes_need_scope else []
+        extra = {scope_for(name) for name in included if name in entry.endpoint.includes} - {None}
+        admit(request.headers, entry, frozenset(str(scope) for scope in extra), state.options)
+        check_revision(request.headers, state.clock.now())
+        if not state.options.limits:
+            return {}
+        return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params))))
+
+    def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
+        """The endpoint's own limit, and the lower one that some parameters switch on: a request counts against both."""
+        endpoint = self._entry.endpoint
+        own = (endpoint.lookup_limit if self._lookup else None) or endpoint.limit
+        reduced = endpoint.limit_for(parameters)
+        return (own,) if reduced == endpoint.limit else (own, reduced)
+
+    def _document(self, request: Request) -> bytes:
+        state, entry = self._state, self._entry
+        query = read_query(entry, request.query_params.multi_items(), lookup=self._lookup)
+        now = state.account.settle()
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        if self._lookup:
+            return lookup(state.account.store, entry, query, request.path_params["id"], origin)
+        return collection(state.account.store, entry, query, state.options, now, origin)

@@ -1,0 +1,148 @@
+"""What can happen to the account: records come, change, go and merge."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.clock import Clock
+from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate import generate
+from klaviyo_assets.sandbox.generate.events import profile_identifier
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.profiles import subscription_values
+from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.records import Record, changed
+from klaviyo_assets.sandbox.store import Store
+
+
+class UnknownRecord(LookupError):
+    """There is no record with this id."""
+
+
+class Account:
+    """The made-up account as it changes.
+
+    Args:
+        making: Makes new records.
+        clock: Tells when a change takes place.
+
+    Attributes:
+        store: The records.
+    """
+
+    def __init__(self, making: Making, clock: Clock) -> None:
+        self.making = making
+        self.clock = clock
+        self.store: Store = generate(making)
+        self.store.on_arrival = self._arrived
+
+    @property
+    def options(self) -> SandboxOptions:
+        """The sandbox's options."""
+        return self.making.options
+
+    def settle(self) -> int:
+        """Let everything arrive that is due, and return the present."""
+        now = self.clock.now()
+        self.store.settle(now)
+        return now
+
+    def add(self, name: str, record: Record, now: int) -> None:
+        """Add a new record that arrives now."""
+        self.store[name].put(record)
+        self._arrived(name, record, now)
+
+    def update(self, name: str, id: str, attributes: Mapping[str, Any], now: int, *, moves: bool = True) -> Record:
+        """Replace some attributes of a record.
+
+        Args:
+            name: The type's name.
+            id: The record's id.
+            attributes: The attributes to replace.
+            now: When it happens.
+            moves: Whether the time of the record's last change moves to now.
+
+        Raises:
+            UnknownRecord: If there is no such record.
+        """
+        entry = CATALOG[name]
+        record = self.find(name, id)
+        stamp = {entry.version: render(now)} if moves and entry.version and entry.version not in attributes else {}
+        values: dict[str, Value] = {}
+        if name == "profiles" and "subscriptions" in attributes:
+            values = subscription_values(attributes["subscriptions"])
+            record = replace(record, values={key: value for key, value in record.values.items() if not key.startswith("subscriptions.")})
+        new = changed(entry, record, {**attributes, **stamp}, values)
+        self.store[name].put(new)
+        return new
+
+    def archive(self, name: str, id: str, now: int) -> Record:
+        """Archive a campaign or flow; whether that counts as a change is a switch."""
+        return self.update(name, id, {"archived": True}, now, moves=self.options.archiving_moves_updated)
+
+    def delete(self, name: str, id: str) -> None:
+        """Delete a record; the events of a deleted profile stay and lose it.
+
+        Raises:
+            UnknownRecord: If there is no such record.
+        """
+        self.find(name, id)
+        self.store[name].remove(id)
+        if name == "profiles":
+            self._move_events(id, None)
+
+    def merge(self, source: str, destination: str, now: int) -> Record:
+        """Merge a profile into another: the source vanishes and its events become the destination's.
+
+        Raises:
+            UnknownRecord: If one of them does not exist.
+        """
+        if source == destination:
+            raise ValueError("a profile cannot be merged into itself")
+        gone, kept = self.find("profiles", source), self.find("profiles", destination)
+        theirs, ours = gone.attributes(), kept.attributes()
+        filled = {name: value for name, value in theirs.items() if bytes(ours.get(name, b"null")) == b"null"}
+        self.store["profiles"].remove(source)
+        self._move_events(source, destination)
+        return self.update("profiles", destination, filled, now)
+
+    def find(self, name: str, id: str) -> Record:
+        """Return a record.
+
+        Raises:
+            UnknownRecord: If there is no such record.
+        """
+        record = self.store[name].get(id)
+        if record is None:
+            raise UnknownRecord(f"no {CATALOG[name].jsonapi_type} has the id {id}")
+        return record
+
+    def _arrived(self, name: str, record: Record, instant: int) -> None:
+        if name != "events" or not self.options.events_move_updated:
+            return
+        profile = self.store["profiles"].get(str(record.values["profile_id"]))
+        moment = record.values["datetime"]
+        if profile is None or not isinstance(moment, int):
+            return
+        before = msgspec.json.decode(profile.attributes()["last_event_date"])
+        seen = {"last_event_date": render(moment)} if moment <= instant and (before is None or render(moment) > before) else {}
+        self.update("profiles", profile.id, seen, instant)
+
+    def _move_events(self, source: str, destination: str | None) -> None:
+        old = b'"data":%b,' % profile_identifier(source)
+        new = b"" if destination is None else b'"data":%b,' % profile_identifier(destination)
+
+        def moved(name: str, record: Record) -> Record:
+            if name != "events" or record.values["profile_id"] != source:
+                return record
+            raw = record.raw[: record.cut] + record.raw[record.cut :].replace(old, new)
+            return replace(record, raw=raw, values={**record.values, "profile_id": destination})
+
+        events = self.store["events"]
+        for record in [record for record in events if record.values["profile_id"] == source]:
+            events.put(moved("events", record))
+        self.store.amend_coming(moved)

@@ -1,0 +1,47 @@
+"""The sandbox's clock: real time and an offset that only grows."""
+
+import time
+from email.utils import formatdate
+
+from klaviyo_assets.sandbox.instants import SECOND
+
+
+class Clock:
+    """Tells the sandbox's time in microseconds since the epoch.
+
+    Args:
+        start: Instant that the clock shows now; real time if None.
+    """
+
+    def __init__(self, start: int | None = None) -> None:
+        self._offset = 0 if start is None else start - _real()
+
+    def now(self) -> int:
+        """Return the present instant."""
+        return _real() + self._offset
+
+    def advance(self, micros: int) -> None:
+        """Move the clock ahead.
+
+        Raises:
+            ValueError: If it would go back: what has arrived cannot be unsent.
+        """
+        if micros < 0:
+            raise ValueError("the clock cannot go back")
+        self._offset += micros
+
+    def set(self, instant: int) -> None:
+        """Move the clock ahead to an instant.
+
+        Raises:
+            ValueError: If it lies in the past.
+        """
+        self.advance(instant - self.now())
+
+    def http_date(self) -> str:
+        """Return the present as the value of a ``Date`` header."""
+        return formatdate(self.now() // SECOND, usegmt=True)
+
+
+def _real() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,72 @@
+"""Error answers as Klaviyo sends them: ``errors[]`` with id, status, code, title, detail and source."""
+
+import uuid
+from collections.abc import Mapping
+
+from klaviyo_assets.sandbox.records import encode
+
+JSONAPI = "application/vnd.api+json"
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: HTTP status.
+        code: Klaviyo's error code.
+        title: What kind of error it is.
+        detail: What is wrong with this request.
+        parameter: Query parameter at fault, if one is.
+        headers: Headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, title: str, detail: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.parameter = parameter
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """Return the answer's body."""
+        error = {
+            "id": str(uuid.uuid4()),
+            "status": self.status,
+            "code": self.code,
+            "title": self.title,
+            "detail": self.detail,
+            "source": {"parameter": self.parameter} if self.parameter else {"pointer": "/data/"},
+            "links": {},
+            "meta": {},
+        }
+        return encode({"errors": [error]})
+
+
+class HtmlError(Exception):
+    """An error that comes from the edge, in HTML, before the API has seen the request.
+
+    Args:
+        status: HTTP status.
+        title: Title of the HTML page.
+        headers: Headers of the answer.
+    """
+
+    def __init__(self, status: int, title: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """Return the answer's body."""
+        title = f"{self.status} {self.title}".encode()
+        return b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</h1></center>\r\n</body>\r\n</html>\r\n" % (title, title)
+
+
+def invalid(detail: str, parameter: str) -> ApiError:
+    """Return the 400 for a query parameter that is wrong."""
+    return ApiError(400, "invalid", "Invalid input.", detail, parameter)

@@ -1,0 +1,92 @@
+"""What the fields are that Klaviyo filters and sorts by: where their values stand in a record and of which kind they are."""
+
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog.model import ColumnType, ResourceType
+from klaviyo_assets.sandbox import instants
+
+Value = str | int | bool | None
+"""A value to filter or sort by; instants are microseconds since the epoch."""
+
+
+class Kind(StrEnum):
+    """Kind of a field, which says how its values are written in a filter."""
+
+    TIME = "time"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    RELATION = "relation"
+
+
+_KINDS = {
+    ColumnType.TIMESTAMP: Kind.TIME,
+    ColumnType.BOOLEAN: Kind.BOOLEAN,
+    ColumnType.INTEGER: Kind.INTEGER,
+    ColumnType.STRING: Kind.STRING,
+}
+
+_ALIASES = {("events", "timestamp"): "datetime", ("events", "profile"): "profile_id", ("events", "metric"): "metric_id"}
+"""Fields that are another field under a second name."""
+
+_OWN_NAMES = {("reviews", "status"): ("status", "value")}
+"""Fields whose values stand elsewhere in the attributes than their names say."""
+
+
+def canonical(entry: ResourceType, field: str) -> str:
+    """Return the name under which a record keeps the field's value."""
+    return _ALIASES.get((entry.name, field), field)
+
+
+@cache
+def _attribute_paths(name: str, entry_columns: tuple[Any, ...]) -> dict[str, tuple[tuple[str, ...], Kind]]:
+    paths = {
+        ".".join(column.path[1:]): (column.path[1:], _KINDS[column.type])
+        for column in entry_columns
+        if column.path[0] == "attributes" and column.type in _KINDS
+    }
+    return paths | {field: (path, Kind.STRING) for (type_name, field), path in _OWN_NAMES.items() if type_name == name}
+
+
+@cache
+def _sorted_or_filtered(name: str, filters: tuple[str, ...], sorts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(filters) | frozenset(sorts)
+
+
+def kind_of(entry: ResourceType, field: str) -> Kind:
+    """Return the kind of a field that the endpoint filters by."""
+    if "has" in entry.endpoint.filters.get(field, ()):
+        return Kind.RELATION
+    if field.endswith(".timestamp") or field == "timestamp":
+        return Kind.TIME
+    known = _attribute_paths(entry.name, entry.columns).get(field)
+    return known[1] if known else Kind.STRING
+
+
+def values_of(entry: ResourceType, attributes: dict[str, Any]) -> dict[str, Value]:
+    """Return the values to filter and sort by that stand in a record's attributes, by field."""
+    wanted = _sorted_or_filtered(entry.name, tuple(entry.endpoint.filters), entry.endpoint.sorts)
+    values: dict[str, Value] = {}
+    for field, (path, kind) in _attribute_paths(entry.name, entry.columns).items():
+        if field in wanted and canonical(entry, field) == field:
+            value = _at(attributes, path)
+            values[field] = instants.parse(value) if kind is Kind.TIME and value is not None else value
+    if "integration" in attributes:
+        integration = _plain(attributes["integration"])
+        values |= {"integration.name": integration["name"], "integration.category": integration["category"]}
+    return values
+
+
+def _at(attributes: dict[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = attributes
+    for part in path:
+        value = _plain(value.get(part)) if isinstance(value, dict) else None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value

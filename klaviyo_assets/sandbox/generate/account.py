@@ -1,0 +1,35 @@
+"""Makes the one account."""
+
+from typing import Any
+
+from klaviyo_assets.catalog import ACCOUNTS
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.records import Record, build
+
+
+def make_account(making: Making) -> Record:
+    """Make the account; its id is also its public API key."""
+    id = making.ids.short()
+    attributes: dict[str, Any] = {
+        "test_account": True,
+        "contact_information": {
+            "default_sender_name": "Sandbox Café",
+            "default_sender_email": "hello@shop.example",
+            "website_url": "https://shop.example",
+            "organization_name": "Sandbox Café GmbH",
+            "street_address": {
+                "address1": "Prüfstraße 1",
+                "address2": None,
+                "city": "Berlin",
+                "region": "Berlin",
+                "country": "DE",
+                "zip": "10115",
+            },
+        },
+        "industry": "Ecommerce, Food & Drink",
+        "timezone": "Europe/Berlin",
+        "preferred_currency": "EUR",
+        "public_api_key": id,
+        "locale": "en-US",
+    }
+    return build(ACCOUNTS, id, attributes)

@@ -1,0 +1,62 @@
+"""Makes lists and segments."""
+
+import random
+from typing import Any
+
+from klaviyo_assets.catalog import LISTS, SEGMENTS
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.words import AUDIENCE_WORDS
+from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.records import Record, build
+
+
+def make_list(making: Making, rng: random.Random, created: int, updated: int) -> Record:
+    """Make a list."""
+    attributes = {
+        "name": _name(rng),
+        "created": render(created),
+        "updated": render(updated),
+        "opt_in_process": rng.choice(("single_opt_in", "double_opt_in")),
+    }
+    return build(
+        LISTS,
+        making.ids.short(),
+        attributes,
+        related=_related(making, rng),
+        extras={"profile_count": rng.randrange(10_000)},
+        other_relationships=("profiles",),
+    )
+
+
+def make_segment(making: Making, rng: random.Random, created: int, updated: int) -> Record:
+    """Make a segment."""
+    condition: dict[str, Any] = {
+        "type": "profile-property",
+        "property": "properties['tier']",
+        "filter": {"type": "string", "operator": "equals", "value": rng.choice(("gold", "silber", "‏זהב"))},
+    }
+    attributes = {
+        "name": _name(rng),
+        "definition": {"condition_groups": [{"conditions": [condition]}]},
+        "created": render(created),
+        "updated": render(updated),
+        "is_active": rng.random() < 0.85,
+        "is_processing": rng.random() < 0.05,
+        "is_starred": rng.random() < 0.2,
+    }
+    return build(
+        SEGMENTS,
+        making.ids.short(),
+        attributes,
+        related=_related(making, rng),
+        extras={"profile_count": rng.randrange(10_000)},
+        other_relationships=("profiles",),
+    )
+
+
+def _name(rng: random.Random) -> str:
+    return f"{rng.choice(AUDIENCE_WORDS)} {rng.randrange(1000)}"
+
+
+def _related(making: Making, rng: random.Random) -> dict[str, tuple[str, ...]]:
+    return {"tags": (making.ids.uuid(),) if rng.random() < 0.3 else (), "flow-triggers": making.triggered(rng)}

@@ -1,0 +1,67 @@
+"""Makes campaigns."""
+
+import random
+from typing import Any
+
+from klaviyo_assets.catalog import CAMPAIGNS
+from klaviyo_assets.catalog.campaigns import CHANNELS
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.words import CAMPAIGN_WORDS
+from klaviyo_assets.sandbox.instants import DAY, HOUR, render
+from klaviyo_assets.sandbox.records import Record, build
+
+
+def channel_of(record: Record) -> str:
+    """Return a campaign's channel, which its resource object does not tell."""
+    return str(record.values["messages.channel"])
+
+
+def make_campaign(making: Making, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False) -> Record:
+    """Make a campaign; without a channel, any of the three."""
+    channel = channel or rng.choice(CHANNELS)
+    sent = created + rng.randrange(HOUR, 20 * DAY)
+    draft = rng.random() < 0.25
+    status = "Draft" if draft else "Sent" if sent <= updated else rng.choice(("Scheduled", "Cancelled", "Cancelled: No Recipients"))
+    tracking = _tracking(rng) if channel == "email" else None
+    attributes: dict[str, Any] = {
+        "name": f"{rng.choice(CAMPAIGN_WORDS)} {rng.randrange(10_000)}",
+        "status": status,
+        "archived": archived,
+        "audiences": {"included": [making.ids.short() for _ in range(rng.randrange(1, 3))], "excluded": []},
+        "send_options": {"use_smart_sending": rng.random() < 0.5},
+        "tracking_options": tracking,
+        "send_strategy": _strategy(rng, sent),
+        "created_at": render(created),
+        "scheduled_at": None if draft else render(created + (updated - created) // 2),
+        "updated_at": render(updated),
+        "send_time": None if draft else render(sent),
+    }
+    messages = tuple(making.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
+    told = {
+        "campaign-messages": [{"type": "campaign-message", "id": id} for id in messages],
+        "tags": [{"type": "tag", "id": making.ids.uuid()}] if rng.random() < 0.3 else [],
+    }
+    related = {name: tuple(one["id"] for one in ones) for name, ones in told.items()}
+    return build(CAMPAIGNS, making.ids.ulid(), attributes, told=told, values={"messages.channel": channel}, related=related)
+
+
+def _tracking(rng: random.Random) -> dict[str, Any]:
+    parameters = [{"type": "static", "value": "newsletter", "name": "utm_medium"}, {"type": "dynamic", "value": "campaign_id", "name": "utm_id"}]
+    return {
+        "add_tracking_params": rng.random() < 0.5,
+        "custom_tracking_params": parameters if rng.random() < 0.5 else None,
+        "is_tracking_clicks": rng.choice((True, False, None)),
+        "is_tracking_opens": True,
+    }
+
+
+def _strategy(rng: random.Random, sent: int) -> dict[str, Any]:
+    at = render(sent)
+    return rng.choice(
+        (
+            {"method": "immediate"},
+            {"method": "static", "datetime": at, "options": {"is_local": False}},
+            {"method": "throttled", "datetime": at, "throttle_percentage": 20},
+            {"method": "smart_send_time", "date": at[:10]},
+        )
+    )

@@ -1,0 +1,98 @@
+"""Makes events."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.properties import odd_one, properties
+from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
+from klaviyo_assets.sandbox.records import SITE, Record
+
+_ARRIVAL_GRID = 10 * MINUTE
+"""Late events arrive on whole tens of minutes after the base instant, so that what is there does not depend on how fast a test runs."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about: its metric, the template of its properties, and its profile; None for one that is gone."""
+
+    metric_id: str | None
+    template: int
+    profile_id: str | None
+
+
+def make_event(making: Making, rng: random.Random, when: int, subject: Subject, number: int = 1) -> Record:
+    """Make an event.
+
+    Args:
+        making: The account in the making.
+        rng: Source of chance.
+        when: When it took place, in whole seconds as microseconds.
+        subject: What it is about.
+        number: Its place among those that are made with it; says what is odd about it.
+    """
+    id, seconds = making.ids.event(), when // SECOND
+    text = properties(rng, subject.template, odd_one(number, halves=making.options.lone_surrogates))
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat()
+    head = (
+        f'{{"type":"event","id":"{id}","attributes":{{"timestamp":{seconds},"event_properties":{text},"datetime":"{moment}",'
+        f'"uuid":"{making.ids.uuid()}"'
+    ).encode()
+    here = f"{SITE}/api/events/{id}"
+    tail = (
+        f'}},"relationships":{{"profile":{_relationship(here, "profile", subject.profile_id)},'
+        f'"metric":{_relationship(here, "metric", subject.metric_id)},'
+        f'"attributions":{_relationship(here, "attributions", None)}}},"links":{{"self":"{here}"}}}}'
+    ).encode()
+    values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
+    attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
+    return Record(id, head + tail, len(head), values, _NO_EXTRAS, {"attributions": attributed} if attributed else _NOT_ATTRIBUTED)
+
+
+_NO_EXTRAS: dict[str, bytes] = {}
+_NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
+
+
+def profile_identifier(id: str) -> bytes:
+    """Return the resource identifier by which an event names its profile, as its JSON has it."""
+    return f'{{"type":"profile","id":"{id}"}}'.encode()
+
+
+def _relationship(here: str, name: str, id: str | None) -> str:
+    data = "" if id is None else f'"data":{{"type":"{name}","id":"{id}"}},'
+    return f'{{{data}"links":{{"self":"{here}/relationships/{name}","related":"{here}/{name}"}}}}'
+
+
+def moments(making: Making, rng: random.Random, count: int) -> Iterator[int]:
+    """Return when the account's events took place: two years of them, a rush in one second, a busy last hour, a few ahead of time."""
+    rush = min(300, count // 10)
+    ahead = max(1, count // 500) if count else 0
+    recent = count // 50
+    base = making.base - making.base % SECOND
+    peak = base - making.history // 3 // SECOND * SECOND
+    moment = peak
+    for number in range(count):
+        if number < ahead:
+            # Klaviyo takes events up to a year ahead of time.
+            moment = base + DAY * (1 + 363 * number // ahead) + int(rng.random() * DAY)
+        elif number < ahead + rush:
+            moment = peak
+        elif number < ahead + rush + recent:
+            moment = base - int(rng.random() * HOUR)
+        else:
+            # Several things happen at once: an order and its items, an open and a click.
+            moment = moment if rng.random() < 0.2 else base - int(rng.random() * making.history)
+        yield moment - moment % SECOND
+
+
+def late_moments(making: Making, rng: random.Random, count: int) -> Iterator[tuple[int, int]]:
+    """Return when events took place that are still on their way at the base instant, and when they arrive."""
+    base = making.base - making.base % SECOND
+    for number in range(count):
+        longest = (HOUR, HOUR, HOUR, 3 * HOUR, DAY, 7 * DAY, 17 * DAY)[number % 7]
+        arrival = base + _ARRIVAL_GRID * (1 + int(rng.random() * (longest // _ARRIVAL_GRID)))
+        moment = base - int(rng.random() * longest)
+        yield moment - moment % SECOND, arrival

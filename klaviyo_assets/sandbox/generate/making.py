@@ -1,0 +1,52 @@
+"""What every maker of records shares: the base instant, the ids, and a stream of random numbers for each purpose."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from klaviyo_assets.sandbox.identifiers import Identifiers
+from klaviyo_assets.sandbox.instants import DAY, SECOND
+from klaviyo_assets.sandbox.options import SandboxOptions
+
+
+@dataclass
+class Making:
+    """The state of making an account.
+
+    Attributes:
+        options: The sandbox's options.
+        base: The instant that the account is made relative to, in microseconds.
+        ids: Makes ids.
+        flow_ids: Flows that lists, segments and metrics may trigger.
+    """
+
+    options: SandboxOptions
+    base: int
+    ids: Identifiers = field(init=False)
+    flow_ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Begin to count ids."""
+        self.ids = Identifiers(self.options.seed)
+
+    @property
+    def history(self) -> int:
+        """Length of the account's history in microseconds."""
+        return self.options.history_days * DAY
+
+    def chance(self, purpose: str) -> Random:
+        """Return the stream of random numbers for a purpose: the same for the same seed, whatever the other counts are."""
+        return Random(f"{self.options.seed}/{purpose}")  # noqa: S311 - made-up data
+
+    def triggered(self, rng: Random) -> tuple[str, ...]:
+        """Return the flows that a new list, segment or metric triggers: none, or one."""
+        return (rng.choice(self.flow_ids),) if self.flow_ids and rng.random() < 0.3 else ()
+
+    def lifetime(self, rng: Random) -> tuple[int, int]:
+        """Return when a record was created and last changed: some to the second, some to the microsecond, some never changed."""
+        created = self.base - int(rng.random() * self.history) - SECOND
+        updated = created if rng.random() < 0.2 else created + int((self.base - created) * rng.random())
+        return _grain(rng, created), max(_grain(rng, updated), created)
+
+
+def _grain(rng: Random, instant: int) -> int:
+    return instant - instant % SECOND if rng.random() < 0.5 else instant

@@ -1,0 +1,34 @@
+"""Makes metrics."""
+
+import random
+from typing import Any
+
+from klaviyo_assets.catalog import METRICS as ENTRY
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.words import INTEGRATIONS, METRICS
+from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.records import Record, build
+
+_TEMPLATES = dict(METRICS)
+
+
+def template_of(name: object) -> int:
+    """Return which kind of event the metric with this name counts."""
+    return _TEMPLATES.get(str(name), 3)
+
+
+def make_metric(making: Making, rng: random.Random, number: int, created: int, updated: int) -> Record:
+    """Make a metric.
+
+    Args:
+        making: The account in the making.
+        rng: Source of chance.
+        number: Place among the metrics: the first ones are those that every shop has.
+        created: When it was created.
+        updated: When it was last changed.
+    """
+    name = METRICS[number][0] if number < len(METRICS) else f"Custom event {number} – Größe"
+    integration_id, integration, category = INTEGRATIONS[number % len(INTEGRATIONS)]
+    known: dict[str, Any] = {"object": "integration", "id": integration_id, "name": integration, "category": category}
+    attributes = {"name": name, "created": render(created), "updated": render(updated), "integration": known}
+    return build(ENTRY, making.ids.short(), attributes, related={"flow-triggers": making.triggered(rng)}, values={"name": name})

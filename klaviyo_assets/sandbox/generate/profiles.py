@@ -1,0 +1,186 @@
+"""Makes profiles."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog import PROFILES
+from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.words import CITIES, FIRST_NAMES, LAST_NAMES, LOCALES
+from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render
+from klaviyo_assets.sandbox.records import Record, build
+
+_ODD_PROPERTIES = (
+    b'{"tier":"gold","points":12345678901234567890123,"Points":1.50}',
+    b'{"$source":-6,"tags":["a","\xc3\xa9",null,3],"nested":{"k":{"k":{"k":[]}}}}',
+    b'{"weight":1e400,"ratio":0.10000000000000000555,"zero":-0.0}',
+    b'{"Accepts-Marketing":true,"accepts-marketing":"yes","ACCEPTS-MARKETING":null}',
+    b'{"emoji":"\\ud83d\\ude00 \xf0\x9f\x8f\xb3","rtl":"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d","":0}',
+)
+_REASONS = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED")
+
+
+@dataclass(frozen=True)
+class Life:
+    """When a profile was created, last changed, and last did something."""
+
+    created: int
+    updated: int
+    last_event: int | None = None
+
+
+def make_profile(making: Making, rng: random.Random, id: str, life: Life, list_ids: tuple[str, ...] = ()) -> Record:
+    """Make a profile.
+
+    Args:
+        making: The account in the making.
+        rng: Source of chance.
+        id: Its id.
+        life: Its instants.
+        list_ids: Lists that it may be suppressed on.
+    """
+    first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
+    number = rng.getrandbits(30)
+    attributes: dict[str, Any] = {
+        "email": f"user{number}@mail.example" if rng.random() < 0.93 else None,
+        "phone_number": f"+1555{number % 10_000_000:07d}" if rng.random() < 0.4 else None,
+        "external_id": str(number) if rng.random() < 0.5 else None,
+        "first_name": first if rng.random() < 0.85 else None,
+        "last_name": last if rng.random() < 0.8 else None,
+        "organization": "Bäckerei & Söhne" if rng.random() < 0.05 else None,
+        "locale": rng.choice(LOCALES),
+        "title": "Dr." if rng.random() < 0.05 else None,
+        "image": None,
+        "created": render(life.created),
+        "updated": render(life.updated),
+        "last_event_date": None if life.last_event is None else render(life.last_event),
+        "location": _location(rng),
+        "properties": _properties(rng),
+    }
+    subscriptions = _subscriptions(rng, life, attributes["email"] is not None, list_ids)
+    return build(
+        PROFILES,
+        id,
+        attributes,
+        related={"push-tokens": (), "conversations": (f"cv{number}",) if rng.random() < 0.02 else ()},
+        extras={"subscriptions": subscriptions, "predictive_analytics": _predictions(rng)},
+        values=subscription_values(subscriptions),
+        other_relationships=("lists", "segments"),
+    )
+
+
+def subscription_values(subscriptions: dict[str, Any]) -> dict[str, Value]:
+    """Return the values to filter by that stand in a profile's subscriptions."""
+    marketing = subscriptions["email"]["marketing"]
+    values: dict[str, Value] = {}
+    for name in ("suppression", "list_suppressions"):
+        for entry in marketing[name][:1]:
+            values |= {f"subscriptions.email.marketing.{name}.{key}": value for key, value in entry.items()}
+            values[f"subscriptions.email.marketing.{name}.timestamp"] = parse(entry["timestamp"])
+    return values
+
+
+def _location(rng: random.Random) -> dict[str, Any]:
+    if rng.random() < 0.15:
+        return dict.fromkeys(("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip", "timezone", "ip"))
+    city, country, region, zone, latitude, longitude = rng.choice(CITIES)
+    # Klaviyo gives coordinates as numbers or as text.
+    as_text = rng.random() < 0.3
+    return {
+        "address1": f"{rng.randrange(1, 200)} Main Street",
+        "address2": None,
+        "city": city,
+        "country": country,
+        "latitude": str(latitude) if as_text else latitude,
+        "longitude": str(longitude) if as_text else longitude,
+        "region": region,
+        "zip": f"{rng.randrange(100_000):05d}",
+        "timezone": zone,
+        "ip": f"192.0.2.{rng.randrange(256)}",
+    }
+
+
+def _properties(rng: random.Random) -> msgspec.Raw | dict[str, Any]:
+    chance = rng.random()
+    if chance < 0.1:
+        return {}
+    if chance < 0.15:
+        return msgspec.Raw(_ODD_PROPERTIES[int(chance * 1e6) % len(_ODD_PROPERTIES)])
+    return {"tier": rng.choice(("gold", "silber", "bronze")), "points": rng.randrange(10_000), "$source": "form", "birthday": "1990-02-28"}
+
+
+def _subscriptions(rng: random.Random, life: Life, has_email: bool, list_ids: tuple[str, ...]) -> dict[str, Any]:
+    at = render(life.created)
+    consents = has_email and rng.random() < 0.7
+    suppressed = rng.random() < 0.06
+    list_suppressed = bool(list_ids) and rng.random() < 0.03
+    when = render(life.created + (life.updated - life.created) // 2)
+    return {
+        "email": {
+            "marketing": {
+                "can_receive_email_marketing": consents and not suppressed,
+                "consent": "SUBSCRIBED" if consents else "NEVER_SUBSCRIBED",
+                "consent_timestamp": at if consents else None,
+                "last_updated": at if consents else None,
+                "method": "FORM" if consents else None,
+                "method_detail": "",
+                "custom_method_detail": None,
+                "double_optin": consents,
+                "suppression": [{"reason": rng.choice(_REASONS), "timestamp": when}] if suppressed else [],
+                "list_suppressions": [{"list_id": rng.choice(list_ids), "reason": "UNSUBSCRIBE", "timestamp": when}] if list_suppressed else [],
+            }
+        },
+        "sms": {
+            "marketing": {
+                "can_receive_sms_marketing": False,
+                "consent": "NEVER_SUBSCRIBED",
+                "consent_timestamp": None,
+                "method": None,
+                "method_detail": None,
+                "last_updated": None,
+            },
+            "transactional": {
+                "can_receive_sms_transactional": False,
+                "consent": "NEVER_SUBSCRIBED",
+                "consent_timestamp": None,
+                "method": None,
+                "method_detail": None,
+                "last_updated": None,
+            },
+        },
+        "mobile_push": {"marketing": {"can_receive_push_marketing": False, "consent": "NEVER_SUBSCRIBED", "consent_timestamp": None}},
+    }
+
+
+def _predictions(rng: random.Random) -> dict[str, Any]:
+    value = rng.randrange(100_000) / 100
+    return {
+        "historic_clv": value,
+        "predicted_clv": round(value / 3, 2),
+        "total_clv": round(value * 4 / 3, 2),
+        "historic_number_of_orders": rng.randrange(20),
+        "predicted_number_of_orders": rng.random() * 5,
+        "average_days_between_orders": rng.random() * 100,
+        "average_order_value": value / 10,
+        "churn_probability": rng.random(),
+        "expected_date_of_next_order": None,
+    }
+
+
+def lives(making: Making, rng: random.Random, count: int) -> list[Life]:
+    """Return the instants of many profiles: one import in a single second, some changes at once, everything else apart."""
+    imported = making.base - making.history // 2
+    imported -= imported % SECOND
+    sent_out = making.base - min(making.history // 20, 30 * DAY)
+    found: list[Life] = []
+    for number in range(count):
+        created, updated = making.lifetime(rng)
+        if number % 10 == 3:
+            created, updated = imported, max(updated, imported)
+        if number % 12 == 5 and created <= sent_out:
+            updated = sent_out
+        found.append(Life(created, updated))
+    return found

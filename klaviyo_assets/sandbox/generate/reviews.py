@@ -1,0 +1,57 @@
+"""Makes reviews."""
+
+import random
+from typing import Any
+
+from klaviyo_assets.catalog import REVIEWS
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.words import FIRST_NAMES, ITEM_PREFIX, PRODUCTS, REVIEW_TEXTS
+from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.records import Record, build
+
+STATUSES = ("published", "published", "published", "featured", "unpublished", "pending", "rejected")
+_TYPES = ("review", "review", "review", "rating", "question", "store")
+
+
+def make_review(making: Making, rng: random.Random, created: int, updated: int, event_id: str | None = None) -> Record:
+    """Make a review, with the event that belongs to it if there is one."""
+    kind = rng.choice(_TYPES)
+    product = rng.randrange(len(PRODUCTS))
+    item = f"{ITEM_PREFIX}{1000 + product}"
+    attributes: dict[str, Any] = {
+        "email": f"reviewer{rng.randrange(10_000)}@mail.example",
+        "status": _status(rng.choice(STATUSES), rng),
+        "verified": rng.random() < 0.7,
+        "review_type": kind,
+        "created": render(created),
+        "updated": render(updated),
+        "images": [f"https://images.example/{rng.getrandbits(32):08x}.jpg" for _ in range(rng.choice((0, 0, 0, 1, 3)))],
+        "product": {
+            "url": f"https://shop.example/p/{product}",
+            "name": PRODUCTS[product],
+            "image_url": None if product % 5 == 0 else f"https://images.example/p{product}.jpg",
+            "external_id": str(1000 + product),
+        },
+        "rating": None if kind == "question" else rng.randrange(1, 6),
+        "author": rng.choice((*FIRST_NAMES, None)),
+        "content": None if kind == "rating" else rng.choice(REVIEW_TEXTS),
+        "title": None if kind == "rating" else rng.choice(("Nice", "Naja", "🤷", "")),
+        "smart_quote": None,
+    }
+    if rng.random() < 0.2:
+        attributes["public_reply"] = {"content": "Thank you!", "author": "Sandbox shop", "updated": render(updated)}
+    return build(
+        REVIEWS,
+        making.ids.hexadecimal(),
+        attributes,
+        told={"item": {"type": "catalog-item", "id": item}},
+        related={"events": (event_id,) if event_id else ()},
+        values={"item.id": item},
+    )
+
+
+def _status(value: str, rng: random.Random) -> dict[str, Any]:
+    if value != "rejected":
+        return {"value": value}
+    reason = {"reason": "other", "status_explanation": "Off topic – entfernt"} if rng.random() < 0.5 else {"reason": "fake"}
+    return {"value": value, "rejection_reason": reason}

@@ -1,0 +1,59 @@
+"""Ids that look like Klaviyo's: made from a counter, so that no two are the same, and shuffled, so that they tell nothing of the order."""
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+_ODD = 0x9E3779B97F4A7C15
+"""Multiplying by an odd number permutes the integers below any power of two."""
+
+
+class Identifiers:
+    """Makes ids for one account.
+
+    Args:
+        seed: Shifts every id, so that two accounts share none in practice.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._shift = (seed * 0xD1B54A32D192ED03 + 0x2545F4914F6CDD1D) & (1 << 64) - 1
+        self._counters: dict[str, int] = {}
+
+    def event(self) -> str:
+        """An event id: eleven characters."""
+        return _spell(self._next("event", 55), 11).lower()
+
+    def short(self) -> str:
+        """An id of a list, segment, metric or flow: six characters, unique over all four."""
+        return _spell(self._next("short", 30), 6)
+
+    def ulid(self) -> str:
+        """An id of a profile or campaign: 26 characters that begin with ``01``."""
+        number = self._next("ulid", 60)
+        return "01" + _spell(number * _ODD & (1 << 60) - 1, 12) + _spell(number, 12)
+
+    def uuid(self) -> str:
+        """An id of an event's uuid attribute or of a tag."""
+        number = self._next("uuid", 64)
+        return f"{number >> 32:08x}-{number >> 16 & 0xFFFF:04x}-11f0-8001-{number * _ODD & 0xFFFFFFFFFFFF:012x}"
+
+    def hexadecimal(self) -> str:
+        """An id of a review: 32 hexadecimal digits."""
+        number = self._next("hexadecimal", 64)
+        return f"{number:016x}{number * _ODD & (1 << 64) - 1:016x}"
+
+    def _next(self, kind: str, bits: int) -> int:
+        count = self._counters.get(kind, 0)
+        self._counters[kind] = count + 1
+        return (count * _ODD + self._shift) & (1 << bits) - 1
+
+
+def _spell(number: int, length: int) -> str:
+    """Spell a number in pairs of characters; an odd place takes five bits by themselves."""
+    parts: list[str] = []
+    remaining = length
+    while remaining > 1:
+        parts.append(_PAIRS[number & 1023])
+        number >>= 10
+        remaining -= 2
+    if remaining:
+        parts.append(_ALPHABET[number & 31])
+    return "".join(parts)

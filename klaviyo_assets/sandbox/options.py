@@ -1,0 +1,82 @@
+"""What can be chosen about a sandbox; each field is an option of the command too."""
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """A made-up account and the manners of the server that serves it.
+
+    The fields' help texts say what each is for; ``klaviyo-assets sandbox --help`` prints them. The last group are facts that Klaviyo does not
+    document: what is right must be right in both positions.
+
+    Example:
+        >>> SandboxOptions(seed=7, events=1000, limits=False).arguments()
+        ['--seed=7', '--events=1000', '--no-limits']
+    """
+
+    seed: int = field(default=0, metadata={"help": "the account is a function of the seed, the counts and the base instant"})
+    events: int = field(default=50_000, metadata={"help": "events that have arrived at the base instant; a few more arrive late"})
+    profiles: int = field(default=10_000, metadata={"help": "profiles"})
+    campaigns: int = field(default=200, metadata={"help": "campaigns over all three channels, archived ones included"})
+    flows: int = field(default=40, metadata={"help": "flows, archived ones included"})
+    lists: int = field(default=25, metadata={"help": "lists"})
+    segments: int = field(default=30, metadata={"help": "segments"})
+    metrics: int = field(default=60, metadata={"help": "metrics"})
+    reviews: int = field(default=1_500, metadata={"help": "reviews in all statuses"})
+    history_days: int = field(default=730, metadata={"help": "days of history before the base instant"})
+    lone_surrogates: bool = field(default=False, metadata={"help": "let some event properties hold half of an escaped emoji, as cut texts do"})
+
+    base: datetime | None = field(default=None, metadata={"help": "instant that the account is generated relative to, to the second (default: now)"})
+    clock: datetime | None = field(
+        default=None, metadata={"help": "instant at which the sandbox's clock starts (default: the base instant or the latest change)"}
+    )
+    change_at: tuple[datetime, ...] = field(default=(), metadata={"help": "apply a round of changes stamped at this instant, at start; repeatable"})
+
+    limits: bool = field(default=True, metadata={"help": "apply Klaviyo's rate limits"})
+    latency: float = field(default=0.0, metadata={"help": "seconds that each answer takes at least"})
+    invalid_key_status: int = field(
+        default=401, metadata={"help": "status of the answer to an unknown key: 401, or 400 as another page of Klaviyo's has it"}
+    )
+    includes_need_scope: bool = field(default=False, metadata={"help": "ask for the included resource's scope too when include is used"})
+
+    archived_by_default: bool = field(
+        default=False, metadata={"help": "give archived campaigns and flows together with live ones when no filter says otherwise"}
+    )
+    all_reviews_by_default: bool = field(
+        default=False, metadata={"help": "give reviews in every status, not only published and featured ones, without a filter"}
+    )
+    strict_includes_bound: bool = field(default=False, metadata={"help": "let greater-than and less-than give records that equal the bound"})
+    ignore_profiles_upper_bound: bool = field(default=False, metadata={"help": "ignore less-than on profiles"})
+    archiving_moves_updated: bool = field(default=True, metadata={"help": "move the time of the last change when a campaign or flow is archived"})
+    events_move_updated: bool = field(default=False, metadata={"help": "move a profile's updated and last_event_date when an event of it arrives"})
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be served."""
+        if self.invalid_key_status not in {400, 401}:
+            raise ValueError("invalid_key_status is 400 or 401")
+        if self.events and not (self.profiles and self.metrics):
+            raise ValueError("events need at least one profile and one metric")
+
+    def arguments(self) -> list[str]:
+        """Return the command line arguments that make these options from the defaults."""
+        found: list[str] = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value != one.default:
+                found.extend(_arguments(one.name.replace("_", "-"), value))
+        return found
+
+
+def _arguments(name: str, value: Any) -> list[str]:
+    match value:
+        case bool():
+            return [f"--{name}" if value else f"--no-{name}"]
+        case tuple():
+            return [argument for item in value for argument in _arguments(name, item)]
+        case datetime():
+            return [f"--{name}={value.astimezone(UTC).isoformat()}"]
+        case _:
+            return [f"--{name}={value}"]

@@ -1,0 +1,151 @@
+"""A sandbox in a process of its own, for tests."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from klaviyo_assets.sandbox.options import SandboxOptions
+
+_PATIENCE = 60.0
+"""Seconds that an admin request may take: the truth of a big account is big."""
+
+
+class SandboxProcess:
+    """Starts a sandbox on a free port of this machine and stops it in the end.
+
+    Use it as a context manager. The process ends by itself if this one dies.
+
+    Args:
+        options: The sandbox's options.
+
+    Attributes:
+        base_url: Scheme, host and port, while it runs.
+
+    Example:
+        >>> with SandboxProcess(SandboxOptions(events=100, profiles=20)) as sandbox:
+        ...     sandbox.advance(timedelta(hours=1))
+        ...     sandbox.counts()["events"]
+    """
+
+    base_url: str
+
+    def __init__(self, options: SandboxOptions | None = None) -> None:
+        self.options = options or SandboxOptions()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the process and wait until it answers."""
+        command = [sys.executable, "-m", "klaviyo_assets.sandbox", "--child", "--port=0", *self.options.arguments()]
+        # The child finds the package where this process found it.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop the process."""
+        self._admin.close()
+        self._stop()
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        # It listens before it says so, so a request sent from here on waits for its answer.
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the sandbox ended with status {self._process.wait()} before it answered")
+        self.base_url = json.loads(line)["base_url"]
+        self._admin = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=_PATIENCE, trust_env=False)
+        self.now()
+
+    def _stop(self) -> None:
+        if self._process is None:
+            return
+        with self._process as process:
+            process.terminate()
+
+    def truth_lines(self, type: str, additional_fields: tuple[str, ...] | None = None) -> list[bytes]:
+        """Return every record of a type as it is now, each as the JSON that the API sends.
+
+        Args:
+            type: Name of the type, plural.
+            additional_fields: Additional fields that the records have; all of them if None.
+        """
+        parameters = {} if additional_fields is None else {"additional-fields": ",".join(additional_fields)}
+        response = self._admin.get(f"/truth/{type}", params=parameters)
+        return _checked(response).content.splitlines()
+
+    def truth(self, type: str) -> list[dict[str, Any]]:
+        """Return every record of a type as it is now; ``meta.channel`` is a campaign's channel."""
+        return [json.loads(line) for line in self.truth_lines(type)]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of records by type, and under ``coming`` the events that are still on their way."""
+        found: dict[str, int] = self._get("/counts")
+        return found
+
+    def now(self) -> datetime:
+        """Return the sandbox's time."""
+        return datetime.fromisoformat(self._get("/clock")["now"])
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the sandbox's clock ahead and return its time."""
+        return datetime.fromisoformat(self._post("/clock", {"advance": by.total_seconds()})["now"])
+
+    def set_clock(self, to: datetime) -> datetime:
+        """Move the sandbox's clock ahead to an instant and return its time."""
+        return datetime.fromisoformat(self._post("/clock", {"set": to.isoformat()})["now"])
+
+    def change(self, kind: str, **details: Any) -> list[str]:
+        """Change the account now and return the ids of the records that the change is about.
+
+        Args:
+            kind: ``round``, ``add``, ``update``, ``archive``, ``event``, ``delete`` or ``merge``.
+            details: What :func:`klaviyo_assets.sandbox.scripted.apply_change` takes for it; datetimes may be given as such.
+        """
+        plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}
+        ids: list[str] = self._post("/changes", {"kind": kind, **plain})["ids"]
+        return ids
+
+    def faults(self, *faults: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Put faults in wait and return all that are; see :class:`klaviyo_assets.sandbox.faults.Fault` for their members."""
+        waiting: list[dict[str, Any]] = self._post("/faults", [dict(fault) for fault in faults]) if faults else self._get("/faults")
+        return waiting
+
+    def clear_faults(self) -> None:
+        """Remove every fault."""
+        self._post("/faults", [])
+
+    def stats(self) -> dict[str, Any]:
+        """Return what has been asked since the start or the last reset: totals by endpoint, and a log."""
+        found: dict[str, Any] = self._get("/stats")
+        return found
+
+    def reset_stats(self) -> None:
+        """Forget what has been asked."""
+        self._post("/stats/reset", {})
+
+    def _get(self, path: str) -> Any:
+        return _checked(self._admin.get(path)).json()
+
+    def _post(self, path: str, content: Any) -> Any:
+        return _checked(self._admin.post(path, json=content)).json()
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if response.is_error:
+        raise ValueError(f"the sandbox refuses {response.request.method} {response.request.url.path}: {response.text}")
+    return response

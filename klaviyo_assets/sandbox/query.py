@@ -1,0 +1,140 @@
+"""The query parameters of a request, checked against the catalogue."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.sandbox.errors import invalid
+from klaviyo_assets.sandbox.fieldsets import check_fields
+from klaviyo_assets.sandbox.related import MINOR_TYPES, target_type
+
+_UNSIZED_PAGE = 200
+"""Records on a page where the endpoint has pages but no ``page[size]``."""
+
+_BY_TYPE = {entry.jsonapi_type: entry for entry in CATALOG.values()}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a request asks for.
+
+    Attributes:
+        parameters: The parameters as they came.
+        size: Records on a page; None for everything at once.
+        sort: Field to sort by, ``-`` before it for descending.
+        include: Relationships to include.
+        additional: Additional fields of the records.
+        fields: Attributes to keep, by type; a type that is not in it keeps all.
+    """
+
+    parameters: Mapping[str, str]
+    size: int | None
+    sort: str
+    include: tuple[str, ...]
+    additional: tuple[str, ...]
+    fields: Mapping[str, tuple[str, ...]]
+
+
+def read_query(entry: ResourceType, pairs: Iterable[tuple[str, str]], *, lookup: bool) -> Query:
+    """Return what a request asks for.
+
+    Args:
+        entry: The type.
+        pairs: Names and values of the query string.
+        lookup: True if one record is asked for by its id.
+
+    Raises:
+        ApiError: 400, if Klaviyo would refuse it.
+    """
+    parameters: dict[str, str] = {}
+    for name, value in pairs:
+        if name in parameters:
+            raise invalid(f"The parameter '{name}' is given more than once.", name)
+        parameters[name] = value
+    known = _known_parameters(entry, lookup)
+    for name in parameters:
+        if name not in known:
+            raise invalid(f"'{name}' is not a valid query parameter for this endpoint.", name)
+    additional = f"additional-fields[{entry.jsonapi_type}]"
+    return Query(
+        parameters,
+        _size(entry, parameters.get("page[size]")),
+        _sort(entry, parameters.get("sort")),
+        _listed(parameters, "include", entry.endpoint.includes),
+        _listed(parameters, additional, _additional(entry, lookup)),
+        _fields(entry, parameters),
+    )
+
+
+def _known_parameters(entry: ResourceType, lookup: bool) -> set[str]:
+    endpoint = entry.endpoint
+    known = {f"fields[{entry.jsonapi_type}]"}
+    if endpoint.includes:
+        known |= {"include"} | {f"fields[{target_type(name)}]" for name in endpoint.includes}
+    if _additional(entry, lookup):
+        known.add(f"additional-fields[{entry.jsonapi_type}]")
+    if not lookup:
+        known |= {name for name, there in _collection_parameters(entry).items() if there}
+    return known
+
+
+def _collection_parameters(entry: ResourceType) -> dict[str, bool]:
+    endpoint = entry.endpoint
+    return {
+        "filter": bool(endpoint.filters),
+        "sort": bool(endpoint.sorts),
+        "page[size]": endpoint.page_size is not None,
+        "page[cursor]": not endpoint.unpaged,
+    }
+
+
+def _additional(entry: ResourceType, lookup: bool) -> tuple[str, ...]:
+    """Additional fields; those that the catalogue knows only for their lower limit belong to the look-up of one record."""
+    if not lookup:
+        return entry.endpoint.additional_fields
+    counted = [reduced.value for reduced in entry.endpoint.reduced_limits if reduced.parameter.startswith("additional-fields")]
+    return tuple(dict.fromkeys((*entry.endpoint.additional_fields, *counted)))
+
+
+def _size(entry: ResourceType, text: str | None) -> int | None:
+    if entry.endpoint.unpaged:
+        return None
+    bounds = entry.endpoint.page_size
+    if bounds is None:
+        return _UNSIZED_PAGE
+    if text is None:
+        return bounds.default
+    if not text.isdecimal() or not 1 <= int(text) <= bounds.maximum:
+        raise invalid(f"Page size must be an integer between 1 and {bounds.maximum}.", "page[size]")
+    return int(text)
+
+
+def _sort(entry: ResourceType, text: str | None) -> str:
+    if text is None:
+        # Klaviyo documents no order; this one is stable and tells nothing of time, so nobody can lean on it.
+        return "id"
+    if text.removeprefix("-") not in entry.endpoint.sorts:
+        raise invalid(f"'{text}' is not a valid sort option for this endpoint.", "sort")
+    return text
+
+
+def _listed(parameters: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(part for part in parameters.get(name, "").split(",") if part)
+    for part in names:
+        if part not in allowed:
+            raise invalid(f"'{part}' is not a valid value for '{name}'.", name)
+    return names
+
+
+def _fields(entry: ResourceType, parameters: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in parameters.items():
+        if name.startswith("fields["):
+            type_name = name.removeprefix("fields[").removesuffix("]")
+            found[type_name] = tuple(part for part in value.split(",") if part)
+            if type_name == entry.jsonapi_type:
+                check_fields(entry, found[type_name], name)
+            elif type_name not in MINOR_TYPES:
+                check_fields(_BY_TYPE[type_name], found[type_name], name)
+    return found

@@ -1,0 +1,112 @@
+"""A record as the sandbox keeps it: its JSON, ready to be sent, and the values that it is found by.
+
+The JSON is made once. A page is then a join of bytes, and numbers that no Python type can hold are sent exactly as they were written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.sandbox.fields import Value, values_of
+from klaviyo_assets.sandbox.members import members_of
+
+SITE = "https://a.klaviyo.com"
+"""Origin in the links of records: Klaviyo's own, so that a record's bytes do not depend on the sandbox's port."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One resource object.
+
+    Attributes:
+        id: Its id.
+        raw: Its JSON without additional fields.
+        cut: Where the attributes end in ``raw``: the place of their closing brace.
+        values: Values to filter and sort by; also ``id``.
+        extras: JSON of the additional fields, by attribute.
+        related: Ids of related records that are only told with ``include``, by relationship.
+    """
+
+    id: str
+    raw: bytes
+    cut: int
+    values: Mapping[str, Value]
+    extras: Mapping[str, bytes] = field(default_factory=dict)
+    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def rendered(self, additional: tuple[str, ...] = ()) -> bytes:
+        """Return the record's JSON with these additional fields."""
+        found = [b',"%b":%b' % (name.encode(), self.extras[name]) for name in additional if name in self.extras]
+        return b"".join((self.raw[: self.cut], *found, self.raw[self.cut :])) if found else self.raw
+
+    def attributes(self) -> dict[str, msgspec.Raw]:
+        """Return the attributes, each as the JSON that it is."""
+        return members_of(members_of(self.raw)["attributes"])
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as JSON; ready-made JSON in it (``msgspec.Raw``) stays as it is."""
+    return msgspec.json.encode(value)
+
+
+def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
+    """Return a relationship object that tells links but no ids, as Klaviyo's do unless asked."""
+    return {"links": relationship_links(path, id, relationship)}
+
+
+def relationship_links(path: str, id: str, relationship: str) -> dict[str, str]:
+    """Return the links of a relationship."""
+    here = f"{SITE}{path}/{id}"
+    return {"self": f"{here}/relationships/{relationship}", "related": f"{here}/{relationship}"}
+
+
+def build(
+    entry: ResourceType,
+    id: str,
+    attributes: dict[str, Any],
+    *,
+    told: Mapping[str, Any] = _NOTHING,
+    related: Mapping[str, tuple[str, ...]] = _NOTHING,
+    extras: Mapping[str, Any] = _NOTHING,
+    values: Mapping[str, Value] = _NOTHING,
+    other_relationships: tuple[str, ...] = (),
+) -> Record:
+    """Build a record of a type.
+
+    Args:
+        entry: The type.
+        id: The id.
+        attributes: Its attributes; ``msgspec.Raw`` for JSON that must be kept as written.
+        told: Resource identifiers that its relationships always tell, by relationship.
+        related: Ids that they tell with ``include`` only.
+        extras: Additional fields.
+        values: Values to filter by that do not stand in the attributes.
+        other_relationships: Relationships that it has links for, beyond those that can be included.
+    """
+    path = entry.endpoint.path
+    names = dict.fromkeys((*told, *entry.endpoint.includes, *other_relationships))
+    relationships = {name: ({"data": told[name]} if name in told else {}) | {"links": relationship_links(path, id, name)} for name in names}
+    tail: dict[str, Any] = {"relationships": relationships} if relationships else {}
+    tail["links"] = {"self": f"{SITE}{path}/{id}"}
+    raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])
+    encoded = {name: encode(value) for name, value in extras.items()}
+    return Record(id, raw, cut, {"id": id, **values_of(entry, attributes), **values}, encoded, related)
+
+
+def changed(entry: ResourceType, record: Record, attributes: Mapping[str, Any], values: Mapping[str, Value] = _NOTHING) -> Record:
+    """Return the record with some attributes or additional fields replaced; everything else stays byte for byte."""
+    extras = {name: encode(value) for name, value in attributes.items() if name in record.extras}
+    now: dict[str, Any] = {**record.attributes(), **{name: value for name, value in attributes.items() if name not in extras}}
+    raw, cut = _assemble(entry, record.id, now, record.raw[record.cut :])
+    merged = {**record.values, **values_of(entry, now), **values}
+    return replace(record, raw=raw, cut=cut, values=merged, extras={**record.extras, **extras})
+
+
+def _assemble(entry: ResourceType, id: str, attributes: Mapping[str, Any], tail: bytes) -> tuple[bytes, int]:
+    head = b'{"type":"%b","id":"%b","attributes":%b' % (entry.jsonapi_type.encode(), id.encode(), encode(attributes)[:-1])
+    return head + tail, len(head)

@@ -1,0 +1,120 @@
+"""Compound documents: the resource objects behind a record's relationships, for ``include``.
+
+Types of the catalogue come from the store. The others (tags, messages, flow actions, …) are told in their least valid form, since nothing of
+theirs is kept but the id.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.sandbox.members import members_of
+from klaviyo_assets.sandbox.records import SITE, Record, encode
+from klaviyo_assets.sandbox.store import Store
+
+_EPOCH = "2024-01-01T00:00:00+00:00"
+
+_TARGETS = {
+    "attributions": "attribution",
+    "campaign-messages": "campaign-message",
+    "conversations": "conversation",
+    "events": "event",
+    "flow-actions": "flow-action",
+    "flow-triggers": "flow",
+    "metric": "metric",
+    "profile": "profile",
+    "push-tokens": "push-token",
+    "tags": "tag",
+}
+
+_TO_ONE = frozenset({"metric", "profile"})
+
+_NAMES = {entry.jsonapi_type: name for name, entry in CATALOG.items()}
+
+
+def target_type(relationship: str) -> str:
+    """Return the JSON:API type that a relationship leads to."""
+    return _TARGETS[relationship]
+
+
+def scope_for(relationship: str) -> str | None:
+    """Return the scope of the included type, if the sandbox serves that type by itself."""
+    name = _NAMES.get(target_type(relationship))
+    return CATALOG[name].scope if name else None
+
+
+def _push_token(id: str, owner: str) -> dict[str, Any]:
+    return {
+        "created": _EPOCH,
+        "token": f"made-up-{id}",
+        "enablement_status": "AUTHORIZED",
+        "platform": "ios",
+        "vendor": "apns",
+        "background": "AVAILABLE",
+        "recorded_date": _EPOCH,
+    }
+
+
+_MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]] | None]] = {
+    "attribution": ("attributions", None),
+    "campaign-message": ("campaign-messages", lambda id, owner: {"definition": None, "send_times": None}),
+    "conversation": ("conversations", lambda id, owner: {"channel": "sms"}),
+    "flow-action": ("flow-actions", lambda id, owner: {"created": _EPOCH, "updated": _EPOCH, "definition": None}),
+    "push-token": ("push-tokens", _push_token),
+    "tag": ("tags", lambda id, owner: {"name": f"tag {id[:4]}"}),
+}
+
+MINOR_TYPES = frozenset(_MINOR)
+"""Types that are only ever included."""
+
+
+def _minor(type_name: str, id: str, owner: str) -> bytes:
+    path, attributes = _MINOR[type_name]
+    resource: dict[str, Any] = {"type": type_name, "id": id}
+    if attributes is not None:
+        resource["attributes"] = attributes(id, owner)
+    else:
+        here = f"{SITE}/api/attributions/{id}"
+        links = {"self": f"{here}/relationships/event", "related": f"{here}/event"}
+        resource["relationships"] = {"event": {"data": {"type": "event", "id": owner}, "links": links}}
+    resource["links"] = {"self": f"{SITE}/api/{path}/{id}"}
+    return encode(resource)
+
+
+def related_ids(entry: ResourceType, record: Record, relationship: str) -> tuple[str, ...]:
+    """Return the ids that a relationship of a record leads to."""
+    if relationship in _TO_ONE:
+        id = record.values.get(f"{relationship}_id")
+        return (str(id),) if id is not None else ()
+    return record.related.get(relationship, ())
+
+
+def resource(store: Store, type_name: str, id: str, owner: str) -> bytes | None:
+    """Return an included resource object, or None if the record is gone.
+
+    Args:
+        store: The account.
+        type_name: JSON:API type.
+        id: Its id.
+        owner: Id of the record that leads to it.
+    """
+    if type_name in MINOR_TYPES:
+        return _minor(type_name, id, owner)
+    found = store[_NAMES[type_name]].get(id)
+    return found.raw if found else None
+
+
+def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple[str, ...]) -> bytes:
+    """Return a record's JSON in which the included relationships tell their ids."""
+    missing = [name for name in include if name in record.related]
+    if not missing:
+        return raw
+    members = members_of(raw)
+    relationships: dict[str, Any] = msgspec.json.decode(members["relationships"], type=dict[str, dict[str, msgspec.Raw]])
+    for name in missing:
+        data = [{"type": target_type(name), "id": id} for id in record.related[name]]
+        relationships[name] = {"data": data, **relationships[name]}
+    return encode({**members, "relationships": relationships})

@@ -1,0 +1,121 @@
+"""A round of changes: what happens in a busy hour, the same for the same seed."""
+
+import random
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.generate import Subjects
+from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
+from klaviyo_assets.sandbox.generate.campaigns import make_campaign
+from klaviyo_assets.sandbox.generate.events import make_event
+from klaviyo_assets.sandbox.generate.flows import make_flow
+from klaviyo_assets.sandbox.generate.metrics import make_metric
+from klaviyo_assets.sandbox.generate.profiles import Life, make_profile
+from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
+from klaviyo_assets.sandbox.instants import DAY, HOUR, SECOND
+from klaviyo_assets.sandbox.records import Record
+
+_SHARE = 100
+"""One event, profile or review in this many is new or updated, and at least a few."""
+
+
+def apply_round(account: Account, seed: int, now: int) -> None:
+    """Apply a round of changes.
+
+    Args:
+        account: The account.
+        seed: Chooses what happens; the same seed in the same state does the same.
+        now: When it happens: what is new is created now, what is updated is stamped now.
+    """
+    rng = random.Random(f"{account.options.seed}/round/{seed}")  # noqa: S311 - made-up data
+    account.store.settle(now)
+    _profiles(account, rng, now)
+    _events(account, rng, now)
+    _small_ones(account, rng, now)
+    _archive(account, rng, now)
+    _reviews(account, rng, now)
+
+
+def _ids(account: Account, name: str) -> list[str]:
+    return [record.id for record in account.store[name]]
+
+
+def _some(account: Account, name: str) -> int:
+    return max(3, len(account.store[name]) // _SHARE)
+
+
+def _profiles(account: Account, rng: random.Random, now: int) -> None:
+    count, ids = _some(account, "profiles"), _ids(account, "profiles")
+    for id in rng.sample(ids, min(count, len(ids))):
+        account.update("profiles", id, {"title": rng.choice(("Dr.", "Prof.", "Mx")), "organization": f"Umzug {rng.randrange(1000)}"}, now)
+    for _ in range(count):
+        account.add("profiles", make_profile(account.making, rng, account.making.ids.ulid(), Life(now, now)), now)
+    if len(ids) > 4:
+        gone, source, destination = rng.sample(ids, 3)
+        account.delete("profiles", gone)
+        account.merge(source, destination, now)
+
+
+def _events(account: Account, rng: random.Random, now: int) -> None:
+    ids = _ids(account, "profiles")
+    if not ids or not len(account.store["metrics"]):
+        return
+    subjects = Subjects(account.store, ids, rng)
+    for number in range(max(12, len(account.store["events"]) // _SHARE)):
+        # Most are up to an hour late, some took place just now, a few are ahead of time.
+        apart = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
+        moment = (now + apart) // SECOND * SECOND
+        account.add("events", make_event(account.making, rng, moment, subjects.any(), number), now)
+
+
+def _small_ones(account: Account, rng: random.Random, now: int) -> None:
+    for name in ("lists", "segments", "metrics", "campaigns", "flows"):
+        ids = _ids(account, name)
+        account.add(name, make_new(account, name, rng, now), now)
+        if len(ids) > 2:
+            touched, gone = rng.sample(ids, 2)
+            account.update(name, touched, {"name": f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
+            account.delete(name, gone)
+
+
+def make_new(account: Account, name: str, rng: random.Random, now: int) -> Record:
+    """Make a new record of a type other than accounts.
+
+    Raises:
+        ValueError: If it is an account.
+    """
+    making = account.making
+    match name:
+        case "lists":
+            return make_list(making, rng, now, now)
+        case "segments":
+            return make_segment(making, rng, now, now)
+        case "metrics":
+            return make_metric(making, rng, 1000 + rng.randrange(100_000), now, now)
+        case "campaigns":
+            return make_campaign(making, rng, now, now)
+        case "flows":
+            return make_flow(making, rng, now, now)
+        case "profiles":
+            return make_profile(making, rng, making.ids.ulid(), Life(now, now))
+        case "reviews":
+            return make_review(making, rng, now, now)
+        case "events":
+            return make_event(making, rng, now // SECOND * SECOND, Subjects(account.store, _ids(account, "profiles"), rng).any())
+        case _:
+            raise ValueError("there is one account")
+
+
+def _archive(account: Account, rng: random.Random, now: int) -> None:
+    for name in (name for name, entry in CATALOG.items() if "archived" in entry.endpoint.filters):
+        live = [record.id for record in account.store[name] if record.values["archived"] is False]
+        if live:
+            account.archive(name, rng.choice(live), now)
+
+
+def _reviews(account: Account, rng: random.Random, now: int) -> None:
+    count, ids = _some(account, "reviews"), _ids(account, "reviews")
+    for id in rng.sample(ids, min(count, len(ids))):
+        account.update("reviews", id, {"status": {"value": rng.choice([one for one in STATUSES if one != "rejected"])}}, now)
+    for _ in range(count):
+        account.add("reviews", make_review(account.making, rng, now, now), now)

@@ -1,0 +1,95 @@
+"""Changes that a test asks for, one at a time or as a round."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox import instants
+from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate import Subjects
+from klaviyo_assets.sandbox.generate.events import Subject, make_event
+from klaviyo_assets.sandbox.generate.metrics import template_of
+from klaviyo_assets.sandbox.instants import SECOND
+from klaviyo_assets.sandbox.records import Record, changed
+from klaviyo_assets.sandbox.rounds import apply_round, make_new
+
+
+def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[str]:
+    """Apply a change and return the ids of the records that it is about.
+
+    Args:
+        account: The account.
+        change: What to do, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed), ``update`` (type, id, attributes, moves),
+            ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``delete`` (type, id) or ``merge``
+            (source, destination).
+        now: When it happens.
+
+    Raises:
+        LookupError: If a record that it names does not exist.
+        ValueError: If it is none of these.
+    """
+    match dict(change):
+        case {"kind": "round"}:
+            apply_round(account, int(change.get("seed", 0)), now)
+            return []
+        case {"kind": "add", "type": name}:
+            return [_add(account, _type(name), change, now)]
+        case {"kind": "event"}:
+            return [_event(account, change, now)]
+        case {"kind": "update", "type": name, "id": id, "attributes": attributes}:
+            return [account.update(_type(name), id, attributes, now, moves=bool(change.get("moves", True))).id]
+        case {"kind": "archive", "type": name, "id": id}:
+            return [account.archive(_type(name), id, now).id]
+        case {"kind": "delete", "type": name, "id": id}:
+            account.delete(_type(name), id)
+            return [id]
+        case {"kind": "merge", "source": source, "destination": destination}:
+            return [account.merge(source, destination, now).id]
+        case _:
+            raise ValueError(f"no such change, or a member is missing: {', '.join(sorted(change))}")
+
+
+def _type(name: str) -> str:
+    if name not in CATALOG:
+        raise ValueError(f"no such type: {name}; known: {', '.join(CATALOG)}")
+    return name
+
+
+def _chance(account: Account, change: Mapping[str, Any], now: int) -> random.Random:
+    return random.Random(f"{account.options.seed}/change/{change.get('seed', now)}")  # noqa: S311 - made-up data
+
+
+def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> str:
+    record = make_new(account, name, _chance(account, change, now), now)
+    values: dict[str, Value] = {"messages.channel": change["channel"]} if "channel" in change else {}
+    record = changed(CATALOG[name], record, change.get("attributes", {}), values)
+    account.add(name, record, now)
+    return record.id
+
+
+def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
+    """Add an event that took place at one time and arrives at another: now, unless the change says when."""
+    moment = instants.parse(change["datetime"]) if "datetime" in change else now
+    arrival = instants.parse(change["arrival"]) if "arrival" in change else now
+    rng = _chance(account, change, now)
+    event = make_event(account.making, rng, moment // SECOND * SECOND, _subject(account, change, rng))
+    if "attributes" in change:
+        event = changed(CATALOG["events"], event, change["attributes"])
+    _send(account, event, arrival, now)
+    return event.id
+
+
+def _subject(account: Account, change: Mapping[str, Any], rng: random.Random) -> Subject:
+    chosen = Subjects(account.store, [record.id for record in account.store["profiles"]], rng).any()
+    metric_id, profile_id = change.get("metric_id", chosen.metric_id), change.get("profile_id", chosen.profile_id)
+    template = template_of(account.find("metrics", metric_id).values["name"]) if metric_id else chosen.template
+    return Subject(metric_id, template, profile_id)
+
+
+def _send(account: Account, event: Record, arrival: int, now: int) -> None:
+    if arrival <= now:
+        account.add("events", event, now)
+    else:
+        account.store.send("events", event, arrival)

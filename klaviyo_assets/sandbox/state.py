@@ -1,0 +1,55 @@
+"""The state of a running sandbox."""
+
+from dataclasses import dataclass, field
+
+from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.clock import Clock
+from klaviyo_assets.sandbox.faults import Faults
+from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.instants import SECOND, to_micros
+from klaviyo_assets.sandbox.limits import Limits
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.rounds import apply_round
+from klaviyo_assets.sandbox.stats import Stats
+
+
+@dataclass
+class State:
+    """Everything that a running sandbox keeps.
+
+    Attributes:
+        options: Its options.
+        clock: Its clock.
+        account: The made-up account.
+        faults: The faults in wait.
+        limits: The rate limits' windows.
+        stats: What has been asked.
+    """
+
+    options: SandboxOptions
+    clock: Clock
+    account: Account
+    faults: Faults
+    limits: Limits = field(default_factory=Limits)
+    stats: Stats = field(default_factory=Stats)
+
+
+def begin(options: SandboxOptions) -> State:
+    """Make the account, apply the changes that the options ask for, and set the clock."""
+    now = Clock().now()
+    base = (now if options.base is None else to_micros(options.base)) // SECOND * SECOND
+    changes = sorted(to_micros(instant) for instant in options.change_at)
+    account = Account(Making(options, base), Clock(base))
+    for number, instant in enumerate(changes):
+        apply_round(account, options.seed + number, instant)
+    account.clock = _clock(options, base, changes)
+    account.settle()
+    return State(options, account.clock, account, Faults(options.seed))
+
+
+def _clock(options: SandboxOptions, base: int, changes: list[int]) -> Clock:
+    if options.clock is not None:
+        return Clock(to_micros(options.clock))
+    if options.base is None and not changes:
+        return Clock()
+    return Clock(max(base, *changes) if changes else base)

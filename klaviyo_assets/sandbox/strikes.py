@@ -1,0 +1,95 @@
+"""How faults strike: as an error in place of the answer, or on the answer's way to the client."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.sandbox.access import retired_revision
+from klaviyo_assets.sandbox.errors import ApiError, HtmlError
+from klaviyo_assets.sandbox.faults import Fault, FaultKind
+
+_NEXT = re.compile(rb'"next":(?:null|"https?://[^/"]*)')
+_FOREIGN = b'"next":"http://127.0.0.1:1'
+
+_SERVER_ERRORS = {FaultKind.ERROR_500: 500, FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503, FaultKind.ERROR_504: 504}
+
+
+def raise_for(fault: Fault | None, headers: Mapping[str, str]) -> None:
+    """Raise the error that a fault puts in place of the answer, if it is one of those.
+
+    Raises:
+        ApiError: An error of the API.
+        HtmlError: An error of the edge.
+    """
+    match fault:
+        case None:
+            return
+        case Fault(kind=kind) if kind in _SERVER_ERRORS:
+            raise ApiError(_SERVER_ERRORS[kind], "error", "A server error occurred.", "A server error occurred.")
+        case Fault(kind=FaultKind.THROTTLED, seconds=seconds):
+            waiting = str(max(1, round(seconds)))
+            detail = f"Request was throttled. Expected available in {waiting} seconds."
+            raise ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": waiting})
+        case Fault(kind=FaultKind.RETIRED):
+            raise retired_revision(headers.get("revision", REVISION))
+        case Fault(kind=FaultKind.HTML_403):
+            raise HtmlError(403, "Forbidden", {"cf-mitigated": "challenge"})
+        case Fault(kind=FaultKind.HTML_502):
+            raise HtmlError(502, "Bad Gateway")
+
+
+async def send(answer: Response, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Send the answer, or what a fault leaves of it.
+
+    Returns:
+        Whether the client got an answer, whole or not.
+    """
+    match fault:
+        case Fault(kind=FaultKind.DROP):
+            await _drop(scope, receive)
+            return False
+        case Fault(kind=FaultKind.CUT):
+            await _cut(answer, send)
+            return True
+        case Fault(kind=FaultKind.SLOW, seconds=seconds):
+            await asyncio.sleep(seconds)
+        case Fault(kind=FaultKind.NOT_JSON):
+            answer = Response("<!doctype html><title>Please wait</title>", 200, media_type="text/html")
+        case Fault(kind=FaultKind.BAD_JSON):
+            answer = _with_body(answer, bytes(answer.body)[:-1] + b',"data":')
+        case Fault(kind=FaultKind.FOREIGN_NEXT):
+            answer = _with_body(answer, _foreign(bytes(answer.body)))
+    await answer(scope, receive, send)
+    return True
+
+
+def _foreign(body: bytes) -> bytes:
+    def replaced(found: re.Match[bytes]) -> bytes:
+        return _FOREIGN + (b'/"' if found.group().endswith(b"null") else b"")
+
+    # The page's own links stand behind all records, so the last match is theirs.
+    place = body.rfind(b'"links":{"self":"http')
+    return body[:place] + _NEXT.sub(replaced, body[place:], count=1)
+
+
+def _with_body(answer: Response, body: bytes) -> Response:
+    headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+    return Response(body, answer.status_code, headers)
+
+
+async def _cut(answer: Response, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+    # Returning without the rest makes the server close the connection.
+
+
+async def _drop(scope: Scope, receive: Receive) -> None:
+    """Close the connection without a word; ASGI knows no such thing, so the server's own transport is reached for."""
+    transport = scope["sandbox.send"].__self__.transport
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,73 @@
+"""The code location's settings, from the environment (Dagster loads a ``.env`` file of the working folder)."""
+
+import os
+from dataclasses import dataclass
+
+from klaviyo_assets.api.client import DEFAULT_BASE_URL
+from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.request import parse_instant
+
+API_KEY = "KLAVIYO_API_KEY"
+BASE_URL = "KLAVIYO_BASE_URL"
+DUCKDB_PATH = "KLAVIYO_DUCKDB_PATH"
+RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
+START_DATE = "KLAVIYO_START_DATE"
+
+
+class InvalidSetting(ValueError):
+    """An environment variable holds something that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says, but for the key, which is read when it is used.
+
+    Attributes:
+        base_url: ``KLAVIYO_BASE_URL``.
+        duckdb_path: ``KLAVIYO_DUCKDB_PATH``.
+        rate_limit_share: ``KLAVIYO_RATE_LIMIT_SHARE``, above 0 up to 1.
+        start_date: ``KLAVIYO_START_DATE``, None for the whole history.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    duckdb_path: str = "data/klaviyo.duckdb"
+    rate_limit_share: float = 0.9
+    start_date: str | None = None
+
+
+def from_environment() -> Settings:
+    """Read the settings.
+
+    Raises:
+        InvalidSetting: Naming the variable, what it holds, and what would be right.
+    """
+    start_date = os.environ.get(START_DATE, "").strip() or None
+    if start_date is not None:
+        try:
+            parse_instant(start_date, START_DATE)
+        except SyncError as error:
+            raise InvalidSetting(str(error)) from None
+    return Settings(
+        base_url=_base_url(os.environ.get(BASE_URL, "").strip() or DEFAULT_BASE_URL),
+        duckdb_path=os.environ.get(DUCKDB_PATH, "").strip() or Settings.duckdb_path,
+        rate_limit_share=_share(os.environ.get(RATE_LIMIT_SHARE, "").strip()),
+        start_date=start_date,
+    )
+
+
+def _base_url(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise InvalidSetting(f"{BASE_URL} is not a URL: {text!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.")
+    return text.rstrip("/")
+
+
+def _share(text: str) -> float:
+    if not text:
+        return Settings.rate_limit_share
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InvalidSetting(f"{RATE_LIMIT_SHARE} must be a number above 0 up to 1, such as 0.5; it is {text!r}.")
+    return share

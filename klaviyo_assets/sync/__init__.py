@@ -1,0 +1,1 @@
+"""One sync of one resource type: plan, fetch, stage, load. Knows nothing of Dagster."""

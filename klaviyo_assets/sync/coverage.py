@@ -1,0 +1,118 @@
+"""Coverage: which spans of a time field have been read, and which must be read (again). Pure.
+
+To plan is to subtract from what is wanted what is covered well enough.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before any record: Klaviyo takes no event from before 1990."""
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A half-open span of time, ``[start, end)``."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One row of ``_coverage``: the records whose ``field`` lay in ``[start, end)`` were all read.
+
+    Attributes:
+        division: Name of the division.
+        field: The time field.
+        start: Start of the span, included.
+        end: End of the span, excluded.
+        read_at: The server's clock when the read began; the earliest, where rows were joined.
+        fingerprint: Of the options and columns that were read.
+        settled: True if every part was read after its last settling age.
+    """
+
+    division: str
+    field: str
+    start: datetime
+    end: datetime
+    read_at: datetime
+    fingerprint: str
+    settled: bool = False
+
+
+def needed(wanted: Span, covered: Iterable[Covered], settling: Sequence[timedelta], now: datetime) -> list[Span]:
+    """Return the parts of ``wanted`` that are not covered well enough, ascending.
+
+    A moment is covered well enough when it has been read since it reached the greatest settling age that it has reached by now. One that has not even
+    reached the first is read at every sync.
+
+    Args:
+        wanted: The span that should be covered.
+        covered: Rows of one division and field.
+        settling: Settling ages, ascending; none means that once is enough.
+        now: The server's clock.
+    """
+    left = [wanted] if wanted.start < wanted.end else []
+    for row in covered:
+        for good in _good_parts(row, settling, now):
+            left = [part for span in left for part in _minus(span, good)]
+    return sorted(left)
+
+
+def _good_parts(row: Covered, settling: Sequence[timedelta], now: datetime) -> list[Span]:
+    if row.settled or not settling:
+        return [Span(row.start, row.end)]
+    parts = []
+    for age, next_age in zip(settling, [*settling[1:], None], strict=True):
+        # Moments with an age in [age, next_age): good if they had reached `age` when they were read.
+        start = max(row.start, now - next_age) if next_age is not None else row.start
+        end = min(row.end, row.read_at - age, now - age)
+        if start < end:
+            parts.append(Span(start, end))
+    return parts
+
+
+def _minus(span: Span, hole: Span) -> list[Span]:
+    if hole.end <= span.start or hole.start >= span.end:
+        return [span]
+    pieces = [Span(span.start, hole.start), Span(hole.end, span.end)]
+    return [piece for piece in pieces if piece.start < piece.end]
+
+
+def widened(covered: Iterable[Covered], new: Iterable[Covered], settling: Sequence[timedelta]) -> list[Covered]:
+    """Return the coverage after a read: the new rows in place of what they overlap, neighbours joined where nothing is lost by it.
+
+    Args:
+        covered: Rows of one division and field before.
+        new: Rows that the read adds; of two that overlap the later counts.
+        settling: Settling ages of the resource type.
+    """
+    rows = list(covered)
+    for added in new:
+        rows = [piece for row in rows for piece in _outside(row, added)]
+        if added.start < added.end:
+            rows.append(_settle(added, settling))
+    return _joined(sorted(rows, key=lambda row: row.start))
+
+
+def _outside(row: Covered, added: Covered) -> list[Covered]:
+    return [replace(row, start=part.start, end=part.end) for part in _minus(Span(row.start, row.end), Span(added.start, added.end))]
+
+
+def _settle(row: Covered, settling: Sequence[timedelta]) -> Covered:
+    return replace(row, settled=not settling or row.read_at >= row.end + settling[-1])
+
+
+def _joined(rows: Sequence[Covered]) -> list[Covered]:
+    """Join neighbours of one fingerprint that were read at one time or are settled for good."""
+    result: list[Covered] = []
+    for row in rows:
+        last = result[-1] if result else None
+        alike = last is not None and last.end == row.start and last.fingerprint == row.fingerprint and last.settled == row.settled
+        if last is not None and alike and (row.settled or last.read_at == row.read_at):
+            result[-1] = replace(last, end=row.end, read_at=min(last.read_at, row.read_at))
+        else:
+            result.append(row)
+    return result

@@ -1,0 +1,35 @@
+"""What can go wrong in a sync other than Klaviyo and the database.
+
+The hierarchy::
+
+    SyncError
+      - InvalidRange      the run's config asks for something that cannot be read
+      - SyncTaken         another run is syncing this resource type
+      - AccountMismatch   the schema holds another account's data
+"""
+
+
+class SyncError(Exception):
+    """Base of the errors of a sync.
+
+    Args:
+        summary: What happened, one sentence.
+        advice: What the user can do next.
+    """
+
+    def __init__(self, summary: str, advice: str) -> None:
+        self.summary = summary
+        self.advice = advice
+        super().__init__(f"{summary} What to do: {advice}")
+
+
+class InvalidRange(SyncError):
+    """The run's config names a field or span that cannot be read."""
+
+
+class SyncTaken(SyncError):
+    """Another run is syncing this resource type; nothing was done."""
+
+
+class AccountMismatch(SyncError):
+    """The key belongs to one account, the schema holds another's data; nothing was done."""

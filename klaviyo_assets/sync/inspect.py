@@ -1,0 +1,115 @@
+"""Looks at a table: duplicate keys, unknown attributes, a masked preview."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.warehouse.base import Warehouse, quoted
+
+MASK = "•••"
+_LONGEST_TEXT = 60
+
+UnknownAttributes = dict[str, int]
+"""Rows by name of an attribute that has no column."""
+
+
+@dataclass(frozen=True)
+class KeyFindings:
+    """What was found about the primary key.
+
+    Attributes:
+        rows: Rows looked at.
+        nulls: Rows without a key.
+        duplicates: Keys that stand in more than one row.
+        touched_only: True if only keys that the last sync touched were looked at.
+    """
+
+    rows: int
+    nulls: int
+    duplicates: list[str]
+    touched_only: bool
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Reads one resource type's table.
+
+    Args:
+        warehouse: The database.
+        entry: The resource type.
+        schema: DuckDB schema.
+    """
+
+    warehouse: Warehouse
+    entry: ResourceType
+    schema: str
+
+    @property
+    def _table(self) -> str:
+        return Tables(self.warehouse, self.schema, self.entry).rows
+
+    def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
+        """Look for keys that are null or not unique, in the whole table or among the rows written since."""
+        key = quoted(self.entry.primary_key)
+        touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
+        parameters = [touched_since] if touched_since else []
+        among = f"WHERE {key} IN (SELECT {key} FROM {self._table} {touched})" if touched_since else ""
+        with self.warehouse.connection() as connection:
+            if not self._exists(connection):
+                return KeyFindings(0, 0, [], touched_only=False)
+            ((rows, nulls),) = connection.execute(
+                f"SELECT count(*), count(*) FILTER ({key} IS NULL) FROM {self._table} {touched}", parameters
+            ).fetchall()
+            duplicates = connection.execute(
+                f"SELECT {key} FROM {self._table} {among} GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000", parameters
+            ).fetchall()
+        return KeyFindings(rows, nulls, [str(name) for (name,) in duplicates], touched_only=bool(touched_since))
+
+    def unknown_attributes(self) -> UnknownAttributes:
+        """Count the rows by attribute in ``_extra``."""
+        with self.warehouse.connection() as connection:
+            if not self._exists(connection):
+                return {}
+            rows = connection.execute(
+                f"SELECT name, count(*) FROM (SELECT unnest(json_keys({EXTRA})) AS name FROM {self._table} WHERE {EXTRA} IS NOT NULL) "
+                "GROUP BY name ORDER BY name"
+            ).fetchall()
+        return {str(name): int(count) for name, count in rows}
+
+    def preview(self, rows: int = 5) -> str:
+        """Return the latest rows as a Markdown table, personal data masked and long text cut."""
+        with self.warehouse.connection() as connection:
+            frame = connection.sql(
+                f"SELECT * EXCLUDE ({EXTRA}) FROM {self._table} WHERE {DELETED_AT} IS NULL ORDER BY {SYNCED_AT} DESC LIMIT {int(rows)}"
+            ).pl()
+        return _markdown(frame, {column.name for column in self.entry.columns if column.personal})
+
+    def _exists(self, connection: DuckDBPyConnection) -> bool:
+        try:
+            connection.execute(f"SELECT 1 FROM {self._table} LIMIT 0").fetchall()
+        except duckdb.CatalogException:
+            return False
+        return True
+
+
+def _markdown(frame: pl.DataFrame, masked: set[str]) -> str:
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + " --- |" * frame.width]
+    for record in frame.iter_rows(named=True):
+        cells = [_cell(value, masked=name in masked) for name, value in record.items()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: object, *, masked: bool) -> str:
+    if value is None:
+        return ""
+    if masked:
+        return MASK
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

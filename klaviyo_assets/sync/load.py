@@ -1,0 +1,371 @@
+"""Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.model import ByCoverage, ResourceType
+from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync.coverage import Covered, Span, widened
+from klaviyo_assets.sync.errors import AccountMismatch
+from klaviyo_assets.sync.staging import Batch
+from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
+
+UNKNOWN_ACCOUNT = "unknown"
+"""Stands for the account while the key may not ask for it (no ``accounts:read``)."""
+
+
+@dataclass
+class Counts:
+    """What loads have changed, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+@dataclass
+class SyncRow:
+    """The sync's row of ``_syncs``; see the comments of that table for the meaning of each field."""
+
+    id: str
+    resource_type: str
+    account_id: str
+    mode: str
+    started_at: datetime
+    run_id: str | None
+    windows: str = "[]"
+    requests: int = 0
+    bytes: int = 0
+    throttled: int = 0
+    seconds_waited: float = 0.0
+    records_read: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    error_class: str | None = None
+    error: str | None = None
+
+
+@dataclass
+class Loader:
+    """Everything that one sync does in the database.
+
+    Each method opens the database, does its work in one transaction, and closes it: a process that is killed at any moment leaves the last committed
+    state.
+
+    Args:
+        warehouse: The database.
+        entry: The resource type.
+        schema: DuckDB schema.
+
+    Attributes:
+        counts: What has been changed so far.
+    """
+
+    warehouse: Warehouse
+    entry: ResourceType
+    schema: str
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def tables(self) -> Tables:
+        """Names of the tables."""
+        return Tables(self.warehouse, self.schema, self.entry)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[DuckDBPyConnection]:
+        with self.warehouse.connection() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def begin(self, row: SyncRow) -> tuple[list[Covered], datetime | None]:
+        """Prepare the tables, close syncs that were killed, and write the sync's row.
+
+        Returns:
+            The coverage so far, and when the last sync of this type ended (None if there was none).
+
+        Raises:
+            AccountMismatch: If the schema holds another account's data.
+        """
+        with self._transaction() as connection:
+            self.tables.prepare(connection)
+            row.account_id = self._pin_account(connection, row.account_id)
+            connection.execute(
+                f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
+                [row.started_at, self.entry.name],
+            )
+            last_end = connection.sql(
+                f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
+            ).pl()["ended"][0]
+            _write_row(connection, self.tables.syncs, row)
+            return self._coverage(connection), last_end
+
+    def coverage(self) -> list[Covered]:
+        """Return the coverage so far."""
+        with self.warehouse.connection() as connection:
+            return self._coverage(connection)
+
+    def create_rebuilt(self) -> None:
+        """Create an empty table for a full read."""
+        with self._transaction() as connection:
+            self.tables.create_rebuilt(connection)
+
+    def load(self, batch: Batch, row: SyncRow, *, rebuilt: bool = False) -> None:
+        """Upsert staged rows and widen the coverage; a full read fills its own table and leaves the coverage for :meth:`swap`.
+
+        Args:
+            batch: Files and what is covered with them.
+            row: The sync's row, brought up to date.
+            rebuilt: True for a full read.
+        """
+        before = Counts(**vars(self.counts))
+        try:
+            with self._transaction() as connection:
+                self._upsert(connection, batch.files, self.tables.rebuilt if rebuilt else self.tables.rows)
+                if not rebuilt:
+                    self._widen(connection, batch.covered, row.account_id)
+                self._update(connection, row)
+        except BaseException:
+            self.counts = before
+            raise
+
+    def missing_ids(self, files: Sequence[Path]) -> list[str]:
+        """Return the ids that are in the table, not marked as deleted, and not in the staged files of a complete read."""
+        with self.warehouse.connection() as connection:
+            key = quoted(self.entry.primary_key)
+            rows = connection.execute(
+                f"SELECT {key} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL "
+                f"AND {key} NOT IN (SELECT {key} FROM {_parquet(files, key)}) ORDER BY 1"
+            ).fetchall()
+        return [id_ for (id_,) in rows]
+
+    def mark_deleted(self, connection: DuckDBPyConnection, ids: Sequence[str], at: datetime) -> None:
+        """Mark rows as deleted."""
+        if ids:
+            gone = pl.DataFrame({"id": list(ids)}, schema={"id": pl.String})
+            connection.register("gone_ids", gone)
+            self.counts.deleted += _changed(
+                connection,
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
+                f"WHERE {DELETED_AT} IS NULL AND {quoted(self.entry.primary_key)} IN (SELECT id FROM gone_ids)",
+                [at],
+            )
+            connection.unregister("gone_ids")
+
+    def finish_whole(self, batch: Batch, row: SyncRow, deleted: Sequence[str], now: datetime) -> None:
+        """Load a complete read, mark what is gone and end the sync, all in one transaction."""
+        before = Counts(**vars(self.counts))
+        try:
+            with self._transaction() as connection:
+                self._upsert(connection, batch.files, self.tables.rows)
+                self.mark_deleted(connection, deleted, row.started_at)
+                self._end(connection, row, now)
+        except BaseException:
+            self.counts = before
+            raise
+
+    def mark_missing(self, field_name: str, span: Span, files: Sequence[Path], at: datetime) -> bool:
+        """Mark rows of a span that a complete read of it did not bring.
+
+        Returns:
+            False if the read was suddenly empty, when nothing is marked.
+        """
+        column, key = quoted(field_name), quoted(self.entry.primary_key)
+        with self._transaction() as connection:
+            in_span = f"{DELETED_AT} IS NULL AND {column} >= ? AND {column} < ?"
+            bounds = [span.start, span.end]
+            if not files:
+                return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {in_span} LIMIT 1", bounds).fetchall()
+            self.counts.deleted += _changed(
+                connection,
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {key} NOT IN (SELECT {key} FROM {_parquet(files, key)})",
+                [at, *bounds],
+            )
+        return True
+
+    def swap(self, row: SyncRow, covered: Sequence[Covered], wanted_from: datetime | None, now: datetime) -> None:
+        """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
+
+        Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they stay as
+        they are.
+        """
+        tables, key = self.tables, quoted(self.entry.primary_key)
+        reading = self.entry.reading
+        asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, ByCoverage) else "true"
+        vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
+        with self._transaction() as connection:
+            self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
+            self.counts.updated = _count(connection, f"FROM {tables.rebuilt} AS new JOIN {tables.rows} AS old USING ({key}) WHERE {self._differs()}")
+            self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
+            marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
+            connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {self._names('old')}, {marked} {vanished}")
+            # What did not change keeps the time of the read that brought it.
+            connection.execute(
+                f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM {tables.rows} AS old "
+                f"WHERE new.{key} = old.{key} AND NOT ({self._differs()})"
+            )
+            connection.execute(f"DROP TABLE {tables.rows}")
+            connection.execute(f"ALTER TABLE {tables.rebuilt} RENAME TO {quoted(self.entry.name)}")
+            connection.execute(f"DELETE FROM {tables.coverage} WHERE resource_type = ?", [self.entry.name])
+            self._widen(connection, covered, row.account_id)
+            self._end(connection, row, now)
+
+    def end(self, row: SyncRow, now: datetime) -> None:
+        """Write the outcome of the sync."""
+        with self._transaction() as connection:
+            self._end(connection, row, now)
+
+    def row_count(self) -> int:
+        """Return the number of rows that are not marked as deleted."""
+        with self.warehouse.connection() as connection:
+            return _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
+
+    def _pin_account(self, connection: DuckDBPyConnection, account_id: str) -> str:
+        """Keep one schema to one account; give the name to what was read while it was not known."""
+        pinned = [
+            name
+            for (name,) in connection.execute(
+                f"SELECT DISTINCT account_id FROM {self.tables.syncs} WHERE account_id <> ?", [UNKNOWN_ACCOUNT]
+            ).fetchall()
+        ]
+        if account_id == UNKNOWN_ACCOUNT:
+            return pinned[0] if pinned else UNKNOWN_ACCOUNT
+        if pinned and account_id not in pinned:
+            raise AccountMismatch(
+                f"The schema {self.schema} holds the data of Klaviyo account {pinned[0]}, and the API key belongs to account {account_id}.",
+                "Use the key of that account, or another schema or KLAVIYO_DUCKDB_PATH for this one.",
+            )
+        for table in (self.tables.syncs, self.tables.coverage):
+            connection.execute(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", [account_id, UNKNOWN_ACCOUNT])
+        return account_id
+
+    def _coverage(self, connection: DuckDBPyConnection) -> list[Covered]:
+        frame = connection.sql(
+            f"SELECT division, field, span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
+            f"WHERE resource_type = {literal(self.entry.name)}"
+        ).pl()
+        return [Covered(*record) for record in frame.iter_rows()]
+
+    def _widen(self, connection: DuckDBPyConnection, new: Sequence[Covered], account_id: str) -> None:
+        if not new:
+            return
+        before = self._coverage(connection)
+        keys = {(row.division, row.field) for row in new}
+        kept = [row for row in before if (row.division, row.field) not in keys]
+        for key in keys:
+            mine = [row for row in before if (row.division, row.field) == key]
+            added = [row for row in new if (row.division, row.field) == key]
+            kept += widened(mine, added, self._settling(key[1]))
+        connection.execute(f"DELETE FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name])
+        rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in kept])
+        connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
+        connection.execute(f"INSERT INTO {self.tables.coverage} BY NAME SELECT * FROM new_coverage")
+        connection.unregister("new_coverage")
+
+    def _settling(self, field_name: str) -> tuple[timedelta, ...]:
+        reading = self.entry.reading
+        return reading.settling if isinstance(reading, ByCoverage) and reading.field == field_name else ()
+
+    def _names(self, alias: str) -> str:
+        return ", ".join(f"{alias}.{quoted(name)}" for name in (*self._content(), SYNCED_AT))
+
+    def _content(self) -> list[str]:
+        return [*(column.name for column in self.entry.columns), EXTRA]
+
+    def _differs(self) -> str:
+        """SQL that says whether ``new`` and ``old`` differ in content, or the old row was marked as deleted."""
+        json_columns = {EXTRA, *(column.name for column in self.entry.columns if column.type == "JSON")}
+        pairs = []
+        for name in self._content():
+            cast = "::VARCHAR" if name in json_columns else ""
+            pairs.append(f"new.{quoted(name)}{cast} IS DISTINCT FROM old.{quoted(name)}{cast}")
+        return f"(old.{DELETED_AT} IS NOT NULL OR {' OR '.join(pairs)})"
+
+    def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
+        """Insert what is new, replace what changed, leave what is the same.
+
+        Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
+        replaces a newer one.
+        """
+        if not files:
+            return
+        key = quoted(self.entry.primary_key)
+        newest_first = [f"new.{SYNCED_AT} DESC"]
+        not_older = f"new.{SYNCED_AT} >= old.{SYNCED_AT}"
+        if self.entry.version:
+            version = quoted(self.entry.version)
+            newest_first.insert(0, f"new.{version} DESC NULLS LAST")
+            not_older = (
+                f"(new.{version} > old.{version} OR (old.{version} IS NULL AND new.{version} IS NOT NULL) "
+                f"OR (new.{version} IS NOT DISTINCT FROM old.{version} AND {not_older}))"
+            )
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE changed_rows AS
+            WITH staged AS (
+                SELECT * FROM {_parquet(files)} AS new
+                QUALIFY row_number() OVER (PARTITION BY new.{key} ORDER BY {", ".join(newest_first)}) = 1
+            )
+            SELECT new.*, old.{key} IS NULL AS is_new
+            FROM staged AS new LEFT JOIN {table} AS old ON new.{key} = old.{key}
+            WHERE old.{key} IS NULL OR ({not_older} AND {self._differs()})
+            """
+        )
+        connection.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM changed_rows WHERE NOT is_new)")
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT {self._names('changed_rows')} FROM changed_rows")
+        inserted = _count(connection, "FROM changed_rows WHERE is_new")
+        self.counts.inserted += inserted
+        self.counts.updated += _count(connection, "FROM changed_rows") - inserted
+        connection.execute("DROP TABLE changed_rows")
+
+    def _update(self, connection: DuckDBPyConnection, row: SyncRow) -> None:
+        row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
+        connection.execute(f"DELETE FROM {self.tables.syncs} WHERE id = ?", [row.id])
+        _write_row(connection, self.tables.syncs, row)
+
+    def _end(self, connection: DuckDBPyConnection, row: SyncRow, now: datetime) -> None:
+        row.finished_at = now
+        row.outcome = "succeeded" if row.error is None else "failed"
+        self._update(connection, row)
+
+
+def _write_row(connection: DuckDBPyConnection, table: str, row: SyncRow) -> None:
+    values = vars(row)
+    names, places = ", ".join(values), ", ".join("?" for _ in values)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
+
+
+def _parquet(files: Sequence[Path], columns: str = "*") -> str:
+    """SQL for staged files; without any, a relation without rows."""
+    if not files:
+        return f"(SELECT NULL AS {columns} WHERE false)"
+    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
+
+
+def _count(connection: DuckDBPyConnection, from_clause: str) -> int:
+    ((count,),) = connection.execute(f"SELECT count(*) {from_clause}").fetchall()
+    return int(count)
+
+
+def _changed(connection: DuckDBPyConnection, statement: str, parameters: Sequence[object]) -> int:
+    """Run an UPDATE and return the number of rows that it changed."""
+    ((count,),) = connection.execute(statement, list(parameters)).fetchall()
+    return int(count)
+
+
+def _instant(value: datetime) -> str:
+    return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"

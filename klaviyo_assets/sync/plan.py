@@ -1,0 +1,202 @@
+"""From the catalogue's entry, the coverage so far and the request to slices, each one cursor chain. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from klaviyo_assets.api.filters import all_of, compare
+from klaviyo_assets.catalog.model import ByCoverage, Division, ResourceType, Walked, Whole
+from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, needed
+from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, range_field
+
+LAG = timedelta(seconds=10)
+"""How far below the server's clock coverage ends: the newest records may not be visible yet, and a bound in the future is refused."""
+
+_SECOND = timedelta(seconds=1)
+_SHORTEST_SLICE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of a resource type that is read by one cursor chain.
+
+    Attributes:
+        division: The division it reads.
+        field: Time field that it is sorted and cut by; None where a division is read whole.
+        start: Records before are cut away; None for no bound.
+        end: Records from here on are cut away; None for no bound.
+        descending: True if it is read newest first.
+        covers: True if ``[start, end)`` is covered once it is read.
+    """
+
+    division: Division
+    field: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    descending: bool = False
+    covers: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it reads, for logs: ``events datetime [2026-01-01T00:00:00+00:00, …)``."""
+        if self.field is None:
+            return self.division.name
+        start, end = (bound.isoformat() if bound else "…" for bound in (self.start, self.end))
+        return f"{self.division.name} {self.field} [{start}, {end})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sync reads.
+
+    Attributes:
+        slices: Cursor chains, newest first.
+        stale: True if coverage was set aside because it was read with other options or columns.
+    """
+
+    slices: tuple[Slice, ...]
+    stale: bool = False
+
+
+def plan(
+    entry: ResourceType,
+    request: SyncRequest,
+    covered: Sequence[Covered],
+    *,
+    now: datetime,
+    fingerprint: str,
+    oldest: datetime | None,
+    pieces: int,
+) -> Plan:
+    """Plan one sync.
+
+    Args:
+        entry: The resource type.
+        request: What is asked for.
+        covered: Its rows of ``_coverage``.
+        now: The server's clock at the start.
+        fingerprint: Of the options and columns that are read now.
+        oldest: Time of the oldest record, to cut a history that begins unknown; None if there is none or it is not known.
+        pieces: Slices that a long window is cut into.
+
+    Raises:
+        InvalidRange: If a range is asked for that cannot be read.
+    """
+    trusted = [row for row in covered if request.accept_changed_options or row.fingerprint == fingerprint]
+    top = now - LAG
+    if request.mode is Mode.RANGE:
+        asked = check_range(entry, request)
+        windows = [(range_field(entry), Span(asked.start, min(asked.end, top)))]
+        return Plan(tuple(_cut(entry, windows, oldest, pieces)))
+    if isinstance(entry.reading, Whole):
+        return Plan(tuple(Slice(division) for division in entry.divisions))
+    if request.mode is Mode.FULL:
+        trusted = []
+    if isinstance(entry.reading, ByCoverage):
+        windows = _coverage_windows(entry.reading, request, trusted, now)
+        tail = [Slice(division, entry.reading.field, start=top) for division in entry.divisions if entry.reading.future_dated]
+    else:
+        windows = _sweep_windows(entry.reading.sweep, trusted, top)
+        tail = _walk(entry, entry.reading, trusted, top)
+    return Plan((*tail, *_cut(entry, windows, oldest, pieces)), stale=len(trusted) < len(covered) and request.mode is not Mode.FULL)
+
+
+_Windows = list[tuple[str | None, Span]]
+
+
+def _coverage_windows(reading: ByCoverage, request: SyncRequest, covered: Sequence[Covered], now: datetime) -> _Windows:
+    top = now - LAG
+    if reading.sweep is None:
+        start = request.start_date if reading.honours_start_date and request.start_date else BEGINNING
+        rows = [row for row in covered if row.field == reading.field]
+        return [(reading.field, span) for span in needed(Span(start, top), rows, reading.settling, now)]
+    windows = _sweep_windows(reading.sweep, covered, top)
+    swept_since = _swept_since(reading.sweep, covered)
+    if swept_since is not None:
+        # What moved while or since the history was swept turns up along the moving field.
+        wanted = Span(swept_since - LAG - reading.settling[-1], top)
+        rows = [row for row in covered if row.field == reading.field]
+        windows += [(reading.field, span) for span in needed(wanted, rows, reading.settling, now)]
+    return windows
+
+
+def _sweep_windows(sweep: str, covered: Sequence[Covered], top: datetime) -> _Windows:
+    """History along a field that does not move, up to where the first read of it began; later records are found by the moving field."""
+    since = _swept_since(sweep, covered)
+    end = top if since is None else since - LAG
+    rows = [row for row in covered if row.field == sweep]
+    return [(sweep, span) for span in needed(Span(BEGINNING, end), rows, (), top)]
+
+
+def _swept_since(sweep: str, covered: Sequence[Covered]) -> datetime | None:
+    return min((row.read_at for row in covered if row.field == sweep), default=None)
+
+
+def _walk(entry: ResourceType, reading: Walked, covered: Sequence[Covered], top: datetime) -> list[Slice]:
+    since = _swept_since(reading.sweep, covered)
+    if since is None:
+        return []
+    begin = since - LAG - reading.margin
+    done = [row for row in covered if row.field == reading.field]
+    missing = needed(Span(begin, top), done, (), top)
+    start = max(begin, missing[0].start - reading.margin) if missing else top
+    return [Slice(division, reading.field, start=start, end=top, descending=True, covers=True) for division in entry.divisions]
+
+
+def _cut(entry: ResourceType, windows: Iterable[tuple[str | None, Span]], oldest: datetime | None, pieces: int) -> list[Slice]:
+    """Cut windows into slices, newest first."""
+    return [
+        Slice(division, field, start=span.start, end=span.end, covers=True)
+        for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
+        for span in reversed(_pieces(window, oldest, pieces))
+        for division in entry.divisions
+    ]
+
+
+def _pieces(window: Span, oldest: datetime | None, pieces: int) -> list[Span]:
+    """Cut a window at whole seconds into spans of equal length, the first of which also takes what lies before the oldest record."""
+    begin = max(window.start, oldest) if oldest is not None else window.start
+    if oldest is None and window.start == BEGINNING:
+        return [window]
+    count = max(1, min(pieces, int((window.end - begin) / _SHORTEST_SLICE)))
+    step = (window.end - begin) / count
+    borders = [(begin + step * number).replace(microsecond=0) for number in range(1, count)]
+    edges = [window.start, *borders, window.end]
+    return [Span(start, end) for start, end in pairwise(edges) if start < end]
+
+
+def slice_parameters(entry: ResourceType, part: Slice) -> dict[str, str]:
+    """Return the query parameters of a slice's first page.
+
+    Where the endpoint has only strict operators the bounds are a second wider, since rows equal to the bound would be lost; the records outside are
+    cut away by their own value.
+    """
+    parameters = dict(entry.page_parameters)
+    filters = list(part.division.filters)
+    if part.field is None:
+        if "id" in entry.endpoint.sorts:
+            parameters["sort"] = "id"
+    else:
+        parameters["sort"] = f"-{part.field}" if part.descending else part.field
+        filters += _bounds(entry, part.field, part.start, part.end)
+    if filters:
+        parameters["filter"] = all_of(*filters)
+    return parameters
+
+
+def _bounds(entry: ResourceType, field: str, start: datetime | None, end: datetime | None) -> list[str]:
+    allows = entry.endpoint.allows
+    bounds = []
+    if start is not None and start > BEGINNING:
+        if allows(field, "greater-or-equal"):
+            bounds.append(compare("greater-or-equal", field, start))
+        elif allows(field, "greater-than"):
+            bounds.append(compare("greater-than", field, start - _SECOND))
+    if end is not None:
+        if allows(field, "less-than"):
+            strict_only = not allows(field, "less-or-equal")
+            bounds.append(compare("less-than", field, end + _SECOND if strict_only else end))
+        elif allows(field, "less-or-equal"):
+            bounds.append(compare("less-or-equal", field, end))
+    return bounds

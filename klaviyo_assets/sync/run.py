@@ -1,0 +1,343 @@
+"""One sync, from the lock to the report."""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError, NotFound
+from klaviyo_assets.api.filters import all_of, any_of
+from klaviyo_assets.api.probe import probe
+from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
+from klaviyo_assets.frames import Page, PageDecoder
+from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
+from klaviyo_assets.sync.errors import SyncTaken
+from klaviyo_assets.sync.fetch import Fetcher
+from klaviyo_assets.sync.identity import account_id
+from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
+from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
+from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
+from klaviyo_assets.sync.staging import Manifest, Staging, leftovers
+from klaviyo_assets.warehouse.base import Warehouse
+
+ROWS_PER_LOAD = 200_000
+"""Rows after which staged files are loaded while fetching goes on."""
+
+_IDS_PER_LOOKUP = 50
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        row: Its row of ``_syncs``.
+        row_count: Rows of the table that are not marked as deleted.
+        slices: Names of the spans or divisions that were read.
+        seconds: How long it took.
+        resumed: True if it took up what a killed or failed sync had staged.
+        notes: Things that the user should know, in words.
+    """
+
+    row: SyncRow
+    row_count: int
+    slices: tuple[str, ...]
+    seconds: float
+    resumed: bool
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Sync:
+    """One sync of one resource type.
+
+    Args:
+        entry: The resource type.
+        request: What is asked for.
+        client: The client, open.
+        key: The API key, for the account's identity.
+        warehouse: The database.
+        schema: DuckDB schema.
+        run_id: Dagster run, for ``_syncs``.
+        log: Where progress is told.
+        refusal: The error that an earlier probe of this client met; it is recorded, then raised.
+
+    Example:
+        >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, key, warehouse, "klaviyo", None, log).run()
+    """
+
+    entry: ResourceType
+    request: SyncRequest
+    client: KlaviyoClient
+    key: ApiKey
+    warehouse: Warehouse
+    schema: str
+    run_id: str | None
+    log: logging.Logger
+    refusal: KlaviyoError | None = None
+    _notes: list[str] = field(default_factory=list)
+    _resumed: bool = False
+
+    async def run(self) -> SyncReport:
+        """Plan, fetch, stage and load.
+
+        Raises:
+            SyncTaken: If another process is syncing this type; nothing was done.
+            SyncError: If the request or the account is wrong.
+            KlaviyoError: If Klaviyo refuses or fails; what was read is kept.
+            WarehouseError: If the database cannot be opened.
+        """
+        if self.request.mode is Mode.RANGE:
+            check_range(self.entry, self.request)
+        with _taken(self._state_dir, self.entry.name, self.run_id):
+            return await self._locked()
+
+    @property
+    def _state_dir(self) -> Path:
+        folder = self.warehouse.state_dir / self.schema
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def _staging_root(self) -> Path:
+        return self._state_dir / "staging" / self.entry.name
+
+    async def _locked(self) -> SyncReport:
+        began = time.monotonic()
+        refusal = self.refusal or await self._first_answer()
+        now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
+        loader = Loader(self.warehouse, self.entry, self.schema)
+        account = UNKNOWN_ACCOUNT if refusal else await account_id(self.client, self.key, self.warehouse.state_dir)
+        row = SyncRow(uuid.uuid4().hex, self.entry.name, account, self.request.mode.value, now, self.run_id)
+        covered, last_end = await asyncio.to_thread(loader.begin, row)
+        if last_end is not None and self.client.knows_the_time:
+            self.client.catch_up(last_end)  # a later read must carry a later time
+        try:
+            if refusal:
+                raise refusal
+            if await asyncio.to_thread(self._take_up, loader, row):
+                covered = await asyncio.to_thread(loader.coverage)
+            slices = await self._read(loader, row, covered, now)
+        except BaseException as error:
+            row.error_class, row.error = type(error).__name__, str(error)[:2000]
+            self._count(row)
+            ended = self.client.now() if self.client.knows_the_time else datetime.now(UTC)
+            await asyncio.shield(asyncio.to_thread(loader.end, row, ended))
+            raise
+        count = await asyncio.to_thread(loader.row_count)
+        return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, self._resumed, tuple(self._notes))
+
+    async def _first_answer(self) -> KlaviyoError | None:
+        """Learn the server's clock, unless the client knows it already; return the error if Klaviyo refuses or fails."""
+        if self.client.knows_the_time:
+            return None
+        try:
+            await probe(self.client, self.entry)
+        except KlaviyoError as error:
+            return error
+        return None
+
+    def _take_up(self, loader: Loader, row: SyncRow) -> bool:
+        """Load what a killed or failed sync has left in staging; return whether there was anything."""
+        mine = fingerprint(self.entry, self.client.settings.revision)
+        for left in leftovers(self._staging_root):
+            manifest = left.manifest
+            if manifest.resumable and manifest.fingerprint == mine and manifest.account_id in (row.account_id, UNKNOWN_ACCOUNT):
+                batch = left.batch()
+                loader.load(batch, row)
+                self._resumed |= bool(batch.files or batch.covered)
+            left.remove()
+        if self._resumed:
+            self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
+        return self._resumed
+
+    async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
+        planned = await self._plan(covered, now)
+        row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
+        is_whole = isinstance(self.entry.reading, Whole)
+        is_full = self.request.mode is Mode.FULL and not is_whole
+        staging = self._staging(row, planned.slices, resumable=not (is_whole or is_full))
+        if is_full:
+            await asyncio.to_thread(loader.create_rebuilt)
+        keeps_files = is_whole or self.request.mode is Mode.RANGE
+        gathered: list[Covered] = []
+        files: list[Path] = []
+        loading = asyncio.Lock()
+
+        async def load_staged() -> None:
+            async with loading:
+                staging.flush()
+                batch = staging.batch()
+                self._count(row, fetcher)
+                if batch.files or batch.covered:
+                    await asyncio.to_thread(loader.load, batch, row, rebuilt=is_full)
+                    gathered.extend(batch.covered)
+                    files.extend(batch.files)
+                    staging.loaded(batch, keep=keeps_files)
+
+        async def after_page() -> None:
+            if not is_whole and staging.rows_unloaded >= ROWS_PER_LOAD and not loading.locked():
+                self.log.info("%s: %d records read, loading", self.entry.name, fetcher.records_read)
+                await load_staged()
+
+        fetcher = Fetcher(self.client, self.entry, staging, self.client.settings.concurrency, after_page)
+        try:
+            await fetcher.run(planned.slices)
+        except BaseException:
+            # Finished work is kept: the next sync loads it, and plans the rest again.
+            with contextlib.suppress(OSError):
+                staging.flush()
+            self._count(row, fetcher)
+            raise
+        if is_whole:
+            await self._finish_whole(loader, row, staging, fetcher)
+        else:
+            await load_staged()
+            await self._finish(loader, row, gathered, files, fetcher)
+        staging.remove()
+        return planned.slices
+
+    async def _plan(self, covered: Sequence[Covered], now: datetime) -> Plan:
+        mark = fingerprint(self.entry, self.client.settings.revision)
+        pieces = 2 * self.client.settings.concurrency
+
+        def planned(oldest: datetime | None) -> Plan:
+            return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest, pieces=pieces)
+
+        first = planned(None)
+        history = next((part for part in first.slices if part.start == BEGINNING and part.field is not None), None)
+        if first.stale:
+            self._note(
+                f"{self.entry.name} was read before with other options or columns: that part is read again "
+                "(set accept_changed_options to keep it as it is)."
+            )
+        if history is None or history.field is None:
+            return first
+        oldest = await self._oldest(history)
+        return planned(oldest) if oldest is not None else first
+
+    async def _oldest(self, history: Slice) -> datetime | None:
+        """Ask for the oldest record of a history whose beginning is not known, so that it can be cut into slices."""
+        assert history.field is not None
+        parameters = dict(self.entry.page_parameters) | {"sort": history.field, "page[size]": "1"}
+        if history.division.filters:
+            parameters["filter"] = all_of(*history.division.filters)
+        decode = PageDecoder(self.entry, history.division).page
+        answer = await self.client.get(self.entry, self.entry.endpoint.path, parameters, decode)
+        bounds = answer.value.bounds(history.field)
+        return bounds[0] if bounds else None
+
+    def _staging(self, row: SyncRow, slices: tuple[Slice, ...], *, resumable: bool) -> Staging:
+        mark = fingerprint(self.entry, self.client.settings.revision)
+        manifest = Manifest(row.id, self.entry.name, row.account_id, mark, row.started_at, resumable)
+        return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest, slices)
+
+    async def _finish_whole(self, loader: Loader, row: SyncRow, staging: Staging, fetcher: Fetcher) -> None:
+        """Look up what was not returned, then load and mark in one transaction."""
+        staging.flush()
+        batch = staging.batch()
+        missing = await asyncio.to_thread(loader.missing_ids, batch.files)
+        found: list[Page] = []
+        if missing and not batch.files:
+            self._note(f"Klaviyo returned no {self.entry.name} at all, though {len(missing)} are known: none was marked as deleted.")
+            missing = []
+        elif missing:
+            found = await self._look_up(missing)
+        for page in found:
+            staging.add_loose(page.frame)
+        if found:
+            staging.flush()
+            batch = staging.batch()
+        still_there = {id_ for page in found for id_ in page.frame[self.entry.primary_key].to_list()}
+        gone = [id_ for id_ in missing if id_ not in still_there]
+        self._count(row, fetcher)
+        await asyncio.to_thread(loader.finish_whole, batch, row, gone, self.client.now())
+
+    async def _look_up(self, ids: Sequence[str]) -> list[Page]:
+        """Ask once more for records by their ids; what is not found is gone."""
+        if "any" in self.entry.endpoint.filters.get("id", ()):
+            return await self._look_up_together(ids)
+        if self.entry.endpoint.lookup_limit is None or self.entry.endpoint.unpaged:
+            return []
+        decode = PageDecoder(self.entry).single
+        pages = []
+        for id_ in ids:
+            try:
+                answer = await self.client.get(self.entry, f"{self.entry.endpoint.path}/{id_}", {}, decode)
+            except NotFound:
+                continue
+            pages.append(answer.value.stamped(answer.requested_at))
+        return pages
+
+    async def _look_up_together(self, ids: Sequence[str]) -> list[Page]:
+        pages = []
+        for first in range(0, len(ids), _IDS_PER_LOOKUP):
+            some = any_of("id", ids[first : first + _IDS_PER_LOOKUP])
+            for division in self.entry.divisions:
+                parameters = dict(self.entry.page_parameters) | {"filter": all_of(*division.filters, some)}
+                async for answer in self.client.pages(self.entry, parameters, PageDecoder(self.entry, division).page):
+                    if answer.value.count:
+                        pages.append(answer.value.stamped(answer.requested_at))
+        return pages
+
+    async def _finish(self, loader: Loader, row: SyncRow, gathered: Sequence[Covered], files: Sequence[Path], fetcher: Fetcher) -> None:
+        self._count(row, fetcher)
+        match self.request.mode:
+            case Mode.FULL:
+                await asyncio.to_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())
+                return
+            case Mode.RANGE:
+                asked, field_name = check_range(self.entry, self.request), range_field(self.entry)
+                assert field_name is not None
+                span = Span(asked.start, min(asked.end, row.started_at - LAG))
+                if not await asyncio.to_thread(loader.mark_missing, field_name, span, files, row.started_at):
+                    self._note(f"Klaviyo returned nothing for the range, though {self.entry.name} of it are known: none was marked as deleted.")
+            case _:
+                pass
+        await asyncio.to_thread(loader.end, row, self.client.now())
+
+    def _wanted_from(self) -> datetime | None:
+        reading = self.entry.reading
+        return self.request.start_date if isinstance(reading, ByCoverage) and reading.honours_start_date else None
+
+    def _count(self, row: SyncRow, fetcher: Fetcher | None = None) -> None:
+        traffic = self.client.traffic
+        row.requests, row.bytes, row.throttled = traffic.requests, traffic.bytes, traffic.throttled
+        row.seconds_waited = round(self.client.seconds_waited, 3)
+        if fetcher is not None:
+            row.records_read = fetcher.records_read
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        self.log.warning(text)
+
+
+@contextlib.contextmanager
+def _taken(state_dir: Path, resource_type: str, run_id: str | None) -> Iterator[None]:
+    """Hold the resource type for this sync; the lock's neighbour names the run that has it."""
+    lock = FileLock(str(state_dir / f"{resource_type}.lock"))
+    holder = state_dir / f"{resource_type}.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        name = holder.read_text().strip() if holder.is_file() else ""
+        raise SyncTaken(
+            f"{resource_type} is being synced already{f' by run {name}' if name else ''}; nothing was done.",
+            "Wait for that run to end, then run again if it is still needed.",
+        ) from error
+    try:
+        holder.write_text(run_id or "outside of Dagster")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,136 @@
+"""Names and definitions of the tables, from the catalogue: created, extended and commented where they differ."""
+
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
+
+DELETED_AT = "_deleted_at"
+
+_INSTANT = "TIMESTAMP WITH TIME ZONE"
+
+_OWN_COLUMNS = {
+    EXTRA: (
+        "JSON",
+        "Attributes that this version of klaviyo_assets does not know, or whose value did not fit their column; null when there are none.",
+    ),
+    SYNCED_AT: (_INSTANT, "When the request was sent that brought the present content of the row."),
+    DELETED_AT: (_INSTANT, "When the record was found to be gone from Klaviyo; null while it exists."),
+}
+
+_SYNCS = {
+    "id": ("VARCHAR", "Id of the sync."),
+    "resource_type": ("VARCHAR", "Table that it synced."),
+    "account_id": ("VARCHAR", "Klaviyo account, or unknown if the key may not ask."),
+    "mode": ("VARCHAR", "incremental, full or range."),
+    "windows": ("JSON", "Spans of time fields that it set out to read."),
+    "requests": ("BIGINT", "HTTP requests sent, repeated ones included."),
+    "bytes": ("BIGINT", "Bytes of answers, decompressed."),
+    "throttled": ("BIGINT", "Answers with status 429."),
+    "seconds_waited": ("DOUBLE", "Seconds that requests waited for the rate limit, added up over all that waited at once."),
+    "records_read": ("BIGINT", "Records received, before duplicates are dropped."),
+    "rows_inserted": ("BIGINT", "Rows that were new."),
+    "rows_updated": ("BIGINT", "Rows whose content changed."),
+    "rows_deleted": ("BIGINT", "Rows marked as deleted."),
+    "started_at": (_INSTANT, "When it started, on Klaviyo's clock."),
+    "finished_at": (_INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
+    "outcome": ("VARCHAR", "running, succeeded, failed or killed."),
+    "error_class": ("VARCHAR", "Class of the error that it failed with."),
+    "error": ("VARCHAR", "What went wrong."),
+    "run_id": ("VARCHAR", "Dagster run."),
+}
+
+_COVERAGE = {
+    "account_id": ("VARCHAR", "Klaviyo account, or unknown."),
+    "resource_type": ("VARCHAR", "Table."),
+    "division": ("VARCHAR", "Part of the type that is read apart."),
+    "field": ("VARCHAR", "Time field."),
+    "span_start": (_INSTANT, "Records whose field is from here on …"),
+    "span_end": (_INSTANT, "… and before this were all read."),
+    "read_at": (_INSTANT, "When that read began, on Klaviyo's clock."),
+    "fingerprint": ("VARCHAR", "Of the options and columns that were read."),
+    "settled": ("BOOLEAN", "Whether it was read after its last settling age, so that it need not be read again."),
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one resource type in one schema, with their whole names; to be used while a connection is open.
+
+    Args:
+        warehouse: The database.
+        schema: DuckDB schema.
+        entry: The resource type.
+    """
+
+    warehouse: Warehouse
+    schema: str
+    entry: ResourceType
+
+    @property
+    def rows(self) -> str:
+        """The table of the resource type."""
+        return self.warehouse.qualified(self.schema, self.entry.name)
+
+    @property
+    def rebuilt(self) -> str:
+        """The table that a full read fills before it is swapped in."""
+        return self.warehouse.qualified(self.schema, self.rebuilt_name)
+
+    @property
+    def rebuilt_name(self) -> str:
+        """Unquoted name of :attr:`rebuilt`."""
+        return f"_{self.entry.name}_rebuilt"
+
+    @property
+    def syncs(self) -> str:
+        """One row per attempt to sync."""
+        return self.warehouse.qualified(self.schema, "_syncs")
+
+    @property
+    def coverage(self) -> str:
+        """The spans that have been read."""
+        return self.warehouse.qualified(self.schema, "_coverage")
+
+    def prepare(self, connection: DuckDBPyConnection) -> None:
+        """Create what is missing, add columns that are new in the catalogue, and set comments that differ."""
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
+        self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
+        self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
+        self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+
+    def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
+        """Create an empty table for a full read, in place of one that was left behind."""
+        connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
+        self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
+
+    def _columns(self) -> dict[str, tuple[str, str]]:
+        columns = {
+            column.name: (self.warehouse.json_column if column.type == "JSON" else str(column.type), column.description) for column in self.entry.columns
+        }
+        return columns | _OWN_COLUMNS
+
+    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: dict[str, tuple[str, str]], description: str) -> None:
+        table = self.warehouse.qualified(self.schema, name)
+        existing = _comments(connection, self.schema, name)
+        if not existing:
+            declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
+            connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
+        for column, (type_, comment) in columns.items():
+            if existing and column not in existing:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {type_.split(' USING ')[0]}")
+            if existing.get(column) != comment:
+                connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
+
+
+def _comments(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, str | None]:
+    """Return the comments of a table's columns by name; empty if there is no such table."""
+    rows = connection.execute(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? AND database_name = current_database()",
+        [schema, table],
+    ).fetchall()
+    return dict(rows)

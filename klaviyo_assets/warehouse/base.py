@@ -1,0 +1,71 @@
+"""What every place that holds the tables must offer."""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+
+class WarehouseError(Exception):
+    """The database cannot be used.
+
+    Args:
+        summary: What happened and where, one sentence.
+        advice: What the user can do next.
+    """
+
+    def __init__(self, summary: str, advice: str) -> None:
+        self.summary = summary
+        self.advice = advice
+        super().__init__(f"{summary} What to do: {advice}")
+
+
+class Warehouse(ABC):
+    """A DuckDB database that holds the tables.
+
+    Attributes:
+        json_column: How a column of JSON is declared.
+        database: The database's name in SQL; known while a connection is open. A file ``klaviyo.duckdb`` is called ``klaviyo``, so that a table of
+            a schema of the same name must be named with it: ``klaviyo.events`` would be ambiguous.
+    """
+
+    json_column = "JSON"
+    database: str
+
+    def qualified(self, schema: str, table: str) -> str:
+        """Return a table's whole name, quoted; only while a connection is open."""
+        return ".".join(quoted(part) for part in (self.database, schema, table))
+
+    @property
+    @abstractmethod
+    def state_dir(self) -> Path:
+        """Folder for what belongs to the database but not in it: locks, staged files, the account's identity."""
+
+    @abstractmethod
+    def connection(self) -> AbstractContextManager[DuckDBPyConnection]:
+        """Open the database for one short piece of work, alone, and close it on every path.
+
+        Raises:
+            WarehouseError: If it cannot be opened.
+        """
+
+
+def quoted(name: str) -> str:
+    """Quote an SQL identifier.
+
+    Example:
+        >>> quoted("events")
+        '"events"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Write an SQL string literal.
+
+    Example:
+        >>> literal("it's")
+        "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,114 @@
+"""A DuckDB file on this machine, shared by several processes in turn."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
+from filelock import FileLock, Timeout
+
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+
+CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
+"""DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
+
+LOCK_TIMEOUT = 1800.0
+"""Seconds to wait for other processes of ours; each holds the file for seconds only."""
+
+
+class LocalFile(Warehouse):
+    """A DuckDB file behind ``dagster_duckdb.DuckDBResource``.
+
+    DuckDB lets one process at a time open a file for writing. The resource's own retries back off for up to 51 seconds at a time, so that of several
+    processes some starve; a file lock beside the database makes them wait in turn. The resource also leaves its connection open when the work
+    inside fails; here it is closed on every path.
+
+    Args:
+        resource: The DuckDB resource; its ``database`` is a path.
+        lock_timeout: Seconds to wait for the file lock.
+
+    Example:
+        >>> with LocalFile(DuckDBResource(database="data/klaviyo.duckdb")).connection() as connection:
+        ...     connection.sql("SELECT count(*) FROM klaviyo.events").fetchall()
+    """
+
+    # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
+    json_column = "JSON USING COMPRESSION zstd"
+
+    def __init__(self, resource: DuckDBResource, lock_timeout: float = LOCK_TIMEOUT) -> None:
+        self._resource = resource
+        self._lock_timeout = lock_timeout
+        self.path = _checked_path(resource.database)
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder ``<database>.sync`` beside the file."""
+        folder = state_folder(self.path)
+        _make_folder(folder)
+        return folder
+
+    @contextmanager
+    def connection(self) -> Iterator[DuckDBPyConnection]:
+        """Take the lock, open the file, and close and release on every path."""
+        _make_folder(self.path.parent)
+        try:
+            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout)
+            lock.acquire()
+        except Timeout as error:
+            raise WarehouseError(
+                f"Other syncs kept {self.path} locked for {self._lock_timeout:.0f} seconds.",
+                f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
+            ) from error
+        try:
+            with self._opened() as connection:
+                yield connection
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _opened(self) -> Iterator[DuckDBPyConnection]:
+        manager = self._resource.get_connection()
+        try:
+            connection = manager.__enter__()
+        except (duckdb.IOException, duckdb.Error) as error:
+            raise _cannot_open(self.path, error) from error
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
+            yield connection
+        finally:
+            connection.close()
+
+
+def state_folder(path: Path) -> Path:
+    """Return the folder that belongs to a database file, whether or not it exists."""
+    path = path.expanduser().absolute()
+    return path.with_name(f"{path.name}.sync")
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> WarehouseError:
+    text = str(error).splitlines()[0]
+    if "lock" in text.lower():
+        return WarehouseError(
+            f"{path} is open in another program ({text}).",
+            "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again.",
+        )
+    return WarehouseError(f"{path} cannot be opened as a DuckDB database ({text}).", "Check the path and KLAVIYO_DUCKDB_PATH.")
+
+
+def _checked_path(database: str) -> Path:
+    if not database or database == ":memory:" or database.split(":", 1)[0] in {"md", "motherduck", "ducklake"}:
+        raise WarehouseError(f"{database or 'an empty path'} is not a DuckDB file.", "Set KLAVIYO_DUCKDB_PATH to the path of a file.")
+    path = Path(database).expanduser()
+    if path.is_dir():
+        raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set KLAVIYO_DUCKDB_PATH to a file, such as {path / 'klaviyo.duckdb'}.")
+    return path.absolute()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(f"The folder {folder} cannot be made ({error.strerror}).", "Check KLAVIYO_DUCKDB_PATH and its permissions.") from error

@@ -1,0 +1,90 @@
+"""Made-up accounts, warehouses and syncs for the tests: the real things, small."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import Division, ResourceType
+from klaviyo_assets.frames import SYNCED_AT, PageDecoder
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
+
+SMALL = SandboxOptions(
+    seed=1, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
+)
+"""An account that is read in a second or two."""
+
+
+def small(**changes: Any) -> SandboxProcess:
+    """Return a small sandbox, not started yet."""
+    return SandboxProcess(replace(SMALL, **changes))
+
+
+def local_file(folder: Path) -> LocalFile:
+    """Return a warehouse in a folder."""
+    return LocalFile(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+
+
+def sync(
+    name: str, sandbox: SandboxProcess, warehouse: LocalFile, request: SyncRequest | None = None, key: str = ALL_SCOPES_KEY, **settings: Any
+) -> SyncReport:
+    """Run one sync against a sandbox."""
+
+    async def run() -> SyncReport:
+        settings_ = ClientSettings(base_url=sandbox.base_url, rate_limit_share=1.0, **{"max_retries": 2, **settings})
+        parsed = parse_api_key(key)
+        async with KlaviyoClient(parsed, settings_) as client:
+            log = logging.getLogger("klaviyo_assets_tests")
+            return await Sync(CATALOG[name], request or SyncRequest(), client, parsed, warehouse, "klaviyo", "a-run", log).run()
+
+    return asyncio.run(run())
+
+
+def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
+    """Return what the sandbox holds now, in the columns of the table."""
+    entry = CATALOG[name]
+    frames = [_as_page(entry, record) for record in sandbox.truth_lines(name, entry.requested_fields)]
+    if not frames:
+        return PageDecoder(entry).page(b'{"data":[]}').frame
+    return pl.concat(frames).sort(entry.primary_key)
+
+
+def _as_page(entry: ResourceType, record: bytes) -> pl.DataFrame:
+    division = Division(values=_division_values(entry, record))
+    return PageDecoder(entry, division).single(b'{"data":' + record + b"}").frame
+
+
+def _division_values(entry: ResourceType, record: bytes) -> Mapping[str, str]:
+    if entry.name != "campaigns":
+        return {}
+    return {"channel": msgspec.json.decode(record)["meta"]["channel"]}
+
+
+def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataFrame:
+    """Return a table without our own columns; only the deleted rows, or only the others."""
+    with warehouse.connection() as connection:
+        where = "IS NOT NULL" if deleted else "IS NULL"
+        frame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM klaviyo.klaviyo.{name} WHERE _deleted_at {where}").pl()
+    return frame.sort("id")
+
+
+def query(warehouse: LocalFile, sql: str) -> list[tuple[Any, ...]]:
+    """Run a query; tables need no schema."""
+    with warehouse.connection() as connection:
+        connection.execute("USE klaviyo.klaviyo")
+        return connection.execute(sql).fetchall()

@@ -1,0 +1,44 @@
+"""Fixtures that every room uses."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import local_file, small
+
+
+def pytest_report_header() -> str:
+    return f"duckdb: {duckdb.__version__}"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine may reach a test."""
+    for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[SandboxProcess]:
+    """A small account that nobody changes."""
+    with small() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def new_account() -> Iterator[Callable[..., SandboxProcess]]:
+    """Starts a small account of the test's own, with other options."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(small(**options))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> LocalFile:
+    """An empty DuckDB file."""
+    return local_file(tmp_path)
+

@@ -1,0 +1,260 @@
+"""The assets through Dagster, in this process, against a small account."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def definitions(sandbox: SandboxProcess, folder: Path, key: str = ALL_SCOPES_KEY, **options: Any) -> dg.Definitions:
+    klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1, **options)
+    return build_klaviyo_definitions(klaviyo, duckdb=str(folder / "klaviyo.duckdb"), executor=dg.in_process_executor)
+
+
+def execute(defs: dg.Definitions, instance: dg.DagsterInstance, job: str = "klaviyo_sync", **options: Any) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **options)
+
+
+def check_results(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
+    return {(one.asset_key.path[-1], one.check_name): one for one in result.get_asset_check_evaluations()}
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key is not None}
+
+
+def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    result = execute(definitions(account, tmp_path), instance)
+
+    assert result.success
+    assert materialized(result) == set(CATALOG)
+    found = check_results(result)
+    assert len(found) == 3 * len(CATALOG) + 1
+    assert all(one.passed for one in found.values()), [one.description for one in found.values() if not one.passed]
+    assert "belongs to the account" in found["accounts", "api_key_valid"].description
+
+
+def test_a_materialization_tells_its_figures(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    result = execute(definitions(account, tmp_path), instance, asset_selection=[dg.AssetKey(["klaviyo", "profiles"])])
+
+    (materialization,) = result.asset_materializations_for_node("klaviyo_profiles")
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    count = account.counts()["profiles"]
+    assert metadata["dagster/row_count"] == metadata["rows_inserted"] == count
+    assert metadata["records_read"] >= count
+    assert metadata["mode"] == "incremental"
+    assert metadata["throttled_429"] == 0
+    assert metadata["requests"] > count / 100
+    assert "@" not in metadata["preview"]
+    assert "•••" in metadata["preview"]
+
+
+def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    result = execute(definitions(account, tmp_path, key_lacking("reviews:read")), instance)
+
+    assert not result.success
+    assert materialized(result) == set(CATALOG) - {"reviews"}
+    check = check_results(result)["reviews", "scope_coverage"]
+    assert not check.passed
+    assert check.metadata["verdict"].value == "scope missing"
+    assert check.metadata["scope"].value == "reviews:read"
+    assert "Create a new private API key that has reviews:read" in check.description
+    failure = next(event for event in result.all_node_events if event.is_step_failure)
+    words = failure.step_failure_data.error_display_string  # type: ignore[union-attr]
+    assert "lacks the scope reviews:read" in words
+    assert "Create a new private API key that has reviews:read" in words
+
+
+def test_without_accounts_read_everything_else_works_and_the_run_is_green(
+    account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    result = execute(definitions(account, tmp_path, EIGHT_SCOPES_KEY), instance)
+
+    assert result.success
+    assert materialized(result) == set(CATALOG) - {"accounts"}
+    found = check_results(result)
+    assert found["accounts", "api_key_valid"].passed
+    assert "lacks accounts:read" in found["accounts", "api_key_valid"].description
+    assert not found["accounts", "scope_coverage"].passed
+    assert found["accounts", "scope_coverage"].severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_plan_gate_is_not_called_a_missing_scope(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    result = execute(definitions(account, tmp_path, PLAN_GATED_KEY), instance, job="klaviyo_checks")
+
+    assert check_results(result)["reviews", "scope_coverage"].metadata["verdict"].value == "not in the plan"
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "words"),
+    [
+        ("pk_" + "0" * 34, "rejected", "does not accept"),
+        ("abc123", "malformed", "public API key"),
+        ("Bearer pk_0123456789abcdef0123456789abcdef01", "malformed", "HTTP header"),
+        ("", "malformed", "empty"),
+    ],
+    ids=["unknown to Klaviyo", "public key", "pasted header", "empty"],
+)
+def test_a_bad_key_is_told_by_the_checks_alone(
+    key: str, state: str, words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    result = execute(definitions(account, tmp_path, key), instance, job="klaviyo_checks")
+
+    found = check_results(result)
+    assert materialized(result) == set()
+    assert found["accounts", "api_key_valid"].metadata["verdict"].value == state
+    assert words in found["accounts", "api_key_valid"].description
+    assert all(found[name, "scope_coverage"].metadata["verdict"].value == "key refused" for name in CATALOG)
+
+
+def test_checks_run_alone_before_anything_is_materialized(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    result = execute(definitions(account, tmp_path), instance, job="klaviyo_checks")
+
+    assert result.success
+    assert materialized(result) == set()
+    assert set(check_results(result)) == {(name, "scope_coverage") for name in CATALOG} | {("accounts", "api_key_valid")}
+
+
+def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = definitions(account, tmp_path)
+    execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+        connection.execute("INSERT INTO klaviyo.klaviyo.lists BY NAME SELECT * FROM klaviyo.klaviyo.lists LIMIT 1")
+        connection.execute("""UPDATE klaviyo.klaviyo.lists SET _extra = '{"colour": "red"}' WHERE id = (SELECT max(id) FROM klaviyo.klaviyo.lists)""")
+    keys = [dg.AssetCheckKey(dg.AssetKey(["klaviyo", "lists"]), name) for name in ("primary_key", "unknown_attributes")]
+    job = dg.Definitions(
+        assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))]
+    )
+    found = check_results(job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False))
+
+    assert not found["lists", "primary_key"].passed
+    assert "1 ids in more than one row" in found["lists", "primary_key"].description
+    assert not found["lists", "unknown_attributes"].passed
+    assert "colour" in found["lists", "unknown_attributes"].description
+
+
+def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    sandbox = new_account()
+    defs = definitions(sandbox, tmp_path)
+    key = dg.AssetKey(["klaviyo", "events"])
+    execute(defs, instance, asset_selection=[key])
+    import duckdb
+
+    now = sandbox.now()
+    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+        connection.execute("DELETE FROM klaviyo.klaviyo.events")
+        connection.execute(
+            "INSERT INTO klaviyo.klaviyo.events BY NAME SELECT 'gone' AS id, ?::TIMESTAMPTZ - INTERVAL 40 DAY AS datetime, now() AS _synced_at", [now]
+        )
+    start, end = (now - _days(60)).date().isoformat(), (now - _days(30)).date().isoformat()
+    config = {"ops": {"klaviyo_events": {"config": {"mode": "range", "start": start, "end": end}}}}
+    result = execute(defs, instance, asset_selection=[key], run_config=config)
+
+    assert result.success
+    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+        bounds = connection.execute(
+            "SELECT min(datetime) >= ?::DATE, max(datetime) < ?::DATE, count(*) > 10 FROM klaviyo.klaviyo.events WHERE id <> 'gone'", [start, end]
+        ).fetchall()
+        marked = connection.execute("SELECT id FROM klaviyo.klaviyo.events WHERE _deleted_at IS NOT NULL").fetchall()
+    assert bounds == [(True, True, True)]
+    assert marked == [("gone",)]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"mode": "range"}, "needs a start and an end"),
+        ({"mode": "range", "start": "2026-02-01", "end": "2026-01-01"}, "is not before"),
+        ({"mode": "range", "start": "yesterday", "end": "2026-01-01"}, "start is not a date: 'yesterday'"),
+        ({"mode": "range", "field": "updated", "start": "2026-01-01", "end": "2026-02-01"}, "Use field: datetime"),
+    ],
+    ids=["no span", "turned round", "no date", "wrong field"],
+)
+def test_a_wrong_range_is_refused_in_words(
+    config: dict[str, str], words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    result = execute(
+        definitions(account, tmp_path),
+        instance,
+        asset_selection=[dg.AssetKey(["klaviyo", "events"])],
+        run_config={"ops": {"klaviyo_events": {"config": config}}},
+    )
+
+    assert not result.success
+    failure = next(event for event in result.all_node_events if event.is_step_failure)
+    assert words in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
+
+
+def _days(number: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(days=number)
+
+
+def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    seen: dict[str, Any] = {}
+
+    @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"])})
+    def eager(profiles: pl.DataFrame) -> None:
+        seen["eager"] = profiles
+
+    @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
+    def lazy(profiles: pl.LazyFrame) -> None:
+        seen["lazy"] = profiles.collect()
+
+    defs = dg.Definitions.merge(definitions(account, tmp_path), dg.Definitions(assets=[eager, lazy]))
+    keys = [dg.AssetKey(["klaviyo", "profiles"]), eager.key, lazy.key]
+    assert defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, asset_selection=keys).success
+
+    assert seen["eager"].height == seen["lazy"].height == account.counts()["profiles"]
+    assert seen["lazy"].columns == ["id", "email"]
+    assert seen["eager"]["updated"].dtype == pl.Datetime("us", "UTC")
+
+
+def test_a_table_that_is_not_there_yet_is_named(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"])})
+    def downstream(profiles: pl.DataFrame) -> None:
+        raise AssertionError
+
+    defs = dg.Definitions.merge(definitions(account, tmp_path), dg.Definitions(assets=[downstream]))
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, asset_selection=[downstream.key], raise_on_error=False
+    )
+
+    failure = next(event for event in result.all_node_events if event.is_step_failure)
+    assert "materialize klaviyo/profiles first" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
+
+
+def test_a_scheduled_run_that_finds_the_type_taken_ends_green(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    from filelock import FileLock
+
+    folder = tmp_path / "klaviyo.duckdb.sync" / "klaviyo"
+    folder.mkdir(parents=True)
+    (folder / "lists.holder").write_text("run-1234")
+    defs, key = definitions(account, tmp_path), dg.AssetKey(["klaviyo", "lists"])
+    with FileLock(str(folder / "lists.lock")):
+        scheduled = execute(defs, instance, asset_selection=[key], tags={"dagster/schedule_name": "daily"})
+        by_hand = execute(defs, instance, asset_selection=[key])
+
+    assert scheduled.success
+    assert materialized(scheduled) == set()
+    assert not by_hand.success
+    failure = next(event for event in by_hand.all_node_events if event.is_step_failure)
+    assert "being synced already by run run-1234" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]

@@ -1,0 +1,46 @@
+"""What the sandbox's tests share."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.sandbox.answers import collection
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.query import read_query
+from klaviyo_assets.sandbox.state import State
+
+BASE = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
+
+SMALL = SandboxOptions(seed=11, events=600, profiles=150, campaigns=60, reviews=80, metrics=25, lists=23, base=BASE, limits=False)
+
+
+def headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION}
+
+
+def ask(state: State, name: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """Ask for a page without HTTP."""
+    entry = CATALOG[name]
+    query = read_query(entry, parameters.items(), lookup=False)
+    now = state.account.settle()
+    answer: dict[str, Any] = json.loads(collection(state.account.store, entry, query, state.options, now, "http://sandbox"))
+    return answer
+
+
+def pages(state: State, name: str, parameters: dict[str, str], link: str = "next") -> Iterator[dict[str, Any]]:
+    """Walk a collection by its links without HTTP."""
+    while True:
+        page = ask(state, name, parameters)
+        yield page
+        if page["links"][link] is None:
+            return
+        parameters = dict(parse_qsl(urlsplit(page["links"][link]).query))
+
+
+def ids(state: State, name: str, **parameters: str) -> list[str]:
+    """Walk a collection and return the ids in the order in which they came."""
+    renamed = {name.replace("page_size", "page[size]"): value for name, value in parameters.items()}
+    return [record["id"] for page in pages(state, name, renamed) for record in page["data"]]

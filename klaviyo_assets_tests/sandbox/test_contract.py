@@ -1,0 +1,201 @@
+"""The contract, over HTTP."""
+
+import json
+from email.utils import parsedate_to_datetime
+
+import httpx
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, SandboxOptions, SandboxProcess, key_lacking
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers
+
+PAGED = sorted(name for name, entry in CATALOG.items() if entry.endpoint.page_size)
+
+
+def parameters(name: str) -> dict[str, str]:
+    return {"filter": "equals(messages.channel,'email')"} if CATALOG[name].endpoint.required_filter else {}
+
+
+def error(answer: httpx.Response) -> tuple[int, str, str | None]:
+    assert answer.headers["content-type"] == "application/vnd.api+json"
+    body = answer.json()["errors"]
+    assert len(body) == 1
+    assert {"id", "status", "code", "title", "detail", "source"} <= set(body[0])
+    assert body[0]["status"] == answer.status_code
+    return answer.status_code, body[0]["code"], body[0]["source"].get("parameter")
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_each_endpoint_wants_its_scope(http, name):
+    path, entry = CATALOG[name].endpoint.path, CATALOG[name]
+    assert http.get(path, params=parameters(name)).status_code == 200
+    refused = http.get(path, params=parameters(name), headers=headers(key_lacking(entry.scope)))
+    assert error(refused) == (403, "permission_denied", None)
+    assert entry.scope in refused.json()["errors"][0]["detail"]
+    expected = 200 if entry.recommended_scope else 403
+    assert http.get(path, params=parameters(name), headers=headers(EIGHT_SCOPES_KEY)).status_code == expected
+
+
+def test_what_is_wrong_with_a_key(sandbox, http):
+    path = f"{sandbox.base_url}/api/lists"
+    revision = {"revision": "2026-07-15"}
+    assert error(httpx.get(path, headers=revision)) == (401, "not_authenticated", None)
+    assert error(http.get(path, headers=headers("pk_" + "0" * 34))) == (401, "authentication_failed", None)
+    bearer = httpx.get(path, headers=revision | {"Authorization": f"Bearer {ALL_SCOPES_KEY}"})
+    assert (bearer.status_code, bearer.headers["content-type"].split(";")[0]) == (400, "text/html")
+    gated = http.get("/api/reviews", headers=headers(PLAN_GATED_KEY))
+    assert error(gated) == (403, "permission_denied", None)
+    assert "enabled" in gated.json()["errors"][0]["detail"]
+    assert http.get(path, headers=headers(PLAN_GATED_KEY)).status_code == 200
+
+
+def test_revisions(http):
+    def ask(revision: str, *, opt_out: bool = False) -> int:
+        extra = {"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"} if opt_out else {}
+        return http.get("/api/lists", headers={"revision": revision, **extra}).status_code
+
+    assert error(http.get("/api/lists", headers={"revision": ""}))[0] == 400
+    assert [ask("2026-07-15"), ask("2025-01-15", opt_out=True), ask("yesterday"), ask("2026-02-30")] == [200, 200, 400, 400]
+    assert (ask("2023-07-15"), ask("2023-07-15", opt_out=True)) == (200, 410)
+
+
+@pytest.mark.parametrize("name", PAGED)
+def test_page_sizes_are_bounded(http, name):
+    path, bounds = CATALOG[name].endpoint.path, CATALOG[name].endpoint.page_size
+    for wrong in ("0", str(bounds.maximum + 1), "ten", "-1", ""):
+        assert error(http.get(path, params=parameters(name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
+    one = http.get(path, params=parameters(name) | {"page[size]": "1"}).json()
+    assert len(one["data"]) == 1
+    assert one["links"]["next"].startswith(str(http.base_url))
+    assert one["links"]["prev"] is None
+    default = http.get(path, params=parameters(name)).json()
+    assert len(default["data"]) <= bounds.default
+    assert (default["links"]["next"] is None) == (len(default["data"]) < bounds.default)
+
+
+@pytest.mark.parametrize("name", ["accounts", "metrics"])
+def test_an_endpoint_without_page_size_refuses_one(http, name):
+    assert error(http.get(CATALOG[name].endpoint.path, params={"page[size]": "10"})) == (400, "invalid", "page[size]")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "parameter"),
+    [
+        ("events", {"sort": "uuid"}, "sort"),
+        ("metrics", {"sort": "id"}, "sort"),
+        ("accounts", {"filter": "equals(id,'x')"}, "filter"),
+        ("events", {"limit": "1"}, "limit"),
+        ("events", {"include": "lists"}, "include"),
+        ("accounts", {"include": "tags"}, "include"),
+        ("profiles", {"additional-fields[profile]": "everything"}, "additional-fields[profile]"),
+        ("lists", {"additional-fields[list]": "profile_count"}, "additional-fields[list]"),
+        ("events", {"fields[event]": "datetime,colour"}, "fields[event]"),
+        ("events", {"fields[list]": "name"}, "fields[list]"),
+        ("events", {"filter": "greater-than(datetime,2026-07-21T00:00:00Z)"}, "filter"),
+        ("events", {"page[cursor]": "x"}, "page[cursor]"),
+    ],
+)
+def test_parameters_that_the_catalogue_does_not_allow(http, name, given, parameter):
+    assert error(http.get(CATALOG[name].endpoint.path, params=given)) == (400, "invalid", parameter)
+
+
+def test_a_bound_in_the_future_is_refused_in_klaviyos_words(http):
+    answer = http.get("/api/profiles", params={"filter": "less-than(updated,2027-01-01T00:00:00Z)"})
+    assert answer.json()["errors"][0]["detail"] == "End date may not be in the future"
+
+
+def test_a_parameter_given_twice_is_refused(http):
+    assert error(http.get("/api/events?sort=datetime&sort=-datetime")) == (400, "invalid", "sort")
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_one_record_by_its_id(http, name):
+    path = CATALOG[name].endpoint.path
+    record = http.get(path, params=parameters(name)).json()["data"][0]
+    assert http.get(f"{path}/{record['id']}").json()["data"] == record
+    assert error(http.get(f"{path}/nobody")) == (404, "not_found", None)
+
+
+def test_a_count_of_profiles_by_look_up_only(http):
+    id = http.get("/api/lists").json()["data"][0]["id"]
+    found = http.get(f"/api/lists/{id}", params={"additional-fields[list]": "profile_count"}).json()["data"]
+    assert isinstance(found["attributes"]["profile_count"], int)
+
+
+def test_a_path_that_is_not_served(http):
+    assert error(http.get("/api/coupons")) == (404, "not_found", None)
+    assert http.post("/api/events").status_code == 405
+
+
+def test_sparse_fieldsets_keep_what_is_named(sandbox, http):
+    page = http.get("/api/profiles", params={"fields[profile]": "email,location.city"}).json()["data"]
+    assert {frozenset(record["attributes"]) for record in page} == {frozenset({"email", "location"})}
+    assert {frozenset(record["attributes"]["location"]) for record in page} == {frozenset({"city"})}
+    truth = {record["id"]: record for record in sandbox.truth("profiles")}
+    assert all(record["attributes"]["email"] == truth[record["id"]]["attributes"]["email"] for record in page)
+    assert all(record["relationships"] == truth[record["id"]]["relationships"] for record in page)
+
+
+def test_additional_fields_come_when_asked_for(sandbox, http):
+    def attributes(**asked: str) -> dict:
+        return http.get("/api/profiles", params=asked).json()["data"][0]["attributes"]
+
+    assert {"subscriptions", "predictive_analytics"}.isdisjoint(attributes())
+    with_both = attributes(**{"additional-fields[profile]": "subscriptions,predictive_analytics"})
+    assert with_both["subscriptions"]["email"]["marketing"]
+    assert with_both["predictive_analytics"]
+    assert "predictive_analytics" not in attributes(**{"additional-fields[profile]": "subscriptions"})
+
+
+def test_includes(http):
+    page = http.get("/api/events", params={"include": "metric,profile", "page[size]": "50", "fields[metric]": "name"}).json()
+    told = {(one["data"]["type"], one["data"]["id"]) for record in page["data"] for one in record["relationships"].values() if "data" in one}
+    included = [(one["type"], one["id"]) for one in page["included"]]
+    assert len(included) == len(set(included))
+    assert set(included) == told
+    assert {frozenset(one["attributes"]) for one in page["included"] if one["type"] == "metric"} == {frozenset({"name"})}
+    flows = http.get("/api/flows", params={"include": "flow-actions"}).json()
+    ids = {one["id"] for record in flows["data"] for one in record["relationships"]["flow-actions"]["data"]}
+    assert ids == {one["id"] for one in flows["included"]}
+    metrics = http.get("/api/metrics", params={"include": "flow-triggers"}).json()
+    ids = {one["id"] for record in metrics["data"] for one in record["relationships"]["flow-triggers"]["data"]}
+    assert ids
+    assert ids == {one["id"] for one in metrics["included"]}
+    assert "data" not in http.get("/api/flows").json()["data"][0]["relationships"]["flow-actions"]
+
+
+def test_pages_hold_exactly_the_bytes_of_the_truth(sandbox, http):
+    lines = set(sandbox.truth_lines("events"))
+    assert len(lines) == SMALL.events
+    body = http.get("/api/events", params={"page[size]": "1000"}).content
+    assert all(line in body for line in lines)
+    assert any(b"1e400" in line or b"12345678901234567890" in line for line in lines)
+
+
+def test_the_date_is_the_sandboxs(sandbox, http):
+    dates = http.get("/api/lists").headers.get_list("date")
+    assert len(dates) == 1
+    assert BASE <= parsedate_to_datetime(dates[0]) <= sandbox.now()
+
+
+def test_limits_over_http():
+    options = SandboxOptions(events=0, profiles=0, campaigns=0, flows=3, lists=3, segments=1, metrics=1, reviews=0)
+    with SandboxProcess(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(ALL_SCOPES_KEY)) as http:
+        answers = [http.get("/api/flows") for _ in range(70)]
+        good = [answer for answer in answers if answer.status_code == 200]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert good
+        assert refused
+        assert all({"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"} <= set(answer.headers) for answer in good)
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert not any(name.startswith("ratelimit") for answer in refused for name in answer.headers)
+        assert {error(answer)[1] for answer in refused} == {"throttled"}
+        stats = sandbox.stats()["endpoints"]["/api/flows"]
+        assert stats["throttled"] == len(refused)
+        assert stats["statuses"] == {"200": len(good), "429": len(refused)}
+
+
+def test_unicode_and_links_survive(http):
+    page = http.get("/api/profiles", params={"page[size]": "100"})
+    assert json.loads(page.content.decode("utf-8"))["links"]["self"].endswith("page%5Bsize%5D=100")

@@ -1,0 +1,108 @@
+"""What Klaviyo leaves undocumented, in both positions."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxProcess, key_lacking
+from klaviyo_assets.sandbox.access import admit
+from klaviyo_assets.sandbox.errors import ApiError
+from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.scripted import apply_change
+from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.sandbox.helpers import SMALL, headers, ids
+
+BOTH = pytest.mark.parametrize("on", [False, True])
+
+
+def with_switch(**switch: bool) -> State:
+    return begin(replace(SMALL, **switch))
+
+
+@BOTH
+def test_archived_by_default(on):
+    state = with_switch(archived_by_default=on)
+    store = state.account.store
+    archived = {record.id for record in store["flows"] if record.values["archived"]}
+    everything = {record.id for record in store["flows"]}
+    assert archived
+    assert set(ids(state, "flows")) == (everything if on else everything - archived)
+    assert set(ids(state, "flows", filter="equals(archived,true)")) == archived
+    assert set(ids(state, "flows", filter="equals(archived,false)")) == everything - archived
+    sms = {record.id for record in store["campaigns"] if record.values["messages.channel"] == "sms"}
+    found = set(ids(state, "campaigns", filter="equals(messages.channel,'sms')"))
+    assert found == (sms if on else {id for id in sms if not store["campaigns"].get(id).values["archived"]})
+    assert len(found) < len(sms) or on
+
+
+@BOTH
+def test_reviews_by_default(on):
+    state = with_switch(all_reviews_by_default=on)
+    status = {record.id: record.values["status"] for record in state.account.store["reviews"]}
+    shown = {id for id, value in status.items() if on or value in {"published", "featured"}}
+    assert set(ids(state, "reviews")) == shown
+    assert set(ids(state, "reviews", filter="equals(status,'all')")) == set(status)
+    assert set(ids(state, "reviews", filter="equals(status,'pending')")) == {id for id, value in status.items() if value == "pending"}
+
+
+@BOTH
+def test_a_strict_operator_may_give_the_bound(on):
+    state = with_switch(strict_includes_bound=on)
+    profiles = state.account.store["profiles"]
+    moments = sorted(record.values["updated"] for record in profiles)
+    bound = next(moment for moment, after in pairwise(moments) if moment == after)
+    for operator, keep in (("greater-than", bound.__lt__), ("less-than", bound.__gt__)):
+        wanted = {record.id for record in profiles if keep(record.values["updated"]) or (on and record.values["updated"] == bound)}
+        assert set(ids(state, "profiles", filter=f"{operator}(updated,{render(bound)})")) == wanted
+
+
+@BOTH
+def test_an_upper_bound_on_profiles_may_be_ignored(on):
+    state = with_switch(ignore_profiles_upper_bound=on)
+    profiles = state.account.store["profiles"]
+    moments = sorted(record.values["created"] for record in profiles)
+    low, high = moments[10], moments[-10]
+    wanted = {record.id for record in profiles if record.values["created"] > low and (on or record.values["created"] < high)}
+    assert set(ids(state, "profiles", filter=f"greater-than(created,{render(low)}),less-than(created,{render(high)})", sort="created")) == wanted
+
+
+@BOTH
+def test_archiving_may_move_updated(on):
+    state = with_switch(archiving_moves_updated=on)
+    now = state.account.settle()
+    flow = next(record for record in state.account.store["flows"] if not record.values["archived"])
+    apply_change(state.account, {"kind": "archive", "type": "flows", "id": flow.id}, now)
+    archived = state.account.store["flows"].get(flow.id)
+    assert archived.values["archived"] is True
+    assert archived.values["updated"] == (now if on else flow.values["updated"])
+
+
+@BOTH
+def test_an_event_may_move_updated(on):
+    state = with_switch(events_move_updated=on)
+    now = state.account.settle()
+    profile = next(iter(state.account.store["profiles"]))
+    apply_change(state.account, {"kind": "event", "profile_id": profile.id}, now)
+    seen = state.account.store["profiles"].get(profile.id)
+    assert seen.values["updated"] == (now if on else profile.values["updated"])
+    assert (seen.attributes()["last_event_date"] != profile.attributes()["last_event_date"]) == on
+
+
+@BOTH
+def test_an_include_may_need_a_scope_of_its_own(on):
+    options = replace(SMALL, events=20, profiles=5, includes_need_scope=on)
+    with SandboxProcess(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(key_lacking("profiles:read"))) as http:
+        assert http.get("/api/events", params={"include": "metric"}).status_code == 200
+        assert http.get("/api/events", params={"include": "profile"}).status_code == (403 if on else 200)
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "authentication_failed"), (400, "invalid")])
+def test_an_unknown_key_may_be_answered_in_two_ways(status, code):
+    options = replace(SMALL, invalid_key_status=status)
+    with pytest.raises(ApiError) as caught:
+        admit({"authorization": "Klaviyo-API-Key pk_unknown"}, CATALOG["lists"], frozenset(), options)
+    assert (caught.value.status, caught.value.code) == (status, code)
+    admit({"authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}, CATALOG["lists"], frozenset(), options)

@@ -1,0 +1,122 @@
+"""Syncs over real HTTP into real DuckDB files: afterwards the tables equal what Klaviyo holds."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.request import Mode, SyncRequest
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+
+pytestmark = pytest.mark.duckdb
+
+NewAccount = Callable[..., SandboxProcess]
+
+SWITCHES = {
+    "archived_by_default": True,
+    "all_reviews_by_default": True,
+    "strict_includes_bound": True,
+    "ignore_profiles_upper_bound": True,
+    "archiving_moves_updated": False,
+    "events_move_updated": True,
+}
+"""The facts that Klaviyo does not document, in the position that is not the sandbox's default."""
+
+
+def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, but_for: tuple[str, ...] = ()) -> None:
+    assert_frame_equal(table(warehouse, name).drop(but_for), truth(sandbox, name).drop(but_for))
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_first_sync_brings_everything(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    report = sync(name, account, warehouse)
+
+    assert report.row_count == account.counts()[name] > 0
+    assert_equal_to_truth(account, warehouse, name)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+    before = query(warehouse, f"SELECT * FROM {name} ORDER BY id")
+
+    report = sync(name, account, warehouse)
+
+    assert (report.row.rows_inserted, report.row.rows_updated, report.row.rows_deleted) == (0, 0, 0)
+    assert query(warehouse, f"SELECT * FROM {name} ORDER BY id") == before
+
+
+@pytest.mark.parametrize("switches", [{}, SWITCHES], ids=["usual", "unusual"])
+def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(**switches)
+    sandbox.advance(timedelta(days=30))  # what the account's own past still had under way has arrived
+    for name in CATALOG:
+        sync(name, sandbox, warehouse)
+    for round_ in range(3):
+        sandbox.advance(timedelta(minutes=50))
+        sandbox.change("round", seed=round_)
+        sandbox.advance(timedelta(minutes=10))
+        for name in CATALOG:
+            sync(name, sandbox, warehouse)
+
+    for name in set(CATALOG) - {"events", "profiles"}:
+        assert_equal_to_truth(sandbox, warehouse, name)
+    # Merging two profiles moves old events, and deleting one leaves no trace: both are seen by a full sync only.
+    assert_equal_to_truth(sandbox, warehouse, "events", but_for=("profile_id",))
+    held, found = truth(sandbox, "profiles"), table(warehouse, "profiles")
+    assert_frame_equal(found.filter(pl.col("id").is_in(held["id"].implode())), held)
+    assert found.height - held.height == 2 * 3
+
+    for name in ("events", "profiles"):
+        sync(name, sandbox, warehouse, SyncRequest(mode=Mode.FULL))
+        assert_equal_to_truth(sandbox, warehouse, name)
+
+
+def test_events_that_come_days_late_are_found_when_their_settling_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sync("events", sandbox, warehouse)
+    for days in (2, 6, 16):
+        sandbox.change("event", datetime=sandbox.now() - timedelta(days=days), arrival=sandbox.now() + timedelta(hours=1))
+    sandbox.advance(timedelta(hours=2))
+    sync("events", sandbox, warehouse)
+    assert table(warehouse, "events").height < truth(sandbox, "events").height
+
+    sandbox.advance(timedelta(days=17, hours=1))
+    sync("events", sandbox, warehouse)
+
+    assert_equal_to_truth(sandbox, warehouse, "events")
+
+
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
+def test_a_full_sync_finds_what_no_other_does(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sync(name, sandbox, warehouse)
+    gone = table(warehouse, name)["id"][5]
+    sandbox.change("delete", type=name, id=gone)
+    sync(name, sandbox, warehouse)
+    assert gone in table(warehouse, name)["id"]
+
+    report = sync(name, sandbox, warehouse, SyncRequest(mode=Mode.FULL))
+
+    assert report.row.rows_deleted == 1
+    assert table(warehouse, name, deleted=True)["id"].to_list() == [gone]
+    assert_equal_to_truth(sandbox, warehouse, name)
+    again = sync(name, sandbox, warehouse)
+    assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
+
+
+def test_rows_that_come_back_are_no_longer_marked(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sync("lists", sandbox, warehouse)
+    with warehouse.connection() as connection:
+        connection.execute("UPDATE klaviyo.klaviyo.lists SET _deleted_at = now()")
+
+    report = sync("lists", sandbox, warehouse)
+
+    assert report.row.rows_updated == report.row_count == sandbox.counts()["lists"]
+    assert_equal_to_truth(sandbox, warehouse, "lists")

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import Division, ResourceType
+from klaviyo_assets.catalog.model import Division
 from klaviyo_assets.frames import SYNCED_AT, PageDecoder
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -58,21 +57,16 @@ def sync(
 def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
     """Return what the sandbox holds now, in the columns of the table."""
     entry = CATALOG[name]
-    frames = [_as_page(entry, record) for record in sandbox.truth_lines(name, entry.requested_fields)]
-    if not frames:
-        return PageDecoder(entry).page(b'{"data":[]}').frame
+    lines = sandbox.truth_lines(name, entry.requested_fields)
+    by_division: dict[str, list[bytes]] = {"": []}
+    for line in lines:
+        channel = msgspec.json.decode(line)["meta"]["channel"] if name == "campaigns" else ""
+        by_division.setdefault(channel, []).append(line)
+    frames = [
+        PageDecoder(entry, Division(values={"channel": channel})).page(b'{"data":[' + b",".join(records) + b"]}").frame
+        for channel, records in by_division.items()
+    ]
     return pl.concat(frames).sort(entry.primary_key)
-
-
-def _as_page(entry: ResourceType, record: bytes) -> pl.DataFrame:
-    division = Division(values=_division_values(entry, record))
-    return PageDecoder(entry, division).single(b'{"data":' + record + b"}").frame
-
-
-def _division_values(entry: ResourceType, record: bytes) -> Mapping[str, str]:
-    if entry.name != "campaigns":
-        return {}
-    return {"channel": msgspec.json.decode(record)["meta"]["channel"]}
 
 
 def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataFrame:

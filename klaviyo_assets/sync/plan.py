@@ -26,16 +26,17 @@ class Slice:
         field: Time field that it is sorted and cut by; None where a division is read whole.
         start: Records before are cut away; None for no bound.
         end: Records from here on are cut away; None for no bound.
+        covers_to: ``[start, covers_to)`` is covered once it is read; None if nothing is. The newest slice reads on beyond, to the newest record of
+            all and to those dated in the future, which are stored and never covered.
         descending: True if it is read newest first.
-        covers: True if ``[start, end)`` is covered once it is read.
     """
 
     division: Division
     field: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    covers_to: datetime | None = None
     descending: bool = False
-    covers: bool = False
 
     @property
     def name(self) -> str:
@@ -94,12 +95,11 @@ def plan(
     if request.mode is Mode.FULL:
         trusted = []
     if isinstance(entry.reading, ByCoverage):
-        windows = _coverage_windows(entry.reading, request, trusted, now)
-        tail = [Slice(division, entry.reading.field, start=top) for division in entry.divisions if entry.reading.future_dated]
+        windows, walk = _coverage_windows(entry.reading, request, trusted, now), []
     else:
-        windows = _sweep_windows(entry.reading.sweep, trusted, top)
-        tail = _walk(entry, entry.reading, trusted, top)
-    return Plan((*tail, *_cut(entry, windows, oldest, pieces)), stale=len(trusted) < len(covered) and request.mode is not Mode.FULL)
+        windows, walk = _sweep_windows(entry.reading.sweep, trusted, top), _walk(entry, entry.reading, trusted, top)
+    slices = (*walk, *_cut(entry, windows, oldest, pieces, open_end=top))
+    return Plan(slices, stale=len(trusted) < len(covered) and request.mode is not Mode.FULL)
 
 
 _Windows = list[tuple[str | None, Span]]
@@ -141,13 +141,19 @@ def _walk(entry: ResourceType, reading: Walked, covered: Sequence[Covered], top:
     done = [row for row in covered if row.field == reading.field]
     missing = needed(Span(begin, top), done, (), top)
     start = max(begin, missing[0].start - reading.margin) if missing else top
-    return [Slice(division, reading.field, start=start, end=top, descending=True, covers=True) for division in entry.divisions]
+    return [Slice(division, reading.field, start=start, covers_to=top, descending=True) for division in entry.divisions]
 
 
-def _cut(entry: ResourceType, windows: Iterable[tuple[str | None, Span]], oldest: datetime | None, pieces: int) -> list[Slice]:
-    """Cut windows into slices, newest first."""
+def _cut(
+    entry: ResourceType,
+    windows: Iterable[tuple[str | None, Span]],
+    oldest: datetime | None,
+    pieces: int,
+    open_end: datetime | None = None,
+) -> list[Slice]:
+    """Cut windows into slices, newest first; one that ends at ``open_end`` reads on beyond."""
     return [
-        Slice(division, field, start=span.start, end=span.end, covers=True)
+        Slice(division, field, start=span.start, end=None if span.end == open_end else span.end, covers_to=span.end)
         for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
         for span in reversed(_pieces(window, oldest, pieces))
         for division in entry.divisions

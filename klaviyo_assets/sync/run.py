@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,9 @@ from klaviyo_assets.warehouse.base import Warehouse
 
 ROWS_PER_LOAD = 200_000
 """Rows after which staged files are loaded while fetching goes on."""
+
+_SLOW_ANSWER = 0.4
+"""Seconds that an answer may take: how many chains it takes to keep a limit busy follows from it."""
 
 _IDS_PER_LOOKUP = 50
 
@@ -209,7 +213,7 @@ class Sync:
 
     async def _plan(self, covered: Sequence[Covered], now: datetime) -> Plan:
         mark = fingerprint(self.entry, self.client.settings.revision)
-        pieces = 2 * self.client.settings.concurrency
+        pieces = self._pieces()
 
         def planned(oldest: datetime | None) -> Plan:
             return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest, pieces=pieces)
@@ -225,6 +229,12 @@ class Sync:
             return first
         oldest = await self._oldest(history)
         return planned(oldest) if oldest is not None else first
+
+    def _pieces(self) -> int:
+        """Slices that keep the endpoint's limit busy; more would only cost requests where few are allowed."""
+        settings = self.client.settings
+        per_second = self.entry.endpoint.limit_for(self.entry.page_parameters).steady / 60 * settings.rate_limit_share
+        return max(1, min(2 * settings.concurrency, math.ceil(per_second * _SLOW_ANSWER)))
 
     async def _oldest(self, history: Slice) -> datetime | None:
         """Ask for the oldest record of a history whose beginning is not known, so that it can be cut into slices."""

@@ -31,7 +31,7 @@ class Part(msgspec.Struct):
         field: Time field, None for a division that is read whole.
         start: Start of the slice.
         end: End of the slice.
-        covers: True if the span counts as covered once it is read.
+        covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
         upto: Everything before has been read and written; None if nothing is sure yet.
         finished: True if the whole slice has been read and written.
         files: Names of files that are not loaded yet.
@@ -43,7 +43,7 @@ class Part(msgspec.Struct):
     field: str | None
     start: datetime | None
     end: datetime | None
-    covers: bool
+    covers_to: datetime | None
     upto: datetime | None = None
     finished: bool = False
     files: list[str] = msgspec.field(default_factory=list)
@@ -110,7 +110,7 @@ class Staging:
     def __init__(self, folder: Path, manifest: Manifest, slices: tuple[Slice, ...] = ()) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._parts = {id(part): Part(part.division.name, part.field, part.start, part.end, part.covers) for part in slices}
+        self._parts = {id(part): Part(part.division.name, part.field, part.start, part.end, part.covers_to) for part in slices}
         manifest.parts += self._parts.values()
         self._buffers: dict[int, _Buffer] = {key: _Buffer() for key in self._parts}
         self._files = 0
@@ -176,10 +176,10 @@ class Staging:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _covered(self, part: Part) -> Covered | None:
-        if not part.covers or part.field is None or part.start is None or part.loaded:
+        if part.covers_to is None or part.field is None or part.start is None or part.loaded:
             return None
-        end = part.end if part.finished else part.upto
-        if end is None or end <= part.start or (not part.finished and end == part.loaded_upto):
+        end = part.covers_to if part.finished else min(part.upto or part.start, part.covers_to)
+        if end <= part.start or (not part.finished and part.upto == part.loaded_upto):
             return None
         manifest = self.manifest
         return Covered(part.division, part.field, part.start, end, manifest.read_at, manifest.fingerprint)

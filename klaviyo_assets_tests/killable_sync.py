@@ -1,0 +1,42 @@
+"""A sync in a process of its own, with loads so small that there are many, which says when each begins.
+
+Run as ``python -m klaviyo_assets_tests.killable_sync BASE_URL FOLDER RESOURCE_TYPE``.
+"""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sync import run, staging
+from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets_tests.accounts import local_file
+
+LOADING = "loading"
+
+
+async def main(base_url: str, folder: str, name: str) -> None:
+    run.ROWS_PER_LOAD = 100
+    staging.ROWS_BUFFERED = 50
+    load = Loader.load
+
+    def told(self: Loader, *arguments: Any, **named: Any) -> None:
+        print(LOADING, flush=True)
+        load(self, *arguments, **named)
+
+    Loader.load = told  # type: ignore[method-assign]
+    key = parse_api_key(ALL_SCOPES_KEY)
+    async with KlaviyoClient(key, ClientSettings(base_url=base_url, rate_limit_share=1.0, concurrency=4)) as client:
+        warehouse = local_file(Path(folder))
+        log = logging.getLogger("klaviyo_assets_tests")
+        await run.Sync(CATALOG[name], SyncRequest(), client, key, warehouse, "klaviyo", None, log).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""Syncs that are killed or fail: the database holds the last committed state, and the next sync completes it."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.killable_sync import LOADING
+
+pytestmark = pytest.mark.duckdb
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+def kill_in_a_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, load: int = 1, after: float = 0.0) -> bool:
+    """Start a sync and kill it so many seconds into its nth load; return False if it ended before."""
+    command = [sys.executable, "-m", "klaviyo_assets_tests.killable_sync", sandbox.base_url, str(warehouse.path.parent), name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        begun = 0
+        for line in process.stdout:
+            begun += line.strip() == LOADING
+            if begun == load:
+                time.sleep(after)
+                process.kill()
+                break
+    return begun == load
+
+
+def assert_coverage_holds(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> None:
+    """Whatever is said to be covered is in the table, whole, and no row is there twice."""
+    spans = query(warehouse, f"SELECT field, epoch_us(span_start), epoch_us(span_end) FROM _coverage WHERE resource_type = '{name}'")
+    held, known = table(warehouse, name), truth(sandbox, name)
+    assert held["id"].is_unique().all()
+    for field, start, end in spans:
+        wanted = known.filter(known[field].dt.epoch("us").is_between(start, end, closed="left"))
+        assert set(wanted["id"]) <= set(held["id"])
+
+
+@pytest.mark.slow
+def test_killed_ten_times_during_a_load(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox, moments = new_account(events=8_000), random.Random(4)
+    sandbox.advance(timedelta(days=30))
+    held = 0
+    for _ in range(10):
+        assert kill_in_a_load(sandbox, warehouse, "events", load=moments.randint(1, 2), after=moments.uniform(0, 0.06))
+        assert_coverage_holds(sandbox, warehouse, "events")
+        before, held = held, table(warehouse, "events").height
+        assert held >= before
+
+    report = sync("events", sandbox, warehouse)
+
+    assert 0 < held < report.row_count
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+    assert dict(query(warehouse, "SELECT outcome, count(*) FROM _syncs GROUP BY outcome")) == {"killed": 10, "succeeded": 1}
+
+
+@pytest.mark.slow
+def test_a_first_sync_of_profiles_killed_and_taken_up_three_days_later(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(profiles=2_000)
+    assert kill_in_a_load(sandbox, warehouse, "profiles", load=3, after=0.05)
+    ids = truth(sandbox, "profiles").sort("created")["id"].to_list()
+    for day in range(3):
+        sandbox.advance(timedelta(days=1))
+        for id_ in ids[day::40]:  # early and late ones, so some that were swept and some that were not
+            sandbox.change("update", type="profiles", id=id_, attributes={"first_name": f"Day {day}"})
+        sandbox.change("add", type="profiles")
+    assert_coverage_holds(sandbox, warehouse, "profiles")
+    before = table(warehouse, "profiles").height
+    assert 0 < before < len(ids)
+
+    report = sync("profiles", sandbox, warehouse)
+
+    assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"))
+    assert report.row.records_read < len(ids) + 100, "what was read before the kill was read again"
+
+
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
+def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox = new_account()
+    sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": None, "after": 5})
+    with pytest.raises(RequestFailed):
+        sync(name, sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+    ((outcome, error_class),) = query(warehouse, "SELECT outcome, error_class FROM _syncs")
+    assert (outcome, error_class) == ("failed", "ServerFault")
+
+    report = sync(name, sandbox, warehouse, concurrency=2)
+
+    assert report.resumed
+    assert report.row.records_read < report.row_count
+    assert_frame_equal(table(warehouse, name), truth(sandbox, name))
+
+
+def test_a_type_that_is_read_whole_is_left_as_it_was_when_its_read_breaks_off(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox = new_account()
+    sync("campaigns", sandbox, warehouse)
+    before = table(warehouse, "campaigns")
+    sandbox.change("delete", type="campaigns", id=before["id"][0])
+    sandbox.faults({"path": "/api/campaigns", "kind": "cut", "times": None, "after": 3})
+
+    with pytest.raises(RequestFailed):
+        sync("campaigns", sandbox, warehouse)
+
+    assert_frame_equal(table(warehouse, "campaigns"), before)
+    sandbox.clear_faults()
+    assert sync("campaigns", sandbox, warehouse).row.rows_deleted == 1
+
+
+def test_an_answer_that_is_suddenly_empty_marks_nothing(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sync("lists", sandbox, warehouse)
+    for id_ in table(warehouse, "lists")["id"]:
+        sandbox.change("delete", type="lists", id=id_)
+
+    report = sync("lists", sandbox, warehouse)
+
+    assert report.row.rows_deleted == 0
+    assert "Klaviyo returned no lists at all" in report.notes[0]
+    assert table(warehouse, "lists", deleted=True).is_empty()

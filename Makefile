@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The older of the two DuckDB majors that are supported, beside the newer one of the environment.
+DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: demo test test-quick lint types dev format clean
+.PHONY: demo sandbox test test-quick lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -13,6 +15,10 @@ $(STAMP): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(DUCKDB_1): $(STAMP)
+	@rm -rf $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ 'duckdb>=1.5,<2'
+
 demo: $(STAMP)  ## sync everything once and print what landed
 	@$(BIN)/klaviyo-assets demo
 
@@ -20,8 +26,12 @@ dev: $(STAMP)  ## open the Dagster UI on the same definitions
 	@mkdir -p data/dagster
 	DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev --workspace workspace.yaml
 
-test: lint types $(STAMP)  ## everything that continuous integration runs
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
+	@$(BIN)/klaviyo-assets sandbox
+
+test: lint types $(DUCKDB_1)  ## everything that continuous integration runs
+	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 2 --dist worksteal -m 'duckdb and not slow'
+	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test-quick: $(STAMP)  ## the tests that need no process of their own
 	$(BIN)/pytest --numprocesses 2 -m 'not slow'

@@ -1,6 +1,7 @@
 """One asset per resource type: a thin shell over the sync, with its checks inside.
 
-Each is a ``multi_asset`` with a single spec, since only in that shape is a check reported also when the asset then fails, and can a check be run alone.
+Each is a ``multi_asset`` with a single spec, since only in that shape is a check reported also when the asset then fails, and can a check be run
+alone.
 """
 
 import asyncio
@@ -202,7 +203,6 @@ class _Execution:
             entry=self.entry,
             request=self._request(),
             client=client,
-            key=self.klaviyo.parsed_key(),
             warehouse=warehouse,
             schema=self.schema,
             run_id=self.context.run.run_id,

@@ -31,10 +31,11 @@ def check(names: Sequence[str] | None = None) -> int:
     """
     try:
         settings = from_environment()
-        with warnings.catch_warnings():
-            warnings.showwarning = _print_warning
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ApiKeyWarning)
             key = parse_api_key(os.environ.get(API_KEY))
+        for warning in caught:
+            print(f"Warning: {warning.message}", file=sys.stderr)
         client_settings = ClientSettings(
             base_url=settings.base_url,
             rate_limit_share=settings.rate_limit_share,
@@ -91,7 +92,3 @@ def _summary(found: Sequence[Access]) -> str:
     whose = f"The API key is valid and belongs to the account {account}." if account else ""
     usable = sum(access.granted for access in found)
     return f"{whose} {usable} of {len(found)} assets can be read.".strip()
-
-
-def _print_warning(message: Warning | str, *_: object) -> None:
-    print(f"Warning: {message}", file=sys.stderr)

@@ -91,7 +91,10 @@ def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.Ass
     words = "Every attribute has its column."
     if unknown:
         names = ", ".join(f"{name} ({rows} rows)" for name, rows in unknown.items())
-        words = f"Klaviyo sends what this version has no column for, or in another type: {names}. It is kept in _extra. What to do: upgrade klaviyo_assets."
+        words = (
+            f"Klaviyo sends what this version has no column for, or in another type: {names}. It is kept in _extra. "
+            "What to do: upgrade klaviyo_assets."
+        )
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=UNKNOWN_ATTRIBUTES,

@@ -1,6 +1,6 @@
 """Everything for one account as one ``dagster.Definitions``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -19,6 +19,8 @@ def build_klaviyo_definitions(
     duckdb: DuckDBResource | str,
     resource_types: Iterable[str] | None = None,
     name: str = "klaviyo",
+    owners: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
     translator: KlaviyoTranslator | None = None,
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
@@ -31,7 +33,9 @@ def build_klaviyo_definitions(
         duckdb: The database, or the path of its file.
         resource_types: Names from the catalogue; all by default.
         name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own.
-        translator: In place of the one that follows from ``name``.
+        owners: E-mail addresses or ``team:name``, of all assets.
+        tags: Tags of all assets.
+        translator: In place of the one that follows from ``name``, ``owners`` and ``tags``.
         pool: Dagster concurrency pool.
         retry_policy: For transient faults that outlast the client's own retries.
         executor: The executor of this code location; leave it out when the definitions are merged into others.
@@ -42,7 +46,9 @@ def build_klaviyo_definitions(
         ... )
     """
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
-    translator = translator or KlaviyoTranslator(key_prefix=[name], group_name=name, schema=name, io_manager_key=frames_key)
+    translator = translator or KlaviyoTranslator(
+        key_prefix=[name], group_name=name, schema=name, owners=owners, tags=tags or {}, io_manager_key=frames_key
+    )
     if isinstance(duckdb, str):
         duckdb = DuckDBResource(database=duckdb, connection_config=dict(CONNECTION_CONFIG))
     assets = build_klaviyo_assets(

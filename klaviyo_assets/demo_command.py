@@ -20,6 +20,9 @@ from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, InvalidSetti
 
 _COMMAND = ["-m", "dagster", "asset", "materialize", "--module-name", "klaviyo_assets.definitions", "--select", "*"]
 
+_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+"""Settings of a Dagster home that the demo makes: nothing is sent anywhere, no questions are asked."""
+
 
 class _Account(msgspec.Struct):
     """What makes the sandbox's account the same at each run: when it began, and when things happened in it."""
@@ -90,12 +93,14 @@ def _run(home: Path, source: _Source) -> int:
     dagster_home = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").absolute()
     dagster_home.mkdir(parents=True, exist_ok=True)
     if not (dagster_home / "dagster.yaml").exists():
-        (dagster_home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        (dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML)
     environment = {**os.environ, **source.environment, "DAGSTER_HOME": str(dagster_home)}
     os.environ["DAGSTER_HOME"] = str(dagster_home)
     print(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …", flush=True)
     with log.open("w") as output:
-        status = subprocess.run([sys.executable, *_COMMAND], env=environment, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(  # noqa: S603
+            [sys.executable, *_COMMAND], env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
     landed = _landed(Path(source.environment[DUCKDB_PATH]))
     checks = _checks_of_last_run()
     print()

@@ -18,8 +18,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     Example:
         >>> KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), rate_limit_share=0.5)
 
-    Attributes are described in their fields. Nothing is validated when code is loaded: the key is checked when it is used, with a message for each way
-    in which it can be wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
+    Attributes are described in their fields. Nothing is validated when code is loaded: the key is checked when it is used, with a message for each
+    way in which it can be wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
     """
 
     api_key: str = Field(

@@ -46,10 +46,9 @@ def sync(
 
     async def run() -> SyncReport:
         settings_ = ClientSettings(base_url=sandbox.base_url, rate_limit_share=1.0, **{"max_retries": 2, **settings})
-        parsed = parse_api_key(key)
-        async with KlaviyoClient(parsed, settings_) as client:
+        async with KlaviyoClient(parse_api_key(key), settings_) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await Sync(CATALOG[name], request or SyncRequest(), client, parsed, warehouse, "klaviyo", "a-run", log).run()
+            return await Sync(CATALOG[name], request or SyncRequest(), client, warehouse, "klaviyo", "a-run", log).run()
 
     return asyncio.run(run())
 

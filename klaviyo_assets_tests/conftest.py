@@ -41,4 +41,3 @@ def new_account() -> Iterator[Callable[..., SandboxProcess]]:
 def warehouse(tmp_path: Path) -> LocalFile:
     """An empty DuckDB file."""
     return local_file(tmp_path)
-

@@ -35,7 +35,7 @@ async def main(base_url: str, folder: str, name: str) -> None:
     async with KlaviyoClient(key, ClientSettings(base_url=base_url, rate_limit_share=1.0, concurrency=4)) as client:
         warehouse = local_file(Path(folder))
         log = logging.getLogger("klaviyo_assets_tests")
-        await run.Sync(CATALOG[name], SyncRequest(), client, key, warehouse, "klaviyo", None, log).run()
+        await run.Sync(CATALOG[name], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
 
 
 if __name__ == "__main__":

@@ -105,12 +105,18 @@ class KlaviyoClient:
         key: The private API key.
         settings: How it behaves.
 
+    Attributes:
+        key: The key; it does not show itself.
+        settings: As given.
+        traffic: What has been sent and received.
+
     Example:
         >>> async with KlaviyoClient(parse_api_key(text)) as client:
         ...     answer = await client.get(CATALOG["lists"], "/api/lists", {}, decode=msgspec.json.decode)
     """
 
     def __init__(self, key: ApiKey, settings: ClientSettings | None = None) -> None:
+        self.key = key
         self.settings = settings or ClientSettings()
         self.traffic = Traffic()
         self._base_url = httpx.URL(self.settings.base_url)

@@ -40,7 +40,7 @@ class ToOne(msgspec.Struct):
 class ToMany(msgspec.Struct):
     """A to-many relationship; ``data`` is unset where only links are given."""
 
-    data: list[Reference] | None | UnsetType = UNSET
+    data: list[Reference] | UnsetType | None = UNSET
 
 
 class Links(msgspec.Struct):

@@ -1,7 +1,7 @@
 r"""Repairs JSON that escapes half a character.
 
-Text cut in the middle of an emoji leaves a lone surrogate escape (``\ud83d``). JavaScript and Python write such JSON, strict parsers and DuckDB's JSON
-type refuse it, and one such value would stop a whole page for ever.
+Text cut in the middle of an emoji leaves a lone surrogate escape (``\ud83d``). JavaScript and Python write such JSON, strict parsers and DuckDB's
+JSON type refuse it, and one such value would stop a whole page for ever.
 """
 
 import re

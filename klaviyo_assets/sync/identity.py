@@ -25,8 +25,8 @@ class _Book(msgspec.Struct):
     accounts: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-async def account_id(client: KlaviyoClient, key: ApiKey, state_dir: Path) -> str:
-    """Return the id of the account that the key belongs to, or ``unknown`` if the key may not ask.
+async def account_id(client: KlaviyoClient, state_dir: Path) -> str:
+    """Return the id of the account that the client's key belongs to, or ``unknown`` if the key may not ask.
 
     Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key, and other processes wait for
     the one that asks. If Klaviyo cannot tell now, the account is unknown for this time.
@@ -34,7 +34,7 @@ async def account_id(client: KlaviyoClient, key: ApiKey, state_dir: Path) -> str
     async with AsyncFileLock(str(state_dir / "identity.lock")):
         path = state_dir / "identity.json"
         book = _read(path)
-        name = _fingerprint(key, book.salt)
+        name = _fingerprint(client.key, book.salt)
         if name not in book.accounts:
             found = await _ask(client)
             if found is None:

@@ -103,6 +103,7 @@ class Loader:
         """
         with self._transaction() as connection:
             self.tables.prepare(connection)
+            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
             row.account_id = self._pin_account(connection, row.account_id)
             connection.execute(
                 f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
@@ -209,7 +210,8 @@ class Loader:
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
         with self._transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
-            self.counts.updated = _count(connection, f"FROM {tables.rebuilt} AS new JOIN {tables.rows} AS old USING ({key}) WHERE {self._differs()}")
+            both = f"{tables.rebuilt} AS new JOIN {tables.rows} AS old USING ({key})"
+            self.counts.updated = _count(connection, f"FROM {both} WHERE {self._differs()}")
             self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
             marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
             connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {self._names('old')}, {marked} {vanished}")
@@ -298,8 +300,8 @@ class Loader:
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         """Insert what is new, replace what changed, leave what is the same.
 
-        Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
-        replaces a newer one.
+        Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read
+        never replaces a newer one.
         """
         if not files:
             return

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import msgspec
 from filelock import FileLock, Timeout
 
-from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, NotFound
 from klaviyo_assets.api.filters import all_of, any_of
@@ -29,7 +29,7 @@ from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
 from klaviyo_assets.sync.staging import Manifest, Staging, leftovers
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 ROWS_PER_LOAD = 200_000
 """Rows after which staged files are loaded while fetching goes on."""
@@ -69,7 +69,6 @@ class Sync:
         entry: The resource type.
         request: What is asked for.
         client: The client, open.
-        key: The API key, for the account's identity.
         warehouse: The database.
         schema: DuckDB schema.
         run_id: Dagster run, for ``_syncs``.
@@ -77,13 +76,12 @@ class Sync:
         refusal: The error that an earlier probe of this client met; it is recorded, then raised.
 
     Example:
-        >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, key, warehouse, "klaviyo", None, log).run()
+        >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
     """
 
     entry: ResourceType
     request: SyncRequest
     client: KlaviyoClient
-    key: ApiKey
     warehouse: Warehouse
     schema: str
     run_id: str | None
@@ -121,7 +119,7 @@ class Sync:
         refusal = self.refusal or await self._first_answer()
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
-        account = UNKNOWN_ACCOUNT if refusal else await account_id(self.client, self.key, self.warehouse.state_dir)
+        account = UNKNOWN_ACCOUNT if refusal else await account_id(self.client, self.warehouse.state_dir)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, account, self.request.mode.value, now, self.run_id)
         covered, last_end = await asyncio.to_thread(loader.begin, row)
         if last_end is not None and self.client.knows_the_time:
@@ -135,11 +133,17 @@ class Sync:
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000]
             self._count(row)
-            ended = self.client.now() if self.client.knows_the_time else datetime.now(UTC)
-            await asyncio.shield(asyncio.to_thread(loader.end, row, ended))
+            await asyncio.shield(asyncio.to_thread(self._record_failure, loader, row))
             raise
         count = await asyncio.to_thread(loader.row_count)
         return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, self._resumed, tuple(self._notes))
+
+    def _record_failure(self, loader: Loader, row: SyncRow) -> None:
+        """Write the sync's row; if even that cannot be done, the first error is the one to tell."""
+        try:
+            loader.end(row, self.client.now() if self.client.knows_the_time else datetime.now(UTC))
+        except (WarehouseError, duckdb.Error) as error:
+            self.log.warning("The failure could not be written to _syncs: %s", error)
 
     async def _first_answer(self) -> KlaviyoError | None:
         """Learn the server's clock, unless the client knows it already; return the error if Klaviyo refuses or fails."""
@@ -225,7 +229,7 @@ class Sync:
                 f"{self.entry.name} was read before with other options or columns: that part is read again "
                 "(set accept_changed_options to keep it as it is)."
             )
-        if history is None or history.field is None:
+        if history is None or history.field is None or pieces == 1:
             return first
         oldest = await self._oldest(history)
         return planned(oldest) if oldest is not None else first

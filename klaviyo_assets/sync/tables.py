@@ -109,7 +109,8 @@ class Tables:
 
     def _columns(self) -> dict[str, tuple[str, str]]:
         columns = {
-            column.name: (self.warehouse.json_column if column.type == "JSON" else str(column.type), column.description) for column in self.entry.columns
+            column.name: (self.warehouse.json_column if column.type == "JSON" else str(column.type), column.description)
+            for column in self.entry.columns
         }
         return columns | _OWN_COLUMNS
 

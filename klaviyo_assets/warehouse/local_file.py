@@ -69,6 +69,7 @@ class LocalFile(Warehouse):
 
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:
+        _refuse_other_files(self.path)
         manager = self._resource.get_connection()
         try:
             connection = manager.__enter__()
@@ -96,6 +97,15 @@ def _cannot_open(path: Path, error: duckdb.Error) -> WarehouseError:
             "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again.",
         )
     return WarehouseError(f"{path} cannot be opened as a DuckDB database ({text}).", "Check the path and KLAVIYO_DUCKDB_PATH.")
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a file that is no DuckDB database at once; the resource would try for 100 seconds."""
+    if path.is_file() and path.stat().st_size > 0:
+        with path.open("rb") as file:
+            head = file.read(12)
+        if head[8:] != b"DUCK":
+            raise WarehouseError(f"{path} is not a DuckDB database.", "Set KLAVIYO_DUCKDB_PATH to another file.")
 
 
 def _checked_path(database: str) -> Path:

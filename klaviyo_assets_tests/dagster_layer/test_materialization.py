@@ -139,9 +139,7 @@ def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxPr
         connection.execute("INSERT INTO klaviyo.klaviyo.lists BY NAME SELECT * FROM klaviyo.klaviyo.lists LIMIT 1")
         connection.execute("""UPDATE klaviyo.klaviyo.lists SET _extra = '{"colour": "red"}' WHERE id = (SELECT max(id) FROM klaviyo.klaviyo.lists)""")
     keys = [dg.AssetCheckKey(dg.AssetKey(["klaviyo", "lists"]), name) for name in ("primary_key", "unknown_attributes")]
-    job = dg.Definitions(
-        assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))]
-    )
+    job = dg.Definitions(assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))])
     found = check_results(job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False))
 
     assert not found["lists", "primary_key"].passed

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -89,7 +88,7 @@ def test_a_first_sync_of_profiles_killed_and_taken_up_three_days_later(new_accou
 def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
     sandbox = new_account()
-    sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": None, "after": 5})
+    sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": None, "after": 3})
     with pytest.raises(RequestFailed):
         sync(name, sandbox, warehouse, concurrency=2)
     sandbox.clear_faults()

@@ -1,0 +1,98 @@
+"""One DuckDB file, several processes, two major versions."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import duckdb
+import pytest
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.warehouse import LocalFile, WarehouseError
+from klaviyo_assets_tests.accounts import local_file
+
+pytestmark = pytest.mark.duckdb
+
+
+def test_the_version_is_the_one_that_is_meant() -> None:
+    assert duckdb.__version__.startswith(os.environ.get("EXPECTED_DUCKDB", ""))
+
+
+def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> None:
+    with contextlib.suppress(duckdb.ParserException), warehouse.connection() as connection:
+        connection.execute("this is not SQL")
+
+    with pytest.raises(duckdb.ConnectionException):
+        connection.execute("SELECT 1")
+    open_read_only = "import duckdb, sys; duckdb.connect(sys.argv[1], read_only=True)"
+    subprocess.run([sys.executable, "-c", open_read_only, str(warehouse.path)], check=True)
+
+
+def test_eight_processes_wait_in_turn(warehouse: LocalFile) -> None:
+    work = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from klaviyo_assets_tests.accounts import local_file
+        with local_file(Path(sys.argv[1])).connection() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS turns (process INTEGER)")
+            connection.execute("INSERT INTO turns VALUES (?)", [int(sys.argv[2])])
+            time.sleep(0.2)
+    """)
+    processes = [subprocess.Popen([sys.executable, "-c", work, str(warehouse.path.parent), str(number)]) for number in range(8)]
+
+    assert [process.wait() for process in processes] == [0] * 8
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT count(DISTINCT process) FROM turns").fetchall() == [(8,)]
+
+
+def test_a_file_that_another_program_holds_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagster_duckdb.resource.backoff", lambda fn, retry_on, kwargs, max_retries: fn(**kwargs))
+    warehouse = local_file(tmp_path)
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold, str(warehouse.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(WarehouseError, match=r"klaviyo\.duckdb is open in another program") as caught, warehouse.connection():
+            pass
+        other.communicate()
+    assert "Close it there" in str(caught.value)
+
+
+@pytest.mark.parametrize("database", ["", ":memory:", "md:shop"], ids=["empty", "memory", "MotherDuck"])
+def test_what_is_no_file_is_refused(database: str) -> None:
+    with pytest.raises(WarehouseError, match="is not a DuckDB file"):
+        LocalFile(DuckDBResource(database=database))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="is a folder, not a DuckDB file"):
+        LocalFile(DuckDBResource(database=str(tmp_path)))
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(warehouse: LocalFile) -> None:
+    warehouse.path.write_text("These are my notes." * 100)
+
+    with pytest.raises(WarehouseError, match="is not a DuckDB database"), warehouse.connection():
+        pass
+    assert warehouse.path.read_text().startswith("These are my notes.")
+
+
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    with local_file(tmp_path / "new" / "folder").connection() as connection:
+        connection.execute("SELECT 1")
+
+
+@pytest.mark.skipif("DUCKDB_1" not in os.environ, reason="DUCKDB_1 (a folder with an older duckdb) is not set")
+def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> None:
+    with warehouse.connection() as connection:
+        connection.execute(f"CREATE TABLE written (properties {warehouse.json_column}, at TIMESTAMP WITH TIME ZONE)")
+        connection.execute("""INSERT INTO written VALUES ('{"a": 1}', now())""")
+    read = "import duckdb, sys; print(duckdb.__version__, duckdb.connect(sys.argv[1], read_only=True).sql('FROM written').fetchone()[0])"
+    environment = {**os.environ, "PYTHONPATH": os.environ["DUCKDB_1"]}
+    result = subprocess.run([sys.executable, "-c", read, str(warehouse.path)], env=environment, capture_output=True, text=True, check=True)
+
+    assert result.stdout.startswith("1.")
+    assert '{"a": 1}' in result.stdout

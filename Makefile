@@ -24,6 +24,7 @@ demo: $(STAMP)  ## sync everything once and print what landed
 
 dev: $(STAMP)  ## open the Dagster UI on the same definitions
 	@mkdir -p data/dagster
+	@test -f data/dagster/dagster.yaml || printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > data/dagster/dagster.yaml
 	DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev --workspace workspace.yaml
 
 sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account

@@ -201,8 +201,8 @@ class Loader:
     def swap(self, row: SyncRow, covered: Sequence[Covered], wanted_from: datetime | None, now: datetime) -> None:
         """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
 
-        Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they stay as
-        they are.
+        Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they
+        stay as they are.
         """
         tables, key = self.tables, quoted(self.entry.primary_key)
         reading = self.entry.reading

@@ -1,0 +1,131 @@
+"""What a code location gets: assets, checks, jobs, schedules, resources; one account or several."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+import klaviyo_assets
+from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets.settings import InvalidSetting, from_environment
+
+ROOT = Path(__file__).parents[2]
+
+
+def definitions(name: str = "klaviyo", **options: object) -> dg.Definitions:
+    return build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("A_KEY")), duckdb="a.duckdb", name=name, **options)  # type: ignore[arg-type]
+
+
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert klaviyo_assets.__all__ == sorted(klaviyo_assets.__all__)
+    for name in klaviyo_assets.__all__:
+        assert getattr(klaviyo_assets, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        klaviyo_assets.nonsense  # noqa: B018
+
+
+def test_the_code_location_loads_without_a_key() -> None:
+    from klaviyo_assets.definitions import defs
+
+    dg.Definitions.validate_loadable(defs)
+    assert set(specs(defs)) == {f"klaviyo/{name}" for name in CATALOG}
+
+
+def test_an_asset_says_what_it_is() -> None:
+    spec = specs(definitions(owners=["team:data"]))["klaviyo/profiles"]
+
+    assert spec.group_name == "klaviyo"
+    assert spec.kinds == {"klaviyo", "duckdb"}
+    assert list(spec.owners) == ["team:data"]
+    assert "profiles:read" in (spec.description or "")
+    assert spec.metadata["dagster/table_name"] == "klaviyo.profiles"
+    columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
+    assert list(columns) == [column.name for column in CATALOG["profiles"].columns] + ["_extra", "_synced_at", "_deleted_at"]
+    assert columns["properties"].type == "JSON"
+    assert all(column.description for column in columns.values())
+
+
+def test_schedules_are_there_and_stopped() -> None:
+    schedules = {schedule.name: schedule for schedule in definitions().schedules or []}
+
+    assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {  # type: ignore[union-attr]
+        "klaviyo_sync_schedule": "0 5 * * *",
+        "klaviyo_checks_schedule": "45 4 * * *",
+        "klaviyo_sync_frequent_schedule": "15 * * * *",
+    }
+    assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())  # type: ignore[union-attr]
+
+
+def test_the_hourly_job_is_for_events_and_profiles() -> None:
+    job = definitions().resolve_job_def("klaviyo_sync_frequent")
+
+    assert {key.path[-1] for key in job.asset_layer.executable_asset_keys} == {"events", "profiles"}
+
+
+def test_two_accounts_stand_side_by_side_in_one_code_location() -> None:
+    both = dg.Definitions.merge(definitions("eu"), definitions("us", resource_types=["profiles", "events"]))
+
+    dg.Definitions.validate_loadable(both)
+    assert {"eu/profiles", "us/profiles"} <= set(specs(both))
+    assert specs(both)["us/events"].metadata["dagster/table_name"] == "us.events"
+
+
+def test_a_resource_type_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="Unknown resource types: profile. Known are: accounts, campaigns"):
+        build_klaviyo_assets(resource_types=["profile"])
+
+
+def test_a_translator_of_ones_own_changes_the_specs() -> None:
+    class Shouting(KlaviyoTranslator):
+        def get_asset_spec(self, entry: klaviyo_assets.catalog.ResourceType) -> dg.AssetSpec:
+            return super().get_asset_spec(entry).replace_attributes(group_name="LOUD")
+
+    (asset,) = build_klaviyo_assets(resource_types=["lists"], translator=Shouting())
+    assert next(iter(asset.specs)).group_name == "LOUD"
+
+
+def test_the_workspace_names_the_module_and_the_location() -> None:
+    (loaded,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert loaded["python_module"] == {"module_name": "klaviyo_assets.definitions", "location_name": "klaviyo_assets"}
+
+
+def test_every_setting_is_shown_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text()
+    for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE"):
+        assert name in example
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("KLAVIYO_RATE_LIMIT_SHARE", "0", "must be a number above 0 up to 1"),
+        ("KLAVIYO_RATE_LIMIT_SHARE", "90%", "it is '90%'"),
+        ("KLAVIYO_START_DATE", "last year", "KLAVIYO_START_DATE is not a date: 'last year'"),
+        ("KLAVIYO_BASE_URL", "a.klaviyo.com", "KLAVIYO_BASE_URL is not a URL"),
+    ],
+    ids=["nothing", "per cent", "no date", "no scheme"],
+)
+def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=words):
+        from_environment()
+
+
+def test_the_key_is_shown_nowhere_in_the_resource() -> None:
+    key = "pk_" + "s3cret" * 6
+    resource = KlaviyoResource(api_key=key)
+
+    assert key not in repr(resource)
+    assert key not in repr(resource.client(None))
+    defs = build_klaviyo_definitions(resource, duckdb="a.duckdb")
+    (field,) = [
+        field
+        for name, field in defs.get_repository_def().get_top_level_resources()["klaviyo"].config_schema.config_type.fields.items()  # type: ignore[union-attr]
+        if name == "api_key"
+    ]
+    assert field.is_secret

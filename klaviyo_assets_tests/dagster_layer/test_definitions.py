@@ -76,7 +76,7 @@ def test_two_accounts_stand_side_by_side_in_one_code_location() -> None:
 
 
 def test_a_resource_type_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ValueError, match="Unknown resource types: profile. Known are: accounts, campaigns"):
+    with pytest.raises(ValueError, match=r"Unknown resource types: profile\. Known are: accounts, campaigns"):
         build_klaviyo_assets(resource_types=["profile"])
 
 

@@ -23,7 +23,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
         dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attribute that this version does not know (_extra)."),
     ]
     if entry.name == "accounts":
-        specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key, and which account it is of."))
+        specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key; says which account it belongs to."))
     return specs
 
 

@@ -40,11 +40,13 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: ``events datetime [2026-01-01T00:00:00+00:00, …)``."""
+        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``, or the name of a division that is read whole."""
         if self.field is None:
             return self.division.name
-        start, end = (bound.isoformat() if bound else "…" for bound in (self.start, self.end))
-        return f"{self.division.name} {self.field} [{start}, {end})"
+        bounds = (self.start if self.start != BEGINNING else None, self.end)
+        start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
+        division = "" if self.division.name == Division().name else f"{self.division.name} "
+        return f"{division}{self.field} from {start} to {end}"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_a_missing_folder_is_made(tmp_path: Path) -> None:
 @pytest.mark.skipif("DUCKDB_1" not in os.environ, reason="DUCKDB_1 (a folder with an older duckdb) is not set")
 def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> None:
     with warehouse.connection() as connection:
-        connection.execute(f"CREATE TABLE written (properties {warehouse.json_column}, at TIMESTAMP WITH TIME ZONE)")
+        connection.execute(f"CREATE TABLE written (properties {warehouse.json_column}, moment TIMESTAMP WITH TIME ZONE)")
         connection.execute("""INSERT INTO written VALUES ('{"a": 1}', now())""")
     read = "import duckdb, sys; print(duckdb.__version__, duckdb.connect(sys.argv[1], read_only=True).sql('FROM written').fetchone()[0])"
     environment = {**os.environ, "PYTHONPATH": os.environ["DUCKDB_1"]}

@@ -1,0 +1,26 @@
+"""Fixtures of the client's tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from klaviyo_assets_tests.api.scripted import Scripted, scripted_server
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with scripted_server() as script:
+        yield script
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Scripted]:
+    """Another host."""
+    with scripted_server() as script:
+        yield script
+
+
+@pytest.fixture(autouse=True)
+def no_long_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.001)
+    monkeypatch.setattr("klaviyo_assets.api.client._LONGEST_BACKOFF", 0.2)

@@ -91,10 +91,10 @@ def widened(covered: Iterable[Covered], new: Iterable[Covered], settling: Sequen
     """
     rows = list(covered)
     for added in new:
-        rows = [piece for row in rows for piece in _outside(row, added)]
         if added.start < added.end:
-            rows.append(_settle(added, settling))
-    return _joined(sorted(rows, key=lambda row: row.start))
+            rows = [*(piece for row in rows for piece in _outside(row, added)), added]
+    # What is left of a row may be settled although the whole row was not: looked at again, it joins its neighbours, and the rows stay few.
+    return _joined([_settle(row, settling) for row in sorted(rows, key=lambda row: row.start)])
 
 
 def _outside(row: Covered, added: Covered) -> list[Covered]:
@@ -102,7 +102,7 @@ def _outside(row: Covered, added: Covered) -> list[Covered]:
 
 
 def _settle(row: Covered, settling: Sequence[timedelta]) -> Covered:
-    return replace(row, settled=not settling or row.read_at >= row.end + settling[-1])
+    return replace(row, settled=row.settled or not settling or row.read_at >= row.end + settling[-1])
 
 
 def _joined(rows: Sequence[Covered]) -> list[Covered]:

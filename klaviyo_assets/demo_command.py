@@ -56,7 +56,11 @@ def demo(folder: str) -> int:
             return _run(home, source)
     except InvalidSetting as error:
         print(error, file=sys.stderr)
-        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in {"starlette", "uvicorn"}:
+            raise
+        print(f"The sandbox needs {error.name}. What to do: pip install 'klaviyo-assets[sandbox]', or set {API_KEY}.", file=sys.stderr)
+    return 1
 
 
 @contextlib.contextmanager
@@ -65,6 +69,9 @@ def _source(home: Path) -> Iterator[_Source]:
         settings = from_environment()
         yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
         return
+    import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot
+    import uvicorn as _uvicorn  # noqa: F401
+
     from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
     from klaviyo_assets.sandbox.options import SandboxOptions
     from klaviyo_assets.sandbox.process import SandboxProcess

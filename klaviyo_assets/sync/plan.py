@@ -55,7 +55,7 @@ class Plan:
 
     Attributes:
         slices: Cursor chains, newest first.
-        stale: True if coverage was set aside because it was read with other options or columns.
+        stale: True if a part is read again because it was read with other options or columns.
     """
 
     slices: tuple[Slice, ...]
@@ -101,7 +101,15 @@ def plan(
     else:
         windows, walk = _sweep_windows(entry.reading.sweep, trusted, top), _walk(entry, entry.reading, trusted, top)
     slices = (*walk, *_cut(entry, windows, oldest, pieces, open_end=top))
-    return Plan(slices, stale=len(trusted) < len(covered) and request.mode is not Mode.FULL)
+    set_aside = [] if request.mode is Mode.FULL else [row for row in covered if row not in trusted]
+    return Plan(slices, stale=any(_reads(part, row) for part in slices for row in set_aside))
+
+
+def _reads(part: Slice, row: Covered) -> bool:
+    """Return whether a slice reads records that a row of the coverage speaks of."""
+    assert part.start is not None
+    assert part.covers_to is not None
+    return (part.division.name, part.field) == (row.division, row.field) and part.start < row.end and row.start < part.covers_to
 
 
 _Windows = list[tuple[str | None, Span]]

@@ -136,6 +136,8 @@ class Sync:
             await asyncio.shield(asyncio.to_thread(self._record_failure, loader, row))
             raise
         count = await asyncio.to_thread(loader.row_count)
+        counts = loader.counts
+        self.log.info("%s: %d records read, %d new, %d changed, %d gone; %d rows", self.entry.name, row.records_read, *vars(counts).values(), count)
         return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, self._resumed, tuple(self._notes))
 
     def _record_failure(self, loader: Loader, row: SyncRow) -> None:
@@ -171,6 +173,7 @@ class Sync:
 
     async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
         planned = await self._plan(covered, now)
+        self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode.value, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
         is_whole = isinstance(self.entry.reading, Whole)
         is_full = self.request.mode is Mode.FULL and not is_whole

@@ -77,6 +77,16 @@ def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_acco
         assert_equal_to_truth(sandbox, warehouse, name)
 
 
+def test_texts_cut_in_the_middle_of_an_emoji_stop_nothing(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lone_surrogates=True)
+
+    sync("events", sandbox, warehouse)
+
+    assert_equal_to_truth(sandbox, warehouse, "events")
+    half = r"\\\\u[dD][89a-fA-F]"  # the escape itself, with its backslash escaped
+    assert query(warehouse, f"SELECT count(*) > 0 FROM events WHERE regexp_matches(event_properties::VARCHAR, '{half}')") == [(True,)]
+
+
 def test_events_that_come_days_late_are_found_when_their_settling_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("events", sandbox, warehouse)

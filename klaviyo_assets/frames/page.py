@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 import msgspec
@@ -168,6 +168,7 @@ def _instants(column: Column, texts: list[str | None], extras: list[bytes | None
     """Parse instants; the usual form in one go, others one by one, and what is no instant goes to ``_extra``."""
     raw = pl.Series(column.name, texts, dtype=pl.String)
     parsed = raw.str.to_datetime(_ISO, time_unit="us", time_zone="UTC", strict=False)
+    parsed = parsed.set(~parsed.dt.year().is_between(MINYEAR, MAXYEAR), None)  # Python's dates end there
     odd = (raw.is_not_null() & parsed.is_null()).arg_true()
     for index in odd.to_list():
         text = raw[index]
@@ -183,9 +184,9 @@ def _parse_instant(text: str) -> datetime | None:
     """Parse the other forms of ISO 8601 that have been seen (``Z``, a space for the T, no offset, which means UTC)."""
     try:
         value = datetime.fromisoformat(text)
-    except ValueError:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _with_extra(extra: bytes | None, path: Sequence[str], value: str) -> bytes:

@@ -3,6 +3,7 @@
 Built from the catalogue. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -188,7 +189,9 @@ def _lenient(raw: Raw, expected: Any) -> Any:
         return msgspec.json.decode(raw, type=expected)
     except msgspec.ValidationError:
         if expected is _STRICT[ColumnType.FLOAT]:
-            return float(msgspec.json.decode(raw, type=str))
+            number = float(msgspec.json.decode(raw, type=str))
+            if math.isfinite(number):
+                return number
         raise
 
 

@@ -6,29 +6,29 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import msgspec
-from filelock import FileLock, Timeout
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import KlaviyoError, NotFound
-from klaviyo_assets.api.filters import all_of, any_of
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
-from klaviyo_assets.sync.errors import SyncTaken
 from klaviyo_assets.sync.fetch import Fetcher
 from klaviyo_assets.sync.identity import account_id
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
+from klaviyo_assets.sync.look_up import look_up
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
 from klaviyo_assets.sync.staging import Manifest, Staging, leftovers
+from klaviyo_assets.sync.taken import taken
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 ROWS_PER_LOAD = 200_000
@@ -36,8 +36,6 @@ ROWS_PER_LOAD = 200_000
 
 _SLOW_ANSWER = 0.4
 """Seconds that an answer may take: how many chains it takes to keep a limit busy follows from it."""
-
-_IDS_PER_LOOKUP = 50
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Sync:
         """
         if self.request.mode is Mode.RANGE:
             check_range(self.entry, self.request)
-        with _taken(self._state_dir, self.entry.name, self.run_id):
+        with taken(self._state_dir, self.entry.name, self.run_id):
             return await self._locked()
 
     @property
@@ -269,7 +267,7 @@ class Sync:
             self._note(f"Klaviyo returned no {self.entry.name} at all, though {len(missing)} are known: none was marked as deleted.")
             missing = []
         elif missing:
-            found = await self._look_up(missing)
+            found = await look_up(self.client, self.entry, missing)
         for page in found:
             staging.add_loose(page.frame)
         if found:
@@ -279,33 +277,6 @@ class Sync:
         gone = [id_ for id_ in missing if id_ not in still_there]
         self._count(row, fetcher)
         await asyncio.to_thread(loader.finish_whole, batch, row, gone, self.client.now())
-
-    async def _look_up(self, ids: Sequence[str]) -> list[Page]:
-        """Ask once more for records by their ids; what is not found is gone."""
-        if "any" in self.entry.endpoint.filters.get("id", ()):
-            return await self._look_up_together(ids)
-        if self.entry.endpoint.lookup_limit is None or self.entry.endpoint.unpaged:
-            return []
-        decode = PageDecoder(self.entry).single
-        pages = []
-        for id_ in ids:
-            try:
-                answer = await self.client.get(self.entry, f"{self.entry.endpoint.path}/{id_}", {}, decode)
-            except NotFound:
-                continue
-            pages.append(answer.value.stamped(answer.requested_at))
-        return pages
-
-    async def _look_up_together(self, ids: Sequence[str]) -> list[Page]:
-        pages = []
-        for first in range(0, len(ids), _IDS_PER_LOOKUP):
-            some = any_of("id", ids[first : first + _IDS_PER_LOOKUP])
-            for division in self.entry.divisions:
-                parameters = dict(self.entry.page_parameters) | {"filter": all_of(*division.filters, some)}
-                async for answer in self.client.pages(self.entry, parameters, PageDecoder(self.entry, division).page):
-                    if answer.value.count:
-                        pages.append(answer.value.stamped(answer.requested_at))
-        return pages
 
     async def _finish(self, loader: Loader, row: SyncRow, gathered: Sequence[Covered], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)
@@ -337,24 +308,3 @@ class Sync:
     def _note(self, text: str) -> None:
         self._notes.append(text)
         self.log.warning(text)
-
-
-@contextlib.contextmanager
-def _taken(state_dir: Path, resource_type: str, run_id: str | None) -> Iterator[None]:
-    """Hold the resource type for this sync; the lock's neighbour names the run that has it."""
-    lock = FileLock(str(state_dir / f"{resource_type}.lock"))
-    holder = state_dir / f"{resource_type}.holder"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        name = holder.read_text().strip() if holder.is_file() else ""
-        raise SyncTaken(
-            f"{resource_type} is being synced already{f' by run {name}' if name else ''}; nothing was done.",
-            "Wait for that run to end, then run again if it is still needed.",
-        ) from error
-    try:
-        holder.write_text(run_id or "outside of Dagster")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()

@@ -81,6 +81,8 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
         description=(
             f"{findings.rows} rows looked at ({'those of this sync' if findings.touched_only else 'the whole table'}): "
             f"{findings.nulls} without an id, {len(findings.duplicates)} ids in more than one row."
+            if findings.rows or findings.touched_only
+            else "There is nothing to look at: the table is empty or not there yet."
         ),
         metadata={"rows": findings.rows, "nulls": findings.nulls, "duplicates": dg.MetadataValue.json(findings.duplicates[:20])},
     )

@@ -129,7 +129,7 @@ class Staging:
         if frame.height:
             buffer.frames.append(frame)
             buffer.rows += frame.height
-        buffer.upto = upto or buffer.upto
+        buffer.upto = upto
         while sum(one.rows for one in self._buffers.values()) >= ROWS_BUFFERED:
             self._write(max(self._buffers, key=lambda key: self._buffers[key].rows))
 

@@ -1,0 +1,339 @@
+"""Staging: what is written is loaded once, and nothing counts as covered before it is written."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.sync import staging as staging_module
+from klaviyo_assets.sync.coverage import Covered
+from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers
+
+READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def at(day: int) -> datetime:
+    return datetime(2026, 3, day, tzinfo=UTC)
+
+
+def part(start: int, end: int, *, newest: bool = False) -> Slice:
+    return Slice(Division(), "datetime", start=at(start), end=None if newest else at(end), covers_to=at(end))
+
+
+def frame(*ids: int) -> pl.DataFrame:
+    return pl.DataFrame({"id": list(ids)})
+
+
+def manifest(sync_id: str = "s1") -> Manifest:
+    return Manifest(sync_id, "events", "ABC123", "mark", READ_AT, resumable=True)
+
+
+def staged(folder: Path, *slices: Slice) -> Staging:
+    return Staging(folder, manifest(), slices)
+
+
+def ids(batch: Batch) -> list[int]:
+    return sorted(id_ for file in batch.files for id_ in pl.read_parquet(file)["id"].to_list())
+
+
+def spans(batch: Batch) -> list[tuple[datetime, datetime]]:
+    return [(row.start, row.end) for row in batch.covered]
+
+
+def flushed(staging: Staging) -> Batch:
+    staging.flush()
+    return staging.batch()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "events" / "20260310T120000-s1"
+
+
+# --- what a batch holds
+
+
+def test_a_finished_slice_is_covered_to_its_end(folder: Path) -> None:
+    one, other = part(1, 4), part(4, 8, newest=True)
+    staging = staged(folder, one, other)
+    staging.add(one, frame(1, 2), at(2))
+    staging.finish(one)
+    staging.add(other, frame(3), None)
+
+    batch = flushed(staging)
+
+    assert ids(batch) == [1, 2, 3]
+    assert batch.covered == (Covered("all", "datetime", at(1), at(4), READ_AT, "mark"),)
+    assert batch.rows == staging.rows_unloaded == 3
+
+
+def test_nothing_counts_before_it_is_written(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    staging.finish(one)
+
+    assert (staging.batch().files, staging.batch().covered, staging.rows_unloaded) == ((), (), 0)
+
+
+@pytest.mark.parametrize(("upto", "covered"), [(None, []), (1, []), (3, [(at(1), at(3))]), (4, [(at(1), at(4))]), (30, [(at(1), at(4))])])
+def test_a_slice_that_is_not_finished_is_covered_as_far_as_it_is_sure(
+    folder: Path, upto: int | None, covered: list[tuple[datetime, datetime]]
+) -> None:
+    """Up to the last record, which itself may have others of the same time behind it; never beyond what the slice covers."""
+    one = part(1, 4, newest=True)
+    staging = staged(folder, one)
+    staging.add(one, frame(1, 2), at(upto) if upto else None)
+
+    assert spans(flushed(staging)) == covered
+
+
+def test_pages_out_of_order_take_the_promise_back(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(3))
+    staging.add(one, frame(2), None)
+
+    batch = flushed(staging)
+
+    assert (ids(batch), spans(batch)) == ([1, 2], [])
+
+
+def test_the_newest_slice_is_never_covered_beyond_the_start_of_the_sync(folder: Path) -> None:
+    newest = part(1, 4, newest=True)
+    staging = staged(folder, newest)
+    staging.add(newest, frame(1), at(28))
+    staging.finish(newest)
+
+    assert spans(flushed(staging)) == [(at(1), at(4))]
+
+
+def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(), None)
+    staging.finish(one)
+
+    batch = flushed(staging)
+
+    assert (batch.files, batch.rows, spans(batch)) == ((), 0, [(at(1), at(4))])
+
+
+@pytest.mark.parametrize("slice_", [Slice(Division("live")), Slice(Division(), "updated", start=at(1), covers_to=None)])
+def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Slice) -> None:
+    staging = staged(folder, slice_)
+    staging.add(slice_, frame(1), None)
+    staging.finish(slice_)
+
+    batch = flushed(staging)
+
+    assert (ids(batch), batch.covered) == ([1], ())
+
+
+def test_a_walk_newest_first_is_covered_only_when_it_is_done(folder: Path) -> None:
+    walk = Slice(Division(), "updated", start=at(1), covers_to=at(4), descending=True)
+    staging = staged(folder, walk)
+    staging.add(walk, frame(1), None)
+    assert spans(flushed(staging)) == []
+
+    staging.finish(walk)
+
+    assert spans(flushed(staging)) == [(at(1), at(4))]
+
+
+def test_records_that_were_looked_up_are_loaded_too(folder: Path) -> None:
+    live, archived = Slice(Division("live")), Slice(Division("archived"))
+    staging = staged(folder, live, archived)
+    staging.add(archived, frame(1), None)
+    staging.add_loose(frame(2))
+
+    assert ids(flushed(staging)) == [1, 2]
+
+
+# --- loading while reading goes on
+
+
+def test_what_is_added_during_a_load_is_neither_lost_nor_taken_for_loaded(folder: Path) -> None:
+    one, other = part(1, 4), part(4, 8)
+    staging = staged(folder, one, other)
+    staging.add(one, frame(1), at(2))
+    staging.add(other, frame(2), at(5))
+    first = flushed(staging)
+
+    staging.add(one, frame(3), at(3))
+    staging.finish(one)
+    staging.add(other, frame(4), at(6))
+    staging.flush()
+    staging.loaded(first)
+
+    assert staging.rows_unloaded == 2
+    second = staging.batch()
+    assert (ids(second), second.rows, spans(second)) == ([3, 4], 2, [(at(1), at(4)), (at(4), at(6))])
+    staging.loaded(second)
+    third = staging.batch()
+    assert (third.files, third.covered, third.rows, staging.rows_unloaded) == ((), (), 0, 0)
+
+
+def test_what_is_still_in_memory_during_a_load_comes_with_the_next(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    first = flushed(staging)
+    staging.add(one, frame(2), at(3))
+    staging.finish(one)
+    staging.loaded(first)
+    assert staging.batch().files == ()
+
+    second = flushed(staging)
+
+    assert (ids(second), spans(second)) == ([2], [(at(1), at(4))])
+
+
+def test_a_slice_that_has_not_moved_since_the_last_load_brings_no_coverage(folder: Path) -> None:
+    one, other = part(1, 4), part(4, 8)
+    staging = staged(folder, one, other)
+    staging.add(one, frame(1), at(2))
+    staging.loaded(flushed(staging))
+    staging.add(other, frame(2), at(5))
+
+    assert spans(flushed(staging)) == [(at(4), at(5))]
+
+
+def test_loaded_files_are_deleted_unless_they_are_needed_once_more(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    kept = flushed(staging)
+    staging.loaded(kept, keep=True)
+    staging.add(one, frame(2), at(3))
+    deleted = flushed(staging)
+    staging.loaded(deleted)
+
+    assert ids(kept) == [1]
+    assert not any(file.exists() for file in deleted.files)
+    assert staging.batch().files == ()
+
+
+# --- bounded memory
+
+
+def test_the_fullest_slice_is_written_when_the_buffer_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging_module, "ROWS_BUFFERED", 10)
+    one, other = part(1, 4), part(4, 8)
+    staging = staged(folder, one, other)
+    staging.add(one, frame(*range(3)), at(2))
+    staging.add(other, frame(*range(10, 14)), at(5))
+    assert staging.batch().files == ()
+
+    staging.add(one, frame(20, 21, 22), at(3))
+
+    batch = staging.batch()
+    assert (ids(batch), batch.rows, spans(batch)) == ([0, 1, 2, 20, 21, 22], 6, [(at(1), at(3))])
+    (resumed,) = leftovers(folder.parent)
+    assert ids(resumed.batch()) == ids(batch)
+    assert ids(flushed(staging)) == [0, 1, 2, 10, 11, 12, 13, 20, 21, 22]
+
+
+def test_a_page_larger_than_the_buffer_is_written_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging_module, "ROWS_BUFFERED", 2)
+    one = part(1, 4)
+    staging = staged(folder, one)
+
+    staging.add(one, frame(1, 2, 3), at(2))
+
+    assert staging.rows_unloaded == 3
+
+
+# --- what a killed sync leaves behind
+
+
+def test_what_a_sync_left_is_loaded_by_the_next(folder: Path) -> None:
+    one, other = part(1, 4), part(4, 8)
+    killed = staged(folder, one, other)
+    killed.add(one, frame(1), at(2))
+    killed.finish(one)
+    killed.add(other, frame(2), at(5))
+    killed.flush()
+    killed.add(other, frame(3), at(6))
+
+    (left,) = leftovers(folder.parent)
+
+    batch = left.batch()
+    assert left.manifest.sync_id == "s1"
+    assert (ids(batch), spans(batch)) == ([1, 2], [(at(1), at(4)), (at(4), at(5))])
+    assert {row.read_at for row in batch.covered} == {READ_AT}
+    left.loaded(batch)
+    assert [again.batch().files + again.batch().covered for again in leftovers(folder.parent)] == [()]
+    left.remove()
+    assert list(leftovers(folder.parent)) == []
+
+
+def test_only_what_was_not_loaded_is_left(folder: Path) -> None:
+    one = part(1, 4)
+    killed = staged(folder, one)
+    killed.add(one, frame(1), at(2))
+    killed.loaded(flushed(killed))
+    killed.add(one, frame(2), at(3))
+    killed.flush()
+
+    (left,) = leftovers(folder.parent)
+
+    assert (ids(left.batch()), spans(left.batch())) == ([2], [(at(1), at(3))])
+
+
+def test_folders_come_oldest_first(tmp_path: Path) -> None:
+    for hour in (3, 1, 2):
+        Staging(tmp_path / f"20260310T0{hour}0000-x", manifest(f"s{hour}")).flush()
+
+    assert [left.manifest.sync_id for left in leftovers(tmp_path)] == ["s1", "s2", "s3"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"sync_id":1}', b"[]"])
+def test_a_folder_without_a_readable_manifest_is_deleted(tmp_path: Path, content: bytes | None) -> None:
+    broken = tmp_path / "20260310T000000-broken"
+    broken.mkdir()
+    (broken / "000001.parquet").write_bytes(b"rest")
+    if content is not None:
+        (broken / "manifest.json").write_bytes(content)
+    Staging(tmp_path / "20260310T010000-good", manifest()).flush()
+
+    assert [left.manifest.sync_id for left in leftovers(tmp_path)] == ["s1"]
+    assert not broken.exists()
+
+
+def test_there_may_be_nothing_left(tmp_path: Path) -> None:
+    assert list(leftovers(tmp_path / "never made")) == []
+
+
+def test_half_written_files_are_not_taken_for_whole_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    staging.flush()
+    staging.add(one, frame(2), at(3))
+    staging.finish(one)
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(staging_module, "_sync_to_disk", full)
+    with pytest.raises(OSError, match="No space left"):
+        staging.flush()
+
+    (left,) = leftovers(folder.parent)
+    assert (ids(left.batch()), spans(left.batch())) == ([1], [(at(1), at(2))])
+
+
+def test_instants_survive_the_manifest_with_microseconds(folder: Path) -> None:
+    one = part(1, 4)
+    exact = at(2) + timedelta(microseconds=123_457)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), exact)
+    staging.flush()
+
+    (left,) = leftovers(folder.parent)
+
+    assert spans(left.batch()) == [(at(1), exact)]

@@ -75,7 +75,7 @@ def _good_parts(row: Covered, settling: Sequence[timedelta], now: datetime) -> l
 
 
 def _minus(span: Span, hole: Span) -> list[Span]:
-    if hole.end <= span.start or hole.start >= span.end:
+    if hole.start >= hole.end or hole.end <= span.start or hole.start >= span.end:
         return [span]
     pieces = [Span(span.start, hole.start), Span(hole.end, span.end)]
     return [piece for piece in pieces if piece.start < piece.end]

@@ -4,6 +4,7 @@ Sources: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling f
 change ``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy).
 """
 
+import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -84,32 +85,37 @@ def _is_about_the_key(response: httpx.Response, code: str | None, detail: str | 
     return code is None and "html" in response.headers.get("content-type", "")
 
 
-def first_error(response: httpx.Response) -> dict[str, Any]:
-    """Return the first member of ``errors`` in a JSON:API error document, or an empty dictionary."""
+def first_error(response: httpx.Response) -> dict[str, str]:
+    """Return the texts of the first member of ``errors`` in a JSON:API error document, or an empty dictionary."""
     try:
         document = msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     errors = document.get("errors") if isinstance(document, dict) else None
-    return errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    error = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    return {name: value for name, value in error.items() if isinstance(value, str)}
 
 
 def retry_after(response: httpx.Response) -> float | None:
     """Return the seconds of a ``Retry-After`` header, which may be a number or a date (RFC 9110), or None."""
     text = response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - server_time(response)).total_seconds())
-    except ValueError:
-        return None
+        date = _http_date(text)
+        seconds = (date - server_time(response)).total_seconds() if date else math.nan
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def server_time(response: httpx.Response) -> datetime:
     """Return the server's clock (``Date`` header, whole seconds, UTC); this machine's where the header is missing."""
+    return _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+
+
+def _http_date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return datetime.now(UTC)
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # The zone -0000 means UTC too, but comes out as none.
+    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)

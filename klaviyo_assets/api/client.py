@@ -219,7 +219,10 @@ class KlaviyoClient:
             answer = await self.get(entry, link, {}, decode)
 
     def _own_url(self, url: str) -> httpx.URL:
-        target = self._base_url.join(url)
+        try:
+            target = self._base_url.join(url)
+        except httpx.InvalidURL as error:
+            raise BadAnswer("A link of Klaviyo's answer is not a URL.") from error
         if origin(target) != origin(self._base_url):
             raise ForeignLink(f"A link leads to {target.host}, not to {self._base_url.host}; it was not followed.")
         return target
@@ -273,7 +276,7 @@ class KlaviyoClient:
             raise error_from(response, scope)
         try:
             value = decode(response.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # The parser's own words may quote the body, so they stay out of the message.
             raise BadAnswer(
                 "Klaviyo's answer is not the JSON that was expected.",

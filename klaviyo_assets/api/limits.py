@@ -93,6 +93,8 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
         shared_state.parent.mkdir(parents=True, exist_ok=True)
         return Limiter(SQLiteBucket.init_from_file(rates, db_path=str(shared_state), use_file_lock=True), buffer_ms=5)
     at_once = max(1, min(_MOST_AT_ONCE, limit.burst - math.ceil(limit.steady * share / 60)))
+    # A minute that begins with a burst must not hold more than the limit either.
+    share = min(share, 1 - at_once / limit.steady)
     return Limiter(StateBucket([Rate(limit.steady, math.ceil(60_000 / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)
 
 

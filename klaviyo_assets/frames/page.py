@@ -100,6 +100,8 @@ class PageDecoder:
             if repaired == data:
                 raise
             return decode(repaired)
+        except RecursionError as error:
+            raise ValueError("JSON nested more deeply than can be read") from error
 
     def _frame(self, records: Sequence[Any]) -> pl.DataFrame:
         extras = [bytes(record.extra) if record.extra is not None else None for record in records]

@@ -569,3 +569,10 @@ def test_duckdb_takes_all_json_that_is_kept(value: str, attribute: str) -> None:
     for column in ("properties", "subscriptions", EXTRA):
         if column in found:
             assert CONNECTION.execute("SELECT ?::JSON::VARCHAR", [found[column]]).fetchone() == (found[column],)
+
+
+def test_json_too_deep_to_read_is_refused_as_an_answer_that_cannot_be_parsed() -> None:
+    deep = "[" * 5_000 + "]" * 5_000
+
+    with pytest.raises(ValueError, match="nested more deeply"):
+        DECODERS["events"].page(document(record(f'{{"event_properties":{deep}}}')))

@@ -4,8 +4,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from dotenv import find_dotenv, load_dotenv
+from dotenv import load_dotenv
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
@@ -15,15 +17,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    # As Dagster does: a .env file of the working folder, which does not override the environment.
-    load_dotenv(find_dotenv(usecwd=True))
+    # As Dagster does, so that both see the same: the .env file of the working folder, which overrides the environment.
+    load_dotenv(Path.cwd() / ".env", override=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     status: int = options.run(options)
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with status 1 where argparse has 2, which means here that something could not be told."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="klaviyo-assets", description="Klaviyo as Dagster assets.")
+    parser = _Parser(prog="klaviyo-assets", description="Klaviyo as Dagster assets.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="{check,demo,sandbox}")
 

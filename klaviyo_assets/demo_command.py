@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,9 +105,10 @@ def _run(home: Path, source: _Source) -> int:
     environment = {**os.environ, **source.environment, "DAGSTER_HOME": str(dagster_home)}
     os.environ["DAGSTER_HOME"] = str(dagster_home)
     print(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …", flush=True)
-    with log.open("w") as output:
+    # In an empty folder, since Dagster lets a .env file of the working folder override the environment that is given here.
+    with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
         status = subprocess.run(  # noqa: S603
-            [sys.executable, *_COMMAND], env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+            [sys.executable, *_COMMAND], cwd=empty, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
         ).returncode
     landed = _landed(Path(source.environment[DUCKDB_PATH]))
     checks = _checks_of_last_run()
@@ -114,7 +116,8 @@ def _run(home: Path, source: _Source) -> int:
     print(_table(landed, checks, source.truth))
     print()
     failed = [words for results in checks.values() for words in results if words]
-    print("\n".join(failed) if failed else f"All {sum(map(len, checks.values()))} checks passed.")
+    passed = sum(not words for results in checks.values() for words in results)
+    print("\n".join(failed) if failed else f"All {passed} checks passed." if not status else f"The run broke off; {passed} checks had passed.")
     missed = _missed(landed, source.truth or {})
     for line in (*_untold(landed, source.truth or {}), *missed):
         print(line)
@@ -167,6 +170,8 @@ def _landed(database: Path) -> dict[str, _Landed]:
     if not database.exists():
         return {}
     with duckdb.connect(str(database), read_only=True) as connection:
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'klaviyo' AND table_name = '_syncs'").fetchall():
+            return {}
         syncs = connection.execute(
             "SELECT resource_type, rows_inserted, rows_updated, rows_deleted, outcome FROM klaviyo._syncs "
             "QUALIFY row_number() OVER (PARTITION BY resource_type ORDER BY started_at DESC, finished_at DESC) = 1"

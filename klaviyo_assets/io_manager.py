@@ -63,6 +63,13 @@ def _lazy(connection: DuckDBPyConnection, query: str) -> pl.LazyFrame:
     folder = tempfile.TemporaryDirectory(prefix="klaviyo_assets_")
     _COPIES.append(folder)
     copy = Path(folder.name) / "table.parquet"
+    relation = connection.sql(query)
+    # As text, as in an eager frame; Parquet's JSON type would come back as bytes.
+    columns = ", ".join(
+        f"{quoted(name)}::VARCHAR AS {quoted(name)}" if str(type_) == "JSON" else quoted(name)
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+    )
+    query = f"SELECT {columns} FROM ({query})"
     connection.execute(f"COPY ({query}) TO {literal(str(copy))} (FORMAT parquet)")
     return pl.scan_parquet(copy)
 

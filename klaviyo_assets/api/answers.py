@@ -115,7 +115,7 @@ def server_time(response: httpx.Response) -> datetime:
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        # The zone -0000 means UTC too, but comes out as none.
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    # The zone -0000 means UTC too, but comes out as none.
-    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)

@@ -113,7 +113,7 @@ class KlaviyoAuth(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign the request (httpx's hook)."""
         if origin(request.url) != self._origin:
-            raise ForeignLink(f"Refused to send the API key to {request.url.host}.")
+            raise ForeignLink(f"Refused to send the API key to {named_origin(request.url)}.")
         request.headers["Authorization"] = f"Klaviyo-API-Key {self._key.reveal()}"
         yield request
 
@@ -122,3 +122,8 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Return scheme, host and port of a URL, with the scheme's default port filled in."""
     default_ports = {"http": 80, "https": 443}
     return url.scheme, url.host, url.port or default_ports.get(url.scheme)
+
+
+def named_origin(url: httpx.URL) -> str:
+    """Return scheme, host and port of a URL for a message; nothing else of it, since the rest may hold secrets."""
+    return f"{url.scheme}://{url.netloc.decode()}"

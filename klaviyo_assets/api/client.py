@@ -16,7 +16,7 @@ import tenacity
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import error_from, server_time
-from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, origin
+from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.catalog import REVISION
@@ -224,7 +224,7 @@ class KlaviyoClient:
         except httpx.InvalidURL as error:
             raise BadAnswer("A link of Klaviyo's answer is not a URL.") from error
         if origin(target) != origin(self._base_url):
-            raise ForeignLink(f"A link leads to {target.host}, not to {self._base_url.host}; it was not followed.")
+            raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._base_url)}; it was not followed.")
         return target
 
     def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> EndpointGate:

@@ -78,7 +78,8 @@ class ApiKeyMissing(ApiKeyError):
     """No key is configured."""
 
     advice = (
-        "Set KLAVIYO_API_KEY (in the environment or a .env file) to a private API key of your account. "
+        "Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of your "
+        "account. "
         "Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
     )
 

@@ -101,5 +101,5 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
 def _integer(text: str | None) -> int | None:
     try:
         return int(float(text)) if text is not None else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -1,9 +1,10 @@
 """A server on loopback that answers with what a test has scripted, byte for byte."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,7 +13,7 @@ JSON_API = "application/vnd.api+json"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``cut`` sends half of the body, ``drop`` closes without any."""
+    """One answer; ``cut`` sends half of the body, ``drop`` closes without any, ``after`` is the time that it takes in seconds."""
 
     status: int = 200
     body: bytes = b'{"data": [], "links": {"next": null}}'
@@ -20,6 +21,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     drop: bool = False
+    after: float = 0.0
 
 
 @dataclass
@@ -29,6 +31,10 @@ class Scripted:
     base_url: str
     replies: deque[Reply]
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    together: threading.Barrier | None = None
+    """Requests are answered only when so many have come."""
 
     def will(self, *replies: Reply) -> None:
         self.replies.clear()
@@ -38,17 +44,34 @@ class Scripted:
 @contextmanager
 def scripted_server() -> Iterator[Scripted]:
     script = Scripted("", deque([Reply()]))
+    lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            script.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            reply = script.replies.popleft() if len(script.replies) > 1 else script.replies[0]
+            with lock:
+                script.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+                script.at_once += 1
+                script.most_at_once = max(script.most_at_once, script.at_once)
+                reply = script.replies.popleft() if len(script.replies) > 1 else script.replies[0]
+            try:
+                if script.together is not None:
+                    script.together.wait(timeout=10)
+            finally:
+                with lock:
+                    script.at_once -= 1
+            time.sleep(reply.after)
+            with suppress(ConnectionError):
+                self.answer(reply)
+
+        def answer(self, reply: Reply) -> None:
             if reply.drop:
                 self.close_connection = True
                 return
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
+            if "Date" not in reply.headers:
+                self.send_header("Date", self.date_time_string())
             self.send_header("Content-Type", reply.type)
             self.send_header("Content-Length", str(len(reply.body)))
             for name, value in reply.headers.items():
@@ -62,7 +85,7 @@ def scripted_server() -> Iterator[Scripted]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     script.base_url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield script

@@ -1,11 +1,14 @@
 """The API key before any request: each way in which it can be wrong has its own message, and none shows it."""
 
+import asyncio
+import traceback
+
 import httpx
 import pytest
 
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, KlaviyoAuth, parse_api_key
 from klaviyo_assets.api.errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
-from klaviyo_assets.api.redaction import redact
+from klaviyo_assets_tests.api.scripted import Scripted
 
 GOOD = "pk_0123456789abcdef0123456789abcdef01"
 
@@ -25,36 +28,82 @@ def test_an_unusual_length_warns() -> None:
         assert parse_api_key("pk_0123456789").reveal() == "pk_0123456789"
 
 
-REFUSED = [
-    (None, ApiKeyMissing, "KLAVIYO_API_KEY is not set."),
-    ("", ApiKeyMissing, "The Klaviyo API key is empty."),
-    (" \n", ApiKeyMissing, "The Klaviyo API key is empty."),
-    (f"'{GOOD}'", ApiKeyMalformed, "has quotes around it"),
-    (f"“{GOOD}”", ApiKeyMalformed, "has quotes around it"),
-    (f"Klaviyo-API-Key {GOOD}", ApiKeyMalformed, "begins with “Klaviyo-API-Key”, which is part of the HTTP header"),
-    (f"Bearer {GOOD}", ApiKeyMalformed, "begins with “Bearer”, which is part of the HTTP header"),
-    (f"{GOOD[:10]} {GOOD[10:]}", ApiKeyMalformed, "has a space or a line break inside it"),
-    (f"{GOOD[:10]}\n{GOOD[10:]}", ApiKeyMalformed, "has a space or a line break inside it"),
-    ("Ab12Cd", ApiKeyMalformed, "This is a public API key (site id, six characters)"),
-    (GOOD.removeprefix("pk_"), ApiKeyMalformed, "does not start with pk_"),
-    (f"{GOOD}%", ApiKeyMalformed, "holds characters that no key has"),
-]
-NAMES = ["unset", "empty", "blank", "quotes", "curly quotes", "header", "bearer", "space", "line break", "public", "no prefix", "odd character"]
+CREATE = (
+    "What to do: Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of your "
+    "account. Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
+)
+COPY = "What to do: Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and stands alone, without quotes or spaces."
+QUOTES = "The Klaviyo API key has quotes around it. What to do: Remove the quotes; the key itself starts with pk_."
+BROKEN = "The Klaviyo API key has a space or a line break inside it. What to do: Copy it again, in one piece and on one line."
+NO_PREFIX = f"The Klaviyo API key does not start with pk_, so it is not a private API key. {COPY}"
+ODD = f"The Klaviyo API key holds characters that no key has. {COPY}"
+PUBLIC = (
+    "This is a public API key (site id, six characters); it cannot read data. What to do: Create a private API key in Klaviyo (Settings > API keys): "
+    "it starts with pk_."
+)
 
 
-@pytest.mark.parametrize(("text", "kind", "words"), REFUSED, ids=NAMES)
+def header(word: str) -> str:
+    return (
+        f"The Klaviyo API key begins with “{word}”, which is part of the HTTP header and not of the key. "
+        "What to do: Keep only the part that starts with pk_."
+    )
+
+
+REFUSED = {
+    "unset": (None, ApiKeyMissing, f"KLAVIYO_API_KEY is not set. {CREATE}"),
+    "empty": ("", ApiKeyMissing, f"The Klaviyo API key is empty. {CREATE}"),
+    "blank": (" \n", ApiKeyMissing, f"The Klaviyo API key is empty. {CREATE}"),
+    "quotes": (f"'{GOOD}'", ApiKeyMalformed, QUOTES),
+    "double quotes": (f'"{GOOD}"', ApiKeyMalformed, QUOTES),
+    "curly quotes": (f"“{GOOD}”", ApiKeyMalformed, QUOTES),
+    "one quote": (f"{GOOD}'", ApiKeyMalformed, QUOTES),
+    "header": (f"Klaviyo-API-Key {GOOD}", ApiKeyMalformed, header("Klaviyo-API-Key")),
+    "header in small letters": (f"klaviyo-api-key {GOOD}", ApiKeyMalformed, header("klaviyo-api-key")),
+    "bearer": (f"Bearer {GOOD}", ApiKeyMalformed, header("Bearer")),
+    "whole header": (f"Authorization: Klaviyo-API-Key {GOOD}", ApiKeyMalformed, header("Authorization:")),
+    "space": (f"{GOOD[:10]} {GOOD[10:]}", ApiKeyMalformed, BROKEN),
+    "line break": (f"{GOOD[:10]}\n{GOOD[10:]}", ApiKeyMalformed, BROKEN),
+    "no-break space": (f"{GOOD[:10]}\u00a0{GOOD[10:]}", ApiKeyMalformed, BROKEN),
+    "public": ("Ab12Cd", ApiKeyMalformed, PUBLIC),
+    "no prefix": (GOOD.removeprefix("pk_"), ApiKeyMalformed, NO_PREFIX),
+    "prefix in capitals": (GOOD.upper(), ApiKeyMalformed, NO_PREFIX),
+    "prefix alone": ("pk_", ApiKeyMalformed, ODD),
+    "odd character": (f"{GOOD}%", ApiKeyMalformed, ODD),
+    "zero width space": (f"{GOOD}\u200b", ApiKeyMalformed, ODD),
+    "letter of another script": (f"{GOOD[:-1]}а", ApiKeyMalformed, ODD),
+}
+
+
+@pytest.mark.parametrize(("text", "kind", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_a_key_is_refused_in_words(text: str | None, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind) as caught:
         parse_api_key(text)
 
-    assert words in str(caught.value)
-    assert "What to do:" in str(caught.value)
-    assert "0123456789abcdef" not in f"{caught.value!s} {caught.value!r} {vars(caught.value)}"
+    assert str(caught.value) == words
+    shown = f"{caught.value!s} {caught.value!r} {caught.value.args} {vars(caught.value)} {''.join(traceback.format_exception(caught.value))}"
+    assert "0123456789abcdef" not in shown.lower()
+    assert "Ab12Cd" not in shown
 
 
 def test_a_key_does_not_show_itself() -> None:
-    assert GOOD not in f"{ApiKey(GOOD)} {ApiKey(GOOD)!r} {[ApiKey(GOOD)]}"
-    assert GOOD not in redact(f"Authorization: Klaviyo-API-Key {GOOD}")
+    key = ApiKey(GOOD)
+
+    assert str(key) == f"{key}" == format(key, "") == "pk_***"
+    assert repr(key) == "ApiKey('pk_***')"
+    assert repr([key]) == "[ApiKey('pk_***')]"
+    assert not hasattr(key, "__dict__")
+    assert GOOD not in repr(KlaviyoAuth(key, httpx.URL("https://a.klaviyo.com")))
+
+
+def test_a_warning_does_not_show_the_key() -> None:
+    with pytest.warns(ApiKeyWarning) as caught:
+        parse_api_key(f" {GOOD}x ")
+
+    assert [str(one.message) for one in caught] == [
+        "The Klaviyo API key had white space or a newline around it, which was stripped.",
+        "The Klaviyo API key is 38 characters long; keys usually have 37. Was it copied whole?",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +115,23 @@ def test_the_key_goes_to_the_configured_origin_only(url: str) -> None:
     auth = KlaviyoAuth(ApiKey(GOOD), httpx.URL("https://a.klaviyo.com"))
     request = httpx.Request("GET", url)
 
-    with pytest.raises(ForeignLink, match="Refused to send the API key"):
+    with pytest.raises(ForeignLink) as caught:
         next(auth.auth_flow(request))
+    assert caught.value.summary == f"Refused to send the API key to {url.removesuffix('/api')}."
     assert "Authorization" not in request.headers
+
+
+def test_nothing_is_sent_to_another_origin(server: Scripted, elsewhere: Scripted) -> None:
+    async def send() -> None:
+        async with httpx.AsyncClient(auth=KlaviyoAuth(ApiKey(GOOD), httpx.URL(server.base_url))) as client:
+            await client.get(f"{server.base_url}/api/lists")
+            with pytest.raises(ForeignLink, match="Refused to send the API key"):
+                await client.get(f"{elsewhere.base_url}/api/lists")
+
+    asyncio.run(send())
+
+    assert elsewhere.requests == []
+    assert [headers["authorization"] for _, headers in server.requests] == [f"Klaviyo-API-Key {GOOD}"]
 
 
 def test_the_origin_may_name_its_port() -> None:

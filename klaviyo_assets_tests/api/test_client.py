@@ -1,14 +1,13 @@
 """What a user reads for each answer that is not a success, and what the client does about it."""
 
 import asyncio
-import json
-import traceback
-from typing import Any
+import gzip
 
+import httpx
 import msgspec
 import pytest
 
-from klaviyo_assets import CATALOG
+from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
 from klaviyo_assets.api.errors import (
@@ -28,42 +27,8 @@ from klaviyo_assets.api.errors import (
     ServerFault,
 )
 from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
-
-KEY = "pk_" + "5ecret" * 5 + "5ecr"
-LISTS = CATALOG["lists"]
-HTML = "text/html; charset=UTF-8"
-
-
-def errors(status: int, code: str, detail: str, **headers: str) -> Reply:
-    body = {"errors": [{"id": "1", "status": status, "code": code, "title": code, "detail": detail, "source": {"pointer": "/data"}}]}
-    return Reply(status, json.dumps(body).encode(), headers=headers)
-
-
-def page(*ids: str, next_url: str | None = None) -> Reply:
-    records = [{"type": "list", "id": one, "attributes": {"name": one}} for one in ids]
-    return Reply(body=json.dumps({"data": records, "links": {"next": next_url}}).encode())
-
-
-def ask(server: Scripted, *, retries: int = 2, **settings: Any) -> tuple[list[str], KlaviyoClient]:
-    """Walk the lists and return their ids."""
-
-    async def walk() -> tuple[list[str], KlaviyoClient]:
-        options = ClientSettings(base_url=server.base_url, max_retries=retries, rate_limit_share=1.0, **settings)
-        async with KlaviyoClient(ApiKey(KEY), options) as client:
-            found = [id_ async for answer in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in answer.value.frame["id"]]
-            return found, client
-
-    return asyncio.run(walk())
-
-
-def refused(server: Scripted, kind: type[KlaviyoError], **options: Any) -> str:
-    """Return what the user reads; the key must be in no part of it."""
-    with pytest.raises(kind) as caught:
-        ask(server, **options)
-    assert KEY not in "".join(traceback.format_exception(caught.value))
-    assert KEY not in repr(vars(caught.value))
-    return str(caught.value)
 
 
 def test_every_request_carries_the_key_the_revision_and_an_honest_name(server: Scripted) -> None:
@@ -74,7 +39,50 @@ def test_every_request_carries_the_key_the_revision_and_an_honest_name(server: S
     assert headers["revision"] == "2026-07-15"
     assert headers["x-klaviyo-revision-fall-forward-opt-out"] == "1"
     assert headers["accept"] == "application/vnd.api+json"
-    assert headers["user-agent"].startswith("klaviyo-assets/")
+    assert headers["user-agent"] == f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}"
+
+
+def test_the_key_is_in_no_url_and_in_one_header(server: Scripted) -> None:
+    server.will(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), page("b"))
+
+    ask(server)
+
+    assert len(server.requests) == 2
+    for path, headers in server.requests:
+        assert KEY not in path
+        assert [name for name, value in headers.items() if KEY in value] == ["authorization"]
+
+
+def test_traffic_counts_what_was_sent_and_received(server: Scripted) -> None:
+    replies = [Reply(503, b"busy"), page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), Reply(drop=True), page("b")]
+    server.will(*replies)
+
+    _, client = ask(server)
+
+    assert (client.traffic.requests, client.traffic.retries, client.traffic.throttled) == (4, 2, 0)
+    assert dict(client.traffic.statuses) == {503: 1, 200: 2}
+    assert client.traffic.bytes == len(replies[0].body) + len(replies[1].body) + len(replies[3].body)
+
+
+def test_bytes_are_counted_as_they_are_read(server: Scripted) -> None:
+    plain = page("a")
+    server.will(Reply(body=gzip.compress(plain.body), headers={"Content-Encoding": "gzip"}))
+
+    found, client = ask(server)
+
+    assert found == ["a"]
+    assert client.traffic.bytes == len(plain.body)
+    assert "gzip" in server.requests[0][1]["accept-encoding"]
+
+
+def test_an_error_of_the_decoder_that_is_none_of_the_answer_is_not_hidden(server: Scripted) -> None:
+    async def get() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
+            await client.get(LISTS, "/api/lists", {}, lambda body: body.nothing)  # type: ignore[attr-defined]
+
+    with pytest.raises(AttributeError):
+        asyncio.run(get())
+    assert len(server.requests) == 1
 
 
 FINAL = [

@@ -110,6 +110,21 @@ def test_a_block_at_the_edge_says_nothing_of_the_key(new_account: NewAccount, tm
     assert "blocked" in lines(result)["klaviyo/lists"]
 
 
+def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"KLAVIYO_API_KEY={ALL_SCOPES_KEY}\nKLAVIYO_BASE_URL={account.base_url}\n")
+    command = [sys.executable, "-m", "klaviyo_assets.cli", "check", "--select", "lists"]
+    environment = {**os.environ, "KLAVIYO_API_KEY": "abc123"}
+
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
+
+
+def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
+    result = check(tmp_path, "--select", "nonsense")
+
+    assert result.returncode == 1, "2 would mean that it could not be told"
+    assert "invalid choice: 'nonsense'" in result.stderr
+
+
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_RATE_LIMIT_SHARE="ninety")
 

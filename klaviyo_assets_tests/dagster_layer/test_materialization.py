@@ -214,7 +214,7 @@ def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, 
     def eager(profiles: pl.DataFrame) -> None:
         seen["eager"] = profiles
 
-    @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
+    @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email", "properties"]})})
     def lazy(profiles: pl.LazyFrame) -> None:
         seen["lazy"] = profiles.collect()
 
@@ -223,7 +223,8 @@ def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, 
     assert defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, asset_selection=keys).success
 
     assert seen["eager"].height == seen["lazy"].height == account.counts()["profiles"]
-    assert seen["lazy"].columns == ["id", "email"]
+    assert seen["lazy"].schema == {"id": pl.String, "email": pl.String, "properties": pl.String}
+    assert seen["eager"]["properties"].dtype == pl.String
     assert seen["eager"]["updated"].dtype == pl.Datetime("us", "UTC")
 
 

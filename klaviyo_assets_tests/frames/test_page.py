@@ -118,6 +118,15 @@ def test_a_record_without_attributes_is_a_row_of_nulls(name: str, attributes: st
 
 
 @pytest.mark.parametrize("name", CATALOG)
+def test_members_of_a_record_may_be_missing(name: str) -> None:
+    page = DECODERS[name].page(b'{"data":[{"id":"1"},{"id":"2","relationships":null,"meta":{}},{"attributes":{},"id":"3"}]}')
+
+    assert page.frame["id"].to_list() == ["1", "2", "3"]
+    assert page.frame.drop("id").null_count().row(0) == (3,) * (len(CATALOG[name].columns))
+    assert_schema(CATALOG[name], page)
+
+
+@pytest.mark.parametrize("name", CATALOG)
 def test_a_single_record_is_a_page_of_one(name: str) -> None:
     page = DECODERS[name].single(f'{{"data":{filled(CATALOG[name])},"links":{{"self":"s"}}}}'.encode())
 
@@ -363,7 +372,7 @@ def test_bounds_are_the_least_and_the_greatest_time() -> None:
     assert page.bounds("datetime") == (datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("page", [times(), times(None, None), times("soon")])
+@pytest.mark.parametrize("page", [times(), times(None, None), times("soon")], ids=["no records", "nulls", "no instant"])
 def test_a_page_without_times_has_no_bounds(page: Page) -> None:
     assert page.bounds("datetime") is None
 

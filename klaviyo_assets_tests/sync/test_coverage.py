@@ -146,7 +146,7 @@ def test_a_read_with_other_options_is_kept_apart_and_takes_the_place_of_what_it_
     assert [(row.start, row.end, row.fingerprint) for row in rows] == [(at(0), at(4), "old"), (at(4), at(6), "new"), (at(6), at(10), "old")]
 
 
-@pytest.mark.parametrize("wanted", [(5, 5), (7, 5)])
+@pytest.mark.parametrize("wanted", [(5, 5), (7, 5)], ids=["empty", "inverted"])
 def test_an_empty_span_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
     assert needed(Span(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
     assert widened([], [covered((*wanted, 20, "a"))], ()) == []
@@ -171,7 +171,7 @@ def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
     assert next((row.settled, row.start) for row in rows) == (True, at(0))
 
 
-@pytest.mark.parametrize("settling", [(), (1,), (3,), (1, 4, 9)])
+@pytest.mark.parametrize("settling", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])
 @pytest.mark.parametrize("every", [1, 2, 5])
 def test_rows_stay_few_however_often_syncs_run(settling: Sequence[int], every: int) -> None:
     rows: list[Covered] = []

@@ -162,7 +162,7 @@ def test_every_page_is_the_largest_that_the_endpoint_gives(name: str) -> None:
     assert parameters.get("additional-fields[profile]") == ("subscriptions" if name == "profiles" else None)
 
 
-@pytest.mark.parametrize("oldest", [TOP - HOUR / 2, TOP, NOW + DAY])
+@pytest.mark.parametrize("oldest", [TOP - HOUR / 2, TOP, NOW + DAY], ids=["half an hour", "nothing", "in the future"])
 @pytest.mark.parametrize("name", TIMED)
 def test_a_history_shorter_than_a_slice_is_not_cut(name: str, oldest: datetime) -> None:
     assert spans(planned(name, oldest=oldest, pieces=8).slices) == [(BEGINNING, TOP)]
@@ -378,6 +378,7 @@ def test_a_long_range_is_cut() -> None:
         ),
         ("events", SyncRequest(Mode.RANGE, span=Span(at(2), at(2))), "The range of events is empty", "Set an end that lies after the start."),
     ],
+    ids=["no span", "field of events", "field of profiles", "field of reviews", "inverted", "empty"],
 )
 def test_a_wrong_range_is_refused_with_advice(name: str, request_: SyncRequest, message: str, advice: str) -> None:
     with pytest.raises(InvalidRange, match=re.escape(message)) as caught:

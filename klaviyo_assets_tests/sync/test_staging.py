@@ -122,7 +122,7 @@ def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
     assert (batch.files, batch.rows, spans(batch)) == ((), 0, [(at(1), at(4))])
 
 
-@pytest.mark.parametrize("slice_", [Slice(Division("live")), Slice(Division(), "updated", start=at(1), covers_to=None)])
+@pytest.mark.parametrize("slice_", [Slice(Division("live")), Slice(Division(), "updated", start=at(1), covers_to=None)], ids=["whole", "no end"])
 def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Slice) -> None:
     staging = staged(folder, slice_)
     staging.add(slice_, frame(1), None)

@@ -1,0 +1,50 @@
+"""How a test asks a scripted server, and what it hears."""
+
+import asyncio
+import json
+import traceback
+from typing import Any
+
+import pytest
+
+from klaviyo_assets import CATALOG
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+
+KEY = "pk_" + "5ecret" * 5 + "5ecr"
+LISTS = CATALOG["lists"]
+HTML = "text/html; charset=UTF-8"
+
+
+def errors(status: int, code: str, detail: str, **headers: str) -> Reply:
+    body = {"errors": [{"id": "1", "status": status, "code": code, "title": code, "detail": detail, "source": {"pointer": "/data"}}]}
+    return Reply(status, json.dumps(body).encode(), headers=headers)
+
+
+def page(*ids: str, next_url: str | None = None) -> Reply:
+    records = [{"type": "list", "id": one, "attributes": {"name": one}} for one in ids]
+    return Reply(body=json.dumps({"data": records, "links": {"next": next_url}}).encode())
+
+
+def ask(server: Scripted, *, retries: int = 2, **settings: Any) -> tuple[list[str], KlaviyoClient]:
+    """Walk the lists and return their ids."""
+
+    async def walk() -> tuple[list[str], KlaviyoClient]:
+        options = ClientSettings(base_url=server.base_url, max_retries=retries, rate_limit_share=1.0, **settings)
+        async with KlaviyoClient(ApiKey(KEY), options) as client:
+            found = [id_ async for answer in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in answer.value.frame["id"]]
+            return found, client
+
+    return asyncio.run(walk())
+
+
+def refused(server: Scripted, kind: type[KlaviyoError], **options: Any) -> str:
+    """Return what the user reads; the key must be in no part of it."""
+    with pytest.raises(kind) as caught:
+        ask(server, **options)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert KEY not in repr(vars(caught.value))
+    return str(caught.value)

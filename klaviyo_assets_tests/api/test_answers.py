@@ -1,0 +1,374 @@
+"""The whole text that a user reads for each kind of trouble, and answers that nobody promised."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from klaviyo_assets.api.answers import error_from, retry_after, server_time
+from klaviyo_assets.api.errors import (
+    ApiKeyRejected,
+    BadAnswer,
+    BadRequest,
+    ConnectionFailed,
+    EdgeBlocked,
+    ForeignLink,
+    KlaviyoError,
+    NotFound,
+    PlanGate,
+    RateLimited,
+    RequestFailed,
+    RequestRefused,
+    RevisionRetired,
+    ScopeMissing,
+    ServerFault,
+)
+from klaviyo_assets_tests.api.asking import HTML, ask, errors, page, refused
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+
+NEW_KEY = (
+    "What to do: Check that the key is a private one (pk_…), copied whole, still active and of the right account (Klaviyo: Settings > API keys). "
+    "A key is shown only once: if in doubt, create a new one and set KLAVIYO_API_KEY to it."
+)
+OPEN_ISSUE = "What to do: This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
+RUN_AGAIN = "What to do: This is usually temporary: run the sync again later. What was read so far is kept."
+ODD = "What to do: Run the sync again; if it keeps failing, open an issue with this message."
+
+TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
+    "401": (
+        errors(401, "not_authenticated", "Authentication credentials were not provided."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 401 not_authenticated: “Authentication credentials were not provided.”] " + NEW_KEY,
+    ),
+    "401-html": (Reply(401, b"<html>", HTML), ApiKeyRejected, "Klaviyo does not accept the API key. [GET /api/lists: 401] " + NEW_KEY),
+    "400-code": (
+        errors(400, "authentication_failed", "Incorrect authentication credentials."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400 authentication_failed: “Incorrect authentication credentials.”] " + NEW_KEY,
+    ),
+    "400-words": (
+        errors(400, "invalid", "Missing or invalid API key."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400 invalid: “Missing or invalid API key.”] " + NEW_KEY,
+    ),
+    "400-html": (
+        Reply(400, b"<html>Bad Request</html>", HTML),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400] " + NEW_KEY,
+    ),
+    "400": (
+        errors(400, "invalid", "'colour' is not a valid field for the resource 'list'."),
+        BadRequest,
+        "Klaviyo refuses the request. [GET /api/lists: 400 invalid: “'colour' is not a valid field for the resource 'list'.”] " + OPEN_ISSUE,
+    ),
+    "400-no-code": (Reply(400, b"{}"), BadRequest, "Klaviyo refuses the request. [GET /api/lists: 400] " + OPEN_ISSUE),
+    "403-scope": (
+        errors(403, "permission_denied", "You do not have permission to perform this action."),
+        ScopeMissing,
+        "The API key is valid but lacks the scope lists:read. [GET /api/lists: 403 permission_denied: “You do not have permission to perform this "
+        "action.”] What to do: Create a new private API key that has lists:read (Klaviyo: Settings > API keys; “Read-only” has every scope that is "
+        "needed) and set KLAVIYO_API_KEY to it: the scopes of an existing key cannot be changed. If the key used to work, check whether the role of "
+        "the person who made it has changed.",
+    ),
+    "403-plan": (
+        errors(403, "permission_denied", "You must have Advanced KDP enabled to use this endpoint."),
+        PlanGate,
+        "The API key is valid, but the account's plan does not include this. [GET /api/lists: 403 permission_denied: “You must have Advanced KDP "
+        "enabled to use this endpoint.”] What to do: This is not about the key: the account's Klaviyo plan lacks the feature. Leave the asset out, "
+        "or add the product in Klaviyo's billing.",
+    ),
+    "403-html": (
+        Reply(403, b"<html>Attention Required!</html>", HTML),
+        EdgeBlocked,
+        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403] What to do: The request was blocked by a firewall in front "
+        "of the API, which says nothing about the key. Check the network that this machine uses (proxy, VPN, data centre address) and try again "
+        "later.",
+    ),
+    "404": (
+        errors(404, "not_found", "A list with id X does not exist."),
+        NotFound,
+        "Klaviyo has no such record. [GET /api/lists: 404 not_found: “A list with id X does not exist.”] " + ODD,
+    ),
+    "410": (
+        errors(410, "gone", "The revision is retired."),
+        RevisionRetired,
+        "Klaviyo no longer serves the API revision that this version uses. [GET /api/lists: 410 gone: “The revision is retired.”] What to do: "
+        "Upgrade klaviyo_assets to a version that pins a newer API revision (pip install --upgrade klaviyo-assets).",
+    ),
+    "301": (
+        Reply(301, b"", headers={"Location": "/api/elsewhere"}),
+        RequestRefused,
+        "Klaviyo gave an answer that was not expected. [GET /api/lists: 301] " + ODD,
+    ),
+    "405": (
+        errors(405, "method_not_allowed", "Method not allowed."),
+        RequestRefused,
+        "Klaviyo gave an answer that was not expected. [GET /api/lists: 405 method_not_allowed: “Method not allowed.”] " + ODD,
+    ),
+    "429": (
+        errors(429, "throttled", "Request was throttled. Expected available in 0 seconds.", **{"Retry-After": "0"}),
+        RateLimited,
+        "Klaviyo's rate limit is used up. [GET /api/lists: 429 throttled: “Request was throttled. Expected available in 0 seconds.”] What to do: "
+        "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
+        "KLAVIYO_RATE_LIMIT_SHARE.",
+    ),
+    "500": (
+        errors(500, "error", "A server error occurred."),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 500 error: “A server error occurred.”] " + RUN_AGAIN,
+    ),
+    "502-html": (Reply(502, b"<html>Bad gateway</html>", HTML), ServerFault, "Klaviyo could not answer. [GET /api/lists: 502] " + RUN_AGAIN),
+    "503": (
+        errors(503, "service_unavailable", "Please try again."),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 503 service_unavailable: “Please try again.”] " + RUN_AGAIN,
+    ),
+    "200-html": (
+        Reply(body=b"<html>Sign in</html>", type=HTML),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
+    ),
+    "200-cut-json": (
+        Reply(body=b'{"data": [{"id": "a"'),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+    ),
+    "200-too-deep": (
+        Reply(body=b'{"data": [{"id": "a", "attributes": {"new": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}"),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+    ),
+    "200-bad-gzip": (
+        Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
+        BadAnswer,
+        "Klaviyo's answer could not be decompressed. [GET /api/lists] " + RUN_AGAIN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "kind", "text"), TEXTS.values(), ids=TEXTS)
+def test_a_user_reads_what_happened_where_klaviyos_words_and_what_to_do(reply: Reply, kind: type[KlaviyoError], text: str, server: Scripted) -> None:
+    server.will(reply)
+
+    assert refused(server, kind, retries=1) == text
+    assert len(server.requests) == (2 if issubclass(kind, RequestFailed) else 1)
+
+
+NETWORK = "What to do: Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
+
+
+def test_a_server_that_hangs_up(server: Scripted) -> None:
+    server.will(Reply(drop=True))
+
+    assert refused(server, ConnectionFailed, retries=1) == (
+        "No complete answer from 127.0.0.1 (RemoteProtocolError: Server disconnected without sending a response.). [GET /api/lists] " + NETWORK
+    )
+    assert len(server.requests) == 2
+
+
+def test_a_body_that_stops_half_way(server: Scripted) -> None:
+    server.will(Reply(cut=True))
+
+    text = refused(server, ConnectionFailed, retries=1)
+
+    assert text.startswith("No complete answer from 127.0.0.1 (RemoteProtocolError: peer closed connection without sending complete message body")
+    assert text.endswith(f"[GET /api/lists] {NETWORK}")
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_is_too_slow(server: Scripted) -> None:
+    server.will(Reply(after=3.0))
+
+    assert refused(server, ConnectionFailed, retries=0, timeout=0.5) == (
+        f"No complete answer from 127.0.0.1 (ReadTimeout). [GET /api/lists] {NETWORK}"
+    )
+
+
+def test_one_that_was_slow_once_is_asked_again(server: Scripted) -> None:
+    server.will(Reply(after=3.0), page("a"))
+
+    found, client = ask(server, timeout=0.5)
+
+    assert found == ["a"]
+    assert (client.traffic.requests, client.traffic.retries, dict(client.traffic.statuses)) == (2, 1, {200: 1})
+
+
+def test_a_foreign_link(server: Scripted, elsewhere: Scripted) -> None:
+    server.will(page("a", next_url=f"{elsewhere.base_url}/api/lists"))
+
+    assert refused(server, ForeignLink) == (
+        f"A link leads to {elsewhere.base_url}, not to {server.base_url}; it was not followed. What to do: Check "
+        "KLAVIYO_BASE_URL; if it is right, please open an issue: a page link led to another host and was not followed."
+    )
+    assert elsewhere.requests == []
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("link", "kind"),
+    [
+        ("//evil.example/api/lists", ForeignLink),
+        ("http://127.0.0.1@evil.example/api/lists", ForeignLink),
+        ("ftp://127.0.0.1/api/lists", ForeignLink),
+        ("http://evil.example\\@127.0.0.1/", ForeignLink),
+        ("javascript:alert(1)", ForeignLink),
+        ("http://127.0.0.1:99999/", ForeignLink),
+        ("\u0000", BadAnswer),
+        ("http://127.0.0.1:port/", BadAnswer),
+    ],
+    ids=["no scheme", "user", "ftp", "backslash", "script", "port", "control character", "no port"],
+)
+def test_a_link_that_is_odd_is_not_followed(link: str, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.will(page("a", next_url=link))
+
+    assert "What to do:" in refused(server, kind)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_within_the_host_is_not_followed_either(server: Scripted) -> None:
+    server.will(Reply(302, b"", headers={"Location": f"{server.base_url}/api/elsewhere"}), page("a"))
+
+    refused(server, RequestRefused)
+
+    assert [path for path, _ in server.requests] == ["/api/lists"]
+
+
+def test_a_circle_of_two_pages_is_noticed(server: Scripted) -> None:
+    first, second = (f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "ab")
+    server.will(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
+
+    assert refused(server, BadAnswer) == f"Klaviyo's page links lead in a circle. [GET /api/lists] {RUN_AGAIN}"
+    assert len(server.requests) == 3
+
+
+# --- error documents that are none
+
+
+def odd_error(**member: object) -> bytes:
+    return json.dumps({"errors": [member]}).encode()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 429, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"errors": null}',
+        b'{"errors": []}',
+        b'{"errors": ["text"]}',
+        b'{"errors": [{}]}',
+        b'{"errors": [{"code": "\xff"}]}',
+        b"[" * 100_000,
+        odd_error(code=["a"], detail={"a": 1}),
+        odd_error(code=5, detail=5.5, title=None),
+        odd_error(code={"a": 1}, title=["a"]),
+    ],
+    ids=["empty", "null", "list", "no-errors", "none", "text", "no-members", "no-utf8", "deep", "list-code", "number-code", "object-code"],
+)
+def test_no_error_document_is_so_odd_that_it_hides_the_status(status: int, body: bytes) -> None:
+    error = error_from(answer(status, body), "lists:read")
+
+    assert isinstance(error, KlaviyoError)
+    assert f"[GET /api/lists: {status}" in str(error)
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, content=body, headers=named, request=httpx.Request("GET", "https://a.klaviyo.com/api/lists?filter=x"))
+
+
+def test_the_title_stands_in_for_a_missing_detail() -> None:
+    assert "“Invalid input.”" in str(error_from(answer(400, odd_error(code="invalid", title="Invalid input.")), "lists:read"))
+
+
+@pytest.mark.parametrize(
+    ("detail", "kind"),
+    [
+        ("You must have Advanced KDP enabled to use this endpoint.", PlanGate),
+        ("Your plan does not include reviews.", PlanGate),
+        ("Please upgrade.", PlanGate),
+        ("You do not have permission to perform this action.", ScopeMissing),
+        ("The scope reviews:read is not enabled for this key.", ScopeMissing),
+        ("", ScopeMissing),
+    ],
+    ids=["enabled", "plan", "upgrade", "permission", "scope", "silent"],
+)
+def test_a_plan_gate_is_told_from_a_missing_scope_by_its_words(detail: str, kind: type[KlaviyoError]) -> None:
+    assert type(error_from(answer(403, odd_error(code="permission_denied", detail=detail)), "reviews:read")) is kind
+
+
+# --- Retry-After and Date
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("-5", 0.0),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 09:28:30 +0200", 30.0),
+        ("Wed, 21 Oct 2026 07:28:30 -0000", 30.0),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+        ("inf", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0500", None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date_on_the_servers_clock(text: str, seconds: float | None) -> None:
+    assert retry_after(answer(429, retry_after=text, date="Wed, 21 Oct 2026 07:28:00 GMT")) == seconds
+
+
+def test_retry_after_may_be_missing() -> None:
+    assert retry_after(answer(429)) is None
+
+
+@pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 2026 09:28:00 +0200"])
+def test_the_servers_time_is_its_date(text: str) -> None:
+    assert server_time(answer(200, date=text)) == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}], ids=["missing", "garbage"])
+def test_without_a_date_this_machines_clock_serves(headers: dict[str, str]) -> None:
+    before = datetime.now(UTC)
+
+    assert before <= server_time(answer(200, **headers)) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "delay"),
+    [
+        (lambda: {"Retry-After": "1"}, 0.9),
+        (lambda: {"Date": "Wed, 21 Oct 2026 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2026 07:28:01 GMT"}, 0.9),
+        (dict, 0.05),
+    ],
+    ids=["seconds", "date", "absent"],
+)
+def test_a_429_is_waited_for_at_the_gate(header: Callable[[], dict[str, str]], delay: float, server: Scripted) -> None:
+    server.will(errors(429, "throttled", "Request was throttled.", **header()), page("a"))
+
+    found, client = ask(server)
+
+    assert found == ["a"]
+    assert client.seconds_waited >= delay
+    assert (client.traffic.requests, client.traffic.retries, client.traffic.throttled) == (2, 1, 1)
+    assert dict(client.traffic.statuses) == {429: 1, 200: 1}
+
+
+def test_the_first_date_sets_the_clock(server: Scripted) -> None:
+    server.will(Reply(headers={"Date": "Sat, 01 Jan 2028 00:00:00 GMT"}))
+
+    _, client = ask(server)
+
+    assert timedelta() <= client.now() - datetime(2028, 1, 1, tzinfo=UTC) < timedelta(hours=1)
+    client.catch_up(datetime(2028, 6, 1, tzinfo=UTC))
+    assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)
+    client.catch_up(datetime(2028, 3, 1, tzinfo=UTC))
+    assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)

@@ -1,0 +1,332 @@
+"""The gates of the endpoints: never more requests in a window than Klaviyo allows, and nobody through a gate that is closed."""
+
+import asyncio
+import itertools
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.catalog import LISTS, PROFILES
+from klaviyo_assets.catalog.model import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
+from klaviyo_assets_tests.api.asking import KEY, errors, page
+from klaviyo_assets_tests.api.scripted import Scripted
+from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
+
+TIERS = {"XS": TIER_XS, "S": TIER_S, "M": TIER_M, "L": TIER_L, "XL": TIER_XL}
+SOON = 0.26
+"""A closed gate opens up to a quarter of a second later, so that all do not come at once."""
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def taken(gate: EndpointGate, count: int, workers: int = 8) -> list[float]:
+    """Let workers take so many turns in all; return when each was granted."""
+    times: list[float] = []
+    turns = iter(range(count))
+
+    async def work() -> None:
+        for _ in turns:
+            await gate.enter()
+            times.append(now())
+            gate.leave({})
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return times
+
+
+def most_in(times: Sequence[float], seconds: float) -> int:
+    """Return the most turns within any window of so many seconds, wherever it begins."""
+    most, first = 0, 0
+    for last, time in enumerate(times):
+        while time - times[first] >= seconds - 1e-6:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("limit", TIERS.values(), ids=TIERS)
+def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two_rushes() -> list[float]:
+        gate = EndpointGate("/api/any", limit, share)
+        first = await taken(gate, limit.steady + 20)
+        await asyncio.sleep(30)
+        second = await taken(gate, limit.steady + 20)
+        gate.dispose()
+        return first + second
+
+    times = run_in_virtual_time(two_rushes(), monkeypatch)
+
+    assert len(times) == 2 * (limit.steady + 20)
+    assert most_in(times, 1) <= limit.burst
+    assert most_in(times, 60) <= limit.steady
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("limit", [TIER_S, TIER_M, TIER_L, TIER_XL], ids=["S", "M", "L", "XL"])
+def test_a_share_is_kept_to_and_made_use_of(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is more than the share of a minute is the burst at its beginning."""
+
+    async def rush() -> list[float]:
+        gate = EndpointGate("/api/any", limit, share)
+        times = await taken(gate, 2 * limit.steady)
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    minutes = (times[-1] - times[0]) / 60
+    assert (2 * limit.steady - 10) / minutes <= limit.steady * share * 1.001
+    assert 2 * limit.steady / minutes >= limit.steady * share * 0.85
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_requests_to_one_a_second_endpoints_are_more_than_a_second_apart(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rush() -> list[float]:
+        gate = EndpointGate("/api/accounts", TIER_XS, share)
+        times = await taken(gate, 6)
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 1 / share + 0.2
+
+
+# --- the gate closes
+
+
+def guarded(action: Callable[[EndpointGate], Awaitable[list[float]]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Run an action with a wide gate; return its times as seconds since it began."""
+
+    async def run() -> list[float]:
+        gate, began = EndpointGate("/api/any", TIER_XL, 0.9), now()
+        times = await action(gate)
+        gate.dispose()
+        return [time - began for time in times]
+
+    return run_in_virtual_time(run(), monkeypatch)
+
+
+def test_nobody_passes_a_closed_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        gate.close_for(5)
+        return await taken(gate, 20)
+
+    times = guarded(action, monkeypatch)
+
+    assert len(times) == 20
+    assert 5 <= min(times) <= 5 + SOON
+
+
+def test_a_gate_that_is_closed_for_longer_meanwhile_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        gate.close_for(2)
+        waiting = asyncio.create_task(taken(gate, 5))
+        await asyncio.sleep(1)
+        gate.close_for(10)
+        gate.close_for(1)
+        return await waiting
+
+    assert 11 <= min(guarded(action, monkeypatch)) <= 11 + SOON
+
+
+def test_a_gate_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        slow = EndpointGate("/api/any", TIER_XS, 0.5)
+        first = await taken(slow, 1)
+        waiting = asyncio.create_task(taken(slow, 1))
+        await asyncio.sleep(1)
+        slow.close_for(20)
+        second = await waiting
+        slow.dispose()
+        return first + second
+
+    first, second = guarded(action, monkeypatch)
+
+    assert first == 0
+    assert 21 <= second <= 21 + SOON
+
+
+def leaving(headers: dict[str, str], others: int) -> Callable[[EndpointGate], Awaitable[list[float]]]:
+    """Take note of an answer while so many other requests are still under way, then take one more turn."""
+
+    async def action(gate: EndpointGate) -> list[float]:
+        for _ in range(others + 1):
+            await gate.enter()
+        gate.leave(headers)
+        return await taken(gate, 1)
+
+    return action
+
+
+@pytest.mark.parametrize(("others", "remaining"), [(0, "0"), (3, "3"), (3, "0"), (3, "-1"), (3, "2.0")])
+def test_a_gate_closes_until_the_reset_when_the_rest_of_the_minute_is_under_way(others: int, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"RateLimit-Limit": "3500", "RateLimit-Remaining": remaining, "RateLimit-Reset": "17"}
+
+    (time,) = guarded(leaving(headers, others), monkeypatch)
+
+    assert 17 <= time <= 17 + SOON
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"RateLimit-Remaining": "4", "RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "0"},
+        {"RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "none", "RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": ""},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": "inf"},
+        {},
+    ],
+    ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "nothing"],
+)
+def test_a_gate_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (time,) = guarded(leaving(headers, 3), monkeypatch)
+
+    assert time < 1
+
+
+def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        began = now()
+        gate.close_for(5)
+        await asyncio.gather(gate.enter(), gate.enter())
+        assert gate.seconds_waited == pytest.approx(2 * (now() - began))
+        return [now()]
+
+    (time,) = guarded(action, monkeypatch)
+
+    assert time >= 5
+
+
+# --- gates of the client
+
+
+def gates_of(client: KlaviyoClient) -> Counter[tuple[str, RateLimit]]:
+    return Counter(client._gates.keys())
+
+
+def test_each_limit_has_a_gate_of_its_own(server: Scripted) -> None:
+    async def run() -> set[tuple[str, RateLimit]]:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
+            predictive = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
+            await client.get(PROFILES, "/api/profiles", {}, len)
+            await client.get(PROFILES, "/api/profiles", predictive, len)
+            await client.get(PROFILES, "/api/profiles?additional-fields%5Bprofile%5D=predictive_analytics&page%5Bcursor%5D=a", {}, len)
+            await client.get(PROFILES, "/api/profiles/P1", {}, len)
+            await client.get(PROFILES, f"{server.base_url}/api/profiles/P2", {}, len)
+            await client.get(LISTS, "/api/lists", {}, len)
+            return set(gates_of(client))
+
+    assert asyncio.run(run()) == {
+        ("/api/profiles", TIER_L),
+        ("/api/profiles", TIER_M),
+        ("/api/profiles/id", TIER_L),
+        ("/api/lists", TIER_L),
+    }
+
+
+def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scripted) -> None:
+    """Nobody is sent again before the second is over, however many are waiting."""
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
+
+    async def run() -> tuple[float, float, list[float]]:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, concurrency=1)) as client:
+            began = now()
+            granted: list[float] = []
+
+            async def one() -> None:
+                await client.get(LISTS, "/api/lists", {}, len)
+                granted.append(now() - began)
+
+            first = asyncio.create_task(one())
+            while not client.traffic.throttled:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            others = [asyncio.create_task(one()) for _ in range(3)]
+            await asyncio.gather(first, *others)
+            lists, profiles = (client._gate(entry, entry.endpoint.path, {}) for entry in (LISTS, PROFILES))
+            return lists.seconds_waited, profiles.seconds_waited, granted
+
+    lists, profiles, granted = asyncio.run(run())
+
+    assert min(granted) >= 1
+    assert lists >= 1
+    assert profiles == 0
+    assert len(server.requests) == 5
+
+
+def test_no_more_requests_are_under_way_at_once_than_is_set(server: Scripted) -> None:
+    server.together = threading.Barrier(3)
+
+    async def run() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, concurrency=3)) as client:
+            await asyncio.gather(*(client.get(LISTS, "/api/lists", {}, len) for _ in range(9)))
+
+    asyncio.run(run())
+
+    assert server.most_at_once == 3
+    assert len(server.requests) == 9
+
+
+# --- one state for several processes
+
+PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from klaviyo_assets.api import limits
+from klaviyo_assets.catalog.model import RateLimit
+
+limits._JITTER_MS = -800  # one in 200 ms
+
+async def main():
+    gate = limits.EndpointGate("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(4):
+        await gate.enter()
+        gate.leave({})
+    gate.dispose()
+
+asyncio.run(main())
+"""
+
+
+def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "limits.sqlite"
+    command = [sys.executable, "-c", PROCESS, str(file)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) for _ in range(2)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+
+    assert [process.returncode for process in processes] == [0, 0]
+    connection = sqlite3.connect(file)
+    times = [time for (time,) in connection.execute("SELECT item_timestamp FROM rate_bucket ORDER BY 1")]
+    connection.close()
+    assert len(times) == 8
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 200
+
+
+def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:
+    EndpointGate("/api/events", TIER_XL, 0.9, tmp_path / "limits.sqlite").dispose()
+
+    assert list(tmp_path.iterdir()) == []

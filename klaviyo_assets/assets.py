@@ -5,7 +5,8 @@ alone.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -21,7 +22,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.errors import SyncError, SyncTaken
+from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
@@ -92,7 +93,11 @@ def build_klaviyo_assets(
     Example:
         >>> defs = dg.Definitions(
         ...     assets=build_klaviyo_assets(resource_types=["profiles", "events"]),
-        ...     resources={"klaviyo": KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), "duckdb": DuckDBResource(database="shop.duckdb")},
+        ...     resources={
+        ...         "klaviyo": KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")),
+        ...         "duckdb": DuckDBResource(database="shop.duckdb"),
+        ...         "klaviyo_frames": KlaviyoFrameIOManager(duckdb=DuckDBResource(database="shop.duckdb")),
+        ...     },
         ... )
     """
     names = list(CATALOG) if resource_types is None else list(resource_types)
@@ -165,7 +170,7 @@ class _Execution:
         """Probe, sync if the asset is selected, and yield what is asked for; checks come before a failure."""
         try:
             warehouse = LocalFile(self.duckdb)
-            outcome = asyncio.run(self._outcome(warehouse))
+            outcome = _run(self._outcome(warehouse))
         except WarehouseError as error:
             raise _failure(error) from None
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
@@ -210,6 +215,7 @@ class _Execution:
             run_id=self.context.run.run_id,
             log=self.context.log,
             refusal=access.error,
+            account_id=self.klaviyo.account_id,
         )
         return await sync.run()
 
@@ -219,6 +225,10 @@ class _Execution:
 
     def _request(self) -> SyncRequest:
         config, start_date = self.config, self.klaviyo.start_date
+        if config.mode is not SyncMode.range and (config.field or config.start or config.end):
+            raise InvalidRange(
+                f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
+            )
         start = parse_instant(config.start, "start") if config.start else None
         end = parse_instant(config.end, "end") if config.end else None
         return SyncRequest(
@@ -240,7 +250,7 @@ class _Execution:
     def _materialization(self, report: SyncReport, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
         row = report.row
         metadata: dict[str, Any] = {
-            "dagster/row_count": report.row_count,
+            **({"dagster/row_count": report.row_count} if report.row_count is not None else {}),
             "mode": row.mode,
             "records_read": row.records_read,
             "rows_inserted": row.rows_inserted,
@@ -254,18 +264,43 @@ class _Execution:
             "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.slices) or "nothing"),
             "resumed": report.resumed,
             "account": row.account_id,
-            "preview": dg.MetadataValue.md(Inspector(warehouse, self.entry, self.schema).preview()),
+            "preview": dg.MetadataValue.md(self._preview(warehouse)),
         }
         if report.notes:
             metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes))
         return dg.MaterializeResult(asset_key=self.asset, metadata=metadata)
 
+    def _preview(self, warehouse: Warehouse) -> str:
+        try:
+            return Inspector(warehouse, self.entry, self.schema).preview()
+        except WarehouseError as error:
+            return str(error)  # the rows are committed, whatever became of the database since
+
     def _table_checks(self, warehouse: Warehouse, report: SyncReport | None) -> Iterator[dg.AssetCheckResult]:
         inspector = Inspector(warehouse, self.entry, self.schema)
-        if checks.PRIMARY_KEY in self._checks:
-            yield checks.primary_key(inspector.primary_key(report.row.started_at if report else None), self.asset)
-        if checks.UNKNOWN_ATTRIBUTES in self._checks:
-            yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
+        try:
+            if checks.PRIMARY_KEY in self._checks:
+                yield checks.primary_key(inspector.primary_key(report.row.started_at if report else None), self.asset)
+            if checks.UNKNOWN_ATTRIBUTES in self._checks:
+                yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
+        except WarehouseError as error:
+            raise _failure(error) from None
+
+
+def _run(work: Coroutine[Any, Any, _Outcome]) -> _Outcome:
+    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
+    if not _in_an_event_loop():
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def _in_an_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _failure(error: Exception) -> dg.Failure:

@@ -39,6 +39,10 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte after which a request is tried again.")
     max_retries: int = Field(default=6, ge=0, le=20, description="Times that a request is tried again after a transient fault.")
     start_date: str | None = Field(default=None, description="Nothing older is read, of resource types that have a history to cut (events).")
+    account_id: str | None = Field(
+        default=None,
+        description="Id of the account that the key belongs to, for a key that may not ask (no accounts:read) and is new to a database.",
+    )
     accept_changed_options: bool = Field(
         default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
     )

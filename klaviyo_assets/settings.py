@@ -12,6 +12,7 @@ BASE_URL = "KLAVIYO_BASE_URL"
 DUCKDB_PATH = "KLAVIYO_DUCKDB_PATH"
 RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
 START_DATE = "KLAVIYO_START_DATE"
+ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
 
 
 class InvalidSetting(ValueError):
@@ -27,12 +28,14 @@ class Settings:
         duckdb_path: ``KLAVIYO_DUCKDB_PATH``.
         rate_limit_share: ``KLAVIYO_RATE_LIMIT_SHARE``, above 0 up to 1.
         start_date: ``KLAVIYO_START_DATE``, None for the whole history.
+        account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
     """
 
     base_url: str = DEFAULT_BASE_URL
     duckdb_path: str = "data/klaviyo.duckdb"
     rate_limit_share: float = 0.9
     start_date: str | None = None
+    account_id: str | None = None
 
 
 def from_environment() -> Settings:
@@ -52,6 +55,7 @@ def from_environment() -> Settings:
         duckdb_path=os.environ.get(DUCKDB_PATH, "").strip() or Settings.duckdb_path,
         rate_limit_share=_share(os.environ.get(RATE_LIMIT_SHARE, "").strip()),
         start_date=start_date,
+        account_id=os.environ.get(ACCOUNT_ID, "").strip() or None,
     )
 
 

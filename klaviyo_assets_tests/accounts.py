@@ -40,7 +40,15 @@ def local_file(folder: Path) -> LocalFile:
 
 
 def sync(
-    name: str, sandbox: SandboxProcess, warehouse: LocalFile, request: SyncRequest | None = None, key: str = ALL_SCOPES_KEY, **settings: Any
+    name: str,
+    sandbox: SandboxProcess,
+    warehouse: LocalFile,
+    request: SyncRequest | None = None,
+    *,
+    key: str = ALL_SCOPES_KEY,
+    schema: str = "klaviyo",
+    account_id: str | None = None,
+    **settings: Any,
 ) -> SyncReport:
     """Run one sync against a sandbox."""
 
@@ -48,7 +56,7 @@ def sync(
         settings_ = ClientSettings(base_url=sandbox.base_url, rate_limit_share=1.0, **{"max_retries": 2, **settings})
         async with KlaviyoClient(parse_api_key(key), settings_) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await Sync(CATALOG[name], request or SyncRequest(), client, warehouse, "klaviyo", "a-run", log).run()
+            return await Sync(CATALOG[name], request or SyncRequest(), client, warehouse, schema, "a-run", log, account_id=account_id).run()
 
     return asyncio.run(run())
 

@@ -26,6 +26,8 @@ DEFAULT_BASE_URL = "https://a.klaviyo.com"
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
+_LONGEST_WAIT = 300.0
+"""Seconds of ``Retry-After`` that are waited; if Klaviyo asks for more, the sync ends and says so."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class KlaviyoClient:
             return 0.0 if isinstance(error, RateLimited) else _backoff(state)
 
         return tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(RequestFailed),
+            retry=tenacity.retry_if_exception(_worth_another_try),
             stop=tenacity.stop_after_attempt(self.settings.max_retries + 1),
             wait=wait,
             before_sleep=before_retry,
@@ -292,6 +294,11 @@ class KlaviyoClient:
         self.traffic.throttled += response.status_code == 429
         if self._clock is None:
             self._clock = server_time(response), time.monotonic()
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    """Whether a fault is transient and Klaviyo does not ask to come back much later."""
+    return isinstance(error, RequestFailed) and (error.retry_after or 0) <= _LONGEST_WAIT
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -189,7 +189,8 @@ class RateLimited(RequestFailed):
     )
 
     def __init__(self, retry_after: float | None, *, endpoint: str | None = None, detail: str | None = None) -> None:
-        super().__init__("Klaviyo's rate limit is used up.", endpoint=endpoint, status=429, code="throttled", detail=detail)
+        wait = f" It asks to wait {retry_after:.0f} seconds." if retry_after else ""
+        super().__init__(f"Klaviyo's rate limit is used up.{wait}", endpoint=endpoint, status=429, code="throttled", detail=detail)
         self.retry_after = retry_after
 
 

@@ -4,6 +4,7 @@ The limits are the account's, not ours: https://developers.klaviyo.com/en/docs/r
 """
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -19,6 +20,15 @@ _MOST_AT_ONCE = 10
 
 _JITTER_MS = 250
 """Added to the interval of one-a-second endpoints, since two requests may travel at different speeds."""
+
+
+_LONGEST_WINDOW = 60
+"""Seconds of Klaviyo's longer window."""
+
+_WORTH_SAYING = 10
+"""Seconds of waiting from which on it is logged."""
+
+_log = logging.getLogger("klaviyo_assets")
 
 
 class EndpointGate:
@@ -59,10 +69,12 @@ class EndpointGate:
         self._in_flight -= 1
         remaining, reset = _integer(headers.get("RateLimit-Remaining")), _integer(headers.get("RateLimit-Reset"))
         if remaining is not None and reset is not None and remaining <= self._in_flight:
-            self.close_for(reset)
+            self.close_for(min(reset, _LONGEST_WINDOW))
 
     def close_for(self, seconds: float) -> None:
         """Let nobody through for so many seconds (and a little more, so that all do not come at once)."""
+        if seconds > _WORTH_SAYING:
+            _log.warning("%s: waiting %.0f seconds, since the account's rate limit is used up", self._name, seconds)
         self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
 
     def dispose(self) -> None:
@@ -91,7 +103,11 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
         if shared_state is None:
             return Limiter(InMemoryBucket(rates), buffer_ms=0)
         shared_state.parent.mkdir(parents=True, exist_ok=True)
-        return Limiter(SQLiteBucket.init_from_file(rates, db_path=str(shared_state), use_file_lock=True), buffer_ms=5)
+        bucket = SQLiteBucket.init_from_file(rates, db_path=str(shared_state), use_file_lock=True)
+        newest = bucket.peek(0)
+        if newest is not None and newest.timestamp > 1000 * (time.time() + _LONGEST_WINDOW):
+            bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
+        return Limiter(bucket, buffer_ms=5)
     at_once = max(1, min(_MOST_AT_ONCE, limit.burst - math.ceil(limit.steady * share / 60)))
     # A minute that begins with a burst must not hold more than the limit either.
     share = min(share, 1 - at_once / limit.steady)

@@ -1,10 +1,11 @@
-"""Which account a key belongs to: asked once, kept beside the database.
+"""Which account a key belongs to, and which keys have filled a schema: asked once, kept beside the database.
 
 The accounts endpoint allows one request a second for the whole account, so not every process can ask.
 """
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,29 +20,63 @@ from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT
 
 
 class _Book(msgspec.Struct):
-    """Account ids by fingerprint of the key."""
+    """Account ids by fingerprint of the key, and fingerprints of the keys that have filled a schema."""
 
     salt: str
     accounts: dict[str, str] = msgspec.field(default_factory=dict)
+    schemas: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
-async def account_id(client: KlaviyoClient, state_dir: Path) -> str:
-    """Return the id of the account that the client's key belongs to, or ``unknown`` if the key may not ask.
+@dataclass(frozen=True)
+class Identity:
+    """What is known of a key.
+
+    Attributes:
+        account_id: The account, or ``unknown``.
+        seen: True if the key has filled this schema before.
+    """
+
+    account_id: str
+    seen: bool
+
+
+async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
+    """Return the account that the client's key belongs to, ``unknown`` if the key may not ask, and whether it has filled the schema before.
 
     Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key, and other processes wait for
     the one that asks. If Klaviyo cannot tell now, the account is unknown for this time.
+
+    Args:
+        client: The client, with its key.
+        state_dir: Folder of the database's state.
+        schema: DuckDB schema.
+        account_id: The account, where the user says it; then Klaviyo is not asked.
     """
     async with AsyncFileLock(str(state_dir / "identity.lock")):
         path = state_dir / "identity.json"
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
+        seen = name in book.schemas.get(schema, ())
+        if account_id is not None:
+            return Identity(account_id, seen)
         if name not in book.accounts:
             found = await _ask(client)
             if found is None:
-                return UNKNOWN_ACCOUNT
+                return Identity(UNKNOWN_ACCOUNT, seen)
             book.accounts[name] = found
             _write(path, book)
-        return book.accounts[name]
+        return Identity(book.accounts[name], seen)
+
+
+async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
+    """Note that the client's key fills a schema."""
+    async with AsyncFileLock(str(state_dir / "identity.lock")):
+        path = state_dir / "identity.json"
+        book = _read(path)
+        name = _fingerprint(client.key, book.salt)
+        if name not in book.schemas.setdefault(schema, []):
+            book.schemas[schema].append(name)
+            _write(path, book)
 
 
 async def _ask(client: KlaviyoClient) -> str | None:

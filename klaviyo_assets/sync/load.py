@@ -92,19 +92,23 @@ class Loader:
                 raise
             connection.execute("COMMIT")
 
-    def begin(self, row: SyncRow) -> tuple[list[Covered], datetime | None]:
+    def begin(self, row: SyncRow, *, key_seen: bool = True) -> tuple[list[Covered], datetime | None]:
         """Prepare the tables, close syncs that were killed, and write the sync's row.
 
         Returns:
             The coverage so far, and when the last sync of this type ended (None if there was none).
 
+        Args:
+            row: The sync's row.
+            key_seen: True if the key has filled this schema before.
+
         Raises:
-            AccountMismatch: If the schema holds another account's data.
+            AccountMismatch: If the schema holds another account's data, or if that cannot be told.
         """
         with self._transaction() as connection:
             self.tables.prepare(connection)
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
-            row.account_id = self._pin_account(connection, row.account_id)
+            row.account_id = self._pin_account(connection, row.account_id, key_seen=key_seen)
             connection.execute(
                 f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
                 [row.started_at, self.entry.name],
@@ -236,7 +240,7 @@ class Loader:
         with self.warehouse.connection() as connection:
             return _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
 
-    def _pin_account(self, connection: DuckDBPyConnection, account_id: str) -> str:
+    def _pin_account(self, connection: DuckDBPyConnection, account_id: str, *, key_seen: bool) -> str:
         """Keep one schema to one account; give the name to what was read while it was not known."""
         pinned = [
             name
@@ -244,6 +248,13 @@ class Loader:
                 f"SELECT DISTINCT account_id FROM {self.tables.syncs} WHERE account_id <> ?", [UNKNOWN_ACCOUNT]
             ).fetchall()
         ]
+        if account_id == UNKNOWN_ACCOUNT and pinned and not key_seen:
+            raise AccountMismatch(
+                f"The schema {self.schema} holds the data of Klaviyo account {pinned[0]}, and it cannot be told whether the API key, which is "
+                "new here, belongs to that account.",
+                f"Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned[0]}), or use another schema or "
+                "KLAVIYO_DUCKDB_PATH.",
+            )
         if account_id == UNKNOWN_ACCOUNT:
             return pinned[0] if pinned else UNKNOWN_ACCOUNT
         if pinned and account_id not in pinned:
@@ -355,7 +366,9 @@ def _parquet(files: Sequence[Path], columns: str = "*") -> str:
     """SQL for staged files; without any, a relation without rows."""
     if not files:
         return f"(SELECT NULL AS {columns} WHERE false)"
-    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
+    listed = ", ".join(literal(str(file)) for file in files)
+    # A folder called id=1 must not become a column.
+    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _count(connection: DuckDBPyConnection, from_clause: str) -> int:

@@ -85,9 +85,9 @@ def parse_instant(text: str, name: str) -> datetime:
     """
     try:
         value = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise InvalidRange(f"{name} is not a date: {text!r}.", "Write it as 2026-01-31 or 2026-01-31T12:00:00Z.") from error
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def fingerprint(entry: ResourceType, revision: str) -> str:

@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import msgspec
+import polars as pl
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
@@ -21,18 +23,25 @@ from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
+from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.fetch import Fetcher
-from klaviyo_assets.sync.identity import account_id
+from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
 from klaviyo_assets.sync.look_up import look_up
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
 from klaviyo_assets.sync.staging import Manifest, Staging, leftovers
 from klaviyo_assets.sync.taken import taken
+from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 ROWS_PER_LOAD = 200_000
 """Rows after which staged files are loaded while fetching goes on."""
+
+_CLOCKS_DIFFER = timedelta(seconds=5)
+"""By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
+
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _SLOW_ANSWER = 0.4
 """Seconds that an answer may take: how many chains it takes to keep a limit busy follows from it."""
@@ -44,7 +53,7 @@ class SyncReport:
 
     Attributes:
         row: Its row of ``_syncs``.
-        row_count: Rows of the table that are not marked as deleted.
+        row_count: Rows of the table that are not marked as deleted; None if they could not be counted.
         slices: Names of the spans or divisions that were read.
         seconds: How long it took.
         resumed: True if it took up what a killed or failed sync had staged.
@@ -52,7 +61,7 @@ class SyncReport:
     """
 
     row: SyncRow
-    row_count: int
+    row_count: int | None
     slices: tuple[str, ...]
     seconds: float
     resumed: bool
@@ -72,6 +81,7 @@ class Sync:
         run_id: Dagster run, for ``_syncs``.
         log: Where progress is told.
         refusal: The error that an earlier probe of this client met; it is recorded, then raised.
+        account_id: The account of the key, where the user says it.
 
     Example:
         >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
@@ -85,6 +95,7 @@ class Sync:
     run_id: str | None
     log: logging.Logger
     refusal: KlaviyoError | None = None
+    account_id: str | None = None
     _notes: list[str] = field(default_factory=list)
     _resumed: bool = False
 
@@ -97,6 +108,8 @@ class Sync:
             KlaviyoError: If Klaviyo refuses or fails; what was read is kept.
             WarehouseError: If the database cannot be opened.
         """
+        if not _SCHEMA_NAME.fullmatch(self.schema):
+            raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
         if self.request.mode is Mode.RANGE:
             check_range(self.entry, self.request)
         with taken(self._state_dir, self.entry.name, self.run_id):
@@ -104,9 +117,14 @@ class Sync:
 
     @property
     def _state_dir(self) -> Path:
-        folder = self.warehouse.state_dir / self.schema
+        folder = self.warehouse.state_dir / self._schema_key
         folder.mkdir(exist_ok=True)
         return folder
+
+    @property
+    def _schema_key(self) -> str:
+        """The schema's name as DuckDB compares it, so that one schema has one set of locks."""
+        return self.schema.lower()
 
     @property
     def _staging_root(self) -> Path:
@@ -117,32 +135,43 @@ class Sync:
         refusal = self.refusal or await self._first_answer()
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
-        account = UNKNOWN_ACCOUNT if refusal else await account_id(self.client, self.warehouse.state_dir)
-        row = SyncRow(uuid.uuid4().hex, self.entry.name, account, self.request.mode.value, now, self.run_id)
-        covered, last_end = await asyncio.to_thread(loader.begin, row)
-        if last_end is not None and self.client.knows_the_time:
+        state_dir = self.warehouse.state_dir
+        who = Identity(UNKNOWN_ACCOUNT, seen=True) if refusal else await identify(self.client, state_dir, self._schema_key, self.account_id)
+        row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
+        covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen)
+        if not refusal and not who.seen:
+            await remember(self.client, state_dir, self._schema_key)
+        if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < _CLOCKS_DIFFER:
             self.client.catch_up(last_end)  # a later read must carry a later time
         try:
             if refusal:
                 raise refusal
-            if await asyncio.to_thread(self._take_up, loader, row):
-                covered = await asyncio.to_thread(loader.coverage)
+            if await in_thread(self._take_up, loader, row):
+                covered = await in_thread(loader.coverage)
             slices = await self._read(loader, row, covered, now)
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000]
             self._count(row)
-            await asyncio.shield(asyncio.to_thread(self._record_failure, loader, row))
+            await asyncio.shield(in_thread(self._record_failure, loader, row))
             raise
-        count = await asyncio.to_thread(loader.row_count)
+        count = await in_thread(self._row_count, loader)
         counts = loader.counts
-        self.log.info("%s: %d records read, %d new, %d changed, %d gone; %d rows", self.entry.name, row.records_read, *vars(counts).values(), count)
+        self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
         return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, self._resumed, tuple(self._notes))
+
+    def _row_count(self, loader: Loader) -> int | None:
+        """Count the rows; what has been committed is not undone by a database that cannot be opened any more."""
+        try:
+            return loader.row_count()
+        except WarehouseError as error:
+            self.log.warning("The rows could not be counted: %s", error)
+            return None
 
     def _record_failure(self, loader: Loader, row: SyncRow) -> None:
         """Write the sync's row; if even that cannot be done, the first error is the one to tell."""
         try:
             loader.end(row, self.client.now() if self.client.knows_the_time else datetime.now(UTC))
-        except (WarehouseError, duckdb.Error) as error:
+        except (WarehouseError, duckdb.Error, OSError) as error:
             self.log.warning("The failure could not be written to _syncs: %s", error)
 
     async def _first_answer(self) -> KlaviyoError | None:
@@ -160,7 +189,14 @@ class Sync:
         mine = fingerprint(self.entry, self.client.settings.revision)
         for left in leftovers(self._staging_root):
             manifest = left.manifest
-            if manifest.resumable and manifest.fingerprint == mine and manifest.account_id in (row.account_id, UNKNOWN_ACCOUNT):
+            if not left.is_intact():
+                self._note(f"What an interrupted sync of {self.entry.name} had read is damaged; it is read again.")
+            elif (
+                self.request.mode is not Mode.FULL
+                and manifest.resumable
+                and manifest.fingerprint == mine
+                and manifest.account_id in (row.account_id, UNKNOWN_ACCOUNT)
+            ):
                 batch = left.batch()
                 loader.load(batch, row)
                 self._resumed |= bool(batch.files or batch.covered)
@@ -177,7 +213,7 @@ class Sync:
         is_full = self.request.mode is Mode.FULL and not is_whole
         staging = self._staging(row, planned.slices, resumable=not (is_whole or is_full))
         if is_full:
-            await asyncio.to_thread(loader.create_rebuilt)
+            await in_thread(loader.create_rebuilt)
         keeps_files = is_whole or self.request.mode is Mode.RANGE
         gathered: list[Covered] = []
         files: list[Path] = []
@@ -189,7 +225,7 @@ class Sync:
                 batch = staging.batch()
                 self._count(row, fetcher)
                 if batch.files or batch.covered:
-                    await asyncio.to_thread(loader.load, batch, row, rebuilt=is_full)
+                    await in_thread(loader.load, batch, row, rebuilt=is_full)
                     gathered.extend(batch.covered)
                     files.extend(batch.files)
                     staging.loaded(batch, keep=keeps_files)
@@ -204,7 +240,7 @@ class Sync:
             await fetcher.run(planned.slices)
         except BaseException:
             # Finished work is kept: the next sync loads it, and plans the rest again.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, pl.exceptions.PolarsError):
                 staging.flush()
             self._count(row, fetcher)
             raise
@@ -261,7 +297,7 @@ class Sync:
         """Look up what was not returned, then load and mark in one transaction."""
         staging.flush()
         batch = staging.batch()
-        missing = await asyncio.to_thread(loader.missing_ids, batch.files)
+        missing = await in_thread(loader.missing_ids, batch.files)
         found: list[Page] = []
         if missing and not batch.files:
             self._note(f"Klaviyo returned no {self.entry.name} at all, though {len(missing)} are known: none was marked as deleted.")
@@ -276,23 +312,25 @@ class Sync:
         still_there = {id_ for page in found for id_ in page.frame[self.entry.primary_key].to_list()}
         gone = [id_ for id_ in missing if id_ not in still_there]
         self._count(row, fetcher)
-        await asyncio.to_thread(loader.finish_whole, batch, row, gone, self.client.now())
+        await in_thread(loader.finish_whole, batch, row, gone, self.client.now())
 
     async def _finish(self, loader: Loader, row: SyncRow, gathered: Sequence[Covered], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)
         match self.request.mode:
+            case Mode.FULL if not files and (known := await in_thread(loader.row_count)):
+                self._note(f"Klaviyo returned no {self.entry.name} at all, though {known} are known: the table was left as it is.")
             case Mode.FULL:
-                await asyncio.to_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())
+                await in_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())
                 return
             case Mode.RANGE:
                 asked, field_name = check_range(self.entry, self.request), range_field(self.entry)
                 assert field_name is not None
                 span = Span(asked.start, min(asked.end, row.started_at - LAG))
-                if not await asyncio.to_thread(loader.mark_missing, field_name, span, files, row.started_at):
+                if not await in_thread(loader.mark_missing, field_name, span, files, row.started_at):
                     self._note(f"Klaviyo returned nothing for the range, though {self.entry.name} of it are known: none was marked as deleted.")
             case _:
                 pass
-        await asyncio.to_thread(loader.end, row, self.client.now())
+        await in_thread(loader.end, row, self.client.now())
 
     def _wanted_from(self) -> datetime | None:
         reading = self.entry.reading

@@ -171,6 +171,16 @@ class Staging:
             for file in batch.files:
                 file.unlink(missing_ok=True)
 
+    def is_intact(self) -> bool:
+        """Return whether every file that the manifest names is there and readable."""
+        try:
+            for part in self.manifest.parts:
+                for name in part.files:
+                    pl.scan_parquet(self.folder / name, hive_partitioning=False).select(pl.len()).collect()
+        except (OSError, pl.exceptions.PolarsError):
+            return False
+        return True
+
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

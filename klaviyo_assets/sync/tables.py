@@ -131,7 +131,8 @@ class Tables:
 def _comments(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, str | None]:
     """Return the comments of a table's columns by name; empty if there is no such table."""
     rows = connection.execute(
-        "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? AND database_name = current_database()",
+        "SELECT column_name, comment FROM duckdb_columns() "
+        "WHERE lower(schema_name) = lower(?) AND table_name = ? AND database_name = current_database()",
         [schema, table],
     ).fetchall()
     return dict(rows)

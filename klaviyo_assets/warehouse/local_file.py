@@ -79,13 +79,18 @@ class LocalFile(Warehouse):
             connection.execute("SET TimeZone = 'UTC'")
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
             yield connection
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            raise WarehouseError(
+                f"{self.path} could not be written or read ({str(error).splitlines()[0]}).",
+                "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
+            ) from error
         finally:
             connection.close()
 
 
 def state_folder(path: Path) -> Path:
     """Return the folder that belongs to a database file, whether or not it exists."""
-    path = path.expanduser().absolute()
+    path = path.expanduser().resolve()  # of a link and its target there is one set of locks
     return path.with_name(f"{path.name}.sync")
 
 
@@ -114,7 +119,7 @@ def _checked_path(database: str) -> Path:
     path = Path(database).expanduser()
     if path.is_dir():
         raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set KLAVIYO_DUCKDB_PATH to a file, such as {path / 'klaviyo.duckdb'}.")
-    return path.absolute()
+    return path.resolve()
 
 
 def _make_folder(folder: Path) -> None:

@@ -29,8 +29,8 @@ def test_an_unusual_length_warns() -> None:
 
 
 CREATE = (
-    "What to do: Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of your "
-    "account. Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
+    "What to do: Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of "
+    "your account. Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
 )
 COPY = "What to do: Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and stands alone, without quotes or spaces."
 QUOTES = "The Klaviyo API key has quotes around it. What to do: Remove the quotes; the key itself starts with pk_."

@@ -220,3 +220,10 @@ def test_the_servers_clock_is_the_date_of_its_answers(server: Scripted) -> None:
             return client.now().tzname() or ""
 
     assert asyncio.run(clock()) == "UTC"
+
+
+def test_a_wait_that_is_too_long_ends_the_sync_and_says_so(server: Scripted) -> None:
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "3600"}))
+
+    assert "It asks to wait 3600 seconds." in refused(server, RateLimited)
+    assert len(server.requests) == 1

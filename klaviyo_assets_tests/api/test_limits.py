@@ -9,6 +9,8 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.catalog import LISTS, PROFILES
 from klaviyo_assets.catalog.model import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
-from klaviyo_assets_tests.api.asking import KEY, errors, page
+from klaviyo_assets_tests.api.asking import KEY, ask, errors, page
 from klaviyo_assets_tests.api.scripted import Scripted
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
@@ -49,8 +51,8 @@ async def taken(gate: EndpointGate, count: int, workers: int = 8) -> list[float]
 def most_in(times: Sequence[float], seconds: float) -> int:
     """Return the most turns within any window of so many seconds, wherever it begins."""
     most, first = 0, 0
-    for last, time in enumerate(times):
-        while time - times[first] >= seconds - 1e-6:
+    for last, moment in enumerate(times):
+        while moment - times[first] >= seconds - 1e-6:
             first += 1
         most = max(most, last - first + 1)
     return most
@@ -269,6 +271,17 @@ def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scri
     assert len(server.requests) == 5
 
 
+def test_when_the_server_says_that_nothing_is_left_the_next_request_waits_for_the_reset(server: Scripted) -> None:
+    spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
+    server.will(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))
+
+    found, client = ask(server)
+
+    assert found == ["a", "b"]
+    assert client.seconds_waited >= 1
+    assert (client.traffic.requests, client.traffic.throttled) == (2, 0)
+
+
 def test_no_more_requests_are_under_way_at_once_than_is_set(server: Scripted) -> None:
     server.together = threading.Barrier(3)
 
@@ -330,3 +343,19 @@ def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:
     EndpointGate("/api/events", TIER_XL, 0.9, tmp_path / "limits.sqlite").dispose()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_was_set_back_does_not_hang(tmp_path: Path) -> None:
+    state = tmp_path / "limits.sqlite"
+    EndpointGate("/api/accounts", TIER_XS, 1.0, state).dispose()
+    in_an_hour = int(1000 * (datetime.now(UTC) + timedelta(hours=1)).timestamp())
+    with sqlite3.connect(state) as connection:
+        connection.execute("INSERT INTO rate_bucket VALUES ('/api/accounts', ?)", [in_an_hour])
+    connection.close()
+    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, state)
+
+    async def enter() -> None:
+        await asyncio.wait_for(gate.enter(), timeout=30)
+
+    asyncio.run(enter())
+    gate.dispose()

@@ -1,5 +1,6 @@
 """The assets through Dagster, in this process, against a small account."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,10 @@ def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_
         ({"mode": "range"}, "needs a start and an end"),
         ({"mode": "range", "start": "2026-02-01", "end": "2026-01-01"}, "is not before"),
         ({"mode": "range", "start": "yesterday", "end": "2026-01-01"}, "start is not a date: 'yesterday'"),
+        ({"start": "2026-01-01", "end": "2026-02-01"}, "Add mode: range"),
         ({"mode": "range", "field": "updated", "start": "2026-01-01", "end": "2026-02-01"}, "Use field: datetime"),
     ],
-    ids=["no span", "turned round", "no date", "wrong field"],
+    ids=["no span", "turned round", "no date", "no mode", "wrong field"],
 )
 def test_a_wrong_range_is_refused_in_words(
     config: dict[str, str], words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
@@ -226,6 +228,16 @@ def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, 
     assert seen["lazy"].schema == {"id": pl.String, "email": pl.String, "properties": pl.String}
     assert seen["eager"]["properties"].dtype == pl.String
     assert seen["eager"]["updated"].dtype == pl.Datetime("us", "UTC")
+
+
+# Dagster's own loop, started inside another one.
+@pytest.mark.filterwarnings("ignore:coroutine 'BaseEventLoop.shutdown_asyncgens':RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_works_where_an_event_loop_is_running_already(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    async def notebook() -> dg.ExecuteInProcessResult:
+        return execute(definitions(account, tmp_path), instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
+
+    assert asyncio.run(notebook()).success
 
 
 def test_a_table_that_is_not_there_yet_is_named(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -327,6 +327,27 @@ def test_half_written_files_are_not_taken_for_whole_ones(folder: Path, monkeypat
     assert (ids(left.batch()), spans(left.batch())) == ([1], [(at(1), at(2))])
 
 
+def test_a_manifest_is_the_old_one_or_the_new_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    staging.flush()
+    staging.add(one, frame(2), at(3))
+    staging.finish(one)
+
+    def full(path: Path) -> None:
+        if path.suffix != ".tmp" or path.stem == "manifest":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(staging_module, "_sync_to_disk", full)
+    with pytest.raises(OSError, match="No space left"):
+        staging.flush()
+
+    assert sorted(file.name for file in folder.glob("*.parquet")) == ["000001.parquet", "000002.parquet"]
+    (left,) = leftovers(folder.parent)
+    assert (ids(left.batch()), spans(left.batch())) == ([1], [(at(1), at(2))])
+
+
 def test_instants_survive_the_manifest_with_microseconds(folder: Path) -> None:
     one = part(1, 4)
     exact = at(2) + timedelta(microseconds=123_457)

@@ -1,0 +1,135 @@
+"""What stands around a sync: whose data a schema holds, what an interrupted sync left, how paths and names are taken."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.errors import AccountMismatch, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
+from klaviyo_assets.sync.taken import taken
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import local_file, query, sync, table, truth
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+def test_another_accounts_key_is_refused_and_nothing_is_touched(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse)
+    other = new_account(seed=99)
+
+    with pytest.raises(AccountMismatch, match="and the API key belongs to account"):
+        sync("lists", other, warehouse, key=key_lacking("reviews:read"))
+
+    assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
+
+
+def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse)
+    other = new_account(seed=99)
+
+    with pytest.raises(AccountMismatch, match="it cannot be told whether the API key") as caught:
+        sync("lists", other, warehouse, key=EIGHT_SCOPES_KEY)
+
+    assert "KLAVIYO_ACCOUNT_ID" in str(caught.value)
+    assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
+
+
+def test_it_is_taken_where_the_user_says_whose_it_is(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse)
+    ((account_id,),) = query(warehouse, "SELECT DISTINCT account_id FROM _syncs")
+
+    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY, account_id=account_id)
+    assert sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY).row.account_id == account_id, "a key that has filled the schema is known"
+
+
+def test_what_was_read_before_the_account_was_known_is_given_its_name(account: SandboxProcess, warehouse: LocalFile) -> None:
+    assert sync("events", account, warehouse, key=EIGHT_SCOPES_KEY).row.account_id == "unknown"
+
+    known = sync("lists", account, warehouse, key=ALL_SCOPES_KEY).row.account_id
+
+    assert query(warehouse, "SELECT DISTINCT account_id FROM _syncs") == [(known,)]
+    assert query(warehouse, "SELECT DISTINCT account_id FROM _coverage") == [(known,)]
+
+
+def test_the_account_is_asked_for_once(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(events=10, profiles=5)
+    for name in ("lists", "segments", "lists"):
+        sync(name, sandbox, warehouse)
+
+    assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1
+
+
+def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(events=0, profiles=40)
+    sync("profiles", sandbox, warehouse)
+    before = table(warehouse, "profiles")
+    for id_ in before["id"]:
+        sandbox.change("delete", type="profiles", id=id_)
+
+    report = sync("profiles", sandbox, warehouse, SyncRequest(mode=Mode.FULL))
+
+    assert "Klaviyo returned no profiles at all" in report.notes[0]
+    assert_frame_equal(table(warehouse, "profiles"), before)
+
+
+def test_a_damaged_leftover_is_set_aside_and_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox = new_account()
+    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
+    with pytest.raises(RequestFailed):
+        sync("events", sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+    staged = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("*.parquet"))
+    staged.write_bytes(staged.read_bytes()[:100])
+
+    report = sync("events", sandbox, warehouse)
+
+    assert not report.resumed
+    assert "is damaged; it is read again" in report.notes[0]
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_a_folder_that_looks_like_a_partition_is_only_a_folder(account: SandboxProcess, tmp_path: Path) -> None:
+    warehouse = local_file(tmp_path / "id=shop1")
+
+    sync("lists", account, warehouse)
+
+    assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
+
+
+def test_a_link_to_the_file_has_the_same_locks(account: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
+    sync("lists", account, warehouse)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "klaviyo.duckdb").symlink_to(warehouse.path)
+
+    with taken(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncTaken, match="run-1"):
+        sync("lists", account, local_file(tmp_path / "links"))
+
+
+def test_a_wrong_clock_of_this_machine_is_not_taken_over(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse)
+    with warehouse.connection() as connection:
+        connection.execute("UPDATE klaviyo.klaviyo._syncs SET finished_at = finished_at + INTERVAL 1 YEAR")
+
+    report = sync("lists", account, warehouse)
+
+    assert report.row.finished_at is not None
+    assert report.row.finished_at - report.row.started_at < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("schema", ["", "a/b", "..", "two words"])
+def test_a_schema_needs_a_name_that_can_be_one(schema: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    with pytest.raises(SyncError, match="cannot be the name of a schema"):
+        sync("lists", account, warehouse, schema=schema)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "tomorrow", "2026-13-01"])
+def test_what_is_no_instant_is_told(text: str) -> None:
+    with pytest.raises(InvalidRange, match="start is not a date"):
+        parse_instant(text, "start")

@@ -4,14 +4,19 @@ import pytest
 
 from klaviyo_assets.settings import InvalidSetting, Settings, from_environment
 
-DEFAULTS = Settings("https://a.klaviyo.com", "data/klaviyo.duckdb", 0.9, None)
+DEFAULTS = Settings("https://a.klaviyo.com", "data/klaviyo.duckdb", 0.9, None, None)
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KLAVIYO_ACCOUNT_ID", raising=False)
 
 
 def test_nothing_must_be_set() -> None:
     assert from_environment() == DEFAULTS
 
 
-@pytest.mark.parametrize("name", ["KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE"])
+@pytest.mark.parametrize("name", ["KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE", "KLAVIYO_ACCOUNT_ID"])
 @pytest.mark.parametrize("text", ["", " ", "\t\n"], ids=["empty", "space", "white space"])
 def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
@@ -29,8 +34,9 @@ def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest
         ("KLAVIYO_RATE_LIMIT_SHARE", " 0.25 ", "rate_limit_share", 0.25),
         ("KLAVIYO_START_DATE", "2026-01-31", "start_date", "2026-01-31"),
         ("KLAVIYO_START_DATE", " 2026-01-31T12:00:00+01:00 ", "start_date", "2026-01-31T12:00:00+01:00"),
+        ("KLAVIYO_ACCOUNT_ID", " AbC123 ", "account_id", "AbC123"),
     ],
-    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant"],
+    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant", "account"],
 )
 def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)

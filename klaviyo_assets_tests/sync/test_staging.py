@@ -348,6 +348,36 @@ def test_a_manifest_is_the_old_one_or_the_new_one(folder: Path, monkeypatch: pyt
     assert (ids(left.batch()), spans(left.batch())) == ([1], [(at(1), at(2))])
 
 
+def test_a_folder_is_intact_when_all_its_files_can_be_read(folder: Path) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    assert staging.is_intact()
+    staging.add(one, frame(1), at(2))
+    staging.flush()
+
+    (left,) = leftovers(folder.parent)
+
+    assert left.is_intact()
+    left.loaded(left.batch())
+    assert left.is_intact(), "files that are loaded are not missed"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", b"rest of a file"], ids=["missing", "empty", "magic alone", "damaged"])
+def test_a_folder_with_a_file_that_cannot_be_read_is_not_intact(folder: Path, content: bytes | None) -> None:
+    one = part(1, 4)
+    staging = staged(folder, one)
+    staging.add(one, frame(1), at(2))
+    staging.flush()
+    file = folder / "000001.parquet"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+
+    (left,) = leftovers(folder.parent)
+
+    assert not left.is_intact()
+
+
 def test_instants_survive_the_manifest_with_microseconds(folder: Path) -> None:
     one = part(1, 4)
     exact = at(2) + timedelta(microseconds=123_457)

@@ -1,7 +1,9 @@
 """The code location's settings, from the environment (Dagster loads a ``.env`` file of the working folder)."""
 
+import logging
 import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from klaviyo_assets.api.client import DEFAULT_BASE_URL
 from klaviyo_assets.sync.errors import SyncError
@@ -60,8 +62,11 @@ def from_environment() -> Settings:
 
 
 def _base_url(text: str) -> str:
-    if not text.startswith(("https://", "http://")):
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise InvalidSetting(f"{BASE_URL} is not a URL: {text!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.")
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        logging.getLogger("klaviyo_assets").warning("%s is not https: the API key travels to %s unencrypted.", BASE_URL, parts.hostname)
     return text.rstrip("/")
 
 

@@ -1,5 +1,6 @@
 """Fixtures that every room uses."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,8 +20,9 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine may reach a test."""
-    for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE", "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith("KLAVIYO_") or name == "DAGSTER_HOME":
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -466,7 +466,7 @@ def assert_schema(entry: ResourceType, page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", CATALOG)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_whatever_comes_every_value_is_in_its_column_or_beside_it(name: str, data: st.DataObject) -> None:
     entry = CATALOG[name]

@@ -28,6 +28,7 @@ class _Parser(argparse.ArgumentParser):
     """Ends with status 1 where argparse has 2, which means here that something could not be told."""
 
     def error(self, message: str) -> NoReturn:
+        """Print how the command is used and what was wrong, and end."""
         self.print_usage(sys.stderr)
         self.exit(1, f"{self.prog}: {message}\n")
 

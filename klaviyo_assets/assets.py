@@ -4,10 +4,7 @@ Each is a ``multi_asset`` with a single spec, since only in that shape is a chec
 alone.
 """
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -15,22 +12,10 @@ import dagster as dg
 from pydantic import Field
 
 from klaviyo_assets import checks
-from klaviyo_assets.api.access import Access, access_from, assess
-from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
-from klaviyo_assets.sync.inspect import Inspector
-from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
-from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.sync.request import Mode
 from klaviyo_assets.translator import KlaviyoTranslator
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
-from klaviyo_assets.warehouse.local_file import LocalFile
-
-_SCHEDULE_TAG = "dagster/schedule_name"
 
 
 class SyncMode(Enum):
@@ -55,15 +40,6 @@ class KlaviyoSyncConfig(dg.Config):
     field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); may be left out.")
     start: str | None = Field(default=None, description="For range: first instant, such as 2026-01-01 or 2026-01-01T12:00:00Z.")
     end: str | None = Field(default=None, description="For range: first instant that is no longer read.")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What one execution has found out; ``access`` is None if nobody asked."""
-
-    access: Access | None = None
-    report: SyncReport | None = None
-    error: Exception | None = None
 
 
 def build_klaviyo_assets(
@@ -140,7 +116,10 @@ def _build_asset(
         required_resource_keys={resource_key, duckdb_key},
     )
     def sync_asset(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
-        execution = _Execution(
+        # What a sync takes is loaded when one runs: a code location is loaded far more often, and should be light.
+        from klaviyo_assets.execution import Execution
+
+        execution = Execution(
             context=context,
             config=config,
             entry=entry,
@@ -152,163 +131,3 @@ def _build_asset(
         yield from execution.run()
 
     return sync_asset
-
-
-@dataclass(frozen=True)
-class _Execution:
-    """One execution of an asset or of some of its checks."""
-
-    context: dg.AssetExecutionContext
-    config: KlaviyoSyncConfig
-    entry: ResourceType
-    asset: dg.AssetKey
-    schema: str
-    klaviyo: KlaviyoResource
-    duckdb: Any
-
-    def run(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
-        """Probe, sync if the asset is selected, and yield what is asked for; checks come before a failure."""
-        try:
-            warehouse = LocalFile(self.duckdb)
-            outcome = _run(self._outcome(warehouse))
-        except WarehouseError as error:
-            raise _failure(error) from None
-        if outcome.access is not None and checks.API_KEY_VALID in self._checks:
-            yield checks.api_key_valid(outcome.access, self.asset)
-        if outcome.access is not None and checks.SCOPE_COVERAGE in self._checks:
-            yield checks.scope_coverage(outcome.access, self.asset)
-        if outcome.report is not None:
-            yield self._materialization(outcome.report, warehouse)
-        if not isinstance(outcome.error, WarehouseError):
-            # Of a sync that failed too: a check that is selected and not reported counts as failed, and says something wrong about the table.
-            yield from self._table_checks(warehouse, outcome.report)
-        if outcome.error is not None:
-            self._give_up(outcome.error, outcome.access)
-
-    @property
-    def _checks(self) -> set[str]:
-        return {key.name for key in self.context.selected_asset_check_keys}
-
-    async def _outcome(self, warehouse: Warehouse) -> _Outcome:
-        if not (self._materializes or self._checks & set(checks.ACCESS_CHECKS)):
-            return _Outcome()
-        try:
-            client = self.klaviyo.client(warehouse.state_dir / "limits.sqlite")
-        except KlaviyoError as error:
-            return _Outcome(access_from(error, self.entry), error=error if self._materializes else None)
-        async with client:
-            access = await assess(client, self.entry)
-            if not self._materializes:
-                return _Outcome(access)
-            try:
-                return _Outcome(access, report=await self._sync(client, warehouse, access))
-            except (KlaviyoError, SyncError, WarehouseError) as error:
-                return _Outcome(access, error=error)
-
-    async def _sync(self, client: KlaviyoClient, warehouse: Warehouse, access: Access) -> SyncReport:
-        sync = Sync(
-            entry=self.entry,
-            request=self._request(),
-            client=client,
-            warehouse=warehouse,
-            schema=self.schema,
-            run_id=self.context.run.run_id,
-            log=self.context.log,
-            refusal=access.error,
-            account_id=self.klaviyo.account_id,
-        )
-        return await sync.run()
-
-    @property
-    def _materializes(self) -> bool:
-        return bool(self.context.selected_asset_keys)
-
-    def _request(self) -> SyncRequest:
-        config, start_date = self.config, self.klaviyo.start_date
-        if config.mode is not SyncMode.range and (config.field or config.start or config.end):
-            raise InvalidRange(
-                f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
-            )
-        start = parse_instant(config.start, "start") if config.start else None
-        end = parse_instant(config.end, "end") if config.end else None
-        return SyncRequest(
-            mode=config.mode.value,
-            field=config.field,
-            span=Span(start, end) if start and end else None,
-            start_date=parse_instant(start_date, "The start date") if start_date else None,
-            accept_changed_options=self.klaviyo.accept_changed_options,
-        )
-
-    def _give_up(self, error: Exception, access: Access | None) -> None:
-        """Fail with the reason, or end green where there is nothing wrong."""
-        scheduled = _SCHEDULE_TAG in self.context.run.tags
-        if (access is not None and access.optional) or (isinstance(error, SyncTaken) and scheduled):
-            self.context.log.warning("Skipped. %s", access.advice if access is not None and access.optional else error)
-            return
-        raise _failure(error) from None
-
-    def _materialization(self, report: SyncReport, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        row = report.row
-        metadata: dict[str, Any] = {
-            **({"dagster/row_count": report.row_count} if report.row_count is not None else {}),
-            "mode": row.mode,
-            "records_read": row.records_read,
-            "rows_inserted": row.rows_inserted,
-            "rows_updated": row.rows_updated,
-            "rows_deleted": row.rows_deleted,
-            "requests": row.requests,
-            "throttled_429": row.throttled,
-            "bytes": row.bytes,
-            "seconds": round(report.seconds, 2),
-            "seconds_waited_for_rate_limit": row.seconds_waited,
-            "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.slices) or "nothing"),
-            "resumed": report.resumed,
-            "account": row.account_id,
-            "preview": dg.MetadataValue.md(self._preview(warehouse)),
-        }
-        if report.notes:
-            metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes))
-        return dg.MaterializeResult(asset_key=self.asset, metadata=metadata)
-
-    def _preview(self, warehouse: Warehouse) -> str:
-        try:
-            return Inspector(warehouse, self.entry, self.schema).preview()
-        except WarehouseError as error:
-            return str(error)  # the rows are committed, whatever became of the database since
-
-    def _table_checks(self, warehouse: Warehouse, report: SyncReport | None) -> Iterator[dg.AssetCheckResult]:
-        inspector = Inspector(warehouse, self.entry, self.schema)
-        try:
-            if checks.PRIMARY_KEY in self._checks:
-                yield checks.primary_key(inspector.primary_key(report.row.started_at if report else None), self.asset)
-            if checks.UNKNOWN_ATTRIBUTES in self._checks:
-                yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
-        except WarehouseError as error:
-            raise _failure(error) from None
-
-
-def _run(work: Coroutine[Any, Any, _Outcome]) -> _Outcome:
-    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
-    if not _in_an_event_loop():
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
-
-def _in_an_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _failure(error: Exception) -> dg.Failure:
-    """Turn an error into what the UI shows; only transient faults are worth a retry."""
-    metadata: dict[str, Any] = {"error": type(error).__name__}
-    for attribute in ("endpoint", "status", "code", "detail", "scope"):
-        if (value := getattr(error, attribute, None)) is not None:
-            metadata[attribute] = value
-    if advice := getattr(error, "advice", ""):
-        metadata["what_to_do"] = dg.MetadataValue.md(advice)
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=isinstance(error, RequestFailed))

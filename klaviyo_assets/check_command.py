@@ -9,8 +9,9 @@ from pathlib import Path
 
 from klaviyo_assets.api.access import Access, Verdict, assess
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ApiKeyError
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
 from klaviyo_assets.warehouse.base import WarehouseError

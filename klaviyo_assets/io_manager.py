@@ -2,17 +2,19 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
-import polars as pl
 from dagster import ResourceDependency
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 from klaviyo_assets.warehouse.local_file import LocalFile
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _COPIES: list[tempfile.TemporaryDirectory[str]] = []
 """Copies that lazy frames scan. What is derived from a frame outlives it, so they are kept until the process ends."""
@@ -40,6 +42,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the table that the upstream asset's metadata names."""
+        import polars as pl  # a code location is loaded without it
+
         assert context.upstream_output is not None
         name = (context.upstream_output.definition_metadata or {}).get("dagster/table_name")
         if not name:
@@ -59,7 +63,9 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
             raise dg.Failure(f"{name}: {str(error).splitlines()[0]} What to do: correct the columns in AssetIn's metadata.") from error
 
 
-def _lazy(connection: DuckDBPyConnection, query: str) -> pl.LazyFrame:
+def _lazy(connection: DuckDBPyConnection, query: str) -> "pl.LazyFrame":
+    import polars as pl
+
     folder = tempfile.TemporaryDirectory(prefix="klaviyo_assets_")
     _COPIES.append(folder)
     copy = Path(folder.name) / "table.parquet"

@@ -3,13 +3,17 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
-from klaviyo_assets.api.client import DEFAULT_BASE_URL, ClientSettings, KlaviyoClient
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.catalog import REVISION
+
+if TYPE_CHECKING:
+    from klaviyo_assets.api.auth import ApiKey
+    from klaviyo_assets.api.client import KlaviyoClient
 
 
 class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -35,7 +39,12 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         le=1,
         description="Share of each endpoint's rate limit to use. The limit is the account's: the rest is left to its other integrations.",
     )
-    concurrency: int = Field(default=8, ge=1, le=64, description="Requests under way at once for one resource type, at most.")
+    concurrency: int = Field(
+        default=64,
+        ge=1,
+        le=256,
+        description="Requests under way at once for one resource type, at most; how many there are follows from the rate limit and the latency.",
+    )
     timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte after which a request is tried again.")
     max_retries: int = Field(default=6, ge=0, le=20, description="Times that a request is tried again after a transient fault.")
     start_date: str | None = Field(default=None, description="Nothing older is read, of resource types that have a history to cut (events).")
@@ -47,12 +56,14 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
     )
 
-    def parsed_key(self) -> ApiKey:
+    def parsed_key(self) -> "ApiKey":
         """Return the key, checked.
 
         Raises:
             ApiKeyError: If it cannot be a private API key; the message says why and never shows it.
         """
+        from klaviyo_assets.api.auth import ApiKeyWarning, parse_api_key
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ApiKeyWarning)
             key = parse_api_key(self.api_key)
@@ -60,7 +71,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             logging.getLogger("klaviyo_assets").warning("%s", warning.message)
         return key
 
-    def client(self, shared_limits: Path | None = None) -> KlaviyoClient:
+    def client(self, shared_limits: Path | None = None) -> "KlaviyoClient":
         """Return a client; use it as an asynchronous context manager.
 
         Args:
@@ -69,6 +80,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ApiKeyError: If the key cannot be a private API key.
         """
+        from klaviyo_assets.api.client import KlaviyoClient
+
         return KlaviyoClient(self.parsed_key(), self.settings(shared_limits))
 
     def settings(self, shared_limits: Path | None = None) -> ClientSettings:

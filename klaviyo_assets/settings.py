@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from klaviyo_assets.api.client import DEFAULT_BASE_URL
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
 

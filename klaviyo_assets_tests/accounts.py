@@ -11,7 +11,8 @@ import polars as pl
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.api.auth import parse_api_key
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import Division
 from klaviyo_assets.frames import SYNCED_AT, PageDecoder

@@ -1,4 +1,4 @@
-"""A sync in a process of its own, with loads so small that there are many, which says when each begins.
+"""A sync in a process of its own, with pages and loads so small that there are many, which says when each load begins.
 
 Run as ``python -m klaviyo_assets_tests.killable_sync BASE_URL FOLDER RESOURCE_TYPE``.
 """
@@ -6,14 +6,17 @@ Run as ``python -m klaviyo_assets_tests.killable_sync BASE_URL FOLDER RESOURCE_T
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from klaviyo_assets.api.auth import parse_api_key
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import PageSize
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
-from klaviyo_assets.sync import run, staging
+from klaviyo_assets.sync import run, staging, write_behind
 from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.sync.request import SyncRequest
 from klaviyo_assets_tests.accounts import local_file
@@ -22,8 +25,8 @@ LOADING = "loading"
 
 
 async def main(base_url: str, folder: str, name: str) -> None:
-    run.ROWS_PER_LOAD = 100
-    staging.ROWS_BUFFERED = 50
+    write_behind.ROWS_PER_LOAD, write_behind._GROWTH = 100, 1_000_000
+    staging.ROWS_PER_FILE = 50
     load = Loader.load
 
     def told(self: Loader, *arguments: Any, **named: Any) -> None:
@@ -35,7 +38,9 @@ async def main(base_url: str, folder: str, name: str) -> None:
     async with KlaviyoClient(key, ClientSettings(base_url=base_url, rate_limit_share=1.0, concurrency=4)) as client:
         warehouse = local_file(Path(folder))
         log = logging.getLogger("klaviyo_assets_tests")
-        await run.Sync(CATALOG[name], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
+        entry = CATALOG[name]
+        entry = replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(20, 100)))
+        await run.Sync(entry, SyncRequest(), client, warehouse, "klaviyo", None, log).run()
 
 
 if __name__ == "__main__":

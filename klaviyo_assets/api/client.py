@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -19,38 +18,13 @@ from klaviyo_assets.api.answers import error_from, server_time
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.limits import EndpointGate
-from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog.model import RateLimit, ResourceType
-
-DEFAULT_BASE_URL = "https://a.klaviyo.com"
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
 _LONGEST_WAIT = 300.0
 """Seconds of ``Retry-After`` that are waited; if Klaviyo asks for more, the sync ends and says so."""
-
-
-@dataclass(frozen=True)
-class ClientSettings:
-    """How the client behaves.
-
-    Attributes:
-        base_url: Scheme, host and port of the API.
-        revision: API revision that every request pins.
-        rate_limit_share: Share of each endpoint's limit to use, above 0 up to 1.
-        concurrency: Requests under way at once, at most.
-        timeout: Seconds without a byte after which a request is given up and tried again.
-        max_retries: Times that a request is tried again after a transient fault.
-        shared_limits: File through which the processes of this machine share the slowest limits, or None.
-    """
-
-    base_url: str = DEFAULT_BASE_URL
-    revision: str = REVISION
-    rate_limit_share: float = 0.9
-    concurrency: int = 8
-    timeout: float = 60.0
-    max_retries: int = 6
-    shared_limits: Path | None = None
 
 
 @dataclass
@@ -180,6 +154,11 @@ class KlaviyoClient:
         if instant > self.now():
             self._clock = instant, time.monotonic()
 
+    def chains_needed(self, entry: ResourceType) -> int:
+        """Return how many cursor chains, one request after the other in each, keep the rate limit of a type's pages busy at the latency seen."""
+        gate = self._gate(entry, entry.endpoint.path, entry.page_parameters)
+        return min(self.settings.concurrency, gate.requests_under_way)
+
     async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> Answer[T]:
         """Send one GET request, again after a transient fault, and decode its answer.
 
@@ -264,7 +243,7 @@ class KlaviyoClient:
         headers: Mapping[str, str] = {}
         sent = time.monotonic()
         try:
-            response = await self._http.send(request)
+            response = await self._receive(request)
             headers = response.headers
         except httpx.TransportError as error:
             raise ConnectionFailed(f"No complete answer from {request.url.host} ({_reason(error)}).", endpoint=endpoint) from error
@@ -286,7 +265,18 @@ class KlaviyoClient:
                 status=response.status_code,
                 detail=response.headers.get("content-type"),
             ) from error
-        return Answer(value, self.now() - timedelta(seconds=time.monotonic() - sent))
+        seconds = time.monotonic() - sent
+        gate.took(seconds)
+        return Answer(value, self.now() - timedelta(seconds=seconds))
+
+    async def _receive(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its whole answer, decompressed in one go: piece by piece as it comes in takes half as long again."""
+        received = await self._http.send(request, stream=True)
+        try:
+            body = b"".join([piece async for piece in received.aiter_raw()])
+        finally:
+            await received.aclose()
+        return httpx.Response(received.status_code, headers=received.headers, content=body, request=request)
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)

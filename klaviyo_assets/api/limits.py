@@ -13,10 +13,17 @@ from pathlib import Path
 
 from pyrate_limiter import GCRA, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
 
+from klaviyo_assets.api.concurrency import Concurrency
+from klaviyo_assets.api.neighbours import Neighbours
 from klaviyo_assets.catalog.model import RateLimit
 
 _MOST_AT_ONCE = 10
-"""Requests sent without pacing, at most; a small burst is gentle on the account's other integrations."""
+_SECONDS_AT_ONCE = 0.3
+"""How many requests may be sent without pacing: as many as a stall of so many seconds holds up, which can then be made good, and never more than
+ten. A small burst is gentle on the account's other integrations."""
+
+_WORTH_A_CHANGE = 0.02
+"""Change of our share from which on the pace follows."""
 
 _JITTER_MS = 250
 """Added to the interval of one-a-second endpoints, since two requests may travel at different speeds."""
@@ -52,8 +59,18 @@ class EndpointGate:
         self._name = name
         self._in_flight = 0
         self._closed_until = 0.0
+        self._limit = limit
+        self._neighbours = Neighbours(share)
+        self._paced_at = share
+        self._concurrency = Concurrency(limit.steady / 60 * share)
+        self._turn = asyncio.Lock()
         self._limiter_blocks = limit.burst == 1 and shared_state is not None
         self._limiter = _limiter(limit, share, shared_state)
+
+    @property
+    def requests_under_way(self) -> int:
+        """Requests that should be under way at once to keep the limit busy."""
+        return self._concurrency.size
 
     async def enter(self) -> None:
         """Wait until one more request may be sent."""
@@ -68,8 +85,17 @@ class EndpointGate:
         """Take note of a finished request and of what the server says is left of the minute."""
         self._in_flight -= 1
         remaining, reset = _integer(headers.get("RateLimit-Remaining")), _integer(headers.get("RateLimit-Reset"))
-        if remaining is not None and reset is not None and remaining <= self._in_flight:
+        if remaining is None or reset is None:
+            return
+        limit = _integer(headers.get("RateLimit-Limit"))
+        if limit is not None:
+            self._neighbours.note(limit=limit, remaining=remaining, reset=reset, now=time.monotonic())
+        if remaining <= self._in_flight:
             self.close_for(min(reset, _LONGEST_WINDOW))
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long an answer took, decoding included."""
+        self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:
         """Let nobody through for so many seconds (and a little more, so that all do not come at once)."""
@@ -86,9 +112,20 @@ class EndpointGate:
             # The store is shared through a file lock that blocks, so it waits in a thread.
             granted = await asyncio.to_thread(self._limiter.try_acquire, self._name)
         else:
-            granted = await self._limiter.try_acquire_async(self._name)
+            async with self._turn:
+                self._give_way()
+                granted = await self._limiter.try_acquire_async(self._name)
         if not granted:
             raise RuntimeError(f"the rate limiter of {self._name} refused to wait")
+
+    def _give_way(self) -> None:
+        """Pace at what the account's other integrations leave us of our share."""
+        ours = self._neighbours.ours
+        if self._limit.burst > 1 and (abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and ours == self._neighbours.share)):
+            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self._name, 100 * self._neighbours.others, 100 * ours)
+            self._limiter.close()
+            self._limiter, self._paced_at = _limiter(self._limit, ours, None), ours
+            self._concurrency.rate = self._limit.steady / 60 * ours
 
     async def _wait_until_open(self) -> None:
         # The gate may be closed for longer meanwhile, so look again after each sleep.
@@ -108,7 +145,8 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
         if newest is not None and newest.timestamp > 1000 * (time.time() + _LONGEST_WINDOW):
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
         return Limiter(bucket, buffer_ms=5)
-    at_once = max(1, min(_MOST_AT_ONCE, limit.burst - math.ceil(limit.steady * share / 60)))
+    per_second = limit.steady * share / 60
+    at_once = max(1, min(_MOST_AT_ONCE, math.ceil(per_second * _SECONDS_AT_ONCE), limit.burst - math.ceil(per_second)))
     # A minute that begins with a burst must not hold more than the limit either.
     share = min(share, 1 - at_once / limit.steady)
     return Limiter(StateBucket([Rate(limit.steady, math.ceil(60_000 / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)

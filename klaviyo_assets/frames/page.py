@@ -1,8 +1,10 @@
 """A page: bytes to a typed frame, and cutting it by a record's own time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -14,46 +16,79 @@ from klaviyo_assets.frames.records import RecordDecoder
 from klaviyo_assets.frames.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.frames.surrogates import escape_lone_surrogates
 
+_WHOLE_SECONDS, _MICROSECONDS = len("2026-01-02T03:04:05+00:00"), len("2026-01-02T03:04:05.678901+00:00")
+
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A decoded page.
+    """A decoded page. Its records become a frame only when that is asked for, which need not be in the thread that read it.
 
     Attributes:
-        frame: Its records; the columns of the catalogue and ``_extra``.
+        records: Its resource objects, as the decoder's structs; customers' JSON is still the bytes that came.
         next_url: ``links.next``; None on the last page.
+        decoder: The decoder that made it.
+        size: Bytes of the document that it was decoded from.
+        synced_at: When it was asked for, on the server's clock; None until it is stamped.
     """
 
-    frame: pl.DataFrame
+    records: Sequence[Any]
     next_url: str | None
+    decoder: "PageDecoder"
+    size: int = 0
+    synced_at: datetime | None = None
 
     @property
     def count(self) -> int:
         """Records on the page."""
-        return self.frame.height
+        return len(self.records)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """Its records: the columns of the catalogue and ``_extra``; and ``_synced_at`` if it is stamped."""
+        return frame_of([self])
+
+    def times(self, field: str) -> list[datetime | None]:
+        """Return the values of a time column, in the order of the records; None where there is none or it is no instant."""
+        return self.decoder.times(self.records, field)
 
     def bounds(self, field: str) -> tuple[datetime, datetime] | None:
         """Return the least and the greatest value of a time column, or None if there is none."""
-        values = self.frame[field].drop_nulls()
-        if values.is_empty():
-            return None
-        return _instant(values.min()), _instant(values.max())
+        return self.decoder.bounds(self.records, field)
 
-    def within(self, field: str, start: datetime | None, end: datetime | None) -> pl.DataFrame:
-        """Return the records whose time lies in ``[start, end)``; None is no bound. A record without a time is kept."""
-        time = pl.col(field)
-        frame = self.frame
-        if start is not None:
-            frame = frame.filter(time.is_null() | (time >= start))
-        if end is not None:
-            frame = frame.filter(time.is_null() | (time < end))
-        return frame
+    def within(self, field: str, start: datetime | None, end: datetime | None) -> "Page":
+        """Return the page with the records whose time lies in ``[start, end)``; None is no bound. A record without a time is kept."""
+        kept = [
+            record
+            for record, time in zip(self.records, self.times(field), strict=True)
+            if time is None or ((start is None or time >= start) and (end is None or time < end))
+        ]
+        return replace(self, records=kept)
 
     def stamped(self, synced_at: datetime) -> "Page":
-        """Return the page with the ``_synced_at`` column set."""
-        return Page(self.frame.with_columns(pl.lit(synced_at, dtype=INSTANT).alias(SYNCED_AT)), self.next_url)
+        """Return the page with the time of its request, the later ``_synced_at`` column."""
+        return replace(self, synced_at=synced_at)
+
+
+def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
+    """Return the records of pages of one resource type as one frame.
+
+    Pages of one division in a row are built together: frames of some 20,000 rows cost half of what frames of 100 do.
+
+    Args:
+        pages: At least one; either all are stamped or none is.
+    """
+    frames = []
+    for decoder, run in groupby(pages, key=lambda page: page.decoder):
+        some = list(run)
+        frame = decoder.frame([record for page in some for record in page.records])
+        if some[0].synced_at is not None:
+            stamps = pl.Series(SYNCED_AT, [page.synced_at for page in some], dtype=INSTANT)
+            frame = frame.with_columns(stamps.gather([number for number, page in enumerate(some) for _ in page.records]))
+        frames.append(frame)
+    joined: pl.DataFrame = pl.concat(frames)
+    return joined
 
 
 class PageDecoder:
@@ -76,7 +111,7 @@ class PageDecoder:
         self._entry = entry
         self._division = division or Division()
         self._records = RecordDecoder(entry)
-        self._readers = [(column, _reader(column, self._division)) for column in entry.columns]
+        self._read = {column.name: _reader(column, self._division) for column in entry.columns}
 
     def page(self, data: bytes) -> Page:
         """Decode a collection document.
@@ -85,14 +120,44 @@ class PageDecoder:
             ValueError: If it is not UTF-8, not JSON, or not a collection document.
         """
         records, next_url = self._repaired(self._records.document, data)
-        return Page(self._frame(records), next_url)
+        return Page(records, next_url, self, len(data))
 
     def single(self, data: bytes) -> Page:
         """Decode a document that holds one resource object, as a page of one."""
-        return Page(self._frame([self._repaired(self._records.single, data)]), None)
+        return Page([self._repaired(self._records.single, data)], None, self, len(data))
+
+    def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
+        """Return the values of a time column; None where there is none or it is no instant."""
+        return [_parse_instant(text) if text is not None else None for text in self._read[field](records)]
+
+    def bounds(self, records: Sequence[Any], field: str) -> tuple[datetime, datetime] | None:
+        """Return the least and the greatest value of a time column, or None if there is none."""
+        texts = [text for text in self._read[field](records) if text is not None]
+        # Instants that are written alike sort as text does, which is much faster than to parse each.
+        if set(map(len, texts)) in ({_WHOLE_SECONDS}, {_MICROSECONDS}) and {text[-6:] for text in texts} == {"+00:00"}:
+            ends = _parse_instant(min(texts)), _parse_instant(max(texts))
+            if ends[0] is not None and ends[1] is not None:
+                return ends[0], ends[1]
+        known = [time for text in texts if (time := _parse_instant(text)) is not None]
+        return (min(known), max(known)) if known else None
+
+    def frame(self, records: Sequence[Any]) -> pl.DataFrame:
+        """Build the frame of decoded records: the columns of the catalogue and ``_extra``."""
+        extras = [bytes(record.extra) if record.extra is not None else None for record in records]
+        columns: dict[str, pl.Series] = {}
+        for column in self._entry.columns:
+            values = self._read[column.name](records)
+            if column.type is ColumnType.TIMESTAMP:
+                columns[column.name] = _instants(column, values, extras)
+            elif column.type is ColumnType.JSON:
+                columns[column.name] = pl.Series(column.name, values, dtype=pl.Binary).cast(pl.String)
+            else:
+                columns[column.name] = pl.Series(column.name, values, dtype=dtype(column.type), strict=True)
+        columns[EXTRA] = pl.Series(EXTRA, extras, dtype=pl.Binary).cast(pl.String)
+        return pl.DataFrame(columns)
 
     def _repaired(self, decode: Callable[[bytes], Any], data: bytes) -> Any:
-        data.decode()  # raw parts are copied unseen, so bytes that are no UTF-8 must be refused here
+        _refuse_other_encodings(data)
         try:
             return decode(data)
         except msgspec.DecodeError:
@@ -103,19 +168,18 @@ class PageDecoder:
         except RecursionError as error:
             raise ValueError("JSON nested more deeply than can be read") from error
 
-    def _frame(self, records: Sequence[Any]) -> pl.DataFrame:
-        extras = [bytes(record.extra) if record.extra is not None else None for record in records]
-        columns: dict[str, pl.Series] = {}
-        for column, read in self._readers:
-            values = read(records)
-            if column.type is ColumnType.TIMESTAMP:
-                columns[column.name] = _instants(column, values, extras)
-            elif column.type is ColumnType.JSON:
-                columns[column.name] = pl.Series(column.name, values, dtype=pl.Binary).cast(pl.String)
-            else:
-                columns[column.name] = pl.Series(column.name, values, dtype=dtype(column.type), strict=True)
-        columns[EXTRA] = pl.Series(EXTRA, extras, dtype=pl.Binary).cast(pl.String)
-        return pl.DataFrame(columns)
+
+def _refuse_other_encodings(data: bytes) -> None:
+    """Refuse bytes that are no UTF-8, since raw parts are copied unseen; Polars tells in a tenth of the time that ``bytes.decode`` takes.
+
+    Raises:
+        ValueError: Where they are not.
+    """
+    if not data.isascii():
+        try:
+            pl.Series([data], dtype=pl.Binary).cast(pl.String)
+        except pl.exceptions.PolarsError as error:
+            raise ValueError("not utf-8") from error
 
 
 _Reader = Callable[[Sequence[Any]], list[Any]]
@@ -200,8 +264,3 @@ def _with_extra(extra: bytes | None, path: Sequence[str], value: str) -> bytes:
         node = node[part]
     node[path[-1]] = value
     return msgspec.json.encode(members)
-
-
-def _instant(value: object) -> datetime:
-    assert isinstance(value, datetime)
-    return value

@@ -42,7 +42,9 @@ class Covered:
     settled: bool = False
 
 
-def needed(wanted: Span, covered: Iterable[Covered], settling: Sequence[timedelta], now: datetime) -> list[Span]:
+def needed(
+    wanted: Span, covered: Iterable[Covered], settling: Sequence[timedelta], now: datetime, step: timedelta = timedelta(microseconds=1)
+) -> list[Span]:
     """Return the parts of ``wanted`` that are not covered well enough, ascending.
 
     A moment is covered well enough when it has been read since it reached the greatest settling age that it has reached by now. One that has not even
@@ -53,21 +55,24 @@ def needed(wanted: Span, covered: Iterable[Covered], settling: Sequence[timedelt
         covered: Rows of one division and field.
         settling: Settling ages, ascending; none means that once is enough.
         now: The server's clock.
+        step: What was read before an age is read again from the next multiple of this time on (since 1970) after it has reached that age, so that
+            syncs that follow each other closely do not read a few seconds at each age every time.
     """
+    stepped = now - (now - BEGINNING) % step
     left = [wanted] if wanted.start < wanted.end else []
     for row in covered:
-        for good in _good_parts(row, settling, now):
+        for good in _good_parts(row, settling, now, stepped):
             left = [part for span in left for part in _minus(span, good)]
     return sorted(left)
 
 
-def _good_parts(row: Covered, settling: Sequence[timedelta], now: datetime) -> list[Span]:
+def _good_parts(row: Covered, settling: Sequence[timedelta], now: datetime, stepped: datetime) -> list[Span]:
     if row.settled or not settling:
         return [Span(row.start, row.end)]
     parts = []
     for age, next_age in zip(settling, [*settling[1:], None], strict=True):
         # Moments with an age in [age, next_age): good if they had reached `age` when they were read.
-        start = max(row.start, now - next_age) if next_age is not None else row.start
+        start = max(row.start, stepped - next_age) if next_age is not None else row.start
         end = min(row.end, row.read_at - age, now - age)
         if start < end:
             parts.append(Span(start, end))

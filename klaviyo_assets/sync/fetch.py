@@ -1,18 +1,27 @@
-"""Workers walk the cursor chains of a plan side by side and hand every page on."""
+"""Workers walk the cursor chains of a plan side by side and hand every page on.
+
+A cursor chain is serial, so the records must be divided among chains; but nobody knows beforehand where they lie. A worker that has nothing to do
+therefore takes over the later half of what another has left.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
-import polars as pl
-
-from klaviyo_assets.api.client import Answer, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.model import Division, ResourceType
-from klaviyo_assets.frames import Page, PageDecoder
+from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.sync.chain import Chain
+from klaviyo_assets.sync.coverage import BEGINNING
 from klaviyo_assets.sync.plan import Slice, slice_parameters
 from klaviyo_assets.sync.staging import Staging
+
+_WORTH_CUTTING = 3.0
+"""Pages; a rest that is shorter is not cut, since each slice costs a request that is only partly filled."""
+
+_WORTH_HELPING = 16.0
+"""Pages; a rest that is longer gets help before an older slice is begun, so that what is newest is complete first."""
 
 
 @dataclass
@@ -23,20 +32,24 @@ class Fetcher:
         client: The client.
         entry: The resource type.
         staging: Takes the pages.
-        workers: Slices read at once.
-        after_page: Called after each page, for loading and progress.
+        after_page: Called after each page, for writing, loading and progress.
 
     Attributes:
         records_read: Records received within the slices' bounds.
+        chains: Chains that are being read, in the order of their beginning.
+        waiting: Slices that are not begun, newest first.
     """
 
     client: KlaviyoClient
     entry: ResourceType
     staging: Staging
-    workers: int
     after_page: Callable[[], Awaitable[None]]
     records_read: int = 0
+    chains: list[Chain] = field(default_factory=list)
+    waiting: deque[Slice] = field(default_factory=deque)
+    _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, slices: Iterable[Slice]) -> None:
         """Read all slices.
@@ -44,72 +57,79 @@ class Fetcher:
         Raises:
             KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays staged.
         """
-        waiting = deque(slices)
-
-        async def work() -> None:
-            while waiting:
-                await self._read(waiting.popleft())
-
+        self.waiting.extend(slices)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self.workers, len(waiting))):
-                    group.create_task(work())
+                self._staff(group)
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
-    async def _read(self, part: Slice) -> None:
-        chain = _Chain(part)
-        async for answer in self.client.pages(self.entry, slice_parameters(self.entry, part), self._decoder(part.division).page):
-            frame = chain.take(answer)
-            self.records_read += frame.height
-            self.staging.add(part, frame, chain.upto)
+    def _staff(self, group: asyncio.TaskGroup) -> None:
+        """Employ as many workers as it takes to keep the rate limit busy at the latency seen."""
+        while (self.waiting or self._cuttable) and self._workers < self.client.chains_needed(self.entry):
+            self._workers += 1
+            group.create_task(self._work(group))
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        while self._workers <= self.client.chains_needed(self.entry) and (chain := await self._next()) is not None:
+            await self._read(chain, group)
+        self._workers -= 1
+
+    async def _next(self) -> Chain | None:
+        """Return the chain to read next, waiting while others have yet to find out how much they have left; None if there is no more work."""
+        while True:
+            if (chain := self._taken_over() or self._begun()) is not None:
+                self.chains.append(chain)
+                return chain
+            if not self._cuttable:
+                return None
+            await self._news.wait()
+
+    @property
+    def _cuttable(self) -> bool:
+        return any(chain.may_be_cut for chain in self.chains)
+
+    def _begun(self) -> Chain | None:
+        if not self.waiting:
+            return None
+        part = self.waiting.popleft()
+        return Chain(part, self.staging.open(part))
+
+    def _taken_over(self) -> Chain | None:
+        """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
+        if self.waiting:
+            long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_HELPING)
+            victim = max(long, key=lambda chain: chain.part.start or BEGINNING, default=None)
+        else:
+            long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_CUTTING)
+            victim = max(long, key=lambda chain: chain.pages_left, default=None)
+        if victim is None or (part := victim.cut_off()) is None:
+            return None
+        self.staging.cut(victim.staged, victim.part)
+        return victim.branch(part, self.staging.open(part))
+
+    async def _read(self, chain: Chain, group: asyncio.TaskGroup) -> None:
+        parameters = slice_parameters(self.entry, chain.part)
+        async for answer in self.client.pages(self.entry, parameters, self._decoder(chain.part.division).page):
+            page = chain.take(answer)
+            self.records_read += page.count
+            self.staging.add(chain.staged, page, chain.upto)
+            self._staff(group)
+            self._tell()
             await self.after_page()
             if chain.passed_the_end:
                 break
-        self.staging.finish(part)
+        self.staging.finish(chain.staged)
+        self.chains.remove(chain)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake those who wait for work."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _decoder(self, division: Division) -> PageDecoder:
         return self._decoders.setdefault(division.name, PageDecoder(self.entry, division))
-
-
-class _Chain:
-    """One cursor chain on its way through a slice.
-
-    Attributes:
-        upto: The slice is read completely up to here, ties excluded; None if that is not known.
-        passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too (a bound may be ignored).
-    """
-
-    def __init__(self, part: Slice) -> None:
-        self._part = part
-        self._sorted = True
-        self._edge: datetime | None = None
-        self.upto: datetime | None = None
-        self.passed_the_end = False
-
-    def take(self, answer: Answer[Page]) -> pl.DataFrame:
-        """Cut a page to the slice, and note how far it leads."""
-        part, page = self._part, answer.value.stamped(answer.requested_at)
-        if part.field is None:
-            return page.frame
-        bounds = page.bounds(part.field)
-        if bounds is not None:
-            self._advance(*bounds)
-        return page.within(part.field, part.start, part.end)
-
-    def _advance(self, least: datetime, greatest: datetime) -> None:
-        part = self._part
-        if part.descending:
-            self._sorted &= self._edge is None or greatest <= self._edge
-            self._edge = least
-            self.passed_the_end = self._sorted and part.start is not None and least < part.start
-            return
-        self._sorted &= self._edge is None or least >= self._edge
-        self._edge = greatest
-        # Pages out of order promise nothing about what is still to come.
-        end = min(greatest, part.end) if part.end is not None else greatest
-        self.upto = end if self._sorted else None
-        self.passed_the_end = self._sorted and part.end is not None and greatest >= part.end
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

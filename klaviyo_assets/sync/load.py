@@ -10,11 +10,12 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType
-from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.sync.coverage import Covered, Span, widened
 from klaviyo_assets.sync.errors import AccountMismatch
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.sync.upsert import Upsert, content_columns, differs, parquet
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 UNKNOWN_ACCOUNT = "unknown"
@@ -84,6 +85,8 @@ class Loader:
     @contextmanager
     def _transaction(self) -> Iterator[DuckDBPyConnection]:
         with self.warehouse.connection() as connection:
+            # The order of rows means nothing; keeping that of many staged files would take one thread, and memory for what waits its turn.
+            connection.execute("SET preserve_insertion_order = false")
             connection.execute("BEGIN TRANSACTION")
             try:
                 yield connection
@@ -154,7 +157,7 @@ class Loader:
             key = quoted(self.entry.primary_key)
             rows = connection.execute(
                 f"SELECT {key} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL "
-                f"AND {key} NOT IN (SELECT {key} FROM {_parquet(files, key)}) ORDER BY 1"
+                f"AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)}) ORDER BY 1"
             ).fetchall()
         return [id_ for (id_,) in rows]
 
@@ -197,7 +200,7 @@ class Loader:
                 return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {in_span} LIMIT 1", bounds).fetchall()
             self.counts.deleted += _changed(
                 connection,
-                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {key} NOT IN (SELECT {key} FROM {_parquet(files, key)})",
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)})",
                 [at, *bounds],
             )
         return True
@@ -209,20 +212,21 @@ class Loader:
         stay as they are.
         """
         tables, key = self.tables, quoted(self.entry.primary_key)
+        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         reading = self.entry.reading
         asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, ByCoverage) else "true"
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
         with self._transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
             both = f"{tables.rebuilt} AS new JOIN {tables.rows} AS old USING ({key})"
-            self.counts.updated = _count(connection, f"FROM {both} WHERE {self._differs()}")
+            self.counts.updated = _count(connection, f"FROM {both} WHERE {differs(self.entry)}")
             self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
             marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
-            connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {self._names('old')}, {marked} {vanished}")
+            connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
             # What did not change keeps the time of the read that brought it.
             connection.execute(
                 f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM {tables.rows} AS old "
-                f"WHERE new.{key} = old.{key} AND NOT ({self._differs()})"
+                f"WHERE new.{key} = old.{key} AND NOT ({differs(self.entry)})"
             )
             connection.execute(f"DROP TABLE {tables.rows}")
             connection.execute(f"ALTER TABLE {tables.rebuilt} RENAME TO {quoted(self.entry.name)}")
@@ -293,57 +297,11 @@ class Loader:
         reading = self.entry.reading
         return reading.settling if isinstance(reading, ByCoverage) and reading.field == field_name else ()
 
-    def _names(self, alias: str) -> str:
-        return ", ".join(f"{alias}.{quoted(name)}" for name in (*self._content(), SYNCED_AT))
-
-    def _content(self) -> list[str]:
-        return [*(column.name for column in self.entry.columns), EXTRA]
-
-    def _differs(self) -> str:
-        """SQL that says whether ``new`` and ``old`` differ in content, or the old row was marked as deleted."""
-        json_columns = {EXTRA, *(column.name for column in self.entry.columns if column.type == "JSON")}
-        pairs = []
-        for name in self._content():
-            cast = "::VARCHAR" if name in json_columns else ""
-            pairs.append(f"new.{quoted(name)}{cast} IS DISTINCT FROM old.{quoted(name)}{cast}")
-        return f"(old.{DELETED_AT} IS NOT NULL OR {' OR '.join(pairs)})"
-
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
-        """Insert what is new, replace what changed, leave what is the same.
-
-        Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read
-        never replaces a newer one.
-        """
-        if not files:
-            return
-        key = quoted(self.entry.primary_key)
-        newest_first = [f"new.{SYNCED_AT} DESC"]
-        not_older = f"new.{SYNCED_AT} >= old.{SYNCED_AT}"
-        if self.entry.version:
-            version = quoted(self.entry.version)
-            newest_first.insert(0, f"new.{version} DESC NULLS LAST")
-            not_older = (
-                f"(new.{version} > old.{version} OR (old.{version} IS NULL AND new.{version} IS NOT NULL) "
-                f"OR (new.{version} IS NOT DISTINCT FROM old.{version} AND {not_older}))"
-            )
-        connection.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE changed_rows AS
-            WITH staged AS (
-                SELECT * FROM {_parquet(files)} AS new
-                QUALIFY row_number() OVER (PARTITION BY new.{key} ORDER BY {", ".join(newest_first)}) = 1
-            )
-            SELECT new.*, old.{key} IS NULL AS is_new
-            FROM staged AS new LEFT JOIN {table} AS old ON new.{key} = old.{key}
-            WHERE old.{key} IS NULL OR ({not_older} AND {self._differs()})
-            """
-        )
-        connection.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM changed_rows WHERE NOT is_new)")
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT {self._names('changed_rows')} FROM changed_rows")
-        inserted = _count(connection, "FROM changed_rows WHERE is_new")
-        self.counts.inserted += inserted
-        self.counts.updated += _count(connection, "FROM changed_rows") - inserted
-        connection.execute("DROP TABLE changed_rows")
+        if files:
+            inserted, updated = Upsert(connection, self.entry, files, table).run()
+            self.counts.inserted += inserted
+            self.counts.updated += updated
 
     def _update(self, connection: DuckDBPyConnection, row: SyncRow) -> None:
         row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
@@ -360,15 +318,6 @@ def _write_row(connection: DuckDBPyConnection, table: str, row: SyncRow) -> None
     values = vars(row)
     names, places = ", ".join(values), ", ".join("?" for _ in values)
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
-
-
-def _parquet(files: Sequence[Path], columns: str = "*") -> str:
-    """SQL for staged files; without any, a relation without rows."""
-    if not files:
-        return f"(SELECT NULL AS {columns} WHERE false)"
-    listed = ", ".join(literal(str(file)) for file in files)
-    # A folder called id=1 must not become a column.
-    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _count(connection: DuckDBPyConnection, from_clause: str) -> int:

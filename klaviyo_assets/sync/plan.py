@@ -1,9 +1,8 @@
 """From the catalogue's entry, the coverage so far and the request to slices, each one cursor chain. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.model import ByCoverage, Division, ResourceType, Walked, Whole
@@ -14,7 +13,14 @@ LAG = timedelta(seconds=10)
 """How far below the server's clock coverage ends: the newest records may not be visible yet, and a bound in the future is refused."""
 
 _SECOND = timedelta(seconds=1)
-_SHORTEST_SLICE = timedelta(hours=1)
+
+_STEP = timedelta(hours=1)
+"""Settling ages are looked at once an hour: syncs every few minutes would else ask for a few minutes at each of them, a request each."""
+
+_NEWEST = timedelta(days=1)
+_GROWTH = 4
+"""A long window is cut into slices newest first, each so many times longer than the one before: what is newest is complete within seconds, and even
+twenty years are few slices, since workers that become idle cut them further (see :mod:`klaviyo_assets.sync.fetch`)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,12 @@ class Slice:
         division = "" if self.division.name == Division().name else f"{self.division.name} "
         return f"{division}{self.field} from {start} to {end}"
 
+    def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
+        """Return what lies before a border, and from it on; both together read and cover just what this one does."""
+        assert self.covers_to is not None
+        below = replace(self, end=border, covers_to=min(border, self.covers_to))
+        return below, replace(self, start=border)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -70,7 +82,6 @@ def plan(
     now: datetime,
     fingerprint: str,
     oldest: datetime | None,
-    pieces: int,
 ) -> Plan:
     """Plan one sync.
 
@@ -81,7 +92,6 @@ def plan(
         now: The server's clock at the start.
         fingerprint: Of the options and columns that are read now.
         oldest: Time of the oldest record, to cut a history that begins unknown; None if there is none or it is not known.
-        pieces: Slices that a long window is cut into.
 
     Raises:
         InvalidRange: If a range is asked for that cannot be read.
@@ -91,7 +101,7 @@ def plan(
     if request.mode is Mode.RANGE:
         asked = check_range(entry, request)
         windows = [(range_field(entry), Span(asked.start, min(asked.end, top)))]
-        return Plan(tuple(_cut(entry, windows, oldest, pieces)))
+        return Plan(tuple(_cut(entry, windows, oldest)))
     if isinstance(entry.reading, Whole):
         return Plan(tuple(Slice(division) for division in entry.divisions))
     if request.mode is Mode.FULL:
@@ -100,7 +110,7 @@ def plan(
         windows, walk = _coverage_windows(entry.reading, request, trusted, now), []
     else:
         windows, walk = _sweep_windows(entry.reading.sweep, trusted, top), _walk(entry, entry.reading, trusted, top)
-    slices = (*walk, *_cut(entry, windows, oldest, pieces, open_end=top))
+    slices = (*walk, *_cut(entry, windows, oldest, open_end=top))
     set_aside = [] if request.mode is Mode.FULL else [row for row in covered if row not in trusted]
     return Plan(slices, stale=any(_reads(part, row) for part in slices for row in set_aside))
 
@@ -120,14 +130,14 @@ def _coverage_windows(reading: ByCoverage, request: SyncRequest, covered: Sequen
     if reading.sweep is None:
         start = request.start_date if reading.honours_start_date and request.start_date else BEGINNING
         rows = [row for row in covered if row.field == reading.field]
-        return [(reading.field, span) for span in needed(Span(start, top), rows, reading.settling, now)]
+        return [(reading.field, span) for span in needed(Span(start, top), rows, reading.settling, now, _STEP)]
     windows = _sweep_windows(reading.sweep, covered, top)
     swept_since = _swept_since(reading.sweep, covered)
     if swept_since is not None:
         # What moved while or since the history was swept turns up along the moving field.
         wanted = Span(swept_since - LAG - reading.settling[-1], top)
         rows = [row for row in covered if row.field == reading.field]
-        windows += [(reading.field, span) for span in needed(wanted, rows, reading.settling, now)]
+        windows += [(reading.field, span) for span in needed(wanted, rows, reading.settling, now, _STEP)]
     return windows
 
 
@@ -158,28 +168,25 @@ def _cut(
     entry: ResourceType,
     windows: Iterable[tuple[str | None, Span]],
     oldest: datetime | None,
-    pieces: int,
     open_end: datetime | None = None,
 ) -> list[Slice]:
     """Cut windows into slices, newest first; one that ends at ``open_end`` reads on beyond."""
     return [
         Slice(division, field, start=span.start, end=None if span.end == open_end else span.end, covers_to=span.end)
         for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
-        for span in reversed(_pieces(window, oldest, pieces))
+        for span in _pieces(window, oldest)
         for division in entry.divisions
     ]
 
 
-def _pieces(window: Span, oldest: datetime | None, pieces: int) -> list[Span]:
-    """Cut a window at whole seconds into spans of equal length, the first of which also takes what lies before the oldest record."""
+def _pieces(window: Span, oldest: datetime | None) -> list[Span]:
+    """Cut a window at whole seconds, newest first; the last span also takes what lies before the oldest record."""
     begin = max(window.start, oldest) if oldest is not None else window.start
-    if oldest is None and window.start == BEGINNING:
-        return [window]
-    count = max(1, min(pieces, int((window.end - begin) / _SHORTEST_SLICE)))
-    step = (window.end - begin) / count
-    borders = [(begin + step * number).replace(microsecond=0) for number in range(1, count)]
-    edges = [window.start, *borders, window.end]
-    return [Span(start, end) for start, end in pairwise(edges) if start < end]
+    spans, end, length = [], window.end, _NEWEST
+    while begin > BEGINNING and (border := (end - length).replace(microsecond=0)) > begin:
+        spans.append(Span(border, end))
+        end, length = border, length * _GROWTH
+    return [*spans, Span(window.start, end)]
 
 
 def slice_parameters(entry: ResourceType, part: Slice) -> dict[str, str]:

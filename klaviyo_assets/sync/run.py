@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import math
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Sequence
@@ -29,22 +29,18 @@ from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
 from klaviyo_assets.sync.look_up import look_up
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
+from klaviyo_assets.sync.progress import Progress, told
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
-from klaviyo_assets.sync.staging import Manifest, Staging, leftovers
-from klaviyo_assets.sync.taken import taken
+from klaviyo_assets.sync.staging import Batch, Staging, leftovers, new_manifest
+from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.threads import in_thread
+from klaviyo_assets.sync.write_behind import WriteBehind
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
-
-ROWS_PER_LOAD = 200_000
-"""Rows after which staged files are loaded while fetching goes on."""
 
 _CLOCKS_DIFFER = timedelta(seconds=5)
 """By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_SLOW_ANSWER = 0.4
-"""Seconds that an answer may take: how many chains it takes to keep a limit busy follows from it."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,14 @@ class Sync:
     account_id: str | None = None
     _notes: list[str] = field(default_factory=list)
     _resumed: bool = False
+    _oldest_record: datetime | None = None
+    _warned_of_the_disk: bool = False
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
 
         Raises:
-            SyncTaken: If another process is syncing this type; nothing was done.
+            SyncTaken: If another process of this machine is syncing this type of this account; nothing was done.
             SyncError: If the request or the account is wrong.
             KlaviyoError: If Klaviyo refuses or fails; what was read is kept.
             WarehouseError: If the database cannot be opened.
@@ -133,14 +131,23 @@ class Sync:
     async def _locked(self) -> SyncReport:
         began = time.monotonic()
         refusal = self.refusal or await self._first_answer()
+        if refusal:
+            return await self._recorded(Identity(UNKNOWN_ACCOUNT, seen=True), refusal, began)
+        who = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id)
+        folder = account_folder(self.client, who.account_id)
+        if folder is None:
+            return await self._recorded(who, None, began)
+        with taken(folder, self.entry.name, self.run_id, where=" into another database or schema"):
+            return await self._recorded(who, None, began)
+
+    async def _recorded(self, who: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
+        """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
-        state_dir = self.warehouse.state_dir
-        who = Identity(UNKNOWN_ACCOUNT, seen=True) if refusal else await identify(self.client, state_dir, self._schema_key, self.account_id)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
         covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen)
         if not refusal and not who.seen:
-            await remember(self.client, state_dir, self._schema_key)
+            await remember(self.client, self.warehouse.state_dir, self._schema_key)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < _CLOCKS_DIFFER:
             self.client.catch_up(last_end)  # a later read must carry a later time
         try:
@@ -211,53 +218,62 @@ class Sync:
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
         is_whole = isinstance(self.entry.reading, Whole)
         is_full = self.request.mode is Mode.FULL and not is_whole
-        staging = self._staging(row, planned.slices, resumable=not (is_whole or is_full))
+        staging = self._staging(row, resumable=not (is_whole or is_full))
         if is_full:
             await in_thread(loader.create_rebuilt)
         keeps_files = is_whole or self.request.mode is Mode.RANGE
         gathered: list[Covered] = []
         files: list[Path] = []
-        loading = asyncio.Lock()
 
-        async def load_staged() -> None:
-            async with loading:
-                staging.flush()
-                batch = staging.batch()
-                self._count(row, fetcher)
-                if batch.files or batch.covered:
-                    await in_thread(loader.load, batch, row, rebuilt=is_full)
-                    gathered.extend(batch.covered)
-                    files.extend(batch.files)
-                    staging.loaded(batch, keep=keeps_files)
+        async def load(batch: Batch) -> None:
+            self.log.info("%s: %d records read, loading %d", self.entry.name, fetcher.records_read, batch.rows)
+            self._count(row, fetcher)
+            await in_thread(loader.load, batch, row, rebuilt=is_full)
+            gathered.extend(batch.covered)
+            files.extend(batch.files)
+            await behind.loaded(batch, keep=keeps_files)
+
+        behind = WriteBehind(staging, None if is_whole else load, rows_known=0 if is_full else await in_thread(loader.row_count))
+        progress = Progress(self._oldest_record)
 
         async def after_page() -> None:
-            if not is_whole and staging.rows_unloaded >= ROWS_PER_LOAD and not loading.locked():
-                self.log.info("%s: %d records read, loading", self.entry.name, fetcher.records_read)
-                await load_staged()
+            await behind.after_page()
+            if progress.is_due():
+                self._tell(progress, staging, fetcher)
 
-        fetcher = Fetcher(self.client, self.entry, staging, self.client.settings.concurrency, after_page)
+        fetcher = Fetcher(self.client, self.entry, staging, after_page)
         try:
             await fetcher.run(planned.slices)
+            await behind.finish()
         except BaseException:
             # Finished work is kept: the next sync loads it, and plans the rest again.
             with contextlib.suppress(OSError, pl.exceptions.PolarsError):
-                staging.flush()
+                await asyncio.shield(behind.give_up())
             self._count(row, fetcher)
             raise
         if is_whole:
             await self._finish_whole(loader, row, staging, fetcher)
         else:
-            await load_staged()
             await self._finish(loader, row, gathered, files, fetcher)
         staging.remove()
         return planned.slices
 
+    def _tell(self, progress: Progress, staging: Staging, fetcher: Fetcher) -> None:
+        progress.rows_staged, progress.bytes_staged = staging.rows_written, staging.bytes_written
+        estimate = progress.estimate(fetcher.records_read, fetcher.chains, fetcher.waiting)
+        if estimate is None:
+            return
+        self.log.info(told(self.entry.name, fetcher.records_read, estimate))
+        free = shutil.disk_usage(self.warehouse.state_dir).free
+        if estimate.bytes.low > free and not self._warned_of_the_disk:
+            self._warned_of_the_disk = True
+            self._note(f"{self.entry.name} will need more disk space than is free ({free / 1e9:.1f} GB).")
+
     async def _plan(self, covered: Sequence[Covered], now: datetime) -> Plan:
         mark = fingerprint(self.entry, self.client.settings.revision)
-        pieces = self._pieces()
 
         def planned(oldest: datetime | None) -> Plan:
-            return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest, pieces=pieces)
+            return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest)
 
         first = planned(None)
         history = next((part for part in first.slices if part.start == BEGINNING and part.field is not None), None)
@@ -266,16 +282,10 @@ class Sync:
                 f"{self.entry.name} was read before with other options or columns: that part is read again "
                 "(set accept_changed_options to keep it as it is)."
             )
-        if history is None or history.field is None or pieces == 1:
+        if history is None:
             return first
-        oldest = await self._oldest(history)
-        return planned(oldest) if oldest is not None else first
-
-    def _pieces(self) -> int:
-        """Slices that keep the endpoint's limit busy; more would only cost requests where few are allowed."""
-        settings = self.client.settings
-        per_second = self.entry.endpoint.limit_for(self.entry.page_parameters).steady / 60 * settings.rate_limit_share
-        return max(1, min(2 * settings.concurrency, math.ceil(per_second * _SLOW_ANSWER)))
+        self._oldest_record = await self._oldest(history)
+        return planned(self._oldest_record) if self._oldest_record is not None else first
 
     async def _oldest(self, history: Slice) -> datetime | None:
         """Ask for the oldest record of a history whose beginning is not known, so that it can be cut into slices."""
@@ -288,14 +298,19 @@ class Sync:
         bounds = answer.value.bounds(history.field)
         return bounds[0] if bounds else None
 
-    def _staging(self, row: SyncRow, slices: tuple[Slice, ...], *, resumable: bool) -> Staging:
-        mark = fingerprint(self.entry, self.client.settings.revision)
-        manifest = Manifest(row.id, self.entry.name, row.account_id, mark, row.started_at, resumable)
-        return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest, slices)
+    def _staging(self, row: SyncRow, *, resumable: bool) -> Staging:
+        manifest = new_manifest(
+            sync_id=row.id,
+            resource_type=self.entry.name,
+            account_id=row.account_id,
+            fingerprint=fingerprint(self.entry, self.client.settings.revision),
+            read_at=row.started_at,
+            resumable=resumable,
+        )
+        return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest)
 
     async def _finish_whole(self, loader: Loader, row: SyncRow, staging: Staging, fetcher: Fetcher) -> None:
         """Look up what was not returned, then load and mark in one transaction."""
-        staging.flush()
         batch = staging.batch()
         missing = await in_thread(loader.missing_ids, batch.files)
         found: list[Page] = []
@@ -305,11 +320,11 @@ class Sync:
         elif missing:
             found = await look_up(self.client, self.entry, missing)
         for page in found:
-            staging.add_loose(page.frame)
+            staging.add_loose(page)
         if found:
-            staging.flush()
+            await in_thread(staging.write)
             batch = staging.batch()
-        still_there = {id_ for page in found for id_ in page.frame[self.entry.primary_key].to_list()}
+        still_there = {record.id for page in found for record in page.records}
         gone = [id_ for id_ in missing if id_ not in still_there]
         self._count(row, fetcher)
         await in_thread(loader.finish_whole, batch, row, gone, self.client.now())

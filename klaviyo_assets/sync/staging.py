@@ -1,29 +1,35 @@
-"""Frames to Parquet in a folder that belongs to one sync, with a manifest of what each slice has finished.
+"""Pages to Parquet in a folder that belongs to one sync, with a manifest of what each slice has finished.
 
 Memory stays bounded whatever the account's size, and a sync that was killed is taken up by the next one: the files of finished work are loaded, the
-rest is planned again.
+rest is planned again. What comes in of all slices goes into the same files, so that they have a good size however many slices there are; the
+manifest says how far each slice is read in the files that are written.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
+from klaviyo_assets.frames import Page, frame_of
 from klaviyo_assets.sync.coverage import Covered
 from klaviyo_assets.sync.plan import Slice
 
-ROWS_BUFFERED = 20_000
-"""Rows held in memory before the fullest slice is written."""
+ROWS_PER_FILE = 20_000
+"""Rows that are worth a file."""
+
+_BYTES_PER_FILE = 48 * 2**20
+"""Bytes of pages that are worth a file, where records are big."""
 
 _MANIFEST = "manifest.json"
+_FORMAT = 2
 
 
-class Part(msgspec.Struct):
+class Part(msgspec.Struct, eq=False):
     """What has been written of one slice.
 
     Attributes:
@@ -34,8 +40,7 @@ class Part(msgspec.Struct):
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
         upto: Everything before has been read and written; None if nothing is sure yet.
         finished: True if the whole slice has been read and written.
-        files: Names of files that are not loaded yet.
-        loaded: True if files, and the span up to ``loaded_upto``, have been loaded.
+        loaded: True if it was finished at the last load.
         loaded_upto: ``upto`` at the last load.
     """
 
@@ -46,9 +51,20 @@ class Part(msgspec.Struct):
     covers_to: datetime | None
     upto: datetime | None = None
     finished: bool = False
-    files: list[str] = msgspec.field(default_factory=list)
     loaded: bool = False
     loaded_upto: datetime | None = None
+
+
+class File(msgspec.Struct):
+    """A Parquet file that is not loaded yet.
+
+    Attributes:
+        name: Its name in the folder.
+        rows: Rows in it.
+    """
+
+    name: str
+    rows: int
 
 
 class Manifest(msgspec.Struct):
@@ -61,7 +77,9 @@ class Manifest(msgspec.Struct):
         fingerprint: Of the options and columns that were read.
         read_at: The server's clock when the sync began.
         resumable: True if the next sync may load it; a full read starts over instead.
+        format: Of this manifest; one of another version is not taken up.
         parts: By slice.
+        files: Files that are not loaded yet.
     """
 
     sync_id: str
@@ -70,7 +88,9 @@ class Manifest(msgspec.Struct):
     fingerprint: str
     read_at: datetime
     resumable: bool
+    format: int
     parts: list[Part] = msgspec.field(default_factory=list)
+    files: list[File] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,7 @@ class Batch:
         files: Parquet files.
         covered: Coverage that they bring.
         progress: How far each slice had come when the batch was taken: (finished, upto) by its place in the manifest.
-        rows: Rows in the files, where known.
+        rows: Rows in the files.
     """
 
     files: tuple[Path, ...]
@@ -91,9 +111,9 @@ class Batch:
 
 
 @dataclass
-class _Buffer:
-    frames: list[pl.DataFrame] = field(default_factory=list)
-    rows: int = 0
+class _Read:
+    """How far a slice is read, written or not."""
+
     upto: datetime | None = None
     finished: bool = False
 
@@ -101,59 +121,94 @@ class _Buffer:
 class Staging:
     """The staged part of one sync.
 
+    Pages are added in one thread; :meth:`write` may run in another, but only once at a time, and neither :meth:`batch` nor :meth:`loaded` beside it.
+
     Args:
         folder: Folder of this sync; made here.
         manifest: Facts of the sync.
-        slices: The slices that will be written.
+
+    Attributes:
+        rows_written: Rows that this process has written to files.
+        bytes_written: Bytes of those files.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, slices: tuple[Slice, ...] = ()) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._parts = {id(part): Part(part.division.name, part.field, part.start, part.end, part.covers_to) for part in slices}
-        manifest.parts += self._parts.values()
-        self._buffers: dict[int, _Buffer] = {key: _Buffer() for key in self._parts}
+        self._pages: list[Page] = []
+        self._read: dict[Part, _Read] = {}
         self._files = 0
-        self.rows_unloaded = 0
+        self.rows_written = 0
+        self.bytes_written = 0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, part: Slice, frame: pl.DataFrame, upto: datetime | None) -> None:
+    @property
+    def worth_a_file(self) -> float:
+        """How many files the pages in memory would fill; from 1 on they should be written."""
+        rows, size = sum(page.count for page in self._pages), sum(page.size for page in self._pages)
+        return max(rows / ROWS_PER_FILE, size / _BYTES_PER_FILE)
+
+    @property
+    def rows_unloaded(self) -> int:
+        """Rows in files that are not loaded yet."""
+        return sum(file.rows for file in self.manifest.files)
+
+    def open(self, part: Slice) -> Part:
+        """Begin a slice."""
+        staged = Part(part.division.name, part.field, part.start, part.end, part.covers_to)
+        self._read[staged] = _Read()
+        self.manifest.parts.append(staged)
+        return staged
+
+    def cut(self, staged: Part, below: Slice) -> None:
+        """Note that a slice ends earlier than was planned; what lies behind is a slice of its own."""
+        staged.end, staged.covers_to = below.end, below.covers_to
+
+    def add(self, staged: Part, page: Page, upto: datetime | None) -> None:
         """Take a page of a slice.
 
         Args:
-            part: The slice.
-            frame: Its records.
+            staged: The slice.
+            page: Its records that lie in the slice.
             upto: The slice is read completely up to here, ties excluded; None if that is not known.
         """
-        buffer = self._buffers[id(part)]
-        if frame.height:
-            buffer.frames.append(frame)
-            buffer.rows += frame.height
-        buffer.upto = upto
-        while sum(one.rows for one in self._buffers.values()) >= ROWS_BUFFERED:
-            self._write(max(self._buffers, key=lambda key: self._buffers[key].rows))
+        if page.count:
+            self._pages.append(page)
+        self._read[staged].upto = upto
 
-    def add_loose(self, frame: pl.DataFrame) -> None:
+    def add_loose(self, page: Page) -> None:
         """Take records that came outside of the slices (looked up by id)."""
-        buffer = next(iter(self._buffers.values()))
-        buffer.frames.append(frame)
-        buffer.rows += frame.height
+        self._pages.append(page)
 
-    def finish(self, part: Slice) -> None:
+    def finish(self, staged: Part) -> None:
         """Note that a slice has been read to its end."""
-        self._buffers[id(part)].finished = True
+        self._read[staged].finished = True
 
-    def flush(self) -> None:
-        """Write everything that is still in memory, and the manifest."""
-        for key in self._buffers:
-            self._write(key, save=False)
+    def write(self) -> None:
+        """Write the pages that are in memory now, and the manifest; pages that are added meanwhile wait for the next time."""
+        reached = {staged: (read.upto, read.finished) for staged, read in list(self._read.items())}
+        pages, self._pages = self._pages, []
+        try:
+            if pages:
+                self._files += 1
+                file = File(f"{self._files:06d}.parquet", sum(page.count for page in pages))
+                _write_parquet(frame_of(pages), self.folder / file.name)
+                self.manifest.files.append(file)
+                self.rows_written += file.rows
+                self.bytes_written += (self.folder / file.name).stat().st_size
+        except BaseException:
+            # Nothing that was read after these pages may be written without them.
+            self._pages[:0] = pages
+            raise
+        for staged, (upto, finished) in reached.items():
+            staged.upto, staged.finished = upto, finished
         self._save()
 
     def batch(self) -> Batch:
         """Return what has been written and not loaded, and the coverage that it brings."""
-        parts = self.manifest.parts
+        parts, files = self.manifest.parts, self.manifest.files
         return Batch(
-            files=tuple(self.folder / name for part in parts for name in part.files),
+            files=tuple(self.folder / file.name for file in files),
             covered=tuple(row for part in parts if (row := self._covered(part)) is not None),
             progress=tuple((part.finished, part.upto) for part in parts),
             rows=self.rows_unloaded,
@@ -162,21 +217,21 @@ class Staging:
     def loaded(self, batch: Batch, *, keep: bool = False) -> None:
         """Note that a batch has been committed, and delete its files unless they are needed once more."""
         done = set(batch.files)
-        for part, (finished, upto) in zip(self.manifest.parts, batch.progress, strict=True):
-            part.files = [name for name in part.files if self.folder / name not in done]
+        for part, (finished, upto) in zip(self.manifest.parts, batch.progress, strict=False):  # slices that were begun since come behind
             part.loaded, part.loaded_upto = finished, upto
+        self.manifest.files = [file for file in self.manifest.files if self.folder / file.name not in done]
         self._save()
-        self.rows_unloaded -= batch.rows
         if not keep:
-            for file in batch.files:
-                file.unlink(missing_ok=True)
+            for path in batch.files:
+                path.unlink(missing_ok=True)
 
     def is_intact(self) -> bool:
-        """Return whether every file that the manifest names is there and readable."""
+        """Return whether every file that the manifest names is there, readable, and has its rows."""
         try:
-            for part in self.manifest.parts:
-                for name in part.files:
-                    pl.scan_parquet(self.folder / name, hive_partitioning=False).select(pl.len()).collect()
+            for file in self.manifest.files:
+                lazy = pl.scan_parquet(self.folder / file.name, hive_partitioning=False)
+                if lazy.select(pl.len()).collect().item() != file.rows:
+                    return False
         except (OSError, pl.exceptions.PolarsError):
             return False
         return True
@@ -194,29 +249,23 @@ class Staging:
         manifest = self.manifest
         return Covered(part.division, part.field, part.start, end, manifest.read_at, manifest.fingerprint)
 
-    def _write(self, key: int, *, save: bool = True) -> None:
-        buffer, part = self._buffers[key], self._parts[key]
-        if buffer.frames:
-            self._files += 1
-            name = f"{self._files:06d}.parquet"
-            _write_parquet(pl.concat(buffer.frames), self.folder / name)
-            part.files.append(name)
-            self.rows_unloaded += buffer.rows
-        part.upto, part.finished = buffer.upto, buffer.finished
-        buffer.frames, buffer.rows = [], 0
-        if save:
-            self._save()
-
     def _save(self) -> None:
         _write_atomically(self.folder / _MANIFEST, msgspec.json.encode(self.manifest))
 
 
+def new_manifest(*, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool) -> Manifest:
+    """Return the manifest of a sync that begins."""
+    return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, _FORMAT)
+
+
 def leftovers(root: Path) -> Iterator[Staging]:
-    """Yield what earlier syncs of the same type left behind, oldest first; folders without a readable manifest are deleted."""
+    """Yield what earlier syncs of the same type left behind, oldest first; folders without a manifest of this version are deleted."""
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         try:
             manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
         except (OSError, msgspec.DecodeError):
+            manifest = None
+        if manifest is None or manifest.format != _FORMAT:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         yield Staging(folder, manifest)

@@ -1,34 +1,41 @@
-"""One sync of a resource type at a time."""
+"""One sync of a resource type at a time: into one schema, and of one account on this machine."""
 
 import contextlib
+import hashlib
+import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.sync.errors import SyncTaken
+from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT
 
 
 @contextlib.contextmanager
-def taken(state_dir: Path, resource_type: str, run_id: str | None) -> Iterator[None]:
+def taken(folder: Path, resource_type: str, run_id: str | None, where: str = "") -> Iterator[None]:
     """Hold a resource type for one sync; the lock's neighbour names the run that has it.
 
     Args:
-        state_dir: Folder of the schema's state.
+        folder: Folder of the lock.
         resource_type: Name of the resource type.
         run_id: Dagster run, for others to read.
+        where: What is held, for the message, such as `` into another database``.
 
     Raises:
         SyncTaken: If another process holds it.
     """
-    lock = FileLock(str(state_dir / f"{resource_type}.lock"))
-    holder = state_dir / f"{resource_type}.holder"
+    lock = FileLock(str(folder / f"{resource_type}.lock"))
+    holder = folder / f"{resource_type}.holder"
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         name = holder.read_text().strip() if holder.is_file() else ""
         raise SyncTaken(
-            f"{resource_type} is being synced already{f' by run {name}' if name else ''}; nothing was done.",
+            f"{resource_type} is being synced already{where}{f' by run {name}' if name else ''}; nothing was done.",
             "Wait for that run to end, then run again if it is still needed.",
         ) from error
     try:
@@ -37,3 +44,34 @@ def taken(state_dir: Path, resource_type: str, run_id: str | None) -> Iterator[N
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
+    """Return the folder of an account's locks on this machine, whichever database is filled; None if none of our own can be made.
+
+    Locks are of the moment, so they live in the folder for temporary files. The folder's name tells neither account nor key: where the account is
+    unknown the key stands for it, as a fingerprint salted for this machine.
+    """
+    root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and root.stat().st_uid != os.getuid():
+            return None
+        who = account_id if account_id != UNKNOWN_ACCOUNT else client.key.reveal()
+        name = hashlib.blake2b(f"{client.settings.base_url.rstrip('/')} {who}".encode(), key=bytes.fromhex(_salt(root)), digest_size=10).hexdigest()
+        folder = root / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
+def _salt(root: Path) -> str:
+    path = root / "salt"
+    if not path.is_file():
+        new = root / f"salt-{secrets.token_hex(8)}"
+        new.write_text(secrets.token_hex(16))
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)  # the first one counts, and is there as a whole
+        new.unlink()
+    return path.read_text()

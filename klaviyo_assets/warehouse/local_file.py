@@ -9,10 +9,22 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
+
+_SETTINGS = {
+    # Several types may be synced on one machine at once, and each process holds Python's libraries too.
+    "memory_limit": "512MB",
+    # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see reclaim().
+    "max_vacuum_tasks": "0",
+    # Up to so many scattered rows are looked up by their place, rather than by reading the whole table.
+    "dynamic_or_filter_threshold": "1000",
+}
+"""DuckDB settings of each connection, where the user has set nothing."""
+
+_MEMORY_ALIASES = {"memory_limit", "max_memory"}
 
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
@@ -77,6 +89,7 @@ class LocalFile(Warehouse):
             raise _cannot_open(self.path, error) from error
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            self._tune(connection)
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
             yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
@@ -86,6 +99,15 @@ class LocalFile(Warehouse):
             ) from error
         finally:
             connection.close()
+
+    def _tune(self, connection: DuckDBPyConnection) -> None:
+        """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
+        chosen = {name.lower() for name in self._resource.connection_config}
+        if chosen & _MEMORY_ALIASES:
+            chosen.add("memory_limit")
+        for name, value in _SETTINGS.items():
+            if name not in chosen:
+                connection.execute(f"SET {name} = {literal(value)}")
 
 
 def state_folder(path: Path) -> Path:

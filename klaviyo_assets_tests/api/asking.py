@@ -9,8 +9,9 @@ import pytest
 
 from klaviyo_assets import CATALOG
 from klaviyo_assets.api.auth import ApiKey
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 

@@ -8,7 +8,8 @@ import pytest
 
 from klaviyo_assets.api.access import Access, Verdict, assess
 from klaviyo_assets.api.auth import ApiKey
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
 from klaviyo_assets_tests.api.asking import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted

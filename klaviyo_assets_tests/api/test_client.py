@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import (
     BadAnswer,
     BadRequest,
@@ -19,6 +19,7 @@ from klaviyo_assets.api.errors import (
     RequestRefused,
     ServerFault,
 )
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
 from klaviyo_assets_tests.api.scripted import Reply, Scripted

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.api.auth import ApiKey
-from klaviyo_assets.api.client import ClientSettings, KlaviyoClient
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import LISTS, PROFILES
 from klaviyo_assets.catalog.model import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
 from klaviyo_assets_tests.api.asking import KEY, ask, errors, page

@@ -391,7 +391,7 @@ def test_cutting_keeps_the_start_and_what_has_no_time(start: int | None, end: in
     page = times("2026-01-01T23:59:59.999999+00:00", "2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00", "2026-01-03T00:00:00.000001Z", None)
     bounds = [datetime(2026, 1, day, tzinfo=UTC) if day else None for day in (start, end)]
 
-    assert "".join(page.within("datetime", *bounds)["id"].to_list()) == expected
+    assert "".join(page.within("datetime", *bounds).frame["id"].to_list()) == expected
 
 
 # --- whatever comes

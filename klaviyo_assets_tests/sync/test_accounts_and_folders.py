@@ -1,5 +1,6 @@
 """What stands around a sync: whose data a schema holds, what an interrupted sync left, how paths and names are taken."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch, InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
-from klaviyo_assets.sync.taken import taken
+from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, query, sync, table, truth
 
@@ -110,6 +114,55 @@ def test_a_link_to_the_file_has_the_same_locks(account: SandboxProcess, warehous
 
     with taken(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncTaken, match="run-1"):
         sync("lists", account, local_file(tmp_path / "links"))
+
+
+def locks_of(sandbox: SandboxProcess, account_id: str, key: str = ALL_SCOPES_KEY) -> Path:
+    async def run() -> Path | None:
+        async with KlaviyoClient(parse_api_key(key), ClientSettings(base_url=sandbox.base_url)) as client:
+            return account_folder(client, account_id)
+
+    folder = asyncio.run(run())
+    assert folder is not None
+    return folder
+
+
+def test_an_account_is_synced_once_at_a_time_whichever_database_is_filled(account: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
+    account_id = sync("lists", account, warehouse).row.account_id
+    other = local_file(tmp_path / "other")
+
+    with taken(locks_of(account, account_id), "lists", "run-1"):
+        with pytest.raises(SyncTaken, match="lists is being synced already into another database or schema by run run-1; nothing was done"):
+            sync("lists", account, other)
+        assert sync("flows", account, other).row.outcome == "succeeded", "another type has limits of its own"
+
+    assert sync("lists", account, other).row.outcome == "succeeded"
+
+
+def test_where_the_account_is_not_known_the_key_stands_for_it(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
+    with taken(locks_of(account, "unknown", EIGHT_SCOPES_KEY), "lists", None):
+        with pytest.raises(SyncTaken):
+            sync("lists", account, local_file(tmp_path / "one"), key=EIGHT_SCOPES_KEY)
+        sync("lists", new_account(seed=99), local_file(tmp_path / "two"), key=EIGHT_SCOPES_KEY)  # another server's account
+
+
+def test_the_locks_tell_neither_key_nor_account(account: SandboxProcess) -> None:
+    folders = [locks_of(account, "unknown", EIGHT_SCOPES_KEY), locks_of(account, "ABC123")]
+
+    assert len({*folders}) == 2
+    for folder in folders:
+        assert EIGHT_SCOPES_KEY not in str(folder)
+        assert "ABC123" not in str(folder)
+        assert folder.parent.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_folder_for_locks_of_its_own_a_sync_goes_on(
+    account: SandboxProcess, warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "no folder"
+    file.write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(file))
+
+    assert sync("lists", account, warehouse).row.outcome == "succeeded"
 
 
 def test_a_wrong_clock_of_this_machine_is_not_taken_over(account: SandboxProcess, warehouse: LocalFile) -> None:

@@ -180,3 +180,22 @@ def test_rows_stay_few_however_often_syncs_run(settling: Sequence[int], every: i
         rows = widened(rows, [Covered("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
 
     assert len(rows) <= 2 + max(settling, default=0)
+
+
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_with_a_step_each_age_is_served_within_the_step_and_in_fewer_reads(step: int) -> None:
+    settling = (1, 4, 9)
+    rows: list[Covered] = []
+    spans_read = 0
+    reads: dict[int, list[int]] = {minute: [] for minute in range(40)}
+    for now in range(1, 60):
+        spans = needed(Span(at(0), at(now)), rows, ages(settling), at(now), timedelta(minutes=step))
+        spans_read += len(spans)
+        for minute in minutes_of(spans):
+            reads.setdefault(minute, []).append(now)
+        rows = widened(rows, [Covered("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
+
+    for minute in range(40):
+        for age in settling:
+            assert any(minute + 1 + age <= time < minute + 1 + age + step for time in reads[minute])
+    assert spans_read < 60 + 2 * 60 / step

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync import run, staging
+from klaviyo_assets.sync import staging, write_behind
 from klaviyo_assets.sync.coverage import Span
 from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.warehouse import LocalFile
@@ -62,8 +62,8 @@ def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncRequ
 def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(seed)
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
-    monkeypatch.setattr(run, "ROWS_PER_LOAD", dice.choice([50, 200, 100_000]))
-    monkeypatch.setattr(staging, "ROWS_BUFFERED", dice.choice([20, 100, 20_000]))
+    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", dice.choice([50, 200, 100_000]))
+    monkeypatch.setattr(staging, "ROWS_PER_FILE", dice.choice([20, 100, 20_000]))
     switches = {name: dice.random() < 0.5 for name in SWITCHES}
     sandbox = new_account(seed=seed, events=dice.choice([1, 300, 1_500]), profiles=dice.choice([60, 300]), reviews=dice.choice([0, 120]), **switches)
     sandbox.advance(timedelta(days=30))

@@ -1,0 +1,1 @@
+"""What the library takes and brings, measured: ``python -m benchmarks``."""

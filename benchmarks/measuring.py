@@ -1,0 +1,125 @@
+"""Processes that are measured: the server, a sync, and what they take."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from klaviyo_assets.catalog import CATALOG
+
+PER_SECOND = {name: CATALOG[name].endpoint.limit.steady / 60 * int(CATALOG[name].page_parameters["page[size]"]) for name in ("events", "profiles")}
+"""Records a second that Klaviyo's steady limit allows at the largest page."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        base_url: Its address.
+    """
+
+    base_url: str
+
+    def stats(self) -> dict[str, Any]:
+        """Return what it has answered, and the CPU seconds that it took."""
+        found: dict[str, Any] = httpx.get(f"{self.base_url}/stats", timeout=60).json()
+        return found
+
+    def answers(self, name: str) -> dict[str, int]:
+        """Return its answers to a resource type's requests by status."""
+        return dict(self.stats()["statuses"].get(f"/api/{name}", {}))
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[Server]:
+    """Run :mod:`benchmarks.server`."""
+    command = [sys.executable, "-m", "benchmarks.server", *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError("the server did not start")
+        try:
+            yield Server(address)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for a database, deleted in the end."""
+    with tempfile.TemporaryDirectory(prefix="klaviyo-benchmark-") as name:
+        yield Path(name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process did and took.
+
+    Attributes:
+        rows: Rows of the table afterwards.
+        seconds: Wall time of the work itself.
+        cpu_seconds: CPU time of the process during the work, all threads.
+        peak_mb: Peak resident memory of the process in MB, interpreter and libraries included.
+        requests: Requests sent.
+        throttled: Of these, answered with 429.
+        read: Records received.
+        database_mb: Size of the database file in MB.
+    """
+
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    requests: int = 0
+    throttled: int = 0
+    read: int = 0
+    database_mb: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Rows a second of wall time."""
+        return self.rows / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Rows a second of CPU time."""
+        return self.rows / self.cpu_seconds
+
+
+def start(module: str, options: dict[str, Any], **environment: str) -> subprocess.Popen[str]:
+    """Start ``python -m benchmarks.<module>`` with options as JSON."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", json.dumps(options)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
+
+
+def result(process: subprocess.Popen[str]) -> Run:
+    """Wait for such a process and return what it printed last."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"a measured process failed with status {process.returncode}")
+    return Run(**json.loads(output.splitlines()[-1]))
+
+
+def sync(server: Server, name: str, into: Path, **options: Any) -> Run:
+    """Sync a resource type in a process of its own; see :mod:`benchmarks.one_sync` for the options."""
+    return result(start("one_sync", {"base_url": server.base_url, "name": name, "folder": str(into), **options}))
+
+
+def wait_for(condition: Any, seconds: float = 600) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.05)

@@ -1,0 +1,72 @@
+"""One sync in this process, measured; prints what it took as JSON. Options come as JSON in the first argument."""
+
+import asyncio
+import json
+import logging
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dagster_duckdb import DuckDBResource
+
+from benchmarks.machine import peak_mb
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import RateLimit
+from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+
+KEY = f"pk_{'0123456789abcdef' * 2}ab"
+UNPACED = RateLimit(burst=100_000, steady=6_000_000)
+
+
+async def run(
+    base_url: str, name: str, warehouse: LocalFile, share: float = 1.0, paced: bool = True, concurrency: int = 64, verbose: bool = False
+) -> SyncReport:
+    """Sync a resource type into a database.
+
+    Args:
+        base_url: Address of the server.
+        name: The resource type.
+        warehouse: The database.
+        share: Share of the rate limit.
+        paced: False to send as fast as answers come.
+        concurrency: Requests under way at once, at most.
+        verbose: Print the log.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr, format="%(relativeCreated)d %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    entry = CATALOG[name]
+    if not paced:
+        entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED))
+    settings = ClientSettings(base_url=base_url, rate_limit_share=share, concurrency=concurrency)
+    async with KlaviyoClient(parse_api_key(KEY), settings) as client:
+        return await Sync(entry, SyncRequest(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
+
+
+def main(base_url: str, name: str, folder: str, **options: object) -> None:
+    """Sync and print."""
+    warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    report = asyncio.run(run(base_url, name, warehouse, **options))  # type: ignore[arg-type]
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    found = {
+        "rows": report.row_count,
+        "seconds": seconds,
+        "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "peak_mb": peak_mb(),
+        "requests": report.row.requests,
+        "throttled": report.row.throttled,
+        "read": report.row.records_read,
+        "database_mb": warehouse.path.stat().st_size / 1e6,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))

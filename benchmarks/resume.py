@@ -1,0 +1,23 @@
+"""A sync that is killed half-way, and the one after it: how much is fetched twice."""
+
+from benchmarks.measuring import PER_SECOND, folder, result, serving, start, wait_for
+from benchmarks.table import table
+
+
+def report(quick: bool) -> str:
+    """Run it."""
+    lines = []
+    for name, seconds in (("events", 20 if quick else 60), ("profiles", 30 if quick else 90)):
+        count = int(PER_SECOND[name] * seconds)
+        with serving(f"--{name}", str(count), "--latency", "0.08") as server, folder() as into:
+            options = {"base_url": server.base_url, "name": name, "folder": str(into)}
+            pages = count / (1000 if name == "events" else 100)
+            killed = start("one_sync", options)
+            wait_for(lambda: server.answers(name).get("200", 0) >= pages / 2)  # noqa: B023
+            killed.kill()
+            killed.communicate()
+            before = server.answers(name)["200"]
+            run = result(start("one_sync", options))
+        twice = before + run.requests - pages
+        lines.append([name, int(pages), before, run.requests, f"{twice / pages:.1%}", run.rows == count])
+    return table(["type", "full pages", "requests until the kill", "requests of the next sync", "more than full pages", "all rows there"], lines)

@@ -1,0 +1,94 @@
+"""100,000 staged rows, four fifths of them changed, into a table: transaction and checkpoint, as each load of a sync has them."""
+
+import random
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from dagster_duckdb import DuckDBResource
+
+from benchmarks.measuring import folder
+from benchmarks.table import middle, table
+from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.frames import EXTRA, SYNCED_AT, frame_schema
+from klaviyo_assets.sync.load import Loader, SyncRow
+from klaviyo_assets.sync.staging import Batch
+from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+
+_BATCH = 100_000
+_NEW = 20_000
+_FILE = 20_000
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_ROUNDS = 3
+
+
+def report(quick: bool) -> str:
+    """Run it."""
+    lines = []
+    for size in (200_000, 500_000) if quick else (1_000_000, 10_000_000):
+        with folder() as into:
+            loader, row = _table(into, size)
+            for ids in ("clustered", "random"):
+                seconds = []
+                for turn in range(_ROUNDS):
+                    batch = _batch(into, size, ids, turn)
+                    began = time.perf_counter()
+                    loader.load(batch, row)
+                    seconds.append(time.perf_counter() - began)
+                lines.append([size, ids, middle(seconds), _BATCH / middle(seconds)])
+            began = time.perf_counter()
+            loader.load(batch, row)
+            lines.append([size, "the same rows once more", time.perf_counter() - began, _BATCH / (time.perf_counter() - began)])
+    return table(["rows in the table", "ids", "seconds", "rows/s"], lines)
+
+
+def _table(into: Path, size: int) -> tuple[Loader, SyncRow]:
+    warehouse = LocalFile(DuckDBResource(database=str(into / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+    loader, row = Loader(warehouse, EVENTS, "klaviyo"), SyncRow("benchmark", "events", "ABC123", "incremental", _START, None)
+    loader.begin(row)
+    window = 1_000_000
+    for first in range(0, size, window):
+        files = _write(into / f"base-{first}", list(range(first, min(size, first + window))), _START)
+        loader.load(Batch(files, ()), row)
+        for file in files:
+            file.unlink()
+    return loader, row
+
+
+def _batch(into: Path, size: int, ids: str, turn: int) -> Batch:
+    known = _BATCH - _NEW
+    first = (turn + 1) * size // (_ROUNDS + 2)
+    old = list(range(first, first + known)) if ids == "clustered" else random.Random(turn).sample(range(size), known)
+    begin = 10 * size + _NEW * (2 * turn + (ids == "random"))
+    return Batch(_write(into / f"{ids}-{turn}", [*old, *range(begin, begin + _NEW)], _START + timedelta(days=turn + 1)), ())
+
+
+def _write(into: Path, numbers: list[int], synced_at: datetime) -> tuple[Path, ...]:
+    """Write staged files; ids look random, and neighbours in time are neighbours in the table."""
+    into.mkdir()
+    files = []
+    for first in range(0, len(numbers), _FILE):
+        some = numbers[first : first + _FILE]
+        rows = {
+            "id": [f"{number * 0x9E3779B97F5 + 7 & 0xFFFFFFFFFFF:011x}" for number in some],
+            "datetime": [_START + timedelta(seconds=number) for number in some],
+            "event_properties": [_properties(number, synced_at) for number in some],
+            "profile_id": [f"01RS4AYP8BGKT5ZN{number % 99_991:010d}" for number in some],
+            SYNCED_AT: [synced_at] * len(some),
+        }
+        schema = frame_schema(EVENTS)
+        frame = pl.DataFrame({name: rows.get(name, [None] * len(some)) for name in (*(column.name for column in EVENTS.columns), EXTRA, SYNCED_AT)})
+        files.append(into / f"{first:09d}.parquet")
+        frame.cast({name: schema[name] for name in frame.columns}).write_parquet(files[-1], compression="zstd", compression_level=1)
+    return tuple(files)
+
+
+def _properties(number: int, synced_at: datetime) -> str:
+    dice = random.Random(number)
+    items = ",".join(
+        f'{{"SKU":"sku-{dice.getrandbits(32):x}","ProductName":"Thing {dice.getrandbits(64):x}","Quantity":{dice.randint(1, 5)},'
+        f'"URL":"https://shop.example/products/{dice.getrandbits(96):x}","Categories":["c{dice.randint(1, 40)}","c{dice.randint(1, 40)}"]}}'
+        for _ in range(6)
+    )
+    return f'{{"$event_id":"{dice.getrandbits(64):x}","$value":{dice.random() * 200:.2f},"seen":"{synced_at:%Y-%m-%d}","Items":[{items}]}}'

@@ -1,0 +1,31 @@
+"""How the client behaves. Apart from the client, so that a code location can be loaded without it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from klaviyo_assets.catalog import REVISION
+
+DEFAULT_BASE_URL = "https://a.klaviyo.com"
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How the client behaves.
+
+    Attributes:
+        base_url: Scheme, host and port of the API.
+        revision: API revision that every request pins.
+        rate_limit_share: Share of each endpoint's limit to use, above 0 up to 1.
+        concurrency: Requests under way at once, at most; how many there are follows from the rate limit and the latency.
+        timeout: Seconds without a byte after which a request is given up and tried again.
+        max_retries: Times that a request is tried again after a transient fault.
+        shared_limits: File through which the processes of this machine share the slowest limits, or None.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    revision: str = REVISION
+    rate_limit_share: float = 0.9
+    concurrency: int = 64
+    timeout: float = 60.0
+    max_retries: int = 6
+    shared_limits: Path | None = None

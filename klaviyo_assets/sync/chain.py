@@ -1,0 +1,130 @@
+"""One cursor chain on its way through a slice: what is cut away, how far it has come, how much is left, and where it may be cut in two. Pure."""
+
+import math
+from datetime import datetime, timedelta
+
+from klaviyo_assets.api.client import Answer
+from klaviyo_assets.frames import Page
+from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.staging import Part
+
+_SECOND = timedelta(seconds=1)
+
+
+class Chain:
+    """A slice while it is read.
+
+    Args:
+        part: The slice.
+        staged: Its part of the manifest.
+        time_per_page: How much time a page spans here, where that is known from the chain that it was cut off.
+
+    Attributes:
+        part: The slice; it ends earlier once a part has been given away.
+        staged: Its part of the manifest.
+        upto: The slice is read completely up to here, ties excluded; None if that is not known.
+        passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
+        records: Records of the slice that have been read.
+    """
+
+    def __init__(self, part: Slice, staged: Part, time_per_page: timedelta | None = None) -> None:
+        self.part = part
+        self.staged = staged
+        self.upto: datetime | None = None
+        self.passed_the_end = False
+        self.records = 0
+        self._sorted = True
+        self._first: datetime | None = None
+        self._edge: datetime | None = None
+        self._pages = 0
+        self._time_per_page = time_per_page
+        self._at_its_end = False
+
+    def take(self, answer: Answer[Page]) -> Page:
+        """Cut a page to the slice, and note how far it leads."""
+        part, page = self.part, answer.value.stamped(answer.requested_at)
+        self._at_its_end = page.next_url is None
+        if part.field is not None:
+            bounds = page.bounds(part.field)
+            if bounds is not None:
+                least, greatest = bounds
+                self._advance(least, greatest)
+                if (part.start is not None and least < part.start) or (part.end is not None and greatest >= part.end):
+                    page = page.within(part.field, part.start, part.end)
+        self.records += page.count
+        return page
+
+    def _advance(self, least: datetime, greatest: datetime) -> None:
+        part = self.part
+        if part.descending:
+            self._sorted &= self._edge is None or greatest <= self._edge
+            self._edge = least
+            self.passed_the_end = self._sorted and part.start is not None and least < part.start
+            return
+        self._sorted &= self._edge is None or least >= self._edge
+        self._measure(least, greatest)
+        self._edge = greatest
+        # Pages out of order promise nothing about what is still to come.
+        end = min(greatest, part.end) if part.end is not None else greatest
+        self.upto = end if self._sorted else None
+        self.passed_the_end = self._sorted and part.end is not None and greatest >= part.end
+
+    def _measure(self, least: datetime, greatest: datetime) -> None:
+        """Learn how much time a page spans: the last one, unless it lies in a single second, which tells nothing about what comes behind."""
+        self._first = self._first or least
+        self._pages += 1
+        last = greatest - (self._edge or least)
+        average = (greatest - self._first) / self._pages
+        self._time_per_page = (last if last >= _SECOND else max(last, average)) or self._time_per_page
+
+    @property
+    def span_left(self) -> timedelta:
+        """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
+        place = self._edge or self.part.start
+        if self.part.covers_to is None or place is None or self._at_its_end or self.passed_the_end or self.part.descending:
+            return timedelta()
+        return max(timedelta(), self.part.covers_to - place)
+
+    @property
+    def span_read(self) -> timedelta:
+        """Time between the first and the last record."""
+        return self._edge - self._first if self._edge is not None and self._first is not None else timedelta()
+
+    @property
+    def density(self) -> float | None:
+        """Records a second of their time, where that is known."""
+        seconds = self.span_read.total_seconds()
+        return self.records / seconds if seconds > 0 else None
+
+    @property
+    def pages_left(self) -> float:
+        """Pages that are left, by the density seen; 0 before the first page, without an end while all that was read lies at one instant."""
+        if self._time_per_page:
+            return self.span_left / self._time_per_page
+        return math.inf if self._pages and self.span_left else 0.0
+
+    @property
+    def may_be_cut(self) -> bool:
+        """True if the rest of the slice could be given away, now or once more is known about it."""
+        return self.part.field is not None and not self.part.descending and self._sorted and self.span_left > 4 * _SECOND
+
+    def cut_off(self) -> Slice | None:
+        """Give away the later half of what is left, from a whole second on; None if it cannot be cut.
+
+        The border stays two seconds above the last record, so that where bounds are asked for a second wider nobody reads a second full of records
+        again.
+        """
+        place = self._edge or self.part.start
+        if not self.may_be_cut or place is None:
+            return None
+        border = (place + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
+        assert self.part.covers_to is not None
+        if border >= self.part.covers_to:
+            return None
+        below, above = self.part.cut_at(border)
+        self.part = below
+        return above
+
+    def branch(self, part: Slice, staged: Part) -> "Chain":
+        """Return the chain of a slice that was cut off this one."""
+        return Chain(part, staged, self._time_per_page)

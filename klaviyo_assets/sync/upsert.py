@@ -1,0 +1,189 @@
+"""Staged rows into a table: new ones appended, changed ones replaced, the same ones left alone.
+
+Wide columns (JSON) make nearly all the cost, so they are read only where they decide something: of the staged rows as they are inserted, and of
+rows that the table has already as they are compared. Everything else (duplicates among the staged rows, which ids are known, which version is the
+newer) is told from narrow columns. A load costs what the batch costs, and one look through the table's ids.
+
+Rows of the table are named by DuckDB's ``rowid``, which holds within one transaction, and only here: with it DuckDB reads just the stretches of the
+table that hold known rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync.tables import DELETED_AT
+from klaviyo_assets.warehouse.base import literal, quoted
+
+_TEMPORARY = ("superseded", "known", "candidates", "changed", "kept")
+
+
+def content_columns(entry: ResourceType) -> list[str]:
+    """Return the names of the columns that Klaviyo fills; the rest is our own bookkeeping."""
+    return [*(column.name for column in entry.columns), EXTRA]
+
+
+def differs(entry: ResourceType) -> str:
+    """SQL that says whether ``new`` and ``old`` differ in content, or the old row was marked as deleted."""
+    json_columns = {EXTRA, *(column.name for column in entry.columns if column.type == "JSON")}
+    pairs = []
+    for name in content_columns(entry):
+        cast = "::VARCHAR" if name in json_columns else ""  # as text: key order and the spelling of numbers count
+        pairs.append(f"new.{quoted(name)}{cast} IS DISTINCT FROM old.{quoted(name)}{cast}")
+    return f"(old.{DELETED_AT} IS NOT NULL OR {' OR '.join(pairs)})"
+
+
+def parquet(files: Sequence[Path], columns: str = "*") -> str:
+    """SQL for staged files; without any, a relation without rows.
+
+    Args:
+        files: Parquet files.
+        columns: The one column that the relation must have if there are no files.
+    """
+    if not files:
+        return f"(SELECT NULL AS {columns} WHERE false)"
+    return _read_parquet(files)
+
+
+def _read_parquet(files: Sequence[Path], *options: str) -> str:
+    listed = ", ".join(literal(str(file)) for file in files)
+    # A folder called id=1 must not become a column.
+    return f"read_parquet({', '.join((f'[{listed}]', 'hive_partitioning = false', *options))})"
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """One batch of staged files on its way into one table, inside the caller's transaction.
+
+    Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
+    replaces a newer one.
+
+    Args:
+        connection: The database, in a transaction.
+        entry: The resource type.
+        files: Staged Parquet files, at least one.
+        table: The table, qualified.
+
+    Example:
+        >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
+    """
+
+    connection: DuckDBPyConnection
+    entry: ResourceType
+    files: Sequence[Path]
+    table: str
+
+    def run(self) -> tuple[int, int]:
+        """Write what is new or changed.
+
+        Returns:
+            How many rows were inserted, and how many replaced.
+        """
+        staged, rows = self._staged()
+        known = self._find_known(staged)
+        updated = self._find_changed(staged) if known else 0
+        kept = self._find_kept(updated) if known else 0
+        if updated:
+            self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+        written = rows - kept
+        if written:
+            self._insert(staged, without_kept=kept > 0)
+        for name in _TEMPORARY:
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
+        return written - updated, updated
+
+    @property
+    def _key(self) -> str:
+        return quoted(self.entry.primary_key)
+
+    @property
+    def _narrow(self) -> list[str]:
+        """What tells which of two versions of a record is the newer, but for the key."""
+        version = [quoted(self.entry.version)] if self.entry.version else []
+        return [*version, SYNCED_AT]
+
+    def _staged(self) -> tuple[str, int]:
+        """Return SQL for the staged rows, each key once, and their number."""
+        staged = _read_parquet(self.files)
+        # NULL is a key like others here.
+        ((rows, keys),) = self.connection.execute(
+            f"SELECT count(*), count(DISTINCT {self._key}) + coalesce(max(({self._key} IS NULL)::INTEGER), 0) FROM {staged}"
+        ).fetchall()
+        if rows == keys:
+            return staged, rows
+        placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
+        order = ", ".join([*(f"new.{name} DESC NULLS LAST" for name in self._narrow), "staged_file DESC", "file_row_number DESC"])
+        self._collect(
+            "superseded",
+            f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY row_number() OVER (PARTITION BY new.{self._key} ORDER BY {order}) > 1",
+        )
+        return (
+            f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {placed} AS placed "
+            "WHERE NOT EXISTS (FROM superseded AS s WHERE s.staged_file = placed.staged_file AND s.file_row_number = placed.file_row_number))"
+        ), keys
+
+    def _find_known(self, staged: str) -> int:
+        """Find the staged ids that the table has; of the table this reads the ids, and little else."""
+        narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
+        return self._collect(
+            "known",
+            f"SELECT old.rowid AS place, old.{self._key}, {narrow} FROM {self.table} AS old "
+            f"WHERE old.{self._key} IN (SELECT {self._key} FROM {staged})",
+        )
+
+    def _find_changed(self, staged: str) -> int:
+        """Find the known rows that a newer read has brought with other content, and return the number of their keys."""
+        candidates = self._collect(
+            "candidates",
+            f"SELECT old.place, old.{self._key}, {self._surely_differs()} AS sure FROM {staged} AS new "
+            f"JOIN known AS old ON new.{self._key} = old.{self._key} WHERE {self._not_older()}",
+        )
+        if not candidates:
+            return 0
+        self._collect("changed", f"SELECT place, {self._key} FROM candidates WHERE sure")
+        ((unsure, first, last),) = self.connection.execute("SELECT count(*), min(place), max(place) FROM candidates WHERE NOT sure").fetchall()
+        if unsure:
+            self.connection.execute(
+                f"""
+                INSERT INTO changed SELECT old.rowid, old.{self._key} FROM {self.table} AS old JOIN {staged} AS new ON new.{self._key} = old.{self._key}
+                WHERE old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure) AND {differs(self.entry)}
+                """
+            )
+        ((keys,),) = self.connection.execute(f"SELECT count(DISTINCT {self._key}) FROM changed").fetchall()
+        return int(keys)
+
+    def _find_kept(self, updated: int) -> int:
+        """Find the known keys whose row stays as it is."""
+        changed = f"WHERE {self._key} NOT IN (SELECT {self._key} FROM changed)" if updated else ""
+        return self._collect("kept", f"SELECT DISTINCT {self._key} FROM known {changed}")
+
+    def _insert(self, staged: str, *, without_kept: bool) -> None:
+        names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
+        where = f"WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = new.{self._key})" if without_kept else ""
+        self.connection.execute(f"INSERT INTO {self.table} BY NAME SELECT {names} FROM {staged} AS new {where}")
+
+    def _surely_differs(self) -> str:
+        """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""
+        version = f" OR new.{quoted(self.entry.version)} IS DISTINCT FROM old.{quoted(self.entry.version)}" if self.entry.version else ""
+        return f"(old.{DELETED_AT} IS NOT NULL{version})"
+
+    def _not_older(self) -> str:
+        """SQL that says whether ``new`` was read later than ``old``, or holds a later version."""
+        not_older = f"new.{SYNCED_AT} >= old.{SYNCED_AT}"
+        if not self.entry.version:
+            return not_older
+        version = quoted(self.entry.version)
+        return (
+            f"(new.{version} > old.{version} OR (old.{version} IS NULL AND new.{version} IS NOT NULL) "
+            f"OR (new.{version} IS NOT DISTINCT FROM old.{version} AND {not_older}))"
+        )
+
+    def _collect(self, name: str, select: str) -> int:
+        """Keep the result of a query for this transaction, and return the number of its rows."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
+        ((count,),) = self.connection.execute(f"SELECT count(*) FROM {name}").fetchall()
+        return int(count)

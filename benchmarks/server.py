@@ -57,7 +57,7 @@ class Server:
             status, body, headers = self._answer(scope)
             self._statuses.setdefault(path, Counter())[status] += 1
         if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
-            body, headers = isal_zlib.compress(body, 1, _GZIP), {**headers, "Content-Encoding": "gzip"}
+            body, headers = isal_zlib.compress(body, 0, _GZIP), {**headers, "Content-Encoding": "gzip"}
         headers = {**headers, "Content-Type": JSONAPI, "Content-Length": str(len(body)), "Date": formatdate(usegmt=True)}
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": pairs})

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -180,7 +180,7 @@ class KlaviyoClient:
                     return await self._send(request, gate, entry.scope, decode)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncIterator[Answer[P]]:
+    async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncGenerator[Answer[P]]:
         """Walk a collection page by page, by ``links.next`` alone.
 
         Raises:

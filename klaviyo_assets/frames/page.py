@@ -53,9 +53,9 @@ class Page:
         """Return the values of a time column, in the order of the records; None where there is none or it is no instant."""
         return self.decoder.times(self.records, field)
 
-    def bounds(self, field: str) -> tuple[datetime, datetime] | None:
-        """Return the least and the greatest value of a time column, or None if there is none."""
-        return self.decoder.bounds(self.records, field)
+    def extent(self, field: str) -> "Extent | None":
+        """Return between which values of a time column the records lie, or None if there are none."""
+        return self.decoder.extent(self.records, field)
 
     def within(self, field: str, start: datetime | None, end: datetime | None) -> "Page":
         """Return the page with the records whose time lies in ``[start, end)``; None is no bound. A record without a time is kept."""
@@ -69,6 +69,21 @@ class Page:
     def stamped(self, synced_at: datetime) -> "Page":
         """Return the page with the time of its request, the later ``_synced_at`` column."""
         return replace(self, synced_at=synced_at)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where the records of a page lie along a time column.
+
+    Attributes:
+        least: The least value.
+        greatest: The greatest value.
+        ascending: True if the records come in this order.
+    """
+
+    least: datetime
+    greatest: datetime
+    ascending: bool
 
 
 def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
@@ -130,16 +145,16 @@ class PageDecoder:
         """Return the values of a time column; None where there is none or it is no instant."""
         return [_parse_instant(text) if text is not None else None for text in self._read[field](records)]
 
-    def bounds(self, records: Sequence[Any], field: str) -> tuple[datetime, datetime] | None:
-        """Return the least and the greatest value of a time column, or None if there is none."""
+    def extent(self, records: Sequence[Any], field: str) -> Extent | None:
+        """Return between which values of a time column the records lie, or None if there are none."""
         texts = [text for text in self._read[field](records) if text is not None]
         # Instants that are written alike sort as text does, which is much faster than to parse each.
         if set(map(len, texts)) in ({_WHOLE_SECONDS}, {_MICROSECONDS}) and {text[-6:] for text in texts} == {"+00:00"}:
-            ends = _parse_instant(min(texts)), _parse_instant(max(texts))
-            if ends[0] is not None and ends[1] is not None:
-                return ends[0], ends[1]
+            least, greatest = _parse_instant(min(texts)), _parse_instant(max(texts))
+            if least is not None and greatest is not None:
+                return Extent(least, greatest, texts == sorted(texts))
         known = [time for text in texts if (time := _parse_instant(text)) is not None]
-        return (min(known), max(known)) if known else None
+        return Extent(min(known), max(known), known == sorted(known)) if known else None
 
     def frame(self, records: Sequence[Any]) -> pl.DataFrame:
         """Build the frame of decoded records: the columns of the catalogue and ``_extra``."""

@@ -45,11 +45,11 @@ class Chain:
         part, page = self.part, answer.value.stamped(answer.requested_at)
         self._at_its_end = page.next_url is None
         if part.field is not None:
-            bounds = page.bounds(part.field)
-            if bounds is not None:
-                least, greatest = bounds
-                self._advance(least, greatest)
-                if (part.start is not None and least < part.start) or (part.end is not None and greatest >= part.end):
+            extent = page.extent(part.field)
+            if extent is not None:
+                self._sorted &= extent.ascending or part.descending
+                self._advance(extent.least, extent.greatest)
+                if (part.start is not None and extent.least < part.start) or (part.end is not None and extent.greatest >= part.end):
                     page = page.within(part.field, part.start, part.end)
         self.records += page.count
         return page

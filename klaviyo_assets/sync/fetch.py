@@ -7,6 +7,7 @@ therefore takes over the later half of what another has left.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from klaviyo_assets.api.client import KlaviyoClient
@@ -110,15 +111,16 @@ class Fetcher:
 
     async def _read(self, chain: Chain, group: asyncio.TaskGroup) -> None:
         parameters = slice_parameters(self.entry, chain.part)
-        async for answer in self.client.pages(self.entry, parameters, self._decoder(chain.part.division).page):
-            page = chain.take(answer)
-            self.records_read += page.count
-            self.staging.add(chain.staged, page, chain.upto)
-            self._staff(group)
-            self._tell()
-            await self.after_page()
-            if chain.passed_the_end:
-                break
+        async with aclosing(self.client.pages(self.entry, parameters, self._decoder(chain.part.division).page)) as answers:
+            async for answer in answers:
+                page = chain.take(answer)
+                self.records_read += page.count
+                self.staging.add(chain.staged, page, chain.upto)
+                self._staff(group)
+                self._tell()
+                await self.after_page()
+                if chain.passed_the_end:
+                    break
         self.staging.finish(chain.staged)
         self.chains.remove(chain)
         self._tell()

@@ -94,6 +94,7 @@ class Loader:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            self.warehouse.reclaim(connection)
 
     def begin(self, row: SyncRow, *, key_seen: bool = True) -> tuple[list[Covered], datetime | None]:
         """Prepare the tables, close syncs that were killed, and write the sync's row.

@@ -17,6 +17,7 @@ _SECOND = timedelta(seconds=1)
 _STEP = timedelta(hours=1)
 """Settling ages are looked at once an hour: syncs every few minutes would else ask for a few minutes at each of them, a request each."""
 
+_LONG = timedelta(days=30)
 _NEWEST = timedelta(days=1)
 _GROWTH = 4
 """A long window is cut into slices newest first, each so many times longer than the one before: what is newest is complete within seconds, and even
@@ -181,9 +182,11 @@ def _cut(
 
 def _pieces(window: Span, oldest: datetime | None) -> list[Span]:
     """Cut a window at whole seconds, newest first; the last span also takes what lies before the oldest record."""
+    if window.start >= window.end:
+        return []
     begin = max(window.start, oldest) if oldest is not None else window.start
     spans, end, length = [], window.end, _NEWEST
-    while begin > BEGINNING and (border := (end - length).replace(microsecond=0)) > begin:
+    while begin > BEGINNING and window.end - begin > _LONG and (border := (end - length).replace(microsecond=0)) > begin:
         spans.append(Span(border, end))
         end, length = border, length * _GROWTH
     return [*spans, Span(window.start, end)]

@@ -295,8 +295,8 @@ class Sync:
             parameters["filter"] = all_of(*history.division.filters)
         decode = PageDecoder(self.entry, history.division).page
         answer = await self.client.get(self.entry, self.entry.endpoint.path, parameters, decode)
-        bounds = answer.value.bounds(history.field)
-        return bounds[0] if bounds else None
+        extent = answer.value.extent(history.field)
+        return extent.least if extent else None
 
     def _staging(self, row: SyncRow, *, resumable: bool) -> Staging:
         manifest = new_manifest(

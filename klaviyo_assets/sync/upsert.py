@@ -149,7 +149,8 @@ class Upsert:
         if unsure:
             self.connection.execute(
                 f"""
-                INSERT INTO changed SELECT old.rowid, old.{self._key} FROM {self.table} AS old JOIN {staged} AS new ON new.{self._key} = old.{self._key}
+                INSERT INTO changed
+                SELECT old.rowid, old.{self._key} FROM {self.table} AS old JOIN {staged} AS new ON new.{self._key} = old.{self._key}
                 WHERE old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure) AND {differs(self.entry)}
                 """
             )

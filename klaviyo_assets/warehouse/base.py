@@ -50,6 +50,9 @@ class Warehouse(ABC):
             WarehouseError: If it cannot be opened.
         """
 
+    def reclaim(self, connection: DuckDBPyConnection) -> None:  # noqa: B027 (a place that looks after itself has nothing to do)
+        """Let go of the space of deleted rows where that is worth its work; called after each commit."""
+
 
 def quoted(name: str) -> str:
     """Quote an SQL identifier.

@@ -9,7 +9,7 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
@@ -25,6 +25,14 @@ _SETTINGS = {
 """DuckDB settings of each connection, where the user has set nothing."""
 
 _MEMORY_ALIASES = {"memory_limit", "max_memory"}
+
+_VACUUM_TASKS = 100  # DuckDB's own default
+
+_BIG_TABLE = 100_000
+"""Rows, deleted ones included, from which on rewriting a table is to be thought over."""
+
+_WORTH_A_REWRITE = 0.25
+"""Share of deleted rows from which on a big table is rewritten; DuckDB joins row groups by threes and fours, so that less would free little."""
 
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
@@ -100,6 +108,20 @@ class LocalFile(Warehouse):
         finally:
             connection.close()
 
+    def reclaim(self, connection: DuckDBPyConnection) -> None:
+        """Let the checkpoint that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
+
+        DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it
+        changes and not the table.
+        """
+        if "max_vacuum_tasks" in {name.lower() for name in self._resource.connection_config}:
+            return
+        sizes = list(_sizes(connection))
+        big = [deleted / rows for rows, deleted in sizes if rows >= _BIG_TABLE and deleted]
+        due = any(share >= _WORTH_A_REWRITE for share in big) or any(deleted >= _BIG_TABLE / 2 > rows - deleted for rows, deleted in sizes)
+        if due or not big:
+            connection.execute(f"SET max_vacuum_tasks = {_VACUUM_TASKS}")
+
     def _tune(self, connection: DuckDBPyConnection) -> None:
         """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
         chosen = {name.lower() for name in self._resource.connection_config}
@@ -108,6 +130,18 @@ class LocalFile(Warehouse):
         for name, value in _SETTINGS.items():
             if name not in chosen:
                 connection.execute(f"SET {name} = {literal(value)}")
+
+
+def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
+    """Yield the rows of each table, deleted ones included, and how many are deleted; told from row numbers, so that no column is read."""
+    names = connection.execute(
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND NOT temporary AND NOT internal"
+    ).fetchall()
+    for name in names:
+        table = ".".join(quoted(part) for part in name)
+        ((rows, alive),) = connection.execute(f"SELECT coalesce(max(rowid) + 1, 0), count(*) FROM {table}").fetchall()
+        yield rows, rows - alive
 
 
 def state_folder(path: Path) -> Path:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from klaviyo_assets.catalog import CAMPAIGNS, CATALOG
 from klaviyo_assets.catalog.model import Column, ColumnType, ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT, Page, PageDecoder, frame_schema
+from klaviyo_assets.frames.page import Extent
 
 DECODERS = {name: PageDecoder(entry) for name, entry in CATALOG.items()}
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -369,12 +370,30 @@ def times(*texts: str | None) -> Page:
 def test_bounds_are_the_least_and_the_greatest_time() -> None:
     page = times("2026-01-03T00:00:00+00:00", None, "2026-01-01T00:00:00.000001+00:00", "2026-01-02T00:00:00+00:00")
 
-    assert page.bounds("datetime") == (datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
+    assert page.extent("datetime") == Extent(datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC), ascending=False)
+
+
+@pytest.mark.parametrize(
+    ("texts", "ascending"),
+    [
+        (["2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "2026-01-02T00:00:00+00:00"], True),
+        (["2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00"], False),
+        (["2026-01-01T00:00:00.000002+00:00", "2026-01-01T00:00:00.000010+00:00"], True),
+        (["2026-01-01T23:00:00+00:00", "2026-01-02T00:30:00+02:00"], False),
+        (["2026-01-02T00:30:00+02:00", "2026-01-01T23:00:00+00:00"], True),
+        (["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+00:00", None, "2026-01-02 00:00:00"], True),
+    ],
+)
+def test_a_page_knows_whether_it_is_in_order(texts: list[str | None], ascending: bool) -> None:
+    extent = times(*texts).extent("datetime")
+
+    assert extent is not None
+    assert extent.ascending is ascending
 
 
 @pytest.mark.parametrize("page", [times(), times(None, None), times("soon")], ids=["no records", "nulls", "no instant"])
 def test_a_page_without_times_has_no_bounds(page: Page) -> None:
-    assert page.bounds("datetime") is None
+    assert page.extent("datetime") is None
 
 
 @pytest.mark.parametrize(

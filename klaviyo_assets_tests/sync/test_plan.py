@@ -38,11 +38,10 @@ def planned(
     covered: Sequence[Covered] = (),
     *,
     oldest: datetime | None = None,
-    pieces: int = 1,
     now: datetime = NOW,
     mark: str = "same",
 ) -> Plan:
-    return plan(CATALOG[name], request, covered, now=now, fingerprint=mark, oldest=oldest, pieces=pieces)
+    return plan(CATALOG[name], request, covered, now=now, fingerprint=mark, oldest=oldest)
 
 
 def spans(slices: Sequence[Slice], field: str | None = None) -> list[tuple[datetime | None, datetime | None]]:
@@ -81,7 +80,7 @@ WHOLE_QUERIES = {
 @pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_small_type_is_read_whole_in_every_division(name: str, mode: Mode) -> None:
-    slices = planned(name, SyncRequest(mode, start_date=at(1)), oldest=at(1), pieces=8).slices
+    slices = planned(name, SyncRequest(mode, start_date=at(1)), oldest=at(1)).slices
 
     assert queries(name, slices) == WHOLE_QUERIES[name]
     assert [part.division for part in slices] == list(CATALOG[name].divisions)
@@ -104,7 +103,7 @@ FIRST = {"events": ("datetime", None), "profiles": ("created", None), "reviews":
 @pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
 @pytest.mark.parametrize("name", TIMED)
 def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, mode: Mode) -> None:
-    (part,) = planned(name, SyncRequest(mode), pieces=8).slices
+    (part,) = planned(name, SyncRequest(mode)).slices
 
     assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
     assert queries(name, [part]) == [FIRST[name]]
@@ -116,38 +115,44 @@ def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, m
         (
             "events",
             [
-                ("datetime", "greater-or-equal(datetime,2026-03-07T12:00:00Z)"),
-                ("datetime", "and(greater-or-equal(datetime,2026-03-04T12:00:00Z),less-than(datetime,2026-03-07T12:00:00Z))"),
-                ("datetime", "less-than(datetime,2026-03-04T12:00:00Z)"),
+                ("datetime", "greater-or-equal(datetime,2026-03-09T12:00:00Z)"),
+                ("datetime", "and(greater-or-equal(datetime,2026-03-05T12:00:00Z),less-than(datetime,2026-03-09T12:00:00Z))"),
+                ("datetime", "and(greater-or-equal(datetime,2026-02-17T12:00:00Z),less-than(datetime,2026-03-05T12:00:00Z))"),
+                ("datetime", "less-than(datetime,2026-02-17T12:00:00Z)"),
             ],
         ),
         (
             "profiles",
             [
-                ("created", "greater-than(created,2026-03-07T11:59:59Z)"),
-                ("created", "and(greater-than(created,2026-03-04T11:59:59Z),less-than(created,2026-03-07T12:00:01Z))"),
-                ("created", "less-than(created,2026-03-04T12:00:01Z)"),
+                ("created", "greater-than(created,2026-03-09T11:59:59Z)"),
+                ("created", "and(greater-than(created,2026-03-05T11:59:59Z),less-than(created,2026-03-09T12:00:01Z))"),
+                ("created", "and(greater-than(created,2026-02-17T11:59:59Z),less-than(created,2026-03-05T12:00:01Z))"),
+                ("created", "less-than(created,2026-02-17T12:00:01Z)"),
             ],
         ),
         (
             "reviews",
             [
-                ("created", "and(equals(status,'all'),greater-or-equal(created,2026-03-07T12:00:00Z))"),
+                ("created", "and(equals(status,'all'),greater-or-equal(created,2026-03-09T12:00:00Z))"),
                 (
                     "created",
-                    "and(equals(status,'all'),greater-or-equal(created,2026-03-04T12:00:00Z),less-or-equal(created,2026-03-07T12:00:00Z))",
+                    "and(equals(status,'all'),greater-or-equal(created,2026-03-05T12:00:00Z),less-or-equal(created,2026-03-09T12:00:00Z))",
                 ),
-                ("created", "and(equals(status,'all'),less-or-equal(created,2026-03-04T12:00:00Z))"),
+                (
+                    "created",
+                    "and(equals(status,'all'),greater-or-equal(created,2026-02-17T12:00:00Z),less-or-equal(created,2026-03-05T12:00:00Z))",
+                ),
+                ("created", "and(equals(status,'all'),less-or-equal(created,2026-02-17T12:00:00Z))"),
             ],
         ),
     ],
 )
 def test_a_history_of_known_beginning_is_cut_newest_first(name: str, expected: list[tuple[str, str]]) -> None:
-    slices = planned(name, oldest=at(1, 12), pieces=3).slices
+    slices = planned(name, oldest=at(1, 12) - 30 * DAY).slices
 
     assert queries(name, slices) == expected
-    assert spans(slices) == [(at(7, 12), TOP), (at(4, 12), at(7, 12)), (BEGINNING, at(4, 12))]
-    assert [part.end for part in slices] == [None, at(7, 12), at(4, 12)]
+    assert spans(slices) == [(at(9, 12), TOP), (at(5, 12), at(9, 12)), (at(5, 12) - 16 * DAY, at(5, 12)), (BEGINNING, at(5, 12) - 16 * DAY)]
+    assert [part.end for part in slices] == [None, at(9, 12), at(5, 12), at(5, 12) - 16 * DAY]
 
 
 @pytest.mark.parametrize("name", TIMED)
@@ -162,10 +167,10 @@ def test_every_page_is_the_largest_that_the_endpoint_gives(name: str) -> None:
     assert parameters.get("additional-fields[profile]") == ("subscriptions" if name == "profiles" else None)
 
 
-@pytest.mark.parametrize("oldest", [TOP - HOUR / 2, TOP, NOW + DAY], ids=["half an hour", "nothing", "in the future"])
+@pytest.mark.parametrize("oldest", [TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY], ids=["a month", "half an hour", "nothing", "in the future"])
 @pytest.mark.parametrize("name", TIMED)
-def test_a_history_shorter_than_a_slice_is_not_cut(name: str, oldest: datetime) -> None:
-    assert spans(planned(name, oldest=oldest, pieces=8).slices) == [(BEGINNING, TOP)]
+def test_a_short_history_is_not_cut(name: str, oldest: datetime) -> None:
+    assert spans(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)]
 
 
 # --- events by coverage
@@ -177,14 +182,27 @@ def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> Non
 
     slices = planned("events", covered=covered).slices
 
+    hour = NOW.replace(second=0)
     # Read a day ago: what was then younger than an hour, than six hours, than a day …, has reached that age since.
     assert spans(slices) == [
         (last - DAY, TOP),
-        (last - 3 * DAY, last - 2 * DAY),
-        (last - 7 * DAY, last - 6 * DAY),
-        (last - 17 * DAY, last - 16 * DAY),
+        (last - 3 * DAY, hour - 3 * DAY),
+        (last - 7 * DAY, hour - 7 * DAY),
+        (last - 17 * DAY, hour - 17 * DAY),
     ]
-    assert [part.end for part in slices] == [None, last - 2 * DAY, last - 6 * DAY, last - 16 * DAY]
+    assert [part.end for part in slices] == [None, hour - 3 * DAY, hour - 7 * DAY, hour - 17 * DAY]
+
+
+def test_settling_ages_are_looked_at_once_an_hour() -> None:
+    """Syncs every few minutes do not ask for a few minutes at each age."""
+    last = NOW - timedelta(minutes=20)
+    covered = widened([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.reading.settling)
+
+    at_twenty_past = planned("events", covered=covered, now=NOW + timedelta(minutes=20)).slices
+    before_the_hour = planned("events", covered=covered, now=NOW - timedelta(minutes=5)).slices
+
+    assert len(at_twenty_past) == 6
+    assert spans(before_the_hour) == [(last - HOUR, NOW - timedelta(minutes=5) - LAG)]
 
 
 def test_events_that_were_just_read_read_the_last_hour_alone() -> None:
@@ -344,13 +362,13 @@ def test_a_range_ends_where_the_newest_records_begin(name: str) -> None:
 
 @pytest.mark.parametrize("name", TIMED)
 def test_a_range_in_the_future_reads_nothing(name: str) -> None:
-    assert planned(name, in_range(name, NOW + DAY, NOW + 2 * DAY), pieces=4).slices == ()
+    assert planned(name, in_range(name, NOW + DAY, NOW + 2 * DAY)).slices == ()
 
 
 def test_a_long_range_is_cut() -> None:
-    slices = planned("events", in_range("events", at(1), at(5)), pieces=2).slices
+    slices = planned("events", in_range("events", at(5) - 40 * DAY, at(5))).slices
 
-    assert spans(slices) == [(at(3), at(5)), (at(1), at(3))]
+    assert spans(slices) == [(at(4), at(5)), (at(4) - 4 * DAY, at(4)), (at(4) - 20 * DAY, at(4) - 4 * DAY), (at(5) - 40 * DAY, at(4) - 20 * DAY)]
 
 
 @pytest.mark.parametrize(
@@ -484,16 +502,16 @@ def coverages(draw: st.DrawFn, name: str) -> list[Covered]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), name=st.sampled_from(TIMED), pieces=st.integers(1, 9))
-def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str, pieces: int) -> None:
+@given(data=st.data(), name=st.sampled_from(TIMED))
+def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str) -> None:
     covered = data.draw(coverages(name))
     start, end = sorted((data.draw(MOMENTS), data.draw(MOMENTS)))
     request = data.draw(st.sampled_from([SyncRequest(), SyncRequest(Mode.FULL), SyncRequest(start_date=start), in_range(name, start, end)]))
     assume(request.span is None or request.span.start < request.span.end)
     oldest = data.draw(st.none() | MOMENTS)
 
-    slices = planned(name, request, covered, oldest=oldest, pieces=pieces).slices
-    whole = planned(name, request, covered, oldest=None, pieces=1).slices
+    slices = planned(name, request, covered, oldest=oldest).slices
+    whole = planned(name, request, covered).slices
 
     for part in slices:
         assert part.start is not None
@@ -525,9 +543,9 @@ def glued(descending: Sequence[tuple[datetime | None, datetime | None]]) -> list
 
 def test_borders_between_slices_are_whole_seconds() -> None:
     """Bounds that an endpoint might round lie on what it can hold."""
-    slices = planned("profiles", oldest=at(1) + timedelta(microseconds=123_457), pieces=7).slices
+    slices = planned("profiles", oldest=at(1) - 400 * DAY + timedelta(microseconds=123_457)).slices
 
-    assert [part.start.microsecond for part in slices if part.start is not None] == [0] * 7
+    assert [part.start.microsecond for part in slices if part.start is not None] == [0] * 6
 
 
 def test_slices_tell_what_they_read() -> None:

@@ -3,14 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
+from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync import staging as staging_module
 from klaviyo_assets.sync.coverage import Covered
 from klaviyo_assets.sync.plan import Slice
-from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers
+from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
 
 READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -23,20 +26,35 @@ def part(start: int, end: int, *, newest: bool = False) -> Slice:
     return Slice(Division(), "datetime", start=at(start), end=None if newest else at(end), covers_to=at(end))
 
 
-def frame(*ids: int) -> pl.DataFrame:
-    return pl.DataFrame({"id": list(ids)})
+def page(*ids: int) -> Page:
+    records = [{"id": str(id_), "attributes": {}} for id_ in ids]
+    return PageDecoder(EVENTS).page(msgspec.json.encode({"data": records})).stamped(READ_AT)
 
 
 def manifest(sync_id: str = "s1") -> Manifest:
-    return Manifest(sync_id, "events", "ABC123", "mark", READ_AT, resumable=True)
+    return new_manifest(sync_id=sync_id, resource_type="events", account_id="ABC123", fingerprint="mark", read_at=READ_AT, resumable=True)
 
 
-def staged(folder: Path, *slices: Slice) -> Staging:
-    return Staging(folder, manifest(), slices)
+class Sync(Staging):
+    """Staging whose parts are named by their slices."""
+
+    def __init__(self, folder: Path, *slices: Slice) -> None:
+        super().__init__(folder, manifest())
+        self.part_of = {id(one): self.open(one) for one in slices}
+
+    def took(self, slice_: Slice, page: Page, upto: datetime | None) -> None:
+        self.add(self.part_of[id(slice_)], page, upto)
+
+    def finished(self, slice_: Slice) -> None:
+        self.finish(self.part_of[id(slice_)])
+
+
+def staged(folder: Path, *slices: Slice) -> Sync:
+    return Sync(folder, *slices)
 
 
 def ids(batch: Batch) -> list[int]:
-    return sorted(id_ for file in batch.files for id_ in pl.read_parquet(file)["id"].to_list())
+    return sorted(int(id_) for file in batch.files for id_ in pl.read_parquet(file)["id"].to_list())
 
 
 def spans(batch: Batch) -> list[tuple[datetime, datetime]]:
@@ -44,7 +62,7 @@ def spans(batch: Batch) -> list[tuple[datetime, datetime]]:
 
 
 def flushed(staging: Staging) -> Batch:
-    staging.flush()
+    staging.write()
     return staging.batch()
 
 
@@ -59,9 +77,9 @@ def folder(tmp_path: Path) -> Path:
 def test_a_finished_slice_is_covered_to_its_end(folder: Path) -> None:
     one, other = part(1, 4), part(4, 8, newest=True)
     staging = staged(folder, one, other)
-    staging.add(one, frame(1, 2), at(2))
-    staging.finish(one)
-    staging.add(other, frame(3), None)
+    staging.took(one, page(1, 2), at(2))
+    staging.finished(one)
+    staging.took(other, page(3), None)
 
     batch = flushed(staging)
 
@@ -73,8 +91,8 @@ def test_a_finished_slice_is_covered_to_its_end(folder: Path) -> None:
 def test_nothing_counts_before_it_is_written(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
-    staging.finish(one)
+    staging.took(one, page(1), at(2))
+    staging.finished(one)
 
     assert (staging.batch().files, staging.batch().covered, staging.rows_unloaded) == ((), (), 0)
 
@@ -86,7 +104,7 @@ def test_a_slice_that_is_not_finished_is_covered_as_far_as_it_is_sure(
     """Up to the last record, which itself may have others of the same time behind it; never beyond what the slice covers."""
     one = part(1, 4, newest=True)
     staging = staged(folder, one)
-    staging.add(one, frame(1, 2), at(upto) if upto else None)
+    staging.took(one, page(1, 2), at(upto) if upto else None)
 
     assert spans(flushed(staging)) == covered
 
@@ -94,8 +112,8 @@ def test_a_slice_that_is_not_finished_is_covered_as_far_as_it_is_sure(
 def test_pages_out_of_order_take_the_promise_back(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(3))
-    staging.add(one, frame(2), None)
+    staging.took(one, page(1), at(3))
+    staging.took(one, page(2), None)
 
     batch = flushed(staging)
 
@@ -105,8 +123,8 @@ def test_pages_out_of_order_take_the_promise_back(folder: Path) -> None:
 def test_the_newest_slice_is_never_covered_beyond_the_start_of_the_sync(folder: Path) -> None:
     newest = part(1, 4, newest=True)
     staging = staged(folder, newest)
-    staging.add(newest, frame(1), at(28))
-    staging.finish(newest)
+    staging.took(newest, page(1), at(28))
+    staging.finished(newest)
 
     assert spans(flushed(staging)) == [(at(1), at(4))]
 
@@ -114,8 +132,8 @@ def test_the_newest_slice_is_never_covered_beyond_the_start_of_the_sync(folder: 
 def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(), None)
-    staging.finish(one)
+    staging.took(one, page(), None)
+    staging.finished(one)
 
     batch = flushed(staging)
 
@@ -125,8 +143,8 @@ def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
 @pytest.mark.parametrize("slice_", [Slice(Division("live")), Slice(Division(), "updated", start=at(1), covers_to=None)], ids=["whole", "no end"])
 def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Slice) -> None:
     staging = staged(folder, slice_)
-    staging.add(slice_, frame(1), None)
-    staging.finish(slice_)
+    staging.took(slice_, page(1), None)
+    staging.finished(slice_)
 
     batch = flushed(staging)
 
@@ -136,10 +154,10 @@ def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Sli
 def test_a_walk_newest_first_is_covered_only_when_it_is_done(folder: Path) -> None:
     walk = Slice(Division(), "updated", start=at(1), covers_to=at(4), descending=True)
     staging = staged(folder, walk)
-    staging.add(walk, frame(1), None)
+    staging.took(walk, page(1), None)
     assert spans(flushed(staging)) == []
 
-    staging.finish(walk)
+    staging.finished(walk)
 
     assert spans(flushed(staging)) == [(at(1), at(4))]
 
@@ -147,8 +165,8 @@ def test_a_walk_newest_first_is_covered_only_when_it_is_done(folder: Path) -> No
 def test_records_that_were_looked_up_are_loaded_too(folder: Path) -> None:
     live, archived = Slice(Division("live")), Slice(Division("archived"))
     staging = staged(folder, live, archived)
-    staging.add(archived, frame(1), None)
-    staging.add_loose(frame(2))
+    staging.took(archived, page(1), None)
+    staging.add_loose(page(2))
 
     assert ids(flushed(staging)) == [1, 2]
 
@@ -159,14 +177,14 @@ def test_records_that_were_looked_up_are_loaded_too(folder: Path) -> None:
 def test_what_is_added_during_a_load_is_neither_lost_nor_taken_for_loaded(folder: Path) -> None:
     one, other = part(1, 4), part(4, 8)
     staging = staged(folder, one, other)
-    staging.add(one, frame(1), at(2))
-    staging.add(other, frame(2), at(5))
+    staging.took(one, page(1), at(2))
+    staging.took(other, page(2), at(5))
     first = flushed(staging)
 
-    staging.add(one, frame(3), at(3))
-    staging.finish(one)
-    staging.add(other, frame(4), at(6))
-    staging.flush()
+    staging.took(one, page(3), at(3))
+    staging.finished(one)
+    staging.took(other, page(4), at(6))
+    staging.write()
     staging.loaded(first)
 
     assert staging.rows_unloaded == 2
@@ -180,10 +198,10 @@ def test_what_is_added_during_a_load_is_neither_lost_nor_taken_for_loaded(folder
 def test_what_is_still_in_memory_during_a_load_comes_with_the_next(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
+    staging.took(one, page(1), at(2))
     first = flushed(staging)
-    staging.add(one, frame(2), at(3))
-    staging.finish(one)
+    staging.took(one, page(2), at(3))
+    staging.finished(one)
     staging.loaded(first)
     assert staging.batch().files == ()
 
@@ -195,9 +213,9 @@ def test_what_is_still_in_memory_during_a_load_comes_with_the_next(folder: Path)
 def test_a_slice_that_has_not_moved_since_the_last_load_brings_no_coverage(folder: Path) -> None:
     one, other = part(1, 4), part(4, 8)
     staging = staged(folder, one, other)
-    staging.add(one, frame(1), at(2))
+    staging.took(one, page(1), at(2))
     staging.loaded(flushed(staging))
-    staging.add(other, frame(2), at(5))
+    staging.took(other, page(2), at(5))
 
     assert spans(flushed(staging)) == [(at(4), at(5))]
 
@@ -205,10 +223,10 @@ def test_a_slice_that_has_not_moved_since_the_last_load_brings_no_coverage(folde
 def test_loaded_files_are_deleted_unless_they_are_needed_once_more(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
+    staging.took(one, page(1), at(2))
     kept = flushed(staging)
     staging.loaded(kept, keep=True)
-    staging.add(one, frame(2), at(3))
+    staging.took(one, page(2), at(3))
     deleted = flushed(staging)
     staging.loaded(deleted)
 
@@ -220,31 +238,87 @@ def test_loaded_files_are_deleted_unless_they_are_needed_once_more(folder: Path)
 # --- bounded memory
 
 
-def test_the_fullest_slice_is_written_when_the_buffer_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging_module, "ROWS_BUFFERED", 10)
+def test_pages_are_worth_a_file_by_their_rows_or_their_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 10)
     one, other = part(1, 4), part(4, 8)
     staging = staged(folder, one, other)
-    staging.add(one, frame(*range(3)), at(2))
-    staging.add(other, frame(*range(10, 14)), at(5))
-    assert staging.batch().files == ()
+    assert staging.worth_a_file == 0
+    staging.took(one, page(*range(3)), at(2))
+    staging.took(other, page(*range(10, 14)), at(5))
+    assert staging.worth_a_file == 0.7
 
-    staging.add(one, frame(20, 21, 22), at(3))
+    monkeypatch.setattr(staging_module, "_BYTES_PER_FILE", 100)
+    assert staging.worth_a_file > 1
 
-    batch = staging.batch()
-    assert (ids(batch), batch.rows, spans(batch)) == ([0, 1, 2, 20, 21, 22], 6, [(at(1), at(3))])
-    (resumed,) = leftovers(folder.parent)
-    assert ids(resumed.batch()) == ids(batch)
-    assert ids(flushed(staging)) == [0, 1, 2, 10, 11, 12, 13, 20, 21, 22]
+    staging.write()
+    assert (staging.worth_a_file, staging.rows_unloaded) == (0, 7)
 
 
-def test_a_page_larger_than_the_buffer_is_written_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging_module, "ROWS_BUFFERED", 2)
+def test_one_file_holds_what_came_of_all_slices(folder: Path) -> None:
+    one, other = part(1, 4), part(4, 8)
+    staging = staged(folder, one, other)
+    staging.took(one, page(1), at(2))
+    staging.took(other, page(2), at(5))
+    staging.took(one, page(3), at(3))
+
+    batch = flushed(staging)
+
+    assert (len(batch.files), ids(batch), spans(batch)) == (1, [1, 2, 3], [(at(1), at(3)), (at(4), at(5))])
+
+
+def test_what_a_failed_write_held_comes_with_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
+    staging.took(one, page(1), at(2))
+    with monkeypatch.context() as broken:
+        broken.setattr(staging_module, "_write_parquet", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            staging.write()
+    assert (staging.batch().files, staging.batch().covered) == ((), ())
+    staging.took(one, page(2), at(3))
 
-    staging.add(one, frame(1, 2, 3), at(2))
+    batch = flushed(staging)
 
-    assert staging.rows_unloaded == 3
+    assert (ids(batch), spans(batch)) == ([1, 2], [(at(1), at(3))])
+
+
+def full_disk(frame: pl.DataFrame, path: Path) -> None:
+    raise OSError(28, "No space left on device")
+
+
+# --- a slice that is cut while it is read
+
+
+def test_a_slice_that_was_cut_covers_what_it_kept(folder: Path) -> None:
+    one = part(1, 8, newest=True)
+    staging = staged(folder, one)
+    staging.took(one, page(1), at(2))
+    below, above = one.cut_at(at(5))
+    staging.cut(staging.part_of[id(one)], below)
+    upper = staging.open(above)
+    staging.finished(one)
+    staging.add(upper, page(2), at(6))
+
+    assert spans(flushed(staging)) == [(at(1), at(5)), (at(5), at(6))]
+    staging.finish(upper)
+    assert spans(flushed(staging)) == [(at(1), at(5)), (at(5), at(8))]
+
+
+def test_a_cut_between_a_batch_and_its_load_loses_nothing(folder: Path) -> None:
+    one = part(1, 8)
+    staging = staged(folder, one)
+    staging.took(one, page(1), at(2))
+    first = flushed(staging)
+    below, above = one.cut_at(at(5))
+    staging.cut(staging.part_of[id(one)], below)
+    upper = staging.open(above)
+    staging.add(upper, page(2), None)
+    staging.finish(upper)
+    staging.finished(one)
+
+    staging.loaded(first)
+
+    assert spans(flushed(staging)) == [(at(1), at(5)), (at(5), at(8))]
 
 
 # --- what a killed sync leaves behind
@@ -253,11 +327,11 @@ def test_a_page_larger_than_the_buffer_is_written_at_once(folder: Path, monkeypa
 def test_what_a_sync_left_is_loaded_by_the_next(folder: Path) -> None:
     one, other = part(1, 4), part(4, 8)
     killed = staged(folder, one, other)
-    killed.add(one, frame(1), at(2))
-    killed.finish(one)
-    killed.add(other, frame(2), at(5))
-    killed.flush()
-    killed.add(other, frame(3), at(6))
+    killed.took(one, page(1), at(2))
+    killed.finished(one)
+    killed.took(other, page(2), at(5))
+    killed.write()
+    killed.took(other, page(3), at(6))
 
     (left,) = leftovers(folder.parent)
 
@@ -274,10 +348,10 @@ def test_what_a_sync_left_is_loaded_by_the_next(folder: Path) -> None:
 def test_only_what_was_not_loaded_is_left(folder: Path) -> None:
     one = part(1, 4)
     killed = staged(folder, one)
-    killed.add(one, frame(1), at(2))
+    killed.took(one, page(1), at(2))
     killed.loaded(flushed(killed))
-    killed.add(one, frame(2), at(3))
-    killed.flush()
+    killed.took(one, page(2), at(3))
+    killed.write()
 
     (left,) = leftovers(folder.parent)
 
@@ -286,19 +360,22 @@ def test_only_what_was_not_loaded_is_left(folder: Path) -> None:
 
 def test_folders_come_oldest_first(tmp_path: Path) -> None:
     for hour in (3, 1, 2):
-        Staging(tmp_path / f"20260310T0{hour}0000-x", manifest(f"s{hour}")).flush()
+        Staging(tmp_path / f"20260310T0{hour}0000-x", manifest(f"s{hour}")).write()
 
     assert [left.manifest.sync_id for left in leftovers(tmp_path)] == ["s1", "s2", "s3"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"sync_id":1}', b"[]"])
+OLDER = msgspec.json.encode({**msgspec.to_builtins(manifest()), "format": 1})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"sync_id":1}', b"[]", OLDER])
 def test_a_folder_without_a_readable_manifest_is_deleted(tmp_path: Path, content: bytes | None) -> None:
     broken = tmp_path / "20260310T000000-broken"
     broken.mkdir()
     (broken / "000001.parquet").write_bytes(b"rest")
     if content is not None:
         (broken / "manifest.json").write_bytes(content)
-    Staging(tmp_path / "20260310T010000-good", manifest()).flush()
+    Staging(tmp_path / "20260310T010000-good", manifest()).write()
 
     assert [left.manifest.sync_id for left in leftovers(tmp_path)] == ["s1"]
     assert not broken.exists()
@@ -311,17 +388,17 @@ def test_there_may_be_nothing_left(tmp_path: Path) -> None:
 def test_half_written_files_are_not_taken_for_whole_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
-    staging.flush()
-    staging.add(one, frame(2), at(3))
-    staging.finish(one)
+    staging.took(one, page(1), at(2))
+    staging.write()
+    staging.took(one, page(2), at(3))
+    staging.finished(one)
 
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(staging_module, "_sync_to_disk", full)
     with pytest.raises(OSError, match="No space left"):
-        staging.flush()
+        staging.write()
 
     (left,) = leftovers(folder.parent)
     assert (ids(left.batch()), spans(left.batch())) == ([1], [(at(1), at(2))])
@@ -330,10 +407,10 @@ def test_half_written_files_are_not_taken_for_whole_ones(folder: Path, monkeypat
 def test_a_manifest_is_the_old_one_or_the_new_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
-    staging.flush()
-    staging.add(one, frame(2), at(3))
-    staging.finish(one)
+    staging.took(one, page(1), at(2))
+    staging.write()
+    staging.took(one, page(2), at(3))
+    staging.finished(one)
 
     def full(path: Path) -> None:
         if path.suffix != ".tmp" or path.stem == "manifest":
@@ -341,7 +418,7 @@ def test_a_manifest_is_the_old_one_or_the_new_one(folder: Path, monkeypatch: pyt
 
     monkeypatch.setattr(staging_module, "_sync_to_disk", full)
     with pytest.raises(OSError, match="No space left"):
-        staging.flush()
+        staging.write()
 
     assert sorted(file.name for file in folder.glob("*.parquet")) == ["000001.parquet", "000002.parquet"]
     (left,) = leftovers(folder.parent)
@@ -352,8 +429,8 @@ def test_a_folder_is_intact_when_all_its_files_can_be_read(folder: Path) -> None
     one = part(1, 4)
     staging = staged(folder, one)
     assert staging.is_intact()
-    staging.add(one, frame(1), at(2))
-    staging.flush()
+    staging.took(one, page(1), at(2))
+    staging.write()
 
     (left,) = leftovers(folder.parent)
 
@@ -362,12 +439,15 @@ def test_a_folder_is_intact_when_all_its_files_can_be_read(folder: Path) -> None
     assert left.is_intact(), "files that are loaded are not missed"
 
 
+OLDER = msgspec.json.encode({**msgspec.to_builtins(manifest()), "format": 1})
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PAR1", b"rest of a file"], ids=["missing", "empty", "magic alone", "damaged"])
 def test_a_folder_with_a_file_that_cannot_be_read_is_not_intact(folder: Path, content: bytes | None) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
-    staging.add(one, frame(1), at(2))
-    staging.flush()
+    staging.took(one, page(1), at(2))
+    staging.write()
     file = folder / "000001.parquet"
     file.unlink()
     if content is not None:
@@ -382,8 +462,8 @@ def test_instants_survive_the_manifest_with_microseconds(folder: Path) -> None:
     one = part(1, 4)
     exact = at(2) + timedelta(microseconds=123_457)
     staging = staged(folder, one)
-    staging.add(one, frame(1), exact)
-    staging.flush()
+    staging.took(one, page(1), exact)
+    staging.write()
 
     (left,) = leftovers(folder.parent)
 

@@ -6,6 +6,7 @@ It prints its address, and ends when its standard input is closed.
 
 import argparse
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -18,15 +19,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import uvicorn
-from isal import isal_zlib
 
 from benchmarks.account import DENSITIES, Collection, build, microseconds
+from benchmarks.packed import pack_pages
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
 from klaviyo_assets.sandbox.limits import Limits
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
-_GZIP = 31  # zlib's window bits for a gzip header
+_GRID = {"events": 1000}
+"""Records of a page that is compressed beforehand, for the type whose pages are big and many."""
 
 
 class Server:
@@ -36,6 +38,8 @@ class Server:
         collections: What it serves.
         latency: Seconds that each answer takes at least.
         limits: Whether Klaviyo's rate limits hold.
+
+    The latency can be changed while it runs: ``PUT /latency/0.3``.
     """
 
     def __init__(self, collections: dict[str, Collection], latency: float, limits: bool) -> None:
@@ -43,6 +47,11 @@ class Server:
         self._latency = latency
         self._limits = Limits() if limits else None
         self._statuses: dict[str, Counter[int]] = {}
+        self._packed = {
+            f"/api/{name}": pack_pages(lambda first, end, of=collection: b"".join(of.json(first, end)), len(collection), _GRID[name])  # type: ignore[misc]
+            for name, collection in collections.items()
+            if name in _GRID
+        }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -50,15 +59,22 @@ class Server:
             return
         path = scope["path"]
         if path == "/stats":
-            status, body, headers = 200, self._stats(), {}
+            status, body, headers = 200, gzip.compress(self._stats()), {}
+        elif path.startswith("/latency/"):
+            self._latency, self._statuses = float(path.removeprefix("/latency/")), {}
+            status, body, headers = 200, gzip.compress(b"{}"), {}
         else:
             if self._latency:
                 await asyncio.sleep(self._latency)
             status, body, headers = self._answer(scope)
             self._statuses.setdefault(path, Counter())[status] += 1
-        if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
-            body, headers = isal_zlib.compress(body, 0, _GZIP), {**headers, "Content-Encoding": "gzip"}
-        headers = {**headers, "Content-Type": JSONAPI, "Content-Length": str(len(body)), "Date": formatdate(usegmt=True)}
+        headers = {
+            **headers,
+            "Content-Encoding": "gzip",
+            "Content-Type": JSONAPI,
+            "Content-Length": str(len(body)),
+            "Date": formatdate(usegmt=True),
+        }
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": pairs})
         await send({"type": "http.response.body", "body": body})
@@ -71,7 +87,7 @@ class Server:
             headers = self._limits.enter(path, CATALOG[path.removeprefix("/api/")].endpoint.limit) if self._limits else {}
             return 200, self._page(scope, self._collections[path]), dict(headers)
         except ApiError as error:
-            return error.status, error.body(), dict(error.headers)
+            return error.status, gzip.compress(error.body()), dict(error.headers)
 
     def _page(self, scope: Any, collection: Collection) -> bytes:
         query = dict(parse_qsl(scope["query_string"].decode()))
@@ -80,12 +96,17 @@ class Server:
             place = collection.first_from(microseconds(text) + (operator in ("greater-than", "less-or-equal")))
             first, end = (max(first, place), end) if operator.startswith("greater") else (first, min(end, place))
         first = max(first, int(query.get("page[cursor]", 0)))
-        last = min(end, first + int(query.get("page[size]", 20)))
+        size = int(query.get("page[size]", 20))
+        on_the_grid = size == _GRID.get(collection.name)
+        last = min(end, (first // size + 1) * size if on_the_grid else first + size)
         following = None
         if last < end:
             host = dict(scope["headers"])[b"host"].decode()
             following = f"http://{host}{scope['path']}?{urlencode({**query, 'page[cursor]': last})}"
-        return b"".join([b'{"data":[', *collection.json(first, last), b'],"links":', json.dumps({"self": "", "next": following}).encode(), b"}"])
+        head = b'{"links":%s,"data":[' % json.dumps({"self": "", "next": following}).encode()
+        if on_the_grid and last - first == size:
+            return self._packed[scope["path"]][first // size].after(head)
+        return gzip.compress(b"".join([head, *collection.json(first, last), b"]}"]), 1)
 
     def _stats(self) -> bytes:
         used = os.times()
@@ -109,9 +130,9 @@ def main() -> None:
     options = parser.parse_args()
     collections = build({"events": options.events, "profiles": options.profiles}, options.density, options.days)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = Server(collections, options.latency, limits=not options.no_limits)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
-        app = Server(collections, options.latency, limits=not options.no_limits)
         config = uvicorn.Config(app, log_level="error", access_log=False, date_header=False, server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from klaviyo_assets.sync.staging import Batch, Staging
 from klaviyo_assets.sync.threads import in_thread
 
-ROWS_PER_LOAD = 200_000
+ROWS_PER_LOAD = 500_000
 """Rows after which staged files are loaded, at first."""
 
 MOST_ROWS_PER_LOAD = 1_000_000
@@ -21,7 +21,7 @@ MOST_ROWS_PER_LOAD = 1_000_000
 _GROWTH = 8
 """A load is worth its look through the table's ids when it adds at least one row to so many."""
 
-_SECONDS_PER_LOAD = 30.0
+_SECONDS_PER_LOAD = 20.0
 """Seconds after which staged files are loaded although they are few, so that there is something to look at."""
 
 _SECONDS_PER_FILE = 1.0

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: demo sandbox test test-quick lint types dev format clean
+.PHONY: benchmarks demo sandbox test test-quick lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +36,10 @@ test: lint types $(DUCKDB_1)  ## everything that continuous integration runs
 
 test-quick: $(STAMP)  ## the tests that need no process of their own
 	$(BIN)/pytest --numprocesses 2 -m 'not slow'
+
+benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
+	$(BIN)/python -m benchmarks $(ONLY)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

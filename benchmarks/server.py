@@ -58,11 +58,12 @@ class Server:
         if scope["type"] != "http":
             return
         path = scope["path"]
+        headers: dict[str, str] = {}
         if path == "/stats":
-            status, body, headers = 200, gzip.compress(self._stats()), {}
+            status, body = 200, gzip.compress(self._stats())
         elif path.startswith("/latency/"):
             self._latency, self._statuses = float(path.removeprefix("/latency/")), {}
-            status, body, headers = 200, gzip.compress(b"{}"), {}
+            status, body = 200, gzip.compress(b"{}")
         else:
             if self._latency:
                 await asyncio.sleep(self._latency)

@@ -7,9 +7,10 @@ from benchmarks.table import table
 
 def report(quick: bool) -> str:
     """Run it."""
-    seconds = 15 if quick else 60
+    seconds = 15 if quick else 40
     cases = [("events", density) for density in DENSITIES] + [("profiles", "uniform"), ("profiles", "one-second")]
-    lines, uniform = [], {}
+    lines: list[list[object]] = []
+    uniform: dict[str, float] = {}
     for name, density in cases:
         count = int(PER_SECOND[name] * seconds)
         with serving(f"--{name}", str(count), "--latency", "0.3", "--density", density) as server, folder() as into:

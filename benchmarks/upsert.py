@@ -73,7 +73,7 @@ def _write(into: Path, numbers: list[int], synced_at: datetime) -> tuple[Path, .
         rows = {
             "id": [f"{number * 0x9E3779B97F5 + 7 & 0xFFFFFFFFFFF:011x}" for number in some],
             "datetime": [_START + timedelta(seconds=number) for number in some],
-            "event_properties": [_properties(number, synced_at) for number in some],
+            "event_properties": [_POOL[number % len(_POOL)] % (number, f"{synced_at:%Y-%m-%d}") for number in some],
             "profile_id": [f"01RS4AYP8BGKT5ZN{number % 99_991:010d}" for number in some],
             SYNCED_AT: [synced_at] * len(some),
         }
@@ -84,11 +84,15 @@ def _write(into: Path, numbers: list[int], synced_at: datetime) -> tuple[Path, .
     return tuple(files)
 
 
-def _properties(number: int, synced_at: datetime) -> str:
-    dice = random.Random(number)
+def _properties(dice: random.Random) -> str:
+    """Return some properties, about a kilobyte, with places for a number and a date."""
     items = ",".join(
         f'{{"SKU":"sku-{dice.getrandbits(32):x}","ProductName":"Thing {dice.getrandbits(64):x}","Quantity":{dice.randint(1, 5)},'
         f'"URL":"https://shop.example/products/{dice.getrandbits(96):x}","Categories":["c{dice.randint(1, 40)}","c{dice.randint(1, 40)}"]}}'
         for _ in range(6)
     )
-    return f'{{"$event_id":"{dice.getrandbits(64):x}","$value":{dice.random() * 200:.2f},"seen":"{synced_at:%Y-%m-%d}","Items":[{items}]}}'
+    return f'{{"$event_id":"%d","$value":{dice.random() * 200:.2f},"seen":"%s","Items":[{items}]}}'
+
+
+_POOL = [_properties(random.Random(seed)) for seed in range(20_000)]
+"""More than a compressor remembers."""

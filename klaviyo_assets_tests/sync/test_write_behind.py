@@ -1,0 +1,236 @@
+"""Writing and loading beside the fetching: in order, bounded, and nothing is claimed that is lost."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+
+from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.frames import Page, PageDecoder
+from klaviyo_assets.sync import staging as staging_module
+from klaviyo_assets.sync import write_behind
+from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.staging import Batch, Part, Staging, new_manifest
+from klaviyo_assets.sync.write_behind import WriteBehind
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DECODER = PageDecoder(EVENTS)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 10)
+    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", 30)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(write_behind, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+class Desk:
+    """Staging with one slice, into which pages come in order."""
+
+    def __init__(self, folder: Path, load: Callable[[Batch], Awaitable[None]] | None = None) -> None:
+        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
+        self.staging = Staging(folder / "s", new_manifest(**facts, read_at=START + timedelta(days=9), resumable=True))
+        self.part: Part = self.staging.open(Slice(Division(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
+        self.loads: list[Batch] = []
+        self.behind = WriteBehind(self.staging, load or self.load)
+        self.rows = 0
+
+    async def load(self, batch: Batch) -> None:
+        self.loads.append(batch)
+        await asyncio.sleep(0)
+        await self.behind.loaded(batch, keep=True)
+
+    async def page(self, rows: int = 5) -> None:
+        times = [START + timedelta(seconds=self.rows + number) for number in range(rows)]
+        self.rows += rows
+        self.staging.add(self.part, page_of(times), times[-1])
+        await self.behind.after_page()
+
+    async def pages(self, count: int) -> None:
+        for _ in range(count):
+            await self.page()
+            await asyncio.sleep(0.01)
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self.staging.folder.glob("*.parquet"))
+
+    @property
+    def loaded_ids(self) -> list[str]:
+        return [id_ for batch in self.loads for file in batch.files for id_ in pl.read_parquet(file)["id"]]
+
+
+def page_of(times: list[datetime]) -> Page:
+    data = [{"id": time.isoformat(), "attributes": {"datetime": time.isoformat()}} for time in times]
+    return DECODER.page(msgspec.json.encode({"data": data, "links": {"next": "/more"}})).stamped(START)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 30))
+
+
+def test_pages_are_written_and_loaded_and_nothing_twice(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+
+    async def main() -> None:
+        for _ in range(41):
+            await desk.page()
+        await desk.behind.finish()
+
+    run(main())
+
+    assert len(desk.loaded_ids) == len(set(desk.loaded_ids)) == desk.rows
+    assert len(desk.loads) > 2
+    ends = [row.end for batch in desk.loads for row in batch.covered]
+    assert ends == sorted(ends)
+    assert desk.staging.rows_unloaded == 0
+
+
+def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path: Path, clock: SimpleNamespace) -> None:
+    desk = Desk(tmp_path)
+
+    async def main() -> None:
+        await desk.page(1)
+        assert desk.files == []
+        clock.now += 1
+        await desk.page(1)
+        await desk.behind.settle()
+        assert len(desk.files) == 1
+        assert desk.loads == []
+        clock.now += 30
+        await desk.page(1)
+        await desk.behind.settle()
+        assert len(desk.loads) == 1
+
+    run(main())
+
+
+def test_fetching_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, may_write = Desk(tmp_path), threading.Event()
+    write = Staging.write
+
+    def slowly(self: Staging) -> None:
+        assert may_write.wait(20)
+        write(self)
+
+    monkeypatch.setattr(Staging, "write", slowly)
+
+    async def main() -> None:
+        async def fetch() -> None:
+            for _ in range(20):
+                await desk.page()
+
+        fetching = asyncio.create_task(fetch())
+        await asyncio.sleep(0.1)
+        assert not fetching.done()
+        assert desk.rows <= 35
+        may_write.set()
+        await fetching
+        await desk.behind.finish()
+
+    run(main())
+    assert len(desk.loaded_ids) == desk.rows == 100
+
+
+def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
+    may_load = asyncio.Event()
+
+    async def main() -> None:
+        loads: list[Batch] = []
+
+        async def slowly(batch: Batch) -> None:
+            await may_load.wait()
+            loads.append(batch)
+            await desk.behind.loaded(batch, keep=False)
+
+        desk = Desk(tmp_path, slowly)
+
+        async def fetch() -> None:
+            for _ in range(100):
+                await desk.page()
+                await desk.behind._write()
+
+        fetching = asyncio.create_task(fetch())
+        await asyncio.sleep(0.5)
+        assert not fetching.done()
+        assert desk.staging.rows_unloaded <= 30 * write_behind._LOADS_ON_DISK + 5
+        may_load.set()
+        await fetching
+        await desk.behind.finish()
+        assert sum(batch.rows for batch in loads) == 500
+
+    run(main())
+
+
+def test_an_error_of_a_write_surfaces_and_nothing_lost_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tmp_path)
+
+    async def main() -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(staging_module, "_write_parquet", full_disk)
+            with pytest.raises(OSError, match="No space left"):
+                await desk.pages(10)
+        assert desk.staging.batch().covered == ()
+        await desk.behind.give_up()
+
+    run(main())
+
+    batch = desk.staging.batch()
+    assert batch.rows == desk.rows
+    assert [row.end for row in batch.covered] == [START + timedelta(seconds=desk.rows - 1)]
+
+
+def full_disk(frame: pl.DataFrame, path: Path) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_an_error_of_a_load_surfaces_and_its_rows_stay_staged(tmp_path: Path) -> None:
+    async def broken(batch: Batch) -> None:
+        raise RuntimeError("no database")
+
+    desk = Desk(tmp_path, broken)
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="no database"):
+            await desk.pages(100)
+        await desk.behind.give_up()
+
+    run(main())
+
+    assert desk.staging.batch().rows == desk.rows
+
+
+def test_where_nothing_is_loaded_before_the_end_files_are_kept(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.behind.load = None
+
+    async def main() -> None:
+        for _ in range(20):
+            await desk.page()
+        await desk.behind.finish()
+
+    run(main())
+
+    assert desk.staging.batch().rows == 100
+
+
+@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, write_behind.MOST_ROWS_PER_LOAD)])
+def test_the_bigger_the_table_the_bigger_the_loads(tmp_path: Path, known: int, rows: int) -> None:
+    desk = Desk(tmp_path)
+    desk.behind.rows_known = known
+
+    assert desk.behind._rows_per_load == rows

@@ -17,6 +17,8 @@ CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 _SETTINGS = {
     # Several types may be synced on one machine at once, and each process holds Python's libraries too.
     "memory_limit": "512MB",
+    # Each thread that inserts holds a row group of its own, 120,000 wide rows: with many cores those alone would fill the memory.
+    "threads": "2",
     # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see reclaim().
     "max_vacuum_tasks": "0",
     # Up to so many scattered rows are looked up by their place, rather than by reading the whole table.
@@ -24,7 +26,7 @@ _SETTINGS = {
 }
 """DuckDB settings of each connection, where the user has set nothing."""
 
-_MEMORY_ALIASES = {"memory_limit", "max_memory"}
+_ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads"}
 
 _VACUUM_TASKS = 100  # DuckDB's own default
 
@@ -32,7 +34,8 @@ _BIG_TABLE = 100_000
 """Rows, deleted ones included, from which on rewriting a table is to be thought over."""
 
 _WORTH_A_REWRITE = 0.25
-"""Share of deleted rows from which on a big table is rewritten; DuckDB joins row groups by threes and fours, so that less would free little."""
+"""Share of deleted rows from which on a big table is rewritten: the file stays within a small multiple of its rows, and the cost is spread over many
+updates."""
 
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
@@ -124,9 +127,8 @@ class LocalFile(Warehouse):
 
     def _tune(self, connection: DuckDBPyConnection) -> None:
         """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
-        chosen = {name.lower() for name in self._resource.connection_config}
-        if chosen & _MEMORY_ALIASES:
-            chosen.add("memory_limit")
+        names = {name.lower() for name in self._resource.connection_config}
+        chosen = names | {_ALIASES[name] for name in names & _ALIASES.keys()}
         for name, value in _SETTINGS.items():
             if name not in chosen:
                 connection.execute(f"SET {name} = {literal(value)}")

@@ -96,3 +96,39 @@ def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> Non
 
     assert result.stdout.startswith("1.")
     assert '{"a": 1}' in result.stdout
+
+
+def settings_of(warehouse: LocalFile) -> tuple[str, int]:
+    with warehouse.connection() as connection:
+        ((memory, threads),) = connection.execute("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall()
+    return memory, threads
+
+
+def test_duckdb_is_kept_small_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    path = str(tmp_path / "klaviyo.duckdb")
+
+    assert settings_of(LocalFile(DuckDBResource(database=path))) == ("488.2 MiB", 2)
+    assert settings_of(LocalFile(DuckDBResource(database=path, connection_config={"memory_limit": "1GiB", "threads": 3}))) == ("1.0 GiB", 3)
+    assert settings_of(LocalFile(DuckDBResource(database=path, connection_config={"max_memory": "1GiB", "worker_threads": 1}))) == ("1.0 GiB", 1)
+
+
+def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path) -> None:
+    """Most of a big table is replaced again and again: its file stays within a small multiple of what it holds."""
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))
+    fresh = 0
+    sizes = []
+    for turn in range(8):
+        with warehouse.connection() as connection:
+            if turn == 0:
+                connection.execute("CREATE TABLE wide (id BIGINT, text VARCHAR)")
+            connection.execute("DELETE FROM wide WHERE id % 2 = 0")
+            ids = "range" if turn == 0 else "range * 2"
+            rows = 150_000 if turn == 0 else 75_000
+            connection.execute(f"INSERT INTO wide SELECT {ids}, md5(range::VARCHAR || '{turn}') || md5(range::VARCHAR) FROM range({rows})")
+            warehouse.reclaim(connection)
+        sizes.append(warehouse.path.stat().st_size)
+        fresh = fresh or sizes[0]
+
+    assert max(sizes) <= 3 * fresh
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT count(*), count(DISTINCT id) FROM wide").fetchall() == [(150_000, 150_000)]

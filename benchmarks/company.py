@@ -16,7 +16,7 @@ _LIMIT = 3500
 
 def report(quick: bool) -> str:
     """Run it."""
-    seconds = 80 if quick else 120
+    seconds = 60 if quick else 90
     lines = [_beside_half(share, seconds) for share in (0.9, 1.0)]
     lines.append(_two_of_ours(seconds))
     head = ["who", "our requests", "our 429s", "others' requests", "others' 429s", "all that was answered, of the limit"]

@@ -7,7 +7,7 @@ from benchmarks.table import table
 def report(quick: bool) -> str:
     """Run it."""
     lines = []
-    for name, seconds in (("events", 20 if quick else 60), ("profiles", 30 if quick else 90)):
+    for name, seconds in (("events", 20 if quick else 40), ("profiles", 30 if quick else 60)):
         count = int(PER_SECOND[name] * seconds)
         with serving(f"--{name}", str(count), "--latency", "0.08") as server, folder() as into:
             options = {"base_url": server.base_url, "name": name, "folder": str(into)}

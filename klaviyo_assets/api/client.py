@@ -2,12 +2,12 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 import httpx
@@ -17,6 +17,7 @@ from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import error_from, server_time
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, RateLimited, RequestFailed
+from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog.model import RateLimit, ResourceType
@@ -96,34 +97,39 @@ class KlaviyoClient:
         self.settings = settings or ClientSettings()
         self.traffic = Traffic()
         self._base_url = httpx.URL(self.settings.base_url)
-        self._http = httpx.AsyncClient(
-            base_url=self._base_url,
-            auth=KlaviyoAuth(key, self._base_url),
-            headers={
-                "Accept": "application/vnd.api+json",
-                "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",
-                "revision": self.settings.revision,
-                # A retired revision must fail loudly; without this header Klaviyo answers in the shape of another one.
-                "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
-            },
-            timeout=httpx.Timeout(self.settings.timeout, pool=None),
-            limits=httpx.Limits(max_connections=self.settings.concurrency, max_keepalive_connections=self.settings.concurrency),
-            follow_redirects=False,
-        )
+        self._headers = {
+            "Accept": "application/vnd.api+json",
+            "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",
+            "revision": self.settings.revision,
+            # A retired revision must fail loudly; without this header Klaviyo answers in the shape of another one.
+            "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
+        }
+        self._lanes = Lanes(self._lane)
+        self._tls: ssl.SSLContext | None = None
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
         self._clock: tuple[datetime, float] | None = None
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        kind, error, trace = exception
-        assert kind is None or isinstance(kind, type)
         for gate in self._gates.values():
             gate.dispose()
-        await self._http.__aexit__(kind, _as_error(error), _as_traceback(trace))
+        await self._lanes.close()
+
+    def _lane(self) -> httpx.AsyncClient:
+        # Reading the certificates takes longer than anything else here, so it is done once.
+        self._tls = self._tls or httpx.create_ssl_context()
+        return httpx.AsyncClient(
+            base_url=self._base_url,
+            auth=KlaviyoAuth(self.key, self._base_url),
+            headers=self._headers,
+            verify=self._tls,
+            timeout=httpx.Timeout(self.settings.timeout, pool=None),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            follow_redirects=False,
+        )
 
     @property
     def seconds_waited(self) -> float:
@@ -172,12 +178,12 @@ class KlaviyoClient:
             KlaviyoError: One of its subclasses, see :mod:`klaviyo_assets.api.errors`.
         """
         target = self._own_url(url)
-        request = self._http.build_request("GET", target, params=dict(parameters) or None)
-        gate = self._gate(entry, target.path, dict(httpx.QueryParams(request.url.query)))
+        target = target.copy_merge_params(dict(parameters)) if parameters else target
+        gate = self._gate(entry, target.path, dict(target.params))
         async for attempt in self._attempts(gate):
             with attempt:
                 async with self._slots:
-                    return await self._send(request, gate, entry.scope, decode)
+                    return await self._send(target, gate, entry.scope, decode)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncGenerator[Answer[P]]:
@@ -237,16 +243,16 @@ class KlaviyoClient:
             reraise=True,
         )
 
-    async def _send(self, request: httpx.Request, gate: EndpointGate, scope: str, decode: Callable[[bytes], T]) -> Answer[T]:
-        endpoint = f"{request.method} {request.url.path}"
+    async def _send(self, url: httpx.URL, gate: EndpointGate, scope: str, decode: Callable[[bytes], T]) -> Answer[T]:
+        endpoint = f"GET {url.path}"
         await gate.enter()
         headers: Mapping[str, str] = {}
         sent = time.monotonic()
         try:
-            response = await self._receive(request)
+            response = await self._receive(url)
             headers = response.headers
         except httpx.TransportError as error:
-            raise ConnectionFailed(f"No complete answer from {request.url.host} ({_reason(error)}).", endpoint=endpoint) from error
+            raise ConnectionFailed(f"No complete answer from {url.host} ({_reason(error)}).", endpoint=endpoint) from error
         except httpx.DecodingError as error:
             raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from error
         finally:
@@ -269,13 +275,15 @@ class KlaviyoClient:
         gate.took(seconds)
         return Answer(value, self.now() - timedelta(seconds=seconds))
 
-    async def _receive(self, request: httpx.Request) -> httpx.Response:
+    async def _receive(self, url: httpx.URL) -> httpx.Response:
         """Send a request and return its whole answer, decompressed in one go: piece by piece as it comes in takes half as long again."""
-        received = await self._http.send(request, stream=True)
-        try:
-            body = b"".join([piece async for piece in received.aiter_raw()])
-        finally:
-            await received.aclose()
+        async with self._lanes.one() as lane:
+            request = lane.build_request("GET", url)
+            received = await lane.send(request, stream=True)
+            try:
+                body = b"".join([piece async for piece in received.aiter_raw()])
+            finally:
+                await received.aclose()
         return httpx.Response(received.status_code, headers=received.headers, content=body, request=request)
 
     def _take_note(self, response: httpx.Response) -> None:
@@ -299,11 +307,3 @@ def _backoff(state: tenacity.RetryCallState) -> float:
 def _reason(error: httpx.TransportError) -> str:
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _as_error(value: object) -> BaseException | None:
-    return value if isinstance(value, BaseException) else None
-
-
-def _as_traceback(value: object) -> TracebackType | None:
-    return value if isinstance(value, TracebackType) else None

@@ -216,6 +216,117 @@ def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch
     assert time >= 5
 
 
+# --- giving way
+
+
+class Account:
+    """An account whose window of a minute is used by others too."""
+
+    def __init__(self, limit: RateLimit, others: float) -> None:
+        self.limit = limit
+        self.others = others
+        self.turns: list[float] = []
+
+    async def rush(self, gate: EndpointGate, until: float) -> None:
+        while now() < until:
+            await gate.enter()
+            self.turns.append(now())
+            minute = now() // 60
+            since, left = now() - 60 * minute, 60 * (minute + 1) - now()
+            used = sum(turn // 60 == minute for turn in self.turns[-self.limit.steady :]) + int(self.others * self.limit.steady * since / 60)
+            remaining = str(max(0, self.limit.steady - used))
+            await asyncio.sleep(0.1)
+            gate.leave({"RateLimit-Limit": str(self.limit.steady), "RateLimit-Remaining": remaining, "RateLimit-Reset": str(max(1, round(left)))})
+
+    def turns_by_minute(self) -> list[int]:
+        """Return how many turns were granted in each whole minute."""
+        counts = Counter(int(turn // 60) for turn in self.turns)
+        return [counts[minute] for minute in range(min(counts) + 1, max(counts))]
+
+
+async def beside(account: Account, minutes: float, gate: EndpointGate) -> None:
+    until = now() + 60 * minutes
+    await asyncio.gather(*(account.rush(gate, until) for _ in range(10)))
+
+
+@pytest.mark.parametrize(("others", "least", "most"), [(0.0, 0.88, 0.91), (0.5, 0.44, 0.5), (0.8, 0.14, 0.2)])
+@pytest.mark.parametrize("limit", [TIER_M, TIER_L], ids=["M", "L"])
+def test_a_gate_paces_at_what_others_leave(limit: RateLimit, others: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(limit, others)
+
+    async def rush() -> None:
+        gate = EndpointGate("/api/any", limit, 0.9)
+        await beside(account, 5, gate)
+        gate.dispose()
+
+    run_in_virtual_time(rush(), monkeypatch)
+
+    for turns in account.turns_by_minute()[1:]:
+        assert least * limit.steady <= turns <= most * limit.steady + 1
+    assert most_in(account.turns, 1) <= limit.burst
+
+
+def test_a_gate_takes_all_of_its_share_again_when_others_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(TIER_L, 0.6)
+
+    async def rush() -> None:
+        gate = EndpointGate("/api/any", TIER_L, 0.9)
+        await beside(account, 3, gate)
+        account.others = 0
+        await beside(account, 5, gate)
+        gate.dispose()
+
+    run_in_virtual_time(rush(), monkeypatch)
+
+    assert account.turns_by_minute()[1] <= 0.42 * TIER_L.steady
+    assert account.turns_by_minute()[-1] == pytest.approx(0.9 * TIER_L.steady, rel=0.02)
+
+
+def test_one_a_second_limits_do_not_follow_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their pace is the interval's, which may be shared with other processes."""
+    account = Account(TIER_XS, 0.3)
+
+    async def rush() -> None:
+        gate = EndpointGate("/api/accounts", TIER_XS, 0.5)
+        await beside(account, 4, gate)
+        gate.dispose()
+
+    run_in_virtual_time(rush(), monkeypatch)
+
+    assert min(after - before for before, after in itertools.pairwise(account.turns)) >= 2
+
+
+def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered() -> tuple[int, int, int]:
+        gate = EndpointGate("/api/any", TIER_XL, 0.9)
+        before = gate.requests_under_way
+        gate.took(0.05)
+        quick = gate.requests_under_way
+        for _ in range(600):
+            await asyncio.sleep(0.05)
+            gate.took(0.6)
+        slow = gate.requests_under_way
+        gate.dispose()
+        return before, quick, slow
+
+    before, quick, slow = run_in_virtual_time(answered(), monkeypatch)
+
+    assert 1 < quick < before < slow
+
+
+@pytest.mark.parametrize("limit", ["1e308", "-5", "0"])
+@pytest.mark.parametrize("remaining", ["-1.7e308", "1e308", "-1"])
+def test_headers_without_sense_do_no_harm(limit: str, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        for number in range(4):
+            await gate.enter()
+            await asyncio.sleep(20)
+            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": remaining if number else "1e308", "RateLimit-Reset": str(60 - number)})
+        return [now()]
+
+    assert len(guarded(action, monkeypatch)) == 1
+
+
 # --- gates of the client
 
 

@@ -35,6 +35,9 @@ _LONGEST_WINDOW = 60
 _WORTH_SAYING = 10
 """Seconds of waiting from which on it is logged."""
 
+_NO_LIMIT = 10**9
+"""No header says more than this and means it."""
+
 _log = logging.getLogger("klaviyo_assets")
 
 
@@ -154,6 +157,6 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
 
 def _integer(text: str | None) -> int | None:
     try:
-        return int(float(text)) if text is not None else None
+        return max(-_NO_LIMIT, min(_NO_LIMIT, int(float(text)))) if text is not None else None
     except (ValueError, OverflowError):
         return None

@@ -98,10 +98,16 @@ class Chain:
 
     @property
     def pages_left(self) -> float:
-        """Pages that are left, by the density seen; 0 before the first page, without an end while all that was read lies at one instant."""
+        """Pages that are left, by the density seen; 0 before the first page, without an end while all that was read lies at one instant.
+
+        What a chain has from the one that it was cut off only helps to judge its own first page: taken for granted, it would let idle workers cut
+        up empty time behind a burst, a request each.
+        """
+        if not self._pages:
+            return 0.0
         if self._time_per_page:
             return self.span_left / self._time_per_page
-        return math.inf if self._pages and self.span_left else 0.0
+        return math.inf if self.span_left else 0.0
 
     @property
     def may_be_cut(self) -> bool:

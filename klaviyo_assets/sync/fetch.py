@@ -72,19 +72,20 @@ class Fetcher:
             group.create_task(self._work(group))
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        while self._workers <= self.client.chains_needed(self.entry) and (chain := await self._next()) is not None:
+        while (chain := await self._next()) is not None:
             await self._read(chain, group)
         self._workers -= 1
 
     async def _next(self) -> Chain | None:
-        """Return the chain to read next, waiting while others have yet to find out how much they have left; None if there is no more work."""
-        while True:
+        """Return the chain to read next, waiting while others have yet to find out how much they have left; None if this worker is not needed."""
+        while self._workers <= self.client.chains_needed(self.entry):
             if (chain := self._taken_over() or self._begun()) is not None:
                 self.chains.append(chain)
                 return chain
             if not self._cuttable:
                 return None
             await self._news.wait()
+        return None
 
     @property
     def _cuttable(self) -> bool:

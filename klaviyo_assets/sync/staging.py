@@ -193,9 +193,9 @@ class Staging:
                 self._files += 1
                 file = File(f"{self._files:06d}.parquet", sum(page.count for page in pages))
                 _write_parquet(frame_of(pages), self.folder / file.name)
-                self.manifest.files.append(file)
-                self.rows_written += file.rows
                 self.bytes_written += (self.folder / file.name).stat().st_size
+                self.rows_written += file.rows
+                self.manifest.files.append(file)
         except BaseException:
             # Nothing that was read after these pages may be written without them.
             self._pages[:0] = pages

@@ -171,7 +171,7 @@ def test_nothing_is_left_on_the_last_page_or_beyond_what_is_covered(newest: bool
         assert (chain.pages_left, chain.may_be_cut, chain.cut_off()) == (0, False, None)
 
 
-def test_a_chain_that_was_cut_off_begins_with_what_is_known_of_its_neighbour() -> None:
+def test_what_a_neighbour_knew_helps_to_judge_a_first_page_and_no_more() -> None:
     chain = chain_of(span(1000))
     take(chain, 0, 10)
     above = chain.cut_off()
@@ -179,8 +179,10 @@ def test_a_chain_that_was_cut_off_begins_with_what_is_known_of_its_neighbour() -
 
     branch = chain.branch(above, Part("all", "datetime", above.start, above.end, above.covers_to))
 
+    assert (branch.pages_left, branch.upto) == (0.0, None)
+    assert above.start is not None
+    taken(branch, [above.start] * 3)  # all in one second, which alone would tell nothing
     assert branch.pages_left == pytest.approx(chain.pages_left, rel=0.05)
-    assert branch.upto is None
 
 
 # --- cutting
@@ -226,13 +228,12 @@ def test_some_slices_are_never_cut(part: Slice) -> None:
 
 
 def test_a_slice_can_be_cut_until_too_little_is_left() -> None:
-    chain, borders = chain_of(span(10**8)), []
+    chain, borders = chain_of(span(10**8)), list[datetime | None]()
     take(chain, 0, 1)
     while (above := chain.cut_off()) is not None:
         borders.append(above.start)
 
-    assert len(borders) < 30
-    assert borders == sorted(borders, reverse=True)
+    assert 10 < len(borders) < 30
     assert chain.span_left <= 4 * SECOND
 
 

@@ -265,6 +265,83 @@ def test_a_second_full_of_records_is_read_once(name: str) -> None:
     assert collection.requests <= 1000 / 10 * 1.6 + 40
 
 
+@pytest.mark.parametrize("workers", [2, 8, 24])
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_records_of_a_dense_second_are_hardly_read_again(name: str, workers: int) -> None:
+    dense = at(200).replace(microsecond=0)
+    times = [*spread(random.Random(3), 600, "uniform"), *[dense] * 400]
+    served: list[int] = []
+
+    class Counting(Collection):
+        async def pages(self, *arguments: Any) -> AsyncIterator[Answer[Any]]:
+            async for answer in super().pages(*arguments):
+                served.extend(id_ for record in answer.value.records if (id_ := int(record.id)) >= 600)
+                yield answer
+
+    fetched(name, Counting(times, page_size=10, workers=workers))
+
+    assert len(served) <= 400 + 2 * 10
+
+
+@pytest.mark.parametrize(
+    ("workers", "bursts", "records"),
+    [
+        (6, 60, 100),
+        (6, 200, 30),
+        (24, 60, 100),
+        (24, 200, 30),
+    ],
+)
+def test_many_short_bursts_cost_few_more_requests(workers: int, bursts: int, records: int) -> None:
+    """Campaigns: thousands of records within seconds, then hours with hardly any."""
+    dice = random.Random(7)
+    times = [at(day + dice.uniform(0, 2e-5)) for day in (dice.uniform(0, DAYS - 1) for _ in range(bursts)) for _ in range(records)]
+    collection = Collection(times, page_size=10, workers=workers)
+
+    fetched("events", collection)
+
+    assert collection.requests <= 1.6 * len(times) / 10 + 40
+
+
+def test_an_error_behind_the_pages_is_raised_as_it_is() -> None:
+    times = spread(random.Random(3), 500, "uniform")
+    collection = Collection(times, page_size=10, workers=8)
+    calls = 0
+
+    async def after_page() -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls >= 10:
+            raise OSError(28, "No space left on device")
+
+    with tempfile.TemporaryDirectory() as folder:
+        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "mark"}
+        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+        fetcher = Fetcher(collection, CATALOG["events"], staging, after_page)  # type: ignore[arg-type]
+        with pytest.raises(OSError, match="No space left"):
+            asyncio.run(fetcher.run(slices_of("events", times)))
+        staging.write()
+        assert len(ids_in(staging.batch())) == fetcher.records_read
+
+    assert collection.requests < 10 + 2 * 8
+
+
+def test_as_many_workers_as_are_wanted_come_and_go() -> None:
+    times = spread(random.Random(3), 4000, "two days")
+
+    class Changing(Collection):
+        def chains_needed(self, entry: ResourceType) -> int:
+            return 2 if self.requests < 40 else 12 if self.requests < 200 else 1
+
+    collection = Changing(times, page_size=10)
+
+    outcome = fetched("events", collection)
+
+    assert sorted(outcome.ids) == list(range(4000))
+    assert 6 < collection.most_at_once <= 12
+
+
 def test_small_spans_are_not_cut() -> None:
     times = [TOP - timedelta(minutes=minute) for minute in range(50)]
     span = Slice(CATALOG["events"].divisions[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)

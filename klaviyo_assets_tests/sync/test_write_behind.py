@@ -234,3 +234,78 @@ def test_the_bigger_the_table_the_bigger_the_loads(tmp_path: Path, known: int, r
     desk.behind.rows_known = known
 
     assert desk.behind._rows_per_load == rows
+
+
+def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) -> None:
+    may_load = asyncio.Event()
+
+    async def main() -> None:
+        loads: list[Batch] = []
+
+        async def slowly(batch: Batch) -> None:
+            loads.append(batch)
+            await may_load.wait()
+            await desk.behind.loaded(batch, keep=True)
+
+        desk = Desk(tmp_path, slowly)
+        while not loads:
+            await desk.pages(1)
+        files = len(desk.files)
+        while len(desk.files) < files + 2:
+            await desk.pages(1)
+        assert len(loads) == 1, "more rows are due, but a load is under way"
+        may_load.set()
+        await desk.behind.finish()
+        assert sum(batch.rows for batch in loads) == desk.rows
+        names = [file.name for batch in loads for file in batch.files]
+        assert len(names) == len(set(names)) == len(desk.files)
+        spans = [(row.start, row.end) for batch in loads for row in batch.covered]
+        assert [start for start, _ in spans] == [START] * len(spans)
+        assert spans == sorted(spans)
+
+    run(main())
+
+
+def test_an_error_of_the_last_write_or_load_surfaces_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(batch: Batch) -> None:
+        raise RuntimeError("no database")
+
+    desk, other = Desk(tmp_path / "disk"), Desk(tmp_path / "database", broken)
+
+    async def main() -> None:
+        with monkeypatch.context() as full:
+            full.setattr(staging_module, "_write_parquet", full_disk)
+            await desk.page(3)
+            with pytest.raises(OSError, match="No space left"):
+                await desk.behind.finish()
+            with pytest.raises(OSError, match="No space left"):
+                await desk.behind.give_up()
+        assert (desk.loads, desk.staging.batch().covered, desk.staging.batch().files) == ([], (), ())
+        await other.page(3)
+        with pytest.raises(RuntimeError, match="no database"):
+            await other.behind.finish()
+
+    run(main())
+    assert desk.staging.worth_a_file == 0.3, "the pages are still there"
+    assert (other.staging.batch().rows, len(other.staging.batch().covered)) == (3, 1)
+
+
+def test_a_sync_that_is_cancelled_while_it_writes_and_loads_keeps_all(tmp_path: Path) -> None:
+    async def for_ever(batch: Batch) -> None:
+        await asyncio.Event().wait()
+
+    desk = Desk(tmp_path, for_ever)
+
+    async def main() -> None:
+        finishing = asyncio.create_task(desk.behind.finish())
+        await desk.pages(10)
+        await asyncio.sleep(0.05)
+        finishing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await finishing
+        if desk.behind._loading is not None:
+            desk.behind._loading.cancel()
+        await desk.behind.give_up()
+
+    run(main())
+    assert desk.staging.batch().rows == desk.rows

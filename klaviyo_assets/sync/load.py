@@ -15,7 +15,7 @@ from klaviyo_assets.sync.coverage import Covered, Span, widened
 from klaviyo_assets.sync.errors import AccountMismatch
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
-from klaviyo_assets.sync.upsert import Upsert, content_columns, differs, parquet
+from klaviyo_assets.sync.upsert import Upsert, content_columns, hashed, parquet
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 UNKNOWN_ACCOUNT = "unknown"
@@ -90,11 +90,11 @@ class Loader:
             connection.execute("BEGIN TRANSACTION")
             try:
                 yield connection
+                self.warehouse.reclaim(connection)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-            self.warehouse.reclaim(connection)
 
     def begin(self, row: SyncRow, *, key_seen: bool = True) -> tuple[list[Covered], datetime | None]:
         """Prepare the tables, close syncs that were killed, and write the sync's row.
@@ -219,16 +219,22 @@ class Loader:
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
         with self._transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
-            both = f"{tables.rebuilt} AS new JOIN {tables.rows} AS old USING ({key})"
-            self.counts.updated = _count(connection, f"FROM {both} WHERE {differs(self.entry)}")
+            before = f"SELECT {key}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
+            after = f"SELECT {key}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {key}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
+                f"FROM ({before}) AS old JOIN ({after}) AS new USING ({key})"
+            )
+            self.counts.updated = _count(connection, "FROM compared WHERE differs")
             self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
             marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
             connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
             # What did not change keeps the time of the read that brought it.
             connection.execute(
-                f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM {tables.rows} AS old "
-                f"WHERE new.{key} = old.{key} AND NOT ({differs(self.entry)})"
+                f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
+                f"WHERE new.{key} = old.{key} AND NOT old.differs"
             )
+            connection.execute("DROP TABLE temp.compared")
             connection.execute(f"DROP TABLE {tables.rows}")
             connection.execute(f"ALTER TABLE {tables.rebuilt} RENAME TO {quoted(self.entry.name)}")
             connection.execute(f"DELETE FROM {tables.coverage} WHERE resource_type = ?", [self.entry.name])
@@ -288,11 +294,23 @@ class Loader:
             mine = [row for row in before if (row.division, row.field) == key]
             added = [row for row in new if (row.division, row.field) == key]
             kept += widened(mine, added, self._settling(key[1]))
-        connection.execute(f"DELETE FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name])
-        rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in kept])
-        connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
-        connection.execute(f"INSERT INTO {self.tables.coverage} BY NAME SELECT * FROM new_coverage")
-        connection.unregister("new_coverage")
+        self._replace_coverage(
+            connection, gone=[row for row in before if row not in kept], added=[row for row in kept if row not in before], account_id=account_id
+        )
+
+    def _replace_coverage(self, connection: DuckDBPyConnection, *, gone: Sequence[Covered], added: Sequence[Covered], account_id: str) -> None:
+        """Write what differs, so that rows which stay cost nothing in the file."""
+        coverage = self.tables.coverage
+        for row in gone:
+            connection.execute(
+                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND span_start = ?",
+                [self.entry.name, row.division, row.field, row.start],
+            )
+        if added:
+            rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in added])
+            connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
+            connection.execute(f"INSERT INTO {coverage} BY NAME SELECT * FROM new_coverage")
+            connection.unregister("new_coverage")
 
     def _settling(self, field_name: str) -> tuple[timedelta, ...]:
         reading = self.entry.reading
@@ -306,8 +324,10 @@ class Loader:
 
     def _update(self, connection: DuckDBPyConnection, row: SyncRow) -> None:
         row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
-        connection.execute(f"DELETE FROM {self.tables.syncs} WHERE id = ?", [row.id])
-        _write_row(connection, self.tables.syncs, row)
+        values = vars(row)
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
+        connection.execute(f"UPDATE {self.tables.syncs} SET {assignments} WHERE id = ?", [*values.values(), row.id])
 
     def _end(self, connection: DuckDBPyConnection, row: SyncRow, now: datetime) -> None:
         row.finished_at = now

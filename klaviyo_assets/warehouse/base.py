@@ -51,7 +51,7 @@ class Warehouse(ABC):
         """
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:  # noqa: B027 (a place that looks after itself has nothing to do)
-        """Let go of the space of deleted rows where that is worth its work; called after each commit."""
+        """Let go of the space of deleted rows where that is worth its work; called before each commit."""
 
 
 def quoted(name: str) -> str:

@@ -21,12 +21,14 @@ _SETTINGS = {
     "threads": "2",
     # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see reclaim().
     "max_vacuum_tasks": "0",
+    # A commit that is bigger goes straight into the file, in place of the log first and the file after.
+    "wal_autocheckpoint": "1MB",
     # Up to so many scattered rows are looked up by their place, rather than by reading the whole table.
     "dynamic_or_filter_threshold": "1000",
 }
 """DuckDB settings of each connection, where the user has set nothing."""
 
-_ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads"}
+_ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads", "checkpoint_threshold": "wal_autocheckpoint"}
 
 _VACUUM_TASKS = 100  # DuckDB's own default
 
@@ -36,6 +38,9 @@ _BIG_TABLE = 100_000
 _WORTH_A_REWRITE = 0.25
 """Share of deleted rows from which on a big table is rewritten: the file stays within a small multiple of its rows, and the cost is spread over many
 updates."""
+
+_UNCOMMITTED = 36_028_797_018_960_000
+"""Row number from which on DuckDB numbers the rows of a transaction that is not committed (its ``MAX_ROW_ID``)."""
 
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
@@ -112,7 +117,7 @@ class LocalFile(Warehouse):
             connection.close()
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:
-        """Let the checkpoint that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
+        """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
 
         DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it
         changes and not the table.
@@ -135,15 +140,21 @@ class LocalFile(Warehouse):
 
 
 def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
-    """Yield the rows of each table, deleted ones included, and how many are deleted; told from row numbers, so that no column is read."""
+    """Yield the rows of each table, deleted ones included, and how many are deleted; told from row numbers, so that no column is read.
+
+    Rows of this transaction count as well; DuckDB numbers them apart from the others until they are committed.
+    """
     names = connection.execute(
         "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
         "WHERE database_name = current_database() AND NOT temporary AND NOT internal"
     ).fetchall()
     for name in names:
         table = ".".join(quoted(part) for part in name)
-        ((rows, alive),) = connection.execute(f"SELECT coalesce(max(rowid) + 1, 0), count(*) FROM {table}").fetchall()
-        yield rows, rows - alive
+        ((stored, alive, new),) = connection.execute(
+            f"SELECT coalesce(max(rowid) FILTER (rowid < {_UNCOMMITTED}) + 1, 0), count(*) FILTER (rowid < {_UNCOMMITTED}), "
+            f"count(*) FILTER (rowid >= {_UNCOMMITTED}) FROM {table}"
+        ).fetchall()
+        yield stored + new, stored - alive
 
 
 def state_folder(path: Path) -> Path:

@@ -100,6 +100,25 @@ def test_json_is_compared_as_text(events: Loads, warehouse: LocalFile) -> None:
     assert query(warehouse, "SELECT event_properties::VARCHAR FROM events WHERE id = 'A'") == [('{"n": 1.00}',)]
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"first_name": "Ada", "last_name": "Byron"}, {"first_name": "Byron", "last_name": "Ada"}),
+        ({"first_name": "Ada", "last_name": None}, {"first_name": None, "last_name": "Ada"}),
+        ({"first_name": None}, {"first_name": ""}),
+        ({"first_name": ""}, {"first_name": None}),
+        ({"first_name": "Ada", "last_name": "Ada"}, {"first_name": "Eve", "last_name": "Eve"}),
+        ({"properties": "{}"}, {"properties": None}),
+        ({"properties": '{"a": 1, "b": 2}'}, {"properties": '{"b": 2, "a": 1}'}),
+    ],
+)
+def test_a_change_is_seen_whatever_moves_where(profiles: Loads, warehouse: LocalFile, before: dict[str, Any], now: dict[str, Any]) -> None:
+    profiles([{"id": "A", **before}])
+
+    assert profiles([{"id": "A", **now, "_synced_at": after(1)}]) == (0, 1)
+    assert query(warehouse, f"SELECT {', '.join(f'{name}::VARCHAR' for name in now)} FROM profiles") == [tuple(now.values())]
+
+
 def test_new_changed_and_same_rows_in_one_batch(events: Loads, warehouse: LocalFile) -> None:
     events([{"id": "same", "uuid": "1"}, {"id": "changed", "uuid": "1"}, {"id": "other", "uuid": "1"}])
 

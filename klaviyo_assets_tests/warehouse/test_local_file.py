@@ -121,14 +121,33 @@ def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path
         with warehouse.connection() as connection:
             if turn == 0:
                 connection.execute("CREATE TABLE wide (id BIGINT, text VARCHAR)")
+            connection.execute("BEGIN")
             connection.execute("DELETE FROM wide WHERE id % 2 = 0")
             ids = "range" if turn == 0 else "range * 2"
             rows = 150_000 if turn == 0 else 75_000
             connection.execute(f"INSERT INTO wide SELECT {ids}, md5(range::VARCHAR || '{turn}') || md5(range::VARCHAR) FROM range({rows})")
             warehouse.reclaim(connection)
+            connection.execute("COMMIT")
         sizes.append(warehouse.path.stat().st_size)
         fresh = fresh or sizes[0]
 
     assert max(sizes) <= 3 * fresh
     with warehouse.connection() as connection:
         assert connection.execute("SELECT count(*), count(DISTINCT id) FROM wide").fetchall() == [(150_000, 150_000)]
+
+
+@pytest.mark.parametrize(("replaced", "rewritten"), [(10, False), (80_000, True)])
+def test_a_big_table_is_rewritten_only_when_much_of_it_is_dead(tmp_path: Path, replaced: int, rewritten: bool) -> None:
+    """The rows of the transaction count, those that it deletes and those that it adds."""
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE wide AS SELECT range AS id FROM range(200_000)")
+    with warehouse.connection() as connection:
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM wide WHERE id < ?", [replaced])
+        connection.execute("INSERT INTO wide SELECT range FROM range(?)", [replaced])
+        warehouse.reclaim(connection)
+        ((tasks,),) = connection.execute("SELECT current_setting('max_vacuum_tasks')").fetchall()
+        connection.execute("COMMIT")
+
+    assert (tasks > 0) == rewritten

@@ -11,6 +11,7 @@ from klaviyo_assets._version import __version__
 if TYPE_CHECKING:
     from klaviyo_assets.api.errors import KlaviyoError
     from klaviyo_assets.assets import KlaviyoSyncConfig, build_klaviyo_assets
+    from klaviyo_assets.audit.check import build_klaviyo_checks
     from klaviyo_assets.catalog import CATALOG
     from klaviyo_assets.code_location import build_klaviyo_definitions
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "build_klaviyo_assets",
     "build_klaviyo_automation",
+    "build_klaviyo_checks",
     "build_klaviyo_definitions",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "KlaviyoTranslator": "translator",
     "build_klaviyo_assets": "assets",
     "build_klaviyo_automation": "schedules",
+    "build_klaviyo_checks": "audit.check",
     "build_klaviyo_definitions": "code_location",
 }
 

@@ -24,6 +24,7 @@ class SyncMode(Enum):
     incremental = Mode.INCREMENTAL
     full = Mode.FULL
     range = Mode.RANGE
+    repair = "repair"
 
 
 class KlaviyoSyncConfig(dg.Config):
@@ -35,7 +36,8 @@ class KlaviyoSyncConfig(dg.Config):
 
     mode: SyncMode = Field(
         default=SyncMode.incremental,
-        description="incremental: what is not read yet. full: everything, into a new table that is then swapped in. range: a span of time again.",
+        description="incremental: what is not read yet. full: everything, into a new table that is then swapped in. range: a span of time again. "
+        "repair (events): the days that the last audit found to differ, and what is not read yet.",
     )
     field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); may be left out.")
     start: str | None = Field(default=None, description="For range: first instant, such as 2026-01-01 or 2026-01-01T12:00:00Z.")

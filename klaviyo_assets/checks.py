@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -9,13 +10,20 @@ import dagster as dg
 from klaviyo_assets.catalog.model import ResourceType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from klaviyo_assets.api.access import Access
+    from klaviyo_assets.audit.compare import Difference
+    from klaviyo_assets.audit.store import AuditRecord
     from klaviyo_assets.sync.inspect import KeyFindings, UnknownAttributes
 
 API_KEY_VALID = "api_key_valid"
 SCOPE_COVERAGE = "scope_coverage"
 PRIMARY_KEY = "primary_key"
 UNKNOWN_ATTRIBUTES = "unknown_attributes"
+COMPLETE = "complete"
+
+_ROWS_SHOWN = 100
 
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 """Checks that need no materialization before them."""
@@ -112,6 +120,78 @@ def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.Ass
         severity=dg.AssetCheckSeverity.WARN,
         description=words,
         metadata={"attributes": dg.MetadataValue.json(unknown)},
+    )
+
+
+def complete(record: AuditRecord | None, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report what the last audit has found: it warns while days differ that may still be repaired; what was read again and still differs is told.
+
+    Args:
+        record: What the audit looked at; None if there was none yet.
+        found: Days that differ.
+        names: Names of metrics by id.
+        asset: Key of the events' asset.
+    """
+    if record is None:
+        words = "Not audited yet: run the audit job, or this check by itself, to compare the events with Klaviyo's own counts."
+        return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=True, description=words)
+    by_state = Counter(one.state.value for one in found)
+    todo, struck, confirmed = by_state["differs"], by_state["struck"], by_state["confirmed"]
+    sentences = [f"{record.days} days of {record.metrics} metrics were compared with Klaviyo's own counts."]
+    if todo:
+        sentences.append(f"{todo} differ. What to do: run the repair job; it reads just those days again.")
+    if struck:
+        sentences.append(f"{struck} differ and are read again by the next sync of events.")
+    if confirmed:
+        sentences.append(f"{confirmed} still differ after they were read again: Klaviyo counts other events than it lists.")
+    if not found:
+        sentences.append("None differs." if record.days else "There was nothing to compare.")
+    if record.excluded:
+        sentences.append("Not all could be compared; excluded tells what, and why.")
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=COMPLETE,
+        passed=not (todo or struck),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(sentences),
+        metadata={
+            "audited_at": dg.MetadataValue.timestamp(record.audited_at),
+            "days_compared": record.days,
+            "metrics_compared": record.metrics,
+            "requests": record.requests,
+            "differing": len(found),
+            "missing_events": sum(max(0, one.theirs - one.ours) for one in found),
+            "surplus_events": sum(max(0, one.ours - one.theirs) for one in found),
+            **({"days": _table_of(found, names)} if found else {}),
+            **({"excluded": dg.MetadataValue.json(record.excluded)} if record.excluded else {}),
+        },
+    )
+
+
+def could_not_audit(reason: str, advice: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that nothing could be compared, since the key may not ask for counts."""
+    words = _words(f"Nothing could be compared. {reason}", advice)
+    return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=False, severity=dg.AssetCheckSeverity.WARN, description=words)
+
+
+def _table_of(found: Sequence[Difference], names: Mapping[str, str]) -> dg.TableMetadataValue:
+    """Show differing days, those that can be repaired first."""
+    order = {"differs": 0, "struck": 1, "confirmed": 2}
+    shown = sorted(found, key=lambda one: (order[one.state.value], one.day))[:_ROWS_SHOWN]
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "day": one.day.isoformat(),
+                    "metric": names.get(one.metric_id, one.metric_id),
+                    "Klaviyo": one.theirs,
+                    "here": one.ours,
+                    "missing": one.theirs - one.ours,
+                    "state": one.state.value,
+                }
+            )
+            for one in shown
+        ]
     )
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.audit.check import build_klaviyo_checks
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.schedules import build_klaviyo_automation
@@ -45,6 +46,7 @@ def build_klaviyo_definitions(
         ...     mine, build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), duckdb="data/klaviyo.duckdb")
         ... )
     """
+    resource_types = None if resource_types is None else list(resource_types)
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
     translator = translator or KlaviyoTranslator(
         key_prefix=[name], group_name=name, schema=name, owners=owners, tags=tags or {}, io_manager_key=frames_key
@@ -60,9 +62,11 @@ def build_klaviyo_definitions(
         pool=pool,
         retry_policy=retry_policy,
     )
-    automation = build_klaviyo_automation(assets, name)
+    asset_checks = build_klaviyo_checks(resource_types=resource_types, resource_key=name, duckdb_key=duckdb_key, translator=translator)
+    automation = build_klaviyo_automation(assets, name, asset_checks)
     return dg.Definitions(
         assets=assets,
+        asset_checks=asset_checks,
         jobs=automation.jobs,
         schedules=automation.schedules,
         resources={name: klaviyo, duckdb_key: duckdb, translator.io_manager_key: KlaviyoFrameIOManager(duckdb=duckdb)},

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -12,7 +12,9 @@ from klaviyo_assets import checks
 from klaviyo_assets.api.access import Access, access_from, assess
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
-from klaviyo_assets.assets import KlaviyoSyncConfig
+from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.sync.coverage import Span
@@ -20,8 +22,11 @@ from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
+
+T = TypeVar("T")
 
 _SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -61,9 +66,9 @@ class Execution:
         """Probe, sync if the asset is selected, and yield what is asked for; checks come before a failure."""
         try:
             warehouse = LocalFile(self.duckdb)
-            outcome = _run(self._outcome(warehouse))
+            outcome = run_to_its_end(self._outcome(warehouse))
         except WarehouseError as error:
-            raise _failure(error) from None
+            raise failure(error) from None
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
             yield checks.api_key_valid(outcome.access, self.asset)
         if outcome.access is not None and checks.SCOPE_COVERAGE in self._checks:
@@ -97,9 +102,13 @@ class Execution:
                 return _Outcome(access, error=error)
 
     async def _sync(self, client: KlaviyoClient, warehouse: Warehouse, access: Access) -> SyncReport:
+        request = self._request()
+        if self.config.mode is SyncMode.repair:
+            spans = await in_thread(AuditStore(warehouse, self.schema).strike, client.now())
+            self.context.log.info("repair: %d spans are read again", len(spans))
         sync = Sync(
             entry=self.entry,
-            request=self._request(),
+            request=request,
             client=client,
             warehouse=warehouse,
             schema=self.schema,
@@ -116,14 +125,16 @@ class Execution:
 
     def _request(self) -> SyncRequest:
         config, start_date = self.config, self.klaviyo.start_date
-        if config.mode.value is not Mode.RANGE and (config.field or config.start or config.end):
+        if config.mode is SyncMode.repair and self.entry.name != EVENTS.name:
+            raise InvalidRange(f"Mode repair reads again what an audit of events has found; {self.entry.name} has no audit.", "Use another mode.")
+        if config.mode is not SyncMode.range and (config.field or config.start or config.end):
             raise InvalidRange(
                 f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
             )
         start = parse_instant(config.start, "start") if config.start else None
         end = parse_instant(config.end, "end") if config.end else None
         return SyncRequest(
-            mode=config.mode.value,
+            mode=Mode(config.mode.value) if config.mode is not SyncMode.repair else Mode.INCREMENTAL,
             field=config.field,
             span=Span(start, end) if start and end else None,
             start_date=parse_instant(start_date, "The start date") if start_date else None,
@@ -136,7 +147,7 @@ class Execution:
         if (access is not None and access.optional) or (isinstance(error, SyncTaken) and scheduled):
             self.context.log.warning("Skipped. %s", access.advice if access is not None and access.optional else error)
             return
-        raise _failure(error) from None
+        raise failure(error) from None
 
     def _materialization(self, report: SyncReport, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
         row = report.row
@@ -175,10 +186,10 @@ class Execution:
             if checks.UNKNOWN_ATTRIBUTES in self._checks:
                 yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
         except WarehouseError as error:
-            raise _failure(error) from None
+            raise failure(error) from None
 
 
-def _run(work: Coroutine[Any, Any, _Outcome]) -> _Outcome:
+def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
     if not _in_an_event_loop():
         return asyncio.run(work)
@@ -194,7 +205,7 @@ def _in_an_event_loop() -> bool:
     return True
 
 
-def _failure(error: Exception) -> dg.Failure:
+def failure(error: Exception) -> dg.Failure:
     """Turn an error into what the UI shows; only transient faults are worth a retry."""
     metadata: dict[str, Any] = {"error": type(error).__name__}
     for attribute in ("endpoint", "status", "code", "detail", "scope"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from klaviyo_assets import checks
+from klaviyo_assets.audit.check import AUDIT_TAG
+from klaviyo_assets.catalog import EVENTS, PROFILES
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 DAILY = "0 5 * * *"
 HOURLY = "15 * * * *"
 DAILY_CHECKS = "45 4 * * *"
+WEEKLY_FULL = "30 2 * * 6"
+WEEKLY_AUDIT = "30 3 * * 0"
 FREQUENT = ("events", "profiles")
 """Resource types that the hourly schedule refreshes."""
 
@@ -28,20 +32,25 @@ class Automation:
     schedules: Sequence[dg.ScheduleDefinition]
 
 
-def build_klaviyo_automation(assets: Sequence[dg.AssetsDefinition], name: str = "klaviyo") -> Automation:
-    """Build the job for all assets, the one for the frequent ones and the one for the access checks, with a schedule each.
+def build_klaviyo_automation(
+    assets: Sequence[dg.AssetsDefinition], name: str = "klaviyo", asset_checks: Sequence[dg.AssetChecksDefinition] = ()
+) -> Automation:
+    """Build jobs, with a schedule each but for the repair.
+
+    They are: everything; events and profiles; the access checks; a full read of profiles, which finds the deleted and the merged; the audit of
+    events, which compares them with Klaviyo's own counts; the repair of what it has found.
 
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.
         name: Prefix of the names; give each account its own.
+        asset_checks: As :func:`~klaviyo_assets.build_klaviyo_checks` returns them; without them there is no audit.
 
     Example:
         >>> automation = build_klaviyo_automation(assets)
         >>> defs = dg.Definitions(assets=assets, jobs=automation.jobs, schedules=automation.schedules, resources=resources)
     """
-    everything = dg.define_asset_job(
-        f"{name}_sync", selection=dg.AssetSelection.assets(*assets), description="Sync every resource type, with its checks."
-    )
+    audits = [key for one in asset_checks for key in one.check_keys]
+    everything = dg.define_asset_job(f"{name}_sync", selection=_without(audits, assets), description="Sync every resource type, with its checks.")
     access = dg.define_asset_job(
         f"{name}_checks",
         selection=dg.AssetSelection.checks(*_access_checks(assets)),
@@ -56,12 +65,47 @@ def build_klaviyo_automation(assets: Sequence[dg.AssetsDefinition], name: str = 
     if frequent:
         job = dg.define_asset_job(
             f"{name}_sync_frequent",
-            selection=dg.AssetSelection.assets(*frequent),
+            selection=_without(audits, frequent),
             description="Sync events and profiles, with their checks.",
         )
         jobs.append(job)
         schedules.append(_schedule(job, HOURLY, "Events and profiles, every hour."))
+    for asset in assets:
+        if asset.key.path[-1] == PROFILES.name:
+            job = dg.define_asset_job(
+                f"{name}_full_profiles",
+                selection=dg.AssetSelection.assets(asset),
+                config=_mode(asset, "full"),
+                description="Read all profiles again: marks those that were deleted or merged, of which Klaviyo tells nobody.",
+            )
+            jobs.append(job)
+            schedules.append(_schedule(job, WEEKLY_FULL, "All profiles again, once a week."))
+        if asset.key.path[-1] == EVENTS.name and audits:
+            audit = dg.define_asset_job(
+                f"{name}_audit",
+                selection=dg.AssetSelection.checks(*audits),
+                description="Compare the events with Klaviyo's own counts, by metric and day; syncs nothing.",
+            )
+            repair = dg.define_asset_job(
+                f"{name}_repair",
+                selection=dg.AssetSelection.assets(asset),
+                config=_mode(asset, "repair"),
+                tags={AUDIT_TAG: "struck"},
+                description="Read the days again that the last audit found to differ, and compare them once more.",
+            )
+            jobs += [audit, repair]
+            schedules.append(_schedule(audit, WEEKLY_AUDIT, "The audit of events, once a week."))
     return Automation(jobs, schedules)
+
+
+def _without(audits: Sequence[dg.AssetCheckKey], assets: Sequence[dg.AssetsDefinition]) -> dg.AssetSelection:
+    """Select assets with their checks, but for those that have a job of their own."""
+    selection = dg.AssetSelection.assets(*assets)
+    return selection - dg.AssetSelection.checks(*audits) if audits else selection
+
+
+def _mode(asset: dg.AssetsDefinition, mode: str) -> dict[str, Any]:
+    return {"ops": {asset.op.name: {"config": {"mode": mode}}}}
 
 
 def _access_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetCheckKey]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, Self, TypeVar
 
 import httpx
+import msgspec
 import tenacity
 
 from klaviyo_assets._version import __version__
@@ -20,7 +21,7 @@ from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, 
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.settings import ClientSettings
-from klaviyo_assets.catalog.model import RateLimit, ResourceType
+from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
@@ -71,6 +72,16 @@ class Answer(Generic[T]):
 
     value: T
     requested_at: datetime
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One request, as often as it takes to send it."""
+
+    method: str
+    url: httpx.URL
+    scope: str
+    body: bytes | None = None
 
 
 class KlaviyoClient:
@@ -179,11 +190,28 @@ class KlaviyoClient:
         """
         target = self._own_url(url)
         target = target.copy_merge_params(dict(parameters)) if parameters else target
-        gate = self._gate(entry, target.path, dict(target.params))
+        return await self._ask(_Question("GET", target, entry.scope), self._gate(entry, target.path, dict(target.params)), decode)
+
+    async def ask(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> Answer[T]:
+        """Put a question to an endpoint that answers POST requests and changes nothing, so that it may be asked again after a fault.
+
+        Args:
+            query: The endpoint.
+            attributes: Attributes of the question.
+            decode: As for :meth:`get`.
+
+        Raises:
+            KlaviyoError: As :meth:`get` does.
+        """
+        body = msgspec.json.encode({"data": {"type": query.jsonapi_type, "attributes": attributes}})
+        question = _Question("POST", self._own_url(query.path), query.scope, body)
+        return await self._ask(question, self._gate_of(query.path, query.limit), decode)
+
+    async def _ask(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
         async for attempt in self._attempts(gate):
             with attempt:
                 async with self._slots:
-                    return await self._send(target, gate, entry.scope, decode)
+                    return await self._send(question, gate, decode)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncGenerator[Answer[P]]:
@@ -218,7 +246,9 @@ class KlaviyoClient:
         endpoint = entry.endpoint
         is_lookup = path.rstrip("/") != endpoint.path
         limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
-        name = f"{endpoint.path}/id" if is_lookup else endpoint.path
+        return self._gate_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
+
+    def _gate_of(self, name: str, limit: RateLimit) -> EndpointGate:
         if (name, limit) not in self._gates:
             self._gates[name, limit] = EndpointGate(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
         return self._gates[name, limit]
@@ -243,16 +273,16 @@ class KlaviyoClient:
             reraise=True,
         )
 
-    async def _send(self, url: httpx.URL, gate: EndpointGate, scope: str, decode: Callable[[bytes], T]) -> Answer[T]:
-        endpoint = f"GET {url.path}"
+    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
+        endpoint = f"{question.method} {question.url.path}"
         await gate.enter()
         headers: Mapping[str, str] = {}
         sent = time.monotonic()
         try:
-            response = await self._receive(url)
+            response = await self._receive(question)
             headers = response.headers
         except httpx.TransportError as error:
-            raise ConnectionFailed(f"No complete answer from {url.host} ({_reason(error)}).", endpoint=endpoint) from error
+            raise ConnectionFailed(f"No complete answer from {question.url.host} ({_reason(error)}).", endpoint=endpoint) from error
         except httpx.DecodingError as error:
             raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from error
         finally:
@@ -260,7 +290,7 @@ class KlaviyoClient:
             gate.leave(headers)
         self._take_note(response)
         if not response.is_success:
-            raise error_from(response, scope)
+            raise error_from(response, question.scope)
         try:
             value = decode(response.content)
         except (ValueError, RecursionError) as error:
@@ -275,10 +305,11 @@ class KlaviyoClient:
         gate.took(seconds)
         return Answer(value, self.now() - timedelta(seconds=seconds))
 
-    async def _receive(self, url: httpx.URL) -> httpx.Response:
+    async def _receive(self, question: _Question) -> httpx.Response:
         """Send a request and return its whole answer, decompressed in one go: piece by piece as it comes in takes half as long again."""
         async with self._lanes.one() as lane:
-            request = lane.build_request("GET", url)
+            headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
+            request = lane.build_request(question.method, question.url, content=question.body, headers=headers)
             received = await lane.send(request, stream=True)
             try:
                 body = b"".join([piece async for piece in received.aiter_raw()])

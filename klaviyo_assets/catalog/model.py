@@ -149,6 +149,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Query:
+    """An endpoint that answers a question put in the body of a POST, and changes nothing.
+
+    Attributes:
+        path: Its path.
+        jsonapi_type: ``type`` member of the question.
+        scope: API scope that it takes.
+        limit: Rate limit.
+        longest_span: The longest span of time that one question may be about.
+    """
+
+    path: str
+    jsonapi_type: str
+    scope: str
+    limit: RateLimit
+    longest_span: timedelta
+
+
+@dataclass(frozen=True)
 class Division:
     """A part of a resource type that the API gives only apart.
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from klaviyo_assets.catalog import REVISION
-from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.errors import ApiError, HtmlError
 from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY, PLAN_GATED_SCOPES, scopes_of
@@ -20,7 +19,7 @@ _PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
 """Klaviyo's words, as seen in the wild."""
 
 
-def admit(headers: Mapping[str, str], entry: ResourceType, extra_scopes: frozenset[str], options: SandboxOptions) -> None:
+def admit(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
     """Let a request with a valid key that has the scopes pass.
 
     Raises:
@@ -36,11 +35,11 @@ def admit(headers: Mapping[str, str], entry: ResourceType, extra_scopes: frozens
     scopes = scopes_of(key)
     if scopes is None:
         raise _unknown_key(options)
-    missing = sorted({entry.scope, *extra_scopes} - scopes)
+    missing = sorted(needed - scopes)
     if missing:
         detail = f"The API key is missing the following scopes: {', '.join(missing)}."
         raise _denied(detail)
-    if key == PLAN_GATED_KEY and entry.scope in PLAN_GATED_SCOPES:
+    if key == PLAN_GATED_KEY and needed & PLAN_GATED_SCOPES:
         raise _denied(_PLAN_GATE)
 
 

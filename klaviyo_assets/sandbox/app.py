@@ -1,6 +1,7 @@
 """The server: Klaviyo's endpoints as the catalogue describes them, and the sandbox's own under ``/sandbox/``."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -11,10 +12,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import RateLimit, ResourceType
 from klaviyo_assets.sandbox import strikes
 from klaviyo_assets.sandbox.access import admit, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
+from klaviyo_assets.sandbox.aggregates import aggregate
 from klaviyo_assets.sandbox.answers import collection, lookup
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError, HtmlError
 from klaviyo_assets.sandbox.faults import Fault
@@ -27,9 +30,10 @@ def build_app(state: State) -> ASGIApp:
     """Return the server's application."""
     routes: list[BaseRoute] = [*admin_routes(state)]
     for entry in CATALOG.values():
-        routes.append(Route(entry.endpoint.path, _Endpoint(state, entry, lookup=False), methods=["GET"]))
+        routes.append(Route(entry.endpoint.path, _Records(state, entry, lookup=False), methods=["GET"]))
         if entry.endpoint.lookup_limit is not None:
-            routes.append(Route(entry.endpoint.path + "/{id}", _Endpoint(state, entry, lookup=True), methods=["GET"]))
+            routes.append(Route(entry.endpoint.path + "/{id}", _Records(state, entry, lookup=True), methods=["GET"]))
+    routes.append(Route(METRIC_AGGREGATES.path, _Aggregates(state), methods=["POST"]))
     routes.append(Route("/{path:path}", _not_found))
     return _Dated(Starlette(routes=routes), state)
 
@@ -56,20 +60,17 @@ class _Dated:
         await self._app(scope, receive, dated)
 
 
-class _Endpoint:
+class _Endpoint(ABC):
     """Serves one endpoint.
 
     Args:
         state: The running sandbox.
-        entry: The type.
-        lookup: True for one record by its id, False for the collection.
+        name: Its name for faults, limits and statistics.
     """
 
-    def __init__(self, state: State, entry: ResourceType, *, lookup: bool) -> None:
+    def __init__(self, state: State, name: str) -> None:
         self._state = state
-        self._entry = entry
-        self._lookup = lookup
-        self._name = entry.endpoint.path + ("/{id}" if lookup else "")
+        self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -85,7 +86,7 @@ class _Endpoint:
         try:
             strikes.raise_for(fault, request.headers)
             headers = self._admitted(request)
-            return Response(self._document(request), headers=headers, media_type=JSONAPI)
+            return Response(await self._document(request), headers=headers, media_type=JSONAPI)
         except ApiError as error:
             return Response(error.body(), error.status, error.headers, JSONAPI)
         except HtmlError as error:
@@ -93,14 +94,43 @@ class _Endpoint:
 
     def _admitted(self, request: Request) -> dict[str, str]:
         """Let the request pass the key, the revision and the limits; return the limits' headers."""
-        state, entry = self._state, self._entry
-        included = request.query_params.get("include", "").split(",") if state.options.includes_need_scope else []
-        extra = {scope_for(name) for name in included if name in entry.endpoint.includes} - {None}
-        admit(request.headers, entry, frozenset(str(scope) for scope in extra), state.options)
+        state = self._state
+        admit(request.headers, self._scopes(request), state.options)
         check_revision(request.headers, state.clock.now())
-        if not state.options.limits:
-            return {}
-        return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params))))
+        return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params)))) if state.options.limits else {}
+
+    @abstractmethod
+    def _scopes(self, request: Request) -> frozenset[str]:
+        """The scopes that the request takes."""
+
+    @abstractmethod
+    def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
+        """The limits that a request with these query parameters counts against."""
+
+    @abstractmethod
+    async def _document(self, request: Request) -> bytes:
+        """The answer's body."""
+
+
+class _Records(_Endpoint):
+    """Serves a resource type.
+
+    Args:
+        state: The running sandbox.
+        entry: The type.
+        lookup: True for one record by its id, False for the collection.
+    """
+
+    def __init__(self, state: State, entry: ResourceType, *, lookup: bool) -> None:
+        super().__init__(state, entry.endpoint.path + ("/{id}" if lookup else ""))
+        self._entry = entry
+        self._lookup = lookup
+
+    def _scopes(self, request: Request) -> frozenset[str]:
+        entry = self._entry
+        included = request.query_params.get("include", "").split(",") if self._state.options.includes_need_scope else []
+        extra = {scope_for(name) for name in included if name in entry.endpoint.includes} - {None}
+        return frozenset({entry.scope, *(str(scope) for scope in extra)})
 
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
         """The endpoint's own limit, and the lower one that some parameters switch on: a request counts against both."""
@@ -109,11 +139,31 @@ class _Endpoint:
         reduced = endpoint.limit_for(parameters)
         return (own,) if reduced == endpoint.limit else (own, reduced)
 
-    def _document(self, request: Request) -> bytes:
+    async def _document(self, request: Request) -> bytes:
         state, entry = self._state, self._entry
         query = read_query(entry, request.query_params.multi_items(), lookup=self._lookup)
         now = state.account.settle()
-        origin = f"{request.url.scheme}://{request.url.netloc}"
         if self._lookup:
-            return lookup(state.account.store, entry, query, request.path_params["id"], origin)
-        return collection(state.account.store, entry, query, state.options, now, origin)
+            return lookup(state.account.store, entry, query, request.path_params["id"], _origin(request))
+        return collection(state.account.store, entry, query, state.options, now, _origin(request))
+
+
+class _Aggregates(_Endpoint):
+    """Serves Klaviyo's own counts of events."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state, METRIC_AGGREGATES.path)
+
+    def _scopes(self, request: Request) -> frozenset[str]:
+        return frozenset({METRIC_AGGREGATES.scope})
+
+    def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
+        return (METRIC_AGGREGATES.limit,)
+
+    async def _document(self, request: Request) -> bytes:
+        self._state.account.settle()
+        return aggregate(self._state.account.store, await request.body(), _origin(request))
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"

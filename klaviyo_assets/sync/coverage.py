@@ -102,6 +102,14 @@ def widened(covered: Iterable[Covered], new: Iterable[Covered], settling: Sequen
     return _joined([_settle(row, settling) for row in sorted(rows, key=lambda row: row.start)])
 
 
+def without(covered: Iterable[Covered], struck: Iterable[Span]) -> list[Covered]:
+    """Return the coverage without some spans, so that the next sync reads them again."""
+    rows = list(covered)
+    for span in struck:
+        rows = [replace(row, start=part.start, end=part.end) for row in rows for part in _minus(Span(row.start, row.end), span)]
+    return rows
+
+
 def _outside(row: Covered, added: Covered) -> list[Covered]:
     return [replace(row, start=part.start, end=part.end) for part in _minus(Span(row.start, row.end), Span(added.start, added.end))]
 

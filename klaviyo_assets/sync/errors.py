@@ -33,3 +33,9 @@ class SyncTaken(SyncError):
 
 class AccountMismatch(SyncError):
     """The key belongs to one account, the schema holds another's data; nothing was done."""
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group of tasks; the others are mostly the same fault met by others."""
+    inner = errors.exceptions[0]
+    return first_error(inner) if isinstance(inner, BaseExceptionGroup) else inner

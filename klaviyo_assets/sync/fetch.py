@@ -15,6 +15,7 @@ from klaviyo_assets.catalog.model import Division, ResourceType
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.coverage import BEGINNING
+from klaviyo_assets.sync.errors import first_error
 from klaviyo_assets.sync.plan import Slice, slice_parameters
 from klaviyo_assets.sync.staging import Staging
 
@@ -63,7 +64,7 @@ class Fetcher:
             async with asyncio.TaskGroup() as group:
                 self._staff(group)
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
 
     def _staff(self, group: asyncio.TaskGroup) -> None:
         """Employ as many workers as it takes to keep the rate limit busy at the latency seen."""
@@ -133,8 +134,3 @@ class Fetcher:
 
     def _decoder(self, division: Division) -> PageDecoder:
         return self._decoders.setdefault(division.name, PageDecoder(self.entry, division))
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,6 +1,6 @@
 """Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -83,7 +83,8 @@ class Loader:
         return Tables(self.warehouse, self.schema, self.entry)
 
     @contextmanager
-    def _transaction(self) -> Iterator[DuckDBPyConnection]:
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Open the database for one transaction; an error undoes all of it."""
         with self.warehouse.connection() as connection:
             # The order of rows means nothing; keeping that of many staged files would take one thread, and memory for what waits its turn.
             connection.execute("SET preserve_insertion_order = false")
@@ -109,7 +110,7 @@ class Loader:
         Raises:
             AccountMismatch: If the schema holds another account's data, or if that cannot be told.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self.tables.prepare(connection)
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
             row.account_id = self._pin_account(connection, row.account_id, key_seen=key_seen)
@@ -121,16 +122,16 @@ class Loader:
                 f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
             ).pl()["ended"][0]
             _write_row(connection, self.tables.syncs, row)
-            return self._coverage(connection), last_end
+            return self.coverage_within(connection), last_end
 
     def coverage(self) -> list[Covered]:
         """Return the coverage so far."""
         with self.warehouse.connection() as connection:
-            return self._coverage(connection)
+            return self.coverage_within(connection)
 
     def create_rebuilt(self) -> None:
         """Create an empty table for a full read."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self.tables.create_rebuilt(connection)
 
     def load(self, batch: Batch, row: SyncRow, *, rebuilt: bool = False) -> None:
@@ -143,7 +144,7 @@ class Loader:
         """
         before = Counts(**vars(self.counts))
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 self._upsert(connection, batch.files, self.tables.rebuilt if rebuilt else self.tables.rows)
                 if not rebuilt:
                     self._widen(connection, batch.covered, row.account_id)
@@ -179,7 +180,7 @@ class Loader:
         """Load a complete read, mark what is gone and end the sync, all in one transaction."""
         before = Counts(**vars(self.counts))
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 self._upsert(connection, batch.files, self.tables.rows)
                 self.mark_deleted(connection, deleted, row.started_at)
                 self._end(connection, row, now)
@@ -194,7 +195,7 @@ class Loader:
             False if the read was suddenly empty, when nothing is marked.
         """
         column, key = quoted(field_name), quoted(self.entry.primary_key)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             in_span = f"{DELETED_AT} IS NULL AND {column} >= ? AND {column} < ?"
             bounds = [span.start, span.end]
             if not files:
@@ -217,7 +218,7 @@ class Loader:
         reading = self.entry.reading
         asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, ByCoverage) else "true"
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
             before = f"SELECT {key}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
             after = f"SELECT {key}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
@@ -243,7 +244,7 @@ class Loader:
 
     def end(self, row: SyncRow, now: datetime) -> None:
         """Write the outcome of the sync."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self._end(connection, row, now)
 
     def row_count(self) -> int:
@@ -277,7 +278,8 @@ class Loader:
             connection.execute(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", [account_id, UNKNOWN_ACCOUNT])
         return account_id
 
-    def _coverage(self, connection: DuckDBPyConnection) -> list[Covered]:
+    def coverage_within(self, connection: DuckDBPyConnection) -> list[Covered]:
+        """Return the coverage as a transaction sees it."""
         frame = connection.sql(
             f"SELECT division, field, span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
             f"WHERE resource_type = {literal(self.entry.name)}"
@@ -287,19 +289,26 @@ class Loader:
     def _widen(self, connection: DuckDBPyConnection, new: Sequence[Covered], account_id: str) -> None:
         if not new:
             return
-        before = self._coverage(connection)
+        before = self.coverage_within(connection)
         keys = {(row.division, row.field) for row in new}
         kept = [row for row in before if (row.division, row.field) not in keys]
         for key in keys:
             mine = [row for row in before if (row.division, row.field) == key]
             added = [row for row in new if (row.division, row.field) == key]
             kept += widened(mine, added, self._settling(key[1]))
-        self._replace_coverage(
-            connection, gone=[row for row in before if row not in kept], added=[row for row in kept if row not in before], account_id=account_id
-        )
+        self._write_coverage(connection, before, kept, account_id)
 
-    def _replace_coverage(self, connection: DuckDBPyConnection, *, gone: Sequence[Covered], added: Sequence[Covered], account_id: str) -> None:
+    def replace_coverage(self, connection: DuckDBPyConnection, field_name: str, change: Callable[[list[Covered]], list[Covered]]) -> None:
+        """Change the coverage of a time field, inside the caller's transaction."""
+        before = self.coverage_within(connection)
+        accounts = connection.execute(f"SELECT DISTINCT account_id FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name]).fetchall()
+        kept = [row for row in before if row.field != field_name] + change([row for row in before if row.field == field_name])
+        self._write_coverage(connection, before, kept, accounts[0][0] if accounts else UNKNOWN_ACCOUNT)
+
+    def _write_coverage(self, connection: DuckDBPyConnection, before: Sequence[Covered], after: Sequence[Covered], account_id: str) -> None:
         """Write what differs, so that rows which stay cost nothing in the file."""
+        gone = [row for row in before if row not in after]
+        added = [row for row in after if row not in before]
         coverage = self.tables.coverage
         for row in gone:
             connection.execute(

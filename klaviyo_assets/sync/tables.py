@@ -10,6 +10,9 @@ from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 DELETED_AT = "_deleted_at"
 
+Columns = dict[str, tuple[str, str]]
+"""Type and comment of a table's columns, by name."""
+
 _INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 _OWN_COLUMNS = {
@@ -107,25 +110,39 @@ class Tables:
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
         self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
 
-    def _columns(self) -> dict[str, tuple[str, str]]:
+    def _columns(self) -> Columns:
         columns = {
             column.name: (self.warehouse.json_column if column.type == "JSON" else str(column.type), column.description)
             for column in self.entry.columns
         }
         return columns | _OWN_COLUMNS
 
-    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: dict[str, tuple[str, str]], description: str) -> None:
-        table = self.warehouse.qualified(self.schema, name)
-        existing = _comments(connection, self.schema, name)
-        if not existing:
-            declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-            connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
-        for column, (type_, comment) in columns.items():
-            if existing and column not in existing:
-                connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {type_.split(' USING ')[0]}")
-            if existing.get(column) != comment:
-                connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
+    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> None:
+        prepare_table(connection, self.warehouse, self.schema, name, columns, description)
+
+
+def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, columns: Columns, description: str) -> None:
+    """Create a table if it is missing, add the columns that it lacks, and set comments that differ.
+
+    Args:
+        connection: The database.
+        warehouse: The same.
+        schema: DuckDB schema; it is there.
+        name: Name of the table, unquoted.
+        columns: Type and comment of each column.
+        description: The table's comment.
+    """
+    table = warehouse.qualified(schema, name)
+    existing = _comments(connection, schema, name)
+    if not existing:
+        declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
+        connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
+    for column, (type_, comment) in columns.items():
+        if existing and column not in existing:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {type_.split(' USING ')[0]}")
+        if existing.get(column) != comment:
+            connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
 
 
 def _comments(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, str | None]:

@@ -1,0 +1,160 @@
+"""Compares Klaviyo's own counts of events with the table, metric by metric and day by day.
+
+Events may be imported with any date, long after the last settling age of their day: nothing in the list of events tells of them but reading it all
+again. Klaviyo's counts do, at one request a metric and year.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import BadRequest, NotFound
+from klaviyo_assets.api.probe import probe
+from klaviyo_assets.audit.compare import Difference, State, differences, midnight, whole_days
+from klaviyo_assets.audit.counts import DAY, counts_by_day, years
+from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
+from klaviyo_assets.catalog import EVENTS, METRICS
+from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.sync.errors import first_error
+from klaviyo_assets.sync.plan import LAG
+from klaviyo_assets.sync.threads import in_thread
+
+TOO_YOUNG = timedelta(days=3)
+"""Days that end later than this ago are not compared: the settling ages look after them."""
+
+_SECONDS_BETWEEN = 30.0
+_MOST_ASIDE = 8
+"""Metrics that are asked about at once; the rate limit is one request a second."""
+
+
+@dataclass
+class Audit:
+    """One audit.
+
+    Args:
+        client: The client, open.
+        store: Where findings are kept.
+        log: Where progress is told.
+        start_date: The user's start date: what lies before was never asked for.
+        only_struck: True to look only at what was struck by a repair, and leave the other findings as they are.
+
+    Example:
+        >>> record, found = await Audit(client, AuditStore(warehouse, "klaviyo"), log).run()
+    """
+
+    client: KlaviyoClient
+    store: AuditStore
+    log: logging.Logger
+    start_date: datetime | None = None
+    only_struck: bool = False
+    _theirs: dict[tuple[str, date], int] = field(default_factory=dict)
+    _excluded: dict[str, list[str]] = field(default_factory=dict)
+    _requests: int = 0
+    _asked: int = 0
+    _last_word: float = field(default_factory=time.monotonic)
+
+    async def run(self) -> tuple[AuditRecord, list[Difference]]:
+        """Ask for the counts, compare, and keep what differs.
+
+        Raises:
+            KlaviyoError: If Klaviyo refuses the key or fails; nothing is kept then.
+            WarehouseError: If the database cannot be opened.
+        """
+        await probe(self.client, METRICS)  # brings Klaviyo's clock, and says whether the scope is there
+        now = self.client.now()
+        before = await in_thread(self.store.differences)
+        wanted = await self._wanted(now)
+        days = set(whole_days(await in_thread(self.store.coverage), wanted)) if wanted else set()
+        struck = {(one.metric_id, one.day) for one in before if one.state is State.STRUCK}
+        metrics = sorted({metric for metric, _ in struck} if self.only_struck else set(await self._metrics()) | {one.metric_id for one in before})
+        if self.only_struck:
+            days &= {day for _, day in struck}
+        if days:
+            await self._ask(metrics, days)
+        if not days and not self.only_struck:
+            self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
+        compared = Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
+        ours, without_metric = await in_thread(self.store.counts, compared) if compared else ({}, 0)
+        if without_metric:
+            self._excluded["Events without a metric belong to no count"] = [f"{without_metric} events"]
+        # Metrics that only the table knows have no counts to be compared with.
+        unknown = sorted({metric for metric, _ in ours} - set(metrics)) if not self.only_struck else []
+        if unknown:
+            self._excluded["Klaviyo does not list these metrics any more"] = unknown
+        found = differences(self._theirs, ours, before)
+        record = AuditRecord(now, compared, len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, self._excluded)
+        if self.only_struck:
+            last, _ = await in_thread(self.store.last)
+            record = last or record
+        await in_thread(self.store.save, record, found)
+        self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
+        return record, found
+
+    async def _wanted(self, now: datetime) -> Span | None:
+        """The span to compare: from the oldest event that Klaviyo or the table has, up to what is old enough."""
+        oldest = [one for one in (await self._their_oldest(), await in_thread(self.store.oldest)) if one is not None]
+        if not oldest:
+            return None
+        start, end = min(oldest), now - LAG - TOO_YOUNG
+        if self.start_date is not None and self.start_date > start:
+            self._excluded["Older than the start date"] = [f"before {self.start_date:%Y-%m-%d}"]
+            start = self.start_date
+        else:
+            start = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Span(start, end) if start < end else None
+
+    async def _their_oldest(self) -> datetime | None:
+        parameters = {"sort": FIELD, "page[size]": "1"}
+        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, parameters, PageDecoder(EVENTS, Division()).page)
+        extent = answer.value.extent(FIELD)
+        return extent.least if extent else None
+
+    async def _metrics(self) -> list[str]:
+        found: list[str] = []
+        async for answer in self.client.pages(METRICS, METRICS.page_parameters, PageDecoder(METRICS, Division()).page):
+            found += [record.id for record in answer.value.records]
+        return found
+
+    async def _ask(self, metrics: Iterable[str], days: set[date]) -> None:
+        pieces = [piece for piece in years(Span(midnight(min(days)), midnight(max(days)) + DAY)) if any(_within(day, piece) for day in days)]
+        metrics = list(metrics)
+        self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
+        aside = asyncio.Semaphore(_MOST_ASIDE)
+
+        async def one(metric: str) -> None:
+            async with aside:
+                await self._compare(metric, pieces, days)
+            self._asked += 1
+            if time.monotonic() - self._last_word >= _SECONDS_BETWEEN:
+                self._last_word = time.monotonic()
+                self.log.info("audit: %d of %d metrics asked", self._asked, len(metrics))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for metric in metrics:
+                    group.create_task(one(metric))
+        except BaseExceptionGroup as errors:
+            raise first_error(errors) from None
+
+    async def _compare(self, metric: str, pieces: Iterable[Span], days: set[date]) -> None:
+        for piece in pieces:
+            try:
+                self._requests += 1
+                counts = await counts_by_day(self.client, metric, piece)
+            except (BadRequest, NotFound) as error:
+                self._excluded.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
+                return
+            asked = {day for day in days if _within(day, piece)}
+            self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
+            if left_out := asked - counts.keys():
+                self._excluded.setdefault("Klaviyo's answer leaves days out", []).append(f"{metric}: {len(left_out)} days from {min(left_out)} on")
+
+
+def _within(day: date, span: Span) -> bool:
+    return span.start <= midnight(day) < span.end

@@ -1,0 +1,200 @@
+"""What audits have found, kept beside the tables: ``_audits`` and ``_audit_days``."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.audit.compare import Counts, Difference, State, spans_of
+from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.catalog.model import ByCoverage
+from klaviyo_assets.sync.coverage import Covered, Span, without
+from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.sync.tables import DELETED_AT, Columns, prepare_table
+from klaviyo_assets.warehouse.base import Warehouse, literal
+
+assert isinstance(EVENTS.reading, ByCoverage)
+FIELD = EVENTS.reading.field
+"""The time field of events that days are told by."""
+
+_INSTANT = "TIMESTAMP WITH TIME ZONE"
+
+_AUDITS: Columns = {
+    "audited_at": (_INSTANT, "When the audit began, on Klaviyo's clock."),
+    "compared_from": (_INSTANT, "First day that was compared."),
+    "compared_to": (_INSTANT, "End of the last day that was compared."),
+    "metrics": ("BIGINT", "Metrics that were compared."),
+    "days": ("BIGINT", "Days that were compared, added up over the metrics."),
+    "requests": ("BIGINT", "Requests for counts."),
+    "excluded": ("JSON", "What could not be compared, and why."),
+}
+
+_AUDIT_DAYS: Columns = {
+    "metric_id": ("VARCHAR", "Metric."),
+    "day": ("DATE", "Day, UTC."),
+    "theirs": ("BIGINT", "Events by Klaviyo's own count."),
+    "ours": ("BIGINT", "Rows of the table events."),
+    "state": ("VARCHAR", "differs: nothing done yet. struck: the next sync reads the day again. confirmed: it was, and still differs."),
+    "audited_at": (_INSTANT, "When the counts were taken."),
+}
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """What one audit has looked at.
+
+    Attributes:
+        audited_at: When it began, on Klaviyo's clock.
+        compared: First and last instant that was compared; None if nothing was.
+        metrics: Metrics that were compared.
+        days: Days that were compared, added up over the metrics.
+        requests: Requests for counts.
+        excluded: What could not be compared, by reason.
+    """
+
+    audited_at: datetime
+    compared: Span | None
+    metrics: int
+    days: int
+    requests: int
+    excluded: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AuditStore:
+    """Reads and writes what audits have found in one schema. Each method opens the database for itself.
+
+    Args:
+        warehouse: The database.
+        schema: DuckDB schema.
+    """
+
+    warehouse: Warehouse
+    schema: str
+
+    @property
+    def _loader(self) -> Loader:
+        return Loader(self.warehouse, EVENTS, self.schema)
+
+    def _table(self, name: str) -> str:
+        return self.warehouse.qualified(self.schema, name)
+
+    def _prepare(self, connection: DuckDBPyConnection) -> None:
+        self._loader.tables.prepare(connection)
+        prepare_table(connection, self.warehouse, self.schema, "_audits", _AUDITS, "The last comparison of events with Klaviyo's own counts.")
+        prepare_table(
+            connection, self.warehouse, self.schema, "_audit_days", _AUDIT_DAYS, "Days on which Klaviyo counts other events than there are."
+        )
+
+    def coverage(self) -> list[Covered]:
+        """Return what is covered of the events, by their time."""
+        with self._loader.transaction() as connection:
+            self._prepare(connection)
+            return [row for row in self._loader.coverage_within(connection) if row.field == FIELD]
+
+    def counts(self, span: Span) -> tuple[Counts, int]:
+        """Count the rows of a span.
+
+        Returns:
+            Rows by metric and day, and how many rows have no metric.
+        """
+        with self.warehouse.connection() as connection:
+            rows = connection.execute(
+                f"SELECT metric_id, ({FIELD} AT TIME ZONE 'UTC')::DATE, count(*) FROM {self._table(EVENTS.name)} "
+                f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ? GROUP BY ALL",
+                [span.start, span.end],
+            ).fetchall()
+        return {(metric, day): count for metric, day, count in rows if metric is not None}, sum(row[2] for row in rows if row[0] is None)
+
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest row."""
+        with self.warehouse.connection() as connection:
+            found = connection.sql(f"SELECT min({FIELD}) AS oldest FROM {self._table(EVENTS.name)}").pl()["oldest"][0]
+        return found if isinstance(found, datetime) else None
+
+    def last(self) -> tuple[AuditRecord | None, list[Difference]]:
+        """Return the last audit, None if there was none, and the differences as they stand."""
+        with self._loader.transaction() as connection:
+            self._prepare(connection)
+            return self._record(connection), self._differences(connection)
+
+    def differences(self) -> list[Difference]:
+        """Return the differences as they stand."""
+        return self.last()[1]
+
+    def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
+        """Keep what an audit has found, in place of what the last one had."""
+        with self._loader.transaction() as connection:
+            self._prepare(connection)
+            audits = self._table("_audits")
+            connection.execute(f"DELETE FROM {audits}")
+            span = record.compared
+            connection.execute(
+                f"INSERT INTO {audits} (audited_at, compared_from, compared_to, metrics, days, requests, excluded) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    record.audited_at,
+                    span.start if span else None,
+                    span.end if span else None,
+                    record.metrics,
+                    record.days,
+                    record.requests,
+                    json.dumps(record.excluded),
+                ],
+            )
+            self._replace(connection, found, record.audited_at)
+
+    def strike(self, now: datetime) -> list[Span]:
+        """Strike the days that differ from the coverage, in one transaction with the note that it was done.
+
+        Args:
+            now: Klaviyo's clock.
+
+        Returns:
+            What the next sync will read again.
+        """
+        with self._loader.transaction() as connection:
+            self._prepare(connection)
+            known = self._differences(connection)
+            spans = spans_of(one.day for one in known if one.state is State.DIFFERS)
+            if spans:
+                self._loader.replace_coverage(connection, FIELD, lambda rows: without(rows, spans))
+                connection.execute(
+                    f"UPDATE {self._table('_audit_days')} SET state = ?, audited_at = ? WHERE state = ?", [State.STRUCK, now, State.DIFFERS]
+                )
+            return spans
+
+    def _replace(self, connection: DuckDBPyConnection, found: Iterable[Difference], audited_at: datetime) -> None:
+        table = self._table("_audit_days")
+        connection.execute(f"DELETE FROM {table}")
+        rows = [[one.metric_id, one.day, one.theirs, one.ours, one.state.value, audited_at] for one in found]
+        if rows:
+            connection.executemany(f"INSERT INTO {table} (metric_id, day, theirs, ours, state, audited_at) VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def _record(self, connection: DuckDBPyConnection) -> AuditRecord | None:
+        frame = connection.sql(f"SELECT * FROM {self._table('_audits')} ORDER BY audited_at DESC LIMIT 1").pl()
+        if not frame.height:
+            return None
+        row = frame.row(0, named=True)
+        compared = Span(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
+        return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], json.loads(row["excluded"] or "{}"))
+
+    def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
+        rows = connection.execute(f"SELECT day, metric_id, theirs, ours, state FROM {self._table('_audit_days')} ORDER BY day, metric_id").fetchall()
+        return [Difference(day, metric, theirs, ours, State(state)) for day, metric, theirs, ours, state in rows]
+
+
+def names_of(warehouse: Warehouse, schema: str, ids: Iterable[str]) -> dict[str, str]:
+    """Return the names of metrics from the table ``metrics``, as far as they are there."""
+    listed = ", ".join(literal(id_) for id_ in ids)
+    if not listed:
+        return {}
+    with warehouse.connection() as connection:
+        there = connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND table_name = 'metrics'",
+            [schema],
+        ).fetchall()
+        if not there:
+            return {}
+        return dict(connection.execute(f"SELECT id, name FROM {warehouse.qualified(schema, 'metrics')} WHERE id IN ({listed})").fetchall())

@@ -13,9 +13,9 @@ from datetime import date, datetime, timedelta
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
+from klaviyo_assets.api.event_counts import DAY, counts_by_day, metric_ids, years
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.audit.compare import Difference, State, differences, midnight, whole_days
-from klaviyo_assets.audit.counts import DAY, counts_by_day, years
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.model import Division
@@ -72,7 +72,9 @@ class Audit:
         wanted = await self._wanted(now)
         days = set(whole_days(await in_thread(self.store.coverage), wanted)) if wanted else set()
         struck = {(one.metric_id, one.day) for one in before if one.state is State.STRUCK}
-        metrics = sorted({metric for metric, _ in struck} if self.only_struck else set(await self._metrics()) | {one.metric_id for one in before})
+        metrics = sorted(
+            {metric for metric, _ in struck} if self.only_struck else set(await metric_ids(self.client)) | {one.metric_id for one in before}
+        )
         if self.only_struck:
             days &= {day for _, day in struck}
         if days:
@@ -115,14 +117,12 @@ class Audit:
         extent = answer.value.extent(FIELD)
         return extent.least if extent else None
 
-    async def _metrics(self) -> list[str]:
-        found: list[str] = []
-        async for answer in self.client.pages(METRICS, METRICS.page_parameters, PageDecoder(METRICS, Division()).page):
-            found += [record.id for record in answer.value.records]
-        return found
-
     async def _ask(self, metrics: Iterable[str], days: set[date]) -> None:
-        pieces = [piece for piece in years(Span(midnight(min(days)), midnight(max(days)) + DAY)) if any(_within(day, piece) for day in days)]
+        pieces = [
+            piece
+            for piece in map(Span, *zip(*years(midnight(min(days)), midnight(max(days)) + DAY), strict=True))
+            if any(_within(day, piece) for day in days)
+        ]
         metrics = list(metrics)
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
         aside = asyncio.Semaphore(_MOST_ASIDE)
@@ -146,7 +146,7 @@ class Audit:
         for piece in pieces:
             try:
                 self._requests += 1
-                counts = await counts_by_day(self.client, metric, piece)
+                counts = await counts_by_day(self.client, metric, piece.start, piece.end)
             except (BadRequest, NotFound) as error:
                 self._excluded.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 return

@@ -63,7 +63,7 @@ def aggregate(store: Store, body: bytes, origin: str) -> bytes:
         raise ApiError(404, "not_found", "Not found.", f"A metric with id {asked.metric_id} does not exist.")
     zone = _zone(asked.timezone)
     since, until = _span(asked.filter, zone)
-    starts = _starts(since, until, _STEPS[asked.interval], zone)
+    starts = _starts(_floor(since, asked.interval), until, _STEPS[asked.interval], zone)
     counts = _counts(store, asked, since, until, zone)
     link = {"self": f"{origin}{METRIC_AGGREGATES.path}/"}
     measured = {"dimensions": [], "measurements": {"count": [counts[start] for start in starts]}}

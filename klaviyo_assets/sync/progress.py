@@ -1,7 +1,7 @@
-"""How far a long sync is, and what is left of it: an estimate as a range, from the density of what has been read. Pure, but for the clock.
+"""How far a long sync is, and what is left of it: an estimate as a range. Pure, but for the clock.
 
-Klaviyo does not say how many records a collection holds. What is known is how dense they lie where they were read; what is left may be thinner or
-denser, so each number comes as a range.
+Klaviyo's lists do not say how many records they hold. Of events it may be asked for its own counts; else what is known is how dense records lie where
+they were read, and what is left may be thinner or denser, so each number comes as a range.
 """
 
 import time
@@ -18,6 +18,9 @@ _SECONDS_BEFORE_THE_FIRST = 10.0
 
 _SAYS_SOMETHING = 300
 """Records of a chain, from which on its density counts."""
+
+_COUNT_IS_OFF = 0.02
+"""By how much of itself Klaviyo's count may differ from what it lists."""
 
 _FILE_OVERHEAD = 1.6
 """How much more than its Parquet file a row may take in the DuckDB file, at most; at least it takes as much."""
@@ -60,11 +63,13 @@ class Progress:
         oldest: Time of the oldest record, where it is known.
 
     Attributes:
+        expected: Records that Klaviyo counts in what the sync reads; None if that is not known.
         rows_staged: Rows that have been written to staging.
         bytes_staged: Bytes of their files.
     """
 
     oldest: datetime | None = None
+    expected: int | None = None
     rows_staged: int = 0
     bytes_staged: int = 0
     _began: float = field(default_factory=lambda: time.monotonic())
@@ -101,7 +106,7 @@ class Progress:
         for part in waiting:
             seconds = self._length(part).total_seconds()
             low, high = low + seconds * thin, high + seconds * dense
-        records = Range(low, high)
+        records = Range(low, high) if self.expected is None else _left(self.expected, records_read)
         per_row = self.bytes_staged / self.rows_staged if self.rows_staged else 0.0
         return Estimate(
             records=records,
@@ -114,6 +119,11 @@ class Progress:
         assert part.covers_to is not None
         start = max(part.start or BEGINNING, self.oldest or BEGINNING)
         return max(timedelta(), part.covers_to - start)
+
+
+def _left(expected: int, records_read: int) -> Range:
+    """What is left of a count that may be a little off: Klaviyo counts events that it does not list, and the other way round."""
+    return Range(max(0.0, expected * (1 - _COUNT_IS_OFF) - records_read), max(0.0, expected * (1 + _COUNT_IS_OFF) - records_read))
 
 
 def told(name: str, records_read: int, estimate: Estimate) -> str:

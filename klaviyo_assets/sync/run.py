@@ -18,8 +18,10 @@ import polars as pl
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.event_counts import count_events
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import probe
+from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
@@ -39,6 +41,9 @@ from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _CLOCKS_DIFFER = timedelta(seconds=5)
 """By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
+
+_WORTH_A_COUNT = 120
+"""Requests that a count of all events is worth, one a second: a first sync of many years and metrics is told from the density of what was read."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -96,6 +101,7 @@ class Sync:
     _resumed: bool = False
     _oldest_record: datetime | None = None
     _warned_of_the_disk: bool = False
+    _counting: asyncio.Task[None] | None = None
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -239,6 +245,8 @@ class Sync:
         async def after_page() -> None:
             await behind.after_page()
             if progress.is_due():
+                if self._counting is None and self._oldest_record and not covered:
+                    self._counting = asyncio.create_task(self._expect(progress, now))
                 self._tell(progress, staging, fetcher)
 
         fetcher = Fetcher(self.client, self.entry, staging, after_page)
@@ -251,12 +259,25 @@ class Sync:
                 await asyncio.shield(behind.give_up())
             self._count(row, fetcher)
             raise
+        finally:
+            if self._counting is not None:
+                self._counting.cancel()
         if is_whole:
             await self._finish_whole(loader, row, staging, fetcher)
         else:
             await self._finish(loader, row, gathered, files, fetcher)
         staging.remove()
         return planned.slices
+
+    async def _expect(self, progress: Progress, now: datetime) -> None:
+        """Ask Klaviyo how many events there are, beside the reading, for a better estimate of what is left."""
+        if self.entry.name != EVENTS.name or self._oldest_record is None:
+            return
+        start = max(self._oldest_record, self.request.start_date or BEGINNING)
+        try:
+            progress.expected = await count_events(self.client, start, now, most_requests=_WORTH_A_COUNT)
+        except KlaviyoError as error:
+            self.log.info("Klaviyo does not tell how many events there are (%s); what is left is told from what has been read.", error.message)
 
     def _tell(self, progress: Progress, staging: Staging, fetcher: Fetcher) -> None:
         progress.rows_staged, progress.bytes_staged = staging.rows_written, staging.bytes_written

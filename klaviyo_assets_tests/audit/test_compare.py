@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klaviyo_assets.api.event_counts import DAY, years
 from klaviyo_assets.audit.compare import Difference, State, differences, midnight, spans_of, whole_days
-from klaviyo_assets.audit.counts import DAY, years
 from klaviyo_assets.sync.coverage import Covered, Span, without
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -84,7 +84,7 @@ def test_a_day_without_rows_counts_as_none() -> None:
 def test_years_join_to_the_span_and_none_is_longer_than_may_be_asked(start: int, length: int) -> None:
     span = Span(midnight(date(2010, 1, 1)) + start * DAY, midnight(date(2010, 1, 1)) + (start + length) * DAY)
 
-    pieces = list(years(span))
+    pieces = [Span(*piece) for piece in years(span.start, span.end)]
 
     assert (pieces[0].start, pieces[-1].end) == (span.start, span.end)
     assert all(earlier.end == later.start for earlier, later in itertools.pairwise(pieces))

@@ -48,6 +48,15 @@ def test_the_counts_equal_the_truth(account: SandboxProcess) -> None:
     assert sum(expected.values()) > 0
 
 
+def test_a_span_may_begin_within_a_day(account: SandboxProcess) -> None:
+    metric, noon = some_metric(account), account.now().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    span = [f"greater-or-equal(datetime,{noon - timedelta(days=2):%Y-%m-%dT%H:%M:%S})", f"less-than(datetime,{noon:%Y-%m-%dT%H:%M:%S})"]
+
+    dates = ask(account, metric_id=metric, filter=span).json()["data"]["attributes"]["dates"]
+
+    assert [date[:10] for date in dates] == [f"{noon - timedelta(days=days):%Y-%m-%d}" for days in (2, 1, 0)]
+
+
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -86,7 +95,3 @@ def test_the_documented_limit_holds(new_account: Callable[..., SandboxProcess]) 
 
     assert 429 in statuses
     assert statuses[0] == 200
-
-
-def test_only_post_is_served(account: SandboxProcess) -> None:
-    assert httpx.get(f"{account.base_url}{METRIC_AGGREGATES.path}").status_code == 405

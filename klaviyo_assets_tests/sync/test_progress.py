@@ -1,5 +1,7 @@
 """What is told of a long sync while it runs: honest about what is not known."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,14 +10,18 @@ import msgspec
 import pytest
 
 from klaviyo_assets.api.client import Answer
-from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.catalog import CATALOG, EVENTS
+from klaviyo_assets.catalog.model import Division, PageSize
 from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.sandbox.keys import key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync import progress as progress_module
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.plan import Slice
 from klaviyo_assets.sync.progress import Estimate, Progress, Range, told
 from klaviyo_assets.sync.staging import Staging, new_manifest
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import sync
 
 DAY = timedelta(days=1)
 TOP = datetime(2026, 3, 10, tzinfo=UTC)
@@ -143,3 +149,35 @@ def test_the_words(seconds: tuple[float, float], size: tuple[float, float], word
     estimate = Estimate(Range(1, 2), Range(*seconds), Range(*size), TOP)
 
     assert told("events", 3_150_000, estimate) == f"events: 3,150,000 records read; all from 2026-03-10 00:00 on is there. {words}"
+
+
+def test_klaviyos_own_count_is_better_than_the_density(clock: SimpleNamespace, staging: Staging) -> None:
+    watch = Progress(expected=9_000)
+    clock.now += 20
+    reading = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
+
+    estimate = watch.estimate(1000, [reading], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
+
+    assert estimate is not None
+    assert (estimate.records.low, estimate.records.high) == pytest.approx((7_820, 8_180))
+
+
+def test_a_long_first_sync_asks_for_the_count(
+    new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slow pages make a small account's sync long enough to tell; without the scope it goes on all the same."""
+    monkeypatch.setattr(progress_module, "_SECONDS_BEFORE_THE_FIRST", 0.0)
+    told: list[int | None] = []
+    estimate = Progress.estimate
+    monkeypatch.setattr(Progress, "estimate", lambda self, *rest: (told.append(self.expected), estimate(self, *rest))[1])
+    monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setitem(CATALOG, "events", replace(EVENTS, endpoint=replace(EVENTS.endpoint, page_size=PageSize(default=20, maximum=100))))
+    sandbox = new_account(latency=0.1, metrics=3, history_days=100)
+    known = sandbox.truth("events")
+
+    sync("events", sandbox, warehouse, concurrency=1)
+    counted = {expected for expected in told if expected is not None}
+
+    assert len(counted) == 1
+    assert counted.pop() == pytest.approx(len(known), rel=0.05)
+    assert sync("events", sandbox, warehouse, key=key_lacking("metrics:read"), schema="other", concurrency=1).row_count == len(known)

@@ -16,6 +16,7 @@ defs = build_klaviyo_definitions(
         rate_limit_share=_settings.rate_limit_share,
         start_date=_settings.start_date,
         account_id=_settings.account_id,
+        duckdb_patience=_settings.duckdb_patience,
     ),
     duckdb=_settings.duckdb_path,
     # Steps wait for the network, so there may be more of them than cores: one for each resource type.

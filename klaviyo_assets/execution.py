@@ -65,7 +65,7 @@ class Execution:
     def run(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         """Probe, sync if the asset is selected, and yield what is asked for; checks come before a failure."""
         try:
-            warehouse = LocalFile(self.duckdb)
+            warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
             outcome = run_to_its_end(self._outcome(warehouse))
         except WarehouseError as error:
             raise failure(error) from None

@@ -1,6 +1,7 @@
 """The code location's settings, from the environment (Dagster loads a ``.env`` file of the working folder)."""
 
 import logging
+import math
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ DUCKDB_PATH = "KLAVIYO_DUCKDB_PATH"
 RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
 START_DATE = "KLAVIYO_START_DATE"
 ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
+DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
 
 
 class InvalidSetting(ValueError):
@@ -31,6 +33,7 @@ class Settings:
         rate_limit_share: ``KLAVIYO_RATE_LIMIT_SHARE``, above 0 up to 1.
         start_date: ``KLAVIYO_START_DATE``, None for the whole history.
         account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
+        duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -38,6 +41,7 @@ class Settings:
     rate_limit_share: float = 0.9
     start_date: str | None = None
     account_id: str | None = None
+    duckdb_patience: float = 300.0
 
 
 def from_environment() -> Settings:
@@ -58,6 +62,7 @@ def from_environment() -> Settings:
         rate_limit_share=_share(os.environ.get(RATE_LIMIT_SHARE, "").strip()),
         start_date=start_date,
         account_id=os.environ.get(ACCOUNT_ID, "").strip() or None,
+        duckdb_patience=_seconds(os.environ.get(DUCKDB_PATIENCE, "").strip()),
     )
 
 
@@ -80,3 +85,15 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise InvalidSetting(f"{RATE_LIMIT_SHARE} must be a number above 0 up to 1, such as 0.5; it is {text!r}.")
     return share
+
+
+def _seconds(text: str) -> float:
+    if not text:
+        return Settings.duckdb_patience
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise InvalidSetting(f"{DUCKDB_PATIENCE} must be a number of seconds, such as 60; it is {text!r}.")
+    return seconds

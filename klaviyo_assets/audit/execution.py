@@ -39,7 +39,7 @@ class AuditExecution:
     def run(self) -> dg.AssetCheckResult:
         """Audit, or tell what the last audit has found, and report."""
         try:
-            warehouse = LocalFile(self.duckdb)
+            warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
             store = AuditStore(warehouse, self.schema)
             record, found = run_to_its_end(self._audit(store)) if self._audits_now else store.last()
             names = names_of(warehouse, self.schema, {one.metric_id for one in found})

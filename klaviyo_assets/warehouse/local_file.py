@@ -1,8 +1,14 @@
 """A DuckDB file on this machine, shared by several processes in turn."""
 
-from collections.abc import Iterator
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from dagster_duckdb import DuckDBResource
@@ -30,6 +36,8 @@ _SETTINGS = {
 
 _ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads", "checkpoint_threshold": "wal_autocheckpoint"}
 
+_HELD = re.compile(r"lock is held in (.+?\(PID \d+\))")
+
 _VACUUM_TASKS = 100  # DuckDB's own default
 
 _BIG_TABLE = 100_000
@@ -45,6 +53,17 @@ _UNCOMMITTED = 36_028_797_018_960_000
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
 
+PATIENCE = 300.0
+"""Seconds to wait for another program to close the file, unless the user says otherwise."""
+
+_SECONDS_BETWEEN_TRIES = 1.0
+_SECONDS_BETWEEN_WORDS = 60.0
+
+_OWNER_ONLY = 0o077
+"""Mode bits that files of ours do not get: they hold customers' data."""
+
+_log = logging.getLogger("klaviyo_assets")
+
 
 class LocalFile(Warehouse):
     """A DuckDB file behind ``dagster_duckdb.DuckDBResource``.
@@ -53,8 +72,11 @@ class LocalFile(Warehouse):
     processes some starve; a file lock beside the database makes them wait in turn. The resource also leaves its connection open when the work
     inside fails; here it is closed on every path.
 
+    New files are made for their owner only, whatever the umask; a file that is there already keeps its mode.
+
     Args:
         resource: The DuckDB resource; its ``database`` is a path.
+        patience: Seconds to wait for another program that has the file open.
         lock_timeout: Seconds to wait for the file lock.
 
     Example:
@@ -65,8 +87,9 @@ class LocalFile(Warehouse):
     # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
     json_column = "JSON USING COMPRESSION zstd"
 
-    def __init__(self, resource: DuckDBResource, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(self, resource: DuckDBResource, *, patience: float = PATIENCE, lock_timeout: float = LOCK_TIMEOUT) -> None:
         self._resource = resource
+        self._patience = patience
         self._lock_timeout = lock_timeout
         self.path = _checked_path(resource.database)
 
@@ -74,7 +97,7 @@ class LocalFile(Warehouse):
     def state_dir(self) -> Path:
         """The folder ``<database>.sync`` beside the file."""
         folder = state_folder(self.path)
-        _make_folder(folder)
+        _make_folder(folder, mode=0o700)
         return folder
 
     @contextmanager
@@ -82,7 +105,7 @@ class LocalFile(Warehouse):
         """Take the lock, open the file, and close and release on every path."""
         _make_folder(self.path.parent)
         try:
-            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout)
+            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=0o600)
             lock.acquire()
         except Timeout as error:
             raise WarehouseError(
@@ -90,7 +113,7 @@ class LocalFile(Warehouse):
                 f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
             ) from error
         try:
-            with self._opened() as connection:
+            with _owner_only(), self._opened() as connection:
                 yield connection
         finally:
             lock.release()
@@ -98,6 +121,7 @@ class LocalFile(Warehouse):
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:
         _refuse_other_files(self.path)
+        self._wait_for_others()
         manager = self._resource.get_connection()
         try:
             connection = manager.__enter__()
@@ -115,6 +139,22 @@ class LocalFile(Warehouse):
             ) from error
         finally:
             connection.close()
+
+    def _wait_for_others(self) -> None:
+        """Wait while another program has the file open, and say which; the resource's own retries would wait without a word."""
+        began, told = time.monotonic(), -math.inf
+        while (holder := _holder(self.path, self._resource.connection_config)) is not None:
+            waited = time.monotonic() - began
+            if waited >= self._patience:
+                raise WarehouseError(
+                    f"{self.path} is open in another program ({holder}); waited {waited:.0f} seconds for it.",
+                    "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
+                    "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
+                )
+            if waited - told >= _SECONDS_BETWEEN_WORDS:
+                told = waited
+                _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, self._patience - waited)
+            time.sleep(min(_SECONDS_BETWEEN_TRIES, self._patience - waited))
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
@@ -191,8 +231,32 @@ def _checked_path(database: str) -> Path:
     return path.resolve()
 
 
-def _make_folder(folder: Path) -> None:
+def _holder(path: Path, config: Mapping[str, Any]) -> str | None:
+    """Return which other process has the file open, as DuckDB tells it; None if no other has."""
+    if not path.is_file():
+        return None
+    try:
+        duckdb.connect(str(path), config=dict(config)).close()
+    except duckdb.Error as error:
+        found = _HELD.search(str(error))
+        return found[1] if found else None  # any other trouble is told by the one who opens it next
+    return None
+
+
+@contextmanager
+def _owner_only() -> Iterator[None]:
+    """Let no one else read the files that are made meanwhile, DuckDB's own (file, log, spill) among them."""
+    before = os.umask(_OWNER_ONLY)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _make_folder(folder: Path, mode: int | None = None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if mode is not None and folder.stat().st_mode & ~mode & 0o777:
+            folder.chmod(mode)
     except OSError as error:
         raise WarehouseError(f"The folder {folder} cannot be made ({error.strerror}).", "Check KLAVIYO_DUCKDB_PATH and its permissions.") from error

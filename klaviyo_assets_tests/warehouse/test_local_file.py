@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -48,17 +50,67 @@ def test_eight_processes_wait_in_turn(warehouse: LocalFile) -> None:
         assert connection.execute("SELECT count(DISTINCT process) FROM turns").fetchall() == [(8,)]
 
 
-def test_a_file_that_another_program_holds_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dagster_duckdb.resource.backoff", lambda fn, retry_on, kwargs, max_retries: fn(**kwargs))
-    warehouse = local_file(tmp_path)
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another program that has the file open until its input ends."""
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", hold, str(warehouse.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
+        assert other.stdin is not None
         other.stdout.readline()
+        try:
+            yield other
+        finally:
+            other.stdin.close()
+
+
+def test_a_file_that_another_program_keeps_is_given_up_with_its_process_id(tmp_path: Path) -> None:
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), patience=1.5)
+    with held(warehouse.path) as other:
         with pytest.raises(WarehouseError, match=r"klaviyo\.duckdb is open in another program") as caught, warehouse.connection():
             pass
-        other.communicate()
-    assert "Close it there" in str(caught.value)
+
+        assert f"PID {other.pid}" in str(caught.value)
+        assert "KLAVIYO_DUCKDB_PATIENCE" in str(caught.value)
+
+
+def test_a_file_that_another_program_closes_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    warehouse = local_file(tmp_path)
+    with held(warehouse.path) as other:
+        threading.Timer(2, lambda: other.stdin and other.stdin.close()).start()
+        with warehouse.connection() as connection:
+            connection.execute("CREATE TABLE t AS SELECT 1")
+
+        (words,) = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
+        assert f"PID {other.pid}" in words
+
+
+def test_new_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    warehouse = local_file(tmp_path / "data")
+    before = os.umask(0)
+    try:
+        with warehouse.connection() as connection:
+            connection.execute("CREATE TABLE t AS SELECT 1")
+            connection.execute("SET wal_autocheckpoint = '1GB'")
+            connection.execute("INSERT INTO t VALUES (2)")
+            modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir()}
+        assert warehouse.state_dir.stat().st_mode & 0o777 == 0o700
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+
+    assert modes == {"klaviyo.duckdb": 0o600, "klaviyo.duckdb.wal": 0o600, "klaviyo.duckdb.lock": 0o600}
+
+
+def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    warehouse = local_file(tmp_path)
+    duckdb.connect(str(warehouse.path)).close()
+    warehouse.path.chmod(0o640)
+
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1")
+
+    assert warehouse.path.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("database", ["", ":memory:", "md:shop"], ids=["empty", "memory", "MotherDuck"])

@@ -14,7 +14,6 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.audit.store import AuditStore
-from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.sync.coverage import Span
@@ -104,7 +103,7 @@ class Execution:
     async def _sync(self, client: KlaviyoClient, warehouse: Warehouse, access: Access) -> SyncReport:
         request = self._request()
         if self.config.mode is SyncMode.repair:
-            spans = await in_thread(AuditStore(warehouse, self.schema).strike, client.now())
+            spans = await in_thread(AuditStore(warehouse, self.schema).strike)
             self.context.log.info("repair: %d spans are read again", len(spans))
         sync = Sync(
             entry=self.entry,
@@ -125,8 +124,8 @@ class Execution:
 
     def _request(self) -> SyncRequest:
         config, start_date = self.config, self.klaviyo.start_date
-        if config.mode is SyncMode.repair and self.entry.name != EVENTS.name:
-            raise InvalidRange(f"Mode repair reads again what an audit of events has found; {self.entry.name} has no audit.", "Use another mode.")
+        if config.mode is SyncMode.repair and self.entry.counted_by is None:
+            raise InvalidRange(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
         if config.mode is not SyncMode.range and (config.field or config.start or config.end):
             raise InvalidRange(
                 f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."

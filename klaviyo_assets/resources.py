@@ -55,7 +55,6 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     accept_changed_options: bool = Field(
         default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
     )
-
     duckdb_patience: float = Field(
         default=300.0, ge=0, description="Seconds to wait for another program that has the DuckDB file open, before the asset fails."
     )

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -59,10 +60,12 @@ def from_environment() -> Settings:
     return Settings(
         base_url=_base_url(os.environ.get(BASE_URL, "").strip() or DEFAULT_BASE_URL),
         duckdb_path=os.environ.get(DUCKDB_PATH, "").strip() or Settings.duckdb_path,
-        rate_limit_share=_share(os.environ.get(RATE_LIMIT_SHARE, "").strip()),
+        rate_limit_share=_number(RATE_LIMIT_SHARE, Settings.rate_limit_share, lambda share: 0 < share <= 1, "a number above 0 up to 1, such as 0.5"),
         start_date=start_date,
         account_id=os.environ.get(ACCOUNT_ID, "").strip() or None,
-        duckdb_patience=_seconds(os.environ.get(DUCKDB_PATIENCE, "").strip()),
+        duckdb_patience=_number(
+            DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
+        ),
     )
 
 
@@ -75,25 +78,14 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _share(text: str) -> float:
+def _number(variable: str, default: float, is_right: Callable[[float], bool], words: str) -> float:
+    text = os.environ.get(variable, "").strip()
     if not text:
-        return Settings.rate_limit_share
+        return default
     try:
-        share = float(text)
+        value = float(text)
     except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise InvalidSetting(f"{RATE_LIMIT_SHARE} must be a number above 0 up to 1, such as 0.5; it is {text!r}.")
-    return share
-
-
-def _seconds(text: str) -> float:
-    if not text:
-        return Settings.duckdb_patience
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise InvalidSetting(f"{DUCKDB_PATIENCE} must be a number of seconds, such as 60; it is {text!r}.")
-    return seconds
+        value = math.nan
+    if not is_right(value):
+        raise InvalidSetting(f"{variable} must be {words}; it is {text!r}.")
+    return value

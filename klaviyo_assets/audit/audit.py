@@ -7,7 +7,7 @@ again. Klaviyo's counts do, at one request a metric and year.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -15,7 +15,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.event_counts import DAY, counts_by_day, metric_ids, years
 from klaviyo_assets.api.probe import probe
-from klaviyo_assets.audit.compare import Difference, State, differences, midnight, whole_days
+from klaviyo_assets.audit.compare import Counts, Difference, State, differences, midnight, whole_days
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.model import Division
@@ -68,35 +68,42 @@ class Audit:
         """
         await probe(self.client, METRICS)  # brings Klaviyo's clock, and says whether the scope is there
         now = self.client.now()
-        before = await in_thread(self.store.differences)
+        last, before = await in_thread(self.store.last)
+        days = await self._days(now)
+        if self.only_struck:
+            struck = [one for one in before if one.state is State.STRUCK]
+            metrics, days = {one.metric_id for one in struck}, days & {one.day for one in struck}
+        else:
+            metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
+        if days:
+            await self._ask(sorted(metrics), days)
+        found = differences(self._theirs, await self._ours(metrics, days), before)
+        record = AuditRecord(now, _span_of(days), len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, self._excluded)
+        self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
+        if self.only_struck and last is not None:
+            record = last  # a second look at a few days does not stand for the whole
+        await in_thread(self.store.save, record, found)
+        return record, found
+
+    async def _days(self, now: datetime) -> set[date]:
+        """The days that can be compared: covered, old enough, not before the start date."""
         wanted = await self._wanted(now)
         days = set(whole_days(await in_thread(self.store.coverage), wanted)) if wanted else set()
-        struck = {(one.metric_id, one.day) for one in before if one.state is State.STRUCK}
-        metrics = sorted(
-            {metric for metric, _ in struck} if self.only_struck else set(await metric_ids(self.client)) | {one.metric_id for one in before}
-        )
-        if self.only_struck:
-            days &= {day for _, day in struck}
-        if days:
-            await self._ask(metrics, days)
-        if not days and not self.only_struck:
+        if not days:
             self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
-        compared = Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
-        ours, without_metric = await in_thread(self.store.counts, compared) if compared else ({}, 0)
+        return days
+
+    async def _ours(self, metrics: set[str], days: set[date]) -> Counts:
+        """Count the table's rows, and note those that no count of Klaviyo's speaks of."""
+        span = _span_of(days)
+        if span is None:
+            return {}
+        ours, without_metric = await in_thread(self.store.counts, span)
         if without_metric:
             self._excluded["Events without a metric belong to no count"] = [f"{without_metric} events"]
-        # Metrics that only the table knows have no counts to be compared with.
-        unknown = sorted({metric for metric, _ in ours} - set(metrics)) if not self.only_struck else []
-        if unknown:
+        if unknown := sorted({metric for metric, _ in ours} - metrics):
             self._excluded["Klaviyo does not list these metrics any more"] = unknown
-        found = differences(self._theirs, ours, before)
-        record = AuditRecord(now, compared, len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, self._excluded)
-        if self.only_struck:
-            last, _ = await in_thread(self.store.last)
-            record = last or record
-        await in_thread(self.store.save, record, found)
-        self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
-        return record, found
+        return ours
 
     async def _wanted(self, now: datetime) -> Span | None:
         """The span to compare: from the oldest event that Klaviyo or the table has, up to what is old enough."""
@@ -117,13 +124,10 @@ class Audit:
         extent = answer.value.extent(FIELD)
         return extent.least if extent else None
 
-    async def _ask(self, metrics: Iterable[str], days: set[date]) -> None:
-        pieces = [
-            piece
-            for piece in map(Span, *zip(*years(midnight(min(days)), midnight(max(days)) + DAY), strict=True))
-            if any(_within(day, piece) for day in days)
-        ]
-        metrics = list(metrics)
+    async def _ask(self, metrics: Sequence[str], days: set[date]) -> None:
+        span = _span_of(days)
+        assert span is not None
+        pieces = [piece for piece in (Span(*bounds) for bounds in years(span.start, span.end)) if any(_within(day, piece) for day in days)]
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
         aside = asyncio.Semaphore(_MOST_ASIDE)
 
@@ -154,6 +158,10 @@ class Audit:
             self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
                 self._excluded.setdefault("Klaviyo's answer leaves days out", []).append(f"{metric}: {len(left_out)} days from {min(left_out)} on")
+
+
+def _span_of(days: set[date]) -> Span | None:
+    return Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
 
 
 def _within(day: date, span: Span) -> bool:

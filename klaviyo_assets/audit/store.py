@@ -12,19 +12,17 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ByCoverage
 from klaviyo_assets.sync.coverage import Covered, Span, without
 from klaviyo_assets.sync.load import Loader
-from klaviyo_assets.sync.tables import DELETED_AT, Columns, prepare_table
+from klaviyo_assets.sync.tables import DELETED_AT, INSTANT, Columns, prepare_table
 from klaviyo_assets.warehouse.base import Warehouse, literal
 
 assert isinstance(EVENTS.reading, ByCoverage)
 FIELD = EVENTS.reading.field
 """The time field of events that days are told by."""
 
-_INSTANT = "TIMESTAMP WITH TIME ZONE"
-
 _AUDITS: Columns = {
-    "audited_at": (_INSTANT, "When the audit began, on Klaviyo's clock."),
-    "compared_from": (_INSTANT, "First day that was compared."),
-    "compared_to": (_INSTANT, "End of the last day that was compared."),
+    "audited_at": (INSTANT, "When the audit began, on Klaviyo's clock."),
+    "compared_from": (INSTANT, "First day that was compared."),
+    "compared_to": (INSTANT, "End of the last day that was compared."),
     "metrics": ("BIGINT", "Metrics that were compared."),
     "days": ("BIGINT", "Days that were compared, added up over the metrics."),
     "requests": ("BIGINT", "Requests for counts."),
@@ -37,7 +35,7 @@ _AUDIT_DAYS: Columns = {
     "theirs": ("BIGINT", "Events by Klaviyo's own count."),
     "ours": ("BIGINT", "Rows of the table events."),
     "state": ("VARCHAR", "differs: nothing done yet. struck: the next sync reads the day again. confirmed: it was, and still differs."),
-    "audited_at": (_INSTANT, "When the counts were taken."),
+    "audited_at": (INSTANT, "When the counts were taken."),
 }
 
 
@@ -120,10 +118,6 @@ class AuditStore:
             self._prepare(connection)
             return self._record(connection), self._differences(connection)
 
-    def differences(self) -> list[Difference]:
-        """Return the differences as they stand."""
-        return self.last()[1]
-
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
         """Keep what an audit has found, in place of what the last one had."""
         with self._loader.transaction() as connection:
@@ -145,11 +139,8 @@ class AuditStore:
             )
             self._replace(connection, found, record.audited_at)
 
-    def strike(self, now: datetime) -> list[Span]:
+    def strike(self) -> list[Span]:
         """Strike the days that differ from the coverage, in one transaction with the note that it was done.
-
-        Args:
-            now: Klaviyo's clock.
 
         Returns:
             What the next sync will read again.
@@ -160,9 +151,7 @@ class AuditStore:
             spans = spans_of(one.day for one in known if one.state is State.DIFFERS)
             if spans:
                 self._loader.replace_coverage(connection, FIELD, lambda rows: without(rows, spans))
-                connection.execute(
-                    f"UPDATE {self._table('_audit_days')} SET state = ?, audited_at = ? WHERE state = ?", [State.STRUCK, now, State.DIFFERS]
-                )
+                connection.execute(f"UPDATE {self._table('_audit_days')} SET state = ? WHERE state = ?", [State.STRUCK, State.DIFFERS])
             return spans
 
     def _replace(self, connection: DuckDBPyConnection, found: Iterable[Difference], audited_at: datetime) -> None:

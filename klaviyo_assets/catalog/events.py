@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import (
     EQUALS,
     HAS,
@@ -73,4 +74,5 @@ EVENTS = ResourceType(
         future_dated=True,
         honours_start_date=True,
     ),
+    counted_by=METRIC_AGGREGATES,
 )

@@ -240,6 +240,7 @@ class ResourceType:
         reading: How it is kept right.
         divisions: The parts it must be read in.
         requested_fields: Additional fields that every read asks for.
+        counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
         version: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the scope is among those that users are told to give the key.
         docs_url: Klaviyo's page of the endpoint.
@@ -255,6 +256,7 @@ class ResourceType:
     divisions: tuple[Division, ...] = (Division(),)
     requested_fields: tuple[str, ...] = ()
     version: str | None = None
+    counted_by: Query | None = None
     recommended_scope: bool = True
     docs_url: str = ""
 

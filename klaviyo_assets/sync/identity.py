@@ -106,6 +106,7 @@ def _read(path: Path) -> _Book:
 
 def _write(path: Path, book: _Book) -> None:
     partial = path.with_suffix(".tmp")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
     partial.write_bytes(msgspec.json.encode(book))
-    partial.chmod(0o600)
     partial.replace(path)

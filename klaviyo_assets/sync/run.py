@@ -21,7 +21,6 @@ from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.event_counts import count_events
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import probe
-from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
@@ -245,7 +244,7 @@ class Sync:
         async def after_page() -> None:
             await behind.after_page()
             if progress.is_due():
-                if self._counting is None and self._oldest_record and not covered:
+                if self._counting is None and self.entry.counted_by and self._oldest_record and not covered:
                     self._counting = asyncio.create_task(self._expect(progress, now))
                 self._tell(progress, staging, fetcher)
 
@@ -271,8 +270,7 @@ class Sync:
 
     async def _expect(self, progress: Progress, now: datetime) -> None:
         """Ask Klaviyo how many events there are, beside the reading, for a better estimate of what is left."""
-        if self.entry.name != EVENTS.name or self._oldest_record is None:
-            return
+        assert self._oldest_record is not None
         start = max(self._oldest_record, self.request.start_date or BEGINNING)
         try:
             progress.expected = await count_events(self.client, start, now, most_requests=_WORTH_A_COUNT)

@@ -13,15 +13,15 @@ DELETED_AT = "_deleted_at"
 Columns = dict[str, tuple[str, str]]
 """Type and comment of a table's columns, by name."""
 
-_INSTANT = "TIMESTAMP WITH TIME ZONE"
+INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 _OWN_COLUMNS = {
     EXTRA: (
         "JSON",
         "Attributes that this version of klaviyo_assets does not know, or whose value did not fit their column; null when there are none.",
     ),
-    SYNCED_AT: (_INSTANT, "When the request was sent that brought the present content of the row."),
-    DELETED_AT: (_INSTANT, "When the record was found to be gone from Klaviyo; null while it exists."),
+    SYNCED_AT: (INSTANT, "When the request was sent that brought the present content of the row."),
+    DELETED_AT: (INSTANT, "When the record was found to be gone from Klaviyo; null while it exists."),
 }
 
 _SYNCS = {
@@ -38,8 +38,8 @@ _SYNCS = {
     "rows_inserted": ("BIGINT", "Rows that were new."),
     "rows_updated": ("BIGINT", "Rows whose content changed."),
     "rows_deleted": ("BIGINT", "Rows marked as deleted."),
-    "started_at": (_INSTANT, "When it started, on Klaviyo's clock."),
-    "finished_at": (_INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
+    "started_at": (INSTANT, "When it started, on Klaviyo's clock."),
+    "finished_at": (INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
     "outcome": ("VARCHAR", "running, succeeded, failed or killed."),
     "error_class": ("VARCHAR", "Class of the error that it failed with."),
     "error": ("VARCHAR", "What went wrong."),
@@ -51,9 +51,9 @@ _COVERAGE = {
     "resource_type": ("VARCHAR", "Table."),
     "division": ("VARCHAR", "Part of the type that is read apart."),
     "field": ("VARCHAR", "Time field."),
-    "span_start": (_INSTANT, "Records whose field is from here on …"),
-    "span_end": (_INSTANT, "… and before this were all read."),
-    "read_at": (_INSTANT, "When that read began, on Klaviyo's clock."),
+    "span_start": (INSTANT, "Records whose field is from here on …"),
+    "span_end": (INSTANT, "… and before this were all read."),
+    "read_at": (INSTANT, "When that read began, on Klaviyo's clock."),
     "fingerprint": ("VARCHAR", "Of the options and columns that were read."),
     "settled": ("BOOLEAN", "Whether it was read after its last settling age, so that it need not be read again."),
 }

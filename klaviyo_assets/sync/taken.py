@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
     root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         root.mkdir(mode=0o700, exist_ok=True)
-        if hasattr(os, "getuid") and root.stat().st_uid != os.getuid():
+        if not _is_ours(root):
             return None
         who = account_id if account_id != UNKNOWN_ACCOUNT else client.key.reveal()
         name = hashlib.blake2b(f"{client.settings.base_url.rstrip('/')} {who}".encode(), key=bytes.fromhex(_salt(root)), digest_size=10).hexdigest()
@@ -64,6 +65,12 @@ def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
     except OSError:
         return None
     return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder in a place that all may write to is one that only we can have made: no link, and nobody else may write there."""
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or (facts.st_uid == os.getuid() and not facts.st_mode & 0o022))
 
 
 def _salt(root: Path) -> str:

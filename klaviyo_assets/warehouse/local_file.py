@@ -146,11 +146,7 @@ class LocalFile(Warehouse):
         while (holder := _holder(self.path, self._resource.connection_config)) is not None:
             waited = time.monotonic() - began
             if waited >= self._patience:
-                raise WarehouseError(
-                    f"{self.path} is open in another program ({holder}); waited {waited:.0f} seconds for it.",
-                    "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
-                    "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
-                )
+                raise _open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
             if waited - told >= _SECONDS_BETWEEN_WORDS:
                 told = waited
                 _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, self._patience - waited)
@@ -206,11 +202,16 @@ def state_folder(path: Path) -> Path:
 def _cannot_open(path: Path, error: duckdb.Error) -> WarehouseError:
     text = str(error).splitlines()[0]
     if "lock" in text.lower():
-        return WarehouseError(
-            f"{path} is open in another program ({text}).",
-            "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again.",
-        )
+        return _open_elsewhere(path, text)
     return WarehouseError(f"{path} cannot be opened as a DuckDB database ({text}).", "Check the path and KLAVIYO_DUCKDB_PATH.")
+
+
+def _open_elsewhere(path: Path, details: str) -> WarehouseError:
+    return WarehouseError(
+        f"{path} is open in another program ({details}).",
+        "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
+        "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
+    )
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -253,10 +254,9 @@ def _owner_only() -> Iterator[None]:
         os.umask(before)
 
 
-def _make_folder(folder: Path, mode: int | None = None) -> None:
+def _make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder that is missing; one that is there keeps its mode."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if mode is not None and folder.stat().st_mode & ~mode & 0o777:
-            folder.chmod(mode)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         raise WarehouseError(f"The folder {folder} cannot be made ({error.strerror}).", "Check KLAVIYO_DUCKDB_PATH and its permissions.") from error

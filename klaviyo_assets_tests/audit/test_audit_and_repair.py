@@ -52,7 +52,9 @@ def values(check: dg.AssetCheckEvaluation) -> dict[str, Any]:
 
 
 def days_shown(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
-    return [dict(record.data) for record in check.metadata["days"].records]  # type: ignore[union-attr]
+    shown = check.metadata["days"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    return [dict(record.data) for record in shown.records]
 
 
 def import_old_events(sandbox: SandboxProcess, *ages: int) -> list[datetime]:
@@ -188,5 +190,5 @@ def test_repair_is_for_events(sandbox: SandboxProcess, tmp_path: Path) -> None:
             instance=instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])], run_config=config, raise_on_error=False
         )
 
-    failure = next(event for event in result.all_node_events if event.is_step_failure)
-    assert "lists has no audit" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
+    (failure,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
+    assert "lists has no audit" in failure.error_display_string

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import ByCoverage, ColumnType, RateLimit, ResourceType, Walked, Whole
 
 SHARED = Path(__file__).parents[3] / "shared" / "klaviyo"
@@ -52,6 +53,14 @@ def test_scope_and_limits(entry: ResourceType, endpoints: dict[str, dict[str, An
     assert entry.endpoint.limit == limit(collection)
     assert entry.endpoint.lookup_limit == limit(endpoints[f"{entry.endpoint.path}/{{id}}"])
     assert endpoints[f"{entry.endpoint.path}/{{id}}"]["scopes"] == [entry.scope]
+
+
+def test_scope_and_limit_of_the_counts(endpoints: dict[str, dict[str, Any]]) -> None:
+    found = endpoints[METRIC_AGGREGATES.path]
+
+    assert [METRIC_AGGREGATES.scope] == found["scopes"]
+    assert METRIC_AGGREGATES.limit == limit(found)
+    assert [entry.name for entry in CATALOG.values() if entry.counted_by] == ["events"]
 
 
 @every_type

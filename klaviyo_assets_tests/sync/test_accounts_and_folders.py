@@ -1,6 +1,7 @@
 """What stands around a sync: whose data a schema holds, what an interrupted sync left, how paths and names are taken."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -163,6 +164,27 @@ def test_without_a_folder_for_locks_of_its_own_a_sync_goes_on(
     monkeypatch.setattr("tempfile.tempdir", str(file))
 
     assert sync("lists", account, warehouse).row.outcome == "succeeded"
+
+
+@pytest.mark.parametrize("trap", ["a link", "a folder that all may write to"])
+def test_locks_are_not_put_where_somebody_else_may_have_prepared_a_place(
+    trap: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / f"klaviyo_assets-{os.getuid()}"
+    elsewhere.mkdir()
+    if trap == "a link":
+        root.symlink_to(elsewhere)
+    else:
+        root.mkdir()
+        root.chmod(0o777)
+
+    async def run() -> Path | None:
+        async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=account.base_url)) as client:
+            return account_folder(client, "ABC123")
+
+    assert asyncio.run(run()) is None
+    assert not list(root.iterdir())
 
 
 def test_a_wrong_clock_of_this_machine_is_not_taken_over(account: SandboxProcess, warehouse: LocalFile) -> None:

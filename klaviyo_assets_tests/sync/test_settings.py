@@ -16,7 +16,17 @@ def test_nothing_must_be_set() -> None:
     assert from_environment() == DEFAULTS
 
 
-@pytest.mark.parametrize("name", ["KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE", "KLAVIYO_ACCOUNT_ID"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KLAVIYO_BASE_URL",
+        "KLAVIYO_DUCKDB_PATH",
+        "KLAVIYO_RATE_LIMIT_SHARE",
+        "KLAVIYO_START_DATE",
+        "KLAVIYO_ACCOUNT_ID",
+        "KLAVIYO_DUCKDB_PATIENCE",
+    ],
+)
 @pytest.mark.parametrize("text", ["", " ", "\t\n"], ids=["empty", "space", "white space"])
 def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
@@ -35,8 +45,9 @@ def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest
         ("KLAVIYO_START_DATE", "2026-01-31", "start_date", "2026-01-31"),
         ("KLAVIYO_START_DATE", " 2026-01-31T12:00:00+01:00 ", "start_date", "2026-01-31T12:00:00+01:00"),
         ("KLAVIYO_ACCOUNT_ID", " AbC123 ", "account_id", "AbC123"),
+        ("KLAVIYO_DUCKDB_PATIENCE", " 0 ", "duckdb_patience", 0.0),
     ],
-    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant", "account"],
+    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant", "account", "patience"],
 )
 def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
@@ -53,6 +64,10 @@ DATE = "What to do: Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         *(
             ("KLAVIYO_RATE_LIMIT_SHARE", text, f"KLAVIYO_RATE_LIMIT_SHARE must be a number above 0 up to 1, such as 0.5; it is '{text}'.")
             for text in ("0", "-0.5", "1.01", "90%", "0,9", "nan", "inf", "half")
+        ),
+        *(
+            ("KLAVIYO_DUCKDB_PATIENCE", text, f"KLAVIYO_DUCKDB_PATIENCE must be a number of seconds, such as 60; it is '{text}'.")
+            for text in ("-1", "nan", "inf", "long")
         ),
         *(("KLAVIYO_START_DATE", text, f"KLAVIYO_START_DATE is not a date: '{text}'. {DATE}") for text in ("last year", "31.01.2026", "2026-02-30")),
         *(

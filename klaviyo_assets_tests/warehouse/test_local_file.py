@@ -102,15 +102,17 @@ def test_new_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert modes == {"klaviyo.duckdb": 0o600, "klaviyo.duckdb.wal": 0o600, "klaviyo.duckdb.lock": 0o600}
 
 
-def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path)
     duckdb.connect(str(warehouse.path)).close()
     warehouse.path.chmod(0o640)
+    warehouse.state_dir.chmod(0o750)
 
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
 
     assert warehouse.path.stat().st_mode & 0o777 == 0o640
+    assert warehouse.state_dir.stat().st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize("database", ["", ":memory:", "md:shop"], ids=["empty", "memory", "MotherDuck"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ UNKNOWN_ATTRIBUTES = "unknown_attributes"
 COMPLETE = "complete"
 
 _ROWS_SHOWN = 100
+_LONGEST_NAME = 100
 
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 """Checks that need no materialization before them."""
@@ -90,6 +92,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
 def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report ids that are null or stand in more than one row."""
+    shown = [one_line(id_, _LONGEST_NAME) for id_ in findings.duplicates[:20]]
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=PRIMARY_KEY,
@@ -100,7 +103,11 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
             if findings.rows or findings.touched_only
             else "There is nothing to look at: the table is empty or not there yet."
         ),
-        metadata={"rows": findings.rows, "nulls": findings.nulls, "duplicates": dg.MetadataValue.json(findings.duplicates[:20])},
+        metadata={
+            "rows": findings.rows,
+            "nulls": findings.nulls,
+            "duplicates": dg.MetadataValue.json(shown),
+        },
     )
 
 
@@ -108,7 +115,7 @@ def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.Ass
     """Warn of attributes that Klaviyo sends and the catalogue does not know."""
     words = "Every attribute has its column."
     if unknown:
-        names = ", ".join(f"{name} ({rows} rows)" for name, rows in unknown.items())
+        names = ", ".join(f"{one_line(name, _LONGEST_NAME)} ({rows} rows)" for name, rows in unknown.items())
         words = (
             f"Klaviyo sends what this version has no column for, or in another type: {names}. It is kept in _extra. "
             "What to do: upgrade klaviyo_assets."
@@ -119,7 +126,7 @@ def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.Ass
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
         description=words,
-        metadata={"attributes": dg.MetadataValue.json(unknown)},
+        metadata={"attributes": dg.MetadataValue.json({one_line(name, _LONGEST_NAME): rows for name, rows in unknown.items()})},
     )
 
 
@@ -183,7 +190,7 @@ def _table_of(found: Sequence[Difference], names: Mapping[str, str]) -> dg.Table
             dg.TableRecord(
                 {
                     "day": one.day.isoformat(),
-                    "metric": names.get(one.metric_id, one.metric_id),
+                    "metric": one_line(names.get(one.metric_id, one.metric_id), _LONGEST_NAME),
                     "Klaviyo": one.theirs,
                     "here": one.ours,
                     "missing": one.theirs - one.ours,

@@ -22,6 +22,7 @@ from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.sync.threads import in_thread
+from klaviyo_assets.text import markdown
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 
@@ -168,14 +169,14 @@ class Execution:
             "preview": dg.MetadataValue.md(self._preview(warehouse)),
         }
         if report.notes:
-            metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes))
+            metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(note)}" for note in report.notes))
         return dg.MaterializeResult(asset_key=self.asset, metadata=metadata)
 
     def _preview(self, warehouse: Warehouse) -> str:
         try:
             return Inspector(warehouse, self.entry, self.schema).preview()
         except WarehouseError as error:
-            return str(error)  # the rows are committed, whatever became of the database since
+            return markdown(str(error))  # the rows are committed, whatever became of the database since
 
     def _table_checks(self, warehouse: Warehouse, report: SyncReport | None) -> Iterator[dg.AssetCheckResult]:
         inspector = Inspector(warehouse, self.entry, self.schema)
@@ -211,5 +212,5 @@ def failure(error: Exception) -> dg.Failure:
         if (value := getattr(error, attribute, None)) is not None:
             metadata[attribute] = value
     if advice := getattr(error, "advice", ""):
-        metadata["what_to_do"] = dg.MetadataValue.md(advice)
+        metadata["what_to_do"] = advice
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=isinstance(error, RequestFailed))

@@ -3,10 +3,10 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.catalog import REVISION
@@ -58,6 +58,14 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     duckdb_patience: float = Field(
         default=300.0, ge=0, description="Seconds to wait for another program that has the DuckDB file open, before the asset fails."
     )
+
+    @field_serializer("api_key")
+    def _masked(self, _: str) -> str:
+        """Keep the key out of dumps; Dagster itself reads the field."""
+        return "pk_***"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A KlaviyoResource is not pickled, since it may hold the API key; make it where it is used.")
 
     def parsed_key(self) -> "ApiKey":
         """Return the key, checked.

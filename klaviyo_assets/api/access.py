@@ -7,6 +7,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AccessDenied, ApiKeyError, EdgeBlocked, KlaviyoError, PlanGate, ScopeMissing
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.text import one_line
 
 
 class Verdict(StrEnum):
@@ -93,4 +94,4 @@ def _account(document: dict[str, object]) -> str:
     record = records[0] if isinstance(records, list) and records else {}
     contact = (record.get("attributes") or {}).get("contact_information") or {}
     name = contact.get("organization_name")
-    return f"{name} ({record.get('id')})" if name else str(record.get("id"))
+    return one_line(f"{name} ({record.get('id')})" if name else str(record.get("id")))

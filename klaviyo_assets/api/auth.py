@@ -6,6 +6,7 @@ Source: https://developers.klaviyo.com/en/docs/authenticate_
 import re
 import warnings
 from collections.abc import Generator
+from typing import NoReturn
 
 import httpx
 
@@ -41,6 +42,9 @@ class ApiKey:
     def __str__(self) -> str:
         return "pk_***"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("An API key is not pickled: it would lie in the pickle for everybody to read.")
+
 
 class ApiKeyWarning(UserWarning):
     """The key was accepted, but something about it is unusual."""
@@ -60,35 +64,39 @@ def parse_api_key(text: str | None) -> ApiKey:
     """
     if text is None or not text.strip():
         raise ApiKeyMissing("KLAVIYO_API_KEY is not set." if text is None else "The Klaviyo API key is empty.")
-    key = text.strip()
-    if key != text:
+    key, was_stripped = ApiKey(text.strip()), text.strip() != text
+    del text  # tools that show the variables of a traceback would show it
+    if was_stripped:
         _warn("The Klaviyo API key had white space or a newline around it, which was stripped.")
-    _refuse_malformed(key)
-    if len(key) != KEY_LENGTH:
-        _warn(f"The Klaviyo API key is {len(key)} characters long; keys usually have {KEY_LENGTH}. Was it copied whole?")
-    return ApiKey(key)
+    if fault := _fault_of(key.reveal()):
+        raise fault
+    if (length := len(key.reveal())) != KEY_LENGTH:
+        _warn(f"The Klaviyo API key is {length} characters long; keys usually have {KEY_LENGTH}. Was it copied whole?")
+    return key
 
 
-def _refuse_malformed(key: str) -> None:
+def _fault_of(key: str) -> ApiKeyMalformed | None:
+    """Return what is wrong with a key; it is raised where no variable holds the key."""
     if key[0] in _QUOTES or key[-1] in _QUOTES:
-        raise ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
+        return ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
     for prefix in _PREFIXES:
         if key.lower().startswith(prefix) and not key.startswith("pk_"):
-            raise ApiKeyMalformed(
+            return ApiKeyMalformed(
                 f"The Klaviyo API key begins with “{key[: len(prefix)]}”, which is part of the HTTP header and not of the key.",
                 advice="Keep only the part that starts with pk_.",
             )
     if re.search(r"\s", key):
-        raise ApiKeyMalformed("The Klaviyo API key has a space or a line break inside it.", advice="Copy it again, in one piece and on one line.")
+        return ApiKeyMalformed("The Klaviyo API key has a space or a line break inside it.", advice="Copy it again, in one piece and on one line.")
     if re.fullmatch(r"[A-Za-z0-9]{6}", key):
-        raise ApiKeyMalformed(
+        return ApiKeyMalformed(
             "This is a public API key (site id, six characters); it cannot read data.",
             advice="Create a private API key in Klaviyo (Settings > API keys): it starts with pk_.",
         )
     if not key.startswith("pk_"):
-        raise ApiKeyMalformed("The Klaviyo API key does not start with pk_, so it is not a private API key.")
+        return ApiKeyMalformed("The Klaviyo API key does not start with pk_, so it is not a private API key.")
     if not re.fullmatch(r"pk_[A-Za-z0-9_\-]+", key):
-        raise ApiKeyMalformed("The Klaviyo API key holds characters that no key has.")
+        return ApiKeyMalformed("The Klaviyo API key holds characters that no key has.")
+    return None
 
 
 def _warn(message: str) -> None:

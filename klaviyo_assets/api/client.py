@@ -282,9 +282,9 @@ class KlaviyoClient:
             response = await self._receive(question)
             headers = response.headers
         except httpx.TransportError as error:
-            raise ConnectionFailed(f"No complete answer from {question.url.host} ({_reason(error)}).", endpoint=endpoint) from error
+            raise ConnectionFailed(f"No complete answer from {question.url.host} ({_reason(error)}).", endpoint=endpoint) from _bare(error)
         except httpx.DecodingError as error:
-            raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from error
+            raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from _bare(error)
         finally:
             self.traffic.requests += 1
             gate.leave(headers)
@@ -315,7 +315,9 @@ class KlaviyoClient:
                 body = b"".join([piece async for piece in received.aiter_raw()])
             finally:
                 await received.aclose()
-        return httpx.Response(received.status_code, headers=received.headers, content=body, request=request)
+        # The request that was sent carries the key.
+        asked = httpx.Request(question.method, question.url)
+        return httpx.Response(received.status_code, headers=received.headers, content=body, request=asked)
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)
@@ -333,6 +335,13 @@ def _worth_another_try(error: BaseException) -> bool:
 def _backoff(state: tenacity.RetryCallState) -> float:
     """Exponential backoff with full jitter, in seconds."""
     return random.uniform(0.1, min(_LONGEST_BACKOFF, _BACKOFF_BASE * 2**state.attempt_number))  # noqa: S311
+
+
+def _bare(error: httpx.RequestError) -> httpx.RequestError:
+    """Return the error without what holds the key: its request, and the frames of httpx and h11, where the head that was sent is a variable."""
+    error.request = httpx.Request("GET", "")
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _reason(error: httpx.TransportError) -> str:

@@ -24,6 +24,9 @@ The hierarchy::
 """
 
 from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.text import one_line
+
+_LONGEST_CODE = 80
 
 
 class KlaviyoError(Exception):
@@ -53,8 +56,9 @@ class KlaviyoError(Exception):
         self.summary = redact(summary)
         self.endpoint = endpoint
         self.status = status
-        self.code = code
-        self.detail = redact(detail) if detail else None
+        # Of the server's own words any may stand here.
+        self.code = one_line(redact(code), _LONGEST_CODE) if code else None
+        self.detail = one_line(redact(detail)) if detail else None
         if advice:
             self.advice = advice
         super().__init__(self.message)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyrate_limiter import GCRA, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.api.concurrency import Concurrency
 from klaviyo_assets.api.neighbours import Neighbours
 from klaviyo_assets.catalog.model import RateLimit
@@ -142,7 +143,9 @@ def _limiter(limit: RateLimit, share: float, shared_state: Path | None) -> Limit
         rates = [Rate(1, math.ceil(1000 / share) + _JITTER_MS), Rate(limit.steady, math.ceil(60_000 / share))]
         if shared_state is None:
             return Limiter(InMemoryBucket(rates), buffer_ms=0)
-        shared_state.parent.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(shared_state.parent)
+        for path in (shared_state, shared_state.with_name(f"{shared_state.name}.lock")):
+            owner_only.make_file(path)
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(shared_state), use_file_lock=True)
         newest = bucket.peek(0)
         if newest is not None and newest.timestamp > 1000 * (time.time() + _LONGEST_WINDOW):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import gc
+import ipaddress
 import json
 import os
 import socket
@@ -20,7 +21,9 @@ DEFAULT_PORT = 8020
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to a parser: where to listen, and each of the sandbox's options."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s); any other than a loopback address opens it to the network"
+    )
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on, 0 for any free one (default: %(default)s)")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     for one in fields(SandboxOptions):
@@ -70,6 +73,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"error: cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port", file=sys.stderr)
         return 1
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        print(
+            f"Warning: everybody who can reach {args.host} can read and change this sandbox. What to do: leave --host out, unless that is meant.",
+            file=sys.stderr,
+            flush=True,
+        )
     if args.child:
         _end_with_parent()
     state = begin(options)

@@ -8,6 +8,8 @@ The hierarchy::
       - AccountMismatch   the schema holds another account's data
 """
 
+from klaviyo_assets.text import one_line
+
 
 class SyncError(Exception):
     """Base of the errors of a sync.
@@ -18,9 +20,9 @@ class SyncError(Exception):
     """
 
     def __init__(self, summary: str, advice: str) -> None:
-        self.summary = summary
-        self.advice = advice
-        super().__init__(f"{summary} What to do: {advice}")
+        self.summary = one_line(summary)
+        self.advice = one_line(advice)
+        super().__init__(f"{self.summary} What to do: {self.advice}")
 
 
 class InvalidRange(SyncError):

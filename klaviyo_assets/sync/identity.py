@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from filelock import AsyncFileLock
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AccessDenied, EdgeBlocked, KlaviyoError
@@ -52,7 +53,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         schema: DuckDB schema.
         account_id: The account, where the user says it; then Klaviyo is not asked.
     """
-    async with AsyncFileLock(str(state_dir / "identity.lock")):
+    async with AsyncFileLock(str(state_dir / "identity.lock"), mode=owner_only.FILE_MODE):
         path = state_dir / "identity.json"
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
@@ -70,7 +71,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
 
 async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
     """Note that the client's key fills a schema."""
-    async with AsyncFileLock(str(state_dir / "identity.lock")):
+    async with AsyncFileLock(str(state_dir / "identity.lock"), mode=owner_only.FILE_MODE):
         path = state_dir / "identity.json"
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
@@ -106,7 +107,5 @@ def _read(path: Path) -> _Book:
 
 def _write(path: Path, book: _Book) -> None:
     partial = path.with_suffix(".tmp")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_bytes(msgspec.json.encode(book))
+    owner_only.write(partial, msgspec.json.encode(book))
     partial.replace(path)

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.text import markdown
 from klaviyo_assets.warehouse.base import Warehouse, quoted
 
 MASK = "•••"
@@ -111,5 +112,4 @@ def _cell(value: object, *, masked: bool) -> str:
         return ""
     if masked:
         return MASK
-    text = str(value).replace("|", "\\|").replace("\n", " ")
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+    return markdown(str(value), _LONGEST_TEXT)

@@ -16,6 +16,7 @@ import duckdb
 import msgspec
 import polars as pl
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.event_counts import count_events
@@ -121,7 +122,7 @@ class Sync:
     @property
     def _state_dir(self) -> Path:
         folder = self.warehouse.state_dir / self._schema_key
-        folder.mkdir(exist_ok=True)
+        owner_only.make_folder(folder)
         return folder
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.frames import Page, frame_of
 from klaviyo_assets.sync.coverage import Covered
 from klaviyo_assets.sync.plan import Slice
@@ -140,7 +141,7 @@ class Staging:
         self._files = 0
         self.rows_written = 0
         self.bytes_written = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(folder)
 
     @property
     def worth_a_file(self) -> float:
@@ -273,14 +274,15 @@ def leftovers(root: Path) -> Iterator[Staging]:
 
 def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
     partial = path.with_suffix(".tmp")
-    frame.write_parquet(partial, compression="zstd", compression_level=1)
+    with owner_only.new_file(partial) as file:
+        frame.write_parquet(file, compression="zstd", compression_level=1)
     _sync_to_disk(partial)
     partial.replace(path)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".tmp")
-    partial.write_bytes(data)
+    owner_only.write(partial, data)
     _sync_to_disk(partial)
     partial.replace(path)
 

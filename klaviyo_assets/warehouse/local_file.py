@@ -15,6 +15,7 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
@@ -97,7 +98,7 @@ class LocalFile(Warehouse):
     def state_dir(self) -> Path:
         """The folder ``<database>.sync`` beside the file."""
         folder = state_folder(self.path)
-        _make_folder(folder, mode=0o700)
+        _make_folder(folder, private=True)
         return folder
 
     @contextmanager
@@ -105,7 +106,7 @@ class LocalFile(Warehouse):
         """Take the lock, open the file, and close and release on every path."""
         _make_folder(self.path.parent)
         try:
-            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=0o600)
+            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=owner_only.FILE_MODE)
             lock.acquire()
         except Timeout as error:
             raise WarehouseError(
@@ -254,9 +255,11 @@ def _owner_only() -> Iterator[None]:
         os.umask(before)
 
 
-def _make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Make a folder that is missing; one that is there keeps its mode."""
+def _make_folder(folder: Path, *, private: bool = False) -> None:
     try:
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        if private:
+            owner_only.make_folder(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WarehouseError(f"The folder {folder} cannot be made ({error.strerror}).", "Check KLAVIYO_DUCKDB_PATH and its permissions.") from error

@@ -1,0 +1,213 @@
+"""The key goes to Klaviyo in one header, and nowhere else: every place that could hold it is searched for it."""
+
+import asyncio
+import copy
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+from dagster._utils.error import serializable_error_info_from_exc_info
+
+from klaviyo_assets import KlaviyoResource
+from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import ApiKeyMalformed, KlaviyoError, RequestFailed
+from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
+
+NewAccount = Callable[..., SandboxProcess]
+
+KEY = "pk_0123456789abcdef0123456789abcdef01"
+SECRET = KEY.removeprefix("pk_")
+SANDBOX_SECRET = ALL_SCOPES_KEY.removeprefix("pk_")
+
+DAGSTER_YAML = """
+telemetry:
+  enabled: false
+python_logs:
+  python_log_level: DEBUG
+  managed_python_loggers: [root, klaviyo_assets, httpx, httpcore, httpcore.http11, httpcore.connection, asyncio, filelock, pyrate_limiter]
+"""
+
+
+def holds(path: Path, text: str) -> bool:
+    return path.is_file() and text.encode() in path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAccount, tmp_path: Path) -> None:
+    sandbox, key = new_account(), key_lacking("reviews:read")
+    sandbox.faults(
+        {"path": "/api/events", "kind": "drop", "times": None, "after": 4},
+        {"path": "/api/lists", "kind": "cut", "times": None},
+        {"path": "/api/flows", "kind": "badjson", "times": None},
+        {"path": "/api/segments", "kind": "foreign_next", "times": None},
+    )
+    home = tmp_path / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    (tmp_path / "location.py").write_text(
+        "import logging, dagster as dg\n"
+        "from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions\n"
+        "logging.basicConfig(level=logging.DEBUG, filename='debug.log')\n"
+        f"klaviyo = KlaviyoResource(api_key=dg.EnvVar('KLAVIYO_API_KEY'), base_url={sandbox.base_url!r}, max_retries=1, rate_limit_share=1.0)\n"
+        "defs = build_klaviyo_definitions(klaviyo, duckdb='klaviyo.duckdb', executor=dg.in_process_executor)\n"
+    )
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "KLAVIYO_API_KEY": key, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "location.py", "--select", "*"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    (tmp_path / "output.txt").write_text(result.stdout + result.stderr)
+
+    assert result.returncode != 0
+    log = (tmp_path / "debug.log").read_text()
+    assert "send_request_headers.started" in log, "httpcore was to log at DEBUG"
+    assert "RequestFailed" in result.stderr or "No complete answer" in result.stderr
+    assert list((tmp_path / "klaviyo.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "something was to be left in staging"
+    assert [path for path in tmp_path.rglob("*") if holds(path, key) or holds(path, key.removeprefix("pk_"))] == []
+
+
+def dump(error: BaseException) -> str:
+    """Return all that a crash reporter may show: each error of the chain with the variables of its frames, its attributes, and Dagster's own form."""
+    shown, seen, todo = [], set(), [error]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        shown += traceback.TracebackException.from_exception(one, capture_locals=True).format()
+        shown += [repr(one), str(one), repr(one.args), repr(vars(one))]
+        request = getattr(one, "_request", None)
+        shown += [repr(request.headers.raw)] if request is not None else []
+        todo += [linked for linked in (one.__cause__, one.__context__) if linked is not None]
+    shown.append(repr(serializable_error_info_from_exc_info((type(error), error, error.__traceback__))))
+    return "\n".join(shown)
+
+
+@pytest.fixture
+def faulty(new_account: NewAccount) -> SandboxProcess:
+    return new_account(events=10, profiles=5)
+
+
+@pytest.mark.parametrize("kind", ["drop", "cut", "503", "429", "html403", "badjson", "foreign_next", "retired"])
+def test_an_error_shows_no_key_even_with_the_variables_of_its_frames(kind: str, faulty: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    faulty.faults({"path": "/api/lists", "kind": kind, "times": None, "seconds": 400})
+    entry = CATALOG["lists"]
+
+    async def walk() -> None:
+        settings = ClientSettings(base_url=faulty.base_url, max_retries=1)
+        async with KlaviyoClient(ApiKey(ALL_SCOPES_KEY), settings) as client:
+            async for _ in client.pages(entry, {}, decode_loosely):
+                pass
+
+    with pytest.raises(KlaviyoError) as caught:
+        asyncio.run(walk())
+
+    assert SANDBOX_SECRET not in dump(caught.value)
+
+
+def decode_loosely(data: bytes) -> Any:
+    from klaviyo_assets.frames import PageDecoder
+
+    return PageDecoder(CATALOG["lists"]).page(data)
+
+
+def test_an_error_while_the_head_is_sent_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frame of h11 that writes the head of a request has it as a variable, and httpx hands the request on with its errors."""
+
+    async def break_off(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:
+        flow = KlaviyoAuth(ApiKey(KEY), httpx.URL("https://a.klaviyo.com")).auth_flow(request)
+        head = next(flow).headers.raw
+        try:
+            raise BrokenPipeError(f"{len(head)} headers")
+        except OSError as error:
+            raise httpx.WriteError("broken", request=request) from error
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", break_off)
+
+    async def ask() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(max_retries=0)) as client:
+            await client.get(CATALOG["lists"], "/api/lists", {}, decode_loosely)
+
+    with pytest.raises(RequestFailed) as caught:
+        asyncio.run(ask())
+
+    assert isinstance(caught.value.__cause__, httpx.WriteError)
+    assert SECRET not in dump(caught.value)
+
+
+@pytest.mark.parametrize("text", [f"'{KEY}'", f"Bearer {KEY}", f"{KEY} {KEY}", f"{KEY}%", KEY[3:]])
+def test_a_key_that_is_refused_is_in_no_variable_of_the_traceback(text: str) -> None:
+    resource = KlaviyoResource(api_key=text)
+
+    with pytest.raises(ApiKeyMalformed) as caught:
+        resource.parsed_key()
+
+    below = caught.value.__traceback__
+    assert below is not None
+    assert SECRET not in dump(caught.value.with_traceback(below.tb_next))  # the frame of this test knows it
+
+
+def everything_that_holds_a_key() -> dict[str, Any]:
+    key = parse_api_key(KEY)
+    return {
+        "key": key,
+        "auth": KlaviyoAuth(key, httpx.URL("https://a.klaviyo.com")),
+        "client": KlaviyoClient(key, ClientSettings()),
+        "lane": KlaviyoClient(key, ClientSettings())._lane(),
+        "resource": KlaviyoResource(api_key=KEY),
+    }
+
+
+@pytest.mark.parametrize("name", everything_that_holds_a_key())
+def test_no_object_shows_its_key(name: str) -> None:
+    one = everything_that_holds_a_key()[name]
+
+    shown = [repr(one), str(one), f"{one}", repr([one]), repr({"it": one})]
+    if isinstance(one, KlaviyoResource):
+        shown += [repr(one.model_dump()), one.model_dump_json(), repr(one.settings()), repr(one.parsed_key())]
+    else:
+        shown.append(repr(getattr(one, "__dict__", "")))
+    assert SECRET not in "\n".join(shown)
+    with pytest.raises(TypeError):
+        pickle.dumps(one)
+
+
+def test_a_resource_is_still_copied_with_its_key() -> None:
+    resource = KlaviyoResource(api_key=KEY)
+
+    assert copy.copy(resource).parsed_key().reveal() == KEY
+    assert resource.model_copy(update={"timeout": 1.0}).parsed_key().reveal() == KEY
+
+
+def test_the_ui_sees_the_name_of_the_variable_only(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("KLAVIYO_API_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+    resource = KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"))
+    seen: list[str] = []
+
+    @dg.asset
+    def uses(klaviyo: KlaviyoResource) -> None:
+        seen.append(klaviyo.parsed_key().reveal())
+        raise ValueError(f"it broke with {klaviyo!r}")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([uses], resources={"klaviyo": resource}, instance=instance, raise_on_error=False)
+        stored = "\n".join(repr(record.event_log_entry) for record in instance.get_records_for_run(result.run_id).records)
+        stored += repr(instance.get_run_by_id(result.run_id))
+
+    assert seen == [KEY]
+    assert "it broke with" in stored
+    assert SECRET not in stored
+    assert SECRET not in caplog.text

@@ -1,0 +1,172 @@
+"""Applies field rules to frames, before anything of them is stored."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from klaviyo_assets.privacy.hashing import SHORTEST_SALT, Kind, Salt, is_hash
+from klaviyo_assets.privacy.rules import EXTRA, SALT_VARIABLE, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
+from klaviyo_assets.privacy.splice import Change, Remove, Tree, splice
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A rule as it was applied, which tells whether another one can still be applied to what it has left.
+
+    Attributes:
+        field: The field.
+        action: What became of it.
+        salt: Fingerprint of the salt; None where nothing is hashed.
+    """
+
+    field: str
+    action: Action
+    salt: str | None
+
+
+@dataclass(frozen=True)
+class FieldGuard:
+    """The rules of one resource type, ready to be applied.
+
+    Args:
+        rules: The rules.
+        salt: For those that hash; None where none does.
+
+    Example:
+        >>> guard = FieldGuard(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
+        >>> guard.apply(page.frame)
+    """
+
+    rules: tuple[Rule, ...] = ()
+    salt: Salt | None = None
+
+    def apply(self, frame: pl.DataFrame, *, again: bool = False) -> pl.DataFrame:
+        """Return the frame with the rules applied, to as many of their columns as it has.
+
+        Args:
+            frame: Columns as in :func:`klaviyo_assets.frames.frame_schema`.
+            again: True where some values may be hashed already; these stay.
+        """
+        for rule in self.rules:
+            if not rule.inside and rule.column in frame.columns and rule.column != EXTRA:
+                frame = frame.with_columns(self._whole(frame[rule.column], rule, again=again))
+        for name, tree in self._trees(again=again).items():
+            if name in frame.columns:
+                frame = frame.with_columns(_spliced(frame[name], tree))
+        if any(rule.column == EXTRA and not rule.inside for rule in self.rules) and EXTRA in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(EXTRA))
+        return frame
+
+    @property
+    def columns(self) -> set[str]:
+        """Columns that the rules are about, ``_extra`` among them."""
+        return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
+
+    @cached_property
+    def applied(self) -> tuple[Applied, ...]:
+        """The rules in the form that is stored: without the salt."""
+        salt = self.salt.fingerprint if self.salt else None
+        return tuple(Applied(rule.field, rule.action, salt if rule.action is Action.HASH else None) for rule in self.rules)
+
+    def _whole(self, values: pl.Series, rule: Rule, *, again: bool) -> pl.Series:
+        if rule.action is Action.DROP:
+            return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
+        change = self._hash(rule.kind, again=again)
+        if values.dtype == pl.List(pl.String):
+            return pl.Series(
+                values.name, [None if some is None else [None if one is None else change(one) for one in some] for some in values], dtype=values.dtype
+            )
+        return _mapped(values, change)
+
+    def _trees(self, *, again: bool) -> dict[str, Tree]:
+        """What to change inside of columns of JSON; a value that did not fit its own column stands in ``_extra``."""
+        trees: dict[str, dict[str, Any]] = {}
+        for rule in self.rules:
+            change = self._json_change(rule, again=again)
+            if rule.inside and rule.column != EXTRA:
+                _plant(trees.setdefault(rule.column, {}), rule.inside, change)
+            if rule.attribute != (EXTRA,):
+                _plant(trees.setdefault(EXTRA, {}), rule.attribute, change)
+        return dict(trees)
+
+    def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
+        assert self.salt is not None
+        salt = self.salt
+
+        def change(value: str) -> str:
+            return value if again and is_hash(value) else salt.hash(value, kind)
+
+        return change
+
+    def _json_change(self, rule: Rule, *, again: bool) -> Change | Remove:
+        if rule.action is Action.DROP:
+            return Remove.MEMBER
+        change = self._hash(rule.kind, again=again)
+
+        def hashed(text: str) -> str:
+            if text == "null":
+                return text
+            # What is no string is hashed as it is written.
+            return json.dumps(change(json.loads(text, strict=False) if text.startswith('"') else text))
+
+        return hashed
+
+
+def guards_for(rules: FieldRules) -> dict[str, FieldGuard]:
+    """Return the guard of each resource type that has rules, with the salt from the environment.
+
+    Raises:
+        InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
+    """
+    parsed = parse_rules(rules)
+    salt = _salt_of_environment() if needs_salt(rule for some in parsed.values() for rule in some) else None
+    return {name: FieldGuard(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
+
+
+def mark_of(applied: Iterable[Applied]) -> str | None:
+    """Return a short fingerprint of rules as they were applied; None if there are none."""
+    facts = sorted((one.field, one.action, one.salt) for one in applied)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
+
+
+def _salt_of_environment() -> Salt:
+    text = os.environ.get(SALT_VARIABLE, "").strip()
+    if not text:
+        raise InvalidFieldRules(
+            f"field_rules hash a field, and {SALT_VARIABLE} is not set. Set it to a secret of your own (python -c 'import secrets; "
+            "print(secrets.token_hex(32))'), and keep it: with another one the same value has another hash."
+        )
+    if len(text) < SHORTEST_SALT:
+        raise InvalidFieldRules(f"{SALT_VARIABLE} has {len(text)} characters; a secret needs at least {SHORTEST_SALT}.")
+    return Salt(text)
+
+
+def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = change
+
+
+def _mapped(values: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Change each value; one that comes often is changed once."""
+    changed = {value: change(value) for value in values.unique() if value is not None}
+    return pl.Series(values.name, [changed.get(value) for value in values], dtype=values.dtype)
+
+
+def _spliced(values: pl.Series, tree: Tree) -> pl.Series:
+    """Change members of JSON texts; texts that hold none of the names are not looked into."""
+    # A name may be written with escapes, and then stands nowhere in plain letters.
+    hints = [json.dumps(name, ensure_ascii=False) for name in tree]
+    concerned = (values.str.contains_any(hints) | values.str.contains("\\", literal=True)).fill_null(False)
+    if not concerned.any():
+        return values
+    texts = values.to_list()
+    for place in concerned.arg_true():
+        texts[place] = splice(texts[place], tree)
+    return pl.Series(values.name, texts, dtype=values.dtype)

@@ -1,0 +1,137 @@
+"""Field rules: which fields of which resource types are dropped or hashed. What the user writes, checked against the catalogue."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import ByCoverage, Column, ColumnType, ResourceType, Walked
+from klaviyo_assets.privacy.hashing import Kind, kind_of
+from klaviyo_assets.text import one_line
+
+EXTRA = "_extra"
+"""The column of attributes that the catalogue does not know; a rule may name what is in it."""
+
+SALT_VARIABLE = "KLAVIYO_FIELD_SALT"
+
+FieldRules = Mapping[str, Mapping[str, str]]
+"""By resource type and field: ``drop`` or ``hash``. The form in which users write rules."""
+
+_DOT = re.compile(r"(?<!\\)\.")
+
+
+class InvalidFieldRules(ValueError):
+    """A rule names something that does not exist or cannot be done, or there is no salt; nothing was read."""
+
+
+class Action(StrEnum):
+    """What becomes of a field."""
+
+    DROP = "drop"
+    """It is not stored."""
+    HASH = "hash"
+    """A salted hash is stored in its place."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule for one field.
+
+    Attributes:
+        field: As the user wrote it, such as ``properties.birthday``.
+        action: What becomes of it.
+        column: Column of the table.
+        inside: Names on the way to it inside of the column's JSON; empty for the whole column.
+        attribute: Names on the way to it from the record's attributes: where it stands in ``_extra``, if its value did not fit its column.
+    """
+
+    field: str
+    action: Action
+    column: str
+    inside: tuple[str, ...]
+    attribute: tuple[str, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What the field holds, told by its name."""
+        return kind_of(self.attribute[-1])
+
+
+def parse_rules(rules: FieldRules) -> dict[str, tuple[Rule, ...]]:
+    """Return the rules by resource type.
+
+    Raises:
+        InvalidFieldRules: If a rule names an unknown type, field or action, or asks for what cannot be done.
+
+    Example:
+        >>> parse_rules({"profiles": {"email": "hash", "properties.birthday": "drop"}})["profiles"][1].inside
+        ('birthday',)
+    """
+    return {name: _of_type(name, fields) for name, fields in rules.items()}
+
+
+def _of_type(name: str, fields: Mapping[str, str]) -> tuple[Rule, ...]:
+    entry = CATALOG.get(name)
+    if entry is None:
+        raise InvalidFieldRules(f"field_rules name {one_line(name)!r}, which is no resource type. Known are: {', '.join(CATALOG)}.")
+    if not isinstance(fields, Mapping):
+        raise InvalidFieldRules(f'The field_rules of {name} are not a mapping. Write them as {{"{name}": {{"email": "hash"}}}}.')
+    rules = tuple(sorted((_rule(entry, field, action) for field, action in fields.items()), key=lambda rule: rule.attribute))
+    for one, other in pairwise(rules):
+        if other.attribute[: len(one.attribute)] == one.attribute:
+            raise InvalidFieldRules(f"Two field_rules of {name} are about the same: {one.field} and {other.field}. Leave one out.")
+    return rules
+
+
+def _rule(entry: ResourceType, field: str, action: str) -> Rule:
+    where = f"field_rules of {entry.name}: {one_line(str(field))!r}"
+    if action not in tuple(Action):
+        raise InvalidFieldRules(f"{where}: {one_line(str(action))!r} is no action. Use drop or hash.")
+    path = tuple(part.replace("\\.", ".") for part in _DOT.split(field))
+    if path[0] == EXTRA:
+        if len(path) == 1 and action == Action.HASH:
+            raise InvalidFieldRules(f"{where} is JSON and cannot be hashed as a whole. Drop it, or name a member of it: {EXTRA}.<name>.")
+        return Rule(field, Action(action), EXTRA, path[1:], path[1:] or (EXTRA,))
+    column = _column(entry, field, path)
+    if column is None:
+        known = ", ".join(".".join(one.path[1:]) for one in entry.columns if _has_rules(entry, one))
+        raise InvalidFieldRules(f"{where} is not known, or needed as it is. Fields that rules may name: {known}; and {EXTRA}.<name>.")
+    attribute = column.path[1:]
+    inside = path[len(attribute) :] if path[: len(attribute)] == attribute else path[1:]
+    _refuse_impossible(where, column, inside, Action(action))
+    return Rule(field, Action(action), column.name, inside, (*attribute, *inside))
+
+
+def _column(entry: ResourceType, field: str, path: tuple[str, ...]) -> Column | None:
+    """Return the column that a field lies in; named by Klaviyo's path (``location.zip``) or by the column's name (``location_zip``)."""
+    for column in entry.columns:
+        if _has_rules(entry, column) and (path[: len(column.path) - 1] == column.path[1:] or path[0] == column.name):
+            return column
+    return None
+
+
+def _has_rules(entry: ResourceType, column: Column) -> bool:
+    """Whether a column may have a rule: it is an attribute, and the sync itself does not go by it."""
+    reading = entry.reading
+    needed = {entry.version}
+    if isinstance(reading, ByCoverage | Walked):
+        needed |= {reading.field, reading.sweep}
+    return column.path[0] == "attributes" and column.name not in needed
+
+
+def _refuse_impossible(where: str, column: Column, inside: tuple[str, ...], action: Action) -> None:
+    if inside and column.type is not ColumnType.JSON:
+        raise InvalidFieldRules(f"{where}: {column.name} holds {column.type}, which has nothing inside. Name {'.'.join(column.path[1:])} itself.")
+    if action is Action.DROP:
+        return
+    if not inside and column.type is ColumnType.JSON:
+        raise InvalidFieldRules(f"{where} is JSON and cannot be hashed as a whole. Drop it, or name a member of it: {column.name}.<name>.")
+    if not inside and column.type not in (ColumnType.STRING, ColumnType.STRINGS):
+        raise InvalidFieldRules(f"{where} holds {column.type}, which has no room for a hash. It can be dropped.")
+
+
+def needs_salt(rules: Iterable[Rule]) -> bool:
+    """Return whether any of the rules hashes."""
+    return any(rule.action is Action.HASH for rule in rules)

@@ -17,6 +17,7 @@ defs = build_klaviyo_definitions(
         start_date=_settings.start_date,
         account_id=_settings.account_id,
         duckdb_patience=_settings.duckdb_patience,
+        field_rules=_settings.field_rules,
     ),
     duckdb=_settings.duckdb_path,
     # Steps wait for the network, so there may be more of them than cores: one for each resource type.

@@ -15,6 +15,8 @@ from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.privacy.guard import FieldGuard, guards_for
+from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.sync.coverage import Span
 from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
@@ -67,7 +69,7 @@ class Execution:
         try:
             warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
             outcome = run_to_its_end(self._outcome(warehouse))
-        except WarehouseError as error:
+        except (WarehouseError, InvalidFieldRules) as error:
             raise failure(error) from None
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
             yield checks.api_key_valid(outcome.access, self.asset)
@@ -103,6 +105,8 @@ class Execution:
 
     async def _sync(self, client: KlaviyoClient, warehouse: Warehouse, access: Access) -> SyncReport:
         request = self._request()
+        # Of all types: a rule that is misspelt is told at once, not by values that are stored as they are.
+        guard = guards_for(self.klaviyo.field_rules).get(self.entry.name, FieldGuard())
         if self.config.mode is SyncMode.repair:
             spans = await in_thread(AuditStore(warehouse, self.schema).strike)
             self.context.log.info("repair: %d spans are read again", len(spans))
@@ -116,6 +120,7 @@ class Execution:
             log=self.context.log,
             refusal=access.error,
             account_id=self.klaviyo.account_id,
+            guard=guard,
         )
         return await sync.run()
 

@@ -55,6 +55,11 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     accept_changed_options: bool = Field(
         default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
     )
+    field_rules: dict[str, dict[str, str]] = Field(
+        default={},
+        description="Fields that are dropped or hashed before anything is stored, by resource type: "
+        '{"profiles": {"email": "hash", "properties.birthday": "drop"}}. Hashes need a secret in KLAVIYO_FIELD_SALT.',
+    )
     duckdb_patience: float = Field(
         default=300.0, ge=0, description="Seconds to wait for another program that has the DuckDB file open, before the asset fails."
     )

@@ -4,10 +4,13 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import msgspec
+
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL
+from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
 
@@ -18,6 +21,7 @@ RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
 START_DATE = "KLAVIYO_START_DATE"
 ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
 DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
+FIELD_RULES = "KLAVIYO_FIELD_RULES"
 
 
 class InvalidSetting(ValueError):
@@ -35,6 +39,7 @@ class Settings:
         start_date: ``KLAVIYO_START_DATE``, None for the whole history.
         account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
         duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
+        field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -43,6 +48,7 @@ class Settings:
     start_date: str | None = None
     account_id: str | None = None
     duckdb_patience: float = 300.0
+    field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def from_environment() -> Settings:
@@ -66,7 +72,23 @@ def from_environment() -> Settings:
         duckdb_patience=_number(
             DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
         ),
+        field_rules=_field_rules(os.environ.get(FIELD_RULES, "").strip()),
     )
+
+
+def _field_rules(text: str) -> dict[str, dict[str, str]]:
+    if not text:
+        return {}
+    try:
+        rules = msgspec.json.decode(text, type=dict[str, dict[str, str]])
+        parse_rules(rules)
+    except msgspec.MsgspecError as error:
+        raise InvalidSetting(
+            f'{FIELD_RULES} is no JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
+        ) from None
+    except InvalidFieldRules as error:
+        raise InvalidSetting(f"{FIELD_RULES}: {error}") from None
+    return rules
 
 
 def _base_url(text: str) -> str:

@@ -68,6 +68,11 @@ class FieldGuard:
         """Columns that the rules are about, ``_extra`` among them."""
         return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
 
+    @property
+    def mark(self) -> str | None:
+        """A short fingerprint of the rules and the salt; None if there are none."""
+        return mark_of(self.applied)
+
     @cached_property
     def applied(self) -> tuple[Applied, ...]:
         """The rules in the form that is stored: without the salt."""

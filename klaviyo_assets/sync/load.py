@@ -11,8 +11,10 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType
 from klaviyo_assets.frames import SYNCED_AT
+from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import Covered, Span, widened
 from klaviyo_assets.sync.errors import AccountMismatch
+from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
 from klaviyo_assets.sync.upsert import Upsert, content_columns, hashed, parquet
@@ -70,12 +72,14 @@ class Loader:
 
     Attributes:
         counts: What has been changed so far.
+        has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`.
     """
 
     warehouse: Warehouse
     entry: ResourceType
     schema: str
     counts: Counts = field(default_factory=Counts)
+    has_field_rules: bool = False
 
     @property
     def tables(self) -> Tables:
@@ -122,7 +126,27 @@ class Loader:
                 f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
             ).pl()["ended"][0]
             _write_row(connection, self.tables.syncs, row)
+            self.has_field_rules = StoredRules(connection, self.tables, FieldGuard()).are_noted
             return self.coverage_within(connection), last_end
+
+    def apply_rules(self, guard: FieldGuard, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
+        """Treat the rows that are there by field rules which they were not stored with.
+
+        Args:
+            guard: The rules.
+            fingerprint: Makes the fingerprint of a read from that of its rules.
+
+        Returns:
+            Whether rules have changed, and how many rows were rewritten.
+        """
+        with self.transaction() as connection:
+            stored = StoredRules(connection, self.tables, guard)
+            if stored.are_up_to_date:
+                return False, 0
+            rewritten = stored.bring_up_to_date(fingerprint)
+            if rewritten:
+                self.warehouse.ask_for_compaction()
+        return True, rewritten
 
     def coverage(self) -> list[Covered]:
         """Return the coverage so far."""

@@ -90,15 +90,17 @@ def parse_instant(text: str, name: str) -> datetime:
         raise InvalidRange(f"{name} is not a date: {text!r}.", "Write it as 2026-01-31 or 2026-01-31T12:00:00Z.") from error
 
 
-def fingerprint(entry: ResourceType, revision: str) -> str:
-    """Return a short fingerprint of what a read asks for: revision, additional fields, divisions and columns.
+def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
+    """Return a short fingerprint of what a read brings: revision, additional fields, divisions, columns and field rules.
 
     Two reads with the same fingerprint bring the same columns; coverage read with another one is not trusted.
     """
-    facts = {
+    facts: dict[str, object] = {
         "revision": revision,
         "fields": entry.requested_fields,
         "divisions": [division.filters for division in entry.divisions],
         "columns": [(column.name, column.type, column.path) for column in entry.columns],
     }
+    if rules is not None:
+        facts["rules"] = rules
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

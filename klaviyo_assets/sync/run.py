@@ -24,6 +24,7 @@ from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
+from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.fetch import Fetcher
@@ -83,6 +84,7 @@ class Sync:
         log: Where progress is told.
         refusal: The error that an earlier probe of this client met; it is recorded, then raised.
         account_id: The account of the key, where the user says it.
+        guard: Field rules of the resource type.
 
     Example:
         >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
@@ -97,6 +99,7 @@ class Sync:
     log: logging.Logger
     refusal: KlaviyoError | None = None
     account_id: str | None = None
+    guard: FieldGuard = field(default_factory=FieldGuard)
     _notes: list[str] = field(default_factory=list)
     _resumed: bool = False
     _oldest_record: datetime | None = None
@@ -159,7 +162,7 @@ class Sync:
         try:
             if refusal:
                 raise refusal
-            if await in_thread(self._take_up, loader, row):
+            if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row):
                 covered = await in_thread(loader.coverage)
             slices = await self._read(loader, row, covered, now)
         except BaseException as error:
@@ -197,9 +200,20 @@ class Sync:
             return error
         return None
 
+    def _apply_rules(self, loader: Loader) -> bool:
+        """Treat rows that were stored before a field rule was made as those that are read now; return whether rules have changed."""
+        changed, rewritten = loader.apply_rules(self.guard, self._fingerprint) if self.guard.rules or loader.has_field_rules else (False, 0)
+        if rewritten:
+            self._note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were treated by it.")
+        try:
+            self.warehouse.compact_if_asked()
+        except WarehouseError as error:
+            self._note(f"What rows held before a field rule or an erasure may still be in free blocks of the file. {error}")
+        return changed
+
     def _take_up(self, loader: Loader, row: SyncRow) -> bool:
         """Load what a killed or failed sync has left in staging; return whether there was anything."""
-        mine = fingerprint(self.entry, self.client.settings.revision)
+        mine = self._fingerprint(self.guard.mark)
         for left in leftovers(self._staging_root):
             manifest = left.manifest
             if not left.is_intact():
@@ -290,7 +304,7 @@ class Sync:
             self._note(f"{self.entry.name} will need more disk space than is free ({free / 1e9:.1f} GB).")
 
     async def _plan(self, covered: Sequence[Covered], now: datetime) -> Plan:
-        mark = fingerprint(self.entry, self.client.settings.revision)
+        mark = self._fingerprint(self.guard.mark)
 
         def planned(oldest: datetime | None) -> Plan:
             return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest)
@@ -323,11 +337,18 @@ class Sync:
             sync_id=row.id,
             resource_type=self.entry.name,
             account_id=row.account_id,
-            fingerprint=fingerprint(self.entry, self.client.settings.revision),
+            fingerprint=self._fingerprint(self.guard.mark),
             read_at=row.started_at,
             resumable=resumable,
         )
-        return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest)
+        return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest, self._treated)
+
+    def _treated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return what may be stored of a frame."""
+        return self.guard.apply(frame)
+
+    def _fingerprint(self, rules: str | None) -> str:
+        return fingerprint(self.entry, self.client.settings.revision, rules)
 
     async def _finish_whole(self, loader: Loader, row: SyncRow, staging: Staging, fetcher: Fetcher) -> None:
         """Look up what was not returned, then load and mark in one transaction."""

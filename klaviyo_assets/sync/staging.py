@@ -7,7 +7,7 @@ manifest says how far each slice is read in the files that are written.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -127,14 +127,16 @@ class Staging:
     Args:
         folder: Folder of this sync; made here.
         manifest: Facts of the sync.
+        treat: Makes of a frame what may be stored of it.
 
     Attributes:
         rows_written: Rows that this process has written to files.
         bytes_written: Bytes of those files.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, treat: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame) -> None:
         self.folder = folder
+        self._treat = treat
         self.manifest = manifest
         self._pages: list[Page] = []
         self._read: dict[Part, _Read] = {}
@@ -192,8 +194,9 @@ class Staging:
         try:
             if pages:
                 self._files += 1
-                file = File(f"{self._files:06d}.parquet", sum(page.count for page in pages))
-                _write_parquet(frame_of(pages), self.folder / file.name)
+                frame = self._treat(frame_of(pages))
+                file = File(f"{self._files:06d}.parquet", frame.height)
+                _write_parquet(frame, self.folder / file.name)
                 self.bytes_written += (self.folder / file.name).stat().st_size
                 self.rows_written += file.rows
                 self.manifest.files.append(file)

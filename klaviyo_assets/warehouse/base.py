@@ -53,6 +53,16 @@ class Warehouse(ABC):
     def reclaim(self, connection: DuckDBPyConnection) -> None:  # noqa: B027 (a place that looks after itself has nothing to do)
         """Let go of the space of deleted rows where that is worth its work; called before each commit."""
 
+    def ask_for_compaction(self) -> None:  # noqa: B027 (a place without a file of its own has nothing to do)
+        """Note that what rows held before must not stay anywhere; called before the commit that changes them."""
+
+    def compact_if_asked(self) -> None:  # noqa: B027
+        """Write the database anew, without what rows held before, if that has been asked for and not been done.
+
+        Raises:
+            WarehouseError: If that cannot be done now; it stays asked for.
+        """
+
 
 def quoted(name: str) -> str:
     """Quote an SQL identifier.

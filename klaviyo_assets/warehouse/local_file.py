@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only
+from klaviyo_assets.warehouse import compaction
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
@@ -104,6 +105,30 @@ class LocalFile(Warehouse):
     @contextmanager
     def connection(self) -> Iterator[DuckDBPyConnection]:
         """Take the lock, open the file, and close and release on every path."""
+        with self._alone(), self._opened() as connection:
+            yield connection
+
+    def ask_for_compaction(self) -> None:
+        """Leave a mark beside the file, which outlives this process."""
+        owner_only.make_file(self.state_dir / self._compaction_due.name)
+
+    def compact_if_asked(self) -> None:
+        """Write the file anew if there is a mark; see :mod:`klaviyo_assets.warehouse.compaction`."""
+        if not self._compaction_due.exists():
+            return
+        with self._alone():
+            if self.path.is_file():
+                self._wait_for_others()
+                compaction.compact(self.path)
+            self._compaction_due.unlink(missing_ok=True)
+
+    @property
+    def _compaction_due(self) -> Path:
+        return state_folder(self.path) / "compaction-due"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes of ours out; what is made meanwhile is for its owner only."""
         _make_folder(self.path.parent)
         try:
             lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=owner_only.FILE_MODE)
@@ -114,8 +139,8 @@ class LocalFile(Warehouse):
                 f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
             ) from error
         try:
-            with _owner_only(), self._opened() as connection:
-                yield connection
+            with _owner_only():
+                yield
         finally:
             lock.release()
 

@@ -1,4 +1,4 @@
-"""The command ``klaviyo-assets``: ``check`` the key, run the ``demo``, start the ``sandbox``."""
+"""The command ``klaviyo-assets``: ``check`` the key, ``erase`` a person, run the ``demo``, start the ``sandbox``."""
 
 import argparse
 import logging
@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="klaviyo-assets", description="Klaviyo as Dagster assets.")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="{check,demo,sandbox}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{check,demo,erase,sandbox}")
 
     check = commands.add_parser(
         "check",
@@ -50,6 +50,18 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
     demo.add_argument("--folder", default="data", help="where the sandbox's database and Dagster's home go (default: %(default)s)")
     demo.set_defaults(run=_demo)
+
+    erase = commands.add_parser(
+        "erase",
+        help="erase a person from the database",
+        description="Erase a person from all tables, from what is staged and from the free blocks of the DuckDB file, and keep later syncs from "
+        "storing them again. Exit status 0: done; 1: not.",
+    )
+    erase.add_argument("person", help="e-mail address, phone number that begins with +, or id of the profile")
+    erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
+    erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
+    erase.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    erase.set_defaults(run=_erase)
 
     sandbox = commands.add_parser("sandbox", help="start a local Klaviyo with a made-up account")
     sandbox.set_defaults(run=_sandbox)
@@ -72,6 +84,12 @@ def _demo(options: argparse.Namespace) -> int:
     from klaviyo_assets.demo_command import demo
 
     return demo(options.folder)
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from klaviyo_assets.erase_command import erase
+
+    return erase(options.person, database=options.database, schema=options.schema, dry_run=options.dry_run)
 
 
 def _sandbox(options: argparse.Namespace) -> int:

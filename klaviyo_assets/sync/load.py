@@ -13,6 +13,7 @@ from klaviyo_assets.catalog.model import ByCoverage, ResourceType
 from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import Covered, Span, widened
+from klaviyo_assets.sync.erased import erased
 from klaviyo_assets.sync.errors import AccountMismatch
 from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.staging import Batch
@@ -72,7 +73,8 @@ class Loader:
 
     Attributes:
         counts: What has been changed so far.
-        has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`.
+        has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
+        erased: Marks of what was erased and is not stored again.
     """
 
     warehouse: Warehouse
@@ -80,6 +82,7 @@ class Loader:
     schema: str
     counts: Counts = field(default_factory=Counts)
     has_field_rules: bool = False
+    erased: frozenset[str] = frozenset()
 
     @property
     def tables(self) -> Tables:
@@ -127,6 +130,7 @@ class Loader:
             ).pl()["ended"][0]
             _write_row(connection, self.tables.syncs, row)
             self.has_field_rules = StoredRules(connection, self.tables, FieldGuard()).are_noted
+            self.erased = erased(connection, self.warehouse, self.schema)
             return self.coverage_within(connection), last_end
 
     def apply_rules(self, guard: FieldGuard, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:

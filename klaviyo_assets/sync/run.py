@@ -26,6 +26,7 @@ from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
+from klaviyo_assets.sync.erased import without_erased
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.fetch import Fetcher
 from klaviyo_assets.sync.identity import Identity, identify, remember
@@ -105,6 +106,7 @@ class Sync:
     _oldest_record: datetime | None = None
     _warned_of_the_disk: bool = False
     _counting: asyncio.Task[None] | None = None
+    _erased: frozenset[str] = frozenset()
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -155,6 +157,7 @@ class Sync:
         loader = Loader(self.warehouse, self.entry, self.schema)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
         covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen)
+        self._erased = loader.erased
         if not refusal and not who.seen:
             await remember(self.client, self.warehouse.state_dir, self._schema_key)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < _CLOCKS_DIFFER:
@@ -345,7 +348,7 @@ class Sync:
 
     def _treated(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return what may be stored of a frame."""
-        return self.guard.apply(frame)
+        return self.guard.apply(without_erased(frame, self.entry.primary_key, self._erased))
 
     def _fingerprint(self, rules: str | None) -> str:
         return fingerprint(self.entry, self.client.settings.revision, rules)

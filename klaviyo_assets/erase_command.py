@@ -1,0 +1,54 @@
+"""``klaviyo-assets erase``: a person out of the tables, what is staged, and the file's free blocks."""
+
+import os
+import sys
+
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.privacy.hashing import Salt
+from klaviyo_assets.privacy.rules import SALT_VARIABLE
+from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.sync.erasure import Erasure, Found, Person
+from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.local_file import LocalFile
+
+_AFTERWARDS = (
+    "Klaviyo still has what it has: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
+    "_erased holds hashes of their ids.\n"
+    "Out of reach are copies that others have made: backups, exports, other schemas and files, freed space of the disk."
+)
+
+
+def erase(who: str, *, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
+    """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
+
+    Args:
+        who: E-mail address, phone number with its +, or id of a profile.
+        database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
+        schema: DuckDB schema.
+        dry_run: Only tell what would be done.
+    """
+    try:
+        person = Person.named(who)
+        warehouse = LocalFile(DuckDBResource(database=database or from_environment().duckdb_path))
+        if not warehouse.path.is_file():
+            raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
+        salt = os.environ.get(SALT_VARIABLE, "").strip()
+        found = Erasure(warehouse, schema, Salt(salt) if salt else None).run(person, dry_run=dry_run)
+    except (InvalidSetting, WarehouseError, SyncError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(_table(found, dry_run=dry_run))
+    if not dry_run:
+        print(f"\n{_AFTERWARDS}")
+    return 0
+
+
+def _table(found: list[Found], *, dry_run: bool) -> str:
+    if not found:
+        return "No table holds anything of this person."
+    heads = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")
+    rows = [heads, *((one.table, str(one.rows), str(one.mentions)) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: benchmarks demo sandbox test test-quick lint types dev format clean
+.PHONY: audit benchmarks demo sandbox test test-quick lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,7 +30,7 @@ dev: $(STAMP)  ## open the Dagster UI on the same definitions
 sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
 	@$(BIN)/klaviyo-assets sandbox
 
-test: lint types $(DUCKDB_1)  ## everything that continuous integration runs
+test: lint types audit $(DUCKDB_1)  ## everything that continuous integration runs
 	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 2 --dist worksteal -m 'duckdb and not slow'
 	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 2 --dist worksteal
 
@@ -47,6 +47,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+audit: $(STAMP)  ## look for known vulnerabilities of the packages that are installed
+	$(BIN)/python .ci/audit
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

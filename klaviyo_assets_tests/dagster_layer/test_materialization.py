@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import polars as pl
 import pytest
 
@@ -270,3 +271,36 @@ def test_a_scheduled_run_that_finds_the_type_taken_ends_green(account: SandboxPr
     assert not by_hand.success
     failure = next(event for event in by_hand.all_node_events if event.is_step_failure)
     assert "being synced already by run run-1234" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
+
+
+def test_field_rules_of_the_resource_are_kept(
+    account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "a secret of the tests")
+    rules = {"profiles": {"email": "hash", "properties.Birthday": "drop"}}
+    select = [dg.AssetKey(["klaviyo", "profiles"])]
+
+    assert execute(definitions(account, tmp_path, field_rules=rules), instance, asset_selection=select).success
+
+    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+        emails = [email for (email,) in connection.execute("SELECT email FROM klaviyo.klaviyo.profiles WHERE email IS NOT NULL").fetchall()]
+    assert emails
+    assert all(email.startswith("sha256:") for email in emails)
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [({"lists": {"nom": "drop"}}, "'nom' is not known, or needed as it is"), ({"lists": {"name": "hash"}}, "KLAVIYO_FIELD_SALT is not set")],
+)
+def test_a_wrong_rule_of_any_type_stops_every_sync_with_a_reason(
+    rules: dict[str, dict[str, str]], words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    defs = definitions(account, tmp_path, field_rules=rules)
+
+    result = execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "metrics"])])
+
+    failure = result.failure_data_for_node("klaviyo_metrics")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert words in (failure.user_failure_data.description or "")
+    assert not (tmp_path / "klaviyo.duckdb").exists()

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: audit benchmarks demo sandbox test test-quick lint types dev format clean
+.PHONY: audit benchmarks demo faults kills sandbox test test-quick lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,6 +40,12 @@ test-quick: $(STAMP)  ## the tests that need no process of their own
 benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	$(BIN)/python -m benchmarks $(ONLY)
+
+faults: $(STAMP)  ## meet every fault of the network and print what the tables held after
+	@$(BIN)/python -m klaviyo_assets_tests.hostile faults
+
+kills: $(STAMP)  ## kill syncs at every stage and print what the tables held after
+	@$(BIN)/python -m klaviyo_assets_tests.hostile kills
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import Division
+from klaviyo_assets.catalog.model import Division, PageSize, ResourceType
 from klaviyo_assets.frames import SYNCED_AT, PageDecoder
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -41,7 +41,7 @@ def local_file(folder: Path) -> LocalFile:
 
 
 def sync(
-    name: str,
+    name: str | ResourceType,
     sandbox: SandboxProcess,
     warehouse: LocalFile,
     request: SyncRequest | None = None,
@@ -57,9 +57,17 @@ def sync(
         settings_ = ClientSettings(base_url=sandbox.base_url, rate_limit_share=1.0, **{"max_retries": 2, **settings})
         async with KlaviyoClient(parse_api_key(key), settings_) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await Sync(CATALOG[name], request or SyncRequest(), client, warehouse, schema, "a-run", log, account_id=account_id).run()
+            entry = CATALOG[name] if isinstance(name, str) else name
+            return await Sync(entry, request or SyncRequest(), client, warehouse, schema, "a-run", log, account_id=account_id).run()
 
     return asyncio.run(run())
+
+
+def in_small_pages(name: str, records: int = 50) -> ResourceType:
+    """Return a resource type that is read in pages so small that even a small account has long chains of them."""
+    entry = CATALOG[name]
+    size = entry.endpoint.page_size
+    return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(10, min(records, size.maximum)))) if size else entry
 
 
 def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import msgspec
 from klaviyo_assets.api.errors import (
     ApiKeyRejected,
     BadRequest,
+    CursorRefused,
     EdgeBlocked,
     KlaviyoError,
     NotFound,
@@ -45,6 +46,8 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
         case 400 if _is_about_the_key(response, code, detail):
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
+        case 400 if "page[cursor]" in response.request.url.params:
+            return CursorRefused("Klaviyo does not take the cursor of its own link any more.", **facts)
         case 400:
             return BadRequest("Klaviyo refuses the request.", **facts)
         case 403:
@@ -103,13 +106,13 @@ def retry_after(response: httpx.Response) -> float | None:
         seconds = float(text)
     except ValueError:
         date = _http_date(text)
-        seconds = (date - server_time(response)).total_seconds() if date else math.nan
+        seconds = (date - (server_time(response) or datetime.now(UTC))).total_seconds() if date else math.nan
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def server_time(response: httpx.Response) -> datetime:
-    """Return the server's clock (``Date`` header, whole seconds, UTC); this machine's where the header is missing."""
-    return _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+def server_time(response: httpx.Response) -> datetime | None:
+    """Return the server's clock (``Date`` header, whole seconds, UTC), or None where the header is missing or no date."""
+    return _http_date(response.headers.get("date", ""))
 
 
 def _http_date(text: str) -> datetime | None:

@@ -17,9 +17,10 @@ import tenacity
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import error_from, server_time
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
-from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, ForeignLink, RateLimited, RequestFailed
+from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
@@ -27,6 +28,10 @@ _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
 _LONGEST_WAIT = 300.0
 """Seconds of ``Retry-After`` that are waited; if Klaviyo asks for more, the sync ends and says so."""
+
+_TIMEOUTS_AN_ANSWER = 5
+"""An answer that comes in small pieces never runs into the timeout, which counts seconds without a byte; after so many times that long it is given
+up."""
 
 
 @dataclass
@@ -119,7 +124,7 @@ class KlaviyoClient:
         self._tls: ssl.SSLContext | None = None
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
-        self._clock: tuple[datetime, float] | None = None
+        self._clock = ServerClock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,27 +154,23 @@ class KlaviyoClient:
 
     @property
     def knows_the_time(self) -> bool:
-        """True once an answer has brought the server's clock."""
-        return self._clock is not None
+        """True once the server's clock is known for sure, which may take a second answer (:mod:`klaviyo_assets.api.server_clock`)."""
+        return self._clock.is_sure
 
     def now(self) -> datetime:
-        """Return the server's clock: its first ``Date`` and what has passed since.
+        """Return the server's clock: the first ``Date`` that is believed and what has passed since.
 
         Raises:
             RuntimeError: Before the first answer.
         """
-        if self._clock is None:
-            raise RuntimeError("the server's clock is known after the first answer only")
-        first, at = self._clock
-        return first + timedelta(seconds=time.monotonic() - at)
+        return self._clock.now()
 
     def catch_up(self, instant: datetime) -> None:
         """Let :meth:`now` not be before an instant.
 
         ``Date`` comes in whole seconds, so that two clients within a second may disagree about which came first.
         """
-        if instant > self.now():
-            self._clock = instant, time.monotonic()
+        self._clock.catch_up(instant)
 
     def chains_needed(self, entry: ResourceType) -> int:
         """Return how many cursor chains, one request after the other in each, keep the rate limit of a type's pages busy at the latency seen."""
@@ -219,6 +220,8 @@ class KlaviyoClient:
 
         Raises:
             ForeignLink: If a link leads to another origin.
+            EndlessLinks: If the links lead in a circle.
+            CursorRefused: If Klaviyo does not take a link of its own any more.
             KlaviyoError: As :meth:`get` does.
         """
         answer = await self.get(entry, entry.endpoint.path, parameters, decode)
@@ -229,7 +232,7 @@ class KlaviyoClient:
             if link is None:
                 return
             if link in seen:
-                raise BadAnswer("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
+                raise EndlessLinks("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
             seen.add(link)
             answer = await self.get(entry, link, {}, decode)
 
@@ -283,6 +286,9 @@ class KlaviyoClient:
             headers = response.headers
         except httpx.TransportError as error:
             raise ConnectionFailed(f"No complete answer from {question.url.host} ({_reason(error)}).", endpoint=endpoint) from _bare(error)
+        except TimeoutError as error:
+            seconds = _TIMEOUTS_AN_ANSWER * self.settings.timeout
+            raise ConnectionFailed(f"No complete answer from {question.url.host} within {seconds:.0f} seconds.", endpoint=endpoint) from _bare(error)
         except httpx.DecodingError as error:
             raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from _bare(error)
         finally:
@@ -307,7 +313,7 @@ class KlaviyoClient:
 
     async def _receive(self, question: _Question) -> httpx.Response:
         """Send a request and return its whole answer, decompressed in one go: piece by piece as it comes in takes half as long again."""
-        async with self._lanes.one() as lane:
+        async with self._lanes.one() as lane, asyncio.timeout(_TIMEOUTS_AN_ANSWER * self.settings.timeout):
             headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
             request = lane.build_request(question.method, question.url, content=question.body, headers=headers)
             received = await lane.send(request, stream=True)
@@ -323,8 +329,7 @@ class KlaviyoClient:
         self.traffic.bytes += len(response.content)
         self.traffic.statuses[response.status_code] += 1
         self.traffic.throttled += response.status_code == 429
-        if self._clock is None:
-            self._clock = server_time(response), time.monotonic()
+        self._clock.note(server_time(response))
 
 
 def _worth_another_try(error: BaseException) -> bool:
@@ -337,9 +342,10 @@ def _backoff(state: tenacity.RetryCallState) -> float:
     return random.uniform(0.1, min(_LONGEST_BACKOFF, _BACKOFF_BASE * 2**state.attempt_number))  # noqa: S311
 
 
-def _bare(error: httpx.RequestError) -> httpx.RequestError:
+def _bare(error: Exception) -> Exception:
     """Return the error without what holds the key: its request, and the frames of httpx and h11, where the head that was sent is a variable."""
-    error.request = httpx.Request("GET", "")
+    if isinstance(error, httpx.RequestError):
+        error.request = httpx.Request("GET", "")
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 

@@ -13,6 +13,7 @@ The hierarchy::
         - EdgeBlocked           blocked before it reached the API (403 with HTML); says nothing of the key
       x RequestRefused
         - BadRequest            Klaviyo refuses the request (400)
+            - CursorRefused     a page link has expired (400 for a request with a cursor); the chain can be begun again
         - NotFound              no such record (404)
         - RevisionRetired       the pinned API revision is gone (410)
       x RequestFailed           transient; raised when the retries are used up
@@ -20,6 +21,7 @@ The hierarchy::
         - ServerFault           5xx
         - ConnectionFailed      refused, dropped, cut or timed out
         - BadAnswer             an answer that cannot be parsed
+            - EndlessLinks      page links that lead in a circle; the chain can be begun again
       x ForeignLink             a link to another host, which the key is never sent to
 """
 
@@ -157,6 +159,12 @@ class BadRequest(RequestRefused):
     advice = "This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
 
 
+class CursorRefused(BadRequest):
+    """Klaviyo answers 400 to a page link that it gave itself, as it does to one that is some days old."""
+
+    advice = "Run the sync again: it goes on behind what was read, with links of its own. If it keeps failing, open an issue with this message."
+
+
 class NotFound(RequestRefused):
     """There is no such record."""
 
@@ -210,6 +218,10 @@ class ConnectionFailed(RequestFailed):
 
 class BadAnswer(RequestFailed):
     """An answer that is not what the API promises."""
+
+
+class EndlessLinks(BadAnswer):
+    """Page links that lead in a circle."""
 
 
 class ForeignLink(KlaviyoError):

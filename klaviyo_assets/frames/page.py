@@ -12,7 +12,7 @@ import polars as pl
 from msgspec import UNSET
 
 from klaviyo_assets.catalog.model import Column, ColumnType, Division, ResourceType
-from klaviyo_assets.frames.records import RecordDecoder
+from klaviyo_assets.frames.records import RecordDecoder, has_links
 from klaviyo_assets.frames.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.frames.surrogates import escape_lone_surrogates
 
@@ -136,6 +136,17 @@ class PageDecoder:
         """
         records, next_url = self._repaired(self._records.document, data)
         return Page(records, next_url, self, len(data))
+
+    def linked_page(self, data: bytes) -> Page:
+        """Decode a document that is one of a chain: without links it cannot be told from the last one.
+
+        Raises:
+            ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.
+        """
+        page = self.page(data)
+        if page.next_url is None and not self._entry.endpoint.unpaged and not has_links(data):
+            raise ValueError("no links")
+        return page
 
     def single(self, data: bytes) -> Page:
         """Decode a document that holds one resource object, as a page of one."""

@@ -52,6 +52,15 @@ class Links(msgspec.Struct):
     next: str | None = None
 
 
+class _Linked(msgspec.Struct):
+    links: Raw | UnsetType = UNSET
+
+
+def has_links(document: bytes) -> bool:
+    """Return whether a document has links of its own, whichever they are."""
+    return msgspec.json.decode(document, type=_Linked).links is not UNSET
+
+
 @dataclass(frozen=True)
 class _Group:
     """A flattened object: its struct and, by JSON name, the fields or groups inside it."""

@@ -93,10 +93,12 @@ class _Admin:
         return await self.faults(request)
 
     async def stats(self, request: Request) -> Response:
-        return JSONResponse(self._state.stats.as_json())
+        struck = {str(kind): count for kind, count in sorted(self._state.faults.struck.items())}
+        return JSONResponse(self._state.stats.as_json() | {"faults": struck})
 
     async def reset_stats(self, request: Request) -> Response:
         self._state.stats.reset()
+        self._state.faults.struck.clear()
         return JSONResponse({})
 
     def _now(self) -> dict[str, Any]:

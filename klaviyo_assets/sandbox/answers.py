@@ -1,6 +1,7 @@
 """From a request to the JSON document that answers it: one page of a collection, or one record."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, auto
 from itertools import islice
 from urllib.parse import urlencode
 
@@ -18,7 +19,24 @@ from klaviyo_assets.sandbox.related import related_ids, resource, target_type, w
 from klaviyo_assets.sandbox.store import Position, Store, position
 
 
-def collection(store: Store, entry: ResourceType, query: Query, options: SandboxOptions, now: int, origin: str) -> bytes:
+class Oddity(Enum):
+    """What may be odd about a page that is well-formed."""
+
+    EMPTY = auto()
+    """It has no records, though there are more."""
+    OVERLAP = auto()
+    """Its last records come again on the next page."""
+    REPEATED = auto()
+    """Its next link leads to the page itself."""
+
+
+_OVERLAP = 3
+"""Records that come again."""
+
+
+def collection(
+    store: Store, entry: ResourceType, query: Query, options: SandboxOptions, now: int, origin: str, oddity: Oddity | None = None
+) -> bytes:
     """Return the document with one page of a collection.
 
     Args:
@@ -28,6 +46,7 @@ def collection(store: Store, entry: ResourceType, query: Query, options: Sandbox
         options: The sandbox's options.
         now: The sandbox's time.
         origin: Scheme, host and port for the page's links.
+        oddity: What is to be odd about the page.
 
     Raises:
         ApiError: 400, if Klaviyo would refuse the filter or the cursor.
@@ -43,9 +62,19 @@ def collection(store: Store, entry: ResourceType, query: Query, options: Sandbox
         return f"{origin}{path}?{urlencode({**parameters, 'page[cursor]': written})}"
 
     field = canonical(entry, query.sort.removeprefix("-"))
+    own = f"{origin}{path}" + (f"?{urlencode(dict(parameters))}" if parameters else "")
+    following = link(position(records[-1], field), False) if behind else None
+    match oddity:
+        case Oddity.EMPTY if cursor is not None:
+            # A cursor is written anew, so that the link is another one.
+            records, before, following = [], False, link(cursor.place, cursor.backwards)
+        case Oddity.OVERLAP if behind and len(records) > _OVERLAP:
+            following = link(position(records[-1 - _OVERLAP], field), False)
+        case Oddity.REPEATED if behind:
+            following = own
     links: dict[str, str | None] = {
-        "self": f"{origin}{path}" + (f"?{urlencode(dict(parameters))}" if parameters else ""),
-        "next": link(position(records[-1], field), False) if behind else None,
+        "self": own,
+        "next": following,
         "prev": link(position(records[0], field), True) if before else None,
     }
     data = b"[" + b",".join(_rendered(entry, records, query)) + b"]"

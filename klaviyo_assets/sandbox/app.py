@@ -18,12 +18,14 @@ from klaviyo_assets.sandbox import strikes
 from klaviyo_assets.sandbox.access import admit, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
 from klaviyo_assets.sandbox.aggregates import aggregate
-from klaviyo_assets.sandbox.answers import collection, lookup
+from klaviyo_assets.sandbox.answers import Oddity, collection, lookup
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError, HtmlError
-from klaviyo_assets.sandbox.faults import Fault
+from klaviyo_assets.sandbox.faults import Fault, FaultKind
 from klaviyo_assets.sandbox.query import read_query
 from klaviyo_assets.sandbox.related import scope_for
 from klaviyo_assets.sandbox.state import State
+
+_ODDITIES = {FaultKind.EMPTY_PAGE: Oddity.EMPTY, FaultKind.OVERLAP: Oddity.OVERLAP, FaultKind.REPEATED_CURSOR: Oddity.REPEATED}
 
 
 def build_app(state: State) -> ASGIApp:
@@ -52,8 +54,9 @@ class _Dated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def dated(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"date", self._state.clock.http_date().encode())]
+            off_by = scope.get("sandbox.date_off_by", 0)
+            if message["type"] == "http.response.start" and off_by is not None:
+                message["headers"] = [*message["headers"], (b"date", self._state.clock.http_date(off_by).encode())]
             await send(message)
 
         scope["sandbox.send"] = send
@@ -75,7 +78,7 @@ class _Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         state = self._state
-        fault = state.faults.strike(self._name)
+        fault = state.faults.strike(self._name, in_a_chain="page[cursor]" in request.query_params)
         if state.options.latency:
             await asyncio.sleep(state.options.latency)
         answer = await self._answer(request, fault)
@@ -86,7 +89,7 @@ class _Endpoint(ABC):
         try:
             strikes.raise_for(fault, request.headers)
             headers = self._admitted(request)
-            return Response(await self._document(request), headers=headers, media_type=JSONAPI)
+            return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
             return Response(error.body(), error.status, error.headers, JSONAPI)
         except HtmlError as error:
@@ -108,8 +111,8 @@ class _Endpoint(ABC):
         """The limits that a request with these query parameters counts against."""
 
     @abstractmethod
-    async def _document(self, request: Request) -> bytes:
-        """The answer's body."""
+    async def _document(self, request: Request, fault: Fault | None) -> bytes:
+        """The answer's body; some faults are of the API's own making."""
 
 
 class _Records(_Endpoint):
@@ -139,13 +142,14 @@ class _Records(_Endpoint):
         reduced = endpoint.limit_for(parameters)
         return (own,) if reduced == endpoint.limit else (own, reduced)
 
-    async def _document(self, request: Request) -> bytes:
+    async def _document(self, request: Request, fault: Fault | None) -> bytes:
         state, entry = self._state, self._entry
         query = read_query(entry, request.query_params.multi_items(), lookup=self._lookup)
         now = state.account.settle()
         if self._lookup:
             return lookup(state.account.store, entry, query, request.path_params["id"], _origin(request))
-        return collection(state.account.store, entry, query, state.options, now, _origin(request))
+        oddity = _ODDITIES.get(fault.kind) if fault is not None else None
+        return collection(state.account.store, entry, query, state.options, now, _origin(request), oddity)
 
 
 class _Aggregates(_Endpoint):
@@ -160,7 +164,7 @@ class _Aggregates(_Endpoint):
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
         return (METRIC_AGGREGATES.limit,)
 
-    async def _document(self, request: Request) -> bytes:
+    async def _document(self, request: Request, fault: Fault | None) -> bytes:
         self._state.account.settle()
         return aggregate(self._state.account.store, await request.body(), _origin(request))
 

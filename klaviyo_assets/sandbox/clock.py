@@ -38,9 +38,13 @@ class Clock:
         """
         self.advance(instant - self.now())
 
-    def http_date(self) -> str:
-        """Return the present as the value of a ``Date`` header."""
-        return formatdate(self.now() // SECOND, usegmt=True)
+    def http_date(self, off_by: int = 0) -> str:
+        """Return the present as the value of a ``Date`` header.
+
+        Args:
+            off_by: Microseconds by which it is wrong.
+        """
+        return formatdate((self.now() + off_by) // SECOND, usegmt=True)
 
 
 def _real() -> int:

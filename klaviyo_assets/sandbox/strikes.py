@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Mapping
 
 from starlette.responses import Response
@@ -9,11 +11,27 @@ from starlette.types import Receive, Scope, Send
 
 from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.sandbox.access import retired_revision
-from klaviyo_assets.sandbox.errors import ApiError, HtmlError
+from klaviyo_assets.sandbox.errors import ApiError, HtmlError, invalid
 from klaviyo_assets.sandbox.faults import Fault, FaultKind
+from klaviyo_assets.sandbox.instants import HOUR
 
 _NEXT = re.compile(rb'"next":(?:null|"https?://[^/"]*)')
 _FOREIGN = b'"next":"http://127.0.0.1:1'
+
+_DRIPS = 20
+"""Pieces in which a dripping body comes."""
+
+_CLOSE_WITH_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time at all
+
+_DATES_OFF_BY = {FaultKind.DATE_BACK: -3 * HOUR, FaultKind.DATE_AHEAD: 3 * HOUR, FaultKind.NO_DATE: None}
+
+_BODIES = {
+    FaultKind.JSON_NULL: b"null",
+    FaultKind.JSON_ARRAY: b'[{"type":"thing","id":"1"}]',
+    FaultKind.NO_DATA: b'{"links":{"self":"","next":null,"prev":null}}',
+    FaultKind.WRONG_TYPES: b'{"data":{"id":1,"attributes":[]},"links":{"self":"","next":7}}',
+}
+"""What stands in place of the document."""
 
 _SERVER_ERRORS = {FaultKind.ERROR_500: 500, FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503, FaultKind.ERROR_504: 504}
 
@@ -34,6 +52,10 @@ def raise_for(fault: Fault | None, headers: Mapping[str, str]) -> None:
             waiting = str(max(1, round(seconds)))
             detail = f"Request was throttled. Expected available in {waiting} seconds."
             raise ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": waiting})
+        case Fault(kind=FaultKind.THROTTLED_BARE):
+            raise ApiError(429, "throttled", "Request was throttled.", "Request was throttled.")
+        case Fault(kind=FaultKind.EXPIRED_CURSOR):
+            raise invalid("Invalid cursor provided.", "page[cursor]")
         case Fault(kind=FaultKind.RETIRED):
             raise retired_revision(headers.get("revision", REVISION))
         case Fault(kind=FaultKind.HTML_403):
@@ -52,11 +74,23 @@ async def send(answer: Response, fault: Fault | None, scope: Scope, receive: Rec
         case Fault(kind=FaultKind.DROP):
             await _drop(scope, receive)
             return False
+        case Fault(kind=FaultKind.RESET):
+            await _reset(answer, scope, receive, send)
+            return True
         case Fault(kind=FaultKind.CUT):
             await _cut(answer, send)
             return True
+        case Fault(kind=FaultKind.DRIP, seconds=seconds):
+            await _drip(answer, send, seconds)
+            return True
         case Fault(kind=FaultKind.SLOW, seconds=seconds):
             await asyncio.sleep(seconds)
+        case Fault(kind=kind) if kind in _BODIES:
+            answer = _with_body(answer, _BODIES[kind])
+        case Fault(kind=FaultKind.NO_LINKS):
+            answer = _with_body(answer, _without_links(bytes(answer.body)))
+        case Fault(kind=kind) if kind in _DATES_OFF_BY:
+            scope["sandbox.date_off_by"] = _DATES_OFF_BY[kind]
         case Fault(kind=FaultKind.NOT_JSON):
             answer = Response("<!doctype html><title>Please wait</title>", 200, media_type="text/html")
         case Fault(kind=FaultKind.BAD_JSON):
@@ -71,9 +105,17 @@ def _foreign(body: bytes) -> bytes:
     def replaced(found: re.Match[bytes]) -> bytes:
         return _FOREIGN + (b'/"' if found.group().endswith(b"null") else b"")
 
-    # The page's own links stand behind all records, so the last match is theirs.
-    place = body.rfind(b'"links":{"self":"http')
+    place = _own_links(body)
     return body[:place] + _NEXT.sub(replaced, body[place:], count=1)
+
+
+def _without_links(body: bytes) -> bytes:
+    return body[: _own_links(body)].rstrip(b",") + b"}"
+
+
+def _own_links(body: bytes) -> int:
+    """Return where the document's own links stand: behind all records, so the last match is theirs."""
+    return body.rfind(b'"links":{"self":"http')
 
 
 def _with_body(answer: Response, body: bytes) -> Response:
@@ -85,6 +127,23 @@ async def _cut(answer: Response, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
     await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
     # Returning without the rest makes the server close the connection.
+
+
+async def _drip(answer: Response, send: Send, seconds: float) -> None:
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    body, step = bytes(answer.body), max(1, len(answer.body) // _DRIPS)
+    for place in range(0, len(body), step):
+        await asyncio.sleep(seconds / _DRIPS)
+        await send({"type": "http.response.body", "body": body[place : place + step], "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _reset(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+    connection = scope["sandbox.send"].__self__.transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RESET)
+    await _drop(scope, receive)
 
 
 async def _drop(scope: Scope, receive: Receive) -> None:

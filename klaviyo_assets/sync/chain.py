@@ -1,6 +1,7 @@
 """One cursor chain on its way through a slice: what is cut away, how far it has come, how much is left, and where it may be cut in two. Pure."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from klaviyo_assets.api.client import Answer
@@ -9,6 +10,9 @@ from klaviyo_assets.sync.plan import Slice
 from klaviyo_assets.sync.staging import Part
 
 _SECOND = timedelta(seconds=1)
+
+_MOST_BEGINNINGS = 3
+"""Times that a chain is begun again at one place."""
 
 
 class Chain:
@@ -39,6 +43,8 @@ class Chain:
         self._pages = 0
         self._time_per_page = time_per_page
         self._at_its_end = False
+        self._begun_at: list[datetime | None] = []
+        self._begins = True
 
     def take(self, answer: Answer[Page]) -> Page:
         """Cut a page to the slice, and note how far it leads."""
@@ -56,17 +62,18 @@ class Chain:
 
     def _advance(self, least: datetime, greatest: datetime) -> None:
         part = self.part
+        follows, self._begins = not self._begins, False
         if part.descending:
-            self._sorted &= self._edge is None or greatest <= self._edge
+            self._sorted &= not follows or self._edge is None or greatest <= self._edge
             self._edge = least
             self.passed_the_end = self._sorted and part.start is not None and least < part.start
             return
-        self._sorted &= self._edge is None or least >= self._edge
+        self._sorted &= not follows or self._edge is None or least >= self._edge
         self._measure(least, greatest)
         self._edge = greatest
         # Pages out of order promise nothing about what is still to come.
         end = min(greatest, part.end) if part.end is not None else greatest
-        self.upto = end if self._sorted else None
+        self.upto = max(end, self.upto or end) if self._sorted else None
         self.passed_the_end = self._sorted and part.end is not None and greatest >= part.end
 
     def _measure(self, least: datetime, greatest: datetime) -> None:
@@ -130,6 +137,21 @@ class Chain:
         below, above = self.part.cut_at(border)
         self.part = below
         return above
+
+    @property
+    def rest(self) -> Slice:
+        """What is to be asked for now: the slice, or what is left of it where it is begun again."""
+        return replace(self.part, start=self.upto) if self._begun_at and self.upto is not None else self.part
+
+    @property
+    def may_begin_again(self) -> bool:
+        """False once it has been begun again so often at the same place that it leads nowhere."""
+        return self._begun_at.count(self.upto) < _MOST_BEGINNINGS
+
+    def begin_again(self) -> None:
+        """Go on with a new chain where the slice is complete, or from its start where that is not known; a record may be read twice."""
+        self._begun_at.append(self.upto)
+        self._begins = True
 
     def branch(self, part: Slice, staged: Part) -> "Chain":
         """Return the chain of a slice that was cut off this one."""

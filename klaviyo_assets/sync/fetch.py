@@ -5,12 +5,14 @@ therefore takes over the later half of what another has left.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import CursorRefused, EndlessLinks
 from klaviyo_assets.catalog.model import Division, ResourceType
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.chain import Chain
@@ -24,6 +26,8 @@ _WORTH_CUTTING = 3.0
 
 _WORTH_HELPING = 16.0
 """Pages; a rest that is longer gets help before an older slice is begun, so that what is newest is complete first."""
+
+_log = logging.getLogger("klaviyo_assets")
 
 
 @dataclass
@@ -112,8 +116,22 @@ class Fetcher:
         return victim.branch(part, self.staging.open(part))
 
     async def _read(self, chain: Chain, group: asyncio.TaskGroup) -> None:
-        parameters = slice_parameters(self.entry, chain.part)
-        async with aclosing(self.client.pages(self.entry, parameters, self._decoder(chain.part.division).page)) as answers:
+        while True:
+            try:
+                await self._walk(chain, group)
+                break
+            except (CursorRefused, EndlessLinks) as error:
+                if not chain.may_begin_again:
+                    raise
+                _log.warning("%s: %s The slice is read again from where it was complete.", self.entry.name, error.message)
+                chain.begin_again()
+        self.staging.finish(chain.staged)
+        self.chains.remove(chain)
+        self._tell()
+
+    async def _walk(self, chain: Chain, group: asyncio.TaskGroup) -> None:
+        parameters = slice_parameters(self.entry, chain.rest)
+        async with aclosing(self.client.pages(self.entry, parameters, self._decoder(chain.part.division).linked_page)) as answers:
             async for answer in answers:
                 page = chain.take(answer)
                 self.records_read += page.count
@@ -123,9 +141,6 @@ class Fetcher:
                 await self.after_page()
                 if chain.passed_the_end:
                     break
-        self.staging.finish(chain.staged)
-        self.chains.remove(chain)
-        self._tell()
 
     def _tell(self) -> None:
         """Wake those who wait for work."""

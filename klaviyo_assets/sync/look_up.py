@@ -32,7 +32,7 @@ async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[st
         some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
         for division in entry.divisions:
             parameters = dict(entry.page_parameters) | {"filter": all_of(*division.filters, some)}
-            async for answer in client.pages(entry, parameters, PageDecoder(entry, division).page):
+            async for answer in client.pages(entry, parameters, PageDecoder(entry, division).linked_page):
                 if answer.value.count:
                     pages.append(answer.value.stamped(answer.requested_at))
     return pages

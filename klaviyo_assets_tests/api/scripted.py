@@ -13,7 +13,10 @@ JSON_API = "application/vnd.api+json"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``cut`` sends half of the body, ``drop`` closes without any, ``after`` is the time that it takes in seconds."""
+    """One answer; ``cut`` sends half of the body, ``drop`` closes without any, ``after`` is the time that it takes in seconds.
+
+    ``drip`` sends the body a byte at a time, so many seconds apart.
+    """
 
     status: int = 200
     body: bytes = b'{"data": [], "links": {"next": null}}'
@@ -22,6 +25,7 @@ class Reply:
     cut: bool = False
     drop: bool = False
     after: float = 0.0
+    drip: float = 0.0
 
 
 @dataclass
@@ -77,6 +81,11 @@ def scripted_server() -> Iterator[Scripted]:
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            if reply.drip:
+                for byte in reply.body:
+                    time.sleep(reply.drip)
+                    self.wfile.write(bytes([byte]))
+                return
             self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
             self.close_connection = reply.cut
 

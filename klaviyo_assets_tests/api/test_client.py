@@ -14,6 +14,7 @@ from klaviyo_assets.api.errors import (
     BadAnswer,
     BadRequest,
     ConnectionFailed,
+    CursorRefused,
     ForeignLink,
     RateLimited,
     RequestRefused,
@@ -186,3 +187,30 @@ def test_a_wait_that_is_too_long_ends_the_sync_and_says_so(server: Scripted) -> 
 
     assert "It asks to wait 3600 seconds." in refused(server, RateLimited)
     assert len(server.requests) == 1
+
+
+def test_an_answer_that_never_ends_is_given_up(server: Scripted) -> None:
+    server.will(Reply(drip=0.05), page("a"))
+
+    found, client = ask(server, timeout=0.2)
+
+    assert found == ["a"]
+    assert client.traffic.retries == 1
+
+
+def test_a_link_of_klaviyos_that_is_refused_is_told_apart(server: Scripted) -> None:
+    server.will(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), errors(400, "invalid", "Invalid cursor provided."))
+
+    assert "does not take the cursor of its own link any more" in refused(server, CursorRefused)
+    assert len(server.requests) == 2
+
+
+def test_a_document_without_links_is_not_taken_for_the_last_page(server: Scripted) -> None:
+    server.will(Reply(body=b'{"data": []}'))
+
+    async def walk() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, max_retries=1)) as client:
+            await anext(client.pages(LISTS, {}, PageDecoder(LISTS).linked_page))
+
+    with pytest.raises(BadAnswer):
+        asyncio.run(walk())

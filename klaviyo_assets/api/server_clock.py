@@ -1,0 +1,100 @@
+"""What time it is at Klaviyo: told by the ``Date`` of its answers, and believed only with a second witness.
+
+Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One answer may come through a proxy with a
+wrong clock; the clock of this machine may be wrong as well. Two that agree are believed.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+AGREE_WITHIN = timedelta(minutes=10)
+"""By how much two clocks may differ and still agree. What differs by less is made good: the last hour is read again at each sync."""
+
+_ANSWERS_WITHOUT_A_DATE = 3
+"""So many answers without a ``Date``, and the server does not send any."""
+
+_log = logging.getLogger("klaviyo_assets")
+
+
+def _machine_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ServerClock:
+    """The server's clock, from its answers.
+
+    It runs on from the first answer that is believed, by the machine's monotonic clock: neither later answers nor a machine whose clock is set move
+    it.
+
+    Args:
+        machine: This machine's clock.
+        ticks: Seconds that only go forward.
+
+    Example:
+        >>> clock = ServerClock()
+        >>> clock.note(server_date)
+        >>> clock.is_sure, clock.now()
+    """
+
+    def __init__(self, machine: Callable[[], datetime] = _machine_now, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._machine = machine
+        self._ticks = ticks
+        self._shown: tuple[datetime, float] | None = None
+        self._undated = 0
+        self._warned = False
+        self.is_sure = False
+
+    @property
+    def is_known(self) -> bool:
+        """True once there has been an answer, sure or not."""
+        return self._shown is not None
+
+    def now(self) -> datetime:
+        """Return the server's time.
+
+        Raises:
+            RuntimeError: Before the first answer.
+        """
+        if self._shown is None:
+            raise RuntimeError("the server's clock is known after the first answer only")
+        shown, at = self._shown
+        return shown + timedelta(seconds=self._ticks() - at)
+
+    def note(self, date: datetime | None) -> None:
+        """Take note of an answer's ``Date``, None if it has none."""
+        if self.is_sure:
+            self._compare(date)
+        elif date is None:
+            self._go_without()
+        else:
+            self.is_sure = self._agrees(date, self._machine()) or (self._undated == 0 and self.is_known and self._agrees(date, self.now()))
+            self._show(date)
+            self._undated = 0
+
+    def catch_up(self, instant: datetime) -> None:
+        """Do not show less than an instant."""
+        if instant > self.now():
+            self._show(instant)
+
+    def _go_without(self) -> None:
+        self._undated += 1
+        if not self.is_known:
+            self._show(self._machine())
+        if self._undated >= _ANSWERS_WITHOUT_A_DATE:
+            self.is_sure = True
+            self._show(self._machine())
+            _log.warning("Klaviyo's answers carry no Date; the clock of this machine is used, so it should be right.")
+
+    def _compare(self, date: datetime | None) -> None:
+        if date is not None and not self._warned and not self._agrees(date, self.now()):
+            self._warned = True
+            _log.warning("An answer says that it is %s at Klaviyo, others say %s; it is not believed.", date, self.now().replace(microsecond=0))
+
+    def _show(self, date: datetime) -> None:
+        self._shown = date, self._ticks()
+
+    @staticmethod
+    def _agrees(one: datetime, other: datetime) -> bool:
+        return abs(one - other) <= AGREE_WITHIN

@@ -16,6 +16,7 @@ defs = build_klaviyo_definitions(
         rate_limit_share=_settings.rate_limit_share,
         start_date=_settings.start_date,
         account_id=_settings.account_id,
+        accept_other_account=_settings.accept_other_account,
         duckdb_patience=_settings.duckdb_patience,
         field_rules=_settings.field_rules,
     ),

@@ -121,6 +121,7 @@ class Execution:
             refusal=access.error,
             account_id=self.klaviyo.account_id,
             guard=guard,
+            accept_other_account=self.klaviyo.accept_other_account,
         )
         return await sync.run()
 

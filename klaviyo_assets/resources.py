@@ -52,6 +52,10 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=None,
         description="Id of the account that the key belongs to, for a key that may not ask (no accounts:read) and is new to a database.",
     )
+    accept_other_account: bool = Field(
+        default=False,
+        description="Let a schema that holds one account's data go over to the account of this key, rather than refusing the key.",
+    )
     accept_changed_options: bool = Field(
         default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
     )

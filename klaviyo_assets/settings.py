@@ -20,6 +20,7 @@ DUCKDB_PATH = "KLAVIYO_DUCKDB_PATH"
 RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
 START_DATE = "KLAVIYO_START_DATE"
 ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
+ACCEPT_OTHER_ACCOUNT = "KLAVIYO_ACCEPT_OTHER_ACCOUNT"
 DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
 FIELD_RULES = "KLAVIYO_FIELD_RULES"
 
@@ -38,6 +39,7 @@ class Settings:
         rate_limit_share: ``KLAVIYO_RATE_LIMIT_SHARE``, above 0 up to 1.
         start_date: ``KLAVIYO_START_DATE``, None for the whole history.
         account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
+        accept_other_account: ``KLAVIYO_ACCEPT_OTHER_ACCOUNT``, true or false.
         duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
         field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
     """
@@ -47,6 +49,7 @@ class Settings:
     rate_limit_share: float = 0.9
     start_date: str | None = None
     account_id: str | None = None
+    accept_other_account: bool = False
     duckdb_patience: float = 300.0
     field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -69,6 +72,7 @@ def from_environment() -> Settings:
         rate_limit_share=_number(RATE_LIMIT_SHARE, Settings.rate_limit_share, lambda share: 0 < share <= 1, "a number above 0 up to 1, such as 0.5"),
         start_date=start_date,
         account_id=os.environ.get(ACCOUNT_ID, "").strip() or None,
+        accept_other_account=_yes(ACCEPT_OTHER_ACCOUNT),
         duckdb_patience=_number(
             DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
         ),
@@ -111,3 +115,10 @@ def _number(variable: str, default: float, is_right: Callable[[float], bool], wo
     if not is_right(value):
         raise InvalidSetting(f"{variable} must be {words}; it is {text!r}.")
     return value
+
+
+def _yes(variable: str) -> bool:
+    text = os.environ.get(variable, "").strip().lower()
+    if text not in {"", "true", "false"}:
+        raise InvalidSetting(f"{variable} must be true or false; it is {text!r}.")
+    return text == "true"

@@ -49,6 +49,7 @@ def sync(
     key: str = ALL_SCOPES_KEY,
     schema: str = "klaviyo",
     account_id: str | None = None,
+    accept_other_account: bool = False,
     **settings: Any,
 ) -> SyncReport:
     """Run one sync against a sandbox."""
@@ -58,7 +59,17 @@ def sync(
         async with KlaviyoClient(parse_api_key(key), settings_) as client:
             log = logging.getLogger("klaviyo_assets_tests")
             entry = CATALOG[name] if isinstance(name, str) else name
-            return await Sync(entry, request or SyncRequest(), client, warehouse, schema, "a-run", log, account_id=account_id).run()
+            return await Sync(
+                entry,
+                request or SyncRequest(),
+                client,
+                warehouse,
+                schema,
+                "a-run",
+                log,
+                account_id=account_id,
+                accept_other_account=accept_other_account,
+            ).run()
 
     return asyncio.run(run())
 

@@ -6,6 +6,8 @@ The hierarchy::
       - InvalidRange      the run's config asks for something that cannot be read
       - SyncTaken         another run is syncing this resource type
       - AccountMismatch   the schema holds another account's data
+      - NewerLayout       a later version of this library has written the schema
+      - FolderFailed      what belongs beside the database cannot be written (a full disk, a missing permission)
 """
 
 from klaviyo_assets.text import one_line
@@ -35,6 +37,38 @@ class SyncTaken(SyncError):
 
 class AccountMismatch(SyncError):
     """The key belongs to one account, the schema holds another's data; nothing was done."""
+
+
+class NewerLayout(SyncError):
+    """A later version of this library has written the schema; nothing was done.
+
+    Args:
+        schema: DuckDB schema.
+        found: Version of its layout.
+        written_by: Version of the library that wrote it.
+        known: Version that this library knows.
+    """
+
+    def __init__(self, schema: str, *, found: int, written_by: str, known: int) -> None:
+        super().__init__(
+            f"The schema {schema} has the table layout {found}, written by klaviyo_assets {written_by}; this version knows layouts up to {known}.",
+            "Upgrade klaviyo_assets (pip install --upgrade klaviyo-assets), or use another schema or KLAVIYO_DUCKDB_PATH.",
+        )
+
+
+class FolderFailed(SyncError):
+    """What belongs beside the database, such as staged files, cannot be written or read.
+
+    Args:
+        error: What the system says.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        where = f" {error.filename}" if error.filename else ""
+        super().__init__(
+            f"The files{where} beside the database could not be written or read ({error.strerror or error}).",
+            "Check free disk space and write permission there, then run again. What was committed is kept.",
+        )
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,15 +14,15 @@ from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import Covered, Span, widened
 from klaviyo_assets.sync.erased import erased
-from klaviyo_assets.sync.errors import AccountMismatch
 from klaviyo_assets.sync.field_rules import StoredRules
+from klaviyo_assets.sync.history import distrust_the_future, forget
+from klaviyo_assets.sync.pin import UNKNOWN_ACCOUNT, Pin
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
 from klaviyo_assets.sync.upsert import Upsert, content_columns, hashed, parquet
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
-UNKNOWN_ACCOUNT = "unknown"
-"""Stands for the account while the key may not ask for it (no ``accounts:read``)."""
+__all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncRow"]
 
 
 @dataclass
@@ -75,6 +75,7 @@ class Loader:
         counts: What has been changed so far.
         has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
         erased: Marks of what was erased and is not stored again.
+        notes: Things that the user should know, in words.
     """
 
     warehouse: Warehouse
@@ -83,6 +84,7 @@ class Loader:
     counts: Counts = field(default_factory=Counts)
     has_field_rules: bool = False
     erased: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list)
 
     @property
     def tables(self) -> Tables:
@@ -104,7 +106,9 @@ class Loader:
                 raise
             connection.execute("COMMIT")
 
-    def begin(self, row: SyncRow, *, key_seen: bool = True) -> tuple[list[Covered], datetime | None]:
+    def begin(
+        self, row: SyncRow, *, key_seen: bool = True, accept_other_account: bool = False, latest: datetime | None = None
+    ) -> tuple[list[Covered], datetime | None]:
         """Prepare the tables, close syncs that were killed, and write the sync's row.
 
         Returns:
@@ -113,14 +117,20 @@ class Loader:
         Args:
             row: The sync's row.
             key_seen: True if the key has filled this schema before.
+            accept_other_account: True if the schema may go over to another account.
+            latest: What is dated later was written by a sync with a wrong clock; None if the time is not sure.
 
         Raises:
             AccountMismatch: If the schema holds another account's data, or if that cannot be told.
+            NewerLayout: If a later version of this library has written the schema.
         """
         with self.transaction() as connection:
             self.tables.prepare(connection)
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
-            row.account_id = self._pin_account(connection, row.account_id, key_seen=key_seen)
+            row.account_id = Pin(connection, self.tables, self.notes).pin(row.account_id, key_seen=key_seen, accept_other=accept_other_account)
+            forget(connection, self.tables, self.entry, row.started_at)
+            if latest is not None and distrust_the_future(connection, self.tables, self.entry, latest, row.started_at):
+                self.notes.append(f"An earlier sync of {self.entry.name} was dated later than now, by a wrong clock: what it covered is read again.")
             connection.execute(
                 f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
                 [row.started_at, self.entry.name],
@@ -279,32 +289,6 @@ class Loader:
         """Return the number of rows that are not marked as deleted."""
         with self.warehouse.connection() as connection:
             return _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
-
-    def _pin_account(self, connection: DuckDBPyConnection, account_id: str, *, key_seen: bool) -> str:
-        """Keep one schema to one account; give the name to what was read while it was not known."""
-        pinned = [
-            name
-            for (name,) in connection.execute(
-                f"SELECT DISTINCT account_id FROM {self.tables.syncs} WHERE account_id <> ?", [UNKNOWN_ACCOUNT]
-            ).fetchall()
-        ]
-        if account_id == UNKNOWN_ACCOUNT and pinned and not key_seen:
-            raise AccountMismatch(
-                f"The schema {self.schema} holds the data of Klaviyo account {pinned[0]}, and it cannot be told whether the API key, which is "
-                "new here, belongs to that account.",
-                f"Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned[0]}), or use another schema or "
-                "KLAVIYO_DUCKDB_PATH.",
-            )
-        if account_id == UNKNOWN_ACCOUNT:
-            return pinned[0] if pinned else UNKNOWN_ACCOUNT
-        if pinned and account_id not in pinned:
-            raise AccountMismatch(
-                f"The schema {self.schema} holds the data of Klaviyo account {pinned[0]}, and the API key belongs to account {account_id}.",
-                "Use the key of that account, or another schema or KLAVIYO_DUCKDB_PATH for this one.",
-            )
-        for table in (self.tables.syncs, self.tables.coverage):
-            connection.execute(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", [account_id, UNKNOWN_ACCOUNT])
-        return account_id
 
     def coverage_within(self, connection: DuckDBPyConnection) -> list[Covered]:
         """Return the coverage as a transaction sees it."""

@@ -27,7 +27,7 @@ from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
 from klaviyo_assets.sync.erased import without_erased
-from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.errors import FolderFailed, SyncError
 from klaviyo_assets.sync.fetch import Fetcher
 from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
@@ -35,7 +35,7 @@ from klaviyo_assets.sync.look_up import look_up
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
 from klaviyo_assets.sync.progress import Progress, told
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
-from klaviyo_assets.sync.staging import Batch, Staging, leftovers, new_manifest
+from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
 from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.sync.write_behind import WriteBehind
@@ -43,6 +43,8 @@ from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _CLOCKS_DIFFER = timedelta(seconds=5)
 """By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
+
+_STOPPED = "Stopped from outside: the run was cancelled, or its process was told to end."
 
 _PROBES_FOR_THE_TIME = 6
 """Requests after which answers whose clocks do not agree are given up."""
@@ -89,6 +91,7 @@ class Sync:
         refusal: The error that an earlier probe of this client met; it is recorded, then raised.
         account_id: The account of the key, where the user says it.
         guard: Field rules of the resource type.
+        accept_other_account: True if the schema may go over to another account.
 
     Example:
         >>> report = await Sync(CATALOG["lists"], SyncRequest(), client, warehouse, "klaviyo", None, log).run()
@@ -104,6 +107,7 @@ class Sync:
     refusal: KlaviyoError | None = None
     account_id: str | None = None
     guard: FieldGuard = field(default_factory=FieldGuard)
+    accept_other_account: bool = False
     _notes: list[str] = field(default_factory=list)
     _resumed: bool = False
     _oldest_record: datetime | None = None
@@ -120,6 +124,14 @@ class Sync:
             KlaviyoError: If Klaviyo refuses or fails; what was read is kept.
             WarehouseError: If the database cannot be opened.
         """
+        try:
+            return await self._run()
+        except OSError as error:
+            raise FolderFailed(error) from error
+        except pl.exceptions.ComputeError as error:  # what Polars makes of a disk that fills up while it writes
+            raise FolderFailed(OSError(str(error))) from error
+
+    async def _run(self) -> SyncReport:
         if not _SCHEMA_NAME.fullmatch(self.schema):
             raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
         if self.request.mode is Mode.RANGE:
@@ -159,7 +171,10 @@ class Sync:
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
-        covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen)
+        latest = row.started_at + _CLOCKS_DIFFER if self.client.knows_the_time else None
+        covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen, accept_other_account=self.accept_other_account, latest=latest)
+        for note in loader.notes:
+            self._note(note)
         self._erased = loader.erased
         if not refusal and not who.seen:
             await remember(self.client, self.warehouse.state_dir, self._schema_key)
@@ -168,11 +183,11 @@ class Sync:
         try:
             if refusal:
                 raise refusal
-            if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row):
+            if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row, who):
                 covered = await in_thread(loader.coverage)
             slices = await self._read(loader, row, covered, now)
         except BaseException as error:
-            row.error_class, row.error = type(error).__name__, str(error)[:2000]
+            row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             self._count(row)
             await asyncio.shield(in_thread(self._record_failure, loader, row))
             raise
@@ -220,26 +235,35 @@ class Sync:
             self._note(f"What rows held before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed
 
-    def _take_up(self, loader: Loader, row: SyncRow) -> bool:
+    def _take_up(self, loader: Loader, row: SyncRow, who: Identity) -> bool:
         """Load what a killed or failed sync has left in staging; return whether there was anything."""
-        mine = self._fingerprint(self.guard.mark)
         for left in leftovers(self._staging_root):
-            manifest = left.manifest
             if not left.is_intact():
                 self._note(f"What an interrupted sync of {self.entry.name} had read is damaged; it is read again.")
-            elif (
-                self.request.mode is not Mode.FULL
-                and manifest.resumable
-                and manifest.fingerprint == mine
-                and manifest.account_id in (row.account_id, UNKNOWN_ACCOUNT)
-            ):
+            elif self._may_be_loaded(left.manifest, row, who):
                 batch = left.batch()
-                loader.load(batch, row)
-                self._resumed |= bool(batch.files or batch.covered)
+                try:
+                    loader.load(batch, row)
+                    self._resumed |= bool(batch.files or batch.covered)
+                except duckdb.Error as error:
+                    # Left where it is, it would stop every later sync in the same way.
+                    self._note(f"What an interrupted sync of {self.entry.name} had read cannot be loaded ({type(error).__name__}); it is read again.")
             left.remove()
         if self._resumed:
             self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
         return self._resumed
+
+    def _may_be_loaded(self, manifest: Manifest, row: SyncRow, who: Identity) -> bool:
+        """Whether staged files hold what this sync would read: of this type and account, with the same options."""
+        # While the account was not known the key stood for it.
+        same_account = manifest.account_id == row.account_id or (manifest.account_id == UNKNOWN_ACCOUNT and who.seen)
+        return (
+            same_account
+            and self.request.mode is not Mode.FULL
+            and manifest.resumable
+            and manifest.resource_type == self.entry.name
+            and manifest.fingerprint == self._fingerprint(self.guard.mark)
+        )
 
     async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
         planned = await self._plan(covered, now)

@@ -5,8 +5,10 @@ rest is planned again. What comes in of all slices goes into the same files, so 
 manifest says how far each slice is read in the files that are written.
 """
 
+import contextlib
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +29,7 @@ _BYTES_PER_FILE = 48 * 2**20
 """Bytes of pages that are worth a file, where records are big."""
 
 _MANIFEST = "manifest.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Part(msgspec.Struct, eq=False):
@@ -62,10 +64,12 @@ class File(msgspec.Struct):
     Attributes:
         name: Its name in the folder.
         rows: Rows in it.
+        crc32: Checksum of its bytes, by which it is known again.
     """
 
     name: str
     rows: int
+    crc32: int = 0
 
 
 class Manifest(msgspec.Struct):
@@ -196,7 +200,7 @@ class Staging:
                 self._files += 1
                 frame = self._treat(frame_of(pages))
                 file = File(f"{self._files:06d}.parquet", frame.height)
-                _write_parquet(frame, self.folder / file.name)
+                file.crc32 = _write_parquet(frame, self.folder / file.name)
                 self.bytes_written += (self.folder / file.name).stat().st_size
                 self.rows_written += file.rows
                 self.manifest.files.append(file)
@@ -230,18 +234,16 @@ class Staging:
                 path.unlink(missing_ok=True)
 
     def is_intact(self) -> bool:
-        """Return whether every file that the manifest names is there, readable, and has its rows."""
+        """Return whether every file that the manifest names is in the folder, byte for byte as it was written."""
         try:
-            for file in self.manifest.files:
-                lazy = pl.scan_parquet(self.folder / file.name, hive_partitioning=False)
-                if lazy.select(pl.len()).collect().item() != file.rows:
-                    return False
-        except (OSError, pl.exceptions.PolarsError):
+            return all(_is_plain(file.name) and _crc32(self.folder / file.name) == file.crc32 for file in self.manifest.files)
+        except OSError:
             return False
-        return True
 
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder, the manifest first: what is left if this is broken off is not taken for something to load."""
+        with contextlib.suppress(OSError):
+            (self.folder / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _covered(self, part: Part) -> Covered | None:
@@ -270,17 +272,38 @@ def leftovers(root: Path) -> Iterator[Staging]:
         except (OSError, msgspec.DecodeError):
             manifest = None
         if manifest is None or manifest.format != _FORMAT:
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
             continue
         yield Staging(folder, manifest)
 
 
-def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
+def _delete(path: Path) -> None:
+    """Delete a folder, or whatever else lies there in its place; what cannot be deleted does no harm."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a name is that of a file in the folder itself."""
+    return Path(name).name == name
+
+
+def _crc32(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
+
+
+def _write_parquet(frame: pl.DataFrame, path: Path) -> int:
+    """Write a frame and return the file's checksum."""
     partial = path.with_suffix(".tmp")
     with owner_only.new_file(partial) as file:
         frame.write_parquet(file, compression="zstd", compression_level=1)
     _sync_to_disk(partial)
+    crc32 = _crc32(partial)
     partial.replace(path)
+    return crc32
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

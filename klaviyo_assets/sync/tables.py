@@ -6,6 +6,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync import layout
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 DELETED_AT = "_deleted_at"
@@ -99,11 +100,18 @@ class Tables:
         return self.warehouse.qualified(self.schema, "_coverage")
 
     def prepare(self, connection: DuckDBPyConnection) -> None:
-        """Create what is missing, add columns that are new in the catalogue, and set comments that differ."""
+        """Create what is missing, add columns that are new in the catalogue, and set types and comments that differ.
+
+        Raises:
+            NewerLayout: If a later version of this library has written the schema.
+        """
+        layout.refuse_newer(connection, self.warehouse, self.schema)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
         self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+        self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
+        layout.record(connection, self.warehouse, self.schema)
 
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, in place of one that was left behind."""
@@ -122,7 +130,7 @@ class Tables:
 
 
 def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, columns: Columns, description: str) -> None:
-    """Create a table if it is missing, add the columns that it lacks, and set comments that differ.
+    """Create a table if it is missing, add the columns that it lacks, and set types and comments that differ.
 
     Args:
         connection: The database.
@@ -133,23 +141,27 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         description: The table's comment.
     """
     table = warehouse.qualified(schema, name)
-    existing = _comments(connection, schema, name)
+    existing = _existing(connection, schema, name)
     if not existing:
         declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
     for column, (type_, comment) in columns.items():
+        plain_type = type_.split(" USING ")[0]
         if existing and column not in existing:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {type_.split(' USING ')[0]}")
-        if existing.get(column) != comment:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
+        known_type, known_comment = existing.get(column, (plain_type, None))
+        if known_type != plain_type:
+            connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type}")
+        if known_comment != comment:
             connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
 
 
-def _comments(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, str | None]:
-    """Return the comments of a table's columns by name; empty if there is no such table."""
+def _existing(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, tuple[str, str | None]]:
+    """Return type and comment of a table's columns by name; empty if there is no such table."""
     rows = connection.execute(
-        "SELECT column_name, comment FROM duckdb_columns() "
+        "SELECT column_name, data_type, comment FROM duckdb_columns() "
         "WHERE lower(schema_name) = lower(?) AND table_name = ? AND database_name = current_database()",
         [schema, table],
     ).fetchall()
-    return dict(rows)
+    return {name: (data_type, comment) for name, data_type, comment in rows}

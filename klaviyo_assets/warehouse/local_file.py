@@ -1,5 +1,6 @@
 """A DuckDB file on this machine, shared by several processes in turn."""
 
+import errno
 import logging
 import math
 import os
@@ -100,6 +101,8 @@ class LocalFile(Warehouse):
         """The folder ``<database>.sync`` beside the file."""
         folder = state_folder(self.path)
         _make_folder(folder, private=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         return folder
 
     @contextmanager
@@ -138,6 +141,8 @@ class LocalFile(Warehouse):
                 f"Other syncs kept {self.path} locked for {self._lock_timeout:.0f} seconds.",
                 f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
             ) from error
+        except OSError as error:
+            raise _not_writable(self.path.parent, error) from error
         try:
             with _owner_only():
                 yield
@@ -237,6 +242,13 @@ def _open_elsewhere(path: Path, details: str) -> WarehouseError:
         f"{path} is open in another program ({details}).",
         "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
         "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
+    )
+
+
+def _not_writable(folder: Path, error: OSError) -> WarehouseError:
+    return WarehouseError(
+        f"Files in {folder} cannot be made ({error.strerror}).",
+        "Give the user that runs the sync write permission there and check free disk space, or set KLAVIYO_DUCKDB_PATH to another place.",
     )
 
 

@@ -38,7 +38,9 @@ class Verdict:
 def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
     """Compare a table with the truth: it may lack what is not covered, and nothing else may differ."""
     known = truth(sandbox, name)
-    if not query(warehouse, f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'"):
+    with warehouse.connection() as connection:
+        there = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
+    if not there:
         return Verdict(0, known.height)
     held = table(warehouse, name)
     return Verdict(held.height, known.height, (*_wrong_rows(held, known), *_wrong_coverage(sandbox, warehouse, name, held, known)))

@@ -1,0 +1,240 @@
+"""Syncs that are killed at every stage, stopped, starved of disk and kept out: the table is never wrong, and the next sync completes it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets._version import __version__
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync import history, layout
+from klaviyo_assets.sync.errors import NewerLayout
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, small, sync
+from klaviyo_assets_tests.hostile.dying import STAGES, Stage
+from klaviyo_assets_tests.hostile.machine import kill
+from klaviyo_assets_tests.hostile.verdict import judge
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+@pytest.fixture(scope="module")
+def settled() -> Iterator[SandboxProcess]:
+    """An account in which all that was under way has arrived."""
+    with small(events=600) as process:
+        process.advance(timedelta(days=30))
+        yield process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_killed_at_any_stage(stage: Stage, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    killed = kill(settled, warehouse, stage, stage.types[0], stage.times[-1])
+
+    assert killed.died
+    assert not killed.after.faults, killed.after
+    assert killed.later.is_equal, killed.later
+    assert killed.left == 0
+    assert killed.outcomes[-1] == "succeeded"
+
+
+SYNC = """
+import resource, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from klaviyo_assets.sync import staging
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, sync
+staging.ROWS_PER_FILE = 100
+if int(sys.argv[3]):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+print("begun", flush=True)
+sync(in_small_pages("events"), SimpleNamespace(base_url=sys.argv[1]), local_file(Path(sys.argv[2])), concurrency=2)
+"""
+
+
+def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SYNC, sandbox.base_url, str(warehouse.path.parent), str(most_bytes)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("most_bytes", [2_000, 30_000, 300_000], ids=["no manifest fits", "no staged file fits", "the database does not fit"])
+def test_a_full_disk_fails_in_clear_words_and_loses_nothing(most_bytes: int, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    """A limit of a file's size stands for a full disk: the system refuses to write, in the middle of a file."""
+    if most_bytes != 2_000:
+        sync("lists", settled, warehouse)  # the database is there
+    with in_a_process(settled, warehouse, most_bytes) as process:
+        _, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    last = errors.strip().splitlines()[-1]
+    assert "What to do:" in errors, errors
+    assert "disk space" in last, last
+    sync(in_small_pages("events"), settled, warehouse)
+    assert judge(settled, warehouse, "events").is_equal
+    assert not list((warehouse.state_dir / "klaviyo" / "staging").rglob("*.parquet"))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written(settled: SandboxProcess, tmp_path: Path) -> None:
+    warehouse = local_file(tmp_path)
+    sync("lists", settled, warehouse)
+    for folder in (tmp_path, warehouse.state_dir):
+        folder.chmod(0o500)
+        try:
+            with pytest.raises(WarehouseError, match="write permission") as caught:
+                sync("events", settled, warehouse)
+        finally:
+            folder.chmod(0o700)
+        assert str(folder) in str(caught.value)
+
+
+def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:
+    with pytest.raises(WarehouseError, match="What to do:") as caught:
+        sync("lists", settled, LocalFile(DuckDBResource(database="/proc/self/klaviyo.duckdb")))
+
+    assert "/proc" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_sync_that_is_stopped_goes_on_where_it_was(sign: signal.Signals, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(events=2_000, latency=100)
+    sandbox.advance(timedelta(days=30))
+    with in_a_process(sandbox, warehouse) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not list(warehouse.path.parent.rglob("*.parquet")):
+            time.sleep(0.05)
+        process.send_signal(sign)
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+
+    report = sync(in_small_pages("events"), sandbox, warehouse)
+
+    assert report.resumed
+    assert judge(sandbox, warehouse, "events").is_equal
+    outcomes = query(warehouse, "SELECT outcome FROM _syncs ORDER BY started_at")
+    assert outcomes == [("failed" if sign == signal.SIGINT else "killed",), ("succeeded",)]
+
+
+class TestDamagedStaging:
+    """What lies in staging and is not what was written is not loaded, and stops nothing."""
+
+    @pytest.fixture
+    def interrupted(self, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> SandboxProcess:
+        monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+        sandbox = new_account(events=600)
+        sandbox.advance(timedelta(days=30))
+        sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 6})
+        with pytest.raises(Exception, match="Klaviyo could not answer"):
+            sync(in_small_pages("events"), sandbox, warehouse, concurrency=2)
+        sandbox.clear_faults()
+        return sandbox
+
+    @pytest.mark.parametrize("damage", ["cut", "a byte", "gone", "other schema", "foreign type", "manifest", "a file", "outside"])
+    def test_it_is_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
+        (file, *_) = sorted(warehouse.state_dir.rglob("*.parquet"))
+        manifest = file.parent / "manifest.json"
+        data, text = file.read_bytes(), manifest.read_text()
+        match damage:
+            case "cut":
+                file.write_bytes(data[: len(data) // 2])
+            case "a byte":
+                file.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+            case "gone":
+                file.unlink()
+            case "other schema":
+                duckdb.execute(f"COPY (SELECT 1 AS id, range AS x FROM range(50)) TO '{file}' (FORMAT parquet)")
+            case "foreign type":
+                manifest.write_text(text.replace('"resource_type":"events"', '"resource_type":"profiles"'))
+            case "manifest":
+                manifest.write_text(text[: len(text) // 2])
+            case "a file":
+                (file.parents[1] / "stray").write_text("something else")
+                (file.parents[1] / "empty").mkdir()
+            case _:
+                manifest.write_text(text.replace(file.name, f"../{file.parent.name}/{file.name}"))
+
+        report = sync(in_small_pages("events"), interrupted, warehouse)
+
+        assert report.resumed == (damage == "a file")
+        assert judge(interrupted, warehouse, "events").is_equal
+        assert list((warehouse.state_dir / "klaviyo" / "staging" / "events").iterdir()) == []
+
+
+class TestLayouts:
+    """Files of other versions of this library."""
+
+    OLDER = (
+        "ALTER TABLE _syncs DROP COLUMN seconds_waited; ALTER TABLE _syncs DROP COLUMN throttled",
+        "ALTER TABLE _coverage ALTER COLUMN settled SET DATA TYPE INTEGER",
+        "ALTER TABLE events DROP COLUMN attribution_ids; ALTER TABLE events DROP COLUMN _deleted_at",
+        "ALTER TABLE events ALTER COLUMN event_properties SET DATA TYPE VARCHAR",
+        "COMMENT ON COLUMN events.id IS 'of an older version'; COMMENT ON COLUMN _syncs.id IS NULL",
+    )
+
+    @pytest.mark.parametrize("change", OLDER)
+    def test_an_older_file_is_brought_up_to_date(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
+        sync("events", settled, warehouse)
+        described = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = 'klaviyo' ORDER BY ALL"
+        new = query(warehouse, described)
+        query(warehouse, f"DROP TABLE _layout; {change}")
+        assert query(warehouse, described) != new
+
+        sync("events", settled, warehouse)
+
+        assert query(warehouse, described) == new
+        assert judge(settled, warehouse, "events").is_equal
+        assert query(warehouse, "FROM _layout") == [(layout.LAYOUT, __version__)]
+
+    def test_a_newer_file_is_refused_before_anything_is_changed(self, settled: SandboxProcess, warehouse: LocalFile) -> None:
+        sync("events", settled, warehouse)
+        query(warehouse, f"UPDATE _layout SET version = {layout.LAYOUT + 1}, written_by = '9.9.9'")
+        before = query(warehouse, "SELECT count(*) FROM _syncs")
+
+        with pytest.raises(NewerLayout, match=r"9\.9\.9.*Upgrade"):
+            sync("events", settled, warehouse)
+
+        assert query(warehouse, "SELECT count(*) FROM _syncs") == before
+
+
+def test_old_rows_of_syncs_go_and_the_account_stays_pinned(settled: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", settled, warehouse, account_id="AAAAAA")
+    query(
+        warehouse,
+        "INSERT INTO _syncs BY NAME SELECT * REPLACE (id || '-' || i AS id, started_at - to_days(i::INTEGER) AS started_at) "
+        "FROM _syncs, range(1, 801) t(i)",
+    )
+
+    sync("lists", settled, warehouse, account_id="AAAAAA")
+
+    figures = "count(*), date_diff('day', min(started_at), max(started_at)), list(DISTINCT account_id)"
+    ((count, oldest, accounts),) = query(warehouse, f"SELECT {figures} FROM _syncs")
+    assert count <= 402
+    assert oldest <= history.KEPT_FOR.days
+    assert accounts == ["AAAAAA"]
+
+
+def test_a_clock_that_is_set_back_hides_nothing(settled: SandboxProcess, warehouse: LocalFile) -> None:
+    """A sync whose clock was a week ahead has covered what had not happened; the next one, with the right time, reads it."""
+    sync("events", settled, warehouse)
+    query(warehouse, "UPDATE _coverage SET span_end = span_end + INTERVAL 7 DAY, read_at = read_at + INTERVAL 7 DAY")
+    query(warehouse, "UPDATE events SET _synced_at = _synced_at + INTERVAL 7 DAY")
+    settled.change("event")
+    settled.advance(timedelta(minutes=2))
+
+    report = sync("events", settled, warehouse)
+
+    assert any("wrong clock" in note for note in report.notes)
+    assert judge(settled, warehouse, "events").is_equal

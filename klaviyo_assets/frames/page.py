@@ -144,7 +144,7 @@ class PageDecoder:
             ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.
         """
         page = self.page(data)
-        if page.next_url is None and not self._entry.endpoint.unpaged and not has_links(data):
+        if page.next_url is None and not self._entry.endpoint.unpaged and not self._repaired(has_links, data):
             raise ValueError("no links")
         return page
 

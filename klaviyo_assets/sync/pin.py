@@ -56,7 +56,8 @@ class Pin:
     def _pinned(self) -> str | None:
         """Return the account of the latest sync that knew it."""
         rows = self.connection.execute(
-            f"SELECT account_id FROM {self.tables.syncs} WHERE account_id <> ? ORDER BY started_at DESC LIMIT 1", [UNKNOWN_ACCOUNT]
+            f"SELECT account_id FROM {self.tables.syncs} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
+            [UNKNOWN_ACCOUNT],
         ).fetchall()
         return str(rows[0][0]) if rows else None
 

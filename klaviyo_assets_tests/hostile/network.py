@@ -11,7 +11,6 @@ from klaviyo_assets.api import client
 from klaviyo_assets.api.errors import (
     BadAnswer,
     ConnectionFailed,
-    CursorRefused,
     EdgeBlocked,
     EndlessLinks,
     ForeignLink,
@@ -70,7 +69,7 @@ TROUBLES = (
     Trouble(FaultKind.WRONG_TYPES, refused_with=BadAnswer),
     Trouble(FaultKind.FOREIGN_NEXT, survived=False, refused_with=ForeignLink),
     Trouble(FaultKind.REPEATED_CURSOR, refused_with=EndlessLinks),
-    Trouble(FaultKind.EXPIRED_CURSOR, refused_with=CursorRefused),
+    Trouble(FaultKind.EXPIRED_CURSOR),  # every slice that is begun again brings one page more
     Trouble(FaultKind.EMPTY_PAGE),
     Trouble(FaultKind.OVERLAP),
     Trouble(FaultKind.DATE_BACK),

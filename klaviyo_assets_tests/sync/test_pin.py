@@ -56,6 +56,7 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
     sync(name, account, warehouse)
     old = set(table(warehouse, name)["id"])
     other = new_account(seed=99)
+    other.set_clock(account.now())
 
     report = sync(name, other, warehouse, key=NEW_KEY, accept_other_account=True)
 

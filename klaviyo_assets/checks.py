@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from klaviyo_assets.api.access import Access
     from klaviyo_assets.audit.compare import Difference
     from klaviyo_assets.audit.store import AuditRecord
-    from klaviyo_assets.sync.inspect import KeyFindings, UnknownAttributes
+    from klaviyo_assets.sync.drift import Drift
+    from klaviyo_assets.sync.inspect import KeyFindings
 
 API_KEY_VALID = "api_key_valid"
 SCOPE_COVERAGE = "scope_coverage"
 PRIMARY_KEY = "primary_key"
 UNKNOWN_ATTRIBUTES = "unknown_attributes"
+SCHEMA_DRIFT = "schema_drift"
 COMPLETE = "complete"
 
 _ROWS_SHOWN = 100
@@ -37,6 +39,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
         dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope}, by one cheap request."),
         dg.AssetCheckSpec(PRIMARY_KEY, asset=asset, description="Every row has an id, and no two rows have the same."),
         dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attribute that this version does not know (_extra)."),
+        dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts are as Klaviyo's schema describes them."),
     ]
     if entry.name == "accounts":
         specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key; says which account it belongs to."))
@@ -111,11 +114,11 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
     )
 
 
-def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn of attributes that Klaviyo sends and the catalogue does not know."""
+def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Warn of attributes that Klaviyo sends and the catalogue does not know, or whose value has another type."""
     words = "Every attribute has its column."
     if unknown:
-        names = ", ".join(f"{one_line(name, _LONGEST_NAME)} ({rows} rows)" for name, rows in unknown.items())
+        names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)} ({one.rows} rows)" for one in unknown)
         words = (
             f"Klaviyo sends what this version has no column for, or in another type: {names}. It is kept in _extra. "
             "What to do: upgrade klaviyo_assets."
@@ -126,8 +129,55 @@ def unknown_attributes(unknown: UnknownAttributes, asset: dg.AssetKey) -> dg.Ass
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
         description=words,
-        metadata={"attributes": dg.MetadataValue.json({one_line(name, _LONGEST_NAME): rows for name, rows in unknown.items()})},
+        metadata={"attributes": dg.MetadataValue.table(_drift_records(unknown), _DRIFT_SCHEMA)} if unknown else {},
     )
+
+
+def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Warn of values that Klaviyo's schema does not allow for, of attributes that have gone, and of text that had to be changed."""
+    words = "The records are as Klaviyo's schema describes them."
+    if drifts:
+        names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)}: {one.kind} ({one.rows} rows)" for one in drifts)
+        words = (
+            f"Klaviyo's records are not as its schema describes them: {names}. They are kept as they came. "
+            "What to do: see whether your queries rely on it, and upgrade klaviyo_assets."
+        )
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=SCHEMA_DRIFT,
+        passed=not drifts,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=words,
+        metadata={"drift": dg.MetadataValue.table(_drift_records(drifts), _DRIFT_SCHEMA)} if drifts else {},
+    )
+
+
+_DRIFT_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("attribute", "string"),
+        dg.TableColumn("what", "string", description="What differs."),
+        dg.TableColumn("expected", "string"),
+        dg.TableColumn("rows", "int"),
+        dg.TableColumn("example_id", "string", description="Id of a row that differs."),
+        dg.TableColumn("example", "string", description="What it holds; left out where it may be about a person."),
+    ]
+)
+
+
+def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord(
+            {
+                "attribute": one_line(one.attribute, _LONGEST_NAME),
+                "what": one.kind.value,
+                "expected": one.expected,
+                "rows": one.rows,
+                "example_id": one_line(one.example_id or "", _LONGEST_NAME),
+                "example": one_line(one.example or ""),
+            }
+        )
+        for one in drifts[:_ROWS_SHOWN]
+    ]
 
 
 def complete(record: AuditRecord | None, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:

@@ -191,6 +191,8 @@ class Execution:
                 yield checks.primary_key(inspector.primary_key(report.row.started_at if report else None), self.asset)
             if checks.UNKNOWN_ATTRIBUTES in self._checks:
                 yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
+            if checks.SCHEMA_DRIFT in self._checks:
+                yield checks.schema_drift(inspector.drifts(report.row.started_at if report else None), self.asset)
         except WarehouseError as error:
             raise failure(error) from None
 

@@ -35,6 +35,27 @@ def _divisions() -> tuple[Division, ...]:
     )
 
 
+_STATUSES = (
+    "Adding Recipients",
+    "Cancelled",
+    "Cancelled: Account Disabled",
+    "Cancelled: Billing Limit",
+    "Cancelled: Internal Error",
+    "Cancelled: Misconfigured",
+    "Cancelled: No Recipients",
+    "Cancelled: Smart Sending",
+    "Draft",
+    "Preparing to schedule",
+    "Preparing to send",
+    "Queued without Recipients",
+    "Scheduled",
+    "Sending",
+    "Sending Segments",
+    "Sent",
+    "Unknown",
+    "Variations Sent",
+)
+
 CAMPAIGNS = ResourceType(
     name="campaigns",
     jsonapi_type="campaign",
@@ -63,20 +84,24 @@ CAMPAIGNS = ResourceType(
     columns=(
         record_id("Klaviyo's id of the campaign."),
         from_division("channel", "Channel of the campaign: email, sms or mobile_push."),
-        attribute("name", ColumnType.STRING, "Name of the campaign."),
-        attribute("status", ColumnType.STRING, "State of the campaign, such as Draft, Scheduled, Sent or Cancelled."),
-        attribute("archived", ColumnType.BOOLEAN, "Whether the campaign is archived."),
-        attribute("audiences.included", ColumnType.STRINGS, "Ids of the lists and segments that it is sent to."),
+        attribute("name", ColumnType.STRING, "Name of the campaign.", required=True),
+        attribute(
+            "status", ColumnType.STRING, "State of the campaign, such as Draft, Scheduled, Sent or Cancelled.", required=True, values=_STATUSES
+        ),
+        attribute("archived", ColumnType.BOOLEAN, "Whether the campaign is archived.", required=True),
+        attribute("audiences.included", ColumnType.STRINGS, "Ids of the lists and segments that it is sent to.", required=True),
         attribute("audiences.excluded", ColumnType.STRINGS, "Ids of the lists and segments that are left out."),
         attribute("send_options.use_smart_sending", ColumnType.BOOLEAN, "Whether people who got a message recently are skipped."),
         attribute("tracking_options.add_tracking_params", ColumnType.BOOLEAN, "Whether tracking parameters are added to links."),
         attribute("tracking_options.custom_tracking_params", ColumnType.JSON, "The campaign's own tracking parameters."),
         attribute("tracking_options.is_tracking_clicks", ColumnType.BOOLEAN, "Whether clicks are tracked; null means the account's default."),
         attribute("tracking_options.is_tracking_opens", ColumnType.BOOLEAN, "Whether opens are tracked; null means the account's default."),
-        attribute("send_strategy", ColumnType.JSON, "When and how it is sent: immediate, static, throttled, smart send time or A/B test."),
-        attribute("created_at", ColumnType.TIMESTAMP, "When the campaign was created."),
+        attribute(
+            "send_strategy", ColumnType.JSON, "When and how it is sent: immediate, static, throttled, smart send time or A/B test.", required=True
+        ),
+        attribute("created_at", ColumnType.TIMESTAMP, "When the campaign was created.", required=True),
         attribute("scheduled_at", ColumnType.TIMESTAMP, "When the campaign was scheduled for sending."),
-        attribute("updated_at", ColumnType.TIMESTAMP, "When the campaign was last changed, by a person or by Klaviyo."),
+        attribute("updated_at", ColumnType.TIMESTAMP, "When the campaign was last changed, by a person or by Klaviyo.", required=True),
         attribute("send_time", ColumnType.TIMESTAMP, "When it was or will be sent; null while unscheduled."),
         to_many("campaign-messages", "campaign_message_ids", "Messages of the campaign."),
         to_many("tags", "tag_ids", "Tags of the campaign; null unless Klaviyo lists them."),

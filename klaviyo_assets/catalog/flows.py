@@ -16,6 +16,8 @@ from klaviyo_assets.catalog.model import (
     to_many,
 )
 
+_TRIGGERS = ("Added to List", "Date Based", "Low Inventory", "Metric", "Price Drop", "Unconfigured")
+
 FLOWS = ResourceType(
     name="flows",
     jsonapi_type="flow",
@@ -46,7 +48,7 @@ FLOWS = ResourceType(
         attribute("archived", ColumnType.BOOLEAN, "Whether the flow is archived."),
         attribute("created", ColumnType.TIMESTAMP, "When the flow was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the flow was last changed."),
-        attribute("trigger_type", ColumnType.STRING, "What starts the flow, such as Metric, Added to List or Date Based."),
+        attribute("trigger_type", ColumnType.STRING, "What starts the flow, such as Metric, Added to List or Date Based.", values=_TRIGGERS),
         to_many("flow-actions", "flow_action_ids", "Actions of the flow; null unless Klaviyo lists them."),
         to_many("tags", "tag_ids", "Tags of the flow; null unless Klaviyo lists them."),
     ),

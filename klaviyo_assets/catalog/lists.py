@@ -37,7 +37,7 @@ LISTS = ResourceType(
         attribute("name", ColumnType.STRING, "Name of the list."),
         attribute("created", ColumnType.TIMESTAMP, "When the list was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the list was last changed."),
-        attribute("opt_in_process", ColumnType.STRING, "How people join: single_opt_in or double_opt_in."),
+        attribute("opt_in_process", ColumnType.STRING, "How people join: single_opt_in or double_opt_in.", values=("double_opt_in", "single_opt_in")),
         to_many("tags", "tag_ids", "Tags of the list; null unless Klaviyo lists them."),
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the list triggers; null unless Klaviyo lists them."),
     ),

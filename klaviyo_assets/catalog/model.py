@@ -33,6 +33,8 @@ class Column:
         path: Where the value stands: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")`` or, for a value that
             only the division knows, ``("division", "channel")``.
         personal: True if the value identifies a person; masked in previews.
+        required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
+        values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
     """
 
     name: str
@@ -40,12 +42,16 @@ class Column:
     description: str
     path: tuple[str, ...]
     personal: bool = False
+    required: bool = False
+    values: tuple[str, ...] = ()
 
 
-def attribute(path: str, type: ColumnType, description: str, *, personal: bool = False) -> Column:
+def attribute(
+    path: str, type: ColumnType, description: str, *, personal: bool = False, required: bool = False, values: tuple[str, ...] = ()
+) -> Column:
     """A column for an attribute; a dotted path is flattened (``location.city`` becomes ``location_city``)."""
     parts = tuple(path.split("."))
-    return Column("_".join(parts), type, description, ("attributes", *parts), personal)
+    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values)
 
 
 def to_one(relationship: str, description: str) -> Column:

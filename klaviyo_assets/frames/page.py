@@ -12,6 +12,7 @@ import polars as pl
 from msgspec import UNSET
 
 from klaviyo_assets.catalog.model import Column, ColumnType, Division, ResourceType
+from klaviyo_assets.frames.odd_text import mark_odd_text
 from klaviyo_assets.frames.records import RecordDecoder, has_links
 from klaviyo_assets.frames.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.frames.surrogates import escape_lone_surrogates
@@ -134,7 +135,7 @@ class PageDecoder:
         Raises:
             ValueError: If it is not UTF-8, not JSON, or not a collection document.
         """
-        records, next_url = self._repaired(self._records.document, data)
+        records, next_url = self._repaired(self._records.document, data, lambda document: document[0])
         return Page(records, next_url, self, len(data))
 
     def linked_page(self, data: bytes) -> Page:
@@ -144,13 +145,13 @@ class PageDecoder:
             ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.
         """
         page = self.page(data)
-        if page.next_url is None and not self._entry.endpoint.unpaged and not self._repaired(has_links, data):
+        if page.next_url is None and not self._entry.endpoint.unpaged and not has_links(escape_lone_surrogates(data)):
             raise ValueError("no links")
         return page
 
     def single(self, data: bytes) -> Page:
         """Decode a document that holds one resource object, as a page of one."""
-        return Page([self._repaired(self._records.single, data)], None, self, len(data))
+        return Page([self._repaired(self._records.single, data, lambda record: [record])], None, self, len(data))
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None where there is none or it is no instant."""
@@ -182,7 +183,8 @@ class PageDecoder:
         columns[EXTRA] = pl.Series(EXTRA, extras, dtype=pl.Binary).cast(pl.String)
         return pl.DataFrame(columns)
 
-    def _repaired(self, decode: Callable[[bytes], Any], data: bytes) -> Any:
+    def _repaired(self, decode: Callable[[bytes], Any], data: bytes, records: Callable[[Any], Sequence[Any]]) -> Any:
+        """Decode; where half characters stop that, decode what can be stored of them, and mark the records."""
         _refuse_other_encodings(data)
         try:
             return decode(data)
@@ -190,7 +192,9 @@ class PageDecoder:
             repaired = escape_lone_surrogates(data)
             if repaired == data:
                 raise
-            return decode(repaired)
+            decoded = decode(repaired)
+            mark_odd_text(records(decoded), data)
+            return decoded
         except RecursionError as error:
             raise ValueError("JSON nested more deeply than can be read") from error
 

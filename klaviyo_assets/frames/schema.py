@@ -7,6 +7,9 @@ from klaviyo_assets.catalog.model import ColumnType, ResourceType
 EXTRA = "_extra"
 """Column (JSON text) for attributes that the catalogue does not know, or whose value does not fit their column; null when empty."""
 
+ODD_TEXT = "_odd_text"
+"""Member of ``_extra``: the record's JSON as it came, where it held text that no JSON type takes (half a character)."""
+
 SYNCED_AT = "_synced_at"
 """Column with the server's time at which the request was sent that brought the present content."""
 

@@ -20,6 +20,15 @@ def escape_lone_surrogates(data: bytes) -> bytes:
     """
     pieces: list[bytes] = []
     done = 0
+    for start in lone_surrogates(data):
+        pieces += [data[done:start], b"\\"]
+        done = start
+    return b"".join([*pieces, data[done:]])
+
+
+def lone_surrogates(data: bytes) -> list[int]:
+    """Return where lone surrogate escapes begin; each is six bytes long."""
+    found: list[int] = []
     escapes = list(_ESCAPE.finditer(data))
     index = 0
     while index < len(escapes):
@@ -29,10 +38,9 @@ def escape_lone_surrogates(data: bytes) -> bytes:
             index += 2
             continue
         if _is_high(escape) or _is_low(escape):
-            pieces += [data[done : escape.start()], b"\\"]
-            done = escape.start()
+            found.append(escape.start())
         index += 1
-    return b"".join([*pieces, data[done:]])
+    return found
 
 
 def _code(escape: re.Match[bytes]) -> int:

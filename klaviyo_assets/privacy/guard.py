@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from klaviyo_assets.frames.schema import ODD_TEXT
 from klaviyo_assets.privacy.hashing import SHORTEST_SALT, Kind, Salt, is_hash
 from klaviyo_assets.privacy.rules import EXTRA, SALT_VARIABLE, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
 from klaviyo_assets.privacy.splice import Change, Remove, Tree, splice
@@ -98,6 +99,8 @@ class FieldGuard:
                 _plant(trees.setdefault(rule.column, {}), rule.inside, change)
             if rule.attribute != (EXTRA,):
                 _plant(trees.setdefault(EXTRA, {}), rule.attribute, change)
+        if trees:
+            trees.setdefault(EXTRA, {})[ODD_TEXT] = Remove.MEMBER  # the whole record, as text
         return dict(trees)
 
     def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:

@@ -9,15 +9,13 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync.drift import Drift, DriftFinder
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
 from klaviyo_assets.text import markdown
 from klaviyo_assets.warehouse.base import Warehouse, quoted
 
 MASK = "•••"
 _LONGEST_TEXT = 60
-
-UnknownAttributes = dict[str, int]
-"""Rows by name of an attribute that has no column."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,15 @@ class Inspector:
             ).fetchall()
         return KeyFindings(rows, nulls, [str(name) for (name,) in duplicates], touched_only=bool(touched_since))
 
-    def unknown_attributes(self) -> UnknownAttributes:
-        """Count the rows by attribute in ``_extra``."""
+    def unknown_attributes(self) -> list[Drift]:
+        """Return the attributes in ``_extra``."""
         with self.warehouse.connection() as connection:
-            if not self._exists(connection):
-                return {}
-            rows = connection.execute(
-                f"SELECT name, count(*) FROM (SELECT unnest(json_keys({EXTRA})) AS name FROM {self._table} WHERE {EXTRA} IS NOT NULL) "
-                "GROUP BY name ORDER BY name"
-            ).fetchall()
-        return {str(name): int(count) for name, count in rows}
+            return DriftFinder(connection, self._table, self.entry).unknown() if self._exists(connection) else []
+
+    def drifts(self, since: datetime | None = None) -> list[Drift]:
+        """Return where the records differ from what Klaviyo's schema promises, among all rows or those that were written since."""
+        with self.warehouse.connection() as connection:
+            return DriftFinder(connection, self._table, self.entry, since).drifts() if self._exists(connection) else []
 
     def preview(self, rows: int = 5) -> str:
         """Return the latest rows as a Markdown table, personal data masked and long text cut."""

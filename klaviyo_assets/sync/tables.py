@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync import layout
+from klaviyo_assets.sync.extra import move_from_extra
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 DELETED_AT = "_deleted_at"
@@ -109,7 +110,8 @@ class Tables:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
-        self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+        if self._prepare(connection, self.entry.name, self._columns(), self.entry.description):
+            move_from_extra(connection, self.rows, self.entry)
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
         layout.record(connection, self.warehouse, self.schema)
 
@@ -125,11 +127,11 @@ class Tables:
         }
         return columns | _OWN_COLUMNS
 
-    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> None:
-        prepare_table(connection, self.warehouse, self.schema, name, columns, description)
+    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
+        return prepare_table(connection, self.warehouse, self.schema, name, columns, description)
 
 
-def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, columns: Columns, description: str) -> None:
+def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, columns: Columns, description: str) -> list[str]:
     """Create a table if it is missing, add the columns that it lacks, and set types and comments that differ.
 
     Args:
@@ -139,6 +141,9 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         name: Name of the table, unquoted.
         columns: Type and comment of each column.
         description: The table's comment.
+
+    Returns:
+        Columns that were added to a table that was there.
     """
     table = warehouse.qualified(schema, name)
     existing = _existing(connection, schema, name)
@@ -146,15 +151,17 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
+    added = [column for column in columns if existing and column not in existing]
     for column, (type_, comment) in columns.items():
         plain_type = type_.split(" USING ")[0]
-        if existing and column not in existing:
+        if column in added:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
         known_type, known_comment = existing.get(column, (plain_type, None))
         if known_type != plain_type:
             connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type}")
         if known_comment != comment:
             connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
+    return added
 
 
 def _existing(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, tuple[str, str | None]]:

@@ -46,7 +46,7 @@ def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_pa
     assert result.success
     assert materialized(result) == set(CATALOG)
     found = check_results(result)
-    assert len(found) == 3 * len(CATALOG) + 1
+    assert len(found) == 4 * len(CATALOG) + 1
     assert all(one.passed for one in found.values()), [one.description for one in found.values() if not one.passed]
     assert "belongs to the account" in found["accounts", "api_key_valid"].description
 

@@ -11,6 +11,7 @@ from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.checks import unknown_attributes
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.drift import Drift, Kind
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.text import LONGEST, markdown, one_line
 from klaviyo_assets.warehouse import LocalFile
@@ -79,7 +80,7 @@ def test_errors_and_checks_show_it_on_one_line(kind: str) -> None:
     shown = [
         str(RequestFailed("It failed.", detail=text, code=text)),
         str(SyncError(f"About {text}", text)),
-        unknown_attributes({text: 3}, dg.AssetKey("lists")).description or "",
+        unknown_attributes([Drift(Kind.NEW, text, "no such attribute", 3, text, text)], dg.AssetKey("lists")).description or "",
     ]
 
     for words in shown:

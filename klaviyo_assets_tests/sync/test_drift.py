@@ -1,0 +1,161 @@
+"""Records that are not as the catalogue describes them: kept, told with an example, and moved once there is a column."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.frames.surrogates import escape_lone_surrogates
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.drift import Drift, Kind
+from klaviyo_assets.sync.inspect import Inspector
+from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.privacy.test_field_rules import ruled
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+def unknown(warehouse: LocalFile, name: str) -> dict[str, Drift]:
+    return {one.attribute: one for one in Inspector(warehouse, CATALOG[name], "klaviyo").unknown_attributes()}
+
+
+def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
+    return {(one.attribute, one.kind): one for one in Inspector(warehouse, CATALOG[name], "klaviyo").drifts()}
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_nothing_drifts_in_the_sandbox(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+
+    assert unknown(warehouse, name) == {}
+    assert drifts(warehouse, name) == {}
+
+
+CHANGED: dict[str, tuple[str, Any]] = {
+    "text to object": ("name", {"en": "Sale", "de": "Verkauf"}),
+    "text to number": ("name", 7),
+    "text to list": ("name", ["Sale"]),
+    "flag to number": ("is_processing", 1),
+    "flag to object": ("is_starred", {"by": "Ann"}),
+    "flag to text": ("is_active", "yes"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_value_of_another_type_is_kept_and_told(change: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    attribute_name, value = CHANGED[change]
+    sandbox = new_account(segments=5)
+    (id_,) = sandbox.change("add", type="segments", attributes={attribute_name: value})
+
+    sync("segments", sandbox, warehouse)
+
+    assert table(warehouse, "segments").height == 6
+    found = unknown(warehouse, "segments")[attribute_name]
+    assert (found.kind, found.rows, found.example_id) == (Kind.OTHER_TYPE, 1, id_)
+    assert query(warehouse, f"SELECT json_extract(_extra, '$.{attribute_name}')::VARCHAR FROM segments WHERE id = '{id_}'") == [(found.example,)]
+
+
+def test_a_new_attribute_is_told_with_an_example_that_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3, profiles=5)
+    sandbox.change("add", type="lists", attributes={'folder "x"': {"id": 1.0}})
+    sandbox.change("add", type="profiles", attributes={"nick_name": "Annie"})
+    for name in ("lists", "profiles"):
+        sync(name, sandbox, warehouse)
+
+    one, other = unknown(warehouse, "lists")['folder "x"'], unknown(warehouse, "profiles")["nick_name"]
+    assert (one.kind, one.rows, one.example) == (Kind.NEW, 1, '{"id":1.0}')
+    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, None)
+
+
+def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=5, campaigns=3, profiles=5)
+    (review,) = sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
+    (campaign,) = sandbox.change("add", type="campaigns", attributes={"status": "Paused", "name": None})
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+
+    reviews, campaigns = drifts(warehouse, "reviews"), drifts(warehouse, "campaigns")
+    assert reviews["review_type", Kind.NEW_VALUE] == Drift(
+        Kind.NEW_VALUE, "review_type", "one of question, rating, review, store", 1, review, "video"
+    )
+    assert reviews["verified", Kind.NULL].example_id == review
+    assert campaigns["status", Kind.NEW_VALUE].example == "Paused"
+    assert campaigns["name", Kind.NULL].example_id == campaign
+    assert table(warehouse, "campaigns").equals(truth(sandbox, "campaigns"))
+
+
+def test_half_a_character_is_kept_as_it_came_beside_the_row(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lone_surrogates=True)
+
+    sync("events", sandbox, warehouse)
+
+    found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
+    assert unknown(warehouse, "events") == {}
+    rows = query(warehouse, "SELECT _extra ->> '$._odd_text', event_properties FROM events WHERE _extra IS NOT NULL")
+    assert len(rows) == found.rows > 0
+    sent = set(sandbox.truth_lines("events"))
+    for came, kept in rows:
+        assert came.encode() in sent
+        assert escape_lone_surrogates(came.encode()) != came.encode()
+        assert json.loads(escape_lone_surrogates(came.encode()))["attributes"]["event_properties"] == json.loads(kept)
+    assert sync("events", sandbox, warehouse).row.rows_updated == 0
+
+
+def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
+    ruled("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
+
+    assert query(warehouse, "SELECT count(*) FROM events WHERE _extra LIKE '%_odd_text%'") == [(0,)]
+
+
+def test_an_attribute_that_is_gone_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(profiles=150)
+    sync("profiles", sandbox, warehouse)
+    ids = table(warehouse, "profiles")["id"].to_list()
+    assert drifts(warehouse, "profiles") == {}
+    for id_ in ids[:60]:
+        sandbox.change("update", type="profiles", id=id_, attributes={"last_name": None, "locale": "xx"})
+
+    sync("profiles", sandbox, warehouse)
+
+    query(warehouse, "UPDATE profiles SET _synced_at = (SELECT max(_synced_at) FROM profiles) WHERE locale = 'xx'")
+    assert drifts(warehouse, "profiles")["last_name", Kind.GONE].rows == 60
+
+
+class TestANewColumn:
+    """A later version of the catalogue knows what an earlier one put into _extra."""
+
+    OLD = CATALOG["profiles"]
+
+    def lacking(self, *names: str) -> Any:
+        return replace(self.OLD, columns=tuple(column for column in self.OLD.columns if column.name not in names))
+
+    def test_values_move_to_their_column_and_the_rest_stays(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(profiles=30)
+        (id_,) = sandbox.change(
+            "add", type="profiles", attributes={"first_name": 12, "unheard_of": 1.0, "location": {"city": "Rome", "planet": "Mars"}}
+        )
+        older = self.lacking("first_name", "location_city", "last_event_date", "subscriptions")
+        sync(older, sandbox, warehouse)
+        assert query(warehouse, "SELECT count(*) FROM profiles WHERE _extra IS NULL") == [(0,)]
+
+        sync("profiles", sandbox, warehouse, SyncRequest(accept_changed_options=True))
+
+        wanted = truth(sandbox, "profiles")
+        held = table(warehouse, "profiles").select(wanted.columns)
+        assert held.equals(wanted)
+        ((extra, city, name),) = query(warehouse, f"SELECT _extra, location_city, first_name FROM profiles WHERE id = '{id_}'")
+        assert (city, name) == ("Rome", None)
+        assert json.loads(extra) == {"first_name": 12, "unheard_of": 1.0, "location": {"planet": "Mars"}}
+
+    def test_a_column_that_the_catalogue_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
+        sync("profiles", account, warehouse)
+        before = query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id")
+
+        sync(self.lacking("first_name"), account, warehouse, SyncRequest(accept_changed_options=True))
+
+        assert query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id") == before

@@ -47,7 +47,12 @@ REVIEWS = ResourceType(
     columns=(
         record_id("Klaviyo's id of the review."),
         attribute("email", ColumnType.STRING, "E-mail address of the author.", personal=True),
-        attribute("status.value", ColumnType.STRING, "Status: published, unpublished, featured, pending or rejected."),
+        attribute(
+            "status.value",
+            ColumnType.STRING,
+            "Status: published, unpublished, featured, pending or rejected.",
+            values=("featured", "pending", "published", "rejected", "unpublished"),
+        ),
         attribute("status.rejection_reason", ColumnType.JSON, "Why it was rejected; null for any other status."),
         attribute("verified", ColumnType.BOOLEAN, "Whether the author is known to have bought the product.", required=True),
         attribute(

@@ -289,3 +289,27 @@ def test_types_are_named_after_their_place_in_the_catalogue() -> None:
     assert all(name == entry.name and entry.endpoint.path == f"/api/{name}" for name, entry in CATALOG.items())
     assert {name: entry.scope for name, entry in CATALOG.items()} == {name: f"{name}:read" for name in CATALOG}
     assert len({entry.jsonapi_type for entry in CATALOG.values()}) == len(CATALOG)
+
+
+def promise(description: dict[str, Any], schema: dict[str, Any], path: tuple[str, ...]) -> tuple[bool, set[str]]:
+    """Return whether a member is promised in every object, never null, and the values that it may have."""
+    name, *rest = path
+    objects = [one for one in variants(description, schema) if "properties" in one]
+    inner = [one["properties"][name] for one in objects if name in one["properties"]]
+    plain = [one for schema in inner for one in variants(description, schema)]
+    promised = len(inner) == len(objects) and all(name in one.get("required", []) for one in objects)
+    promised &= not any(one.get("nullable") for one in [*plain, *inner])
+    if rest:
+        deeper, values = promise(description, {"anyOf": inner}, tuple(rest))
+        return promised and deeper, values
+    return promised, {value for one in plain for value in one.get("enum", [])}
+
+
+@every_type
+def test_what_is_promised_of_values_is_what_the_schema_says(entry: ResourceType, description: dict[str, Any]) -> None:
+    """``send_strategy`` is one of several objects, which the schema promises and the plain walk sees as well."""
+    attributes = resource(description, entry)["attributes"]
+    for column in entry.columns:
+        if column.path[0] == "attributes":
+            promised, values = promise(description, attributes, column.path[1:])
+            assert (column.required, set(column.values)) == (promised, values), column.name

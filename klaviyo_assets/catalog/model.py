@@ -203,6 +203,7 @@ class ByCoverage:
         sweep: A field that does not move, by which the first read sweeps the history; None if ``field`` itself does not move.
         future_dated: True if records may be dated in the future; they are read at each sync and never covered.
         honours_start_date: True if the user's start date cuts the history.
+        watched: Times inside of a JSON column, by which changes are found that need not move ``field``; the endpoint filters and sorts by them.
     """
 
     field: str
@@ -210,6 +211,7 @@ class ByCoverage:
     sweep: str | None = None
     future_dated: bool = False
     honours_start_date: bool = False
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,16 @@ PROFILES = ResourceType(
         to_many("conversations", "conversation_ids", "Conversations of the profile; null unless Klaviyo lists them."),
     ),
     # `updated` moves while it is being read, so history is swept along `created`, which does not.
-    reading=ByCoverage(field="updated", settling=(timedelta(hours=1),), sweep="created"),
+    reading=ByCoverage(
+        field="updated",
+        settling=(timedelta(hours=1),),
+        sweep="created",
+        # Whether a change of consent alone moves `updated` is not documented.
+        watched=(
+            "subscriptions.email.marketing.suppression.timestamp",
+            "subscriptions.email.marketing.list_suppressions.timestamp",
+        ),
+    ),
     requested_fields=("subscriptions",),
     version="updated",
 )

@@ -50,7 +50,7 @@ class Chain:
         """Cut a page to the slice, and note how far it leads."""
         part, page = self.part, answer.value.stamped(answer.requested_at)
         self._at_its_end = page.next_url is None
-        if part.field is not None:
+        if part.field is not None and not part.watched:
             extent = page.extent(part.field)
             if extent is not None:
                 self._sorted &= extent.ascending or part.descending
@@ -88,7 +88,7 @@ class Chain:
     def span_left(self) -> timedelta:
         """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
         place = self._edge or self.part.start
-        if self.part.covers_to is None or place is None or self._at_its_end or self.passed_the_end or self.part.descending:
+        if self.part.covers_to is None or place is None or self._at_its_end or self.passed_the_end or self.part.descending or self.part.watched:
             return timedelta()
         return max(timedelta(), self.part.covers_to - place)
 
@@ -119,7 +119,7 @@ class Chain:
     @property
     def may_be_cut(self) -> bool:
         """True if the rest of the slice could be given away, now or once more is known about it."""
-        return self.part.field is not None and not self.part.descending and self._sorted and self.span_left > 4 * _SECOND
+        return self.part.field is not None and not (self.part.descending or self.part.watched) and self._sorted and self.span_left > 4 * _SECOND
 
     def cut_off(self) -> Slice | None:
         """Give away the later half of what is left, from a whole second on; None if it cannot be cut.

@@ -36,6 +36,7 @@ class Slice:
         covers_to: ``[start, covers_to)`` is covered once it is read; None if nothing is. The newest slice reads on beyond, to the newest record of
             all and to those dated in the future, which are stored and never covered.
         descending: True if it is read newest first.
+        watched: True if the field lies inside of a JSON column, so that records cannot be cut by it.
     """
 
     division: Division
@@ -44,6 +45,7 @@ class Slice:
     end: datetime | None = None
     covers_to: datetime | None = None
     descending: bool = False
+    watched: bool = False
 
     @property
     def name(self) -> str:
@@ -108,7 +110,7 @@ def plan(
     if request.mode is Mode.FULL:
         trusted = []
     if isinstance(entry.reading, ByCoverage):
-        windows, walk = _coverage_windows(entry.reading, request, trusted, now), []
+        windows, walk = _coverage_windows(entry.reading, request, trusted, now), _watch(entry, entry.reading, trusted, top)
     else:
         windows, walk = _sweep_windows(entry.reading.sweep, trusted, top), _walk(entry, entry.reading, trusted, top)
     slices = (*walk, *_cut(entry, windows, oldest, open_end=top))
@@ -163,6 +165,21 @@ def _walk(entry: ResourceType, reading: Walked, covered: Sequence[Covered], top:
     missing = needed(Span(begin, top), done, (), top)
     start = max(begin, missing[0].start - reading.margin) if missing else top
     return [Slice(division, reading.field, start=start, covers_to=top, descending=True) for division in entry.divisions]
+
+
+def _watch(entry: ResourceType, reading: ByCoverage, covered: Sequence[Covered], top: datetime) -> list[Slice]:
+    """What has happened since the first read along times that need not move the field which is followed, each a single chain."""
+    since = _swept_since(reading.sweep, covered) if reading.sweep else None
+    if since is None:
+        return []
+    slices = []
+    for field in reading.watched:
+        missing = needed(Span(since - LAG, top), [row for row in covered if row.field == field], (), top)
+        if missing:
+            # What becomes visible late is looked for as long as along the field itself.
+            start = missing[0].start - reading.settling[-1]
+            slices += [Slice(division, field, start=start, covers_to=top, watched=True) for division in entry.divisions]
+    return slices
 
 
 def _cut(

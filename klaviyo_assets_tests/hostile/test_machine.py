@@ -108,7 +108,7 @@ def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_sync_that_is_stopped_goes_on_where_it_was(sign: signal.Signals, new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(events=2_000, latency=100)
+    sandbox = new_account(events=2_000, latency=0.3)
     sandbox.advance(timedelta(days=30))
     with in_a_process(sandbox, warehouse) as process:
         assert process.stdout is not None

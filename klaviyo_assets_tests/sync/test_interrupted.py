@@ -42,6 +42,8 @@ def assert_coverage_holds(sandbox: SandboxProcess, warehouse: LocalFile, name: s
     held, known = table(warehouse, name), truth(sandbox, name)
     assert held["id"].is_unique().all()
     for field, start, end in spans:
+        if field not in known.columns:
+            continue  # a time inside of a JSON column
         wanted = known.filter(known[field].dt.epoch("us").is_between(start, end, closed="left"))
         assert set(wanted["id"]) <= set(held["id"])
 

@@ -250,7 +250,7 @@ def test_a_profile_sweep_that_was_cut_short_goes_on_and_follows_the_moving_field
     first, second = at(8, 6), at(9, 6)
     covered = [row("created", at(5), first - LAG, first), row("created", at(3), at(4), second)]
 
-    slices = planned("profiles", covered=covered).slices
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
 
     moved_since = first - LAG - HOUR
     assert [(part.field, part.start, part.covers_to) for part in slices] == [
@@ -269,9 +269,30 @@ def test_swept_profiles_follow_the_moving_field_alone() -> None:
     first, last = at(8, 6), at(10, 6)
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
 
-    slices = planned("profiles", covered=covered).slices
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
 
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [("updated", last - HOUR, None, TOP)]
+
+
+def test_changes_of_consent_are_followed_by_their_own_times() -> None:
+    """Since the first read; then since the last sync, less what becomes visible late; each in one chain, which nothing cuts."""
+    first, last = at(8, 6), at(10, 6)
+    suppressed, from_a_list = (f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions"))
+    covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
+    covered += [row(suppressed, first - LAG - HOUR, last - LAG, last)]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+
+    assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [
+        (suppressed, last - LAG - HOUR, None, TOP),
+        (from_a_list, first - LAG - HOUR, None, TOP),
+    ]
+    assert queries("profiles", slices) == [
+        (suppressed, f"greater-or-equal({suppressed},2026-03-10T04:59:50Z)"),
+        (from_a_list, f"greater-or-equal({from_a_list},2026-03-08T04:59:50Z)"),
+    ]
+    assert not any(part.watched for part in planned("profiles").slices)
+    assert not any(part.watched for part in planned("profiles", SyncRequest(Mode.FULL), covered).slices)
 
 
 def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:

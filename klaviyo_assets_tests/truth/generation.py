@@ -1,0 +1,97 @@
+"""Lives for hypothesis: a list of steps each, so that one that fails is shrunk to the few steps that matter."""
+
+from hypothesis import strategies as st
+
+from klaviyo_assets_tests.truth.lives import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SWITCHES,
+    YEAR,
+    Add,
+    Archive,
+    Break,
+    Change,
+    Delete,
+    Event,
+    Happening,
+    Life,
+    Merge,
+    Sync,
+    Wait,
+)
+
+WHOLE = ("lists", "metrics", "campaigns", "flows", "segments")
+_TYPES = ("events", "profiles", "reviews", *WHOLE)
+_WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
+
+# Around every edge that there is: the lag of ten seconds, the settling ages, a day and 30 days for slices.
+_SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
+_AGES = (0, 1, 9, 10, 11, 60, 30 * MINUTE, HOUR, HOUR + 10, 5 * HOUR, DAY, DAY + 10, 2 * DAY, 6 * DAY, 16 * DAY, 17 * DAY, 40 * DAY, 2 * YEAR)
+_AHEAD = (-1, -10, -HOUR, -DAY, -YEAR)
+_COUNTS = (1, 1, 1, 2, 4, 12)
+_MANY = 300
+
+_which = st.integers(0, 30)
+_waits = st.sampled_from(_SPANS).map(Wait)
+_changes = st.builds(Change, _which, st.sampled_from((True, True, False)))
+_deletes = st.builds(Delete, _which)
+_merges = st.builds(Merge, _which, _which)
+_adds = st.builds(Add, st.sampled_from(_COUNTS))
+_events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_COUNTS))
+
+
+def _happenings(name: str) -> st.SearchStrategy[Happening]:
+    """What may happen to a type between two syncs."""
+    match name:
+        case "events":
+            return st.one_of(_events, _waits, _events, st.builds(Change, _which), _deletes, _merges, _many_events())
+        case "profiles":
+            return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes)
+        case "campaigns" | "flows":
+            return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
+        case _:
+            return st.one_of(_adds, _waits, _changes, _deletes, _changes)
+
+
+def _many_events() -> st.SearchStrategy[Happening]:
+    """Rarely, hundreds of events of one second."""
+    return st.builds(Event, st.sampled_from((HOUR, 2 * DAY, 0)), st.sampled_from((1, 2, 5, 12, 12, 30, 30, _MANY)))
+
+
+def _syncs(name: str) -> st.SearchStrategy[Sync]:
+    breaks = st.one_of(st.none(), st.none(), st.builds(Break, st.just("refuse"), st.integers(1, 12)), st.builds(Break, st.just("kill"), st.integers(0, 9)))
+    quick = _happenings(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
+    return st.builds(
+        Sync,
+        mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in WHOLE else ())),
+        since=st.sampled_from((3 * DAY, 60, HOUR, DAY, 8 * DAY, 20 * DAY, 3 * YEAR)),
+        until=st.sampled_from((0, 1, 10, 30)),
+        page_size=st.sampled_from((3, 1, 2, 5, 7, 100)),
+        workers=st.sampled_from((1, 2, 5)),
+        rows_per_file=st.sampled_from((20_000, 1, 4, 15)),
+        rows_per_load=st.sampled_from((500_000, 1, 6, 20)),
+        tick=st.sampled_from((0, 0, 1, 7)),
+        broken=breaks,
+        meanwhile=st.lists(st.tuples(st.integers(2, 12), quick), max_size=3).map(tuple),
+    )
+
+
+@st.composite
+def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int = 6) -> Life:
+    """Lives of the types that are named, as often as they are named."""
+    name = draw(st.sampled_from(names))
+    # A few things happen, then a sync reads: without a sync a life proves nothing.
+    happenings, sync = st.lists(_happenings(name), max_size=4), _syncs(name)
+    chapters = draw(st.lists(st.tuples(happenings, sync), min_size=2, max_size=most_syncs))
+    return Life(
+        name=name,
+        steps=tuple(step for before, order in chapters for step in (*before, order)),
+        records=draw(st.sampled_from((0, 4, 12, 25))),
+        history_days=draw(st.sampled_from((1, 40, 200))),
+        seed=draw(st.integers(0, 3)),
+        switches=frozenset(draw(st.sets(st.sampled_from(sorted(SWITCHES))))),
+    )
+
+
+ALL_TYPES = _TYPES

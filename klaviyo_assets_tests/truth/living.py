@@ -1,0 +1,289 @@
+"""A life is lived step by step, and the table is held against it after each sync: row by row, value by value."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
+from klaviyo_assets_tests.truth.history import History, Version
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, Add, Archive, Change, Delete, Event, Happening, Life, Merge, Sync, Wait
+from klaviyo_assets_tests.truth.promises import LAG, SECOND, Promises, Reading, Window, window
+from klaviyo_assets_tests.truth.rows import Row, micros, row_sql
+from klaviyo_assets_tests.truth.world import World
+
+LONGEST_SETTLING = timedelta(days=17)
+"""How late an event may come and still be found by incremental syncs alone."""
+
+_EDITED = {"events": "event_properties", "profiles": "first_name", "reviews": "content"}
+
+
+class Difference(AssertionError):
+    """The table does not hold what Klaviyo showed."""
+
+
+@dataclass
+class Tally:
+    """What has been lived, and compared.
+
+    Attributes:
+        lives: Lives.
+        happenings: What happened, by kind.
+        syncs: Syncs by type, mode and outcome.
+        rows: Rows compared.
+        values: Values compared.
+    """
+
+    lives: int = 0
+    happenings: Counter[str] = field(default_factory=Counter)
+    syncs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    rows: int = 0
+    values: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Count another tally's in."""
+        self.lives += other.lives
+        self.happenings += other.happenings
+        self.syncs += other.syncs
+        self.rows += other.rows
+        self.values += other.values
+
+
+class Living:
+    """One life.
+
+    Args:
+        life: What happens.
+        world: Where.
+        tally: Counts.
+    """
+
+    def __init__(self, life: Life, world: World, tally: Tally) -> None:
+        self.life, self.world, self.tally = life, world, tally
+        self.entry = CATALOG[life.name]
+        self.history = History(self.entry, world.now())
+        self.promises = Promises(self.history)
+        self._readings: dict[int, list[Reading]] = {}
+        self._held: dict[str, Row | None] = {}
+        self._syncs: set[str] = set()
+        self._changes = 0
+
+    def live(self) -> None:
+        """Live it, let everything settle, and read it in full.
+
+        Raises:
+            Difference: If a table does not hold what Klaviyo showed.
+        """
+        self.tally.lives += 1
+        self._note()
+        for step in self.life.steps:
+            if isinstance(step, Sync):
+                self.sync(step)
+            else:
+                self.happen(step)
+        self.happen(Wait(17 * DAY + 2 * HOUR))
+        self.sync(Sync(page_size=40, workers=2))
+        self._hold("after the last settling age", self._settled)
+        if not isinstance(self.entry.reading, Whole):
+            self.sync(Sync(mode="full", page_size=40, workers=2))
+        self._hold("after a read of everything", lambda id_: len(self.history.versions[id_]) - 1 if self._records else None)
+
+    def happen(self, step: Happening) -> None:
+        """Let something happen, and note what there is then."""
+        label = self._done(step)
+        if label:
+            self.tally.happenings[label] += 1
+        self._note()
+
+    def sync(self, order: Sync) -> None:
+        """Sync and compare."""
+        if isinstance(self.entry.reading, Whole):
+            order = replace(order, mode="incremental")
+        began, start = self._note(), self.world.now()
+        done = self.world.sync(self.life.name, order, lambda number: self._meanwhile(order, number))
+        reading = self._seen(order, began, done, micros(start))
+        self._readings.setdefault(reading.at, []).append(reading)
+        self.promises.take(reading)
+        outcome = "succeeded" if done else order.broken.kind if order.broken else "failed"
+        self.tally.syncs[self.life.name, order.mode, outcome] += 1
+        self._compare()
+
+    def _note(self) -> int:
+        self._records = self.world.records(self.life.name)
+        return self.history.note(self._records, self.world.now())
+
+    def _meanwhile(self, order: Sync, number: int) -> None:
+        for due, step in order.meanwhile:
+            if due == number:
+                self.happen(step)
+        if order.tick:
+            self.world.advance(timedelta(seconds=order.tick))
+
+    def _done(self, step: Happening) -> str | None:
+        """Do it and return what it is called; None if there is nothing that it could be done to."""
+        name, ids = self.life.name, sorted(self._records)
+        match step:
+            case Wait(seconds):
+                self.world.advance(timedelta(seconds=seconds))
+                return "time passes"
+            case Event(ago, count):
+                return self._let_events_come(ago, count)
+            case Add(count):
+                for _ in range(count):
+                    self.world.change("add", type=name, seed=self._next())
+                return "new, of one second" if count > 1 else "new"
+            case Change(which, moves) if ids:
+                value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
+                id_ = ids[which % len(ids)]
+                self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name, "name"): value}, moves=moves)
+                return "attribution of an event" if name == "events" else "change" if moves else "silent change"
+            case Archive(which) if ids and name in {"campaigns", "flows"}:
+                self.world.change("archive", type=name, id=ids[which % len(ids)])
+                return "archived"
+            case Delete(which) if ids:
+                self.world.change("delete", type=name, id=ids[which % len(ids)])
+                return "deleted"
+            case Merge(source, destination):
+                return self._merge(source, destination)
+        return None
+
+    def _let_events_come(self, ago: int, count: int) -> str | None:
+        if not self.world.records("profiles") or not self.world.records("metrics"):
+            return None
+        for _ in range(count):
+            self.world.change("event", datetime=self.world.now() - timedelta(seconds=ago), seed=self._next())
+        if ago < 0:
+            return "event dated ahead"
+        kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
+        return f"{kind}, many of one second" if count > 1 else kind
+
+    def _merge(self, source: int, destination: int) -> str | None:
+        ids = sorted(self.world.records("profiles"))
+        if len(ids) < 2 or source % len(ids) == destination % len(ids):
+            return None
+        self.world.change("merge", source=ids[source % len(ids)], destination=ids[destination % len(ids)])
+        return "merge of profiles"
+
+    def _next(self) -> int:
+        self._changes += 1
+        return self._changes
+
+    def _seen(self, order: Sync, began: int, done: bool, asked_at: int) -> Reading:
+        """Return the sync as its row of ``_syncs`` tells it."""
+        ended, start = self._note(), asked_at
+        rows = self.world.ask("_syncs", "id, epoch_us(started_at), windows")
+        windows: tuple[Window, ...] = ()
+        for id_, started, text in rows:
+            if id_ not in self._syncs:
+                self._syncs.add(id_)
+                start, windows = started, tuple(one for name in json.loads(text) if (one := window(name)) is not None)
+        asked = None
+        if order.mode == "range":
+            until = min(asked_at - order.until * SECOND, start - LAG)
+            asked = Window(_range_field(self.entry.reading), asked_at - order.since * SECOND, until)
+        return Reading(began, ended, start, order.mode, done, windows, asked)
+
+    def _compare(self) -> None:
+        name = self.life.name
+        found = self.world.ask(name, f"{row_sql(self.entry)}, _extra, _deleted_at IS NOT NULL")
+        held: dict[str, Row | None] = {}
+        for *values, extra, deleted in found:
+            id_ = str(values[0])
+            if id_ in held:
+                raise Difference(f"{name} {id_} is there twice")
+            if extra is not None:
+                raise Difference(f"{name} {id_} has unknown attributes: {extra}")
+            held[id_] = None if deleted else tuple(values)
+        if lost := self._held.keys() - held.keys():
+            raise Difference(f"{name}: rows that were there are gone: {sorted(lost)}")
+        if foreign := held.keys() - self.history.versions.keys():
+            raise Difference(f"{name}: rows that Klaviyo never showed: {sorted(foreign)}")
+        self._held = held
+        self.tally.rows += len(self.history.versions)
+        self.tally.values += len(self.history.versions) * len(self.entry.columns)
+        for id_ in self.history.versions:
+            self.promises.saw(id_, self._match(id_, self.promises.oldest(id_), "what the syncs so far promise"))
+        self._compare_coverage()
+
+    def _match(self, id_: str, oldest: int, why: str) -> int:
+        """Return the first version, not older than one, that the table holds.
+
+        Raises:
+            Difference: If it holds none of them.
+        """
+        versions, row = self.history.versions[id_], self._held.get(id_)
+        for index in range(oldest, len(versions)):
+            if versions[index].row == row:
+                return index
+        raise Difference(_told(self.entry, id_, row, versions, oldest, why))
+
+    def _hold(self, why: str, oldest: Callable[[str], int | None]) -> None:
+        """Hold every record against the version that the table must have at least."""
+        for id_ in self.history.versions:
+            index = oldest(id_)
+            if index is not None:
+                self._match(id_, index, why)
+
+    def _settled(self, id_: str) -> int | None:
+        """The present version, where every change came in time to be found by incremental syncs; None where that is not promised."""
+        versions = self.history.versions[id_]
+        last = versions[-1]
+        if last.row is None:
+            return None
+        match self.entry.reading:
+            case Whole():
+                return len(versions) - 1
+            case ByCoverage(field="datetime"):
+                time = last.times["datetime"]
+                assert time is not None
+                return len(versions) - 1 if micros(last.at - LONGEST_SETTLING) <= time else None
+            case _:
+                moved = self.entry.version is not None and last.times[self.entry.version] != versions[-2].times.get(self.entry.version)
+                return len(versions) - 1 if moved else None
+
+    def _compare_coverage(self) -> None:
+        """Hold the coverage against its own meaning: the records whose time lay in a span were all read at its time."""
+        columns = "field, epoch_us(span_start), epoch_us(span_end), epoch_us(read_at), settled"
+        for field_name, start, end, read_at, settled in self.world.ask("_coverage", columns, f"WHERE resource_type = '{self.life.name}'"):
+            if end > (micros(self.world.now()) if settled else read_at) - LAG:
+                raise Difference(f"{self.life.name}: the coverage of {field_name} passes the start of the sync that read it")
+            readings = self._readings.get(read_at)
+            if not readings:
+                raise Difference(f"{self.life.name}: coverage of {field_name} that no sync has read")
+            span = Window(field_name, start, end)
+            for id_, index in self._covered(span, readings):
+                self._match(id_, index, f"coverage of {field_name}")
+
+    def _covered(self, span: Window, readings: list[Reading]) -> Iterator[tuple[str, int]]:
+        """Yield the records that a row of the coverage speaks of, and their versions at its time."""
+        began, ended = min(one.began for one in readings), max(one.ended for one in readings)
+        for id_, versions in self.history.versions.items():
+            first, last = self.history.index(id_, began), self.history.index(id_, ended)
+            moved = first != last and (versions[last].row is None or span.field == self.entry.version)
+            if versions[first].row is not None and span.holds(versions[first].times) and not moved:
+                yield id_, first
+
+
+def _range_field(reading: ByCoverage | Walked | Whole) -> str:
+    assert not isinstance(reading, Whole)
+    return reading.sweep or (reading.field if isinstance(reading, ByCoverage) else "")
+
+
+def _told(entry: ResourceType, id_: str, row: Row | None, versions: list[Version], oldest: int, why: str) -> str:
+    """Return a difference in words."""
+    number = next((index for index, version in enumerate(versions) if version.row == row), None)
+    if row is None or number is not None:
+        held = "no row" if row is None else f"version {number}"
+    else:
+        held = f"a row that Klaviyo never showed ({_columns_that_differ(entry, row, versions[-1].row)})"
+    story = "; ".join(f"{index}: {'absent' if one.row is None else dict(one.times)} since {one.at:%d %H:%M:%S}" for index, one in enumerate(versions))
+    return f"{entry.name} {id_}: the table holds {held}, at least version {oldest} was due by {why}. Versions: {story}"
+
+
+def _columns_that_differ(entry: ResourceType, held: Row, shown: Row | None) -> str:
+    if shown is None:
+        return "it was deleted"
+    pairs = zip(entry.columns, held, shown, strict=True)
+    return "; ".join(f"{column.name}: {ours!r}, Klaviyo {theirs!r}" for column, ours, theirs in pairs if ours != theirs)

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: audit benchmarks demo faults kills sandbox test test-quick lint types dev format clean
+.PHONY: audit benchmarks demo faults kills sandbox test test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +36,9 @@ test: lint types audit $(DUCKDB_1)  ## everything that continuous integration ru
 
 test-quick: $(STAMP)  ## the tests that need no process of their own
 	$(BIN)/pytest --numprocesses 2 -m 'not slow'
+
+truth: $(STAMP)  ## thousands of generated lives of an account, compared row by row; then every planted fault
+	$(BIN)/python -m klaviyo_assets_tests.truth $(OPTIONS)
 
 benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'

@@ -45,7 +45,7 @@ def _happenings(name: str) -> st.SearchStrategy[Happening]:
     """What may happen to a type between two syncs."""
     match name:
         case "events":
-            return st.one_of(_events, _waits, _events, st.builds(Change, _which), _deletes, _merges, _many_events())
+            return st.one_of(_events, _waits, _many_events(), st.builds(Change, _which), _deletes, _merges, _many_events())
         case "profiles":
             return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes)
         case "campaigns" | "flows":
@@ -55,18 +55,21 @@ def _happenings(name: str) -> st.SearchStrategy[Happening]:
 
 
 def _many_events() -> st.SearchStrategy[Happening]:
-    """Rarely, hundreds of events of one second."""
-    return st.builds(Event, st.sampled_from((HOUR, 2 * DAY, 0)), st.sampled_from((*(2, 5, 8, 12) * 5, _MANY)))
+    """Several events of one second, rarely hundreds."""
+    return st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from((*(8, 5, 12) * 7, _MANY)))
 
 
 def _syncs(name: str) -> st.SearchStrategy[Sync]:
-    breaks = st.one_of(st.none(), st.none(), st.builds(Break, st.just("refuse"), st.integers(1, 12)), st.builds(Break, st.just("kill"), st.integers(0, 9)))
+    refused = st.builds(Break, st.just("refuse"), st.integers(3, 10))
+    killed = st.builds(Break, st.just("kill"), st.integers(0, 9))
+    breaks = st.one_of(st.none(), refused, killed)
     quick = _happenings(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
     return st.builds(
         Sync,
         mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in WHOLE else ())),
         since=st.sampled_from((3 * DAY, 60, HOUR, DAY, 8 * DAY, 20 * DAY, 3 * YEAR)),
         until=st.sampled_from((0, 1, 10, 30)),
+        edges=st.tuples(st.one_of(_which, st.none()), st.one_of(st.none(), _which)),
         page_size=st.sampled_from((3, 1, 2, 5, 7, 100)),
         workers=st.sampled_from((1, 2, 5)),
         rows_per_file=st.sampled_from((20_000, 20_000, 4, 15)),

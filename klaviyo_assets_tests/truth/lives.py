@@ -100,6 +100,7 @@ class Sync:
         mode: ``incremental``, ``full`` or ``range``.
         since: For ``range``: its start, in seconds before now.
         until: For ``range``: its end, in seconds before now.
+        edges: For ``range``: numbers of records whose own times are its start and its end instead, to the microsecond; None for neither.
         page_size: Records of a page.
         workers: Requests under way at once.
         rows_per_file: Rows of a staged file.
@@ -110,8 +111,9 @@ class Sync:
     """
 
     mode: str = "incremental"
-    since: int = 0
-    until: int = 0
+    since: float = 0
+    until: float = 0
+    edges: tuple[int | None, int | None] = (None, None)
     page_size: int = 3
     workers: int = 1
     rows_per_file: int = 20_000

@@ -1,10 +1,11 @@
 """A life is lived step by step, and the table is held against it after each sync: row by row, value by value."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
@@ -16,6 +17,8 @@ from klaviyo_assets_tests.truth.world import World
 
 LONGEST_SETTLING = timedelta(days=17)
 """How late an event may come and still be found by incremental syncs alone."""
+
+_BOUND = re.compile(r"(greater|less)-[a-z-]+\((\w+),([^)]+)\)")
 
 _EDITED = {"events": "event_properties", "profiles": "first_name", "reviews": "content"}
 
@@ -102,17 +105,48 @@ class Living:
         if isinstance(self.entry.reading, Whole):
             order = replace(order, mode="incremental")
         began, start = self._note(), self.world.now()
-        done = self.world.sync(self.life.name, order, lambda number: self._meanwhile(order, number))
+        order = self._with_edges(order, start)
+        self._shown: dict[str, int] = {}
+        done = self.world.sync(self.life.name, order, lambda number: self._meanwhile(order, number), self._see)
         reading = self._seen(order, began, done, micros(start))
         self._readings.setdefault(reading.at, []).append(reading)
         self.promises.take(reading)
         outcome = "succeeded" if done else order.broken.kind if order.broken else "failed"
         self.tally.syncs[self.life.name, order.mode, outcome] += 1
         self._compare()
+        if done:
+            self._hold("what this sync was shown", self._shown.get)
+
+    def _with_edges(self, order: Sync, now: datetime) -> Sync:
+        """Put the start and the end of a range where records lie."""
+        if order.mode != "range" or order.edges == (None, None):
+            return order
+        field_name = _range_field(self.entry.reading)
+        times = sorted({time for id_ in self._records if (time := self.history.versions[id_][-1].times[field_name]) is not None})
+        earlier = [time for time in times if time < micros(now)]
+        if not earlier:
+            return order
+        first, last = order.edges
+        since = order.since if first is None else (micros(now) - earlier[first % len(earlier)]) / SECOND
+        until = order.until if last is None else (micros(now) - earlier[last % len(earlier)]) / SECOND
+        return replace(order, since=max(since, until), until=min(since, until)) if since != until else order
 
     def _note(self) -> int:
         self._records = self.world.records(self.life.name)
         return self.history.note(self._records, self.world.now())
+
+    def _see(self, asked: Mapping[str, str], answer: bytes) -> None:
+        """Note the versions that an answer shows, of records that lie well inside of what was asked for: at its edges another slice counts."""
+        found = json.loads(answer).get("data")
+        if asked.get("page[size]") == "1":
+            return  # a probe, or the question for the oldest record: it is read for its time alone
+        bounds = [(name, is_after == "greater", micros(datetime.fromisoformat(at))) for is_after, name, at in _BOUND.findall(asked.get("filter", ""))]
+        if not isinstance(self.entry.reading, Whole) and not bounds:
+            return
+        for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
+            versions = self.history.versions.get(id_)
+            if versions and versions[-1].row is not None and all(_lies_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
+                self._shown[id_] = max(len(versions) - 1, self._shown.get(id_, 0))
 
     def _meanwhile(self, order: Sync, number: int) -> None:
         for due, step in order.meanwhile:
@@ -181,8 +215,8 @@ class Living:
                 start, windows = started, tuple(one for name in json.loads(text) if (one := window(name)) is not None)
         asked = None
         if order.mode == "range":
-            until = min(asked_at - order.until * SECOND, start - LAG)
-            asked = Window(_range_field(self.entry.reading), asked_at - order.since * SECOND, until)
+            until = min(asked_at - round(order.until * SECOND), start - LAG)
+            asked = Window(_range_field(self.entry.reading), asked_at - round(order.since * SECOND), until)
         return Reading(began, ended, start, order.mode, done, windows, asked)
 
     def _compare(self) -> None:
@@ -253,17 +287,24 @@ class Living:
             if not readings:
                 raise Difference(f"{self.life.name}: coverage of {field_name} that no sync has read")
             span = Window(field_name, start, end)
-            for id_, index in self._covered(span, readings):
+            for id_, index in self._covered(span, readings, settled=settled):
                 self._match(id_, index, f"coverage of {field_name}")
 
-    def _covered(self, span: Window, readings: list[Reading]) -> Iterator[tuple[str, int]]:
-        """Yield the records that a row of the coverage speaks of, and their versions at its time."""
-        began, ended = min(one.began for one in readings), max(one.ended for one in readings)
+    def _covered(self, span: Window, readings: list[Reading], *, settled: bool) -> Iterator[tuple[str, int]]:
+        """Yield the records that a row of the coverage speaks of, and their versions at its time.
+
+        One that is settled may have been joined of several reads, of which it tells the first: it speaks of what has stayed the same since.
+        """
+        began, ended = min(one.began for one in readings), self.history.moment if settled else max(one.ended for one in readings)
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
             moved = first != last and (versions[last].row is None or span.field == self.entry.version)
             if versions[first].row is not None and span.holds(versions[first].times) and not moved:
                 yield id_, first
+
+
+def _lies_inside(time: int | None, is_start: bool, bound: int) -> bool:
+    return time is not None and (time >= bound + SECOND if is_start else time < bound - SECOND)
 
 
 def _range_field(reading: ByCoverage | Walked | Whole) -> str:

@@ -1,7 +1,7 @@
 """Which versions of a record a table may hold, told for each record alone from what the docs promise and from nothing that the library has planned.
 
-A record is *due* at a sync if the docs say that this sync reads it. Where that hangs on an interrupted sync, of which nobody can tell from outside how
-far it came, both possibilities are kept.
+A record is *due* at a sync if the docs say that this sync reads it. Where that hangs on an interrupted sync, of which nobody can tell from outside
+how far it came, both possibilities are kept.
 """
 
 import re
@@ -145,7 +145,7 @@ class Promises:
                 yield known
 
     def _is_due(self, reading: Reading, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _Last) -> bool:
-        if reading.mode == "full" or self._moving is None and not isinstance(self._reading, ByCoverage | Walked):
+        if reading.mode == "full" or (self._moving is None and not isinstance(self._reading, ByCoverage | Walked)):
             return True
         if reading.mode == "range":
             assert reading.asked is not None

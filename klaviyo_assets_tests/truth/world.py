@@ -22,6 +22,7 @@ import httpx
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
+from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import PageSize, RateLimit, ResourceType
@@ -51,6 +52,10 @@ class Killed(BaseException):
     """Stands for the death of the process: nothing in the library may catch it and go on."""
 
 
+AfterAnswer = Callable[[httpx.QueryParams, bytes], None]
+"""Is told what was asked for and what was answered."""
+
+
 class World(Protocol):
     """What a life needs."""
 
@@ -66,7 +71,7 @@ class World(Protocol):
     def records(self, name: str) -> dict[str, bytes]:
         """Every record of a type as the API shows it now, by id."""
 
-    def sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> bool:
+    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: "AfterAnswer") -> bool:
         """Sync, and return whether it succeeded; a sync that is broken as ordered does not."""
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
@@ -135,9 +140,10 @@ class _Gate:
 class _Client(KlaviyoClient):
     """The client, with another network and no pace."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock) -> None:
         super().__init__(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url="http://sandbox", concurrency=workers, max_retries=0))
         self._transport = transport
+        self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
 
     def _lane(self) -> httpx.AsyncClient:
         headers = {**self._headers, "Authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}
@@ -153,6 +159,7 @@ class _Network(httpx.AsyncBaseTransport):
 
     app: httpx.ASGITransport
     before_request: Callable[[int], None]
+    after_answer: AfterAnswer
     answers: int | None
     requests: int = 0
 
@@ -161,7 +168,11 @@ class _Network(httpx.AsyncBaseTransport):
         if self.answers is not None and self.requests > self.answers:
             raise httpx.ConnectError("no answer any more")
         self.before_request(self.requests)
-        return await self.app.handle_async_request(request)
+        response = await self.app.handle_async_request(request)
+        sent = b"".join([piece async for piece in response.aiter_raw()])
+        status, headers = response.status_code, response.headers
+        self.after_answer(request.url.params, httpx.Response(status, headers=headers, content=sent).content)
+        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(sent))
 
 
 class Memory(Warehouse):
@@ -214,12 +225,11 @@ class InProcess:
 
     def __enter__(self) -> "InProcess":
         """Make the database and still the clocks."""
-        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder in memory, where the system has one
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="klaviyo-life-", dir=memory))
         self._warehouse = Memory(Path(folder))
         self._stack.callback(self._warehouse.close)
         patched = {
-            "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
             "klaviyo_assets.sync.taken.tempfile": SimpleNamespace(gettempdir=lambda: folder),
             "klaviyo_assets.sync.run.in_thread": _at_once,
             "klaviyo_assets.sync.write_behind.in_thread": _at_once,
@@ -255,13 +265,16 @@ class InProcess:
             for record in self._state.account.store[name]
         }
 
-    def sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> bool:
+    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
         """Sync."""
         broken = order.broken
         refuse = broken.after if broken and broken.kind == "refuse" else None
         self._warehouse.openings = broken.after if broken and broken.kind == "kill" else None
-        network = _Network(self._app, before_request, refuse)
-        sizes = {"klaviyo_assets.sync.staging.ROWS_PER_FILE": order.rows_per_file, "klaviyo_assets.sync.write_behind.ROWS_PER_LOAD": order.rows_per_load}
+        network = _Network(self._app, before_request, after_answer, refuse)
+        sizes = {
+            "klaviyo_assets.sync.staging.ROWS_PER_FILE": order.rows_per_file,
+            "klaviyo_assets.sync.write_behind.ROWS_PER_LOAD": order.rows_per_load,
+        }
         with ExitStack() as stack:
             for target, value in sizes.items():
                 stack.enter_context(mock.patch(target, value))
@@ -276,7 +289,7 @@ class InProcess:
         return True
 
     async def _sync(self, entry: ResourceType, request: SyncRequest, network: _Network, workers: int) -> None:
-        async with _Client(network, workers) as client:
+        async with _Client(network, workers, self._clock) as client:
             log = logging.getLogger("klaviyo_assets_tests.truth")
             await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
 

@@ -1,0 +1,89 @@
+"""Lives in the ordinary suite: hundreds in this process, some with real processes; ``make truth`` lives thousands."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from klaviyo_assets_tests.truth.faults import FAULTS, Fault
+from klaviyo_assets_tests.truth.generation import lives
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, Change, Event, Life, Sync, Wait
+from klaviyo_assets_tests.truth.living import Living, Tally
+from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
+from klaviyo_assets_tests.truth.search import catch, live_many
+from klaviyo_assets_tests.truth.world import InProcess
+
+_LIVES = 40
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("chunk", range(6))
+def test_after_every_sync_the_table_holds_what_was_shown(chunk: int) -> None:
+    tally = Tally()
+
+    failure = live_many(_LIVES, at=chunk, tally=tally)
+
+    assert failure is None, f"{failure.error}\n{failure.life}"
+    assert tally.lives >= _LIVES
+    assert tally.rows > 10 * _LIVES
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_it_is_so_with_real_requests_and_files(number: int, tmp_path: Path) -> None:
+    folders = iter(range(1000))
+
+    @seed(number)
+    @settings(max_examples=4, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @given(lives())
+    def lived(life: Life) -> None:
+        folder = tmp_path / str(next(folders))
+        folder.mkdir()
+        life = without_jumps(life)
+        with OverHttp(life, folder) as world:
+            Living(life, world, Tally()).live()
+
+    lived()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_caught(fault: Fault) -> None:
+    failure = catch(fault, at=1).failure
+
+    assert failure is not None
+
+
+WEEKS = tuple(
+    step
+    for _ in range(4 * 7)
+    for step in (
+        Event(ago=0, count=3),
+        *(Event(ago=age * DAY - HOUR, count=2) for age in (1, 3, 7, 16)),
+        Event(ago=5 * HOUR),
+        Change(3),
+        Change(11),
+        Change(19),
+        *(step for _ in range(4) for step in (Wait(6 * HOUR - MINUTE), Sync(page_size=100, workers=2), Wait(MINUTE))),
+    )
+)
+"""Four weeks with four syncs a day: each day events come that are hours and days late, and attributions of events of all ages."""
+
+
+def test_over_weeks_the_settling_ages_find_what_comes_late() -> None:
+    """After each sync no event is missing that came before its last settling age; the harness looks at every row after every sync."""
+    life = Life("events", WEEKS, records=30, history_days=30)
+    with InProcess(life) as world:
+        living = Living(life, world, Tally())
+        living.live()
+        reads = living.tally.syncs["events", "incremental", "succeeded"]
+        requests = sum(count for (count,) in world.ask("_syncs", "requests", "WHERE mode = 'incremental'"))
+
+    assert reads == 4 * 7 * 4 + 1
+    assert requests < 10 * reads

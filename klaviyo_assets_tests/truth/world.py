@@ -230,6 +230,7 @@ class InProcess:
         self._warehouse = Memory(Path(folder))
         self._stack.callback(self._warehouse.close)
         patched = {
+            "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
             "klaviyo_assets.sync.taken.tempfile": SimpleNamespace(gettempdir=lambda: folder),
             "klaviyo_assets.sync.run.in_thread": _at_once,
             "klaviyo_assets.sync.write_behind.in_thread": _at_once,

@@ -40,12 +40,14 @@ class Fault:
         name: What is wrong, for the table.
         edits: How.
         names: Resource types that can show it.
+        begins_broken: True if it shows only after a first sync that was broken off: then every life begins with one.
         most_lives: Lives within which it must be caught.
     """
 
     name: str
     edits: tuple[Edit, ...]
     names: tuple[str, ...]
+    begins_broken: bool = False
     most_lives: int = 400
 
 
@@ -76,8 +78,9 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "ties at the edge of an interrupted chain taken as read",
-        (Edit(Chain, "_advance", "self.upto = end if", "self.upto = end + _SECOND if"),),
+        (Edit(Chain, "_advance", "self.upto = max(end, self.upto or end) if", "self.upto = end + _SECOND if"),),
         ("events",),
+        begins_broken=True,
     ),
     Fault(
         "coverage committed before the rows",
@@ -125,12 +128,6 @@ FAULTS: Sequence[Fault] = (
         "the newest slice read no further than it covers",
         (Edit(plan, "_cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
         ("events",),
-    ),
-    Fault(
-        "profiles wanted along updated only from the end of the first read",
-        (Edit(plan, "_swept_since", "return min(", "return max("),),
-        ("profiles",),
-        400,
     ),
     Fault(
         "what a full read did not bring left unmarked",

@@ -81,16 +81,26 @@ def _syncs(name: str) -> st.SearchStrategy[Sync]:
 
 
 @st.composite
-def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int = 5) -> Life:
-    """Lives of the types that are named, as often as they are named."""
+def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int = 5, *, begins_broken: bool = False) -> Life:
+    """Lives of the types that are named, as often as they are named.
+
+    Args:
+        draw: Of hypothesis.
+        names: Resource types.
+        most_syncs: Syncs of a life.
+        begins_broken: True if the first sync is one that is broken off after a few pages.
+    """
     name = draw(st.sampled_from(names))
     # A few things happen, then a sync reads: without a sync a life proves nothing.
     happenings, sync = st.lists(_happenings(name), max_size=3), _syncs(name)
     chapters = draw(st.lists(st.tuples(happenings, sync), min_size=2, max_size=most_syncs))
+    if begins_broken:
+        first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, broken=Break("refuse", draw(st.integers(4, 10))))
+        chapters.insert(0, ([], first))
     return Life(
         name=name,
         steps=tuple(step for before, order in chapters for step in (*before, order)),
-        records=draw(st.sampled_from((0, 4, 12, 25))),
+        records=draw(st.sampled_from((12, 25) if begins_broken else (0, 4, 12, 25))),
         history_days=draw(st.sampled_from((1, 40, 200))),
         seed=draw(st.integers(0, 3)),
         switches=frozenset(draw(st.sets(st.sampled_from(sorted(SWITCHES))))),

@@ -28,7 +28,9 @@ class Failure:
     lives: int
 
 
-def live_many(count: int, *, at: int, tally: Tally, names: tuple[str, ...] | None = None, shrink: bool = True, most_syncs: int = 5) -> Failure | None:
+def live_many(
+    count: int, *, at: int, tally: Tally, names: tuple[str, ...] | None = None, shrink: bool = True, most_syncs: int = 5, begins_broken: bool = False
+) -> Failure | None:
     """Live lives until there were enough; return the first that fails, or None.
 
     Args:
@@ -38,8 +40,10 @@ def live_many(count: int, *, at: int, tally: Tally, names: tuple[str, ...] | Non
         names: Resource types; all of them if None.
         shrink: Whether a life that fails is made shorter.
         most_syncs: Syncs of a life, at most, before everything settles.
+        begins_broken: True if each life begins with a sync that is broken off.
     """
-    strategy = lives(most_syncs=most_syncs) if names is None else lives(names, most_syncs=most_syncs)
+    chosen = {} if names is None else {"names": names}
+    strategy = lives(most_syncs=most_syncs, begins_broken=begins_broken, **chosen)
     failed: list[Failure] = []
 
     def one(life: Life) -> None:
@@ -79,7 +83,7 @@ def catch(fault: Fault, *, at: int, shrink: bool = False) -> Caught:
     """Plant a fault and live until it is caught, or until there were as many lives as it may take."""
     began = time.monotonic()
     with planted(fault):
-        failure = live_many(fault.most_lives, at=at, tally=Tally(), names=fault.names, shrink=shrink)
+        failure = live_many(fault.most_lives, at=at, tally=Tally(), names=fault.names, shrink=shrink, begins_broken=fault.begins_broken)
     return Caught(fault, failure, time.monotonic() - began)
 
 

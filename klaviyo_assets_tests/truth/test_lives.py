@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from klaviyo_assets_tests.truth.faults import FAULTS, Fault
+from klaviyo_assets_tests.truth.faults import FAULTS
 from klaviyo_assets_tests.truth.generation import lives
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, Change, Event, Life, Sync, Wait
-from klaviyo_assets_tests.truth.living import Living, Tally
+from klaviyo_assets_tests.truth.living import Difference, Living, Tally
 from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.truth.search import catch, live_many
 from klaviyo_assets_tests.truth.world import InProcess
@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("chunk", range(6))
+@pytest.mark.parametrize("chunk", range(5))
 def test_after_every_sync_the_table_holds_what_was_shown(chunk: int) -> None:
     tally = Tally()
 
@@ -36,12 +36,12 @@ def test_after_every_sync_the_table_holds_what_was_shown(chunk: int) -> None:
     assert tally.rows > 10 * _LIVES
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_it_is_so_with_real_requests_and_files(number: int, tmp_path: Path) -> None:
     folders = iter(range(1000))
 
     @seed(number)
-    @settings(max_examples=4, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     @given(lives())
     def lived(life: Life) -> None:
         folder = tmp_path / str(next(folders))
@@ -53,11 +53,35 @@ def test_it_is_so_with_real_requests_and_files(number: int, tmp_path: Path) -> N
     lived()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_planted_fault_is_caught(fault: Fault) -> None:
-    failure = catch(fault, at=1).failure
+QUICKLY_CAUGHT = {
+    "no overlap where the API has only strict operators": 2,
+    "coverage as far as the newest date, be it in the future": 1,
+    "ties dropped at the edge of a page": 3,
+    "coverage committed before the rows": 2,
+    "of two versions in a load the older one kept": 1,
+    "settling ages not looked at": 1,
+    "the newest slice read no further than it covers": 1,
+    "what a full read did not bring left unmarked": 1,
+}
+"""Planted faults, and a seed with which each is caught within a few lives; ``make truth`` plants them all, with any seed."""
 
-    assert failure is not None
+
+@pytest.mark.parametrize("name", QUICKLY_CAUGHT)
+def test_a_planted_fault_is_caught(name: str) -> None:
+    (fault,) = (one for one in FAULTS if one.name == name)
+
+    caught = catch(fault, at=QUICKLY_CAUGHT[name])
+
+    assert caught.failure is not None
+    assert isinstance(caught.failure.error, Difference)
+
+
+def test_nothing_is_found_where_no_fault_is_planted() -> None:
+    """The lives that catch the faults are right without them."""
+    for name, at in QUICKLY_CAUGHT.items():
+        (fault,) = (one for one in FAULTS if one.name == name)
+        failure = live_many(3, at=at, tally=Tally(), names=fault.names)
+        assert failure is None, failure
 
 
 WEEKS = tuple(

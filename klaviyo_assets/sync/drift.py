@@ -1,6 +1,6 @@
 """Finds where Klaviyo's records differ from what the catalogue says of them: from the table alone, so that it can be looked for at any time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,9 @@ from klaviyo_assets.warehouse.base import literal, quoted
 
 _ENOUGH_ROWS = 50
 """Rows, older and newer ones, from which on it means something that an attribute is in none of the newer ones."""
+
+_OLDER_ROWS = 10_000
+"""Older rows that are looked at, at most."""
 
 _USUAL = 0.5
 """Share of the older rows that have an attribute, from which on it is missed."""
@@ -115,18 +118,27 @@ class DriftFinder:
 
     def _gone(self) -> Iterator[Drift]:
         """Attributes that most of the older rows have, and none of those that the last sync has written."""
-        columns = [column for column in self.entry.columns if column.path[0] == "attributes"]
-        newest = f"(SELECT max({SYNCED_AT}) FROM {self.table})" if self.since is None else literal(self.since.isoformat()) + "::TIMESTAMPTZ"
-        sums = ", ".join(f"count({quoted(column.name)}) FILTER (NOT recent), count({quoted(column.name)}) FILTER (recent)" for column in columns)
-        ((older, recent, *counts),) = self.connection.execute(
-            f"SELECT count(*) FILTER (NOT recent), count(*) FILTER (recent), {sums} FROM ("
-            f"SELECT *, {SYNCED_AT} >= {newest} AS recent FROM {self.table} WHERE {DELETED_AT} IS NULL)"
-        ).fetchall()
-        if older < _ENOUGH_ROWS or recent < _ENOUGH_ROWS:
+        newest = f"(SELECT max({SYNCED_AT}) FROM {self.table})" if self.since is None else f"{literal(self.since.isoformat())}::TIMESTAMPTZ"
+        columns = [column.name for column in self.entry.columns if column.path[0] == "attributes"]
+        recent, has = self._values(columns, f"{SYNCED_AT} >= {newest}")
+        missed = [name for name in columns if not has[name]]
+        if recent < _ENOUGH_ROWS or not missed:
             return
-        for column, had, has in zip(columns, counts[::2], counts[1::2], strict=True):
-            if has == 0 and had >= _USUAL * older:
-                yield Drift(Kind.GONE, column.name, f"a value in most rows, as in {had} of {older} older ones", recent, None, None)
+        # Of a big table some older rows tell enough, and looking through all of them would cost more than the sync.
+        older, had = self._values(missed, f"{SYNCED_AT} < {newest}", _OLDER_ROWS)
+        for name in missed:
+            if older >= _ENOUGH_ROWS and had[name] >= _USUAL * older:
+                yield Drift(Kind.GONE, name, f"a value in most rows, as in {had[name]} of {older} older ones", recent, None, None)
+
+    def _values(self, names: Sequence[str], condition: str, most: int | None = None) -> tuple[int, dict[str, int]]:
+        """Count rows, and those that have a value in each of some columns."""
+        columns = ", ".join(quoted(name) for name in names)
+        counts = ", ".join(f"count({quoted(name)})" for name in names)
+        limit = f"LIMIT {most}" if most else ""
+        ((rows, *values),) = self.connection.execute(
+            f"SELECT count(*), {counts} FROM (SELECT {columns} FROM {self.table} WHERE {DELETED_AT} IS NULL AND {condition} {limit})"
+        ).fetchall()
+        return int(rows), dict(zip(names, values, strict=True))
 
     @property
     def _key(self) -> str:

@@ -62,6 +62,9 @@ PATIENCE = 300.0
 _SECONDS_BETWEEN_TRIES = 1.0
 _SECONDS_BETWEEN_WORDS = 60.0
 
+_LEAST_BYTES = 12_288
+"""Bytes of a DuckDB file that holds nothing (its three headers); what is shorter was not made to its end and holds nothing either."""
+
 _OWNER_ONLY = 0o077
 """Mode bits that files of ours do not get: they hold customers' data."""
 
@@ -153,6 +156,7 @@ class LocalFile(Warehouse):
     def _opened(self) -> Iterator[DuckDBPyConnection]:
         _refuse_other_files(self.path)
         self._wait_for_others()
+        self._make()
         manager = self._resource.get_connection()
         try:
             connection = manager.__enter__()
@@ -170,6 +174,21 @@ class LocalFile(Warehouse):
             ) from error
         finally:
             connection.close()
+
+    def _make(self) -> None:
+        """Make the file where there is none; the resource would try for 100 seconds where that cannot be done."""
+        if self.path.is_file() and self.path.stat().st_size >= _LEAST_BYTES:
+            return
+        try:
+            self.path.unlink(missing_ok=True)
+            duckdb.connect(str(self.path), config=dict(self._resource.connection_config)).close()
+        except (duckdb.Error, OSError) as error:
+            # Half a file would be taken for a damaged database by the next sync.
+            self.path.unlink(missing_ok=True)
+            raise WarehouseError(
+                f"The database {self.path} cannot be made ({str(error).splitlines()[0]}).",
+                "Check free disk space and write permission there, or set KLAVIYO_DUCKDB_PATH to another place; then run again.",
+            ) from error
 
     def _wait_for_others(self) -> None:
         """Wait while another program has the file open, and say which; the resource's own retries would wait without a word."""

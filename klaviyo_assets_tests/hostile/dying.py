@@ -69,6 +69,7 @@ def main(number: str, times: str, base_url: str, folder: str, name: str) -> None
     """Sync until death."""
     stage = STAGES[int(number)]
     write_behind.ROWS_PER_LOAD, write_behind._GROWTH = 100, 1_000_000
+    write_behind._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
     sandbox = cast(SandboxProcess, SimpleNamespace(base_url=base_url))

@@ -181,7 +181,7 @@ def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
 
 
 def complete(record: AuditRecord | None, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report what the last audit has found: it warns while days differ that may still be repaired; what was read again and still differs is told.
+    """Report what the last audit has found: it fails while days differ that a repair may read again, and warns of those that still differ after it.
 
     Args:
         record: What the audit looked at; None if there was none yet.
@@ -208,8 +208,8 @@ def complete(record: AuditRecord | None, found: Sequence[Difference], names: Map
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=COMPLETE,
-        passed=not (todo or struck),
-        severity=dg.AssetCheckSeverity.WARN,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR if todo or struck else dg.AssetCheckSeverity.WARN,
         description=" ".join(sentences),
         metadata={
             "audited_at": dg.MetadataValue.timestamp(record.audited_at),

@@ -1,6 +1,5 @@
 """The code location's settings, from the environment (Dagster loads a ``.env`` file of the working folder)."""
 
-import logging
 import math
 import os
 from collections.abc import Callable
@@ -9,10 +8,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
+from klaviyo_assets.text import one_line
 
 API_KEY = "KLAVIYO_API_KEY"
 BASE_URL = "KLAVIYO_BASE_URL"
@@ -26,7 +27,14 @@ FIELD_RULES = "KLAVIYO_FIELD_RULES"
 
 
 class InvalidSetting(ValueError):
-    """An environment variable holds something that cannot be used."""
+    """An environment variable holds something that cannot be used.
+
+    Args:
+        words: Names the variable, what it holds, and what would be right. A key that stands in the wrong variable is not shown.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(one_line(redact(words)))
 
 
 @dataclass(frozen=True)
@@ -99,8 +107,8 @@ def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise InvalidSetting(f"{BASE_URL} is not a URL: {text!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.")
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
-        logging.getLogger("klaviyo_assets").warning("%s is not https: the API key travels to %s unencrypted.", BASE_URL, parts.hostname)
+    if parts.username or parts.password:
+        raise InvalidSetting(f"{BASE_URL} must not hold a user or a password; the key goes into {API_KEY}. Write it as {DEFAULT_BASE_URL}.")
     return text.rstrip("/")
 
 

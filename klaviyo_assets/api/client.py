@@ -1,6 +1,7 @@
 """The client: one key, one origin, one pinned revision; paced, retried, and paged by ``links.next``."""
 
 import asyncio
+import logging
 import random
 import ssl
 import time
@@ -20,6 +21,7 @@ from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
@@ -32,6 +34,10 @@ _LONGEST_WAIT = 300.0
 _TIMEOUTS_AN_ANSWER = 5
 """An answer that comes in small pieces never runs into the timeout, which counts seconds without a byte; after so many times that long it is given
 up."""
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+_log = logging.getLogger("klaviyo_assets")
 
 
 @dataclass
@@ -113,6 +119,8 @@ class KlaviyoClient:
         self.settings = settings or ClientSettings()
         self.traffic = Traffic()
         self._base_url = httpx.URL(self.settings.base_url)
+        if self._base_url.scheme == "http" and self._base_url.host not in _LOOPBACK:
+            _log.warning("%s is not https: the API key travels to %s unencrypted.", redact(self.settings.base_url), self._base_url.host)
         self._headers = {
             "Accept": "application/vnd.api+json",
             "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",

@@ -55,8 +55,9 @@ class KlaviyoError(Exception):
         detail: str | None = None,
         advice: str | None = None,
     ) -> None:
-        self.summary = redact(summary)
-        self.endpoint = endpoint
+        self.summary = one_line(redact(summary))
+        # A link's path is the server's own words too.
+        self.endpoint = one_line(redact(endpoint)) if endpoint else None
         self.status = status
         # Of the server's own words any may stand here.
         self.code = one_line(redact(code), _LONGEST_CODE) if code else None

@@ -10,6 +10,7 @@ The hierarchy::
       - FolderFailed      what belongs beside the database cannot be written (a full disk, a missing permission)
 """
 
+from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.text import one_line
 
 
@@ -22,8 +23,8 @@ class SyncError(Exception):
     """
 
     def __init__(self, summary: str, advice: str) -> None:
-        self.summary = one_line(summary)
-        self.advice = one_line(advice)
+        self.summary = one_line(redact(summary))
+        self.advice = one_line(redact(advice))
         super().__init__(f"{self.summary} What to do: {self.advice}")
 
 

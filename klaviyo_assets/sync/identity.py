@@ -15,8 +15,10 @@ from klaviyo_assets import owner_only
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AccessDenied, EdgeBlocked, KlaviyoError
+from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT
 
 
@@ -52,7 +54,14 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         state_dir: Folder of the database's state.
         schema: DuckDB schema.
         account_id: The account, where the user says it; then Klaviyo is not asked.
+
+    Raises:
+        SyncError: If the account's id is an API key by mistake: it would be stored.
     """
+    if account_id is not None and redact(account_id) != account_id:
+        raise SyncError(
+            "The account id holds an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
+        )
     async with AsyncFileLock(str(state_dir / "identity.lock"), mode=owner_only.FILE_MODE):
         path = state_dir / "identity.json"
         book = _read(path)

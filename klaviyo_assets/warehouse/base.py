@@ -6,6 +6,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.text import one_line
+
 
 class WarehouseError(Exception):
     """The database cannot be used.
@@ -16,9 +18,9 @@ class WarehouseError(Exception):
     """
 
     def __init__(self, summary: str, advice: str) -> None:
-        self.summary = summary
-        self.advice = advice
-        super().__init__(f"{summary} What to do: {advice}")
+        self.summary = one_line(summary)
+        self.advice = one_line(advice)
+        super().__init__(f"{self.summary} What to do: {self.advice}")
 
 
 class Warehouse(ABC):

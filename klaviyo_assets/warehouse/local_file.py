@@ -177,18 +177,25 @@ class LocalFile(Warehouse):
 
     def _make(self) -> None:
         """Make the file where there is none; the resource would try for 100 seconds where that cannot be done."""
-        if self.path.is_file() and self.path.stat().st_size >= _LEAST_BYTES:
+        if not self._is_unmade():
             return
+        log = self.path.with_name(f"{self.path.name}.wal")
+        if log.is_file() and log.stat().st_size:
+            raise WarehouseError(f"{self.path} is cut short or gone, but its log {log} is not.", "Restore both from a backup, or move both away.")
         try:
             self.path.unlink(missing_ok=True)
             duckdb.connect(str(self.path), config=dict(self._resource.connection_config)).close()
         except (duckdb.Error, OSError) as error:
-            # Half a file would be taken for a damaged database by the next sync.
-            self.path.unlink(missing_ok=True)
+            if self._is_unmade():  # half a file would be taken for a damaged database by the next sync
+                self.path.unlink(missing_ok=True)
             raise WarehouseError(
                 f"The database {self.path} cannot be made ({str(error).splitlines()[0]}).",
                 "Check free disk space and write permission there, or set KLAVIYO_DUCKDB_PATH to another place; then run again.",
             ) from error
+
+    def _is_unmade(self) -> bool:
+        """Whether there is no file, or one that was not made to its end."""
+        return not self.path.is_file() or self.path.stat().st_size < _LEAST_BYTES
 
     def _wait_for_others(self) -> None:
         """Wait while another program has the file open, and say which; the resource's own retries would wait without a word."""

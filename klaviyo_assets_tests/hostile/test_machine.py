@@ -53,13 +53,13 @@ import resource, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from klaviyo_assets.sync import staging
-from klaviyo_assets_tests.accounts import in_small_pages, local_file, sync
+from klaviyo_assets_tests.accounts import SMALL, in_small_pages, local_file, sync
 staging.ROWS_PER_FILE = 100
 if int(sys.argv[3]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 print("begun", flush=True)
-sync(in_small_pages("events"), SimpleNamespace(base_url=sys.argv[1]), local_file(Path(sys.argv[2])), concurrency=2)
+sync(in_small_pages("events"), SimpleNamespace(base_url=sys.argv[1], options=SMALL), local_file(Path(sys.argv[2])), concurrency=2)
 """
 
 

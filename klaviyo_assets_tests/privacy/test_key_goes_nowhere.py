@@ -25,6 +25,10 @@ from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import sync
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -210,4 +214,52 @@ def test_the_ui_sees_the_name_of_the_variable_only(monkeypatch: pytest.MonkeyPat
     assert seen == [KEY]
     assert "it broke with" in stored
     assert SECRET not in stored
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KLAVIYO_BASE_URL",
+        "KLAVIYO_START_DATE",
+        "KLAVIYO_RATE_LIMIT_SHARE",
+        "KLAVIYO_DUCKDB_PATIENCE",
+        "KLAVIYO_ACCEPT_OTHER_ACCOUNT",
+        "KLAVIYO_FIELD_RULES",
+    ],
+)
+def test_a_key_in_the_wrong_variable_is_not_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, KEY)
+
+    with pytest.raises(InvalidSetting, match=name) as caught:
+        from_environment()
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_key_in_the_base_url_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_BASE_URL", f"https://{KEY}@a.klaviyo.com")
+
+    with pytest.raises(InvalidSetting, match="KLAVIYO_API_KEY") as caught:
+        from_environment()
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_key_in_place_of_the_account_is_refused_before_anything_is_stored(account: SandboxProcess, warehouse: LocalFile) -> None:
+    with pytest.raises(SyncError, match="KLAVIYO_API_KEY") as caught:
+        sync("lists", account, warehouse, account_id=KEY)
+
+    assert SECRET not in str(caught.value)
+    assert not [path for path in warehouse.path.parent.rglob("*") if holds(path, SECRET)]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "warned"),
+    [("http://klaviyo.example", True), ("https://klaviyo.example", False), ("http://127.0.0.1:1", False), ("http://localhost:1", False)],
+)
+def test_an_origin_to_which_the_key_travels_in_the_open_is_warned_of(base_url: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    KlaviyoResource(api_key=KEY, base_url=base_url).client()
+
+    assert ("unencrypted" in caplog.text) == warned
     assert SECRET not in caplog.text

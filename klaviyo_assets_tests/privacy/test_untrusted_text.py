@@ -79,6 +79,7 @@ def test_errors_and_checks_show_it_on_one_line(kind: str) -> None:
     text = NASTY[kind]
     shown = [
         str(RequestFailed("It failed.", detail=text, code=text)),
+        str(RequestFailed(f"About {text}", endpoint=f"GET /api/{text}")),
         str(SyncError(f"About {text}", text)),
         unknown_attributes([Drift(Kind.NEW, text, "no such attribute", 3, text, text)], dg.AssetKey("lists")).description or "",
     ]

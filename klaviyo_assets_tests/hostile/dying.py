@@ -73,7 +73,7 @@ def main(number: str, times: str, base_url: str, folder: str, name: str) -> None
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
     sandbox = cast(SandboxProcess, SimpleNamespace(base_url=base_url, options=SMALL))
-    sync(in_small_pages(name), sandbox, local_file(Path(folder)), SyncRequest(mode=stage.mode), concurrency=4)
+    sync(in_small_pages(name, 20), sandbox, local_file(Path(folder)), SyncRequest(mode=stage.mode), concurrency=2)
 
 
 def _deadly(function: Callable[..., Any], times: int, *, after: bool) -> Callable[..., Any]:

@@ -269,8 +269,8 @@ class KlaviyoClient:
             self.traffic.retries += 1
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, RateLimited):
-                # The gate makes everybody wait, this request included.
-                gate.close_for(_backoff(state) if error.retry_after is None else error.retry_after)
+                # The gate makes everybody wait, this request included: each time longer, where Klaviyo asks for next to nothing again and again.
+                gate.close_for(max(error.retry_after or 0.0, _backoff(state)))
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None

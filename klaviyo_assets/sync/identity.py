@@ -3,13 +3,14 @@
 The accounts endpoint allows one request a second for the whole account, so not every process can ask.
 """
 
+import asyncio
 import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from filelock import AsyncFileLock
+from filelock import AsyncFileLock, Timeout
 
 from klaviyo_assets import owner_only
 from klaviyo_assets.api.auth import ApiKey
@@ -20,6 +21,11 @@ from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT
+
+_PATIENCE = 30.0
+"""Seconds to wait for Klaviyo's answer, and for another process that waits for it."""
+
+_PATIENCE_TO_WRITE = 2 * _PATIENCE
 
 
 class _Book(msgspec.Struct):
@@ -37,17 +43,20 @@ class Identity:
     Attributes:
         account_id: The account, or ``unknown``.
         seen: True if the key has filled this schema before.
+        asked: False if the account is unknown only because Klaviyo could not be asked now.
     """
 
     account_id: str
     seen: bool
+    asked: bool = True
 
 
 async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
     """Return the account that the client's key belongs to, ``unknown`` if the key may not ask, and whether it has filled the schema before.
 
     Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key, and other processes wait for
-    the one that asks. If Klaviyo cannot tell now, the account is unknown for this time.
+    the one that asks. If Klaviyo does not tell within half a minute, the account is unknown for this time: what is wrong with that endpoint must not
+    hold up every resource type.
 
     Args:
         client: The client, with its key.
@@ -62,25 +71,25 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         raise SyncError(
             "The account id holds an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
         )
-    async with AsyncFileLock(str(state_dir / "identity.lock"), mode=owner_only.FILE_MODE):
-        path = state_dir / "identity.json"
+    path = state_dir / "identity.json"
+    try:
+        async with _lock(state_dir, _PATIENCE):
+            book = _read(path)
+            name = _fingerprint(client.key, book.salt)
+            if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
+                book.accounts[name] = found
+                _write(path, book)
+    except Timeout:  # the one that asks gets no answer
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
-        seen = name in book.schemas.get(schema, ())
-        if account_id is not None:
-            return Identity(account_id, seen)
-        if name not in book.accounts:
-            found = await _ask(client)
-            if found is None:
-                return Identity(UNKNOWN_ACCOUNT, seen)
-            book.accounts[name] = found
-            _write(path, book)
-        return Identity(book.accounts[name], seen)
+    seen = name in book.schemas.get(schema, ())
+    known = account_id or book.accounts.get(name)
+    return Identity(known or UNKNOWN_ACCOUNT, seen, asked=known is not None)
 
 
 async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
     """Note that the client's key fills a schema."""
-    async with AsyncFileLock(str(state_dir / "identity.lock"), mode=owner_only.FILE_MODE):
+    async with _lock(state_dir, _PATIENCE_TO_WRITE):
         path = state_dir / "identity.json"
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
@@ -89,11 +98,16 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
             _write(path, book)
 
 
+def _lock(state_dir: Path, seconds: float) -> AsyncFileLock:
+    return AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
+
+
 async def _ask(client: KlaviyoClient) -> str | None:
     """Ask Klaviyo; None if the answer says nothing lasting."""
     try:
-        answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
-    except EdgeBlocked:
+        async with asyncio.timeout(_PATIENCE):
+            answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
+    except (EdgeBlocked, TimeoutError):
         return None
     except AccessDenied:
         return UNKNOWN_ACCOUNT  # the scopes of a key never change, so there is no use in asking again

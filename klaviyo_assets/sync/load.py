@@ -1,15 +1,16 @@
 """Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.model import ByCoverage, ResourceType
+from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked
 from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import Covered, Span, widened
@@ -102,12 +103,13 @@ class Loader:
                 yield connection
                 self.warehouse.reclaim(connection)
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # the first error is the one to tell
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
     def begin(
-        self, row: SyncRow, *, key_seen: bool = True, accept_other_account: bool = False, latest: datetime | None = None
+        self, row: SyncRow, *, key_seen: bool = True, account_asked: bool = True, accept_other_account: bool = False, latest: datetime | None = None
     ) -> tuple[list[Covered], datetime | None]:
         """Prepare the tables, close syncs that were killed, and write the sync's row.
 
@@ -117,6 +119,7 @@ class Loader:
         Args:
             row: The sync's row.
             key_seen: True if the key has filled this schema before.
+            account_asked: False if the account is unknown only because Klaviyo could not be asked now.
             accept_other_account: True if the schema may go over to another account.
             latest: What is dated later was written by a sync with a wrong clock; None if the time is not sure.
 
@@ -127,7 +130,9 @@ class Loader:
         with self.transaction() as connection:
             self.tables.prepare(connection)
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
-            row.account_id = Pin(connection, self.tables, self.notes).pin(row.account_id, key_seen=key_seen, accept_other=accept_other_account)
+            row.account_id = Pin(connection, self.tables, self.notes).pin(
+                row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
+            )
             forget(connection, self.tables, self.entry, row.started_at)
             if latest is not None and distrust_the_future(connection, self.tables, self.entry, latest, row.started_at):
                 self.notes.append(f"An earlier sync of {self.entry.name} was dated later than now, by a wrong clock: what it covered is read again.")
@@ -255,6 +260,9 @@ class Loader:
         names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         reading = self.entry.reading
         asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, ByCoverage) else "true"
+        if isinstance(reading, ByCoverage | Walked):
+            # A record without the time that a full read goes by is not asked for.
+            asked += f" AND {quoted(reading.sweep or reading.field)} IS NOT NULL"
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
         with self.transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
@@ -348,7 +356,8 @@ class Loader:
         values = vars(row)
         assignments = ", ".join(f"{name} = ?" for name in values)
         # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
-        connection.execute(f"UPDATE {self.tables.syncs} SET {assignments} WHERE id = ?", [*values.values(), row.id])
+        # What has succeeded has succeeded, also if the sync is cancelled on its way out.
+        connection.execute(f"UPDATE {self.tables.syncs} SET {assignments} WHERE id = ? AND outcome = 'running'", [*values.values(), row.id])
 
     def _end(self, connection: DuckDBPyConnection, row: SyncRow, now: datetime) -> None:
         row.finished_at = now

@@ -25,13 +25,14 @@ class Pin:
     tables: Tables
     notes: list[str]
 
-    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False) -> str:
+    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, asked: bool = True) -> str:
         """Keep the schema to one account, and give the name to what was read while it was not known.
 
         Args:
             account_id: The key's account, or ``unknown``.
             key_seen: True if the key has filled this schema before.
             accept_other: True if the schema may go over to another account.
+            asked: False if the account is unknown only because Klaviyo could not be asked now.
 
         Returns:
             The account that the sync counts for.
@@ -41,7 +42,7 @@ class Pin:
         """
         pinned = self._pinned()
         if account_id == UNKNOWN_ACCOUNT:
-            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other)
+            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, asked=asked)
         if pinned is not None and pinned != account_id:
             self._change(pinned, account_id, accept_other=accept_other)
         if pinned is None and not key_seen and self._filled_by_others():
@@ -65,13 +66,15 @@ class Pin:
         """Return whether any rows were synced before; by the key at hand they were not."""
         return bool(self.connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE rows_inserted > 0 LIMIT 1").fetchall())
 
-    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool) -> str:
+    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, asked: bool) -> str:
         schema = self.tables.schema
+        why = "it has no accounts:read" if asked else "Klaviyo could not be asked now"
         if pinned is not None and not key_seen and not accept_other:
+            later = "" if asked else "Run the sync again later; if that does not help: "
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and it cannot be told whether the API key, which is "
-                "new here, belongs to that account.",
-                f"Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
+                f"new here, belongs to that account: {why}.",
+                f"{later}Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
                 "KLAVIYO_DUCKDB_PATH.",
             )
         if not key_seen:
@@ -79,7 +82,7 @@ class Pin:
                 " It was filled with another key before, and nobody can tell whether both are of one account." if self._filled_by_others() else ""
             )
             self.notes.append(
-                f"It cannot be told which account the API key belongs to (it has no accounts:read), so a key of another account would not be noticed "
+                f"It cannot be told which account the API key belongs to ({why}), so a key of another account would not be noticed "
                 f"in the schema {schema}.{others} Say which account it is with KLAVIYO_ACCOUNT_ID, or use a key that has accounts:read."
             )
         return pinned or UNKNOWN_ACCOUNT

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import re
 import shutil
 import time
@@ -16,7 +17,7 @@ import duckdb
 import msgspec
 import polars as pl
 
-from klaviyo_assets import owner_only
+from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadAnswer, KlaviyoError
 from klaviyo_assets.api.event_counts import count_events
@@ -38,13 +39,16 @@ from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerpr
 from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
 from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.threads import in_thread
-from klaviyo_assets.sync.write_behind import WriteBehind
+from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD, WriteBehind
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _CLOCKS_DIFFER = timedelta(seconds=5)
 """By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was told to end."
+
+_SECONDS_TO_STOP = 10.0
+"""Seconds that a sync which is stopped may take to write that down; the next sync does it in its place."""
 
 _PROBES_FOR_THE_TIME = 6
 """Requests after which answers whose clocks do not agree are given up."""
@@ -172,7 +176,9 @@ class Sync:
         loader = Loader(self.warehouse, self.entry, self.schema)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + _CLOCKS_DIFFER if self.client.knows_the_time else None
-        covered, last_end = await in_thread(loader.begin, row, key_seen=who.seen, accept_other_account=self.accept_other_account, latest=latest)
+        covered, last_end = await in_thread(
+            loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
+        )
         for note in loader.notes:
             self._note(note)
         self._erased = loader.erased
@@ -189,7 +195,9 @@ class Sync:
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             self._count(row)
-            await asyncio.shield(in_thread(self._record_failure, loader, row))
+            # One who has stopped the sync is not kept waiting for a database that others have.
+            with waiting.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
+                await asyncio.shield(in_thread(self._record_failure, loader, row))
             raise
         count = await in_thread(self._row_count, loader)
         counts = loader.counts
@@ -240,11 +248,13 @@ class Sync:
         for left in leftovers(self._staging_root):
             if not left.is_intact():
                 self._note(f"What an interrupted sync of {self.entry.name} had read is damaged; it is read again.")
+            elif left.manifest.read_at > row.started_at + _CLOCKS_DIFFER:
+                self._note(f"What an interrupted sync of {self.entry.name} had read is dated later than now, by a wrong clock; it is read again.")
             elif self._may_be_loaded(left.manifest, row, who):
-                batch = left.batch()
                 try:
-                    loader.load(batch, row)
-                    self._resumed |= bool(batch.files or batch.covered)
+                    for batch in left.batches(MOST_ROWS_PER_LOAD):
+                        loader.load(batch, row)
+                        self._resumed |= bool(batch.files or batch.covered)
                 except duckdb.Error as error:
                     # Left where it is, it would stop every later sync in the same way.
                     self._note(f"What an interrupted sync of {self.entry.name} had read cannot be loaded ({type(error).__name__}); it is read again.")

@@ -8,9 +8,10 @@ manifest says how far each slice is read in the files that are written.
 import contextlib
 import os
 import shutil
+import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -143,6 +144,7 @@ class Staging:
         self._treat = treat
         self.manifest = manifest
         self._pages: list[Page] = []
+        self._taking = threading.Lock()
         self._read: dict[Part, _Read] = {}
         self._files = 0
         self.rows_written = 0
@@ -163,7 +165,8 @@ class Staging:
     def open(self, part: Slice) -> Part:
         """Begin a slice."""
         staged = Part(part.division.name, part.field, part.start, part.end, part.covers_to)
-        self._read[staged] = _Read()
+        with self._taking:
+            self._read[staged] = _Read()
         self.manifest.parts.append(staged)
         return staged
 
@@ -179,9 +182,10 @@ class Staging:
             page: Its records that lie in the slice.
             upto: The slice is read completely up to here, ties excluded; None if that is not known.
         """
-        if page.count:
-            self._pages.append(page)
-        self._read[staged].upto = upto
+        with self._taking:
+            if page.count:
+                self._pages.append(page)
+            self._read[staged].upto = upto
 
     def add_loose(self, page: Page) -> None:
         """Take records that came outside of the slices (looked up by id)."""
@@ -193,8 +197,9 @@ class Staging:
 
     def write(self) -> None:
         """Write the pages that are in memory now, and the manifest; pages that are added meanwhile wait for the next time."""
-        reached = {staged: (read.upto, read.finished) for staged, read in list(self._read.items())}
-        pages, self._pages = self._pages, []
+        with self._taking:
+            reached = {staged: (read.upto, read.finished) for staged, read in self._read.items()}
+            pages, self._pages = self._pages, []
         try:
             if pages:
                 self._files += 1
@@ -206,7 +211,8 @@ class Staging:
                 self.manifest.files.append(file)
         except BaseException:
             # Nothing that was read after these pages may be written without them.
-            self._pages[:0] = pages
+            with self._taking:
+                self._pages[:0] = pages
             raise
         for staged, (upto, finished) in reached.items():
             staged.upto, staged.finished = upto, finished
@@ -221,6 +227,17 @@ class Staging:
             progress=tuple((part.finished, part.upto) for part in parts),
             rows=self.rows_unloaded,
         )
+
+    def batches(self, most_rows: int) -> Iterator[Batch]:
+        """Yield the same in parts of so many rows, or of one file where that holds more; the last brings the coverage."""
+        whole = self.batch()
+        first = rows = 0
+        for number, file in enumerate(self.manifest.files):
+            if number > first and rows + file.rows > most_rows:
+                yield Batch(whole.files[first:number], (), rows=rows)
+                first, rows = number, 0
+            rows += file.rows
+        yield replace(whole, files=whole.files[first:], rows=rows)
 
     def loaded(self, batch: Batch, *, keep: bool = False) -> None:
         """Note that a batch has been committed, and delete its files unless they are needed once more."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.model import ResourceType, Whole
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.warehouse.base import literal, quoted
@@ -64,7 +64,7 @@ class Upsert:
     """One batch of staged files on its way into one table, inside the caller's transaction.
 
     Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
-    replaces a newer one.
+    replaces a newer one; see :meth:`_not_older`.
 
     Args:
         connection: The database, in a transaction.
@@ -186,15 +186,19 @@ class Upsert:
         return f"(old.{DELETED_AT} IS NOT NULL{version})"
 
     def _not_older(self) -> str:
-        """SQL that says whether ``new`` was read later than ``old``, or holds a later version."""
+        """SQL that says whether ``new`` takes the place of ``old``: it holds a later version, or was read later.
+
+        A version that is missing or has gone back must not keep a row as it is for good. So the later read counts where one of the two has no
+        version, where the old row is marked as deleted and the record was seen since, and in types that are read whole, where no other read would
+        put it right.
+        """
         not_older = f"new.{SYNCED_AT} >= old.{SYNCED_AT}"
-        if not self.entry.version:
+        if not self.entry.version or isinstance(self.entry.reading, Whole):
             return not_older
         version = quoted(self.entry.version)
-        return (
-            f"(new.{version} > old.{version} OR (old.{version} IS NULL AND new.{version} IS NOT NULL) "
-            f"OR (new.{version} IS NOT DISTINCT FROM old.{version} AND {not_older}))"
-        )
+        same_or_missing = f"(new.{version} = old.{version} OR new.{version} IS NULL OR old.{version} IS NULL)"
+        is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
+        return f"(coalesce(new.{version} > old.{version}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
 
     def _collect(self, name: str, select: str) -> int:
         """Keep the result of a query for this transaction, and return the number of its rows."""

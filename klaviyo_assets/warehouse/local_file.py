@@ -16,7 +16,7 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
-from klaviyo_assets import owner_only
+from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.warehouse import compaction
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 
@@ -137,13 +137,8 @@ class LocalFile(Warehouse):
         """Keep other processes of ours out; what is made meanwhile is for its owner only."""
         _make_folder(self.path.parent)
         try:
-            lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=owner_only.FILE_MODE)
-            lock.acquire()
-        except Timeout as error:
-            raise WarehouseError(
-                f"Other syncs kept {self.path} locked for {self._lock_timeout:.0f} seconds.",
-                f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
-            ) from error
+            lock = FileLock(f"{self.path}.lock", mode=owner_only.FILE_MODE)
+            self._wait_for(lock)
         except OSError as error:
             raise _not_writable(self.path.parent, error) from error
         try:
@@ -151,6 +146,21 @@ class LocalFile(Warehouse):
                 yield
         finally:
             lock.release()
+
+    def _wait_for(self, lock: FileLock) -> None:
+        """Wait in turn, in small steps, so that a sync which is cancelled meanwhile ends."""
+        began, most = time.monotonic(), waiting.patience(self._lock_timeout)
+        while True:
+            waiting.check()
+            try:
+                lock.acquire(timeout=max(0.0, min(_SECONDS_BETWEEN_TRIES, began + most - time.monotonic())))
+                return
+            except Timeout as error:
+                if time.monotonic() - began >= most:
+                    raise WarehouseError(
+                        f"Other syncs kept {self.path} locked for {most:.0f} seconds.",
+                        f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
+                    ) from error
 
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:
@@ -167,7 +177,7 @@ class LocalFile(Warehouse):
             self._tune(connection)
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
             yield connection
-        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException) as error:
             raise WarehouseError(
                 f"{self.path} could not be written or read ({str(error).splitlines()[0]}).",
                 "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
@@ -199,15 +209,16 @@ class LocalFile(Warehouse):
 
     def _wait_for_others(self) -> None:
         """Wait while another program has the file open, and say which; the resource's own retries would wait without a word."""
-        began, told = time.monotonic(), -math.inf
+        began, told, most = time.monotonic(), -math.inf, waiting.patience(self._patience)
         while (holder := _holder(self.path, self._resource.connection_config)) is not None:
+            waiting.check()
             waited = time.monotonic() - began
-            if waited >= self._patience:
+            if waited >= most:
                 raise _open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
             if waited - told >= _SECONDS_BETWEEN_WORDS:
                 told = waited
-                _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, self._patience - waited)
-            time.sleep(min(_SECONDS_BETWEEN_TRIES, self._patience - waited))
+                _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, most - waited)
+            time.sleep(min(_SECONDS_BETWEEN_TRIES, most - waited))
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.

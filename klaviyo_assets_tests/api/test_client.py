@@ -121,6 +121,21 @@ def test_nobody_there(server: Scripted) -> None:
     assert "https://status.klaviyo.com" in refused(server, ConnectionFailed)
 
 
+@pytest.mark.parametrize(("asked", "waits"), [("0", [0.01, 0.02, 0.03]), ("1", [1.0, 1.0, 1.0])])
+def test_a_429_that_comes_again_and_again_is_waited_for_longer_each_time(
+    asked: str, waits: list[float], server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour that keeps the account's limit full lasts longer than a few answers that ask for next to nothing."""
+    closed: list[float] = []
+    monkeypatch.setattr("klaviyo_assets.api.client._backoff", lambda state: state.attempt_number / 100)
+    monkeypatch.setattr("klaviyo_assets.api.limits.EndpointGate.close_for", lambda _, seconds: closed.append(seconds))
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": asked}))
+
+    refused(server, RateLimited, retries=3)
+
+    assert closed == waits
+
+
 def test_a_429_makes_every_request_wait(server: Scripted) -> None:
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
 

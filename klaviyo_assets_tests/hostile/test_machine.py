@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
+from filelock import FileLock
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -144,6 +145,23 @@ def test_a_sync_that_is_stopped_goes_on_where_it_was(sign: signal.Signals, new_a
     assert judge(sandbox, warehouse, "events").is_equal
     outcomes = query(warehouse, "SELECT outcome FROM _syncs ORDER BY started_at")
     assert outcomes == [("failed" if sign == signal.SIGINT else "killed",), ("succeeded",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT])
+def test_a_sync_that_waits_for_the_database_can_be_stopped(sign: signal.Signals, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", settled, warehouse)
+    with FileLock(f"{warehouse.path}.lock"), in_a_process(settled, warehouse) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(3)  # it waits for the lock by then
+        assert process.poll() is None
+        process.send_signal(sign)
+        process.communicate(timeout=60)  # without an end to its waiting: half an hour
+        assert process.returncode != 0
+
+    sync("events", settled, warehouse)
+    assert judge(settled, warehouse, "events").is_equal
 
 
 class TestDamagedStaging:

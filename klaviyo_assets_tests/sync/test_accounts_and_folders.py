@@ -2,11 +2,15 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from filelock import FileLock
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.auth import parse_api_key
@@ -16,10 +20,12 @@ from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.sync.load import Loader, SyncRow
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
+from klaviyo_assets.sync.staging import Batch, Manifest
 from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import local_file, query, sync, table, truth
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, sync, table, truth
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -98,6 +104,89 @@ def test_a_damaged_leftover_is_set_aside_and_read_again(new_account: NewAccount,
     assert not report.resumed
     assert "is damaged; it is read again" in report.notes[0]
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_a_leftover_that_is_dated_later_than_now_is_read_again(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync whose clock was hours ahead was broken off: its coverage, of times that are still to come, is not believed."""
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox = new_account()
+    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
+    with pytest.raises(RequestFailed):
+        sync("events", sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+    manifest = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("manifest.json"))
+    written = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+    written.read_at += timedelta(hours=6)
+    manifest.write_bytes(msgspec.json.encode(written))
+
+    report = sync("events", sandbox, warehouse)
+
+    assert not report.resumed
+    assert "dated later than now, by a wrong clock; it is read again" in report.notes[0]
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+@pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
+def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.sync.staging.ROWS_PER_FILE", 50)
+    monkeypatch.setattr("klaviyo_assets.sync.run.MOST_ROWS_PER_LOAD", most_rows)
+    sandbox = new_account(events=600)
+    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})
+    with pytest.raises(RequestFailed):
+        sync(in_small_pages("events"), sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+    files = list((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("*.parquet"))
+    loads = Counter[bool]()
+    load = Loader.load
+
+    def counted(self: Loader, batch: Batch, row: SyncRow, **named: Any) -> None:
+        loads[bool(batch.covered)] += 1
+        load(self, batch, row, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "load", counted)
+        patched.setattr("klaviyo_assets.sync.run.Sync._read", broken_off)
+        with pytest.raises(RequestFailed):
+            sync(in_small_pages("events"), sandbox, warehouse)
+
+    assert len(files) > 2
+    assert loads == ({True: 1} if most_rows > 600 else {True: 1, False: len(files) - 1}), "coverage comes with the last part"
+    sync(in_small_pages("events"), sandbox, warehouse)
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+async def broken_off(*_: object) -> None:
+    raise RequestFailed("It ends here.")
+
+
+def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.5)
+    sandbox = new_account()
+    sandbox.faults({"path": "/api/accounts", "kind": "429", "seconds": 5, "times": None})
+
+    (note,) = sync("lists", sandbox, warehouse, max_retries=6).notes
+
+    assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1, "one question, not one for each retry"
+    assert "Klaviyo could not be asked now" in note
+    assert "accounts:read)" not in note
+    sandbox.clear_faults()
+    assert sync("lists", sandbox, warehouse).row.account_id == truth(sandbox, "accounts")["id"][0]
+
+
+def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.5)
+    sync("lists", account, warehouse)
+    with FileLock(str(warehouse.state_dir / "identity.lock")):
+        report = sync("lists", account, warehouse)
+
+    assert report.row.account_id == truth(account, "accounts")["id"][0], "what is written there already counts"
 
 
 def test_a_folder_that_looks_like_a_partition_is_only_a_folder(account: SandboxProcess, tmp_path: Path) -> None:

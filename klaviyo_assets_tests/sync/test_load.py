@@ -85,6 +85,36 @@ def test_an_older_version_that_is_read_later_does_not_replace_a_newer_one(profil
     assert query(warehouse, "SELECT email FROM profiles") == [("newest",)]
 
 
+@pytest.mark.parametrize("earlier", [None, 2], ids=["had none", "had one"])
+@pytest.mark.parametrize("read_after", [-1, 1], ids=["read before", "read after"])
+def test_where_a_version_is_missing_the_later_read_counts(earlier: int | None, read_after: int, profiles: Loads, warehouse: LocalFile) -> None:
+    versions = (after(2), None) if earlier else (None, after(2))
+    profiles([{"id": "A", "email": "before", "updated": versions[0]}])
+
+    profiles([{"id": "A", "email": "now", "updated": versions[1], "_synced_at": after(read_after)}])
+
+    assert query(warehouse, "SELECT email FROM profiles") == [("now" if read_after > 0 else "before",)]
+
+
+@pytest.mark.parametrize("updated", [None, -5, 0, 5], ids=["is gone", "went back", "is the same", "moved"])
+def test_of_a_type_that_is_read_whole_the_later_read_counts(updated: int | None, warehouse: LocalFile, tmp_path: Path) -> None:
+    flows = Loads(warehouse, tmp_path, "flows")
+    flows([{"id": "A", "name": "before", "updated": NOON}])
+
+    assert flows([{"id": "A", "name": "now", "updated": None if updated is None else after(updated), "_synced_at": after(1)}]) == (0, 1)
+    assert query(warehouse, "SELECT name FROM flows") == [("now",)]
+
+
+@pytest.mark.parametrize(("read_after", "marked"), [(1, True), (3, False)], ids=["read before it was marked", "read after"])
+def test_a_record_that_comes_back_with_an_older_version_is_unmarked(read_after: int, marked: bool, profiles: Loads, warehouse: LocalFile) -> None:
+    profiles([{"id": "A", "updated": after(0)}])
+    query(warehouse, f"UPDATE profiles SET _deleted_at = '{after(2).isoformat()}'")
+
+    profiles([{"id": "A", "updated": after(-9), "_synced_at": after(read_after)}])
+
+    assert query(warehouse, "SELECT _deleted_at IS NOT NULL FROM profiles") == [(marked,)]
+
+
 def test_the_same_content_is_not_written_again(events: Loads, warehouse: LocalFile) -> None:
     rows = [{"id": str(number), "event_properties": f'{{"n": {number}}}'} for number in range(10)]
     events(rows)

@@ -104,8 +104,7 @@ class LocalFile(Warehouse):
         """The folder ``<database>.sync`` beside the file."""
         folder = state_folder(self.path)
         _make_folder(folder, private=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        _refuse_unwritable(folder)
         return folder
 
     @contextmanager
@@ -136,6 +135,7 @@ class LocalFile(Warehouse):
     def _alone(self) -> Iterator[None]:
         """Keep other processes of ours out; what is made meanwhile is for its owner only."""
         _make_folder(self.path.parent)
+        _refuse_unwritable(self.path.parent)
         try:
             lock = FileLock(f"{self.path}.lock", mode=owner_only.FILE_MODE)
             self._wait_for(lock)
@@ -287,6 +287,12 @@ def _not_writable(folder: Path, error: OSError) -> WarehouseError:
         f"Files in {folder} cannot be made ({error.strerror}).",
         "Give the user that runs the sync write permission there and check free disk space, or set KLAVIYO_DUCKDB_PATH to another place.",
     )
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder in which no file can be made: DuckDB would find out at the end of a load."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -1,10 +1,10 @@
 """Syncs that are killed at every stage, stopped, starved of disk and kept out: the table is never wrong, and the next sync completes it."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -103,18 +103,43 @@ def test_a_database_that_was_not_made_to_its_end_is_made_anew(size: int, settled
     assert judge(settled, warehouse, "lists").is_equal
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written(settled: SandboxProcess, tmp_path: Path) -> None:
-    warehouse = local_file(tmp_path)
-    sync("lists", settled, warehouse)
-    for folder in (tmp_path, warehouse.state_dir):
-        folder.chmod(0o500)
-        try:
-            with pytest.raises(WarehouseError, match="write permission") as caught:
-                sync("events", settled, warehouse)
-        finally:
-            folder.chmod(0o700)
-        assert str(folder) in str(caught.value)
+WITHOUT_PERMISSION = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets_tests.accounts import SMALL, local_file, sync
+sandbox, warehouse = SimpleNamespace(base_url=sys.argv[1], options=SMALL), local_file(Path(sys.argv[2]))
+sync("lists", sandbox, warehouse)
+folder = warehouse.path.parent if sys.argv[3] == "the folder" else warehouse.state_dir
+if os.geteuid() == 0:  # to whom nothing is forbidden
+    for path in (warehouse.path.parent, *warehouse.path.parent.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.setgid(65534)
+    os.setuid(65534)
+folder.chmod(0o500)
+try:
+    sync("events", sandbox, warehouse)
+except WarehouseError as error:
+    print(error)
+    print(folder)
+folder.chmod(0o700)
+sync("events", sandbox, warehouse)
+"""
+
+
+@pytest.mark.parametrize("which", ["the folder", "the state's folder"])
+def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+        command = [sys.executable, "-c", WITHOUT_PERMISSION, settled.base_url, folder, which]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+        assert done.returncode == 0, done.stderr
+        words, closed = done.stdout.strip().splitlines()
+        assert "write permission" in words
+        assert closed in words
+        assert "What to do:" in words
+        assert judge(settled, local_file(Path(folder)), "events").is_equal
 
 
 def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:

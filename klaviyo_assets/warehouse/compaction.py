@@ -18,13 +18,17 @@ _OLD, _NEW = "old", "new"
 _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
 
 
-def compact(path: Path) -> int:
+def compact(path: Path, spill: str) -> int:
     """Write a DuckDB file anew and put it in the old one's place; the caller keeps all others out.
 
     Tables, views, sequences, macros, comments and the format's version are kept, as is the file's mode. The new file is compared with the old one
     before it takes its place, which happens in one step: until then, and if anything goes wrong, the old one stays as it is.
 
     What the file system or the disk itself keep of the old file is out of reach.
+
+    Args:
+        path: The file.
+        spill: Folder for what does not fit into memory; DuckDB makes and removes it. Else it would lie in the working folder.
 
     Returns:
         Bytes by which the file has become smaller; less than zero if it has grown.
@@ -42,7 +46,7 @@ def compact(path: Path) -> int:
     partial = path.with_name(f"{path.name}.compacting")
     _remove(partial)
     try:
-        _copy(path, partial)
+        _copy(path, partial, spill)
         partial.chmod(stat.S_IMODE(before.st_mode))
         _flush(partial)
         partial.replace(path)
@@ -56,8 +60,8 @@ def compact(path: Path) -> int:
     return before.st_size - path.stat().st_size
 
 
-def _copy(path: Path, partial: Path) -> None:
-    with duckdb.connect(":memory:", config=dict(_MEMORY)) as connection:
+def _copy(path: Path, partial: Path, spill: str) -> None:
+    with duckdb.connect(":memory:", config={**_MEMORY, "temp_directory": spill}) as connection:
         connection.execute("SET preserve_insertion_order = true")
         connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
         connection.execute(f"CHECKPOINT {_OLD}")

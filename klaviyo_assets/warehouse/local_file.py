@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only, waiting
-from klaviyo_assets.warehouse import compaction
+from klaviyo_assets.warehouse import compaction, spill
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
@@ -124,7 +124,8 @@ class LocalFile(Warehouse):
         with self._alone():
             if self.path.is_file():
                 self._wait_for_others()
-                compaction.compact(self.path)
+                spill.remove_spilt(self.path, self.state_dir)
+                compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config))
             self._compaction_due.unlink(missing_ok=True)
 
     @property
@@ -173,6 +174,7 @@ class LocalFile(Warehouse):
         except (duckdb.IOException, duckdb.Error) as error:
             raise _cannot_open(self.path, error) from error
         try:
+            spill.use_spill_folder(connection, self.path, self.state_dir, self._resource.connection_config)
             connection.execute("SET TimeZone = 'UTC'")
             self._tune(connection)
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()

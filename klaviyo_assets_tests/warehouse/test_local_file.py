@@ -93,7 +93,7 @@ def test_new_files_are_for_their_owner_only(tmp_path: Path) -> None:
             connection.execute("CREATE TABLE t AS SELECT 1")
             connection.execute("SET wal_autocheckpoint = '1GB'")
             connection.execute("INSERT INTO t VALUES (2)")
-            modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir()}
+            modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir() if path.is_file()}
         assert warehouse.state_dir.stat().st_mode & 0o777 == 0o700
         assert os.umask(0) == 0
     finally:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from klaviyo_assets.frames.schema import ODD_TEXT
-from klaviyo_assets.privacy.hashing import SHORTEST_SALT, Kind, Salt, is_hash
-from klaviyo_assets.privacy.rules import EXTRA, SALT_VARIABLE, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
+from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
 from klaviyo_assets.privacy.splice import Change, Remove, Tree, splice
 
 
@@ -133,7 +132,7 @@ def guards_for(rules: FieldRules) -> dict[str, FieldGuard]:
         InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
     """
     parsed = parse_rules(rules)
-    salt = _salt_of_environment() if needs_salt(rule for some in parsed.values() for rule in some) else None
+    salt = _salt() if needs_salt(rule for some in parsed.values() for rule in some) else None
     return {name: FieldGuard(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
 
 
@@ -143,16 +142,16 @@ def mark_of(applied: Iterable[Applied]) -> str | None:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
 
 
-def _salt_of_environment() -> Salt:
-    text = os.environ.get(SALT_VARIABLE, "").strip()
-    if not text:
+def _salt() -> Salt:
+    salt = salt_of_environment()
+    if salt is None:
         raise InvalidFieldRules(
             f"field_rules hash a field, and {SALT_VARIABLE} is not set. Set it to a secret of your own (python -c 'import secrets; "
             "print(secrets.token_hex(32))'), and keep it: with another one the same value has another hash."
         )
-    if len(text) < SHORTEST_SALT:
-        raise InvalidFieldRules(f"{SALT_VARIABLE} has {len(text)} characters; a secret needs at least {SHORTEST_SALT}.")
-    return Salt(text)
+    if len(salt) < SHORTEST_SALT:
+        raise InvalidFieldRules(f"{SALT_VARIABLE} has {len(salt)} characters; a secret needs at least {SHORTEST_SALT}.")
+    return salt
 
 
 def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove) -> None:

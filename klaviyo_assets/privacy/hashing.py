@@ -5,6 +5,7 @@ A hash without a salt hides nothing: all phone numbers of a country, and all kno
 
 import hashlib
 import hmac
+import os
 import re
 from enum import StrEnum
 from typing import NoReturn
@@ -13,6 +14,15 @@ PREFIX = "sha256:"
 
 SHORTEST_SALT = 16
 """Characters that a salt must have at least."""
+
+SALT_VARIABLE = "KLAVIYO_FIELD_SALT"
+"""Where the salt stands in the environment."""
+
+# A field that is called like one may hold anything else: mobile_os, phone_model.
+_PHONE_VALUE = re.compile(r"\s*\+?[\d\s().\/-]{7,}")
+
+_PHONE_NAME = re.compile(r"\b(?:(?:tele|mobile|cell)?phone|mobile)(?:no|nr|numbers?|s)?\b")
+_EMAIL_NAME = re.compile(r"\be ?mails?(?:address(?:es)?)?\b")
 
 _HASHED = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
@@ -36,7 +46,10 @@ class Salt:
     __slots__ = ("_key",)
 
     def __init__(self, text: str) -> None:
-        self._key = text.encode()
+        self._key = text.encode(errors="surrogateescape")
+
+    def __len__(self) -> int:
+        return len(self._key)
 
     def hash(self, value: str, kind: Kind = Kind.TEXT) -> str:
         """Return ``sha256:`` and the HMAC-SHA256 of a value, in hexadecimal digits.
@@ -60,28 +73,47 @@ class Salt:
         raise TypeError("A salt is not pickled: it would lie in the pickle for everybody to read.")
 
 
+def salt_of_environment() -> Salt | None:
+    """Return the salt, or None if there is none; its text is in no variable, which a traceback with variables would show."""
+    salt = Salt(os.environ.get(SALT_VARIABLE, "").strip())
+    return salt if len(salt) else None
+
+
 def normalised(value: str, kind: Kind) -> str:
     """Return a value as it is written before it is hashed: e-mail trimmed and in small letters, a phone number as + and its digits.
 
+    What does not look like one stays as it is, so that different values keep different hashes.
+
     Example:
-        >>> normalised("+49 (170) 123-45", Kind.PHONE)
+        >>> normalised("0049 (170) 123-45", Kind.PHONE)
         '+4917012345'
+        >>> normalised("iOS", Kind.PHONE)
+        'iOS'
     """
     match kind:
-        case Kind.EMAIL:
+        case Kind.EMAIL if "@" in value:
             return value.strip().lower()
-        case Kind.PHONE:
-            return "+" + "".join(character for character in value if "0" <= character <= "9")
+        case Kind.PHONE if is_phone(value):
+            digits = "".join(str(int(character)) for character in value if character.isdecimal())
+            return "+" + (digits[2:] if digits.startswith("00") and "+" not in value else digits)
         case _:
             return value
 
 
+def is_phone(value: str) -> bool:
+    """Return whether a value looks like a phone number."""
+    return _PHONE_VALUE.fullmatch(value) is not None and any(character.isdecimal() for character in value)
+
+
 def kind_of(name: str) -> Kind:
-    """Return what a field holds, told by its name: ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` is a phone number."""
-    letters = re.sub(r"[^a-z]", "", name.lower())
-    if "email" in letters:
+    """Return what a field holds, told by the words of its name.
+
+    ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` and ``mobilePhone`` are phone numbers; ``automobile`` is neither.
+    """
+    words = re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower()
+    if _EMAIL_NAME.search(words):
         return Kind.EMAIL
-    return Kind.PHONE if "phone" in letters or "mobile" in letters else Kind.TEXT
+    return Kind.PHONE if _PHONE_NAME.search(words) else Kind.TEXT
 
 
 def is_hash(text: str) -> bool:

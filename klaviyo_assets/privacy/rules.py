@@ -14,8 +14,6 @@ from klaviyo_assets.text import one_line
 EXTRA = "_extra"
 """The column of attributes that the catalogue does not know; a rule may name what is in it."""
 
-SALT_VARIABLE = "KLAVIYO_FIELD_SALT"
-
 FieldRules = Mapping[str, Mapping[str, str]]
 """By resource type and field: ``drop`` or ``hash``. The form in which users write rules."""
 

@@ -50,7 +50,12 @@ class StoredRules:
     @property
     def are_up_to_date(self) -> bool:
         """Whether the rows were stored with these rules."""
-        return set(self._recorded()) == set(self.guard.applied)
+        return set(self.recorded) == set(self.guard.applied)
+
+    @property
+    def are_tightened(self) -> bool:
+        """Whether a rule is new, or an old one has become another: what rows held before must not stay anywhere."""
+        return not set(self.guard.applied) <= set(self.recorded)
 
     def bring_up_to_date(self, fingerprint: Callable[[str | None], str]) -> int:
         """Apply rules that are new to the rows that are there, and note them.
@@ -64,8 +69,8 @@ class StoredRules:
         Returns:
             Rows that were rewritten.
         """
-        before, now = self._recorded(), self.guard.applied
-        rewritten = self._rewrite() if set(now) - set(before) else 0
+        before, now = self.recorded, self.guard.applied
+        rewritten = self._rewrite() if self.are_tightened else 0
         if all(_still_kept(one, now) for one in before):
             self.connection.execute(
                 f"UPDATE {self.tables.coverage} SET fingerprint = ? WHERE resource_type = ? AND fingerprint = ?",
@@ -74,7 +79,9 @@ class StoredRules:
         self._record(now)
         return rewritten
 
-    def _recorded(self) -> tuple[Applied, ...]:
+    @property
+    def recorded(self) -> tuple[Applied, ...]:
+        """The rules that the rows were stored with."""
         if not self.are_noted:
             return ()
         rows = self.connection.execute(

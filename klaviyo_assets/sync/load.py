@@ -162,10 +162,16 @@ class Loader:
             stored = StoredRules(connection, self.tables, guard)
             if stored.are_up_to_date:
                 return False, 0
-            rewritten = stored.bring_up_to_date(fingerprint)
-            if rewritten:
+            if stored.are_tightened and self._was_synced_before(connection):
+                # Even if no row changes: free blocks may hold what rows held once.
                 self.warehouse.ask_for_compaction()
+            rewritten = stored.bring_up_to_date(fingerprint)
         return True, rewritten
+
+    def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
+        """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
+        synced = _count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
+        return synced or _count(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
     def coverage(self) -> list[Covered]:
         """Return the coverage so far."""

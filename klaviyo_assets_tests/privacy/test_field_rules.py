@@ -4,12 +4,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
@@ -41,15 +39,6 @@ RULES: FieldRules = {
 @pytest.fixture(autouse=True)
 def salt(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
-
-
-@pytest.fixture
-def plain_file(tmp_path: Path) -> LocalFile:
-    """A database that does not compress, so that a search through its bytes means something."""
-    resource = DuckDBResource(
-        database=str(tmp_path / "klaviyo.duckdb"), connection_config={"storage_compatibility_version": "v1.5.0", "force_compression": "uncompressed"}
-    )
-    return LocalFile(resource)
 
 
 def ruled(name: str, sandbox: SandboxProcess, warehouse: LocalFile, rules: FieldRules, request: SyncRequest | None = None) -> SyncReport:

@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Erase a person from all tables, from what is staged and from the free blocks of the DuckDB file, and keep later syncs from "
         "storing them again. Exit status 0: done; 1: not.",
     )
-    erase.add_argument("person", help="e-mail address, phone number that begins with +, or id of the profile")
+    erase.add_argument(
+        "person", nargs="+", help="e-mail address, phone number that begins with +, or id of the profile; or several of one person, the id first"
+    )
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
     erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
     erase.add_argument("--dry-run", action="store_true", help="only tell what would be done")
@@ -89,7 +91,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _erase(options: argparse.Namespace) -> int:
     from klaviyo_assets.erase_command import erase
 
-    return erase(options.person, database=options.database, schema=options.schema, dry_run=options.dry_run)
+    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run)
 
 
 def _sandbox(options: argparse.Namespace) -> int:

@@ -1,15 +1,15 @@
 """``klaviyo-assets erase``: a person out of the tables, what is staged, and the file's free blocks."""
 
-import os
 import sys
+from collections.abc import Sequence
 
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.privacy.hashing import Salt
-from klaviyo_assets.privacy.rules import SALT_VARIABLE
+from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import InvalidSetting, from_environment
-from klaviyo_assets.sync.erasure import Erasure, Found, Person
+from klaviyo_assets.sync.erasure import Erased, Erasure, Found, Person
 from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.text import one_line
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 
@@ -20,32 +20,43 @@ _AFTERWARDS = (
 )
 
 
-def erase(who: str, *, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
+_REMEMBERED = "The id is remembered: no sync will store that profile."
+_NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not there yet, name its id."
+
+
+def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
     """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
 
     Args:
-        who: E-mail address, phone number with its +, or id of a profile.
+        who: E-mail address, phone number with its +, or id of a profile; or several names of one person.
         database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
         schema: DuckDB schema.
         dry_run: Only tell what would be done.
     """
     try:
-        person = Person.named(who)
+        person = Person.named(*who)
         warehouse = LocalFile(DuckDBResource(database=database or from_environment().duckdb_path))
         if not warehouse.path.is_file():
             raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
-        salt = os.environ.get(SALT_VARIABLE, "").strip()
-        found = Erasure(warehouse, schema, Salt(salt) if salt else None).run(person, dry_run=dry_run)
+        erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
     except (InvalidSetting, WarehouseError, SyncError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(_table(found, dry_run=dry_run))
-    if not dry_run:
-        print(f"\n{_AFTERWARDS}")
+    print("\n".join(_told(erased, dry_run=dry_run)))
     return 0
 
 
-def _table(found: list[Found], *, dry_run: bool) -> str:
+def _told(erased: Erased, *, dry_run: bool) -> list[str]:
+    done = not dry_run
+    lines = [_table(erased.found, dry_run=dry_run), *(one_line(note) for note in erased.notes)]
+    if done and not erased.found:
+        lines.append(_REMEMBERED if erased.remembered else _NOT_REMEMBERED)
+    if done and (erased.found or erased.remembered):
+        lines += ["", _AFTERWARDS]
+    return lines
+
+
+def _table(found: Sequence[Found], *, dry_run: bool) -> str:
     if not found:
         return "No table holds anything of this person."
     heads = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")

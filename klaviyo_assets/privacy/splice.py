@@ -24,7 +24,8 @@ class Remove(Enum):
     MEMBER = "member"
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+"""A string, a mark, a number or a word of a JSON text."""
 
 _SPACE = re.compile(r"\s*")
 
@@ -77,7 +78,7 @@ def splice(text: str, tree: Tree) -> str:
     edits = _Edits(text)
     open_: list[_Container] = []
     inside: Any = tree  # what applies to the value that comes next
-    tokens = _TOKEN.finditer(text)
+    tokens = TOKEN.finditer(text)
     for token in tokens:
         mark, here = token[0], open_[-1] if open_ else None
         if mark in _CLOSING:

@@ -1,20 +1,25 @@
 """One command, and a person is nowhere: not in a table, not in what is staged, not in a free block; and stays away."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pytest
-from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.cli import main
+from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.erased import mark_of, without_erased
-from klaviyo_assets.sync.erasure import Person
 from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.person import Person
 from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.sync.taken import taken
 from klaviyo_assets.warehouse import LocalFile
@@ -24,18 +29,26 @@ from klaviyo_assets_tests.privacy.test_field_rules import SALT, ruled
 NewAccount = Callable[..., SandboxProcess]
 
 
-@pytest.fixture
-def plain_file(tmp_path: Path) -> LocalFile:
-    """A database that does not compress, so that a search through its bytes means something."""
-    config = {"storage_compatibility_version": "v1.5.0", "force_compression": "uncompressed"}
-    return LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config))
+@dataclass
+class Result:
+    """What the command said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def erase(warehouse: LocalFile, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KLAVIYO_")}
-    environment |= {"KLAVIYO_DUCKDB_PATH": str(warehouse.path), **settings}
-    command = [sys.executable, "-m", "klaviyo_assets.cli", "erase", *arguments]
-    return subprocess.run(command, cwd=warehouse.path.parent, env=environment, capture_output=True, text=True, check=False)
+def erase(warehouse: LocalFile, *arguments: str, **settings: str) -> Result:
+    """Run the command in this process, so that its new file is as the fixtures have it."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith("KLAVIYO_")]:
+            patch.delenv(name)
+        for name, value in {"KLAVIYO_DUCKDB_PATH": str(warehouse.path), **settings}.items():
+            patch.setenv(name, value)
+        patch.chdir(warehouse.path.parent)
+        status = main(["erase", *arguments])
+    return Result(status, out.getvalue(), err.getvalue())
 
 
 def figures(result: subprocess.CompletedProcess[str]) -> dict[str, list[int]]:
@@ -129,16 +142,6 @@ def test_what_is_staged_goes(new_account: NewAccount, warehouse: LocalFile, monk
     assert query(warehouse, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'") == [(0,)]
 
 
-def test_somebody_whose_address_is_hashed_is_found(account: SandboxProcess, warehouse: LocalFile) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KLAVIYO_FIELD_SALT", SALT)
-        ruled("profiles", account, warehouse, {"profiles": {"email": "hash"}})
-    email = truth(account, "profiles")["email"].drop_nulls()[0]
-
-    assert figures(erase(warehouse, email)) == {}
-    assert figures(erase(warehouse, email, KLAVIYO_FIELD_SALT=SALT)) == {"profiles": [1, 0]}
-
-
 @pytest.mark.parametrize("who", ["", "+1", "Ann Smith", "a@b@c"])
 def test_a_name_that_may_be_anybody_is_refused(who: str, filled: LocalFile) -> None:
     with pytest.raises(SyncError, match="names nobody"):
@@ -154,7 +157,12 @@ def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:
     result = erase(filled, "value")
 
     assert "No table holds anything" in result.stdout
+    assert "delete the profile there too" in result.stdout
     assert table(filled, "events").equals(before)
+    assert query(filled, "SELECT record FROM _erased") == [(mark_of("value"),)]
+    again = erase(filled, "nobody@example.org")
+    assert (again.returncode, "Klaviyo still has" in again.stdout) == (0, False)
+    assert "name its id" in again.stdout
 
 
 def test_no_person_is_erased_beside_a_sync(filled: LocalFile) -> None:
@@ -178,3 +186,177 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, warehouse: LocalFi
 def test_rows_without_an_owner_are_kept() -> None:
     frame = pl.DataFrame({"id": ["a", "b", "c"], "profile_id": ["p", None, "q"]})
     assert without_erased(frame, "id", frozenset({mark_of("p")}))["id"].to_list() == ["b", "c"]
+
+
+def somebody_else(warehouse: LocalFile, id_: str) -> str:
+    return str(query(warehouse, f"SELECT min(id) FROM profiles WHERE id <> '{id_}' AND id IN (SELECT profile_id FROM events)")[0][0])
+
+
+def test_who_shares_a_phone_number_stays(filled: LocalFile) -> None:
+    id_, email, phone = somebody(filled)
+    other = somebody_else(filled, id_)
+    query(filled, f"UPDATE profiles SET phone_number = '{phone}' WHERE id = '{other}'")
+
+    by_phone = erase(filled, phone)
+
+    assert by_phone.returncode == 1
+    assert f"2 profiles have this phone number: {', '.join(sorted((id_, other)))}" in by_phone.stderr
+    assert erase(filled, email).stdout.count(other) == 1
+    assert query(filled, f"SELECT phone_number FROM profiles WHERE id IN ('{id_}', '{other}')") == [(phone,)]
+    assert query(filled, f"SELECT count(*) > 0 FROM events WHERE profile_id = '{other}'") == [(True,)]
+    assert query(filled, f"SELECT list(record) FROM _erased WHERE record IN ('{mark_of(id_)}', '{mark_of(other)}')") == [([mark_of(id_)],)]
+
+    erase(filled, phone)
+    assert query(filled, f"SELECT count(*) FROM profiles WHERE phone_number = '{phone}'") == [(0,)]
+
+
+def test_what_a_full_read_left_behind_goes(filled: LocalFile) -> None:
+    id_, email, phone = somebody(filled)
+    query(filled, "CREATE TABLE _profiles_rebuilt AS FROM profiles")
+    query(filled, f"DELETE FROM profiles WHERE id = '{id_}'")
+
+    result = erase(filled, email)
+
+    assert figures(result)["_profiles_rebuilt"] == [1, 0]
+    assert figures(result)["events"][0] > 0, "who is found there is looked for everywhere"
+    assert query(filled, "SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%rebuilt'") == [(0,)]
+    left = everything_below(filled.path.parent)
+    assert (id_.encode() in left, phone.encode() in left) == (False, False)
+
+
+def test_what_a_row_held_before_goes_although_no_table_holds_it(
+    new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.local_file._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+    sandbox = new_account(profiles=60, events=0)
+    (id_,) = sandbox.change("add", type="profiles", attributes={"email": "old@example.org", "properties": {"note": "only here"}})
+    sync("profiles", sandbox, plain_file)
+    sandbox.change("update", type="profiles", id=id_, attributes={"email": "new@example.org", "properties": {}})
+    sync("profiles", sandbox, plain_file)
+    assert b"old@example.org" in everything_below(plain_file.path.parent)
+
+    assert "No table holds anything" in erase(plain_file, "old@example.org").stdout
+
+    left = everything_below(plain_file.path.parent)
+    assert (b"old@example.org" in left, b"only here" in left, b"new@example.org" in left) == (False, False, True)
+
+
+def test_the_log_of_a_killed_sync_goes(filled: LocalFile) -> None:
+    id_, email, _ = somebody(filled)
+    work = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute(\"SET wal_autocheckpoint = '1GB'\"); "
+        "c.execute(f\"UPDATE klaviyo.klaviyo.profiles SET title = 'only in the log' WHERE id = '{sys.argv[2]}'\"); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", work, str(filled.path), id_], check=False)
+    assert b"only in the log" in filled.path.with_name("klaviyo.duckdb.wal").read_bytes()
+
+    assert erase(filled, email).returncode == 0
+
+    assert b"only in the log" not in everything_below(filled.path.parent)
+
+
+def test_what_was_spilt_goes(filled: LocalFile) -> None:
+    _, email, _ = somebody(filled)
+    for folder in (filled.state_dir / "spill", filled.path.with_name("klaviyo.duckdb.tmp")):
+        folder.mkdir()
+        (folder / "duckdb_temp_storage_DEFAULT-0.tmp").write_text(email)
+
+    assert erase(filled, email).returncode == 0
+
+    assert not list(filled.path.parent.rglob("duckdb_temp_*"))
+
+
+def test_somebody_who_is_not_there_yet_is_not_let_in(account: SandboxProcess, warehouse: LocalFile) -> None:
+    id_ = truth(account, "profiles")["id"][0]
+    sync("lists", account, warehouse)
+
+    result = erase(warehouse, id_)
+
+    assert "No table holds anything" in result.stdout
+    assert "no sync will store that profile" in result.stdout
+    sync("profiles", account, warehouse)
+    assert query(warehouse, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]
+
+
+def test_a_schema_that_is_not_there_or_newer_is_refused(filled: LocalFile) -> None:
+    unknown = erase(filled, "ann@example.com", "--schema", "klavyio")
+    query(filled, "UPDATE _layout SET version = 99")
+    newer = erase(filled, "ann@example.com")
+
+    assert (unknown.returncode, newer.returncode) == (1, 1)
+    assert "no schema 'klavyio'" in unknown.stderr
+    assert "with --schema: klaviyo." in unknown.stderr
+    assert "layout 99" in newer.stderr
+    assert not (filled.state_dir / "klavyio").exists()
+
+
+class TestHashed:
+    """Addresses are hashed or dropped: who is meant can be told, or it is said that it cannot."""
+
+    @pytest.fixture
+    def sandbox(self, new_account: NewAccount) -> SandboxProcess:
+        sandbox = new_account(profiles=60, events=50, reviews=20)
+        email = truth(sandbox, "profiles")["email"].drop_nulls()[0]
+        sandbox.change("add", type="reviews", attributes={"email": email, "author": "The Author"})
+        return sandbox
+
+    @staticmethod
+    def filled(sandbox: SandboxProcess, warehouse: LocalFile, rules: FieldRules) -> tuple[str, str]:
+        """Sync with rules; return id and e-mail address of somebody who wrote a review."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KLAVIYO_FIELD_SALT", SALT)
+            for name in ("profiles", "reviews"):
+                ruled(name, sandbox, warehouse, rules)
+        profiles = truth(sandbox, "profiles")
+        (email,) = truth(sandbox, "reviews").filter(pl.col("author") == "The Author")["email"]
+        return profiles.filter(pl.col("email") == email)["id"][0], email
+
+    HASHED: ClassVar[FieldRules] = {"profiles": {"email": "hash"}, "reviews": {"email": "hash"}}
+
+    @pytest.mark.parametrize("salt", [None, "another secret of the tests"])
+    def test_without_the_salt_nothing_is_said_to_be_done(self, salt: str | None, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        _, email = self.filled(sandbox, warehouse, self.HASHED)
+
+        result = erase(warehouse, email, **({"KLAVIYO_FIELD_SALT": salt} if salt else {}))
+
+        assert result.returncode == 1
+        assert ("KLAVIYO_FIELD_SALT is another one" if salt else "KLAVIYO_FIELD_SALT is not set") in result.stderr
+        assert "name the id of the profile" in result.stderr
+        assert query(warehouse, "SELECT count(*) FROM reviews WHERE author = 'The Author'") == [(1,)]
+
+    @pytest.mark.parametrize("by", ["id", "email"])
+    def test_rows_are_found_by_their_hashes(self, by: str, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        id_, email = self.filled(sandbox, warehouse, self.HASHED)
+
+        result = erase(warehouse, id_) if by == "id" else erase(warehouse, email, KLAVIYO_FIELD_SALT=SALT)
+
+        assert figures(result)["profiles"] == [1, 0]
+        assert figures(result)["reviews"][0] >= 1
+        assert query(warehouse, "SELECT count(*) FROM reviews WHERE author = 'The Author'") == [(0,)]
+
+    def test_hashes_in_one_table_only_need_the_salt_too(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        id_, _ = self.filled(sandbox, warehouse, {"reviews": {"email": "hash"}})
+
+        refused = erase(warehouse, id_)
+        done = erase(warehouse, id_, KLAVIYO_FIELD_SALT=SALT)
+
+        assert refused.returncode == 1
+        assert "The reviews table holds hashes" in refused.stderr
+        assert figures(done)["reviews"][0] >= 1
+
+    def test_a_dropped_address_names_nobody(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        id_, email = self.filled(sandbox, warehouse, {"profiles": {"email": "drop"}})
+
+        refused, by_id = erase(warehouse, email), erase(warehouse, id_)
+        both = erase(warehouse, id_, email)
+
+        assert refused.returncode == 1
+        assert "Name the id of the profile" in refused.stderr
+        assert figures(by_id) == {"profiles": [1, 0]}
+        assert "name it after the id" in by_id.stdout
+        assert figures(both)["reviews"][0] >= 1
+
+    def test_reviews_without_addresses_are_told_of(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        _, email = self.filled(sandbox, warehouse, {"reviews": {"email": "drop"}})
+
+        assert "which rows are the person's cannot be told" in erase(warehouse, email).stdout

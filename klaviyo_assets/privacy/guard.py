@@ -12,7 +12,7 @@ import polars as pl
 from klaviyo_assets.frames.schema import ODD_TEXT
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
 from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
-from klaviyo_assets.privacy.splice import Change, Remove, Tree, splice
+from klaviyo_assets.privacy.splice import Change, ObjectOnly, Remove, Tree, splice
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class FieldGuard:
                 frame = frame.with_columns(self._whole(frame[rule.column], rule, again=again))
         for name, tree in self._trees(again=again).items():
             if name in frame.columns:
-                frame = frame.with_columns(_spliced(frame[name], tree))
+                changed = _spliced(frame[name], tree)
+                frame = frame.with_columns(_null_where_empty(changed) if name == EXTRA else changed)
         if any(rule.column == EXTRA and not rule.inside for rule in self.rules) and EXTRA in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(EXTRA))
         return frame
@@ -97,9 +98,11 @@ class FieldGuard:
             if rule.inside and rule.column != EXTRA:
                 _plant(trees.setdefault(rule.column, {}), rule.inside, change)
             if rule.attribute != (EXTRA,):
-                _plant(trees.setdefault(EXTRA, {}), rule.attribute, change)
+                _plant(trees.setdefault(EXTRA, {}), rule.attribute, change, rule.parents)
+            if rule.also:
+                _plant(trees.setdefault(EXTRA, {}), rule.also, change)
         if trees:
-            trees.setdefault(EXTRA, {})[ODD_TEXT] = Remove.MEMBER  # the whole record, as text
+            trees.setdefault(EXTRA, {})[ODD_TEXT] = _to_null  # the whole record, as text; that there was odd text is still told
         return dict(trees)
 
     def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
@@ -154,10 +157,20 @@ def _salt() -> Salt:
     return salt
 
 
-def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove) -> None:
-    for name in path[:-1]:
-        tree = tree.setdefault(name, {})
+def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove, parents: int = 0) -> None:
+    for place, name in enumerate(path[:-1]):
+        tree = tree.setdefault(name, ObjectOnly() if place < parents else {})
     tree[path[-1]] = change
+
+
+def _to_null(_: str) -> str:
+    return "null"
+
+
+def _null_where_empty(extra: pl.Series) -> pl.Series:
+    """``_extra`` is null where there is nothing in it."""
+    emptied = extra.str.contains(r"^\s*\{\s*\}\s*$").fill_null(False)
+    return extra.set(emptied, None) if emptied.any() else extra
 
 
 def _mapped(values: pl.Series, change: Callable[[str], str]) -> pl.Series:

@@ -43,6 +43,8 @@ class Rule:
         column: Column of the table.
         inside: Names on the way to it inside of the column's JSON; empty for the whole column.
         attribute: Names on the way to it from the record's attributes: where it stands in ``_extra``, if its value did not fit its column.
+        parents: How many of these names are of objects that have columns for their members, such as ``location``.
+        also: Where it stands in ``_extra`` too, by the name that the user gave; empty for nowhere else.
     """
 
     field: str
@@ -50,6 +52,8 @@ class Rule:
     column: str
     inside: tuple[str, ...]
     attribute: tuple[str, ...]
+    parents: int = 0
+    also: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -87,22 +91,53 @@ def _rule(entry: ResourceType, field: str, action: str) -> Rule:
     where = f"field_rules of {entry.name}: {one_line(str(field))!r}"
     if action not in tuple(Action):
         raise InvalidFieldRules(f"{where}: {one_line(str(action))!r} is no action. Use drop or hash.")
-    path = tuple(part.replace("\\.", ".") for part in _DOT.split(field))
-    if path[0] == EXTRA:
-        if len(path) == 1 and action == Action.HASH:
+    path = _path(field)
+    if path == (EXTRA,):
+        if action == Action.HASH:
             raise InvalidFieldRules(f"{where} is JSON and cannot be hashed as a whole. Drop it, or name a member of it: {EXTRA}.<name>.")
-        return Rule(field, Action(action), EXTRA, path[1:], path[1:] or (EXTRA,))
-    column = _column(entry, field, path)
-    if column is None:
-        known = ", ".join(".".join(one.path[1:]) for one in entry.columns if _has_rules(entry, one))
-        raise InvalidFieldRules(f"{where} is not known, or needed as it is. Fields that rules may name: {known}; and {EXTRA}.<name>.")
+        return Rule(field, Action(action), EXTRA, (), path)
+    in_extra = path[1:] if path[0] == EXTRA else ()
+    column = _column(entry, in_extra or path)
+    if column is not None:
+        return _rule_of_column(where, entry, column, field, Action(action), in_extra)
+    if in_extra:
+        _refuse_part_of_columns(where, entry, in_extra)
+        return Rule(field, Action(action), EXTRA, in_extra, in_extra, _parents(entry, in_extra))
+    known = ", ".join(".".join(one.path[1:]) for one in entry.columns if _has_rules(entry, one))
+    raise InvalidFieldRules(f"{where} is not known, or needed as it is. Fields that rules may name: {known}; and {EXTRA}.<name>.")
+
+
+def _path(field: str) -> tuple[str, ...]:
+    return tuple(part.replace("\\.", ".") for part in _DOT.split(field))
+
+
+def _rule_of_column(where: str, entry: ResourceType, column: Column, field: str, action: Action, in_extra: tuple[str, ...]) -> Rule:
+    """Return the rule for a column or what is inside of it; also where the user thinks that it is only in ``_extra``."""
+    path = in_extra or _path(field)
     attribute = column.path[1:]
     inside = path[len(attribute) :] if path[: len(attribute)] == attribute else path[1:]
-    _refuse_impossible(where, column, inside, Action(action))
-    return Rule(field, Action(action), column.name, inside, (*attribute, *inside))
+    _refuse_impossible(where, column, inside, action)
+    whole = (*attribute, *inside)
+    return Rule(field, action, column.name, inside, whole, _parents(entry, attribute), in_extra if in_extra != whole else ())
 
 
-def _column(entry: ResourceType, field: str, path: tuple[str, ...]) -> Column | None:
+def _parents(entry: ResourceType, path: tuple[str, ...]) -> int:
+    """Return how many names at the beginning of a path are of objects that have columns for their members."""
+    flattened = {column.path[1:end] for column in entry.columns if column.path[0] == "attributes" for end in range(2, len(column.path))}
+    return sum(path[:length] in flattened for length in range(1, len(path)))
+
+
+def _refuse_part_of_columns(where: str, entry: ResourceType, path: tuple[str, ...]) -> None:
+    """Refuse a rule that would seem to protect a column and does not."""
+    attributes = [column.path[1:] for column in entry.columns if column.path[0] == "attributes"]
+    if any(path[: len(one)] == one for one in attributes):
+        raise InvalidFieldRules(f"{where} has a column, and is needed as it is.")
+    inside = [".".join(one) for one in attributes if one[: len(path)] == path]
+    if inside:
+        raise InvalidFieldRules(f"{where} has columns of its own for what is inside. Name these, each with a rule: {', '.join(inside)}.")
+
+
+def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
     """Return the column that a field lies in; named by Klaviyo's path (``location.zip``) or by the column's name (``location_zip``)."""
     for column in entry.columns:
         if _has_rules(entry, column) and (path[: len(column.path) - 1] == column.path[1:] or path[0] == column.name):

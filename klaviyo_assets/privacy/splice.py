@@ -24,6 +24,10 @@ class Remove(Enum):
     MEMBER = "member"
 
 
+class ObjectOnly(dict[str, Any]):
+    """A tree for a value that should be an object: any other value goes, since what is named may stand anywhere in it."""
+
+
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 """A string, a mark, a number or a word of a JSON text."""
 
@@ -92,13 +96,13 @@ def splice(text: str, tree: Tree) -> str:
         elif here is not None and here.is_object and here.name is None:
             here.name, here.member_from = _name(mark), token.start()
             inside = here.inside.get(here.name)
-        elif mark in _OPENING and (isinstance(inside, Mapping) or (callable(inside) and mark == "[")):
+        elif mark in _OPENING and _is_looked_into(mark, inside):
             if here is not None:
                 here.keeps_any = True
             open_.append(_Container(mark == "{", inside))
         else:
             end = _end_of_value(token, tokens)
-            if inside is Remove.MEMBER:
+            if inside is Remove.MEMBER or isinstance(inside, ObjectOnly):
                 _remove_member(edits, here, end)
                 continue
             if here is not None:
@@ -106,6 +110,13 @@ def splice(text: str, tree: Tree) -> str:
             if callable(inside) and not isinstance(inside, Mapping):
                 edits.replace(token.start(), end, inside(text[token.start() : end]))
     return edits.result()
+
+
+def _is_looked_into(mark: str, inside: Any) -> bool:
+    """Whether a tree is about the members of the object, or the items of the list, that a mark opens."""
+    if mark == "[":
+        return (isinstance(inside, Mapping) and not isinstance(inside, ObjectOnly)) or callable(inside)
+    return isinstance(inside, Mapping)
 
 
 def _pass_comma(edits: _Edits, here: _Container, comma: re.Match[str]) -> None:

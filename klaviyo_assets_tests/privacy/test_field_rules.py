@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,6 +16,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard, guards_for
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
@@ -82,7 +85,12 @@ def test_what_a_rule_names_is_stored_nowhere_and_the_rest_is_as_it_came(account:
 def test_the_search_would_find_values_that_are_there(account: SandboxProcess, plain_file: LocalFile) -> None:
     ruled("profiles", account, plain_file, {})
 
-    assert found_in(bytes_of(plain_file), plain_values(account)) == plain_values(account)
+    for _ in range(2):
+        everything = bytes_of(plain_file)
+        assert found_in(everything, plain_values(account)) == plain_values(account)
+        assert found_in(everything, plain_values(account, "properties")) == plain_values(account, "properties"), "JSON is not compressed either"
+        plain_file.ask_for_compaction()
+        plain_file.compact_if_asked()
 
 
 def test_nothing_of_them_lies_in_staging(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +102,10 @@ def test_nothing_of_them_lies_in_staging(new_account: NewAccount, warehouse: Loc
 
     staged = pl.concat(pl.read_parquet(path) for path in warehouse.path.parent.rglob("*.parquet"))
     assert staged.height > 0
-    assert staged["first_name"].null_count() == staged.height
+    assert staged["first_name"].null_count() == staged["properties"].null_count() == staged.height
     assert staged["email"].drop_nulls().str.starts_with("sha256:").all()
+    everything = staged.select(pl.all().cast(pl.String, strict=False)).write_json().encode()
+    assert found_in(everything, plain_values(sandbox)) == found_in(everything, plain_values(sandbox, "phone_number")) == []
     sandbox.clear_faults()
     assert ruled("profiles", sandbox, warehouse, RULES).resumed
     assert table(warehouse, "profiles").height == truth(sandbox, "profiles").height
@@ -145,6 +155,40 @@ def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_
     assert table(plain_file, "profiles").equals(rows)
 
 
+@pytest.mark.parametrize("column", ["email", "properties"])
+def test_a_new_rule_leaves_nothing_of_what_rows_held_before(
+    column: str, new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.local_file._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+    secrets = {"email": "held.before@example.org", "properties": {"ssn": "held.before@example.org"}}
+    sandbox = new_account(profiles=60)
+    (id_,) = sandbox.change("add", type="profiles", attributes={column: secrets[column]})
+    ruled("profiles", sandbox, plain_file, {})
+    sandbox.change("update", type="profiles", id=id_, attributes={column: {"a": 1} if column == "properties" else None})
+    ruled("profiles", sandbox, plain_file, {})
+    assert b"held.before" in bytes_of(plain_file)
+    assert not [row for row in table(plain_file, "profiles").iter_rows() if "held.before" in str(row)]
+
+    ruled("profiles", sandbox, plain_file, {"profiles": {"email": "hash"} if column == "email" else {"properties.ssn": "drop"}})
+
+    assert b"held.before" not in bytes_of(plain_file)
+
+
+def test_a_new_rule_reaches_what_a_full_read_left_behind(account: SandboxProcess, plain_file: LocalFile) -> None:
+    ruled("profiles", account, plain_file, {})
+    query(plain_file, "CREATE TABLE _profiles_rebuilt AS FROM profiles")
+
+    ruled("profiles", account, plain_file, RULES)
+
+    assert found_in(bytes_of(plain_file), plain_values(account)) == []
+
+
+def test_a_first_sync_writes_nothing_anew(account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.compact", None)
+
+    assert ruled("profiles", account, warehouse, RULES).notes == ()
+
+
 @pytest.mark.parametrize("rules", [{}, {"profiles": {"email": "hash"}}], ids=["all rules gone", "one of them left"])
 def test_a_rule_that_is_loosened_brings_the_values_back(rules: FieldRules, account: SandboxProcess, warehouse: LocalFile) -> None:
     ruled("profiles", account, warehouse, RULES)
@@ -187,6 +231,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "json": ({"profiles": {"properties": "hash"}}, "cannot be hashed as a whole"),
     "inside of text": ({"profiles": {"email.name": "drop"}}, "has nothing inside"),
     "twice": ({"profiles": {"properties": "drop", "properties.a": "hash"}}, "about the same"),
+    "needed, as extra": ({"profiles": {"_extra.updated": "drop"}}, "has a column, and is needed as it is"),
+    "number, as extra": ({"events": {"_extra.timestamp": "hash"}}, "no room for a hash"),
+    "parent of columns": ({"profiles": {"_extra.location": "drop"}}, "Name these, each with a rule: location.address1"),
+    "twice, as extra": ({"profiles": {"email": "drop", "_extra.email": "drop"}}, "about the same"),
     "control characters": ({"profiles": {"\x1b[2J": "drop"}}, r"'\\x1b[2J'"),
 }
 
@@ -216,3 +264,57 @@ def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("KLAVIYO_FIELD_RULES", wrong)
         with pytest.raises(InvalidSetting, match="KLAVIYO_FIELD_RULES"):
             from_environment()
+
+
+def ruled_record(attributes: str, fields: dict[str, str]) -> dict[str, Any]:
+    """Return what is stored of a profile, null values left out."""
+    guard = guards_for({"profiles": fields})["profiles"]
+    document = f'{{"data":[{{"type":"profile","id":"1","attributes":{attributes}}}]}}'.encode()
+    (row,) = guard.apply(PageDecoder(CATALOG["profiles"]).page(document).frame).to_dicts()
+    return {name: value for name, value in row.items() if value is not None and name != "id"}
+
+
+HIDDEN: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
+    "a column, named as extra": ('{"email":"ann@example.com","x":1}', {"_extra.email": "drop"}, {"_extra": '{"x":1}'}),
+    "what did not fit it": ('{"email":["ann@example.com"],"x":1}', {"_extra.email": "drop"}, {"_extra": '{"x":1}'}),
+    "inside of a column": ('{"properties":{"a":1,"b":2}}', {"_extra.properties.a": "drop"}, {"properties": '{"b":2}'}),
+    "by the column's name": ('{"location":{"zip":"1"},"location_zip":"1"}', {"_extra.location_zip": "drop"}, {}),
+    "a parent that is text": ('{"location":"Main St 5","x":1}', {"location.address1": "drop"}, {"_extra": '{"x":1}'}),
+    "a parent that is a list": ('{"location":["Main St 5"]}', {"location.address1": "hash"}, {}),
+    "what is unknown of a parent that is text": ('{"location":"Main St 5"}', {"_extra.location.floor": "drop"}, {}),
+    "a list of what is unknown": ('{"x":[{"a":1,"b":2}]}', {"_extra.x.a": "drop"}, {"_extra": '{"x":[{"b":2}]}'}),
+    "the only thing in extra": ('{"nick":"ann"}', {"_extra.nick": "drop"}, {}),
+    "half a character elsewhere": ('{"title":"\\ud83d","email":"a@b"}', {"email": "drop"}, {"title": "\\ud83d", "_extra": '{"_odd_text":null}'}),
+}
+
+
+@pytest.mark.parametrize(("attributes", "fields", "stored"), HIDDEN.values(), ids=HIDDEN)
+def test_a_rule_covers_its_field_wherever_it_stands(attributes: str, fields: dict[str, str], stored: dict[str, Any]) -> None:
+    assert ruled_record(attributes, fields) == stored
+
+
+def test_a_rule_for_what_was_unknown_counts_when_there_is_a_column(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = CATALOG["profiles"]
+    older = replace(entry, columns=tuple(column for column in entry.columns if column.name != "first_name"))
+    rules = {"profiles": {"_extra.first_name": "drop"}}
+    with monkeypatch.context() as patch:
+        patch.setitem(CATALOG, "profiles", older)
+        ruled("profiles", account, warehouse, rules)
+
+    ruled("profiles", account, warehouse, rules)
+
+    assert query(warehouse, "SELECT count(first_name), count(*) FILTER (_extra LIKE '%first_name%') FROM profiles") == [(0, 0)]
+    assert query(warehouse, "SELECT count(last_name) > 0 FROM profiles") == [(True,)]
+
+
+def test_a_salt_shows_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "".join(["a sh", "ort one"]))
+
+    with pytest.raises(InvalidFieldRules) as caught:
+        guards_for(RULES)
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "at least 16" in shown
+    assert "a short one" not in shown

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.privacy.splice import Remove, Tree, splice
+from klaviyo_assets.privacy.splice import ObjectOnly, Remove, Tree, splice
 
 
 def starred(_: str) -> str:
@@ -31,6 +31,9 @@ CASES: dict[str, tuple[str, Tree, str]] = {
     "a name as a value": ('{"b": "a", "c": {"a": 1}}', {"a": starred}, '{"b": "a", "c": {"a": 1}}'),
     "another type than thought": ('{"a": "text"}', {"a": {"b": starred}}, '{"a": "text"}'),
     "no object": ('"a"', {"a": starred}, '"a"'),
+    "no object where there should be one": ('{"a": "x", "b": 1}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
+    "a list where there should be an object": ('{"b": 1, "a": ["x"]}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
+    "an object where there should be one": ('{"a": {"c": "x", "d": 1}}', {"a": ObjectOnly(c=starred)}, '{"a": {"c": "*", "d": 1}}'),
     "null": ("null", {"a": Remove.MEMBER}, "null"),
     "numbers and spaces": (
         '{ "n" : 123456789012345678901234567890.10 ,"a":1 }',

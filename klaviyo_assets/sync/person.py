@@ -61,11 +61,13 @@ class Person:
         return Mentions(self.emails, self.phones, ids.union(*self.hashes.values()))
 
     def learn(self, value: str, kind: Kind) -> None:
-        """Add what a column holds: an address or number, or a hash of one."""
+        """Add what a column holds, if it is an address or number, or a hash of one; anything else says nothing of who it is."""
         if is_hash(value):
             self.hashes[kind].add(value)
-        elif value:
-            self.values(kind).add(normalised(value, kind))
+        elif kind is Kind.EMAIL and _EMAIL.fullmatch(value.strip()):
+            self.emails.add(normalised(value, kind))
+        elif kind is Kind.PHONE and is_phone(value) and len(phone := normalised(value, kind)) >= _SHORTEST_PHONE:
+            self.phones.add(phone)
 
     def _add(self, name: str) -> None:
         if _EMAIL.fullmatch(name):

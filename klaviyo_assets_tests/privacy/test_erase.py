@@ -15,6 +15,7 @@ import pytest
 
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.cli import main
+from klaviyo_assets.privacy.hashing import Kind
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.erased import mark_of, without_erased
@@ -149,6 +150,17 @@ def test_a_name_that_may_be_anybody_is_refused(who: str, filled: LocalFile) -> N
     result = erase(filled, who)
     assert result.returncode == 1
     assert "names nobody" in result.stderr
+
+
+def test_what_is_no_address_or_number_names_nobody() -> None:
+    person = Person.named("01H2")
+    for value, kind in (("[erased]", Kind.EMAIL), ("", Kind.EMAIL), ("unknown", Kind.PHONE), ("12", Kind.PHONE), ("1234-56", Kind.PHONE)):
+        person.learn(value, kind)
+    assert person == Person.named("01H2")
+
+    person.learn(" Ann@Example.com", Kind.EMAIL)
+    person.learn("0049 170 1234567", Kind.PHONE)
+    assert person == Person.named("01H2", "ann@example.com", "+491701234567")
 
 
 def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:

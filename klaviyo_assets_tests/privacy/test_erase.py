@@ -15,7 +15,7 @@ import pytest
 
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.cli import main
-from klaviyo_assets.privacy.hashing import Kind
+from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.erased import mark_of, without_erased
@@ -65,9 +65,11 @@ def somebody(warehouse: LocalFile) -> tuple[str, str, str]:
         "SELECT id, email, phone_number FROM profiles WHERE email IS NOT NULL AND phone_number IS NOT NULL "
         "AND id IN (SELECT profile_id FROM events) ORDER BY id LIMIT 1",
     )
+    others = f'"not": "jo{email} {email}.au"'
+    hidden = rf'"note": "see\n{email}", "url": "?e={email.replace("@", "%40")}", "p": {phone[1:]}, "id": "\t{id_}"'
     query(
         warehouse,
-        f'UPDATE events SET event_properties = \'{{"friend": "{email.upper()}, {email}", "not": "jo{email} {email}.au", "n": 1.0}}\' '
+        f'UPDATE events SET event_properties = \'{{"friend": "{email.upper()}, {email}", {others}, {hidden}, "n": 1.0}}\' '
         f"WHERE id = (SELECT min(id) FROM events WHERE profile_id <> '{id_}')",
     )
     return id_, email, phone
@@ -102,7 +104,10 @@ def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: Sandbo
     assert id_.encode() not in left
     assert phone.encode() not in left
     assert query(filled, "SELECT event_properties FROM events WHERE event_properties LIKE '%friend%'") == [
-        (f'{{"friend": "[erased], [erased]", "not": "jo{email} {email}.au", "n": 1.0}}',)
+        (
+            f'{{"friend": "[erased], [erased]", "not": "jo{email} {email}.au", "note": "see\\n[erased]", "url": "?e=[erased]", "p": "[erased]", '
+            '"id": "\\t[erased]", "n": 1.0}',
+        )
     ]
     assert query(filled, "SELECT count(*) FROM events") == [(others,)]
 
@@ -345,6 +350,15 @@ class TestHashed:
         assert figures(result)["profiles"] == [1, 0]
         assert figures(result)["reviews"][0] >= 1
         assert query(warehouse, "SELECT count(*) FROM reviews WHERE author = 'The Author'") == [(0,)]
+
+    def test_hashes_in_texts_of_others_go(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+        id_, email = self.filled(sandbox, warehouse, self.HASHED)
+        other = query(warehouse, f"SELECT min(id) FROM profiles WHERE id <> '{id_}'")[0][0]
+        query(warehouse, f"""UPDATE profiles SET properties = '{{"friend": "{Salt(SALT).hash(email, Kind.EMAIL)}"}}' WHERE id = '{other}'""")
+
+        erase(warehouse, id_)
+
+        assert query(warehouse, f"SELECT properties FROM profiles WHERE id = '{other}'") == [('{"friend": "[erased]"}',)]
 
     def test_hashes_in_one_table_only_need_the_salt_too(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         id_, _ = self.filled(sandbox, warehouse, {"reviews": {"email": "hash"}})

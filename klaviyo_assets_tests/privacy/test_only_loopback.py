@@ -44,10 +44,11 @@ def test_a_sync_listens_nowhere(account: SandboxProcess, tmp_path: Path) -> None
         seen = []
         sys.addaudithook(lambda event, arguments: seen.append((event, arguments[1])) if event in ("socket.bind", "socket.connect") else None)
         from pathlib import Path
-        from klaviyo_assets_tests.accounts import local_file, sync
+        from klaviyo_assets_tests.accounts import SMALL, local_file, sync
 
         class Sandbox:
             base_url = sys.argv[1]
+            options = SMALL
 
         sync("lists", Sandbox, local_file(Path(sys.argv[2])))
         print({event for event, _ in seen}, {address[:1] for _, address in seen})

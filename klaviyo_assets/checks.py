@@ -198,7 +198,7 @@ def complete(record: AuditRecord | None, found: Sequence[Difference], names: Map
     if todo:
         sentences.append(f"{todo} differ. What to do: run the repair job; it reads just those days again.")
     if struck:
-        sentences.append(f"{struck} differ and are read again by the next sync of events.")
+        sentences.append(f"{struck} are struck: the next sync of events reads them again, and the next audit compares them.")
     if confirmed:
         sentences.append(f"{confirmed} still differ after they were read again: Klaviyo counts other events than it lists.")
     if not found:

@@ -13,7 +13,6 @@ from klaviyo_assets.api.access import Access, access_from, assess
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
-from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.privacy.guard import FieldGuard, guards_for
 from klaviyo_assets.privacy.rules import InvalidFieldRules
@@ -23,7 +22,6 @@ from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
-from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.text import markdown
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
@@ -107,9 +105,6 @@ class Execution:
         request = self._request()
         # Of all types: a rule that is misspelt is told at once, not by values that are stored as they are.
         guard = guards_for(self.klaviyo.field_rules).get(self.entry.name, FieldGuard())
-        if self.config.mode is SyncMode.repair:
-            spans = await in_thread(AuditStore(warehouse, self.schema).strike)
-            self.context.log.info("repair: %d spans are read again", len(spans))
         sync = Sync(
             entry=self.entry,
             request=request,
@@ -145,6 +140,7 @@ class Execution:
             span=Span(start, end) if start and end else None,
             start_date=parse_instant(start_date, "The start date") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
+            repair=config.mode is SyncMode.repair,
         )
 
     def _give_up(self, error: Exception, access: Access | None) -> None:

@@ -13,16 +13,18 @@ from datetime import date, datetime, timedelta
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
-from klaviyo_assets.api.event_counts import DAY, counts_by_day, metric_ids, years
+from klaviyo_assets.api.event_counts import counts_by_day, metric_ids, years
 from klaviyo_assets.api.probe import probe
-from klaviyo_assets.audit.compare import Counts, Difference, State, differences, midnight, whole_days
+from klaviyo_assets.audit.compare import Counts, Difference, differences
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.model import Division
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.sync.days import DAY, midnight, whole_days
 from klaviyo_assets.sync.errors import first_error
 from klaviyo_assets.sync.plan import LAG
+from klaviyo_assets.sync.struck import State
 from klaviyo_assets.sync.threads import in_thread
 
 TOO_YOUNG = timedelta(days=3)

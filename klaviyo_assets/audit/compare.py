@@ -1,30 +1,16 @@
-"""Which days may be compared, what differs, and what a difference has come to. Pure."""
+"""What differs, and what a difference has come to. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from datetime import date, datetime
 
-from klaviyo_assets.sync.coverage import Covered, Span
-
-_DAY = timedelta(days=1)
+from klaviyo_assets.sync.struck import State
 
 Counts = Mapping[tuple[str, date], int]
 """Events by metric and day (UTC)."""
 
 
-class State(StrEnum):
-    """What a difference has come to."""
-
-    DIFFERS = "differs"
-    """Found, and nothing done yet."""
-    STRUCK = "struck"
-    """Struck from the coverage; the next sync of events reads the day again."""
-    CONFIRMED = "confirmed"
-    """Still there after the day was read again."""
-
-
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Difference:
     """A metric's day of which Klaviyo counts more or fewer events than the table holds.
 
@@ -34,6 +20,7 @@ class Difference:
         theirs: Klaviyo's count.
         ours: Rows of the table.
         state: What it has come to.
+        read_again_at: When the read began that brought the whole day again after it was struck; None until then.
     """
 
     day: date
@@ -41,40 +28,7 @@ class Difference:
     theirs: int
     ours: int
     state: State = State.DIFFERS
-
-
-def midnight(day: date) -> datetime:
-    """Return the beginning of a day, UTC."""
-    return datetime.combine(day, time(), UTC)
-
-
-def whole_days(covered: Iterable[Covered], within: Span) -> Iterator[date]:
-    """Yield the days (UTC) of a span that are covered from their beginning to their end, ascending."""
-    spans = _joined(sorted(Span(max(row.start, within.start), min(row.end, within.end)) for row in covered))
-    for span in spans:
-        day = span.start.astimezone(UTC).date()
-        if midnight(day) < span.start:
-            day += _DAY
-        while midnight(day) + _DAY <= span.end:
-            yield day
-            day += _DAY
-
-
-def spans_of(days: Iterable[date]) -> list[Span]:
-    """Return days as spans, neighbours joined, ascending."""
-    return _joined(Span(midnight(day), midnight(day) + _DAY) for day in sorted(set(days)))
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    result: list[Span] = []
-    for span in spans:
-        if span.start >= span.end:
-            continue
-        if result and span.start <= result[-1].end:
-            result[-1] = Span(result[-1].start, max(result[-1].end, span.end))
-        else:
-            result.append(span)
-    return result
+    read_again_at: datetime | None = None
 
 
 def differences(theirs: Counts, ours: Counts, before: Iterable[Difference]) -> list[Difference]:
@@ -83,23 +37,27 @@ def differences(theirs: Counts, ours: Counts, before: Iterable[Difference]) -> l
     Args:
         theirs: Klaviyo's counts, of every metric and day that was compared.
         ours: The table's counts; what is missing counts as none.
-        before: Differences that are known. One that was struck and has been read again is confirmed; one that is confirmed stays so until a count
-            changes; one that was not compared this time stays as it is.
+        before: Differences that are known. One that was struck stays so until the day has been read again; then it is confirmed, unless Klaviyo's
+            count has changed since. One that is confirmed stays so until a count changes. One that was not compared this time stays as it is.
     """
     known = {(one.metric_id, one.day): one for one in before}
     found = [one for key, one in known.items() if key not in theirs]
     for (metric_id, day), count in theirs.items():
         here = ours.get((metric_id, day), 0)
         if count != here:
-            found.append(Difference(day, metric_id, count, here, _state(known.get((metric_id, day)), count, here)))
-    return sorted(found)
+            one = known.get((metric_id, day))
+            state = _state(one, count, here)
+            read_again_at = one.read_again_at if one is not None and state is not State.DIFFERS else None
+            found.append(Difference(day, metric_id, count, here, state, read_again_at))
+    return sorted(found, key=lambda one: (one.day, one.metric_id))
 
 
 def _state(before: Difference | None, theirs: int, ours: int) -> State:
-    if before is None:
+    if before is None or before.state is State.DIFFERS:
         return State.DIFFERS
-    if before.state is State.STRUCK:
-        return State.CONFIRMED
-    if before.state is State.CONFIRMED and (before.theirs, before.ours) != (theirs, ours):
+    if before.read_again_at is None:
+        # What an older version has confirmed was perhaps not read again, and nothing was marked.
+        return State.STRUCK if before.state is State.STRUCK else State.DIFFERS
+    if before.theirs != theirs:
         return State.DIFFERS
-    return before.state
+    return State.CONFIRMED if before.state is State.STRUCK or before.ours == ours else State.DIFFERS

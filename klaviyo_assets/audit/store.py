@@ -7,11 +7,12 @@ from datetime import datetime
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.audit.compare import Counts, Difference, State, spans_of
+from klaviyo_assets.audit.compare import Counts, Difference
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.model import ByCoverage
-from klaviyo_assets.sync.coverage import Covered, Span, without
+from klaviyo_assets.sync.coverage import Covered, Span
 from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.sync.struck import AUDIT_DAYS, State, prepare_audit_days
 from klaviyo_assets.sync.tables import DELETED_AT, INSTANT, Columns, prepare_table
 from klaviyo_assets.warehouse.base import Warehouse, literal
 
@@ -27,15 +28,6 @@ _AUDITS: Columns = {
     "days": ("BIGINT", "Days that were compared, added up over the metrics."),
     "requests": ("BIGINT", "Requests for counts."),
     "excluded": ("JSON", "What could not be compared, and why."),
-}
-
-_AUDIT_DAYS: Columns = {
-    "metric_id": ("VARCHAR", "Metric."),
-    "day": ("DATE", "Day, UTC."),
-    "theirs": ("BIGINT", "Events by Klaviyo's own count."),
-    "ours": ("BIGINT", "Rows of the table events."),
-    "state": ("VARCHAR", "differs: nothing done yet. struck: the next sync reads the day again. confirmed: it was, and still differs."),
-    "audited_at": (INSTANT, "When the counts were taken."),
 }
 
 
@@ -82,9 +74,7 @@ class AuditStore:
     def _prepare(self, connection: DuckDBPyConnection) -> None:
         self._loader.tables.prepare(connection)
         prepare_table(connection, self.warehouse, self.schema, "_audits", _AUDITS, "The last comparison of events with Klaviyo's own counts.")
-        prepare_table(
-            connection, self.warehouse, self.schema, "_audit_days", _AUDIT_DAYS, "Days on which Klaviyo counts other events than there are."
-        )
+        prepare_audit_days(connection, self.warehouse, self.schema)
 
     def coverage(self) -> list[Covered]:
         """Return what is covered of the events, by their time."""
@@ -139,27 +129,14 @@ class AuditStore:
             )
             self._replace(connection, found, record.audited_at)
 
-    def strike(self) -> list[Span]:
-        """Strike the days that differ from the coverage, in one transaction with the note that it was done.
-
-        Returns:
-            What the next sync will read again.
-        """
-        with self._loader.transaction() as connection:
-            self._prepare(connection)
-            known = self._differences(connection)
-            spans = spans_of(one.day for one in known if one.state is State.DIFFERS)
-            if spans:
-                self._loader.replace_coverage(connection, FIELD, lambda rows: without(rows, spans))
-                connection.execute(f"UPDATE {self._table('_audit_days')} SET state = ? WHERE state = ?", [State.STRUCK, State.DIFFERS])
-            return spans
-
     def _replace(self, connection: DuckDBPyConnection, found: Iterable[Difference], audited_at: datetime) -> None:
-        table = self._table("_audit_days")
+        table = self._table(AUDIT_DAYS)
         connection.execute(f"DELETE FROM {table}")
-        rows = [[one.metric_id, one.day, one.theirs, one.ours, one.state.value, audited_at] for one in found]
+        rows = [[one.metric_id, one.day, one.theirs, one.ours, one.state.value, audited_at, one.read_again_at] for one in found]
         if rows:
-            connection.executemany(f"INSERT INTO {table} (metric_id, day, theirs, ours, state, audited_at) VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany(
+                f"INSERT INTO {table} (metric_id, day, theirs, ours, state, audited_at, read_again_at) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
 
     def _record(self, connection: DuckDBPyConnection) -> AuditRecord | None:
         frame = connection.sql(f"SELECT * FROM {self._table('_audits')} ORDER BY audited_at DESC LIMIT 1").pl()
@@ -170,8 +147,10 @@ class AuditStore:
         return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], json.loads(row["excluded"] or "{}"))
 
     def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
-        rows = connection.execute(f"SELECT day, metric_id, theirs, ours, state FROM {self._table('_audit_days')} ORDER BY day, metric_id").fetchall()
-        return [Difference(day, metric, theirs, ours, State(state)) for day, metric, theirs, ours, state in rows]
+        frame = connection.sql(
+            f"SELECT day, metric_id, theirs, ours, state, read_again_at FROM {self._table(AUDIT_DAYS)} ORDER BY day, metric_id"
+        ).pl()
+        return [Difference(**row | {"state": State(row["state"])}) for row in frame.iter_rows(named=True)]
 
 
 def names_of(warehouse: Warehouse, schema: str, ids: Iterable[str]) -> dict[str, str]:

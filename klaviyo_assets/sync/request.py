@@ -32,6 +32,7 @@ class SyncRequest:
         span: For ``range``: the span of that field.
         start_date: Nothing older is wanted, where the resource type honours it; None for the whole history.
         accept_changed_options: Keep what was read with other options or columns, rather than reading it again.
+        repair: First strike from the coverage the days that the last audit found to differ.
     """
 
     mode: Mode = Mode.INCREMENTAL
@@ -39,6 +40,7 @@ class SyncRequest:
     span: Span | None = None
     start_date: datetime | None = None
     accept_changed_options: bool = False
+    repair: bool = False
 
 
 def range_field(entry: ResourceType) -> str | None:

@@ -26,7 +26,8 @@ from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
-from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span
+from klaviyo_assets.sync.brought import keep_columns
+from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, without
 from klaviyo_assets.sync.erased import without_erased
 from klaviyo_assets.sync.errors import FolderFailed, SyncError
 from klaviyo_assets.sync.fetch import Fetcher
@@ -37,6 +38,7 @@ from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
 from klaviyo_assets.sync.progress import Progress, told
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
 from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
+from klaviyo_assets.sync.struck import Struck
 from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD, WriteBehind
@@ -118,6 +120,7 @@ class Sync:
     _warned_of_the_disk: bool = False
     _counting: asyncio.Task[None] | None = None
     _erased: frozenset[str] = frozenset()
+    _struck: Sequence[Span] = ()
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -191,7 +194,9 @@ class Sync:
                 raise refusal
             if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row, who):
                 covered = await in_thread(loader.coverage)
-            slices = await self._read(loader, row, covered, now)
+            if self.entry.counted_by is not None and self.request.mode is Mode.INCREMENTAL:
+                self._struck = await in_thread(self._strike, loader, row)
+            slices = await self._read(loader, row, without(covered, self._struck), now)
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             self._count(row)
@@ -263,6 +268,16 @@ class Sync:
             self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
         return self._resumed
 
+    def _strike(self, loader: Loader, row: SyncRow) -> list[Span]:
+        """Strike what a repair is asked for, and return what must be read again as a whole; what was staged before is loaded by now."""
+        struck = Struck(loader)
+        if self.request.repair:
+            struck.strike()
+        spans = struck.spans(Span(self._wanted_from() or BEGINNING, row.started_at - LAG))
+        if spans:
+            self.log.info("%s: %d spans that an audit found to differ are read again", self.entry.name, len(spans))
+        return spans
+
     def _may_be_loaded(self, manifest: Manifest, row: SyncRow, who: Identity) -> bool:
         """Whether staged files hold what this sync would read: of this type and account, with the same options."""
         # While the account was not known the key stood for it.
@@ -284,7 +299,7 @@ class Sync:
         staging = self._staging(row, resumable=not (is_whole or is_full))
         if is_full:
             await in_thread(loader.create_rebuilt)
-        keeps_files = is_whole or self.request.mode is Mode.RANGE
+        looks_for_gone = self.request.mode is Mode.RANGE or bool(self._struck)
         gathered: list[Covered] = []
         files: list[Path] = []
 
@@ -293,8 +308,8 @@ class Sync:
             self._count(row, fetcher)
             await in_thread(loader.load, batch, row, rebuilt=is_full)
             gathered.extend(batch.covered)
-            files.extend(batch.files)
-            await behind.loaded(batch, keep=keeps_files)
+            files.extend(await in_thread(keep_columns, batch.files, self._told_by) if looks_for_gone else batch.files)
+            await behind.loaded(batch)
 
         behind = WriteBehind(staging, None if is_whole else load, rows_known=0 if is_full else await in_thread(loader.row_count))
         progress = Progress(self._oldest_record)
@@ -428,8 +443,15 @@ class Sync:
                 if not await in_thread(loader.mark_missing, field_name, span, files, row.started_at):
                     self._note(f"Klaviyo returned nothing for the range, though {self.entry.name} of it are known: none was marked as deleted.")
             case _:
-                pass
+                for span in await in_thread(Struck(loader).finish, self._struck, files, row.started_at) if self._struck else ():
+                    self._note(f"Klaviyo returned no {self.entry.name} from {span.start} to {span.end}, though some are known: see the audit.")
         await in_thread(loader.end, row, self.client.now())
+
+    @property
+    def _told_by(self) -> tuple[str, ...]:
+        """Columns that tell which record was brought, and of which span."""
+        field_name = range_field(self.entry)
+        return (self.entry.primary_key, field_name) if field_name else (self.entry.primary_key,)
 
     def _wanted_from(self) -> datetime | None:
         reading = self.entry.reading

@@ -1,7 +1,7 @@
 """Events that were imported with old dates: the audit finds their days, the repair reads just those, and then nothing differs."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,9 +11,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.event_counts import counts_by_day
+from klaviyo_assets.audit import audit
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.request import SyncRequest, parse_instant
+from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.sync.errors import SyncTaken
+from klaviyo_assets.sync.fetch import Fetcher
+from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
+from klaviyo_assets.sync.taken import taken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
@@ -21,6 +29,9 @@ NewAccount = Callable[..., SandboxProcess]
 Run = Callable[..., dg.AssetCheckEvaluation]
 
 pytestmark = pytest.mark.slow
+
+REPAIR = SyncRequest(repair=True)
+OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"
 
 
 @pytest.fixture
@@ -66,6 +77,27 @@ def import_old_events(sandbox: SandboxProcess, *ages: int) -> list[datetime]:
     return moments
 
 
+def some_metric_and_day(warehouse: LocalFile) -> tuple[str, date]:
+    """Return a metric and a day (UTC) of which there are events."""
+    ((metric, day),) = query(warehouse, f"SELECT metric_id, (datetime AT TIME ZONE 'UTC')::DATE FROM events WHERE {OLD} ORDER BY id LIMIT 1")
+    return metric, day
+
+
+def count_one_more(monkeypatch: pytest.MonkeyPatch, metric: str, day: date) -> None:
+    """Let Klaviyo count an event that it does not list."""
+
+    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
+        found = await counts_by_day(client, metric_id, start, end)
+        return {one: count + (metric_id == metric and one == day) for one, count in found.items()}
+
+    monkeypatch.setattr(audit, "counts_by_day", counts)
+
+
+def failing(*_: object, **__: object) -> None:
+    """Stand in for work that cannot be done."""
+    raise RuntimeError
+
+
 def windows_asked(sandbox: SandboxProcess) -> list[str]:
     """Return the bounds of the requests for events' pages, without the probes."""
     queries = [unquote(one["query"]) for one in sandbox.stats()["log"] if one["path"] == "/api/events"]
@@ -107,13 +139,11 @@ def test_old_imports_are_found_repaired_and_gone(sandbox: SandboxProcess, wareho
     assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
 
 
-def test_what_still_differs_after_it_was_read_again_is_confirmed(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_what_still_differs_after_it_was_read_again_is_confirmed(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync("events", sandbox, warehouse)
-    with warehouse.connection() as connection:  # a row that Klaviyo neither counts nor lists
-        connection.execute(
-            "INSERT INTO klaviyo.klaviyo.events BY NAME SELECT 'strange' AS id, * EXCLUDE (id) FROM klaviyo.klaviyo.events "
-            "WHERE datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL LIMIT 1"
-        )
+    count_one_more(monkeypatch, *some_metric_and_day(warehouse))
     assert run("klaviyo_audit").severity is dg.AssetCheckSeverity.ERROR
 
     confirmed = run("klaviyo_repair")
@@ -122,11 +152,108 @@ def test_what_still_differs_after_it_was_read_again_is_confirmed(sandbox: Sandbo
     assert confirmed.severity is dg.AssetCheckSeverity.WARN, "it only warns"
     assert "still differ" in (confirmed.description or "")
     (row,) = days_shown(confirmed)
-    assert (row["state"], row["here"] - row["Klaviyo"]) == ("confirmed", 1)
+    assert (row["state"], row["Klaviyo"] - row["here"]) == ("confirmed", 1)
     sandbox.reset_stats()
     assert run("klaviyo_repair").severity is dg.AssetCheckSeverity.WARN
     assert "/api/metric-aggregates" not in sandbox.stats()["endpoints"]
     assert run("klaviyo_audit").severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_day_whose_count_has_changed_since_it_was_read_again_is_not_confirmed(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    old = {"datetime": sandbox.now() - timedelta(days=60), "metric_id": sandbox.truth("metrics")[0]["id"]}
+    sandbox.change("event", **old)
+    assert not run("klaviyo_audit").passed
+    sync("events", sandbox, warehouse, REPAIR)  # without the second look that the job takes
+    sandbox.change("event", **old)
+
+    for _ in range(2):
+        assert run("klaviyo_audit").severity is dg.AssetCheckSeverity.ERROR
+    assert run("klaviyo_repair").passed
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_a_struck_day_waits_until_it_has_been_read(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    with monkeypatch.context() as broken:
+        broken.setattr(Fetcher, "run", failing)
+        with pytest.raises(RuntimeError):
+            sync("events", sandbox, warehouse, REPAIR)
+
+    waiting = run("klaviyo_audit")
+
+    assert waiting.severity is dg.AssetCheckSeverity.ERROR
+    assert {row["state"] for row in days_shown(waiting)} == {"struck"}
+    sync("events", sandbox, warehouse)
+    assert run("klaviyo_audit").passed
+
+
+def test_what_an_interrupted_sync_had_read_does_not_undo_a_strike(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync("events", sandbox, warehouse)
+    start = sandbox.now() - timedelta(days=90)
+    with monkeypatch.context() as broken:
+        broken.setattr(Loader, "load", failing)
+        with pytest.raises(RuntimeError):
+            sync("events", sandbox, warehouse, SyncRequest(mode=Mode.RANGE, span=Span(start, start + timedelta(days=60))))
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+
+    assert run("klaviyo_repair").passed
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_nothing_is_struck_while_another_run_syncs_events(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    before = query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")
+    with taken(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncTaken):
+        sync("events", sandbox, warehouse, REPAIR)
+
+    assert (query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")) == before
+
+
+def test_a_file_of_an_older_version_gets_the_columns_that_it_lacks(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    query(warehouse, "ALTER TABLE _audit_days DROP COLUMN read_again_at")
+    query(warehouse, "UPDATE _audit_days SET state = 'struck'")
+
+    sync("events", sandbox, warehouse)
+
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+    assert query(warehouse, "SELECT count(*) FROM _audit_days WHERE read_again_at IS NULL") == [(0,)]
+
+
+def test_a_deleted_event_is_marked_by_the_repair(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    ((id_, metric, seconds),) = query(warehouse, f"SELECT id, metric_id, epoch(datetime) FROM events WHERE {OLD} ORDER BY id LIMIT 1")
+    sandbox.change("delete", type="events", id=id_)
+    found = run("klaviyo_audit")
+    assert values(found)["surplus_events"] == 1
+
+    assert run("klaviyo_repair").passed
+
+    assert table(warehouse, "events", deleted=True)["id"].to_list() == [id_]
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+    sandbox.change("event", datetime=datetime.fromtimestamp(seconds, UTC), metric_id=metric)
+    assert values(run("klaviyo_audit"))["missing_events"] == 1, "what comes into the same day is not outweighed by what went"
+
+
+def test_a_day_that_lost_its_last_event_is_marked_since_klaviyo_counts_none(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    moment = sandbox.now() - timedelta(days=500)
+    (id_,) = sandbox.change("event", datetime=moment, metric_id=sandbox.truth("metrics")[0]["id"])
+    sync("events", sandbox, warehouse)
+    sandbox.change("delete", type="events", id=id_)
+    assert not run("klaviyo_audit").passed
+
+    assert run("klaviyo_repair").passed
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
 def test_a_key_without_the_scope_is_told(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.event_counts import DAY, years
-from klaviyo_assets.audit.compare import Difference, State, differences, midnight, spans_of, whole_days
+from klaviyo_assets.api.event_counts import years
+from klaviyo_assets.audit.compare import Difference, differences
 from klaviyo_assets.sync.coverage import Covered, Span, without
+from klaviyo_assets.sync.days import DAY, midnight, spans_of, whole_days
+from klaviyo_assets.sync.struck import State
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = st.sets(st.dates(date(2020, 1, 1), date(2020, 3, 1)))
@@ -52,21 +54,27 @@ def test_what_is_struck_is_covered_no_more_and_nothing_else_changes(days: set[da
 
 
 @pytest.mark.parametrize(
-    ("state", "counts_before", "expected"),
+    ("state", "read_again", "counts_before", "expected"),
     [
-        (None, (5, 3), State.DIFFERS),
-        (State.DIFFERS, (5, 3), State.DIFFERS),
-        (State.STRUCK, (5, 3), State.CONFIRMED),
-        (State.STRUCK, (5, 2), State.CONFIRMED),
-        (State.CONFIRMED, (5, 3), State.CONFIRMED),
-        (State.CONFIRMED, (5, 2), State.DIFFERS),
+        (None, False, (5, 3), State.DIFFERS),
+        (State.DIFFERS, False, (5, 3), State.DIFFERS),
+        (State.STRUCK, False, (5, 3), State.STRUCK),
+        (State.STRUCK, False, (4, 3), State.STRUCK),
+        (State.STRUCK, True, (5, 3), State.CONFIRMED),
+        (State.STRUCK, True, (5, 2), State.CONFIRMED),
+        (State.STRUCK, True, (4, 3), State.DIFFERS),
+        (State.CONFIRMED, True, (5, 3), State.CONFIRMED),
+        (State.CONFIRMED, True, (5, 2), State.DIFFERS),
+        (State.CONFIRMED, True, (4, 3), State.DIFFERS),
+        (State.CONFIRMED, False, (5, 3), State.DIFFERS),
     ],
 )
-def test_what_a_difference_comes_to(state: State | None, counts_before: tuple[int, int], expected: State) -> None:
-    day = date(2026, 1, 1)
-    before = [Difference(day, "M", *counts_before, state)] if state else []
+def test_what_a_difference_comes_to(state: State | None, read_again: bool, counts_before: tuple[int, int], expected: State) -> None:
+    day, read_again_at = date(2026, 1, 1), NEW_YEAR if read_again else None
+    before = [Difference(day, "M", *counts_before, state, read_again_at)] if state else []
 
-    assert differences({("M", day): 5}, {("M", day): 3}, before) == [Difference(day, "M", 5, 3, expected)]
+    expected_at = read_again_at if expected is State.CONFIRMED else None
+    assert differences({("M", day): 5}, {("M", day): 3}, before) == [Difference(day, "M", 5, 3, expected, expected_at)]
 
 
 def test_days_that_agree_are_forgotten_and_days_that_were_not_compared_are_kept() -> None:

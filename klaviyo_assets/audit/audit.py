@@ -7,8 +7,8 @@ again. Klaviyo's counts do, at one request a metric and year.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from klaviyo_assets.api.client import KlaviyoClient
@@ -57,6 +57,9 @@ class Audit:
     only_struck: bool = False
     _theirs: dict[tuple[str, date], int] = field(default_factory=dict)
     _excluded: dict[str, list[str]] = field(default_factory=dict)
+    _refused: dict[str, list[str]] = field(default_factory=dict)
+    _uncounted: set[str] = field(default_factory=set)
+    _left_out: set[tuple[str, date]] = field(default_factory=set)
     _requests: int = 0
     _asked: int = 0
     _last_word: float = field(default_factory=time.monotonic)
@@ -71,7 +74,7 @@ class Audit:
         await probe(self.client, METRICS)  # brings Klaviyo's clock, and says whether the scope is there
         now = self.client.now()
         last, before = await in_thread(self.store.last)
-        days = await self._days(now)
+        days = await self._days(now, before)
         if self.only_struck:
             struck = [one for one in before if one.state is State.STRUCK]
             metrics, days = {one.metric_id for one in struck}, days & {one.day for one in struck}
@@ -79,17 +82,18 @@ class Audit:
             metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
         if days:
             await self._ask(sorted(metrics), days)
-        found = differences(self._theirs, await self._ours(metrics, days), before)
-        record = AuditRecord(now, _span_of(days), len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, self._excluded)
+        found = differences(self._theirs, await self._ours(metrics, days), [one for one in before if not self._is_excluded(one)])
+        excluded = self._excluded | self._refused
+        record = AuditRecord(now, _span_of(days), len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, excluded)
         self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
         if self.only_struck and last is not None:
-            record = last  # a second look at a few days does not stand for the whole
+            record = replace(last, excluded=_joined(last.excluded, self._refused))  # a second look at a few days does not stand for the whole
         await in_thread(self.store.save, record, found)
         return record, found
 
-    async def _days(self, now: datetime) -> set[date]:
+    async def _days(self, now: datetime, before: Sequence[Difference]) -> set[date]:
         """The days that can be compared: covered, old enough, not before the start date."""
-        wanted = await self._wanted(now)
+        wanted = await self._wanted(now, before)
         days = set(whole_days(await in_thread(self.store.coverage), wanted)) if wanted else set()
         if not days:
             self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
@@ -107,9 +111,15 @@ class Audit:
             self._excluded["Klaviyo does not list these metrics any more"] = unknown
         return ours
 
-    async def _wanted(self, now: datetime) -> Span | None:
-        """The span to compare: from the oldest event that Klaviyo or the table has, up to what is old enough."""
+    def _is_excluded(self, known: Difference) -> bool:
+        """Whether a day that differed before cannot be compared any more; it is listed as such."""
+        too_old = self.start_date is not None and midnight(known.day) < self.start_date
+        return too_old or known.metric_id in self._uncounted or (known.metric_id, known.day) in self._left_out
+
+    async def _wanted(self, now: datetime, before: Sequence[Difference]) -> Span | None:
+        """The span to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
         oldest = [one for one in (await self._their_oldest(), await in_thread(self.store.oldest)) if one is not None]
+        oldest += [midnight(one.day) for one in before]
         if not oldest:
             return None
         start, end = min(oldest), now - LAG - TOO_YOUNG
@@ -154,12 +164,18 @@ class Audit:
                 self._requests += 1
                 counts = await counts_by_day(self.client, metric, piece.start, piece.end)
             except (BadRequest, NotFound) as error:
-                self._excluded.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
+                self._uncounted.add(metric)
+                self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 return
             asked = {day for day in days if _within(day, piece)}
             self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
-                self._excluded.setdefault("Klaviyo's answer leaves days out", []).append(f"{metric}: {len(left_out)} days from {min(left_out)} on")
+                self._left_out |= {(metric, day) for day in left_out}
+                self._refused.setdefault("Klaviyo's answer leaves days out", []).append(f"{metric}: {len(left_out)} days from {min(left_out)} on")
+
+
+def _joined(excluded: Mapping[str, list[str]], more: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {reason: sorted({*excluded.get(reason, []), *more.get(reason, [])}) for reason in (*excluded, *more)}
 
 
 def _span_of(days: set[date]) -> Span | None:

@@ -279,6 +279,45 @@ def test_a_metric_that_klaviyo_does_not_count_is_listed(sandbox: SandboxProcess,
     assert [metric] in values(check)["excluded"].values()
 
 
+@pytest.mark.parametrize("job", ["klaviyo_audit", "klaviyo_repair"])
+def test_a_difference_of_a_metric_that_is_counted_no_more_is_listed_as_excluded(
+    job: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run
+) -> None:
+    sync("events", sandbox, warehouse)
+    metric = sandbox.truth("metrics")[0]["id"]
+    sandbox.change("event", datetime=sandbox.now() - timedelta(days=60), metric_id=metric)
+    assert not run("klaviyo_audit").passed
+    sandbox.change("delete", type="metrics", id=metric)
+
+    check = run(job)
+
+    assert check.passed, check.description
+    assert [metric] in values(check)["excluded"].values()
+    assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
+
+
+def test_a_difference_before_a_start_date_that_was_moved_is_listed_as_excluded(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 300)  # before all others
+    assert not run("klaviyo_audit").passed
+    start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
+
+    check = run("klaviyo_audit", start_date=start)
+
+    assert check.passed, check.description
+    assert values(check)["excluded"]["Older than the start date"] == [f"before {start}"]
+
+
+def test_an_import_that_was_taken_back_is_a_difference_no_more(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    old = {"datetime": sandbox.now() - timedelta(days=300), "metric_id": sandbox.truth("metrics")[0]["id"]}  # before all others
+    (id_,) = sandbox.change("event", **old)
+    assert not run("klaviyo_audit").passed
+    sandbox.change("delete", type="events", id=id_)
+
+    assert run("klaviyo_audit").passed
+
+
 def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
     sync("events", sandbox, warehouse, SyncRequest(start_date=parse_instant(start, "start")))

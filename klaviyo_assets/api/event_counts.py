@@ -12,8 +12,12 @@ from klaviyo_assets.catalog.metrics import METRICS
 DAY = timedelta(days=1)
 
 
+class _Measurements(msgspec.Struct):
+    count: list[float]
+
+
 class _Measured(msgspec.Struct):
-    measurements: dict[str, list[float]]
+    measurements: _Measurements
 
 
 class _Attributes(msgspec.Struct):
@@ -39,7 +43,7 @@ class _Links(msgspec.Struct):
 
 class _Listing(msgspec.Struct):
     data: list[_Record]
-    links: _Links = msgspec.field(default_factory=_Links)
+    links: _Links  # without them a page cannot be told from the last one
 
     @property
     def next_url(self) -> str | None:
@@ -122,7 +126,7 @@ def _decode(body: bytes) -> dict[date, int]:
     days = [moment.astimezone(UTC).date() if moment.tzinfo else moment.date() for moment in found.dates]
     counts = dict.fromkeys(days, 0)
     for measured in found.data:
-        for day, count in zip(days, measured.measurements["count"], strict=True):
+        for day, count in zip(days, measured.measurements.count, strict=True):
             counts[day] += int(count)
     return counts
 

@@ -5,8 +5,26 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import BadAnswer
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.model import ColumnType, ResourceType
+
+_PROBES_FOR_THE_TIME = 6
+"""Requests after which answers whose clocks do not agree are given up."""
+
+
+async def learn_the_time(client: KlaviyoClient, entry: ResourceType) -> None:
+    """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
+
+    Raises:
+        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the answers do not agree.
+    """
+    for _ in range(_PROBES_FOR_THE_TIME):
+        if client.knows_the_time:
+            return
+        await probe(client, entry)
+    if not client.knows_the_time:
+        raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it cannot be told up to when everything has been read.")
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.event_counts import counts_by_day, metric_ids, years
-from klaviyo_assets.api.probe import probe
+from klaviyo_assets.api.probe import learn_the_time, probe
 from klaviyo_assets.audit.compare import Counts, Difference, differences
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
@@ -71,7 +71,8 @@ class Audit:
             KlaviyoError: If Klaviyo refuses the key or fails; nothing is kept then.
             WarehouseError: If the database cannot be opened.
         """
-        await probe(self.client, METRICS)  # brings Klaviyo's clock, and says whether the scope is there
+        await probe(self.client, METRICS)  # says whether the scope is there
+        await learn_the_time(self.client, METRICS)
         now = self.client.now()
         last, before = await in_thread(self.store.last)
         days = await self._days(now, before)

@@ -13,6 +13,7 @@ from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.audit.store import AuditRecord, AuditStore, names_of
 from klaviyo_assets.execution import failure, run_to_its_end
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
@@ -45,7 +46,7 @@ class AuditExecution:
             names = names_of(warehouse, self.schema, {one.metric_id for one in found})
         except (AccessDenied, ApiKeyError) as error:
             return checks.could_not_audit(str(error), error.advice, self.asset)
-        except (KlaviyoError, WarehouseError) as error:
+        except (KlaviyoError, SyncError, WarehouseError) as error:
             raise failure(error) from None
         return checks.complete(record, found, names, self.asset)
 

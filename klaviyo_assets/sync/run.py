@@ -19,10 +19,10 @@ import polars as pl
 
 from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadAnswer, KlaviyoError
+from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.event_counts import count_events
 from klaviyo_assets.api.filters import all_of
-from klaviyo_assets.api.probe import probe
+from klaviyo_assets.api.probe import learn_the_time
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
@@ -51,9 +51,6 @@ _STOPPED = "Stopped from outside: the run was cancelled, or its process was told
 
 _SECONDS_TO_STOP = 10.0
 """Seconds that a sync which is stopped may take to write that down; the next sync does it in its place."""
-
-_PROBES_FOR_THE_TIME = 6
-"""Requests after which answers whose clocks do not agree are given up."""
 
 _WORTH_A_COUNT = 120
 """Requests that a count of all events is worth, one a second: a first sync of many years and metrics is told from the density of what was read."""
@@ -226,16 +223,11 @@ class Sync:
 
     async def _first_answer(self) -> KlaviyoError | None:
         """Learn the server's clock, unless the client knows it already; return the error if Klaviyo refuses or fails."""
-        for _ in range(_PROBES_FOR_THE_TIME):
-            if self.client.knows_the_time:
-                return None
-            try:
-                await probe(self.client, self.entry)
-            except KlaviyoError as error:
-                return error
-        if self.client.knows_the_time:
-            return None
-        return BadAnswer("Klaviyo's answers do not agree about what time it is, so it cannot be told up to when everything has been read.")
+        try:
+            await learn_the_time(self.client, self.entry)
+        except KlaviyoError as error:
+            return error
+        return None
 
     def _apply_rules(self, loader: Loader) -> bool:
         """Treat rows that were stored before a field rule was made as those that are read now; return whether rules have changed."""

@@ -26,7 +26,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
 NewAccount = Callable[..., SandboxProcess]
-Run = Callable[..., dg.AssetCheckEvaluation]
+Run = Callable[..., Any]
 
 pytestmark = pytest.mark.slow
 
@@ -44,13 +44,17 @@ def sandbox(new_account: NewAccount) -> SandboxProcess:
 
 @pytest.fixture
 def run(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Run]:
-    """Runs a job, and returns what the check ``complete`` says."""
+    """Runs a job, and returns what the check ``complete`` says, or of one that fails its words."""
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def run(job: str, key: str = ALL_SCOPES_KEY, **options: Any) -> dg.AssetCheckEvaluation:
+        def run(job: str, key: str = ALL_SCOPES_KEY, *, fails: bool = False, **options: Any) -> Any:
             klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1, **options)
             defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "klaviyo.duckdb"), executor=dg.in_process_executor)
             result = defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+            if fails:
+                (failed,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
+                assert failed.user_failure_data is not None, "a failure with words, not an error with a trace"
+                return failed.user_failure_data.description
             assert result.success
             (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "complete"]
             return found
@@ -327,6 +331,23 @@ def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess
 
     assert check.passed
     assert values(check)["excluded"]["Older than the start date"] == [f"before {start}"]
+
+
+def test_one_answer_with_a_wrong_date_is_not_believed(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    sandbox.faults({"path": "/api/metrics", "kind": "date_ahead"})
+
+    check = run("klaviyo_audit")
+
+    assert abs(values(check)["audited_at"] - sandbox.now().timestamp()) < 60
+
+
+def test_a_file_of_a_newer_version_and_a_wrong_start_date_fail_with_advice(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+
+    assert "Write it as 2026-01-31" in run("klaviyo_audit", start_date="yesterday", fails=True)
+    query(warehouse, "UPDATE _layout SET version = 99")
+    assert "Upgrade klaviyo_assets" in run("klaviyo_audit", fails=True)
 
 
 def test_without_any_sync_there_is_nothing_to_compare(run: Run) -> None:

@@ -1,5 +1,6 @@
 """The sandbox's counts of events: they equal its truth, and keep to the documented contract."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -87,11 +88,44 @@ def test_a_key_without_the_scope_is_denied(account: SandboxProcess) -> None:
     assert "metrics:read" in answer.text
 
 
-def test_the_documented_limit_holds(new_account: Callable[..., SandboxProcess]) -> None:
+def at_the_start_of(seconds: int) -> None:
+    """Wait until a window of the sandbox's has just begun."""
+    time.sleep(seconds - time.time() % seconds)
+
+
+def test_three_in_a_second_pass_and_the_next_does_not(new_account: Callable[..., SandboxProcess]) -> None:
     sandbox = new_account(limits=True, events=50)
     question = {"metric_id": some_metric(sandbox), "filter": year_before(sandbox.now())}
+    ask(sandbox, **question)
+    at_the_start_of(1)
 
-    statuses = [ask(sandbox, **question).status_code for _ in range(12)]
+    answers = [ask(sandbox, **question) for _ in range(4)]
 
-    assert 429 in statuses
-    assert statuses[0] == 200
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].headers["Retry-After"] == "1"
+    assert answers[0].headers["RateLimit-Limit"] == "60"
+    at_the_start_of(1)
+    assert ask(sandbox, **question).status_code == 200
+
+
+@pytest.mark.slow
+def test_sixty_in_a_minute_pass_and_the_next_does_not(new_account: Callable[..., SandboxProcess]) -> None:
+    sandbox = new_account(limits=True, events=50)
+    question = {"metric_id": some_metric(sandbox), "filter": year_before(sandbox.now())}
+    if time.time() % 60 > 30:  # the twenty seconds that it takes must lie in one minute
+        at_the_start_of(60)
+    passed, waited = 0, 0
+    while passed < 60:
+        answer = ask(sandbox, **question)
+        if answer.status_code == 429:
+            assert answer.headers["Retry-After"] == "1", f"{passed} passed: only the second's window may be full"
+            at_the_start_of(1)
+            waited += 1
+        passed += answer.status_code == 200
+    at_the_start_of(1)
+
+    refused = ask(sandbox, **question)
+
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 1
+    assert waited >= 18

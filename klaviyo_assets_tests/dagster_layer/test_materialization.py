@@ -304,3 +304,32 @@ def test_a_wrong_rule_of_any_type_stops_every_sync_with_a_reason(
     assert failure.user_failure_data is not None
     assert words in (failure.user_failure_data.description or "")
     assert not (tmp_path / "klaviyo.duckdb").exists()
+
+
+def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
+    new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    sandbox = new_account(profiles=120)
+    defs = definitions(sandbox, tmp_path)
+    assert execute(defs, instance, "klaviyo_sync_frequent").success
+    deleted, merged, destination = sorted(one["id"] for one in sandbox.truth("profiles"))[:3]
+    sandbox.change("delete", type="profiles", id=deleted)
+    sandbox.change("merge", source=merged, destination=destination)
+    assert execute(defs, instance, "klaviyo_sync_frequent").success
+    assert marked(tmp_path, "profiles") == [], "Klaviyo tells nobody"
+
+    result = execute(defs, instance, "klaviyo_full_profiles")
+
+    assert result.success
+    assert materialized(result) == {"profiles"}
+    assert marked(tmp_path, "profiles") == [deleted, merged]
+    (materialization,) = result.asset_materializations_for_node("klaviyo_profiles")
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    assert (metadata["mode"], metadata["rows_deleted"], metadata["dagster/row_count"]) == ("full", 2, 118)
+
+
+def marked(folder: Path, table: str) -> list[str]:
+    """Return the ids of rows that are marked as deleted."""
+    with duckdb.connect(str(folder / "klaviyo.duckdb"), read_only=True) as connection:
+        rows = connection.execute(f"SELECT id FROM klaviyo.klaviyo.{table} WHERE _deleted_at IS NOT NULL ORDER BY id").fetchall()
+    return [id_ for (id_,) in rows]

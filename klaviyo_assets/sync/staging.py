@@ -239,16 +239,15 @@ class Staging:
             rows += file.rows
         yield replace(whole, files=whole.files[first:], rows=rows)
 
-    def loaded(self, batch: Batch, *, keep: bool = False) -> None:
-        """Note that a batch has been committed, and delete its files unless they are needed once more."""
+    def loaded(self, batch: Batch) -> None:
+        """Note that a batch has been committed, and delete its files."""
         done = set(batch.files)
         for part, (finished, upto) in zip(self.manifest.parts, batch.progress, strict=False):  # slices that were begun since come behind
             part.loaded, part.loaded_upto = finished, upto
         self.manifest.files = [file for file in self.manifest.files if self.folder / file.name not in done]
         self._save()
-        if not keep:
-            for path in batch.files:
-                path.unlink(missing_ok=True)
+        for path in batch.files:
+            path.unlink(missing_ok=True)
 
     def is_intact(self) -> bool:
         """Return whether every file that the manifest names is in the folder, byte for byte as it was written."""

@@ -69,10 +69,10 @@ class WriteBehind:
         if self._loading is not None and self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load:
             await asyncio.shield(self._loading)
 
-    async def loaded(self, batch: Batch, *, keep: bool = False) -> None:
+    async def loaded(self, batch: Batch) -> None:
         """Note that a batch is committed."""
         async with self._alone:
-            await in_thread(self.staging.loaded, batch, keep=keep)
+            await in_thread(self.staging.loaded, batch)
 
     async def finish(self) -> None:
         """Write and load all that is left."""

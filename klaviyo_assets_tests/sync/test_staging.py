@@ -220,19 +220,17 @@ def test_a_slice_that_has_not_moved_since_the_last_load_brings_no_coverage(folde
     assert spans(flushed(staging)) == [(at(4), at(5))]
 
 
-def test_loaded_files_are_deleted_unless_they_are_needed_once_more(folder: Path) -> None:
+def test_loaded_files_are_deleted_and_others_are_not(folder: Path) -> None:
     one = part(1, 4)
     staging = staged(folder, one)
     staging.took(one, page(1), at(2))
-    kept = flushed(staging)
-    staging.loaded(kept, keep=True)
-    staging.took(one, page(2), at(3))
     deleted = flushed(staging)
+    staging.took(one, page(2), at(3))
+    staging.write()
     staging.loaded(deleted)
 
-    assert ids(kept) == [1]
+    assert ids(staging.batch()) == [2]
     assert not any(file.exists() for file in deleted.files)
-    assert staging.batch().files == ()
 
 
 # --- bounded memory

@@ -46,13 +46,15 @@ class Desk:
         self.staging = Staging(folder / "s", new_manifest(**facts, read_at=START + timedelta(days=9), resumable=True))
         self.part: Part = self.staging.open(Slice(Division(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
         self.loads: list[Batch] = []
+        self.loaded_ids: list[str] = []
         self.behind = WriteBehind(self.staging, load or self.load)
         self.rows = 0
 
     async def load(self, batch: Batch) -> None:
         self.loads.append(batch)
+        self.loaded_ids += [id_ for file in batch.files for id_ in pl.read_parquet(file)["id"]]
         await asyncio.sleep(0)
-        await self.behind.loaded(batch, keep=True)
+        await self.behind.loaded(batch)
 
     async def page(self, rows: int = 5) -> None:
         times = [START + timedelta(seconds=self.rows + number) for number in range(rows)]
@@ -68,10 +70,6 @@ class Desk:
     @property
     def files(self) -> list[Path]:
         return sorted(self.staging.folder.glob("*.parquet"))
-
-    @property
-    def loaded_ids(self) -> list[str]:
-        return [id_ for batch in self.loads for file in batch.files for id_ in pl.read_parquet(file)["id"]]
 
 
 def page_of(times: list[datetime]) -> Page:
@@ -155,7 +153,7 @@ def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
         async def slowly(batch: Batch) -> None:
             await may_load.wait()
             loads.append(batch)
-            await desk.behind.loaded(batch, keep=False)
+            await desk.behind.loaded(batch)
 
         desk = Desk(tmp_path, slowly)
 
@@ -245,7 +243,7 @@ def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) 
         async def slowly(batch: Batch) -> None:
             loads.append(batch)
             await may_load.wait()
-            await desk.behind.loaded(batch, keep=True)
+            await desk.behind.loaded(batch)
 
         desk = Desk(tmp_path, slowly)
         while not loads:
@@ -258,7 +256,8 @@ def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) 
         await desk.behind.finish()
         assert sum(batch.rows for batch in loads) == desk.rows
         names = [file.name for batch in loads for file in batch.files]
-        assert len(names) == len(set(names)) == len(desk.files)
+        assert len(names) == len(set(names))
+        assert desk.files == []
         spans = [(row.start, row.end) for batch in loads for row in batch.covered]
         assert [start for start, _ in spans] == [START] * len(spans)
         assert spans == sorted(spans)

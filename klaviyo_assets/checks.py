@@ -152,6 +152,18 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckRe
     )
 
 
+def could_not_look(name: str, error: Exception, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that a check could not look at the table."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"The table could not be looked at: {one_line(str(error))}",
+        metadata={"error": type(error).__name__},
+    )
+
+
 _DRIFT_SCHEMA = dg.TableSchema(
     columns=[
         dg.TableColumn("attribute", "string"),
@@ -159,7 +171,7 @@ _DRIFT_SCHEMA = dg.TableSchema(
         dg.TableColumn("expected", "string"),
         dg.TableColumn("rows", "int"),
         dg.TableColumn("example_id", "string", description="Id of a row that differs."),
-        dg.TableColumn("example", "string", description="What it holds; left out where it may be about a person."),
+        dg.TableColumn("example", "string", description="What it holds; only what kind of value that is, where it may be about a person."),
     ]
 )
 

@@ -1,12 +1,13 @@
 """What an asset does when it runs: probe, sync, report."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import dagster as dg
+import duckdb
 
 from klaviyo_assets import checks
 from klaviyo_assets.api.access import Access, access_from, assess
@@ -22,7 +23,7 @@ from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
-from klaviyo_assets.text import markdown
+from klaviyo_assets.text import markdown, one_line
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 
@@ -182,15 +183,23 @@ class Execution:
 
     def _table_checks(self, warehouse: Warehouse, report: SyncReport | None) -> Iterator[dg.AssetCheckResult]:
         inspector = Inspector(warehouse, self.entry, self.schema)
+        since = report.row.started_at if report else None
+        looks: dict[str, Callable[[], dg.AssetCheckResult]] = {
+            checks.PRIMARY_KEY: lambda: checks.primary_key(inspector.primary_key(since), self.asset),
+            checks.UNKNOWN_ATTRIBUTES: lambda: checks.unknown_attributes(inspector.unknown_attributes(), self.asset),
+            checks.SCHEMA_DRIFT: lambda: checks.schema_drift(inspector.drifts(), self.asset),
+        }
+        for name, look in looks.items():
+            if name in self._checks:
+                yield self._looked(name, look)
+
+    def _looked(self, name: str, look: Callable[[], dg.AssetCheckResult]) -> dg.AssetCheckResult:
+        """Look at the table; that it cannot be looked at is the result of this check alone: the rows are committed, and other checks go on."""
         try:
-            if checks.PRIMARY_KEY in self._checks:
-                yield checks.primary_key(inspector.primary_key(report.row.started_at if report else None), self.asset)
-            if checks.UNKNOWN_ATTRIBUTES in self._checks:
-                yield checks.unknown_attributes(inspector.unknown_attributes(), self.asset)
-            if checks.SCHEMA_DRIFT in self._checks:
-                yield checks.schema_drift(inspector.drifts(report.row.started_at if report else None), self.asset)
-        except WarehouseError as error:
-            raise failure(error) from None
+            return look()
+        except (WarehouseError, duckdb.Error, ValueError) as error:
+            self.context.log.warning("The check %s could not look at the table: %s", name, one_line(str(error)))
+            return checks.could_not_look(name, error, self.asset)
 
 
 def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -10,6 +10,9 @@ EXTRA = "_extra"
 ODD_TEXT = "_odd_text"
 """Member of ``_extra``: the record's JSON as it came, where it held text that no JSON type takes (half a character)."""
 
+RELATIONSHIP = "relationships."
+"""What the names of relationships begin with in ``_extra``."""
+
 SYNCED_AT = "_synced_at"
 """Column with the server's time at which the request was sent that brought the present content."""
 

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
 import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync.drift import Drift, DriftFinder
-from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.sync.missed import Missed
+from klaviyo_assets.sync.ruled import ruled_columns
+from klaviyo_assets.sync.tables import DELETED_AT, Tables, is_there
 from klaviyo_assets.text import markdown
 from klaviyo_assets.warehouse.base import Warehouse, quoted
 
@@ -75,10 +76,14 @@ class Inspector:
         with self.warehouse.connection() as connection:
             return DriftFinder(connection, self._table, self.entry).unknown() if self._exists(connection) else []
 
-    def drifts(self, since: datetime | None = None) -> list[Drift]:
-        """Return where the records differ from what Klaviyo's schema promises, among all rows or those that were written since."""
+    def drifts(self) -> list[Drift]:
+        """Return where the records differ from what Klaviyo's schema promises; what columns under a field rule hold is the rule's work."""
+        tables = Tables(self.warehouse, self.schema, self.entry)
         with self.warehouse.connection() as connection:
-            return DriftFinder(connection, self._table, self.entry, since).drifts() if self._exists(connection) else []
+            if not self._exists(connection):
+                return []
+            ruled = ruled_columns(connection, tables)
+            return [*DriftFinder(connection, self._table, self.entry, ruled).drifts(), *Missed(connection, tables).drifts(ruled)]
 
     def preview(self, rows: int = 5) -> str:
         """Return the latest rows as a Markdown table, personal data masked and long text cut."""
@@ -89,11 +94,7 @@ class Inspector:
         return _markdown(frame, {column.name for column in self.entry.columns if column.personal})
 
     def _exists(self, connection: DuckDBPyConnection) -> bool:
-        try:
-            connection.execute(f"SELECT 1 FROM {self._table} LIMIT 0").fetchall()
-        except duckdb.CatalogException:
-            return False
-        return True
+        return is_there(connection, self.schema, self.entry.name)
 
 
 def _markdown(frame: pl.DataFrame, masked: set[str]) -> str:

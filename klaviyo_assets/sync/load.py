@@ -17,6 +17,7 @@ from klaviyo_assets.sync.coverage import Covered, Span, widened
 from klaviyo_assets.sync.erased import erased
 from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.history import distrust_the_future, forget
+from klaviyo_assets.sync.missed import Missed
 from klaviyo_assets.sync.pin import UNKNOWN_ACCOUNT, Pin
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.tables import DELETED_AT, Tables
@@ -279,6 +280,8 @@ class Loader:
                 f"FROM ({before}) AS old JOIN ({after}) AS new USING ({key})"
             )
             self.counts.updated = _count(connection, "FROM compared WHERE differs")
+            if self.counts.inserted or self.counts.updated:
+                Missed(connection, tables).note(tables.rebuilt)
             self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
             marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
             connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
@@ -353,7 +356,9 @@ class Loader:
 
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:
-            inserted, updated = Upsert(connection, self.entry, files, table).run()
+            # A full read is compared as a whole, when its table is swapped in.
+            missed = Missed(connection, self.tables) if table == self.tables.rows else None
+            inserted, updated = Upsert(connection, self.entry, files, table, missed).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 

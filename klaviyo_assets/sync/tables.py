@@ -60,6 +60,15 @@ _COVERAGE = {
     "settled": ("BOOLEAN", "Whether it was read after its last settling age, so that it need not be read again."),
 }
 
+_MISSED = {
+    "resource_type": ("VARCHAR", "Table."),
+    "column_name": ("VARCHAR", "Column that rows had a value in, and that no row written since has one in."),
+    "rows_before": ("BIGINT", "Rows that were looked at before, the latest ones."),
+    "had_before": ("BIGINT", "How many of them had a value."),
+    "since": (INSTANT, "When the first row without one was read."),
+    "rows_since": ("BIGINT", "Rows written since that lack it, though they are new or had it before."),
+}
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -100,6 +109,11 @@ class Tables:
         """The spans that have been read."""
         return self.warehouse.qualified(self.schema, "_coverage")
 
+    @property
+    def missed(self) -> str:
+        """The columns that have lost their values."""
+        return self.warehouse.qualified(self.schema, "_missed")
+
     def prepare(self, connection: DuckDBPyConnection) -> None:
         """Create what is missing, add columns that are new in the catalogue, and set types and comments that differ.
 
@@ -110,6 +124,7 @@ class Tables:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
+        self._prepare(connection, "_missed", _MISSED, "Columns that rows had a value in, and that rows written since lack.")
         if self._prepare(connection, self.entry.name, self._columns(), self.entry.description):
             move_from_extra(connection, self.rows, self.entry)
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
@@ -162,6 +177,17 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         if known_comment != comment:
             connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
     return added
+
+
+def is_there(connection: DuckDBPyConnection, schema: str, name: str) -> bool:
+    """Return whether there is a table.
+
+    Args:
+        connection: The database.
+        schema: DuckDB schema.
+        name: Name of the table, unquoted.
+    """
+    return bool(_existing(connection, schema, name))
 
 
 def _existing(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, tuple[str, str | None]]:

@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.model import ResourceType, Whole
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
+from klaviyo_assets.sync.missed import Missed
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.warehouse.base import literal, quoted
 
@@ -71,6 +72,7 @@ class Upsert:
         entry: The resource type.
         files: Staged Parquet files, at least one.
         table: The table, qualified.
+        missed: Notes columns that lose their values; None where another time is better for that.
 
     Example:
         >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
@@ -80,6 +82,7 @@ class Upsert:
     entry: ResourceType
     files: Sequence[Path]
     table: str
+    missed: Missed | None = None
 
     def run(self) -> tuple[int, int]:
         """Write what is new or changed.
@@ -91,11 +94,14 @@ class Upsert:
         known = self._find_known(staged)
         updated = self._find_changed(staged) if known else 0
         kept = self._find_kept(updated) if known else 0
+        new = self._without_kept(staged) if kept else staged
+        written = rows - kept
+        if written and self.missed is not None:
+            self.missed.note(new, f"(SELECT * FROM {self.table} WHERE rowid IN (SELECT place FROM changed))" if updated else None)
         if updated:
             self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
-        written = rows - kept
         if written:
-            self._insert(staged, without_kept=kept > 0)
+            self._insert(new)
         for name in _TEMPORARY:
             self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
         return written - updated, updated
@@ -175,10 +181,13 @@ class Upsert:
         changed = f"WHERE {self._key} NOT IN (SELECT {self._key} FROM changed)" if updated else ""
         return self._collect("kept", f"SELECT DISTINCT {self._key} FROM known {changed}")
 
-    def _insert(self, staged: str, *, without_kept: bool) -> None:
+    def _without_kept(self, staged: str) -> str:
+        """Return SQL for the staged rows that will be written."""
+        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = staged.{self._key}))"
+
+    def _insert(self, new: str) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        where = f"WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = new.{self._key})" if without_kept else ""
-        self.connection.execute(f"INSERT INTO {self.table} BY NAME SELECT {names} FROM {staged} AS new {where}")
+        self.connection.execute(f"INSERT INTO {self.table} BY NAME SELECT {names} FROM {new} AS new")
 
     def _surely_differs(self) -> str:
         """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""

@@ -151,6 +151,25 @@ def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxPr
     assert "colour" in found["lists", "unknown_attributes"].description
 
 
+def test_a_check_that_cannot_look_hides_no_other(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = definitions(account, tmp_path)
+    execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+        connection.execute("ALTER TABLE klaviyo.klaviyo.lists DROP COLUMN _extra")
+    keys = [dg.AssetCheckKey(dg.AssetKey(["klaviyo", "lists"]), name) for name in ("primary_key", "unknown_attributes", "schema_drift")]
+    job = dg.Definitions(assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))])
+    result = job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False)
+    found = check_results(result)
+
+    assert result.success
+    assert found["lists", "primary_key"].passed
+    for name in ("unknown_attributes", "schema_drift"):
+        assert (found["lists", name].passed, found["lists", name].severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "_extra" in (found["lists", name].description or "")
+
+
 def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     sandbox = new_account()
     defs = definitions(sandbox, tmp_path)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -69,7 +70,35 @@ def test_a_new_attribute_is_told_with_an_example_that_shows_nobody(new_account: 
 
     one, other = unknown(warehouse, "lists")['folder "x"'], unknown(warehouse, "profiles")["nick_name"]
     assert (one.kind, one.rows, one.example) == (Kind.NEW, 1, '{"id":1.0}')
-    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, None)
+    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a text")
+
+
+def test_an_object_with_personal_members_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=3, campaigns=3)
+    sandbox.change("add", type="reviews", attributes={"public_reply": {"author": {"first": "Ann"}, "content": "Hi"}, "status": {"by": "Ann"}})
+    sandbox.change("add", type="reviews", attributes={"rating": "five"})
+    sandbox.change("add", type="campaigns", attributes={"audiences": {"included": [], "by": "Ann"}})
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+
+    found = unknown(warehouse, "reviews")
+    assert {name: one.example for name, one in found.items()} == {"public_reply": "an object", "status": "an object", "rating": '"five"'}
+    assert unknown(warehouse, "campaigns")["audiences"].example == '{"by":"Ann"}'
+
+
+ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00"]
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES)
+def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(segments=2)
+    sandbox.change("add", type="segments", attributes={odd: {"v": 1}})
+
+    sync("segments", sandbox, warehouse)
+
+    (found,) = unknown(warehouse, "segments").values()
+    assert found.attribute.removeprefix("attributes.") == odd
+    assert (found.kind, found.example) == (Kind.NEW, '{"v":1}')
 
 
 def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -114,18 +143,58 @@ def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, 
     assert unknown(warehouse, "events") == {}
 
 
-def test_an_attribute_that_is_gone_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(profiles=150)
-    sync("profiles", sandbox, warehouse)
-    ids = table(warehouse, "profiles")["id"].to_list()
-    assert drifts(warehouse, "profiles") == {}
-    for id_ in ids[:60]:
-        sandbox.change("update", type="profiles", id=id_, attributes={"last_name": None, "locale": "xx"})
+def test_a_difference_is_told_as_long_as_a_row_has_it(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=5, lone_surrogates=True)
+    sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
+    for name in ("reviews", "events"):
+        sync(name, sandbox, warehouse)
+    before = drifts(warehouse, "reviews"), drifts(warehouse, "events")
+    sandbox.advance(timedelta(days=1))
 
-    sync("profiles", sandbox, warehouse)
+    for name in ("reviews", "events"):
+        sync(name, sandbox, warehouse)
 
-    query(warehouse, "UPDATE profiles SET _synced_at = (SELECT max(_synced_at) FROM profiles) WHERE locale = 'xx'")
-    assert drifts(warehouse, "profiles")["last_name", Kind.GONE].rows == 60
+    assert (drifts(warehouse, "reviews"), drifts(warehouse, "events")) == before
+    assert before[0].keys() == {("review_type", Kind.NEW_VALUE), ("verified", Kind.NULL)}
+
+
+def test_a_null_of_json_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    (id_,) = sandbox.change("add", type="campaigns", attributes={"send_strategy": None})
+
+    sync("campaigns", sandbox, warehouse)
+
+    found = drifts(warehouse, "campaigns")["send_strategy", Kind.NULL]
+    assert (found.rows, found.example_id) == (1, id_)
+
+
+def test_a_value_of_another_type_is_no_null(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    sandbox.change("add", type="campaigns", attributes={"name": 7, "audiences": {"included": "all"}})
+    (without,) = sandbox.change("add", type="campaigns", attributes={"audiences": {"of": "all"}})
+
+    sync("campaigns", sandbox, warehouse)
+
+    assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", Kind.NULL): without}
+
+
+def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=3)
+    sync("reviews", sandbox, warehouse)
+    query(warehouse, "ALTER TABLE reviews DROP COLUMN review_type; ALTER TABLE reviews DROP COLUMN verified; DROP TABLE _missed")
+
+    assert drifts(warehouse, "reviews") == {}
+
+
+def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "0123456789abcdef0123456789abcdef")
+    sandbox = new_account(reviews=5, campaigns=3)
+    rules = {"reviews": {"review_type": "hash", "verified": "drop", "status.value": "hash"}, "campaigns": {"send_strategy": "drop"}}
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+        ruled(name, sandbox, warehouse, rules)
+
+        assert drifts(warehouse, name) == {}
 
 
 class TestANewColumn:

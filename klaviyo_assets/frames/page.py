@@ -1,25 +1,31 @@
 """A page: bytes to a typed frame, and cutting it by a record's own time."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
 from msgspec import UNSET
 
 from klaviyo_assets.catalog.model import Column, ColumnType, Division, ResourceType
+from klaviyo_assets.frames.instants import instants, parse_instant
 from klaviyo_assets.frames.odd_text import mark_odd_text
-from klaviyo_assets.frames.records import RecordDecoder, has_links
+from klaviyo_assets.frames.records import RecordDecoder
+from klaviyo_assets.frames.repair import repair_all, repair_surrogates, repaired
 from klaviyo_assets.frames.schema import EXTRA, INSTANT, SYNCED_AT, dtype
-from klaviyo_assets.frames.surrogates import escape_lone_surrogates
+from klaviyo_assets.frames.unreadable import UnreadablePage, place
+
+T = TypeVar("T")
+
+_BYTE = re.compile(r"\(byte (\d+)\)")
+"""Where msgspec says that JSON is malformed."""
 
 _WHOLE_SECONDS, _MICROSECONDS = len("2026-01-02T03:04:05+00:00"), len("2026-01-02T03:04:05.678901+00:00")
-
-_ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
 @dataclass(frozen=True)
@@ -135,8 +141,7 @@ class PageDecoder:
         Raises:
             ValueError: If it is not UTF-8, not JSON, or not a collection document.
         """
-        records, next_url = self._repaired(self._records.document, data, lambda document: document[0])
-        return Page(records, next_url, self, len(data))
+        return self._page(data)[0]
 
     def linked_page(self, data: bytes) -> Page:
         """Decode a document that is one of a chain: without links it cannot be told from the last one.
@@ -144,28 +149,32 @@ class PageDecoder:
         Raises:
             ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.
         """
-        page = self.page(data)
-        if page.next_url is None and not self._entry.endpoint.unpaged and not has_links(escape_lone_surrogates(data)):
-            raise ValueError("no links")
+        page, has_links = self._page(data)
+        if not has_links and not self._entry.endpoint.unpaged:
+            raise UnreadablePage("The page has no links, so that it cannot be told whether it is the last one.")
         return page
 
     def single(self, data: bytes) -> Page:
         """Decode a document that holds one resource object, as a page of one."""
         return Page([self._repaired(self._records.single, data, lambda record: [record])], None, self, len(data))
 
+    def _page(self, data: bytes) -> tuple[Page, bool]:
+        document = self._repaired(self._records.document, data, lambda document: document.records)
+        return Page(document.records, document.next_url, self, len(data)), document.has_links
+
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None where there is none or it is no instant."""
-        return [_parse_instant(text) if text is not None else None for text in self._read[field](records)]
+        return [parse_instant(text) if text is not None else None for text in self._read[field](records)]
 
     def extent(self, records: Sequence[Any], field: str) -> Extent | None:
         """Return between which values of a time column the records lie, or None if there are none."""
         texts = [text for text in self._read[field](records) if text is not None]
         # Instants that are written alike sort as text does, which is much faster than to parse each.
         if set(map(len, texts)) in ({_WHOLE_SECONDS}, {_MICROSECONDS}) and {text[-6:] for text in texts} == {"+00:00"}:
-            least, greatest = _parse_instant(min(texts)), _parse_instant(max(texts))
+            least, greatest = parse_instant(min(texts)), parse_instant(max(texts))
             if least is not None and greatest is not None:
                 return Extent(least, greatest, texts == sorted(texts))
-        known = [time for text in texts if (time := _parse_instant(text)) is not None]
+        known = [time for text in texts if (time := parse_instant(text)) is not None]
         return Extent(min(known), max(known), known == sorted(known)) if known else None
 
     def frame(self, records: Sequence[Any]) -> pl.DataFrame:
@@ -175,7 +184,7 @@ class PageDecoder:
         for column in self._entry.columns:
             values = self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
-                columns[column.name] = _instants(column, values, extras)
+                columns[column.name] = instants(column, values, extras)
             elif column.type is ColumnType.JSON:
                 columns[column.name] = pl.Series(column.name, values, dtype=pl.Binary).cast(pl.String)
             else:
@@ -183,33 +192,57 @@ class PageDecoder:
         columns[EXTRA] = pl.Series(EXTRA, extras, dtype=pl.Binary).cast(pl.String)
         return pl.DataFrame(columns)
 
-    def _repaired(self, decode: Callable[[bytes], Any], data: bytes, records: Callable[[Any], Sequence[Any]]) -> Any:
-        """Decode; where half characters stop that, decode what can be stored of them, and mark the records."""
+    def _repaired(self, decode: Callable[[bytes], T], data: bytes, records: Callable[[T], Sequence[Any]]) -> T:
+        """Decode; where something stops that which can be repaired, decode what can be stored of it, and mark the records."""
         _refuse_other_encodings(data)
         try:
             return decode(data)
-        except msgspec.DecodeError:
-            repaired = escape_lone_surrogates(data)
-            if repaired == data:
-                raise
-            decoded = decode(repaired)
-            mark_odd_text(records(decoded), data)
-            return decoded
-        except RecursionError as error:
-            raise ValueError("JSON nested more deeply than can be read") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            # Half characters are found fast and may be on many pages; all else is seldom.
+            for repairs in (repair_surrogates(data), repair_all(data)):
+                if repairs and (decoded := _decoded(decode, repaired(data, repairs))) is not None:
+                    mark_odd_text(records(decoded), data, repairs)
+                    return decoded
+            raise _explained(error, data) from error
+
+
+def _decoded(decode: Callable[[bytes], T], data: bytes) -> T | None:
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _explained(error: Exception, data: bytes) -> UnreadablePage:
+    """Say what is wrong with a page, and where."""
+    if isinstance(error, RecursionError):
+        return UnreadablePage("The page is JSON nested more deeply than can be read.")
+    if isinstance(error, msgspec.ValidationError):
+        return UnreadablePage("The page is no collection of records with links.")
+    found = _BYTE.search(str(error))
+    return UnreadablePage(f"The page is broken JSON: {place(data, int(found[1]))}." if found else "The page is broken JSON: it ends too early.")
 
 
 def _refuse_other_encodings(data: bytes) -> None:
     """Refuse bytes that are no UTF-8, since raw parts are copied unseen; Polars tells in a tenth of the time that ``bytes.decode`` takes.
 
     Raises:
-        ValueError: Where they are not.
+        UnreadablePage: Where they are not.
     """
-    if not data.isascii():
-        try:
-            pl.Series([data], dtype=pl.Binary).cast(pl.String)
-        except pl.exceptions.PolarsError as error:
-            raise ValueError("not utf-8") from error
+    if data.isascii():
+        return
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise UnreadablePage(f"The page is not utf-8: {place(data, _first_wrong_byte(data))}.") from error
+
+
+def _first_wrong_byte(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 _Reader = Callable[[Sequence[Any]], list[Any]]
@@ -258,39 +291,3 @@ def _attribute_reader(parents: Sequence[str], name: str, column_type: ColumnType
         return [None if value is UNSET else value for value in values]
 
     return raw if column_type is ColumnType.JSON else plain
-
-
-def _instants(column: Column, texts: list[str | None], extras: list[bytes | None]) -> pl.Series:
-    """Parse instants; the usual form in one go, others one by one, and what is no instant goes to ``_extra``."""
-    raw = pl.Series(column.name, texts, dtype=pl.String)
-    parsed = raw.str.to_datetime(_ISO, time_unit="us", time_zone="UTC", strict=False)
-    parsed = parsed.set(~parsed.dt.year().is_between(MINYEAR, MAXYEAR), None)  # Python's dates end there
-    odd = (raw.is_not_null() & parsed.is_null()).arg_true()
-    for index in odd.to_list():
-        text = raw[index]
-        value = _parse_instant(text)
-        if value is None:
-            extras[index] = _with_extra(extras[index], column.path[1:], text)
-        else:
-            parsed[index] = value
-    return parsed
-
-
-def _parse_instant(text: str) -> datetime | None:
-    """Parse the other forms of ISO 8601 that have been seen (``Z``, a space for the T, no offset, which means UTC)."""
-    try:
-        value = datetime.fromisoformat(text)
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _with_extra(extra: bytes | None, path: Sequence[str], value: str) -> bytes:
-    members: dict[str, Any] = msgspec.json.decode(extra, type=dict[str, msgspec.Raw]) if extra else {}
-    node = members
-    for part in path[:-1]:
-        inner = node.get(part)
-        node[part] = msgspec.json.decode(inner, type=dict[str, msgspec.Raw]) if isinstance(inner, msgspec.Raw) else (inner or {})
-        node = node[part]
-    node[path[-1]] = value
-    return msgspec.json.encode(members)

@@ -6,6 +6,7 @@ takes a quarter of the time.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,8 +15,13 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.model import Column, ColumnType, ResourceType
+from klaviyo_assets.frames.schema import RECORD, RELATIONSHIP, name_beside
+from klaviyo_assets.frames.unreadable import UnreadablePage
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""A number as JSON writes it: ``float`` takes more, and makes 13 of 1_3."""
 
 _STRICT: dict[ColumnType, Any] = {
     ColumnType.STRING: str | None | UnsetType,
@@ -28,22 +34,37 @@ _STRICT: dict[ColumnType, Any] = {
 }
 
 
-class Reference(msgspec.Struct, gc=False):
+class Reference(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A JSON:API resource identifier object."""
 
     id: str
+    type: Raw | UnsetType = UNSET
 
 
-class ToOne(msgspec.Struct, gc=False):
+class ToOne(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A to-one relationship."""
 
     data: Reference | None = None
+    links: Raw | UnsetType = UNSET
 
 
-class ToMany(msgspec.Struct, gc=False):
+class ToMany(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A to-many relationship; ``data`` is unset where only links are given."""
 
     data: list[Reference] | UnsetType | None = UNSET
+    links: Raw | UnsetType = UNSET
+
+
+class _LooseReference(msgspec.Struct, gc=False):
+    id: str
+
+
+class _LooseToOne(msgspec.Struct, gc=False):
+    data: _LooseReference | None = None
+
+
+class _LooseToMany(msgspec.Struct, gc=False):
+    data: list[_LooseReference] | UnsetType | None = UNSET
 
 
 class Links(msgspec.Struct):
@@ -52,13 +73,19 @@ class Links(msgspec.Struct):
     next: str | None = None
 
 
-class _Linked(msgspec.Struct):
-    links: Raw | UnsetType = UNSET
+@dataclass(frozen=True)
+class Document:
+    """A decoded collection document.
 
+    Attributes:
+        records: Its resource objects.
+        next_url: ``links.next``.
+        has_links: Whether it has links at all, whichever they are.
+    """
 
-def has_links(document: bytes) -> bool:
-    """Return whether a document has links of its own, whichever they are."""
-    return msgspec.json.decode(document, type=_Linked).links is not UNSET
+    records: list[Any]
+    next_url: str | None
+    has_links: bool
 
 
 @dataclass(frozen=True)
@@ -98,44 +125,59 @@ class RecordDecoder:
                 ("id", str),
                 ("attributes", self._attributes.struct),
                 ("relationships", relationships, msgspec.field(default_factory=relationships)),
-                ("extra", Raw | None, msgspec.field(default=None, name="_extra")),
+                # Ours alone: a member that Klaviyo may once send under this name is not taken for it.
+                ("extra", None, msgspec.field(default=None, name="_extra")),
+                # Known, and not needed; what is neither goes to _extra.
+                ("type", Raw | UnsetType, UNSET),
+                ("links", Raw | UnsetType, UNSET),
             ],
+            forbid_unknown_fields=True,
             gc=False,
         )
         self._record = record
-        document = msgspec.defstruct("Document", [("data", list[record]), ("links", Links, msgspec.field(default_factory=Links))])
-        loose_document = msgspec.defstruct("LooseDocument", [("data", list[Raw]), ("links", Links, msgspec.field(default_factory=Links))])
+        document = msgspec.defstruct("Document", [("data", list[record]), ("links", Links | UnsetType, UNSET)])
+        loose_document = msgspec.defstruct("LooseDocument", [("data", list[Raw]), ("links", Links | UnsetType, UNSET)])
         self._strict: msgspec.json.Decoder[Any] = msgspec.json.Decoder(document)
         self._strict_record: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._record)
         self._loose: msgspec.json.Decoder[Any] = msgspec.json.Decoder(loose_document)
 
-    def document(self, data: bytes) -> tuple[list[Any], str | None]:
-        """Decode a collection document into records and the link to the next page.
+    def document(self, data: bytes) -> Document:
+        """Decode a collection document.
 
         Raises:
-            msgspec.DecodeError: If it is not JSON, not a collection document, or a record has no id.
+            msgspec.DecodeError: If it is not JSON, or not a collection document.
+            UnreadablePage: If a record is none, or has no id.
         """
         try:
             document = self._strict.decode(data)
-            return document.data, document.links.next
+            records = document.data
         except msgspec.ValidationError:
-            loose = self._loose.decode(data)
-            return [self._tolerant(bytes(raw)) for raw in loose.data], loose.links.next
+            document = self._loose.decode(data)
+            records = [self._tolerant(bytes(raw), number) for number, raw in enumerate(document.data, 1)]
+        return Document(records, document.links.next if document.links is not UNSET else None, document.links is not UNSET)
 
     def single(self, data: bytes) -> Any:
         """Decode a document that holds one resource object."""
-        return self._tolerant(bytes(msgspec.json.decode(data, type=_Single).data))
+        return self._tolerant(bytes(msgspec.json.decode(data, type=_Single).data), 1)
 
-    def _tolerant(self, data: bytes) -> Any:
+    def _tolerant(self, data: bytes, number: int) -> Any:
         """Decode a record, keeping what does not fit the catalogue in ``extra``."""
         try:
             return self._strict_record.decode(data)
         except msgspec.ValidationError:
             pass
-        loose = msgspec.json.decode(data, type=_LooseRecord)
-        attributes, extra = _fit(self._attributes, loose.attributes or {})
-        relationships = self._fit_relationships(loose.relationships or {}, extra)
-        return self._record(id=loose.id, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None)
+        members = _object(data)
+        if members is None:
+            raise UnreadablePage(f"Record {number} of the page is no object.")
+        id_ = _id(members.get("id"))
+        if id_ is None:
+            raise UnreadablePage(f"Record {number} of the page has no id.")
+        beside = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
+        attributes, unknown = _fit(self._attributes, _object(members.get("attributes", _EMPTY)) or {})
+        extra: dict[str, Any] = {name_beside(name): value for name, value in unknown.items()}
+        relationships = self._fit_relationships(_object(members.get("relationships", _EMPTY)) or {}, extra)
+        extra |= beside
+        return self._record(id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None)
 
     def _fit_relationships(self, members: Mapping[str, Raw], extra: dict[str, Any]) -> Any:
         known: dict[str, Any] = {}
@@ -144,25 +186,54 @@ class RecordDecoder:
             try:
                 if column is not None:
                     known[_python_name(name)] = msgspec.json.decode(raw, type=ToMany if column.type is ColumnType.STRINGS else ToOne | None)
-                elif msgspec.json.decode(raw, type=_AnyData).data is not UNSET:
-                    extra[f"relationships.{name}"] = raw
+                elif (_object(raw) or {"": raw}).keys() - {"links"}:
+                    extra[f"{RELATIONSHIP}{name}"] = raw
             except msgspec.ValidationError:
-                extra[f"relationships.{name}"] = raw
+                extra[f"{RELATIONSHIP}{name}"] = raw
+                if column is not None and (found := _ids_of(raw, column)) is not None:
+                    known[_python_name(name)] = found
         return self._relationships_struct(**known)
 
 
-class _AnyData(msgspec.Struct):
-    data: Raw | UnsetType = UNSET
+_EMPTY = Raw(b"{}")
+
+_MEMBERS = {"id": b'"', "attributes": b"{", "relationships": b"{", "type": b"", "links": b""}
+"""Members of a resource object, and what they begin with."""
+
+
+def _is_as_expected(name: str, raw: Raw) -> bool:
+    """Whether a member of a resource object is one that is known and of its type, or says nothing."""
+    text = bytes(raw)
+    return text == b"null" or (text.startswith(_MEMBERS[name]) if name in _MEMBERS else text == b"{}")
+
+
+def _object(raw: Raw | bytes) -> dict[str, Raw] | None:
+    """Return the members of an object; None if it is something else."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Raw])
+    except msgspec.ValidationError:
+        return None
+
+
+def _id(raw: Raw | None) -> str | None:
+    """Return an id; a number stands for its text."""
+    try:
+        id_ = msgspec.json.decode(raw, type=str | int | float) if raw is not None else None
+    except msgspec.ValidationError:
+        return None
+    return id_ if isinstance(id_, str) or raw is None else bytes(raw).decode()
+
+
+def _ids_of(raw: Raw, column: Column) -> _LooseToOne | _LooseToMany | None:
+    """Return the ids of a relationship that holds more than ids."""
+    try:
+        return msgspec.json.decode(raw, type=_LooseToMany) if column.type is ColumnType.STRINGS else msgspec.json.decode(raw, type=_LooseToOne)
+    except msgspec.ValidationError:
+        return None
 
 
 class _Single(msgspec.Struct):
     data: Raw
-
-
-class _LooseRecord(msgspec.Struct):
-    id: str
-    attributes: dict[str, Raw] | None = None
-    relationships: dict[str, Raw] | None = None
 
 
 def _fit(group: _Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:
@@ -202,8 +273,8 @@ def _lenient(raw: Raw, expected: Any) -> Any:
         return msgspec.json.decode(raw, type=expected)
     except msgspec.ValidationError:
         if expected is _STRICT[ColumnType.FLOAT]:
-            number = float(msgspec.json.decode(raw, type=str))
-            if math.isfinite(number):
+            text = msgspec.json.decode(raw, type=str)
+            if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
                 return number
         raise
 

@@ -13,6 +13,12 @@ ODD_TEXT = "_odd_text"
 RELATIONSHIP = "relationships."
 """What the names of relationships begin with in ``_extra``."""
 
+RECORD = "record."
+"""What the names of a record's own members begin with in ``_extra``: what stands beside its attributes, or is no object where there should be one."""
+
+ATTRIBUTE = "attributes."
+"""What the names of attributes begin with in ``_extra`` that would else be taken for one of our own."""
+
 SYNCED_AT = "_synced_at"
 """Column with the server's time at which the request was sent that brought the present content."""
 
@@ -27,6 +33,11 @@ _DTYPES: dict[ColumnType, pl.DataType] = {
     ColumnType.JSON: pl.String(),
     ColumnType.STRINGS: pl.List(pl.String()),
 }
+
+
+def name_beside(attribute: str) -> str:
+    """Return the name that an attribute without a column has in ``_extra``."""
+    return ATTRIBUTE + attribute if attribute == ODD_TEXT or attribute.startswith((RELATIONSHIP, RECORD, ATTRIBUTE)) else attribute
 
 
 def dtype(column_type: ColumnType) -> pl.DataType:

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from klaviyo_assets.catalog.model import Column, ResourceType
 from klaviyo_assets.frames import EXTRA, ODD_TEXT
+from klaviyo_assets.frames.schema import RECORD
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.sync.values import has_value, stands_beside
 from klaviyo_assets.warehouse.base import literal, quoted
@@ -19,6 +20,9 @@ _LONGEST_EXAMPLE = 200
 
 _JSON_TYPES = {"{": "an object", "[": "a list", '"': "a text", "t": "true or false", "f": "true or false", "n": "null"}
 """What a JSON text is, by its first letter; any other begins a number."""
+
+_SHAPE = {f"{RECORD}id": "a text", f"{RECORD}attributes": "an object", f"{RECORD}relationships": "an object"}
+"""What members of a record are that have no column of their own."""
 
 
 class Kind(StrEnum):
@@ -90,13 +94,13 @@ class DriftFinder:
         columns = self._columns_in_extra.get(name, [])
         match columns:
             case []:
-                expected = "no such attribute"
+                expected = _SHAPE.get(name, "no such attribute")
             case [column] if len(column.path) <= 2:
                 expected = str(column.type)
             case _:
                 expected = f"members of {name}"
         shown = _shown(bytes(example).decode(), personal=self._may_be_personal(columns)) if example is not None else None
-        return Drift(Kind.OTHER_TYPE if columns else Kind.NEW, name, expected, rows, id_, shown)
+        return Drift(Kind.OTHER_TYPE if columns or name in _SHAPE else Kind.NEW, name, expected, rows, id_, shown)
 
     @cached_property
     def _columns_in_extra(self) -> dict[str, list[Column]]:

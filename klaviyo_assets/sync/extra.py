@@ -1,17 +1,19 @@
-"""Attributes that an earlier version did not know are moved out of ``_extra``, once there are columns for them."""
+"""Attributes that an earlier version did not know, or had another type for, are moved out of ``_extra``, once there are columns that take them."""
+
+from typing import Any
 
 import msgspec
+import polars as pl
 from duckdb import DuckDBPyConnection
 from msgspec import Raw
 
 from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.frames import EXTRA, PageDecoder
+from klaviyo_assets.frames import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
+from klaviyo_assets.frames.schema import ATTRIBUTE, RECORD
 from klaviyo_assets.warehouse.base import quoted
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are in memory at once."""
-
-_RELATIONSHIP = "relationships."
 
 
 def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceType) -> int:
@@ -38,6 +40,7 @@ def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, first
         return 0
     records = b",".join(_record(id_, extra) for id_, extra in zip(rows["id"], rows[EXTRA], strict=True))
     fitted = PageDecoder(entry).page(b'{"data":[' + records + b"]}").frame.with_columns(rows["place"])
+    fitted = fitted.with_columns(pl.Series(EXTRA, map(_with_odd_text, fitted[EXTRA], rows[EXTRA]), dtype=pl.String))
     fitted = fitted.filter(fitted[EXTRA].ne_missing(rows[EXTRA]))
     if fitted.is_empty():
         return 0
@@ -53,7 +56,26 @@ def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, first
 
 def _record(id_: str, extra: str) -> bytes:
     """Return a resource object of what stood in ``_extra``, each value as it came."""
-    members = msgspec.json.decode(extra, type=dict[str, Raw])
-    relationships = {name.removeprefix(_RELATIONSHIP): raw for name, raw in members.items() if name.startswith(_RELATIONSHIP)}
-    attributes = {name: raw for name, raw in members.items() if not name.startswith(_RELATIONSHIP)}
-    return msgspec.json.encode({"id": id_, "attributes": attributes, "relationships": relationships})
+    record: dict[str, Any] = {"id": id_}
+    attributes: dict[str, Raw] = {}
+    relationships: dict[str, Raw] = {}
+    for name, raw in _members(extra).items():
+        if name.startswith(RELATIONSHIP):
+            relationships[name.removeprefix(RELATIONSHIP)] = raw
+        elif name.startswith(RECORD):
+            record[name.removeprefix(RECORD)] = raw
+        elif name != ODD_TEXT:
+            attributes[name.removeprefix(ATTRIBUTE)] = raw
+    return msgspec.json.encode({"attributes": attributes, "relationships": relationships} | record)
+
+
+def _with_odd_text(extra: str | None, before: str) -> str | None:
+    """Put back the record as it came: it stays beside the row, whatever has got a column."""
+    odd = _members(before).get(ODD_TEXT)
+    if odd is None:
+        return extra
+    return msgspec.json.encode((_members(extra) if extra is not None else {}) | {ODD_TEXT: odd}).decode()
+
+
+def _members(extra: str) -> dict[str, Raw]:
+    return msgspec.json.decode(extra, type=dict[str, Raw])

@@ -78,9 +78,12 @@ class Missed:
                 yield drift
 
     def _drift(self, column: Column, line: "_Line") -> Drift | None:
+        rows = (
+            f"SELECT {quoted(self.tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled "
+            f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL"
+        )
         ((alive, having, id_),) = self.connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE filled), arg_max(id, synced) FILTER (WHERE NOT filled) FROM ("
-            f"SELECT {quoted(self.tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL)"
+            f"SELECT count(*), count(*) FILTER (WHERE filled), arg_max(id, synced) FILTER (WHERE NOT filled) FROM ({rows})"
         ).fetchall()
         is_missed = line.rows_since >= _ROWS_IN_A_ROW and line.had_before >= _USUAL * line.rows_before
         if not alive or (having and not is_missed):

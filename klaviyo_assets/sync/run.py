@@ -41,6 +41,7 @@ from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new
 from klaviyo_assets.sync.struck import Struck
 from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.threads import in_thread
+from klaviyo_assets.sync.unreadable import saying_where
 from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD, WriteBehind
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
@@ -193,7 +194,8 @@ class Sync:
                 covered = await in_thread(loader.coverage)
             if self.entry.counted_by is not None and self.request.mode is Mode.INCREMENTAL:
                 self._struck = await in_thread(self._strike, loader, row)
-            slices = await self._read(loader, row, without(covered, self._struck), now)
+            with saying_where():
+                slices = await self._read(loader, row, without(covered, self._struck), now)
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             self._count(row)

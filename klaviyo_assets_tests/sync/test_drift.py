@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from klaviyo_assets.api.errors import BadAnswer
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import ColumnType
 from klaviyo_assets.frames.surrogates import escape_lone_surrogates
+from klaviyo_assets.frames.unreadable import UnreadablePage
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.drift import Drift, Kind
 from klaviyo_assets.sync.inspect import Inspector
+from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets.sync.tables import Tables
+from klaviyo_assets.sync.unreadable import saying_where
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.privacy.test_field_rules import ruled
@@ -86,7 +92,7 @@ def test_an_object_with_personal_members_shows_nobody(new_account: NewAccount, w
     assert unknown(warehouse, "campaigns")["audiences"].example == '{"by":"Ann"}'
 
 
-ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00"]
+ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00", "_odd_text", "relationships.x"]
 
 
 @pytest.mark.parametrize("odd", ODD_NAMES)
@@ -99,6 +105,18 @@ def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, war
     (found,) = unknown(warehouse, "segments").values()
     assert found.attribute.removeprefix("attributes.") == odd
     assert (found.kind, found.example) == (Kind.NEW, '{"v":1}')
+
+
+def test_a_record_of_an_odd_shape_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", new_account(lists=1), warehouse)
+    query(warehouse, """UPDATE lists SET _extra = '{"record.id":5,"record.attributes":[],"record.meta":{"a":1}}'""")
+
+    found = unknown(warehouse, "lists")
+    assert {name: (one.kind, one.expected, one.example) for name, one in found.items()} == {
+        "record.id": (Kind.OTHER_TYPE, "a text", "5"),
+        "record.attributes": (Kind.OTHER_TYPE, "an object", "[]"),
+        "record.meta": (Kind.NEW, "no such attribute", '{"a":1}'),
+    }
 
 
 def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -230,3 +248,52 @@ class TestANewColumn:
         sync(self.lacking("first_name"), account, warehouse, SyncRequest(accept_changed_options=True))
 
         assert query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id") == before
+
+    def test_a_record_that_came_odd_stays_beside_its_row(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(events=400, lone_surrogates=True)
+        entry = CATALOG["events"]
+        sync(replace(entry, columns=tuple(column for column in entry.columns if column.name != "uuid")), sandbox, warehouse)
+        odd = "SELECT id, _extra ->> '$._odd_text' FROM events WHERE json_exists(_extra, '/_odd_text') ORDER BY id"
+        before = query(warehouse, odd)
+
+        sync("events", sandbox, warehouse, SyncRequest(accept_changed_options=True))
+
+        assert before == query(warehouse, odd) != []
+        assert query(warehouse, "SELECT count(*) FROM events WHERE uuid IS NULL OR json_keys(_extra) <> ['_odd_text']") == [(0,)]
+
+    def test_a_column_that_becomes_json_takes_text_and_what_did_not_fit(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(segments=4)
+        (id_,) = sandbox.change("add", type="segments", attributes={"name": {"en": "Sale"}})
+        (quoted,) = sandbox.change("add", type="segments", attributes={"name": 'plain "text"'})
+        sync("segments", sandbox, warehouse)
+        entry = CATALOG["segments"]
+        columns = tuple(replace(column, type=ColumnType.JSON) if column.name == "name" else column for column in entry.columns)
+
+        with Loader(warehouse, replace(entry, columns=columns), "klaviyo").transaction() as connection:
+            Tables(warehouse, "klaviyo", replace(entry, columns=columns)).prepare(connection)
+
+        assert query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'") == [('{"en":"Sale"}', None)]
+        assert query(warehouse, f"SELECT name ->> '$' FROM segments WHERE id = '{quoted}'") == [('plain "text"',)]
+        assert query(warehouse, "SELECT count(*) FROM segments WHERE name IS NULL OR NOT json_valid(name)") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ['{"record.id":5}', '{"record.attributes":[]}', '{"record.relationships":[],"record.meta":{"a":1.0}}', '{"attributes._odd_text":1,"a":2}'],
+)
+def test_what_has_no_column_stays_beside_its_row(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", new_account(lists=1), warehouse)
+    query(warehouse, f"UPDATE lists SET id = '5', _extra = '{extra}'")
+    query(warehouse, "ALTER TABLE lists DROP COLUMN flow_trigger_ids")
+
+    with Loader(warehouse, CATALOG["lists"], "klaviyo").transaction() as connection:
+        Tables(warehouse, "klaviyo", CATALOG["lists"]).prepare(connection)
+
+    assert query(warehouse, "SELECT _extra FROM lists") == [(extra,)]
+
+
+def test_an_answer_that_cannot_be_read_says_where() -> None:
+    with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), saying_where():
+        raise BadAnswer("Klaviyo's answer is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
+            "Record 3 of the page has no id."
+        )

@@ -158,7 +158,7 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         description: The table's comment.
 
     Returns:
-        Columns that were added to a table that was there.
+        Columns of a table that was there which were added, or have got another type.
     """
     table = warehouse.qualified(schema, name)
     existing = _existing(connection, schema, name)
@@ -167,16 +167,26 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
         connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
     added = [column for column in columns if existing and column not in existing]
+    changed = list(added)
     for column, (type_, comment) in columns.items():
         plain_type = type_.split(" USING ")[0]
         if column in added:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
         known_type, known_comment = existing.get(column, (plain_type, None))
         if known_type != plain_type:
-            connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type}")
+            using = _converted(quoted(column), known_type, plain_type)
+            connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type} USING {using}")
+            changed.append(column)
         if known_comment != comment:
             connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
-    return added
+    return changed
+
+
+def _converted(column: str, before: str, after: str) -> str:
+    """SQL for the values of a column in another type; text that is no JSON becomes a JSON string, since it must not stop all later syncs."""
+    if after == "JSON" and before == "VARCHAR":
+        return f"CASE WHEN json_valid({column}) THEN {column}::JSON ELSE to_json({column}) END"
+    return f"{column}::{after}"
 
 
 def is_there(connection: DuckDBPyConnection, schema: str, name: str) -> bool:

@@ -178,7 +178,7 @@ class Execution:
     def _preview(self, warehouse: Warehouse) -> str:
         try:
             return Inspector(warehouse, self.entry, self.schema).preview()
-        except WarehouseError as error:
+        except (WarehouseError, duckdb.Error) as error:
             return markdown(str(error))  # the rows are committed, whatever became of the database since
 
     def _table_checks(self, warehouse: Warehouse, report: SyncReport | None) -> Iterator[dg.AssetCheckResult]:

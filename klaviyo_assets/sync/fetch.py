@@ -20,6 +20,7 @@ from klaviyo_assets.sync.coverage import BEGINNING
 from klaviyo_assets.sync.errors import first_error
 from klaviyo_assets.sync.plan import Slice, slice_parameters
 from klaviyo_assets.sync.staging import Staging
+from klaviyo_assets.sync.unreadable import saying_where
 
 _WORTH_CUTTING = 3.0
 """Pages; a rest that is shorter is not cut, since each slice costs a request that is only partly filled."""
@@ -118,7 +119,8 @@ class Fetcher:
     async def _read(self, chain: Chain, group: asyncio.TaskGroup) -> None:
         while True:
             try:
-                await self._walk(chain, group)
+                with saying_where():
+                    await self._walk(chain, group)
                 break
             except (CursorRefused, EndlessLinks) as error:
                 if not chain.may_begin_again:

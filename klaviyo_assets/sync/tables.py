@@ -8,6 +8,7 @@ from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync import layout
 from klaviyo_assets.sync.extra import move_from_extra
+from klaviyo_assets.sync.retype import converted, set_misfits_aside
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 DELETED_AT = "_deleted_at"
@@ -125,6 +126,7 @@ class Tables:
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
         self._prepare(connection, "_missed", _MISSED, "Columns that rows had a value in, and that rows written since lack.")
+        self._make_room(connection)
         if self._prepare(connection, self.entry.name, self._columns(), self.entry.description):
             move_from_extra(connection, self.rows, self.entry)
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
@@ -134,6 +136,14 @@ class Tables:
         """Create an empty table for a full read, in place of one that was left behind."""
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
         self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
+
+    def _make_room(self, connection: DuckDBPyConnection) -> None:
+        """Set aside what does not fit a type that a column is about to get."""
+        existing = _existing(connection, self.schema, self.entry.name)
+        for column in self.entry.columns:
+            before, _ = existing.get(column.name, (str(column.type), None))
+            if before != column.type and EXTRA in existing:
+                set_misfits_aside(connection, self.rows, column, before)
 
     def _columns(self) -> Columns:
         columns = {
@@ -174,19 +184,12 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
             connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
         known_type, known_comment = existing.get(column, (plain_type, None))
         if known_type != plain_type:
-            using = _converted(quoted(column), known_type, plain_type)
+            using = converted(quoted(column), known_type, plain_type)
             connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type} USING {using}")
             changed.append(column)
         if known_comment != comment:
             connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
     return changed
-
-
-def _converted(column: str, before: str, after: str) -> str:
-    """SQL for the values of a column in another type; text that is no JSON becomes a JSON string, since it must not stop all later syncs."""
-    if after == "JSON" and before == "VARCHAR":
-        return f"CASE WHEN json_valid({column}) THEN {column}::JSON ELSE to_json({column}) END"
-    return f"{column}::{after}"
 
 
 def is_there(connection: DuckDBPyConnection, schema: str, name: str) -> bool:

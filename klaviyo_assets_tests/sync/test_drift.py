@@ -276,6 +276,33 @@ class TestANewColumn:
         assert query(warehouse, f"SELECT name ->> '$' FROM segments WHERE id = '{quoted}'") == [('plain "text"',)]
         assert query(warehouse, "SELECT count(*) FROM segments WHERE name IS NULL OR NOT json_valid(name)") == [(0,)]
 
+    @pytest.mark.parametrize(
+        ("name", "attribute", "type_", "value", "column", "extra"),
+        [
+            ("segments", "name", ColumnType.INTEGER, "12", 12, None),
+            ("segments", "name", ColumnType.INTEGER, "a name", None, {"name": "a name", "new": 1.0}),
+            ("profiles", "location.city", ColumnType.FLOAT, "Rome", None, {"location": {"city": "Rome"}, "new": 1.0}),
+            ("segments", "definition", ColumnType.STRING, {"a": 1}, '{"a":1}', None),
+            ("segments", "definition", ColumnType.STRING, "text", "text", None),
+        ],
+    )
+    def test_a_value_that_fits_no_new_type_is_kept(
+        self, name: str, attribute: str, type_: ColumnType, value: Any, column: Any, extra: Any, new_account: NewAccount, warehouse: LocalFile
+    ) -> None:
+        sandbox = new_account(segments=2, profiles=2)
+        first, *rest = attribute.split(".")
+        (id_,) = sandbox.change("add", type=name, attributes={first: {rest[0]: value} if rest else value, "new": 1.0})
+        sync(name, sandbox, warehouse)
+        column_name = attribute.replace(".", "_")
+        entry = CATALOG[name]
+        entry = replace(entry, columns=tuple(replace(one, type=type_) if one.name == column_name else one for one in entry.columns))
+
+        with Loader(warehouse, entry, "klaviyo").transaction() as connection:
+            Tables(warehouse, "klaviyo", entry).prepare(connection)
+
+        ((kept, beside),) = query(warehouse, f"SELECT {column_name}, _extra FROM {name} WHERE id = '{id_}'")
+        assert (kept, json.loads(beside)) == (column, extra or {"new": 1.0})
+
 
 @pytest.mark.parametrize(
     "extra",
@@ -297,3 +324,15 @@ def test_an_answer_that_cannot_be_read_says_where() -> None:
         raise BadAnswer("Klaviyo's answer is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
             "Record 3 of the page has no id."
         )
+
+
+@pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "no collection")])
+def test_a_sync_that_cannot_read_an_answer_says_where(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3)
+    sync("lists", sandbox, warehouse)
+    sandbox.faults({"path": "/api/lists", "kind": kind, "times": 99, "after": 1})
+
+    with pytest.raises(BadAnswer, match=words):
+        sync("lists", sandbox, warehouse, max_retries=0)
+
+    assert words in query(warehouse, "SELECT error FROM _syncs WHERE outcome = 'failed'")[0][0]

@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 20_000
 
 
 def converted(column: str, before: str, after: str) -> str:
-    """Return SQL for the values of a column in another type.
+    """Return SQL for the values of a column in another type; null for those that cannot be converted.
 
     Args:
         column: The column, quoted.
@@ -28,11 +28,11 @@ def converted(column: str, before: str, after: str) -> str:
         return f"CASE WHEN json_valid({column}) THEN {column}::JSON ELSE to_json({column}) END"
     if after == "VARCHAR" and before == "JSON":
         return f"{column} ->> '$'"
-    return f"{column}::{after}"
+    return f"TRY_CAST({column} AS {after})"
 
 
-def set_misfits_aside(connection: DuckDBPyConnection, table: str, column: Column, before: str) -> None:
-    """Move values that cannot be converted into ``_extra``, where those stand that Klaviyo sends in another type.
+def collect_misfits(connection: DuckDBPyConnection, table: str, column: Column, before: str) -> None:
+    """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`put_misfits_beside`.
 
     Args:
         connection: The database, in a transaction.
@@ -41,18 +41,38 @@ def set_misfits_aside(connection: DuckDBPyConnection, table: str, column: Column
         before: The type that it has in the table.
     """
     name = quoted(column.name)
-    misfit = f"{name} IS NOT NULL AND TRY_CAST({name} AS {column.type}) IS NULL"
-    if {before, str(column.type)} == {"JSON", "VARCHAR"}:
-        return
-    for first in [start for (start,) in connection.execute(f"SELECT DISTINCT rowid // {_ROWS_AT_ONCE} FROM {table} WHERE {misfit}").fetchall()]:
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_misfits(column)} AS SELECT rowid AS place, to_json({name})::VARCHAR AS value FROM {table} "
+        f"WHERE {name} IS NOT NULL AND ({converted(name, before, str(column.type))}) IS NULL"
+    )
+
+
+def put_misfits_beside(connection: DuckDBPyConnection, table: str, column: Column) -> None:
+    """Put the values that could not be converted into ``_extra``, where those stand that Klaviyo sends in another type.
+
+    DuckDB 1 commits no change of a column's type after one of its rows, so that this comes last.
+
+    Args:
+        connection: The database, in the same transaction.
+        table: The table, qualified.
+        column: The column.
+    """
+    misfits = f"temp.{_misfits(column)}"
+    ((last,),) = connection.execute(f"SELECT coalesce(max(place), -1) FROM {misfits}").fetchall()
+    for first in range(0, last + 1, _ROWS_AT_ONCE):
         rows = connection.sql(
-            f"SELECT rowid AS place, to_json({name})::VARCHAR AS value, {EXTRA}::VARCHAR AS extra FROM {table} "
-            f"WHERE rowid // {_ROWS_AT_ONCE} = {first} AND {misfit}"
+            f"SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {table} AS t JOIN {misfits} AS m ON t.rowid = m.place "
+            f"WHERE place BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1}"
         ).pl()
         beside = [_with(extra, stands_beside(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
-        connection.register("misfits", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
-        connection.execute(f"UPDATE {table} AS t SET {EXTRA} = misfits.extra, {name} = NULL FROM misfits WHERE t.rowid = misfits.place")
-        connection.unregister("misfits")
+        connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
+        connection.execute(f"UPDATE {table} AS t SET {EXTRA} = beside.extra FROM beside WHERE t.rowid = beside.place")
+        connection.unregister("beside")
+    connection.execute(f"DROP TABLE {misfits}")
+
+
+def _misfits(column: Column) -> str:
+    return quoted(f"misfits_of_{column.name}")
 
 
 def _with(extra: str | None, names: tuple[str, ...], value: str) -> str:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.model import Column, ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync import layout
 from klaviyo_assets.sync.extra import move_from_extra
-from klaviyo_assets.sync.retype import converted, set_misfits_aside
+from klaviyo_assets.sync.retype import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 DELETED_AT = "_deleted_at"
@@ -126,8 +126,11 @@ class Tables:
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
         self._prepare(connection, "_missed", _MISSED, "Columns that rows had a value in, and that rows written since lack.")
-        self._make_room(connection)
-        if self._prepare(connection, self.entry.name, self._columns(), self.entry.description):
+        retyped = self._retyped(connection)
+        changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+        for column in retyped:
+            put_misfits_beside(connection, self.rows, column)
+        if changed:
             move_from_extra(connection, self.rows, self.entry)
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
         layout.record(connection, self.warehouse, self.schema)
@@ -137,13 +140,13 @@ class Tables:
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
         self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
 
-    def _make_room(self, connection: DuckDBPyConnection) -> None:
-        """Set aside what does not fit a type that a column is about to get."""
+    def _retyped(self, connection: DuckDBPyConnection) -> list[Column]:
+        """Return the columns that are about to get another type, the values that do not fit it collected."""
         existing = _existing(connection, self.schema, self.entry.name)
-        for column in self.entry.columns:
-            before, _ = existing.get(column.name, (str(column.type), None))
-            if before != column.type and EXTRA in existing:
-                set_misfits_aside(connection, self.rows, column, before)
+        found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
+        for column in found:
+            collect_misfits(connection, self.rows, column, existing[column.name][0])
+        return found
 
     def _columns(self) -> Columns:
         columns = {
@@ -184,7 +187,8 @@ def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: 
             connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
         known_type, known_comment = existing.get(column, (plain_type, None))
         if known_type != plain_type:
-            using = converted(quoted(column), known_type, plain_type)
+            # Our own tables have no _extra for what does not fit: better to fail.
+            using = converted(quoted(column), known_type, plain_type) if EXTRA in columns else f"{quoted(column)}::{plain_type}"
             connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type} USING {using}")
             changed.append(column)
         if known_comment != comment:

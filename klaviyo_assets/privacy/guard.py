@@ -9,10 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from klaviyo_assets.frames.schema import ODD_TEXT
+from klaviyo_assets.frames.schema import ODD_TEXT, RECORD
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
 from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
 from klaviyo_assets.privacy.splice import Change, ObjectOnly, Remove, Tree, splice
+
+_WHOLE_RECORDS = (ODD_TEXT, f"{RECORD}attributes", f"{RECORD}relationships")
+"""Members of ``_extra`` that hold a record as text, or what stood in place of its attributes: no rule can find its field there."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class FieldGuard:
             if rule.also:
                 _plant(trees.setdefault(EXTRA, {}), rule.also, change)
         if trees:
-            trees.setdefault(EXTRA, {})[ODD_TEXT] = _to_null  # the whole record, as text; that there was odd text is still told
+            for name in _WHOLE_RECORDS:
+                trees.setdefault(EXTRA, {})[name] = _to_null  # that it was there is still told
         return dict(trees)
 
     def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:

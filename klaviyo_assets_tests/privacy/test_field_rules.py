@@ -284,6 +284,7 @@ HIDDEN: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "what is unknown of a parent that is text": ('{"location":"Main St 5"}', {"_extra.location.floor": "drop"}, {}),
     "a list of what is unknown": ('{"x":[{"a":1,"b":2}]}', {"_extra.x.a": "drop"}, {"_extra": '{"x":[{"b":2}]}'}),
     "the only thing in extra": ('{"nick":"ann"}', {"_extra.nick": "drop"}, {}),
+    "a list in place of all attributes": ('["ann@example.com"]', {"email": "drop"}, {"_extra": '{"record.attributes":[null]}'}),
     "half a character elsewhere": ('{"title":"\\ud83d","email":"a@b"}', {"email": "drop"}, {"title": "\\ud83d", "_extra": '{"_odd_text":null}'}),
 }
 

@@ -5,12 +5,11 @@ import contextlib
 import logging
 import math
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -20,7 +19,6 @@ import polars as pl
 from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
-from klaviyo_assets.api.event_counts import count_events
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import learn_the_time
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
@@ -35,26 +33,21 @@ from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
 from klaviyo_assets.sync.look_up import look_up
 from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
-from klaviyo_assets.sync.progress import Progress, told
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
-from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
+from klaviyo_assets.sync.staging import Batch, Staging, new_manifest
 from klaviyo_assets.sync.struck import Struck
+from klaviyo_assets.sync.take_up import CLOCKS_DIFFER, Wanted, take_up
 from klaviyo_assets.sync.taken import account_folder, taken
+from klaviyo_assets.sync.telling import Telling
 from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.sync.unreadable import saying_where
-from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD, WriteBehind
+from klaviyo_assets.sync.write_behind import WriteBehind
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
-
-_CLOCKS_DIFFER = timedelta(seconds=5)
-"""By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was told to end."
 
 _SECONDS_TO_STOP = 10.0
 """Seconds that a sync which is stopped may take to write that down; the next sync does it in its place."""
-
-_WORTH_A_COUNT = 120
-"""Requests that a count of all events is worth, one a second: a first sync of many years and metrics is told from the density of what was read."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -115,8 +108,6 @@ class Sync:
     _notes: list[str] = field(default_factory=list)
     _resumed: bool = False
     _oldest_record: datetime | None = None
-    _warned_of_the_disk: bool = False
-    _counting: asyncio.Task[None] | None = None
     _erased: frozenset[str] = frozenset()
     _struck: Sequence[Span] = ()
 
@@ -176,7 +167,7 @@ class Sync:
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
-        latest = row.started_at + _CLOCKS_DIFFER if self.client.knows_the_time else None
+        latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
         )
@@ -185,7 +176,7 @@ class Sync:
         self._erased = loader.erased
         if not refusal and not who.seen:
             await remember(self.client, self.warehouse.state_dir, self._schema_key)
-        if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < _CLOCKS_DIFFER:
+        if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:
             self.client.catch_up(last_end)  # a later read must carry a later time
         try:
             if refusal:
@@ -244,20 +235,8 @@ class Sync:
 
     def _take_up(self, loader: Loader, row: SyncRow, who: Identity) -> bool:
         """Load what a killed or failed sync has left in staging; return whether there was anything."""
-        for left in leftovers(self._staging_root):
-            if not left.is_intact():
-                self._note(f"What an interrupted sync of {self.entry.name} had read is damaged; it is read again.")
-            elif left.manifest.read_at > row.started_at + _CLOCKS_DIFFER:
-                self._note(f"What an interrupted sync of {self.entry.name} had read is dated later than now, by a wrong clock; it is read again.")
-            elif self._may_be_loaded(left.manifest, row, who):
-                try:
-                    for batch in left.batches(MOST_ROWS_PER_LOAD):
-                        loader.load(batch, row)
-                        self._resumed |= bool(batch.files or batch.covered)
-                except duckdb.Error as error:
-                    # Left where it is, it would stop every later sync in the same way.
-                    self._note(f"What an interrupted sync of {self.entry.name} had read cannot be loaded ({type(error).__name__}); it is read again.")
-            left.remove()
+        wanted = Wanted(row.account_id, who.seen, self._fingerprint(self.guard.mark), row.started_at + CLOCKS_DIFFER)
+        self._resumed = take_up(self._staging_root, loader, row, None if self.request.mode is Mode.FULL else wanted, self._note)
         if self._resumed:
             self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
         return self._resumed
@@ -271,18 +250,6 @@ class Sync:
         if spans:
             self.log.info("%s: %d spans that an audit found to differ are read again", self.entry.name, len(spans))
         return spans
-
-    def _may_be_loaded(self, manifest: Manifest, row: SyncRow, who: Identity) -> bool:
-        """Whether staged files hold what this sync would read: of this type and account, with the same options."""
-        # While the account was not known the key stood for it.
-        same_account = manifest.account_id == row.account_id or (manifest.account_id == UNKNOWN_ACCOUNT and who.seen)
-        return (
-            same_account
-            and self.request.mode is not Mode.FULL
-            and manifest.resumable
-            and manifest.resource_type == self.entry.name
-            and manifest.fingerprint == self._fingerprint(self.guard.mark)
-        )
 
     async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
         planned = await self._plan(covered, now)
@@ -306,16 +273,17 @@ class Sync:
             await behind.loaded(batch)
 
         behind = WriteBehind(staging, None if is_whole else load, rows_known=0 if is_full else await in_thread(loader.row_count))
-        progress = Progress(self._oldest_record)
 
         async def after_page() -> None:
             await behind.after_page()
-            if progress.is_due():
-                if self._counting is None and self.entry.counted_by and self._oldest_record and not covered:
-                    self._counting = asyncio.create_task(self._expect(progress, now))
-                self._tell(progress, staging, fetcher)
+            telling.after_page()
 
         fetcher = Fetcher(self.client, self.entry, staging, after_page)
+        counted = (max(self._oldest_record, self.request.start_date or BEGINNING), now) if self._oldest_record else None
+        counts = self.entry.counted_by is not None and not covered
+        telling = Telling(
+            self.client, fetcher, staging, self.warehouse.state_dir, self._oldest_record, counted if counts else None, self.log, self._note
+        )
         try:
             await fetcher.run(planned.slices)
             await behind.finish()
@@ -326,34 +294,13 @@ class Sync:
             self._count(row, fetcher)
             raise
         finally:
-            if self._counting is not None:
-                self._counting.cancel()
+            telling.end()
         if is_whole:
             await self._finish_whole(loader, row, staging, fetcher)
         else:
             await self._finish(loader, row, gathered, files, fetcher)
         staging.remove()
         return planned.slices
-
-    async def _expect(self, progress: Progress, now: datetime) -> None:
-        """Ask Klaviyo how many events there are, beside the reading, for a better estimate of what is left."""
-        assert self._oldest_record is not None
-        start = max(self._oldest_record, self.request.start_date or BEGINNING)
-        try:
-            progress.expected = await count_events(self.client, start, now, most_requests=_WORTH_A_COUNT)
-        except KlaviyoError as error:
-            self.log.info("Klaviyo does not tell how many events there are (%s); what is left is told from what has been read.", error.message)
-
-    def _tell(self, progress: Progress, staging: Staging, fetcher: Fetcher) -> None:
-        progress.rows_staged, progress.bytes_staged = staging.rows_written, staging.bytes_written
-        estimate = progress.estimate(fetcher.records_read, fetcher.chains, fetcher.waiting)
-        if estimate is None:
-            return
-        self.log.info(told(self.entry.name, fetcher.records_read, estimate))
-        free = shutil.disk_usage(self.warehouse.state_dir).free
-        if estimate.bytes.low > free and not self._warned_of_the_disk:
-            self._warned_of_the_disk = True
-            self._note(f"{self.entry.name} will need more disk space than is free ({free / 1e9:.1f} GB).")
 
     async def _plan(self, covered: Sequence[Covered], now: datetime) -> Plan:
         mark = self._fingerprint(self.guard.mark)

@@ -132,7 +132,7 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
 def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
     monkeypatch.setattr("klaviyo_assets.sync.staging.ROWS_PER_FILE", 50)
-    monkeypatch.setattr("klaviyo_assets.sync.run.MOST_ROWS_PER_LOAD", most_rows)
+    monkeypatch.setattr("klaviyo_assets.sync.take_up.MOST_ROWS_PER_LOAD", most_rows)
     sandbox = new_account(events=600)
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})
     with pytest.raises(RequestFailed):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
-from klaviyo_assets_tests.truth.faults import FAULTS
-from klaviyo_assets_tests.truth.living import Tally
+from klaviyo_assets_tests.truth.faults import FAULTS, Fault
+from klaviyo_assets_tests.truth.living import Difference, Tally
 from klaviyo_assets_tests.truth.search import catch, live_many
 
 _LIVES_AT_ONCE = 50
@@ -28,6 +28,21 @@ class Report:
 
     tally: Tally
     failure: str | None
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What became of a planted fault.
+
+    Attributes:
+        right: True if a table was found to be wrong. Any other error shows nothing: the edit itself may be what is broken.
+        outcome: In how many lives it was caught, ``NOT CAUGHT``, or ``CRASHED``.
+        words: What was found.
+    """
+
+    right: bool
+    outcome: str
+    words: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +69,7 @@ def _live(pool: Executor, lives: int, seed: int) -> bool:
     for report in pool.map(_chunk, chunks, range(seed * 10_000, seed * 10_000 + len(chunks))):
         tally.add(report.tally)
         if report.failure is not None:
-            print(f"After {tally.lives} lives a table was wrong:\n{report.failure}")
+            print(f"After {tally.lives} lives {report.failure}")
             return False
         if sys.stderr.isatty():
             print(f"\r{tally.lives} lives", end="", file=sys.stderr, flush=True)
@@ -70,22 +85,36 @@ def _chunk(lives: int, seed: int) -> Report:
     if failed is None:
         return Report(tally, None)
     words = "".join(traceback.format_exception_only(failed.error))
-    return Report(tally, f"{words}\nThe life, to be lived again with Living(life, InProcess(life), Tally()).live():\n{failed.life}")
+    said = "a table was wrong" if isinstance(failed.error, Difference) else "a life crashed"
+    return Report(tally, f"{said}:\n{words}\nThe life, to be lived again with Living(life, InProcess(life), Tally()).live():\n{failed.life}")
 
 
 def _plant(pool: Executor, seed: int) -> bool:
-    rows, right = [], True
-    for number, (lives, words) in enumerate(pool.map(_caught, range(len(FAULTS)), [seed] * len(FAULTS))):
-        right &= lives is not None
-        rows.append((FAULTS[number].name, "NOT CAUGHT" if lives is None else f"in life {lives}", words))
-    _print_table(("PLANTED FAULT", "CAUGHT", "BY"), rows)
-    return right
+    found = list(pool.map(_planted, range(len(FAULTS)), [seed] * len(FAULTS)))
+    _print_table(("PLANTED FAULT", "CAUGHT", "BY"), [(fault.name, one.outcome, one.words) for fault, one in zip(FAULTS, found, strict=True)])
+    return all(one.right for one in found)
 
 
-def _caught(number: int, seed: int) -> tuple[int | None, str]:
-    """Plant a fault in this process; tell within how many lives it was caught, and by what."""
-    failure = catch(FAULTS[number], at=seed).failure
-    return (None, "") if failure is None else (failure.lives, str(failure.error).split(". Versions")[0][:120])
+def _planted(number: int, seed: int) -> Planted:
+    return tried(FAULTS[number], seed)
+
+
+def tried(fault: Fault, seed: int) -> Planted:
+    """Plant a fault in this process, and tell what became of it."""
+    try:
+        failure = catch(fault, at=seed).failure
+    except Exception as error:  # it could not even be planted
+        return Planted(False, "CRASHED", _short(error))
+    if failure is None:
+        return Planted(False, "NOT CAUGHT")
+    if not isinstance(failure.error, Difference):
+        return Planted(False, "CRASHED", _short(failure.error))
+    return Planted(True, f"in life {failure.lives}", _short(failure.error))
+
+
+def _short(error: Exception) -> str:
+    words = str(error) if isinstance(error, Difference) else f"{type(error).__name__}: {error}"
+    return words.split(". Versions")[0].replace("\n", " ")[:120]
 
 
 def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

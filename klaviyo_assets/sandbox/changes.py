@@ -10,7 +10,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
-from klaviyo_assets.sandbox.generate.events import profile_identifier
+from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
 from klaviyo_assets.sandbox.instants import render
@@ -83,6 +83,16 @@ class Account:
     def archive(self, name: str, id: str, now: int) -> Record:
         """Archive a campaign or flow; whether that counts as a change is a switch."""
         return self.update(name, id, {"archived": True}, now, moves=self.options.archiving_moves_updated)
+
+    def attribute(self, id: str, attributions: tuple[str, ...]) -> Record:
+        """Give an event other attributions, as Klaviyo does up to three hours after it came; nothing else of it changes.
+
+        Raises:
+            UnknownRecord: If there is no such event.
+        """
+        new = with_attributions(self.find("events", id), attributions, told=self.options.attributions_without_include)
+        self.store["events"].put(new)
+        return new
 
     def delete(self, name: str, id: str) -> None:
         """Delete a record; the events of a deleted profile stay and lose it.

@@ -51,6 +51,7 @@ class SandboxOptions:
     strict_includes_bound: bool = field(default=False, metadata={"help": "let greater-than and less-than give records that equal the bound"})
     ignore_profiles_upper_bound: bool = field(default=False, metadata={"help": "ignore less-than on profiles"})
     archiving_moves_updated: bool = field(default=True, metadata={"help": "move the time of the last change when a campaign or flow is archived"})
+    attributions_without_include: bool = field(default=False, metadata={"help": "tell the ids of an event's attributions without include too"})
     events_move_updated: bool = field(default=False, metadata={"help": "move a profile's updated and last_event_date when an event of it arrives"})
 
     def __post_init__(self) -> None:

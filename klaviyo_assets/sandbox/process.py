@@ -113,7 +113,7 @@ class SandboxProcess:
         """Change the account now and return the ids of the records that the change is about.
 
         Args:
-            kind: ``round``, ``add``, ``update``, ``archive``, ``event``, ``delete`` or ``merge``.
+            kind: ``round``, ``add``, ``update``, ``archive``, ``event``, ``attribution``, ``delete`` or ``merge``.
             details: What :func:`klaviyo_assets.sandbox.scripted.apply_change` takes for it; datetimes may be given as such.
         """
         plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}

@@ -22,8 +22,8 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
     Args:
         account: The account.
         change: What to do, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed), ``update`` (type, id, attributes, moves),
-            ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``delete`` (type, id) or ``merge``
-            (source, destination).
+            ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
+            attributions: their ids), ``delete`` (type, id) or ``merge`` (source, destination).
         now: When it happens.
 
     Raises:
@@ -42,6 +42,8 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
             return [account.update(_type(name), id, attributes, now, moves=bool(change.get("moves", True))).id]
         case {"kind": "archive", "type": name, "id": id}:
             return [account.archive(_type(name), id, now).id]
+        case {"kind": "attribution", "id": id, "attributions": attributions}:
+            return [account.attribute(id, tuple(attributions)).id]
         case {"kind": "delete", "type": name, "id": id}:
             account.delete(_type(name), id)
             return [id]

@@ -19,7 +19,7 @@ def test_every_option_survives_the_command_line():
         seed=7, events=1, profiles=2, campaigns=3, flows=4, lists=5, segments=6, metrics=7, reviews=8, history_days=9, lone_surrogates=True,
         base=noon, clock=noon + timedelta(days=2), change_at=(noon, noon + timedelta(microseconds=1)), limits=False, latency=0.25,
         invalid_key_status=400, includes_need_scope=True, archived_by_default=True, all_reviews_by_default=True, strict_includes_bound=True,
-        ignore_profiles_upper_bound=True, archiving_moves_updated=False, events_move_updated=True,
+        ignore_profiles_upper_bound=True, archiving_moves_updated=False, attributions_without_include=True, events_move_updated=True,
     )  # fmt: skip
     assert options_from(parsed(*options.arguments())) == options
     assert options_from(parsed()) == SandboxOptions()

@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
-from klaviyo_assets_tests.sandbox.helpers import SMALL, headers, ids
+from klaviyo_assets_tests.sandbox.helpers import SMALL, ask, headers, ids
 
 BOTH = pytest.mark.parametrize("on", [False, True])
 
@@ -77,6 +77,23 @@ def test_archiving_may_move_updated(on):
     archived = state.account.store["flows"].get(flow.id)
     assert archived.values["archived"] is True
     assert archived.values["updated"] == (now if on else flow.values["updated"])
+
+
+@BOTH
+def test_attributions_may_be_told_without_include(on):
+    state = with_switch(attributions_without_include=on)
+    now = state.account.settle()
+    (id,) = apply_change(state.account, {"kind": "event"}, now)
+    for attributions in (["one"], ["two", "three"], []):
+        apply_change(state.account, {"kind": "attribution", "id": id, "attributions": attributions}, now)
+        linkage = [{"type": "attribution", "id": one} for one in attributions]
+        plain, included = (
+            {one["id"]: one for one in ask(state, "events", {"page[size]": "1000", **more})["data"]}[id]["relationships"]
+            for more in ({}, {"include": "attributions"})
+        )
+        assert plain["attributions"].get("data", "untold") == (linkage if on else "untold")
+        assert included["attributions"]["data"] == linkage
+        assert plain["profile"] == included["profile"]
 
 
 @BOTH

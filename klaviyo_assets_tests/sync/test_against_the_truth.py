@@ -23,6 +23,7 @@ SWITCHES = {
     "strict_includes_bound": True,
     "ignore_profiles_upper_bound": True,
     "archiving_moves_updated": False,
+    "attributions_without_include": True,
     "events_move_updated": True,
 }
 """The facts that Klaviyo does not document, in the position that is not the sandbox's default."""

@@ -1,15 +1,18 @@
 """Makes events."""
 
 import random
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.properties import odd_one, properties
 from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
-from klaviyo_assets.sandbox.records import SITE, Record
+from klaviyo_assets.sandbox.records import SITE, Record, encode
+
+_ATTRIBUTIONS = re.compile(rb'"attributions":\{(?:"data":\[[^\]]*\],)?')
 
 _ARRIVAL_GRID = 10 * MINUTE
 """Late events arrive on whole tens of minutes after the base instant, so that what is there does not depend on how fast a test runs."""
@@ -49,11 +52,27 @@ def make_event(making: Making, rng: random.Random, when: int, subject: Subject, 
     ).encode()
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
     attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
-    return Record(id, head + tail, len(head), values, _NO_EXTRAS, {"attributions": attributed} if attributed else _NOT_ATTRIBUTED)
+    event = Record(id, head + tail, len(head), values, _NO_EXTRAS, {"attributions": attributed} if attributed else _NOT_ATTRIBUTED)
+    return with_attributions(event, attributed, told=True) if making.options.attributions_without_include else event
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
 _NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
+
+
+def with_attributions(event: Record, ids: tuple[str, ...], *, told: bool) -> Record:
+    """Return an event with other attributions.
+
+    Args:
+        event: The event.
+        ids: Their ids.
+        told: Whether the event's own JSON tells them; else they are told with ``include`` only.
+    """
+    raw = event.raw
+    if told:
+        data = b'"attributions":{"data":%b,' % encode([{"type": "attribution", "id": id} for id in ids])
+        raw = raw[: event.cut] + _ATTRIBUTIONS.sub(lambda _: data, raw[event.cut :], count=1)
+    return replace(event, raw=raw, related={**event.related, "attributions": ids})
 
 
 def profile_identifier(id: str) -> bytes:

@@ -130,6 +130,11 @@ FAULTS: Sequence[Fault] = (
         ("events",),
     ),
     Fault(
+        "changes of consent not looked for",
+        (Edit(plan, "_watch", "if since is None:", "if True:"),),
+        ("profiles",),
+    ),
+    Fault(
         "what a full read did not bring left unmarked",
         (Edit(Loader, "swap", "coalesce({DELETED_AT}, {_instant(row.started_at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),

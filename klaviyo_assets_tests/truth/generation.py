@@ -6,10 +6,11 @@ from klaviyo_assets_tests.truth.lives import (
     DAY,
     HOUR,
     MINUTE,
-    SWITCHES,
+    SWITCHES_OF,
     YEAR,
     Add,
     Archive,
+    Attribution,
     Break,
     Change,
     Delete,
@@ -17,12 +18,12 @@ from klaviyo_assets_tests.truth.lives import (
     Happening,
     Life,
     Merge,
+    Suppress,
     Sync,
     Wait,
 )
 
-WHOLE = ("lists", "metrics", "campaigns", "flows", "segments")
-_TYPES = ("events", "profiles", "reviews", *WHOLE)
+WHOLE = ("accounts", "lists", "metrics", "campaigns", "flows", "segments")
 _WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
 
 # Around every edge that there is: the lag of ten seconds, the settling ages, a day and 30 days for slices.
@@ -30,14 +31,19 @@ _SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 
 _AGES = (0, 1, 9, 10, 11, 60, 30 * MINUTE, HOUR, HOUR + 10, 5 * HOUR, DAY, DAY + 10, 2 * DAY, 6 * DAY, 16 * DAY, 17 * DAY, 40 * DAY, 2 * YEAR)
 _AHEAD = (-1, -10, -HOUR, -DAY, -YEAR)
 _COUNTS = (1, 1, 2, 3, 8)
-_MANY = 300
+_SEVERAL = (*(8, 5, 12) * 5, 300)
+_MANY = (*_COUNTS * 6, 40, 150)
+"""Counts of records of one second, rarely hundreds."""
 
 _which = st.integers(0, 30)
 _waits = st.sampled_from(_SPANS).map(Wait)
-_changes = st.builds(Change, _which, st.sampled_from((True, True, False)))
+_changes = st.builds(Change, _which, st.sampled_from((True, True, False)), st.sampled_from(_MANY))
+_attributions = st.builds(Attribution, _which)
+_consents = st.builds(Suppress, _which, st.booleans(), st.sampled_from((False, False, False, True)))
 _deletes = st.builds(Delete, _which)
 _merges = st.builds(Merge, _which, _which)
-_adds = st.builds(Add, st.sampled_from(_COUNTS))
+_adds = st.builds(Add, st.sampled_from(_MANY))
+_several_events = st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from(_SEVERAL))
 _events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_COUNTS))
 
 
@@ -45,18 +51,15 @@ def _happenings(name: str) -> st.SearchStrategy[Happening]:
     """What may happen to a type between two syncs."""
     match name:
         case "events":
-            return st.one_of(_events, _waits, _many_events(), st.builds(Change, _which), _deletes, _merges, _many_events())
+            return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
         case "profiles":
-            return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes)
+            return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes, _consents, _consents)
+        case "accounts":
+            return st.one_of(_changes, _waits)
         case "campaigns" | "flows":
             return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
         case _:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)
-
-
-def _many_events() -> st.SearchStrategy[Happening]:
-    """Several events of one second, rarely hundreds."""
-    return st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from((*(8, 5, 12) * 7, _MANY)))
 
 
 def _syncs(name: str) -> st.SearchStrategy[Sync]:
@@ -103,8 +106,5 @@ def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int =
         records=draw(st.sampled_from((12, 25) if begins_broken else (0, 4, 12, 25))),
         history_days=draw(st.sampled_from((1, 40, 200))),
         seed=draw(st.integers(0, 3)),
-        switches=frozenset(draw(st.sets(st.sampled_from(sorted(SWITCHES))))),
+        switches=frozenset(switch for switch in SWITCHES_OF.get(name, ()) if draw(st.booleans())),
     )
-
-
-ALL_TYPES = _TYPES

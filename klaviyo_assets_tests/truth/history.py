@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from klaviyo_assets.catalog.model import ColumnType, ResourceType
-from klaviyo_assets_tests.truth.rows import Row, row_of
+from klaviyo_assets.catalog.model import ByCoverage, ColumnType, ResourceType
+from klaviyo_assets_tests.truth.rows import Row, row_of, watched_times
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Version:
         since: Number of the moment; moments are counted, since many may fall into one second.
         at: The sandbox's clock then.
         row: Its row; None while there is no such record.
-        times: Its instants, by column, in microseconds.
+        times: Its instants, by column or by the path that is watched, in microseconds.
     """
 
     since: int
@@ -31,10 +31,14 @@ class History:
     Args:
         entry: The resource type.
         began: The sandbox's clock at the start.
+
+    Attributes:
+        watched: Times by which changes are found that leave the version's time as it is.
     """
 
     def __init__(self, entry: ResourceType, began: datetime) -> None:
         self.entry = entry
+        self.watched = entry.reading.watched if isinstance(entry.reading, ByCoverage) else ()
         self.moment = 0
         self.versions: dict[str, list[Version]] = {}
         self._unborn = Version(-1, began, None, {})
@@ -47,7 +51,8 @@ class History:
         for id_, raw in records.items():
             if self._raw.get(id_) != raw:
                 row = row_of(self.entry, raw)
-                version = Version(self.moment, at, row, {name: row[place] for place, name in self._times})
+                times = {name: row[place] for place, name in self._times} | watched_times(self.watched, raw)
+                version = Version(self.moment, at, row, times)
                 self.versions.setdefault(id_, [self._unborn]).append(version)
         for id_ in self._raw.keys() - records.keys():
             self.versions[id_].append(Version(self.moment, at, None, {}))

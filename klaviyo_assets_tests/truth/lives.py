@@ -1,5 +1,6 @@
 """What may happen in the life of an account: plain data, so that a life can be generated, shrunk, printed and lived again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -43,15 +44,43 @@ class Add:
 
 @dataclass(frozen=True)
 class Change:
-    """A record changes: it is edited, or (an event) its attribution arrives.
+    """Records change, all in one second.
 
     Attributes:
-        which: Number of the record.
+        which: Number of the first record.
         moves: Whether the time of its last change moves, where it has one.
+        count: How many, from that one on.
     """
 
     which: int
     moves: bool = True
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The attribution of an event arrives, which Klaviyo promises within three hours.
+
+    Attributes:
+        which: Number of the event, among those that are not older than that.
+    """
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Suppress:
+    """A profile's consent to e-mail changes without a trace in its ``updated``.
+
+    Attributes:
+        which: Number of the profile.
+        from_list: True if it unsubscribes from a list, False if it is suppressed altogether.
+        lifted: True if that is taken back, of which Klaviyo leaves no time.
+    """
+
+    which: int
+    from_list: bool = False
+    lifted: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +118,7 @@ class Break:
     after: int
 
 
-Happening = Wait | Event | Add | Change | Archive | Delete | Merge
+Happening = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge
 
 
 @dataclass(frozen=True)
@@ -153,6 +182,16 @@ SWITCHES = {
     "strict_includes_bound": True,
     "ignore_profiles_upper_bound": True,
     "archiving_moves_updated": False,
+    "attributions_without_include": True,
     "events_move_updated": True,
 }
 """The sandbox's switches, in the position that is not its usual one."""
+
+SWITCHES_OF: Mapping[str, tuple[str, ...]] = {
+    "events": ("attributions_without_include", "strict_includes_bound"),
+    "profiles": ("events_move_updated", "ignore_profiles_upper_bound", "strict_includes_bound"),
+    "reviews": ("all_reviews_by_default", "strict_includes_bound"),
+    "campaigns": ("archived_by_default", "archiving_moves_updated"),
+    "flows": ("archived_by_default", "archiving_moves_updated"),
+}
+"""The switches that a type can meet."""

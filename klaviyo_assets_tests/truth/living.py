@@ -10,7 +10,23 @@ from datetime import datetime, timedelta
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
 from klaviyo_assets_tests.truth.history import History, Version
-from klaviyo_assets_tests.truth.lives import DAY, HOUR, Add, Archive, Change, Delete, Event, Happening, Life, Merge, Sync, Wait
+from klaviyo_assets_tests.truth.lives import (
+    DAY,
+    HOUR,
+    SWITCHES_OF,
+    Add,
+    Archive,
+    Attribution,
+    Change,
+    Delete,
+    Event,
+    Happening,
+    Life,
+    Merge,
+    Suppress,
+    Sync,
+    Wait,
+)
 from klaviyo_assets_tests.truth.promises import LAG, SECOND, Promises, Reading, Window, window
 from klaviyo_assets_tests.truth.rows import Row, micros, row_sql
 from klaviyo_assets_tests.truth.world import World
@@ -18,9 +34,14 @@ from klaviyo_assets_tests.truth.world import World
 LONGEST_SETTLING = timedelta(days=17)
 """How late an event may come and still be found by incremental syncs alone."""
 
-_BOUND = re.compile(r"(greater|less)-[a-z-]+\((\w+),([^)]+)\)")
+_BOUND = re.compile(r"(greater|less)-[a-z-]+\(([\w.]+),([^)]+)\)")
 
-_EDITED = {"events": "event_properties", "profiles": "first_name", "reviews": "content"}
+ATTRIBUTED_WITHIN = timedelta(hours=3)
+"""How old an event may be when its attribution arrives."""
+
+_EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
+
+_HUNDREDS = 100
 
 
 class Difference(AssertionError):
@@ -33,6 +54,8 @@ class Tally:
 
     Attributes:
         lives: Lives.
+        types: Lives by type.
+        switches: Lives by type, switch, and whether it was in the position that is not the usual one.
         happenings: What happened, by kind.
         syncs: Syncs by type, mode and outcome.
         rows: Rows compared.
@@ -40,14 +63,24 @@ class Tally:
     """
 
     lives: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    switches: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
     happenings: Counter[str] = field(default_factory=Counter)
     syncs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rows: int = 0
     values: int = 0
 
+    def begin(self, life: Life) -> None:
+        """Count a life that begins."""
+        self.lives += 1
+        self.types[life.name] += 1
+        self.switches.update((life.name, switch, switch in life.switches) for switch in SWITCHES_OF.get(life.name, ()))
+
     def add(self, other: "Tally") -> None:
         """Count another tally's in."""
         self.lives += other.lives
+        self.types += other.types
+        self.switches += other.switches
         self.happenings += other.happenings
         self.syncs += other.syncs
         self.rows += other.rows
@@ -79,7 +112,7 @@ class Living:
         Raises:
             Difference: If a table does not hold what Klaviyo showed.
         """
-        self.tally.lives += 1
+        self.tally.begin(self.life)
         self._note()
         for step in self.life.steps:
             if isinstance(step, Sync):
@@ -167,12 +200,16 @@ class Living:
             case Add(count):
                 for _ in range(count):
                     self.world.change("add", type=name, seed=self._next())
-                return "new, of one second" if count > 1 else "new"
-            case Change(which, moves) if ids:
-                value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
-                id_ = ids[which % len(ids)]
-                self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name, "name"): value}, moves=moves)
-                return "attribution of an event" if name == "events" else "change" if moves else "silent change"
+                return f"new{_many(count)}"
+            case Change(which, moves, count) if ids:
+                chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
+                for id_ in chosen:
+                    self._edit(id_, moves=moves)
+                return f"{'change' if moves and self.entry.version else 'silent change'}{_many(len(chosen))}"
+            case Attribution(which) if name == "events":
+                return self._attribute(which)
+            case Suppress(which, from_list, lifted) if ids and name == "profiles":
+                return self._suppress(ids[which % len(ids)], "list_suppressions" if from_list else "suppression", lifted=lifted)
             case Archive(which) if ids and name in {"campaigns", "flows"}:
                 self.world.change("archive", type=name, id=ids[which % len(ids)])
                 return "archived"
@@ -191,7 +228,30 @@ class Living:
         if ago < 0:
             return "event dated ahead"
         kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
-        return f"{kind}, many of one second" if count > 1 else kind
+        return f"{kind}{_many(count)}"
+
+    def _edit(self, id_: str, *, moves: bool) -> None:
+        value = {"edited": self._next()} if self.life.name == "events" else f"edited {self._next()}"
+        self.world.change("update", type=self.life.name, id=id_, attributes={_EDITED.get(self.life.name, "name"): value}, moves=moves)
+
+    def _attribute(self, which: int) -> str | None:
+        now = micros(self.world.now())
+        ages = {id_: now - (self.history.versions[id_][-1].times["datetime"] or 0) for id_ in sorted(self._records)}
+        young = [id_ for id_, age in ages.items() if 0 <= age <= ATTRIBUTED_WITHIN // timedelta(microseconds=1)]
+        if not young:
+            return None
+        self.world.change("attribution", id=young[which % len(young)], attributions=[f"attribution{self._next()}"])
+        return "attribution of an event"
+
+    def _suppress(self, id_: str, kind: str, *, lifted: bool) -> str | None:
+        subscriptions = json.loads(self._records[id_])["attributes"]["subscriptions"]
+        marketing = subscriptions["email"]["marketing"]
+        if lifted and not marketing[kind]:
+            return None
+        entry = {"reason": "UNSUBSCRIBE", "timestamp": self.world.now().isoformat()} | ({"list_id": "AbCdEf"} if kind == "list_suppressions" else {})
+        marketing[kind] = [] if lifted else [entry]
+        self.world.change("update", type="profiles", id=id_, attributes={"subscriptions": subscriptions}, moves=False)
+        return f"{kind.replace('_', ' ').removesuffix('s')} {'lifted' if lifted else 'comes'} without a change of updated"
 
     def _merge(self, source: int, destination: int) -> str | None:
         ids = sorted(self.world.records("profiles"))
@@ -298,9 +358,13 @@ class Living:
         began, ended = min(one.began for one in readings), self.history.moment if settled else max(one.ended for one in readings)
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
-            moved = first != last and (versions[last].row is None or span.field == self.entry.version)
+            moved = first != last and (versions[last].row is None or span.field in (self.entry.version, *self.history.watched))
             if versions[first].row is not None and span.holds(versions[first].times) and not moved:
                 yield id_, first
+
+
+def _many(count: int) -> str:
+    return ", hundreds of one second" if count >= _HUNDREDS else ", many of one second" if count > 1 else ""
 
 
 def _lies_inside(time: int | None, is_start: bool, bound: int) -> bool:

@@ -154,6 +154,8 @@ class Promises:
             return True
         if self._moving is not None and times[self._moving] != known.get(self._moving):
             return True
+        if any(times[one] is not None and times[one] != known.get(one) for one in self.history.watched):
+            return True
         if isinstance(self._reading, Walked):
             return False
         time = times[self._reading.field] if isinstance(self._reading, ByCoverage) else None

@@ -1,6 +1,7 @@
 """A record's JSON as the row that a table should hold, read by the catalogue's paths in the plainest way."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,18 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
         raw: The resource object; ``meta`` gives what only its division knows.
     """
     return tuple(_value(column, raw) for column in entry.columns)
+
+
+def watched_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
+    """Return the times inside of a resource object's attributes that Klaviyo filters by, by their dotted paths; of a list its first entry counts."""
+    found = {}
+    for path in paths:
+        value: Any = _loaded(_member(raw, ("attributes", path.split(".")[0])))
+        for name in path.split(".")[1:]:
+            value = value[0] if isinstance(value, list) and value else value
+            value = value.get(name) if isinstance(value, dict) else None
+        found[path] = micros(datetime.fromisoformat(value)) if value is not None else None
+    return found
 
 
 def row_sql(entry: ResourceType) -> str:

@@ -1,7 +1,6 @@
 """Many lives, one after the other, until there were enough or one fails."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -85,7 +84,3 @@ def catch(fault: Fault, *, at: int, shrink: bool = False) -> Caught:
     with planted(fault):
         failure = live_many(fault.most_lives, at=at, tally=Tally(), names=fault.names, shrink=shrink, begins_broken=fault.begins_broken)
     return Caught(fault, failure, time.monotonic() - began)
-
-
-Tell = Callable[[str], None]
-"""Prints a line."""

@@ -6,7 +6,11 @@
     history.py     every version that a record has had, noted by the harness itself
     promises.py    which of them a table may hold after which syncs, moment by moment
     rows.py        a record's JSON as a row, read in the plainest way
+    auditing.py    the audit of such a world
     living.py      a life is lived, and compared after each sync
+    search.py      many lives, one after the other
+    courses.py     which ones
+    command.py     thousands of them by one command
     faults.py      errors that are planted into the library, to show that the machine catches them
 
 Nothing here plans, cuts or merges with the library's code.

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
+from klaviyo_assets_tests.truth.courses import Course, shared_out
 from klaviyo_assets_tests.truth.faults import FAULTS, Fault
 from klaviyo_assets_tests.truth.living import Difference, Tally
-from klaviyo_assets_tests.truth.search import catch, live_many
+from klaviyo_assets_tests.truth.search import catch
 
 _LIVES_AT_ONCE = 50
 """Lives that a process lives before it reports."""
@@ -65,23 +66,29 @@ def _be_quiet() -> None:
 
 def _live(pool: Executor, lives: int, seed: int) -> bool:
     began, tally = time.monotonic(), Tally()
-    chunks = [min(_LIVES_AT_ONCE, lives - first) for first in range(0, lives, _LIVES_AT_ONCE)]
-    for report in pool.map(_chunk, chunks, range(seed * 10_000, seed * 10_000 + len(chunks))):
+    chunks = [(course, min(_LIVES_AT_ONCE, share - first)) for course, share in shared_out(lives) for first in range(0, share, _LIVES_AT_ONCE)]
+    for report in pool.map(_chunk, *zip(*chunks, strict=True), range(seed * 10_000, seed * 10_000 + len(chunks))):
         tally.add(report.tally)
         if report.failure is not None:
             print(f"After {tally.lives} lives {report.failure}")
             return False
         if sys.stderr.isatty():
             print(f"\r{tally.lives} lives", end="", file=sys.stderr, flush=True)
-    print(f"{tally.lives} lives in {time.monotonic() - began:.0f} s, no difference: {tally.rows:,} rows ({tally.values:,} values) compared.\n")
+    print(f"{tally.lives} lives in {time.monotonic() - began:.0f} s, no difference: {tally.rows:,} rows ({tally.values:,} values) compared.")
+    print(", ".join(f"{name} {count}" for name, count in tally.types.most_common()) + "\n")
     _print_table(("WHAT HAPPENED", "TIMES"), sorted(tally.happenings.items()))
+    positions = sorted({(name, switch) for name, switch, _ in tally.switches})
+    _print_table(
+        ("TYPE", "SWITCH", "LIVES, USUAL", "LIVES, OTHERWISE"),
+        [(*key, tally.switches[*key, False], tally.switches[*key, True]) for key in positions],
+    )
     _print_table(("TYPE", "MODE", "SYNC", "TIMES"), [(*key, times) for key, times in sorted(tally.syncs.items())])
     return True
 
 
-def _chunk(lives: int, seed: int) -> Report:
+def _chunk(course: Course, lives: int, seed: int) -> Report:
     tally = Tally()
-    failed = live_many(lives, at=seed, tally=tally)
+    failed = course.live(lives, at=seed, tally=tally)
     if failed is None:
         return Report(tally, None)
     words = "".join(traceback.format_exception_only(failed.error))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.sync import coverage, plan
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.load import Loader
@@ -40,6 +41,7 @@ class Fault:
         name: What is wrong, for the table.
         edits: How.
         names: Resource types that can show it.
+        repaired: True if it shows only after an audit and a repair: then every life ends with them.
         begins_broken: True if it shows only after a first sync that was broken off: then every life begins with one.
         most_lives: Lives within which it must be caught.
     """
@@ -48,6 +50,7 @@ class Fault:
     edits: tuple[Edit, ...]
     names: tuple[str, ...]
     begins_broken: bool = False
+    repaired: bool = False
     most_lives: int = 400
 
 
@@ -128,6 +131,12 @@ FAULTS: Sequence[Fault] = (
         "the newest slice read no further than it covers",
         (Edit(plan, "_cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
         ("events",),
+    ),
+    Fault(
+        "what the audit found not struck",
+        (Edit(AuditStore, "strike", "without(rows, spans)", "rows"),),
+        ("events",),
+        repaired=True,
     ),
     Fault(
         "changes of consent not looked for",

@@ -44,6 +44,7 @@ _deletes = st.builds(Delete, _which)
 _merges = st.builds(Merge, _which, _which)
 _adds = st.builds(Add, st.sampled_from(_MANY))
 _several_events = st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from(_SEVERAL))
+_imports = st.builds(Event, st.sampled_from((18 * DAY, 25 * DAY, 40 * DAY, 100 * DAY, 2 * YEAR)), st.sampled_from(_MANY))
 _events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_COUNTS))
 
 
@@ -84,19 +85,29 @@ def _syncs(name: str) -> st.SearchStrategy[Sync]:
 
 
 @st.composite
-def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int = 5, *, begins_broken: bool = False) -> Life:
+def lives(
+    draw: st.DrawFn,
+    names: tuple[str, ...] = _WEIGHTED,
+    syncs: tuple[int, int] = (2, 5),
+    *,
+    begins_broken: bool = False,
+    repaired: bool = False,
+) -> Life:
     """Lives of the types that are named, as often as they are named.
 
     Args:
         draw: Of hypothesis.
         names: Resource types.
-        most_syncs: Syncs of a life.
+        syncs: How many syncs a life has at least, and at most.
         begins_broken: True if the first sync is one that is broken off after a few pages.
+        repaired: True for lives, of events, with imports of old dates, that end with an audit and a repair.
     """
     name = draw(st.sampled_from(names))
     # A few things happen, then a sync reads: without a sync a life proves nothing.
-    happenings, sync = st.lists(_happenings(name), max_size=3), _syncs(name)
-    chapters = draw(st.lists(st.tuples(happenings, sync), min_size=2, max_size=most_syncs))
+    happening = st.one_of(_happenings(name), _imports) if repaired else _happenings(name)
+    happenings, sync = st.lists(happening, max_size=3), _syncs(name)
+    fewest, most = syncs
+    chapters = draw(st.lists(st.tuples(happenings, sync), min_size=fewest, max_size=most))
     if begins_broken:
         first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, broken=Break("refuse", draw(st.integers(4, 10))))
         chapters.insert(0, ([], first))
@@ -106,5 +117,6 @@ def lives(draw: st.DrawFn, names: tuple[str, ...] = _WEIGHTED, most_syncs: int =
         records=draw(st.sampled_from((12, 25) if begins_broken else (0, 4, 12, 25))),
         history_days=draw(st.sampled_from((1, 40, 200))),
         seed=draw(st.integers(0, 3)),
+        repaired=repaired,
         switches=frozenset(switch for switch in SWITCHES_OF.get(name, ()) if draw(st.booleans())),
     )

@@ -165,6 +165,7 @@ class Life:
         records: Records that are there at its beginning.
         history_days: Days before, over which they are spread.
         seed: Of the sandbox's account.
+        repaired: True if it ends with an audit and a repair, which events have, rather than with a read of everything.
         switches: What Klaviyo leaves undocumented, in the position that is not the sandbox's usual one.
     """
 
@@ -173,6 +174,7 @@ class Life:
     records: int = 0
     history_days: int = 2
     seed: int = 0
+    repaired: bool = False
     switches: frozenset[str] = field(default_factory=frozenset)
 
 

@@ -24,6 +24,7 @@ from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.run import Sync as LibrarySync
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets_tests.truth.auditing import MetricDay, audit
 from klaviyo_assets_tests.truth.lives import Life, Sync, Wait
 from klaviyo_assets_tests.truth.world import SCHEMA, AfterAnswer, Killed, ask, entry_for, options_of, request_of
 
@@ -141,6 +142,14 @@ class OverHttp:
             await LibrarySync(
                 entry_for(name, order.page_size), request_of(order, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
             ).run()
+
+    def audit(self) -> set[MetricDay]:
+        """Compare the events with Klaviyo's own counts, and strike the days that differ."""
+        return asyncio.run(self._audit())
+
+    async def _audit(self) -> set[MetricDay]:
+        async with _Client(self._sandbox.base_url, Sync(), lambda number: None) as client:
+            return await audit(client, self._file, SCHEMA)
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table."""

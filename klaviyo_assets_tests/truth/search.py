@@ -28,7 +28,15 @@ class Failure:
 
 
 def live_many(
-    count: int, *, at: int, tally: Tally, names: tuple[str, ...] | None = None, shrink: bool = True, most_syncs: int = 5, begins_broken: bool = False
+    count: int,
+    *,
+    at: int,
+    tally: Tally,
+    names: tuple[str, ...] | None = None,
+    shrink: bool = True,
+    syncs: tuple[int, int] = (2, 5),
+    begins_broken: bool = False,
+    repaired: bool = False,
 ) -> Failure | None:
     """Live lives until there were enough; return the first that fails, or None.
 
@@ -38,11 +46,12 @@ def live_many(
         tally: Counts.
         names: Resource types; all of them if None.
         shrink: Whether a life that fails is made shorter.
-        most_syncs: Syncs of a life, at most, before everything settles.
+        syncs: Syncs of a life, at least and at most, before everything settles.
         begins_broken: True if each life begins with a sync that is broken off.
+        repaired: True if each life, of events, ends with an audit and a repair.
     """
     chosen = {} if names is None else {"names": names}
-    strategy = lives(most_syncs=most_syncs, begins_broken=begins_broken, **chosen)
+    strategy = lives(syncs=syncs, begins_broken=begins_broken, repaired=repaired, **chosen)
     failed: list[Failure] = []
 
     def one(life: Life) -> None:
@@ -82,5 +91,13 @@ def catch(fault: Fault, *, at: int, shrink: bool = False) -> Caught:
     """Plant a fault and live until it is caught, or until there were as many lives as it may take."""
     began = time.monotonic()
     with planted(fault):
-        failure = live_many(fault.most_lives, at=at, tally=Tally(), names=fault.names, shrink=shrink, begins_broken=fault.begins_broken)
+        failure = live_many(
+            fault.most_lives,
+            at=at,
+            tally=Tally(),
+            names=fault.names,
+            shrink=shrink,
+            begins_broken=fault.begins_broken,
+            repaired=fault.repaired,
+        )
     return Caught(fault, failure, time.monotonic() - began)

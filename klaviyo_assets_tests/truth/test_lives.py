@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets_tests.truth.courses import COURSES, Course, shared_out
 from klaviyo_assets_tests.truth.faults import FAULTS
 from klaviyo_assets_tests.truth.generation import lives
-from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, Change, Event, Life, Sync, Wait
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Event, Life, Sync, Wait
 from klaviyo_assets_tests.truth.living import Difference, Living, Tally
 from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.truth.search import catch, live_many
 from klaviyo_assets_tests.truth.world import InProcess
 
-_LIVES = 40
+_ENOUGH_FOR_BOTH = 15
+"""Lives of which some meet each switch in each position."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +28,28 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("chunk", range(5))
-def test_after_every_sync_the_table_holds_what_was_shown(chunk: int) -> None:
+@pytest.mark.parametrize(("at", "course"), [*enumerate(COURSES)], ids=str)
+def test_after_every_sync_the_table_holds_what_was_shown(at: int, course: Course) -> None:
     tally = Tally()
 
-    failure = live_many(_LIVES, at=chunk, tally=tally)
+    failure = course.live(course.lives, at=at, tally=tally)
 
     assert failure is None, f"{failure.error}\n{failure.life}"
-    assert tally.lives >= _LIVES
-    assert tally.rows > 10 * _LIVES
+    assert tally.types[course.name] >= course.lives
+    assert tally.rows >= course.lives
+    assert not course.repaired or tally.happenings["event that only the audit has found"] > 0
+    if course.lives >= _ENOUGH_FOR_BOTH:
+        for switch in SWITCHES_OF.get(course.name, ()):
+            assert all(tally.switches[course.name, switch, position] >= 2 for position in (False, True)), switch
+
+
+def test_the_lives_are_shared_out_as_in_this_suite() -> None:
+    shares = list(shared_out(2_000))
+
+    assert sum(share for _, share in shares) == 2_000
+    assert all(share >= course.lives for course, share in shares)
+    assert {course.name for course in COURSES} == set(CATALOG)
+    assert {switch for switches in SWITCHES_OF.values() for switch in switches} == set(SWITCHES)
 
 
 @pytest.mark.parametrize("number", range(2))

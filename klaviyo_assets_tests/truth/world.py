@@ -38,6 +38,7 @@ from klaviyo_assets.sync.coverage import Span
 from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.sync.run import Sync as LibrarySync
 from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets_tests.truth.auditing import MetricDay, audit
 from klaviyo_assets_tests.truth.lives import SWITCHES, Life, Sync
 
 SCHEMA = "klaviyo"
@@ -73,6 +74,9 @@ class World(Protocol):
 
     def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: "AfterAnswer") -> bool:
         """Sync, and return whether it succeeded; a sync that is broken as ordered does not."""
+
+    def audit(self) -> set[MetricDay]:
+        """Compare the events with Klaviyo's own counts, and strike the days that differ; return these."""
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table; none if it is not there yet."""
@@ -232,6 +236,7 @@ class InProcess:
         patched = {
             "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
             "klaviyo_assets.sync.taken.tempfile": SimpleNamespace(gettempdir=lambda: folder),
+            "klaviyo_assets.audit.audit.in_thread": _at_once,
             "klaviyo_assets.sync.run.in_thread": _at_once,
             "klaviyo_assets.sync.write_behind.in_thread": _at_once,
         }
@@ -293,6 +298,15 @@ class InProcess:
         async with _Client(network, workers, self._clock) as client:
             log = logging.getLogger("klaviyo_assets_tests.truth")
             await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
+
+    def audit(self) -> set[MetricDay]:
+        """Compare the events with Klaviyo's own counts, and strike the days that differ."""
+        return asyncio.run(self._audit())
+
+    async def _audit(self) -> set[MetricDay]:
+        network = _Network(self._app, lambda number: None, lambda asked, answer: None, None)
+        async with _Client(network, 1, self._clock) as client:
+            return await audit(client, self._warehouse, SCHEMA)
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table."""

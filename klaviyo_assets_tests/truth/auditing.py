@@ -1,0 +1,22 @@
+"""The audit of a world's events, as the jobs of audit and repair run it."""
+
+import logging
+from datetime import date
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.audit.audit import Audit
+from klaviyo_assets.audit.compare import State
+from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.warehouse.base import Warehouse
+
+MetricDay = tuple[str, date]
+"""A metric and a day (UTC), which the audit compares."""
+
+
+async def audit(client: KlaviyoClient, warehouse: Warehouse, schema: str) -> set[MetricDay]:
+    """Compare Klaviyo's counts with the table, and strike what differs and was not read again yet; return what differs."""
+    store = AuditStore(warehouse, schema)
+    _, found = await Audit(client, store, logging.getLogger("klaviyo_assets_tests.truth")).run()
+    store.strike()
+    assert all(one.state is not State.STRUCK for one in found), "a second look confirms what was struck"
+    return {(one.metric_id, one.day) for one in found}

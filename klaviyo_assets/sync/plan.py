@@ -175,10 +175,9 @@ def _watch(entry: ResourceType, reading: ByCoverage, covered: Sequence[Covered],
     slices = []
     for field in reading.watched:
         missing = needed(Span(since - LAG, top), [row for row in covered if row.field == field], (), top)
-        if missing:
-            # What becomes visible late is looked for as long as along the field itself.
-            start = missing[0].start - reading.settling[-1]
-            slices += [Slice(division, field, start=start, covers_to=top, watched=True) for division in entry.divisions]
+        # What becomes visible late is looked for as long as along the field itself; so is, in a sync that follows within a second, what is new.
+        start = (missing[0].start if missing else top) - reading.settling[-1]
+        slices += [Slice(division, field, start=start, covers_to=top, watched=True) for division in entry.divisions]
     return slices
 
 

@@ -295,6 +295,15 @@ def test_changes_of_consent_are_followed_by_their_own_times() -> None:
     assert not any(part.watched for part in planned("profiles", SyncRequest(Mode.FULL), covered).slices)
 
 
+def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> None:
+    fields = [f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions")]
+    covered = [row("created", BEGINNING, at(8), at(8, 6)), *(row(field, at(8), TOP, NOW) for field in ("updated", *fields))]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+
+    assert [(part.field, part.start, part.covers_to) for part in slices] == [(field, TOP - HOUR, TOP) for field in fields]
+
+
 def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:
     covered = [row("created", BEGINNING, TOP, NOW), row("updated", at(1), TOP, NOW)]
 

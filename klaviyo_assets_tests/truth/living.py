@@ -105,6 +105,7 @@ class Living:
         self.history = History(self.entry, world.now())
         self.promises = Promises(self.history)
         self._readings: dict[int, list[Reading]] = {}
+        self._records: Mapping[str, bytes] = {}
         self._held: dict[str, Row | None] = {}
         self._syncs: set[str] = set()
         self._changes = 0
@@ -135,7 +136,7 @@ class Living:
 
     def _repair(self) -> None:
         """Audit and repair: afterwards no event is missing, and Klaviyo's counts differ from ours only where it has deleted some."""
-        missing = {id_ for id_ in self._records if self._held.get(id_) is None}
+        missing = {id_ for id_ in self.stale() if self._held.get(id_) is None}
         self.world.audit()
         self.sync(Sync(page_size=40, workers=2))
         self.tally.happenings["audit and repair"] += 1
@@ -184,6 +185,10 @@ class Living:
         self._compare()
         if done:
             self._hold("what this sync was shown", self._shown.get)
+
+    def stale(self) -> set[str]:
+        """Return the records of which the table did not hold the present version after the last sync."""
+        return {id_ for id_, versions in self.history.versions.items() if versions[-1].row != self._held.get(id_)}
 
     def _with_edges(self, order: Sync, now: datetime) -> Sync:
         """Put the start and the end of a range where records lie."""

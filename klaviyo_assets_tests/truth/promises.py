@@ -1,5 +1,7 @@
 """Which versions of a record a table may hold, told for each record alone from what the docs promise and from nothing that the library has planned.
 
+What they promise stands in "What is seen when" of ``docs/how-syncs-work.md``.
+
 A record is *due* at a sync if the docs say that this sync reads it. Where that hangs on an interrupted sync, of which nobody can tell from outside
 how far it came, both possibilities are kept.
 """

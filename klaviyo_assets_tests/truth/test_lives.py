@@ -70,13 +70,15 @@ def test_it_is_so_with_real_requests_and_files(number: int, tmp_path: Path) -> N
 
 
 QUICKLY_CAUGHT = {
-    "no overlap where the API has only strict operators": 2,
+    "no overlap where the API has only strict operators": 1,
     "coverage as far as the newest date, be it in the future": 1,
     "ties dropped at the edge of a page": 3,
     "coverage committed before the rows": 2,
-    "of two versions in a load the older one kept": 1,
+    "of two versions in a load the older one kept": 7,
     "settling ages not looked at": 1,
     "the newest slice read no further than it covers": 1,
+    "what the audit found not struck": 1,
+    "changes of consent not looked for": 3,
     "what a full read did not bring left unmarked": 1,
 }
 """Planted faults, and a seed with which each is caught within a few lives; ``make truth`` plants them all, with any seed."""
@@ -96,7 +98,7 @@ def test_nothing_is_found_where_no_fault_is_planted() -> None:
     """The lives that catch the faults are right without them."""
     for name, at in QUICKLY_CAUGHT.items():
         (fault,) = (one for one in FAULTS if one.name == name)
-        failure = live_many(3, at=at, tally=Tally(), names=fault.names)
+        failure = live_many(3, at=at, tally=Tally(), names=fault.names, repaired=fault.repaired)
         assert failure is None, failure
 
 

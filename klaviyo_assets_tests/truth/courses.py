@@ -36,8 +36,8 @@ class Course:
 COURSES = (
     Course("events", 25),
     Course("events", 25),
-    Course("profiles", 25),
-    Course("profiles", 25),
+    Course("profiles", 22),
+    Course("profiles", 22),
     Course("reviews", 20),
     Course("campaigns", 16),
     Course("flows", 16),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.truth.courses import COURSES, Course, shared_out
@@ -52,13 +53,13 @@ def test_the_lives_are_shared_out_as_in_this_suite() -> None:
     assert {switch for switches in SWITCHES_OF.values() for switch in switches} == set(SWITCHES)
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_it_is_so_with_real_requests_and_files(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at", "kind"), [(0, lives()), (1, lives(names=("events",), repaired=True))], ids=["any", "repaired"])
+def test_it_is_so_with_real_requests_and_files(at: int, kind: SearchStrategy[Life], tmp_path: Path) -> None:
     folders = iter(range(1000))
 
-    @seed(number)
+    @seed(at)
     @settings(max_examples=3, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
-    @given(lives())
+    @given(kind)
     def lived(life: Life) -> None:
         folder = tmp_path / str(next(folders))
         folder.mkdir()

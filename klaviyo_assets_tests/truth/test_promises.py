@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from klaviyo_assets_tests.truth.lives import DAY, HOUR, SWITCHES, Change, Delete, Event, Happening, Life, Merge, Suppress, Sync, Wait
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, SWITCHES, Attribution, Change, Delete, Event, Happening, Life, Merge, Suppress, Sync, Wait
 from klaviyo_assets_tests.truth.living import Living, Tally
 from klaviyo_assets_tests.truth.world import InProcess
 
@@ -84,3 +84,17 @@ def test_the_next_sync_sees(what: str, switches: frozenset[str]) -> None:
         living = Living(life, world, Tally())
         assert not go_on(living, (Wait(2 * HOUR), Sync()))
         assert not go_on(living, (*steps, Sync()))
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told unasked", "only with include"])
+def test_an_attribution_that_comes_three_hours_late_is_seen_at_six(told: bool) -> None:
+    life = Life("events", (), switches=frozenset({"attributions_without_include"} if told else ()))
+    with InProcess(life) as world:
+        living = Living(life, world, Tally())
+        assert not go_on(living, (Event(), Sync(), Wait(3 * HOUR), Sync()))
+        assert bool(go_on(living, (Attribution(0), Sync()))) == told
+        assert not go_on(living, (Wait(4 * HOUR), Sync()))
+        (ids,) = [row[0] for row in world.ask("events", "attribution_ids")]
+
+    assert living.tally.happenings["attribution of an event"] == 1
+    assert (ids is not None) == told

@@ -7,6 +7,8 @@
     promises.py    which of them a table may hold after which syncs, moment by moment
     rows.py        a record's JSON as a row, read in the plainest way
     auditing.py    the audit of such a world
+    doing.py       what happens in a life is done to the account
+    tally.py       what has been lived, counted
     living.py      a life is lived, and compared after each sync
     search.py      many lives, one after the other
     courses.py     which ones

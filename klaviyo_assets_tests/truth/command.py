@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from klaviyo_assets_tests.truth.courses import Course, shared_out
 from klaviyo_assets_tests.truth.faults import FAULTS, Fault
-from klaviyo_assets_tests.truth.living import Difference, Tally
+from klaviyo_assets_tests.truth.living import Difference
 from klaviyo_assets_tests.truth.search import catch
+from klaviyo_assets_tests.truth.tally import Tally
 
 _LIVES_AT_ONCE = 50
 """Lives that a process lives before it reports."""

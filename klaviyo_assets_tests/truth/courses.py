@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from klaviyo_assets_tests.truth.living import Tally
 from klaviyo_assets_tests.truth.search import Failure, live_many
+from klaviyo_assets_tests.truth.tally import Tally
 
 _ORDINARY, _LONG = (2, 5), (12, 25)
 

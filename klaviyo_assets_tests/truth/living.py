@@ -2,9 +2,8 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.audit.audit import TOO_YOUNG
@@ -12,26 +11,12 @@ from klaviyo_assets.audit.compare import midnight
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
 from klaviyo_assets_tests.truth.auditing import MetricDay
+from klaviyo_assets_tests.truth.doing import Doing
 from klaviyo_assets_tests.truth.history import History, Version
-from klaviyo_assets_tests.truth.lives import (
-    DAY,
-    HOUR,
-    SWITCHES_OF,
-    Add,
-    Archive,
-    Attribution,
-    Change,
-    Delete,
-    Event,
-    Happening,
-    Life,
-    Merge,
-    Suppress,
-    Sync,
-    Wait,
-)
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, Happening, Life, Sync, Wait
 from klaviyo_assets_tests.truth.promises import LAG, SECOND, Promises, Reading, Window, window
 from klaviyo_assets_tests.truth.rows import Row, micros, row_sql
+from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import World
 
 LONGEST_SETTLING = timedelta(days=17)
@@ -39,55 +24,9 @@ LONGEST_SETTLING = timedelta(days=17)
 
 _BOUND = re.compile(r"(greater|less)-[a-z-]+\(([\w.]+),([^)]+)\)")
 
-ATTRIBUTED_WITHIN = timedelta(hours=3)
-"""How old an event may be when its attribution arrives."""
-
-_EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
-
-_HUNDREDS = 100
-
 
 class Difference(AssertionError):
     """The table does not hold what Klaviyo showed."""
-
-
-@dataclass
-class Tally:
-    """What has been lived, and compared.
-
-    Attributes:
-        lives: Lives.
-        types: Lives by type.
-        switches: Lives by type, switch, and whether it was in the position that is not the usual one.
-        happenings: What happened, by kind.
-        syncs: Syncs by type, mode and outcome.
-        rows: Rows compared.
-        values: Values compared.
-    """
-
-    lives: int = 0
-    types: Counter[str] = field(default_factory=Counter)
-    switches: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
-    happenings: Counter[str] = field(default_factory=Counter)
-    syncs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    rows: int = 0
-    values: int = 0
-
-    def begin(self, life: Life) -> None:
-        """Count a life that begins."""
-        self.lives += 1
-        self.types[life.name] += 1
-        self.switches.update((life.name, switch, switch in life.switches) for switch in SWITCHES_OF.get(life.name, ()))
-
-    def add(self, other: "Tally") -> None:
-        """Count another tally's in."""
-        self.lives += other.lives
-        self.types += other.types
-        self.switches += other.switches
-        self.happenings += other.happenings
-        self.syncs += other.syncs
-        self.rows += other.rows
-        self.values += other.values
 
 
 class Living:
@@ -104,11 +43,11 @@ class Living:
         self.entry = CATALOG[life.name]
         self.history = History(self.entry, world.now())
         self.promises = Promises(self.history)
+        self._doing = Doing(world, self.entry)
         self._readings: dict[int, list[Reading]] = {}
         self._records: Mapping[str, bytes] = {}
         self._held: dict[str, Row | None] = {}
         self._syncs: set[str] = set()
-        self._changes = 0
         self._metric = next((place for place, column in enumerate(self.entry.columns) if column.name == "metric_id"), -1)
 
     def live(self) -> None:
@@ -164,7 +103,7 @@ class Living:
 
     def happen(self, step: Happening) -> None:
         """Let something happen, and note what there is then."""
-        label = self._done(step)
+        label = self._doing.do(step, self._records)
         if label:
             self.tally.happenings[label] += 1
         self._note()
@@ -227,82 +166,6 @@ class Living:
                 self.happen(step)
         if order.tick:
             self.world.advance(timedelta(seconds=order.tick))
-
-    def _done(self, step: Happening) -> str | None:
-        """Do it and return what it is called; None if there is nothing that it could be done to."""
-        name, ids = self.life.name, sorted(self._records)
-        match step:
-            case Wait(seconds):
-                self.world.advance(timedelta(seconds=seconds))
-                return "time passes"
-            case Event(ago, count):
-                return self._let_events_come(ago, count)
-            case Add(count):
-                for _ in range(count):
-                    self.world.change("add", type=name, seed=self._next())
-                return f"new{_many(count)}"
-            case Change(which, moves, count) if ids:
-                chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
-                for id_ in chosen:
-                    self._edit(id_, moves=moves)
-                return f"{'change' if moves and self.entry.version else 'silent change'}{_many(len(chosen))}"
-            case Attribution(which) if name == "events":
-                return self._attribute(which)
-            case Suppress(which, from_list, lifted) if ids and name == "profiles":
-                return self._suppress(ids[which % len(ids)], "list_suppressions" if from_list else "suppression", lifted=lifted)
-            case Archive(which) if ids and name in {"campaigns", "flows"}:
-                self.world.change("archive", type=name, id=ids[which % len(ids)])
-                return "archived"
-            case Delete(which) if ids:
-                self.world.change("delete", type=name, id=ids[which % len(ids)])
-                return "deleted"
-            case Merge(source, destination):
-                return self._merge(source, destination)
-        return None
-
-    def _let_events_come(self, ago: int, count: int) -> str | None:
-        if not self.world.records("profiles") or not self.world.records("metrics"):
-            return None
-        for _ in range(count):
-            self.world.change("event", datetime=self.world.now() - timedelta(seconds=ago), seed=self._next())
-        if ago < 0:
-            return "event dated ahead"
-        kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
-        return f"{kind}{_many(count)}"
-
-    def _edit(self, id_: str, *, moves: bool) -> None:
-        value = {"edited": self._next()} if self.life.name == "events" else f"edited {self._next()}"
-        self.world.change("update", type=self.life.name, id=id_, attributes={_EDITED.get(self.life.name, "name"): value}, moves=moves)
-
-    def _attribute(self, which: int) -> str | None:
-        now = micros(self.world.now())
-        ages = {id_: now - (self.history.versions[id_][-1].times["datetime"] or 0) for id_ in sorted(self._records)}
-        young = [id_ for id_, age in ages.items() if 0 <= age <= ATTRIBUTED_WITHIN // timedelta(microseconds=1)]
-        if not young:
-            return None
-        self.world.change("attribution", id=young[which % len(young)], attributions=[f"attribution{self._next()}"])
-        return "attribution of an event"
-
-    def _suppress(self, id_: str, kind: str, *, lifted: bool) -> str | None:
-        subscriptions = json.loads(self._records[id_])["attributes"]["subscriptions"]
-        marketing = subscriptions["email"]["marketing"]
-        if lifted and not marketing[kind]:
-            return None
-        entry = {"reason": "UNSUBSCRIBE", "timestamp": self.world.now().isoformat()} | ({"list_id": "AbCdEf"} if kind == "list_suppressions" else {})
-        marketing[kind] = [] if lifted else [entry]
-        self.world.change("update", type="profiles", id=id_, attributes={"subscriptions": subscriptions}, moves=False)
-        return f"{kind.replace('_', ' ').removesuffix('s')} {'lifted' if lifted else 'comes'} without a change of updated"
-
-    def _merge(self, source: int, destination: int) -> str | None:
-        ids = sorted(self.world.records("profiles"))
-        if len(ids) < 2 or source % len(ids) == destination % len(ids):
-            return None
-        self.world.change("merge", source=ids[source % len(ids)], destination=ids[destination % len(ids)])
-        return "merge of profiles"
-
-    def _next(self) -> int:
-        self._changes += 1
-        return self._changes
 
     def _seen(self, order: Sync, began: int, done: bool, asked_at: int) -> Reading:
         """Return the sync as its row of ``_syncs`` tells it."""
@@ -401,10 +264,6 @@ class Living:
             moved = first != last and (versions[last].row is None or span.field in (self.entry.version, *self.history.watched))
             if versions[first].row is not None and span.holds(versions[first].times) and not moved:
                 yield id_, first
-
-
-def _many(count: int) -> str:
-    return ", hundreds of one second" if count >= _HUNDREDS else ", many of one second" if count > 1 else ""
 
 
 def _lies_inside(time: int | None, is_start: bool, bound: int) -> bool:

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from klaviyo_assets_tests.truth.faults import Fault, planted
 from klaviyo_assets_tests.truth.generation import lives
 from klaviyo_assets_tests.truth.lives import Life
-from klaviyo_assets_tests.truth.living import Living, Tally
+from klaviyo_assets_tests.truth.living import Living
+from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import InProcess
 
 

@@ -13,9 +13,10 @@ from klaviyo_assets_tests.truth.courses import COURSES, Course, shared_out
 from klaviyo_assets_tests.truth.faults import FAULTS
 from klaviyo_assets_tests.truth.generation import lives
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Event, Life, Sync, Wait
-from klaviyo_assets_tests.truth.living import Difference, Living, Tally
+from klaviyo_assets_tests.truth.living import Difference, Living
 from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.truth.search import catch, live_many
+from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import InProcess
 
 _ENOUGH_FOR_BOTH = 15

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, Add, Change, Event, Happening, Life, Step, Sync, Wait
-from klaviyo_assets_tests.truth.living import Living, Tally
+from klaviyo_assets_tests.truth.living import Living
+from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import BASE, InProcess
 
 SLICE_EDGE = DAY + 10

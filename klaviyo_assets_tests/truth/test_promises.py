@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, SWITCHES, Attribution, Change, Delete, Event, Happening, Life, Merge, Suppress, Sync, Wait
-from klaviyo_assets_tests.truth.living import Living, Tally
+from klaviyo_assets_tests.truth.living import Living
+from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import InProcess
 
 ONLY_A_FULL_READ: dict[str, tuple[str, tuple[Happening | Sync, ...]]] = {

@@ -150,11 +150,11 @@ class Living:
     def _see(self, asked: Mapping[str, str], answer: bytes) -> None:
         """Note the versions that an answer shows, of records that lie well inside of what was asked for: at its edges another slice counts."""
         found = json.loads(answer).get("data")
-        if asked.get("page[size]") == "1":
-            return  # a probe, or the question for the oldest record: it is read for its time alone
+        if any(name.startswith("fields[") for name in asked):
+            return  # a probe: it is read for its time alone
         bounds = [(name, is_after == "greater", micros(datetime.fromisoformat(at))) for is_after, name, at in _BOUND.findall(asked.get("filter", ""))]
         if not isinstance(self.entry.reading, Whole) and not bounds:
-            return
+            return  # the question for the oldest record
         for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
             versions = self.history.versions.get(id_)
             if versions and versions[-1].row is not None and all(_lies_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):

@@ -12,7 +12,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.truth.courses import COURSES, Course, shared_out
 from klaviyo_assets_tests.truth.faults import FAULTS
 from klaviyo_assets_tests.truth.generation import lives
-from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Event, Life, Sync, Wait
+from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Delete, Event, Life, Sync, Wait
 from klaviyo_assets_tests.truth.living import Difference, Living
 from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.truth.search import catch, live_many
@@ -102,6 +102,14 @@ def test_nothing_is_found_where_no_fault_is_planted() -> None:
         (fault,) = (one for one in FAULTS if one.name == name)
         failure = live_many(3, at=at, tally=Tally(), names=fault.names, repaired=fault.repaired)
         assert failure is None, failure
+
+
+def test_what_only_a_probe_was_shown_need_not_be_there() -> None:
+    """Before the pages are asked for everything is deleted: an answer that is suddenly empty marks nothing and brings nothing."""
+    steps = (Sync(), Change(0), Delete(1), Sync(meanwhile=((2, Delete(0)),)))
+    life = Life("metrics", steps, records=2)
+    with InProcess(life) as world:
+        Living(life, world, Tally()).live()
 
 
 WEEKS = tuple(

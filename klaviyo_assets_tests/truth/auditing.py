@@ -1,4 +1,4 @@
-"""The audit of a world's events, as the jobs of audit and repair run it."""
+"""The audit of a world's events, as its job runs it."""
 
 import logging
 from datetime import date
@@ -14,9 +14,7 @@ MetricDay = tuple[str, date]
 
 
 async def audit(client: KlaviyoClient, warehouse: Warehouse, schema: str) -> set[MetricDay]:
-    """Compare Klaviyo's counts with the table, and strike what differs and was not read again yet; return what differs."""
-    store = AuditStore(warehouse, schema)
-    _, found = await Audit(client, store, logging.getLogger("klaviyo_assets_tests.truth")).run()
-    store.strike()
+    """Compare Klaviyo's counts with the table, and return what differs."""
+    _, found = await Audit(client, AuditStore(warehouse, schema), logging.getLogger("klaviyo_assets_tests.truth")).run()
     assert all(one.state is not State.STRUCK for one in found), "a second look confirms what was struck"
     return {(one.metric_id, one.day) for one in found}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.sync import coverage, plan
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.sync.staging import Staging
+from klaviyo_assets.sync.struck import Struck
 from klaviyo_assets.sync.upsert import Upsert
 
 
@@ -134,7 +134,13 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what the audit found not struck",
-        (Edit(AuditStore, "strike", "without(rows, spans)", "rows"),),
+        (Edit(Struck, "strike", "without(rows, spans)", "rows"), Edit(Struck, "spans", "return spans_of(", "return [] and spans_of(")),
+        ("events",),
+        repaired=True,
+    ),
+    Fault(
+        "what a repair did not bring left unmarked",
+        (Edit(Struck, "_mark", "WHERE {missing}", "WHERE false AND {missing}"),),
         ("events",),
         repaired=True,
     ),

@@ -136,6 +136,7 @@ class Sync:
         rows_per_load: Rows of a load.
         tick: Seconds that pass with each request.
         broken: What stops it.
+        repair: True if it also reads again what an audit has found to differ.
         meanwhile: What happens while it reads, each before the request of a number.
     """
 
@@ -149,6 +150,7 @@ class Sync:
     rows_per_load: int = 500_000
     tick: int = 0
     broken: Break | None = None
+    repair: bool = False
     meanwhile: tuple[tuple[int, Happening], ...] = ()
 
 

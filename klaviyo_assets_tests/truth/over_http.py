@@ -144,7 +144,7 @@ class OverHttp:
             ).run()
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and strike the days that differ."""
+        """Compare the events with Klaviyo's own counts, and return the days that differ."""
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:

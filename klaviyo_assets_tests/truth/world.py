@@ -76,7 +76,7 @@ class World(Protocol):
         """Sync, and return whether it succeeded; a sync that is broken as ordered does not."""
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and strike the days that differ; return these."""
+        """Compare the events with Klaviyo's own counts, and return the days that differ."""
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table; none if it is not there yet."""
@@ -103,7 +103,7 @@ def entry_for(name: str, page_size: int) -> ResourceType:
 def request_of(order: Sync, now: datetime) -> SyncRequest:
     """Return what the library is asked for."""
     span = Span(now - timedelta(seconds=order.since), now - timedelta(seconds=order.until)) if order.mode == "range" else None
-    return SyncRequest(mode=Mode(order.mode), span=span)
+    return SyncRequest(mode=Mode(order.mode), span=span, repair=order.repair)
 
 
 class StillClock(Clock):

@@ -10,7 +10,7 @@ def fault(new: str, old: str = "start - _SECOND", lives: int = 3) -> Fault:
 
 
 def test_a_wrong_table_counts() -> None:
-    found = tried(fault("start", lives=400), 2)
+    found = tried(fault("start", lives=400), 4)
 
     assert found.right
     assert found.outcome.startswith("in life ")

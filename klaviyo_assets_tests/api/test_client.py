@@ -107,6 +107,12 @@ def test_a_transient_fault_is_tried_again(reply: Reply, server: Scripted) -> Non
     assert client.traffic.throttled == (2 if reply.status == 429 else 0)
 
 
+def test_a_record_that_is_nested_too_deeply_for_parsers_stops_no_page(server: Scripted) -> None:
+    server.will(Reply(body=b'{"data": [{"type": "list", "id": "a", "attributes": {"new": ' + b"[" * 100_000 + b"]" * 100_000 + b'}}], "links": {}}'))
+
+    assert ask(server, retries=0)[0] == ["a"]
+
+
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_a_fault_that_lasts_is_tried_as_often_as_is_set(retries: int, server: Scripted) -> None:
     server.will(Reply(503, b""))

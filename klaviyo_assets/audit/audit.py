@@ -60,6 +60,7 @@ class Audit:
     _refused: dict[str, list[str]] = field(default_factory=dict)
     _uncounted: set[str] = field(default_factory=set)
     _left_out: set[tuple[str, date]] = field(default_factory=set)
+    _refusal: BadRequest | NotFound | None = None
     _requests: int = 0
     _asked: int = 0
     _last_word: float = field(default_factory=time.monotonic)
@@ -83,6 +84,7 @@ class Audit:
             metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
         if days:
             await self._ask(sorted(metrics), days)
+            self._refuse_if_none_is_counted(metrics)
         found = differences(self._theirs, await self._ours(metrics, days), [one for one in before if not self._is_excluded(one)])
         excluded = self._excluded | self._refused
         record = AuditRecord(now, _span_of(days), len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, excluded)
@@ -91,6 +93,11 @@ class Audit:
             record = replace(last, excluded=_joined(last.excluded, self._refused))  # a second look at a few days does not stand for the whole
         await in_thread(self.store.save, record, found)
         return record, found
+
+    def _refuse_if_none_is_counted(self, metrics: set[str]) -> None:
+        """Fail where Klaviyo refuses every metric: one may be gone, all of them say that the question is wrong, and nothing was compared."""
+        if self._refusal is not None and len(metrics) > 1 and self._uncounted >= metrics:
+            raise self._refusal
 
     async def _days(self, now: datetime, before: Sequence[Difference]) -> set[date]:
         """The days that can be compared: covered, old enough, not before the start date."""
@@ -166,6 +173,7 @@ class Audit:
                 counts = await counts_by_day(self.client, metric, piece.start, piece.end)
             except (BadRequest, NotFound) as error:
                 self._uncounted.add(metric)
+                self._refusal = error
                 self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 return
             asked = {day for day in days if _within(day, piece)}

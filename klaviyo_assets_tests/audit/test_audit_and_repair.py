@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import BadRequest
 from klaviyo_assets.api.event_counts import counts_by_day
 from klaviyo_assets.audit import audit
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
@@ -320,6 +321,26 @@ def test_an_import_that_was_taken_back_is_a_difference_no_more(sandbox: SandboxP
     sandbox.change("delete", type="events", id=id_)
 
     assert run("klaviyo_audit").passed
+
+
+def test_where_no_metric_is_counted_nothing_is_said_to_be_right(
+    sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One metric that is refused may be gone; all of them mean that Klaviyo has changed what may be asked."""
+    sync("events", sandbox, warehouse)
+
+    async def refused(*_: Any) -> None:
+        raise BadRequest("Klaviyo refuses the request.", detail="Invalid measurement.")
+
+    monkeypatch.setattr("klaviyo_assets.audit.audit.counts_by_day", refused)
+    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
+    defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "klaviyo.duckdb"), executor=dg.in_process_executor)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def("klaviyo_audit").execute_in_process(instance=instance, raise_on_error=False)
+
+    assert not result.success
+    (failure,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
+    assert "Invalid measurement." in failure.error_display_string
 
 
 def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:

@@ -75,10 +75,11 @@ def days_shown(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
 
 def import_old_events(sandbox: SandboxProcess, *ages: int) -> list[datetime]:
     """Insert two events of each age, in days."""
+    metric = sandbox.truth("metrics")[0]["id"]
     moments = [(sandbox.now() - timedelta(days=age)).replace(hour=12) for age in ages]
     for moment in moments:
-        sandbox.change("event", datetime=moment)
-        sandbox.change("event", datetime=moment + timedelta(hours=1))
+        for later in (timedelta(), timedelta(hours=1)):
+            sandbox.change("event", datetime=moment + later, metric_id=metric)  # one of no metric would not be counted
     return moments
 
 

@@ -89,13 +89,18 @@ def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: 
     assert_frame_equal(table(warehouse, "profiles"), before)
 
 
-def test_a_damaged_leftover_is_set_aside_and_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def break_off(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what a sync of events had staged when Klaviyo failed."""
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
-    sandbox = new_account()
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
     with pytest.raises(RequestFailed):
         sync("events", sandbox, warehouse, concurrency=2)
     sandbox.clear_faults()
+
+
+def test_a_damaged_leftover_is_set_aside_and_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = new_account()
+    break_off(sandbox, warehouse, monkeypatch)
     staged = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("*.parquet"))
     staged.write_bytes(staged.read_bytes()[:100])
 
@@ -110,12 +115,8 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync whose clock was hours ahead was broken off: its coverage, of times that are still to come, is not believed."""
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
     sandbox = new_account()
-    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
-    with pytest.raises(RequestFailed):
-        sync("events", sandbox, warehouse, concurrency=2)
-    sandbox.clear_faults()
+    break_off(sandbox, warehouse, monkeypatch)
     manifest = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("manifest.json"))
     written = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
     written.read_at += timedelta(hours=6)

@@ -17,9 +17,9 @@ def report(quick: bool) -> str:
     lines = []
     for name, size in (("events", 1000), ("profiles", 100)):
         with serving(f"--{name}", "200000", "--no-limits") as server:
-            began = time.perf_counter()
+            began, before = time.perf_counter(), server.stats()["cpu_seconds"]
             size_of_page = asyncio.run(_read(f"{server.base_url}/api/{name}", size, pages))
-            seconds, cpu = time.perf_counter() - began, server.stats()["cpu_seconds"]
+            seconds, cpu = time.perf_counter() - began, server.stats()["cpu_seconds"] - before
         lines.append([name, pages / seconds, 1000 * cpu / pages, size_of_page / 1000])
     return table(["type", "pages/s to a client that throws them away", "CPU ms/page", "kB on the wire"], lines)
 

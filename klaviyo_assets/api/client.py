@@ -18,6 +18,7 @@ import tenacity
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import error_from, server_time
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
+from klaviyo_assets.api.bodies import whole
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
@@ -320,7 +321,7 @@ class KlaviyoClient:
         return Answer(value, self.now() - timedelta(seconds=seconds))
 
     async def _receive(self, question: _Question) -> httpx.Response:
-        """Send a request and return its whole answer, decompressed in one go: piece by piece as it comes in takes half as long again."""
+        """Send a request and return its whole answer."""
         async with self._lanes.one() as lane, asyncio.timeout(_TIMEOUTS_AN_ANSWER * self.settings.timeout):
             headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
             request = lane.build_request(question.method, question.url, content=question.body, headers=headers)
@@ -330,8 +331,7 @@ class KlaviyoClient:
             finally:
                 await received.aclose()
         # The request that was sent carries the key.
-        asked = httpx.Request(question.method, question.url)
-        return httpx.Response(received.status_code, headers=received.headers, content=body, request=asked)
+        return whole(received, body, httpx.Request(question.method, question.url))
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)

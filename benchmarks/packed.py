@@ -1,47 +1,66 @@
-"""Pages that are compressed beforehand, so that serving one costs next to nothing.
+"""Records that are compressed beforehand, so that serving a page of them costs next to nothing.
 
-A page is a gzip stream of two parts: its links, which depend on the request and are stored as they are, and its records, compressed when the server
-starts. For that the pages lie on a grid: the first page of a span may hold fewer records than it could.
+A page is a gzip stream: what comes before its first whole block, the blocks, and what comes behind the last. Only the two ends, which depend on the
+request, are compressed for it. The checksum of the whole follows from those of the parts.
 """
 
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 
 from isal import isal_zlib
 
 _RAW = -15
 """zlib's window bits for deflate without a header."""
 
+_GZIP = 31
+"""zlib's window bits for a gzip stream."""
+
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _POLYNOMIAL = 0xEDB88320
 
+BLOCK = 50
+"""Records of a block."""
 
-@dataclass(frozen=True)
-class Packed:
-    """Some bytes, compressed.
 
-    Attributes:
-        deflated: A deflate stream's last blocks.
-        crc: CRC-32 of the bytes.
-        size: Number of bytes.
+class PackedRecords:
+    """The records of a collection, as blocks of deflate.
+
+    Args:
+        records: Gives the JSON text of the records from one index up to another, with commas between.
+        count: Number of records.
     """
 
-    deflated: bytes
-    crc: int
-    size: int
+    def __init__(self, records: Callable[[int, int], bytes], count: int) -> None:
+        self._records = records
+        self._blocks: list[bytes] = []
+        self._crcs, self._sizes = [0], [0]  # of all blocks before
+        for first, end in pairwise(range(0, count + 1, BLOCK)):
+            text = records(first, end) + b","
+            self._blocks.append(_deflated(text))
+            self._crcs.append(zlib.crc32(text, self._crcs[-1]))
+            self._sizes.append(self._sizes[-1] + len(text))
 
-    @classmethod
-    def of(cls, data: bytes) -> "Packed":
-        """Compress bytes about as well as a web server does."""
-        return cls(isal_zlib.compress(data, 1, _RAW), zlib.crc32(data), len(data))
+    def page(self, head: bytes, first: int, end: int) -> bytes:
+        """Return the gzip stream of a head, the records from one index up to another, and the brackets that close the document."""
+        from_block, to_block = -(-first // BLOCK), (end - 1) // BLOCK  # the last record is never in a block, which ends with a comma
+        if to_block <= from_block:
+            return isal_zlib.compress(head + self._records(first, end) + b"]}", 1, _GZIP)
+        before, behind = self._records(first, from_block * BLOCK), self._records(to_block * BLOCK, end) + b"]}"
+        before = head + before + b"," if before else head
+        size = self._sizes[to_block] - self._sizes[from_block]
+        blocks = self._crcs[to_block] ^ _behind(self._crcs[from_block], size)
+        crc = _behind(_behind(zlib.crc32(before), size) ^ blocks, len(behind)) ^ zlib.crc32(behind)
+        total = len(before) + size + len(behind)
+        trailer = struct.pack("<II", crc, total & 0xFFFFFFFF)
+        return b"".join([_GZIP_HEADER, _deflated(before), *self._blocks[from_block:to_block], isal_zlib.compress(behind, 1, _RAW), trailer])
 
-    def after(self, prefix: bytes) -> bytes:
-        """Return a gzip stream of a short prefix and these bytes."""
-        stored = b"\x00" + struct.pack("<HH", len(prefix), len(prefix) ^ 0xFFFF) + prefix
-        crc = _behind(zlib.crc32(prefix), self.size) ^ self.crc
-        return b"".join([_GZIP_HEADER, stored, self.deflated, struct.pack("<II", crc, (len(prefix) + self.size) & 0xFFFFFFFF)])
+
+def _deflated(text: bytes) -> bytes:
+    """Compress about as well as a web server does, so that other blocks can follow."""
+    compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _RAW)
+    return compressor.compress(text) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
 
 
 _Matrix = Sequence[int]
@@ -81,8 +100,3 @@ def _behind(crc: int, zeros: int) -> int:
             crc = _times(operator, crc)
         zeros >>= 1
     return crc
-
-
-def pack_pages(records: Callable[[int, int], bytes], count: int, page: int) -> list[Packed]:
-    """Compress the records of each page of the grid, with what closes the document behind them."""
-    return [Packed.of(records(first, min(count, first + page)) + b"]}") for first in range(0, count, page)]

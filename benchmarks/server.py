@@ -21,14 +21,14 @@ from urllib.parse import parse_qsl, urlencode
 import uvicorn
 
 from benchmarks.account import DENSITIES, Collection, build, microseconds
-from benchmarks.packed import pack_pages
+from benchmarks.packed import PackedRecords
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
 from klaviyo_assets.sandbox.limits import Limits
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
-_GRID = {"events": 1000}
-"""Records of a page that is compressed beforehand, for the type whose pages are big and many."""
+_PACKED = ("events",)
+"""Types that are compressed beforehand: those whose pages are big and many."""
 
 
 class Server:
@@ -48,9 +48,9 @@ class Server:
         self._limits = Limits() if limits else None
         self._statuses: dict[str, Counter[int]] = {}
         self._packed = {
-            f"/api/{name}": pack_pages(lambda first, end, of=collection: b"".join(of.json(first, end)), len(collection), _GRID[name])  # type: ignore[misc]
+            f"/api/{name}": PackedRecords(lambda first, end, of=collection: b"".join(of.json(first, end)), len(collection))  # type: ignore[misc]
             for name, collection in collections.items()
-            if name in _GRID
+            if name in _PACKED
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -98,15 +98,14 @@ class Server:
             first, end = (max(first, place), end) if operator.startswith("greater") else (first, min(end, place))
         first = max(first, int(query.get("page[cursor]", 0)))
         size = int(query.get("page[size]", 20))
-        on_the_grid = size == _GRID.get(collection.name)
-        last = min(end, (first // size + 1) * size if on_the_grid else first + size)
+        last = min(end, first + size)
         following = None
         if last < end:
             host = dict(scope["headers"])[b"host"].decode()
             following = f"http://{host}{scope['path']}?{urlencode({**query, 'page[cursor]': last})}"
         head = b'{"links":%s,"data":[' % json.dumps({"self": "", "next": following}).encode()
-        if on_the_grid and last - first == size:
-            return self._packed[scope["path"]][first // size].after(head)
+        if (packed := self._packed.get(scope["path"])) is not None and first < last:
+            return packed.page(head, first, last)
         return gzip.compress(b"".join([head, *collection.json(first, last), b"]}"]), 1)
 
     def _stats(self) -> bytes:

@@ -117,6 +117,13 @@ class Chain:
         return math.inf if self.span_left else 0.0
 
     @property
+    def pages_expected(self) -> float:
+        """Pages that are left, by the density seen here or in the chain that it was cut off; without an end where nothing is known."""
+        if not self.span_left:
+            return 0.0 if self._pages else math.inf
+        return self.span_left / self._time_per_page if self._time_per_page else math.inf
+
+    @property
     def may_be_cut(self) -> bool:
         """True if the rest of the slice could be given away, now or once more is known about it."""
         return self.part.field is not None and not (self.part.descending or self.part.watched) and self._sorted and self.span_left > 4 * _SECOND

@@ -6,6 +6,7 @@ therefore takes over the later half of what another has left.
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
@@ -70,6 +71,11 @@ class Fetcher:
                 self._staff(group)
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
+
+    @property
+    def pages_expected(self) -> float:
+        """Pages that are left of all slices, about; without an end while slices are not begun or nothing is known of one."""
+        return math.inf if self.waiting else sum(chain.pages_expected for chain in self.chains)
 
     def _staff(self, group: asyncio.TaskGroup) -> None:
         """Employ as many workers as it takes to keep the rate limit busy at the latency seen."""

@@ -272,7 +272,8 @@ class Sync:
             files.extend(await in_thread(keep_columns, batch.files, self._told_by) if looks_for_gone else batch.files)
             await behind.loaded(batch)
 
-        behind = WriteBehind(staging, None if is_whole else load, rows_known=0 if is_full else await in_thread(loader.row_count))
+        rows_known = 0 if is_full else await in_thread(loader.row_count)
+        behind = WriteBehind(staging, None if is_whole else load, rows_known, rows_expected=lambda: self._page_size * fetcher.pages_expected)
 
         async def after_page() -> None:
             await behind.after_page()
@@ -393,6 +394,10 @@ class Sync:
         """Columns that tell which record was brought, and of which span."""
         field_name = range_field(self.entry)
         return (self.entry.primary_key, field_name) if field_name else (self.entry.primary_key,)
+
+    @property
+    def _page_size(self) -> float:
+        return float(self.entry.page_parameters.get("page[size]", math.inf))
 
     def _wanted_from(self) -> datetime | None:
         reading = self.entry.reading

@@ -5,6 +5,7 @@ Where the disk or the database is slower than the network, fetching waits: memor
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ MOST_ROWS_PER_LOAD = 1_000_000
 
 _GROWTH = 8
 """A load is worth its look through the table's ids when it adds at least one row to so many."""
+
+_LEAST_ROWS_AHEAD = 100_000
+"""Rows that are worth a load of their own when not much more is to come: the last load, behind which nothing hides, is small then."""
 
 _SECONDS_PER_LOAD = 20.0
 """Seconds after which staged files are loaded although they are few, so that there is something to look at."""
@@ -42,11 +46,13 @@ class WriteBehind:
         staging: Holds the pages.
         load: Loads a batch; None if nothing is loaded before the end.
         rows_known: Rows that the table holds at the start.
+        rows_expected: Tells how many rows are still to come, about.
     """
 
     staging: Staging
     load: Callable[[Batch], Awaitable[None]] | None
     rows_known: int = 0
+    rows_expected: Callable[[], float] = lambda: math.inf
     _writing: asyncio.Task[None] | None = None
     _loading: asyncio.Task[None] | None = None
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -111,7 +117,9 @@ class WriteBehind:
         if self.load is None:
             return False
         rows = self.staging.rows_unloaded
-        return rows >= self._rows_per_load or (rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD)
+        if rows >= self._rows_per_load or (rows >= _LEAST_ROWS_AHEAD and rows >= self.rows_expected()):
+            return True
+        return rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD
 
     async def _write(self) -> None:
         async with self._alone:

@@ -117,6 +117,26 @@ def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path:
     run(main())
 
 
+def test_what_waits_is_loaded_before_the_end_when_no_more_than_that_is_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the last load nothing hides, so it had better be small."""
+    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", 1000)
+    monkeypatch.setattr(write_behind, "_LEAST_ROWS_AHEAD", 20)
+    desk = Desk(tmp_path)
+    desk.behind.rows_expected = lambda: 200 - desk.rows
+
+    async def main() -> None:
+        await desk.pages(40)
+        await desk.behind.finish()
+
+    run(main())
+
+    assert len(desk.loaded_ids) == len(set(desk.loaded_ids)) == 200
+    sizes = [batch.rows for batch in desk.loads]
+    assert 90 <= sizes[0] <= 120
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] <= 40
+
+
 def test_fetching_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk, may_write = Desk(tmp_path), threading.Event()
     write = Staging.write

@@ -358,7 +358,7 @@ class Loader:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
             missed = Missed(connection, self.tables) if table == self.tables.rows else None
-            inserted, updated = Upsert(connection, self.entry, files, table, missed).run()
+            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.only_append).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 

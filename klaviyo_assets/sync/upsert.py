@@ -8,7 +8,7 @@ Rows of the table are named by DuckDB's ``rowid``, which holds within one transa
 table that hold known rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ class Upsert:
         files: Staged Parquet files, at least one.
         table: The table, qualified.
         missed: Notes columns that lose their values; None where another time is better for that.
+        only_append: Called when all rows are new, before they are inserted.
 
     Example:
         >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
@@ -83,6 +84,7 @@ class Upsert:
     files: Sequence[Path]
     table: str
     missed: Missed | None = None
+    only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
 
     def run(self) -> tuple[int, int]:
         """Write what is new or changed.
@@ -92,6 +94,8 @@ class Upsert:
         """
         staged, rows = self._staged()
         known = self._find_known(staged)
+        if not known:
+            self.only_append(self.connection)
         updated = self._find_changed(staged) if known else 0
         kept = self._find_kept(updated) if known else 0
         new = self._without_kept(staged) if kept else staged

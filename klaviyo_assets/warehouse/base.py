@@ -55,6 +55,9 @@ class Warehouse(ABC):
     def reclaim(self, connection: DuckDBPyConnection) -> None:  # noqa: B027 (a place that looks after itself has nothing to do)
         """Let go of the space of deleted rows where that is worth its work; called before each commit."""
 
+    def only_append(self, connection: DuckDBPyConnection) -> None:  # noqa: B027
+        """Get ready for a transaction that from here on only appends rows, many and wide."""
+
     def ask_for_compaction(self) -> None:  # noqa: B027 (a place without a file of its own has nothing to do)
         """Note that what rows held before must not stay anywhere; called before the commit that changes them."""
 

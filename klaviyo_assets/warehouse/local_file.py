@@ -236,6 +236,11 @@ class LocalFile(Warehouse):
         if due or not big:
             connection.execute(f"SET max_vacuum_tasks = {_VACUUM_TASKS}")
 
+    def only_append(self, connection: DuckDBPyConnection) -> None:
+        """Append with one thread: a second one would hold a hundred megabytes more and bring nothing, since the network is slower than either."""
+        if not {"threads", "worker_threads"} & {name.lower() for name in self._resource.connection_config}:
+            connection.execute("SET threads = 1")
+
     def _tune(self, connection: DuckDBPyConnection) -> None:
         """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
         names = {name.lower() for name in self._resource.connection_config}

@@ -166,6 +166,19 @@ def test_duckdb_is_kept_small_unless_the_user_says_otherwise(tmp_path: Path) -> 
     assert settings_of(LocalFile(DuckDBResource(database=path, connection_config={"max_memory": "1GiB", "worker_threads": 1}))) == ("1.0 GiB", 1)
 
 
+@pytest.mark.parametrize(("config", "threads"), [({}, 1), ({"threads": 3}, 3), ({"worker_threads": 3}, 3)])
+def test_rows_are_appended_by_one_thread_unless_the_user_says_otherwise(config: dict[str, int], threads: int, tmp_path: Path) -> None:
+    """Each thread that inserts holds a row group of wide rows."""
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config))
+
+    with warehouse.connection() as connection:
+        connection.execute("BEGIN TRANSACTION")
+        warehouse.only_append(connection)
+        connection.execute("CREATE TABLE written AS SELECT range AS number FROM range(1000)")
+        connection.execute("COMMIT")
+        assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
+
+
 def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path) -> None:
     """Most of a big table is replaced again and again: its file stays within a small multiple of what it holds."""
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))

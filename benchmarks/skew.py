@@ -7,12 +7,12 @@ from benchmarks.table import table
 
 def report(quick: bool) -> str:
     """Run it."""
-    seconds = 15 if quick else 40
+    seconds = {"events": 15, "profiles": 15} if quick else {"events": 90, "profiles": 45}
     cases = [("events", density) for density in DENSITIES] + [("profiles", "uniform"), ("profiles", "one-second")]
     lines: list[list[object]] = []
     uniform: dict[str, float] = {}
     for name, density in cases:
-        count = int(PER_SECOND[name] * seconds)
+        count = int(PER_SECOND[name] * seconds[name])
         with serving(f"--{name}", str(count), "--latency", "0.3", "--density", density) as server, folder() as into:
             run = sync(server, name, into)
         uniform.setdefault(name, run.per_second)

@@ -31,8 +31,8 @@ sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
 	@$(BIN)/klaviyo-assets sandbox
 
 test: lint types audit $(DUCKDB_1)  ## everything that continuous integration runs
-	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 3 --dist worksteal -m 'duckdb and not slow'
-	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 3 --dist worksteal
+	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 4 --dist worksteal -m 'duckdb and not slow'
+	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 4 --dist worksteal
 
 test-quick: $(STAMP)  ## the tests that need no process of their own
 	$(BIN)/pytest --numprocesses 2 -m 'not slow'

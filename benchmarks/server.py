@@ -27,6 +27,9 @@ from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
 from klaviyo_assets.sandbox.limits import Limits
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
+_NOBODY = "subscriptions."
+"""What filters by the consent that profiles have taken back begin with; nobody here has."""
+
 _PACKED = ("events",)
 """Types that are compressed beforehand: those whose pages are big and many."""
 
@@ -47,6 +50,7 @@ class Server:
         self._latency = latency
         self._limits = Limits() if limits else None
         self._statuses: dict[str, Counter[int]] = {}
+        self._records: Counter[str] = Counter()
         self._packed = {
             f"/api/{name}": PackedRecords(lambda first, end, of=collection: b"".join(of.json(first, end)), len(collection))  # type: ignore[misc]
             for name, collection in collections.items()
@@ -62,7 +66,7 @@ class Server:
         if path == "/stats":
             status, body = 200, gzip.compress(self._stats())
         elif path.startswith("/latency/"):
-            self._latency, self._statuses = float(path.removeprefix("/latency/")), {}
+            self._latency, self._statuses, self._records = float(path.removeprefix("/latency/")), {}, Counter()
             status, body = 200, gzip.compress(b"{}")
         else:
             if self._latency:
@@ -96,9 +100,12 @@ class Server:
         for operator, text in _BOUND.findall(query.get("filter", "")):
             place = collection.first_from(microseconds(text) + (operator in ("greater-than", "less-or-equal")))
             first, end = (max(first, place), end) if operator.startswith("greater") else (first, min(end, place))
+        if _NOBODY in query.get("filter", ""):
+            end = first
         first = max(first, int(query.get("page[cursor]", 0)))
         size = int(query.get("page[size]", 20))
         last = min(end, first + size)
+        self._records[scope["path"]] += max(0, last - first)
         following = None
         if last < end:
             host = dict(scope["headers"])[b"host"].decode()
@@ -110,7 +117,7 @@ class Server:
 
     def _stats(self) -> bytes:
         used = os.times()
-        return json.dumps({"statuses": self._statuses, "cpu_seconds": used.user + used.system}).encode()
+        return json.dumps({"statuses": self._statuses, "records": self._records, "cpu_seconds": used.user + used.system}).encode()
 
 
 def _end_with_the_parent() -> None:

@@ -24,9 +24,6 @@ _CATCHING_UP = 1.02
 _JITTER_MS = 250
 """Added to the interval of one-a-second endpoints, since two requests may travel at different speeds."""
 
-_LONGEST_WINDOW = 60
-"""Seconds of Klaviyo's longer window."""
-
 
 class Pacing(Protocol):
     """Lets one request after the other go. One caller at a time."""
@@ -113,7 +110,7 @@ class _OneASecondForAll(_OneASecond):
             owner_only.make_file(path)
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(state), use_file_lock=True)
         newest = bucket.peek(0)
-        if newest is not None and newest.timestamp > 1000 * (time.time() + _LONGEST_WINDOW):
+        if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
         self._limiter = Limiter(bucket, buffer_ms=5)
 

@@ -228,7 +228,7 @@ class LocalFile(Warehouse):
         DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it
         changes and not the table.
         """
-        if "max_vacuum_tasks" in {name.lower() for name in self._resource.connection_config}:
+        if "max_vacuum_tasks" in self._chosen:
             return
         sizes = list(_sizes(connection))
         big = [deleted / rows for rows, deleted in sizes if rows >= _BIG_TABLE and deleted]
@@ -238,13 +238,18 @@ class LocalFile(Warehouse):
 
     def only_append(self, connection: DuckDBPyConnection) -> None:
         """Append with one thread: a second one would hold a hundred megabytes more and bring nothing, since the network is slower than either."""
-        if not {"threads", "worker_threads"} & {name.lower() for name in self._resource.connection_config}:
+        if "threads" not in self._chosen:
             connection.execute("SET threads = 1")
+
+    @property
+    def _chosen(self) -> set[str]:
+        """Names of the settings that the user has made, aliases resolved."""
+        names = {name.lower() for name in self._resource.connection_config}
+        return names | {_ALIASES[name] for name in names & _ALIASES.keys()}
 
     def _tune(self, connection: DuckDBPyConnection) -> None:
         """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
-        names = {name.lower() for name in self._resource.connection_config}
-        chosen = names | {_ALIASES[name] for name in names & _ALIASES.keys()}
+        chosen = self._chosen
         for name, value in _SETTINGS.items():
             if name not in chosen:
                 connection.execute(f"SET {name} = {literal(value)}")

@@ -17,6 +17,16 @@ BASE = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
 SMALL = SandboxOptions(seed=11, events=600, profiles=150, campaigns=60, reviews=80, metrics=25, lists=23, base=BASE, limits=False)
 
 
+class Hand:
+    """A clock that is moved by hand."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION}
 

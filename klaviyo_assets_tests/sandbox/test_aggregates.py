@@ -1,24 +1,32 @@
 """The sandbox's counts of events: they equal its truth, and keep to the documented contract."""
 
-import time
+import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
+from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.limits import Limits
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sandbox.state import begin
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, Hand, headers
 
 
 def ask(sandbox: SandboxProcess, key: str = ALL_SCOPES_KEY, **attributes: Any) -> httpx.Response:
-    headers = {"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION, "Content-Type": "application/vnd.api+json"}
+    return httpx.post(f"{sandbox.base_url}{METRIC_AGGREGATES.path}", **question(key, **attributes))
+
+
+def question(key: str, **attributes: Any) -> dict[str, Any]:
+    """Return the body and the headers of a request for counts."""
     body = {"data": {"type": METRIC_AGGREGATES.jsonapi_type, "attributes": {"measurements": ["count"], **attributes}}}
-    return httpx.post(f"{sandbox.base_url}{METRIC_AGGREGATES.path}", json=body, headers=headers)
+    return {"json": body, "headers": {**headers(key), "Content-Type": "application/vnd.api+json"}}
 
 
 def year_before(end: datetime) -> list[str]:
@@ -88,44 +96,51 @@ def test_a_key_without_the_scope_is_denied(account: SandboxProcess) -> None:
     assert "metrics:read" in answer.text
 
 
-def at_the_start_of(seconds: int) -> None:
-    """Wait until a window of the sandbox's has just begun."""
-    time.sleep(seconds - time.time() % seconds)
+@pytest.fixture
+def hand() -> Hand:
+    """The time as the limits are told it: a minute has just begun."""
+    return Hand(600.0)
 
 
-def test_three_in_a_second_pass_and_the_next_does_not(new_account: Callable[..., SandboxProcess]) -> None:
+@pytest.fixture
+def ask_once(hand: Hand) -> Callable[[], tuple[int, str | None]]:
+    """Asks an account whose limits follow the hand, within this process; returns the status and ``Retry-After``."""
+    state = begin(replace(SMALL, limits=True))
+    state.limits = Limits(hand)
+    app = httpx.ASGITransport(build_app(state))  # type: ignore[arg-type]
+    metric = next(iter(state.account.store["metrics"])).id
+
+    async def answer() -> httpx.Response:
+        async with httpx.AsyncClient(transport=app, base_url="http://sandbox") as client:
+            return await client.post(METRIC_AGGREGATES.path, **question(ALL_SCOPES_KEY, metric_id=metric, filter=year_before(BASE)))
+
+    def ask_once() -> tuple[int, str | None]:
+        answered = asyncio.run(answer())
+        return answered.status_code, answered.headers.get("Retry-After")
+
+    return ask_once
+
+
+def test_three_in_a_second_pass_and_the_next_does_not(hand: Hand, ask_once: Callable[[], tuple[int, str | None]]) -> None:
+    assert [ask_once() for _ in range(4)] == [(200, None)] * 3 + [(429, "1")]
+    hand.now += 1
+    assert ask_once() == (200, None)
+
+
+def test_sixty_in_a_minute_pass_and_the_next_does_not(hand: Hand, ask_once: Callable[[], tuple[int, str | None]]) -> None:
+    for _ in range(20):
+        assert [ask_once() for _ in range(3)] == [(200, None)] * 3
+        hand.now += 1
+
+    assert ask_once() == (429, "40")
+    hand.now += 40
+    assert ask_once() == (200, None)
+
+
+def test_an_answer_tells_what_is_left_of_the_minute(new_account: Callable[..., SandboxProcess]) -> None:
     sandbox = new_account(limits=True, events=50)
-    question = {"metric_id": some_metric(sandbox), "filter": year_before(sandbox.now())}
-    ask(sandbox, **question)
-    at_the_start_of(1)
 
-    answers = [ask(sandbox, **question) for _ in range(4)]
+    answer = ask(sandbox, metric_id=some_metric(sandbox), filter=year_before(sandbox.now()))
 
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[-1].headers["Retry-After"] == "1"
-    assert answers[0].headers["RateLimit-Limit"] == "60"
-    at_the_start_of(1)
-    assert ask(sandbox, **question).status_code == 200
-
-
-@pytest.mark.slow
-def test_sixty_in_a_minute_pass_and_the_next_does_not(new_account: Callable[..., SandboxProcess]) -> None:
-    sandbox = new_account(limits=True, events=50)
-    question = {"metric_id": some_metric(sandbox), "filter": year_before(sandbox.now())}
-    if time.time() % 60 > 30:  # the twenty seconds that it takes must lie in one minute
-        at_the_start_of(60)
-    passed, waited = 0, 0
-    while passed < 60:
-        answer = ask(sandbox, **question)
-        if answer.status_code == 429:
-            assert answer.headers["Retry-After"] == "1", f"{passed} passed: only the second's window may be full"
-            at_the_start_of(1)
-            waited += 1
-        passed += answer.status_code == 200
-    at_the_start_of(1)
-
-    refused = ask(sandbox, **question)
-
-    assert refused.status_code == 429
-    assert int(refused.headers["Retry-After"]) > 1
-    assert waited >= 18
+    assert (answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"]) == ("60", "59")
+    assert 1 <= int(answer.headers["RateLimit-Reset"]) <= 60

@@ -3,16 +3,7 @@ import pytest
 from klaviyo_assets.catalog.model import TIER_L, TIER_S, TIER_XS
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.limits import Limits
-
-
-class Hand:
-    """A clock that is moved by hand."""
-
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+from klaviyo_assets_tests.sandbox.helpers import Hand
 
 
 def retry_after(limits: Limits, *asked) -> int | None:

@@ -155,7 +155,7 @@ class Execution:
     def _materialization(self, report: SyncReport, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
         row = report.row
         metadata: dict[str, Any] = {
-            **({"dagster/row_count": report.row_count} if report.row_count is not None else {}),
+            "dagster/row_count": report.row_count,
             "mode": row.mode,
             "records_read": row.records_read,
             "rows_inserted": row.rows_inserted,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Generic, Protocol, Self, TypeVar
 
 import httpx
@@ -130,7 +131,6 @@ class KlaviyoClient:
             "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
         }
         self._lanes = Lanes(self._lane)
-        self._tls: ssl.SSLContext | None = None
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
         self._clock = ServerClock()
@@ -144,13 +144,11 @@ class KlaviyoClient:
         await self._lanes.close()
 
     def _lane(self) -> httpx.AsyncClient:
-        # Reading the certificates takes longer than anything else here, so it is done once.
-        self._tls = self._tls or httpx.create_ssl_context()
         return httpx.AsyncClient(
             base_url=self._base_url,
             auth=KlaviyoAuth(self.key, self._base_url),
             headers=self._headers,
-            verify=self._tls,
+            verify=_tls(),
             timeout=httpx.Timeout(self.settings.timeout, pool=None),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,
@@ -338,6 +336,12 @@ class KlaviyoClient:
         self.traffic.statuses[response.status_code] += 1
         self.traffic.throttled += response.status_code == 429
         self._clock.note(server_time(response))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the certificates that are trusted; reading them takes 40 ms, so a process does it once."""
+    return httpx.create_ssl_context()
 
 
 def _worth_another_try(error: BaseException) -> bool:

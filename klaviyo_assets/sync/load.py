@@ -75,6 +75,7 @@ class Loader:
 
     Attributes:
         counts: What has been changed so far.
+        row_count: Rows that are not marked as deleted: as the sync began, and from its end on as it has left them.
         has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
         erased: Marks of what was erased and is not stored again.
         notes: Things that the user should know, in words.
@@ -84,6 +85,7 @@ class Loader:
     entry: ResourceType
     schema: str
     counts: Counts = field(default_factory=Counts)
+    row_count: int = 0
     has_field_rules: bool = False
     erased: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
@@ -147,6 +149,7 @@ class Loader:
             _write_row(connection, self.tables.syncs, row)
             self.has_field_rules = StoredRules(connection, self.tables, FieldGuard()).are_noted
             self.erased = erased(connection, self.warehouse, self.schema)
+            self._count_rows(connection)
             return self.coverage_within(connection), last_end
 
     def apply_rules(self, guard: FieldGuard, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
@@ -302,11 +305,6 @@ class Loader:
         with self.transaction() as connection:
             self._end(connection, row, now)
 
-    def row_count(self) -> int:
-        """Return the number of rows that are not marked as deleted."""
-        with self.warehouse.connection() as connection:
-            return _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
-
     def coverage_within(self, connection: DuckDBPyConnection) -> list[Covered]:
         """Return the coverage as a transaction sees it."""
         frame = connection.sql(
@@ -374,6 +372,10 @@ class Loader:
         row.finished_at = now
         row.outcome = "succeeded" if row.error is None else "failed"
         self._update(connection, row)
+        self._count_rows(connection)
+
+    def _count_rows(self, connection: DuckDBPyConnection) -> None:
+        self.row_count = _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
 
 
 def _write_row(connection: DuckDBPyConnection, table: str, row: SyncRow) -> None:

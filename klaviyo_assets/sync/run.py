@@ -58,7 +58,7 @@ class SyncReport:
 
     Attributes:
         row: Its row of ``_syncs``.
-        row_count: Rows of the table that are not marked as deleted; None if they could not be counted.
+        row_count: Rows of the table that are not marked as deleted.
         slices: Names of the spans or divisions that were read.
         seconds: How long it took.
         resumed: True if it took up what a killed or failed sync had staged.
@@ -66,7 +66,7 @@ class SyncReport:
     """
 
     row: SyncRow
-    row_count: int | None
+    row_count: int
     slices: tuple[str, ...]
     seconds: float
     resumed: bool
@@ -194,18 +194,9 @@ class Sync:
             with waiting.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
                 await asyncio.shield(in_thread(self._record_failure, loader, row))
             raise
-        count = await in_thread(self._row_count, loader)
-        counts = loader.counts
+        counts, count = loader.counts, loader.row_count
         self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
         return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, self._resumed, tuple(self._notes))
-
-    def _row_count(self, loader: Loader) -> int | None:
-        """Count the rows; what has been committed is not undone by a database that cannot be opened any more."""
-        try:
-            return loader.row_count()
-        except WarehouseError as error:
-            self.log.warning("The rows could not be counted: %s", error)
-            return None
 
     def _record_failure(self, loader: Loader, row: SyncRow) -> None:
         """Write the sync's row; if even that cannot be done, the first error is the one to tell."""
@@ -272,7 +263,7 @@ class Sync:
             files.extend(await in_thread(keep_columns, batch.files, self._told_by) if looks_for_gone else batch.files)
             await behind.loaded(batch)
 
-        rows_known = 0 if is_full else await in_thread(loader.row_count)
+        rows_known = 0 if is_full else loader.row_count
         behind = WriteBehind(staging, None if is_whole else load, rows_known, rows_expected=lambda: self._page_size * fetcher.pages_expected)
 
         async def after_page() -> None:
@@ -373,7 +364,7 @@ class Sync:
     async def _finish(self, loader: Loader, row: SyncRow, gathered: Sequence[Covered], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)
         match self.request.mode:
-            case Mode.FULL if not files and (known := await in_thread(loader.row_count)):
+            case Mode.FULL if not files and (known := loader.row_count):
                 self._note(f"Klaviyo returned no {self.entry.name} at all, though {known} are known: the table was left as it is.")
             case Mode.FULL:
                 await in_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())

@@ -6,10 +6,9 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from dagster_duckdb import DuckDBResource
@@ -36,6 +35,9 @@ _SETTINGS = {
     "dynamic_or_filter_threshold": "1000",
 }
 """DuckDB settings of each connection, where the user has set nothing."""
+
+_RESOURCES_OWN = {"custom_user_agent": "dagster"}
+"""Settings with which ``DuckDBResource`` opens a file."""
 
 _ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads", "checkpoint_threshold": "wal_autocheckpoint"}
 
@@ -123,7 +125,8 @@ class LocalFile(Warehouse):
             return
         with self._alone():
             if self.path.is_file():
-                self._wait_for_others()
+                with ExitStack() as first:
+                    self._wait_for_others(first)
                 spill.remove_spilt(self.path, self.state_dir)
                 compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config))
             self._compaction_due.unlink(missing_ok=True)
@@ -166,13 +169,10 @@ class LocalFile(Warehouse):
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:
         _refuse_other_files(self.path)
-        self._wait_for_others()
-        self._make()
-        manager = self._resource.get_connection()
-        try:
-            connection = manager.__enter__()
-        except (duckdb.IOException, duckdb.Error) as error:
-            raise _cannot_open(self.path, error) from error
+        with ExitStack() as first:
+            self._wait_for_others(first)
+            self._make()
+            manager, connection = self._entered(first)
         try:
             spill.use_spill_folder(connection, self.path, self.state_dir, self._resource.connection_config)
             connection.execute("SET TimeZone = 'UTC'")
@@ -186,6 +186,29 @@ class LocalFile(Warehouse):
             ) from error
         finally:
             connection.close()
+            del manager  # only now: the resource's own way of closing, where it has one
+
+    def _entered(self, first: ExitStack) -> tuple[AbstractContextManager[DuckDBPyConnection], DuckDBPyConnection]:
+        """Return the resource's context manager and its connection.
+
+        Args:
+            first: What holds a connection to the file. While it is open, the resource's is to the same instance of DuckDB, which takes no time; an
+                instance of its own takes 30 ms. It is closed where the resource opens the file with other settings, which one instance cannot have.
+        """
+        try:
+            return self._entered_once()
+        except duckdb.ConnectionException:
+            first.close()
+        except duckdb.Error as error:
+            raise _cannot_open(self.path, error) from error
+        try:
+            return self._entered_once()
+        except duckdb.Error as error:
+            raise _cannot_open(self.path, error) from error
+
+    def _entered_once(self) -> tuple[AbstractContextManager[DuckDBPyConnection], DuckDBPyConnection]:
+        manager = self._resource.get_connection()
+        return manager, manager.__enter__()
 
     def _make(self) -> None:
         """Make the file where there is none; the resource would try for 100 seconds where that cannot be done."""
@@ -209,10 +232,14 @@ class LocalFile(Warehouse):
         """Whether there is no file, or one that was not made to its end."""
         return not self.path.is_file() or self.path.stat().st_size < _LEAST_BYTES
 
-    def _wait_for_others(self) -> None:
-        """Wait while another program has the file open, and say which; the resource's own retries would wait without a word."""
+    def _wait_for_others(self, first: ExitStack) -> None:
+        """Wait while another program has the file open, and say which; the resource's own retries would wait without a word.
+
+        Args:
+            first: Gets the connection that was made, if there is a file.
+        """
         began, told, most = time.monotonic(), -math.inf, waiting.patience(self._patience)
-        while (holder := _holder(self.path, self._resource.connection_config)) is not None:
+        while (holder := self._holder(first)) is not None:
             waiting.check()
             waited = time.monotonic() - began
             if waited >= most:
@@ -221,6 +248,19 @@ class LocalFile(Warehouse):
                 told = waited
                 _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, most - waited)
             time.sleep(min(_SECONDS_BETWEEN_TRIES, most - waited))
+
+    def _holder(self, first: ExitStack) -> str | None:
+        """Return which other process has the file open, as DuckDB tells it; None if no other has."""
+        if not self.path.is_file():
+            return None
+        try:
+            # As the resource says it: one instance of DuckDB serves all that name the file and the settings alike.
+            connection = duckdb.connect(self._resource.database, config={**_RESOURCES_OWN, **self._resource.connection_config})
+        except duckdb.Error as error:
+            found = _HELD.search(str(error))
+            return found[1] if found else None  # any other trouble is told by the one who opens it next
+        first.callback(connection.close)
+        return None
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
@@ -256,13 +296,14 @@ class LocalFile(Warehouse):
 
 
 def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
-    """Yield the rows of each table, deleted ones included, and how many are deleted; told from row numbers, so that no column is read.
+    """Yield the rows of each table that is worth a thought, deleted ones included, and how many are deleted.
 
-    Rows of this transaction count as well; DuckDB numbers them apart from the others until they are committed.
+    They are told from row numbers, so that no column is read. Rows of this transaction count as well; DuckDB numbers them apart from the others until
+    they are committed, and its own estimate, which counts deleted rows too, does not have them.
     """
     names = connection.execute(
         "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
-        "WHERE database_name = current_database() AND NOT temporary AND NOT internal"
+        f"WHERE database_name = current_database() AND NOT temporary AND NOT internal AND estimated_size >= {_BIG_TABLE // 2}"
     ).fetchall()
     for name in names:
         table = ".".join(quoted(part) for part in name)
@@ -323,18 +364,6 @@ def _checked_path(database: str) -> Path:
     if path.is_dir():
         raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set KLAVIYO_DUCKDB_PATH to a file, such as {path / 'klaviyo.duckdb'}.")
     return path.resolve()
-
-
-def _holder(path: Path, config: Mapping[str, Any]) -> str | None:
-    """Return which other process has the file open, as DuckDB tells it; None if no other has."""
-    if not path.is_file():
-        return None
-    try:
-        duckdb.connect(str(path), config=dict(config)).close()
-    except duckdb.Error as error:
-        found = _HELD.search(str(error))
-        return found[1] if found else None  # any other trouble is told by the one who opens it next
-    return None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
+from pydantic import PrivateAttr
 
 from klaviyo_assets.warehouse import LocalFile, WarehouseError
 from klaviyo_assets_tests.accounts import local_file
@@ -150,6 +151,39 @@ def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> Non
 
     assert result.stdout.startswith("1.")
     assert '{"a": 1}' in result.stdout
+
+
+class OwnSettings(DuckDBResource):
+    """A user's own kind of resource, which opens the file with settings that nobody else knows, or as any other does."""
+
+    settings: dict[str, str]
+    _tries: list[dict[str, str]] = PrivateAttr(default_factory=list)
+
+    @contextlib.contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        self._tries.append(self.settings)
+        if not self.settings:
+            with super().get_connection() as connection:
+                yield connection
+        else:
+            with duckdb.connect(self.database, config={**self.settings}) as connection:
+                yield connection
+
+
+@pytest.mark.parametrize(("settings", "tries"), [({}, 1), ({"custom_user_agent": "shop"}, 2)], ids=["usual", "own"])
+def test_a_file_is_opened_as_its_resource_opens_it(settings: dict[str, str], tries: int, tmp_path: Path) -> None:
+    """The second try makes an instance of DuckDB of its own: not needed for the resource as Dagster has it."""
+    resource = OwnSettings(database=str(tmp_path / "klaviyo.duckdb"), settings=settings)
+    warehouse = LocalFile(resource)
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1")
+    resource._tries.clear()
+
+    with warehouse.connection() as connection:
+        agent = connection.execute("SELECT current_setting('custom_user_agent')").fetchall()
+
+    assert agent == [(settings.get("custom_user_agent", "dagster"),)]
+    assert len(resource._tries) == tries
 
 
 def settings_of(warehouse: LocalFile) -> tuple[str, int]:

@@ -72,14 +72,19 @@ class EndpointGate:
         async with self._turn:
             self._give_way()
             await self._pacing.take_turn(self._name)
-            # One at a time, so that all who wait for a gate that is closed now do not come at once when it opens.
-            await self._wait_until_open()
+            try:
+                # One at a time, so that all who wait for a gate that is closed now do not come at once when it opens.
+                await self._wait_until_open()
+            except BaseException:
+                self._pacing.end_turn()
+                raise
             self._in_flight += 1
         self.seconds_waited += time.monotonic() - began
 
     def leave(self, headers: Mapping[str, str]) -> None:
         """Take note of a finished request and of what the server says is left of the minute."""
         self._in_flight -= 1
+        self._pacing.end_turn()
         remaining, reset = _integer(headers.get("RateLimit-Remaining")), _integer(headers.get("RateLimit-Reset"))
         if remaining is not None and reset is not None:
             limit, now = _integer(headers.get("RateLimit-Limit")), time.monotonic()

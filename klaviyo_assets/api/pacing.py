@@ -2,11 +2,13 @@
 
 import asyncio
 import math
+import os
 import time
 from pathlib import Path
 from typing import Protocol
 
-from pyrate_limiter import GCRA, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
+from filelock import FileLock, Timeout
+from pyrate_limiter import GCRA, AbstractBucket, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
 
 from klaviyo_assets import owner_only
 from klaviyo_assets.catalog.model import RateLimit
@@ -21,8 +23,13 @@ ten. A small burst is gentle on the account's other integrations."""
 _CATCHING_UP = 1.02
 """Pace beside what the minute allows, so that what a longer stall has cost is made good within the minute; the minute's count stays exact."""
 
-_JITTER_MS = 250
-"""Added to the interval of one-a-second endpoints, since two requests may travel at different speeds."""
+_SPARE = 0.1
+"""Seconds beyond the one that one-a-second endpoints ask for."""
+
+_LONGEST_TURN = 180.0
+"""Seconds after which a process that has the turn is waited for no longer: no answer takes as long, so it is stopped."""
+
+_SECONDS_BETWEEN_TRIES = 0.05
 
 
 class Pacing(Protocol):
@@ -30,6 +37,9 @@ class Pacing(Protocol):
 
     async def take_turn(self, name: str) -> None:
         """Wait until one more may be sent."""
+
+    def end_turn(self) -> None:
+        """Take note that a request is answered, or will not be sent."""
 
     def change(self, share: float) -> None:
         """Go at another share of the limit from now on, at most the one that it began with."""
@@ -48,8 +58,8 @@ def pacing(limit: RateLimit, share: float, shared_state: Path | None) -> Pacing:
     """
     if limit.burst > 1:
         return _Minute(limit, share)
-    rates = [Rate(1, math.ceil(1000 / share) + _JITTER_MS), Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
-    return _OneASecond(rates) if shared_state is None else _OneASecondForAll(rates, shared_state)
+    rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
+    return _OneASecond(rates, 1 / share + _SPARE) if shared_state is None else _OneASecondForAll(rates, 1 / share + _SPARE, shared_state)
 
 
 class _Minute:
@@ -71,6 +81,9 @@ class _Minute:
         _must(await self._count.try_acquire_async(name))
         _must(await self._pace.try_acquire_async(name))
 
+    def end_turn(self) -> None:
+        """Nothing: several are under way at once."""
+
     def change(self, share: float) -> None:
         self._pace.close()
         self._pace = self._paced_at(share * _CATCHING_UP if share >= self._share else share)
@@ -86,13 +99,32 @@ class _Minute:
 
 
 class _OneASecond:
-    """One request after the other. A share stretches the interval and leaves the count, so that 0.9 of 1/s is one every 1.1 s."""
+    """One request after the other, each a while after the *answer* to the one before: between the sending of two any time may pass until they arrive.
 
-    def __init__(self, rates: list[Rate]) -> None:
-        self._limiter = Limiter(InMemoryBucket(rates), buffer_ms=0)
+    A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
+    """
+
+    def __init__(self, rates: list[Rate], seconds: float, bucket: AbstractBucket | None = None) -> None:
+        self._seconds = seconds
+        self._limiter = Limiter(bucket or InMemoryBucket(rates), buffer_ms=0 if bucket is None else 5)
+        self._turn = asyncio.Lock()
+        self._answered = -math.inf
 
     async def take_turn(self, name: str) -> None:
+        await self._turn.acquire()
+        try:
+            await self._take(name)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def _take(self, name: str) -> None:
+        await asyncio.sleep(max(0.0, self._answered + self._seconds - time.monotonic()))
         _must(await self._limiter.try_acquire_async(name))
+
+    def end_turn(self) -> None:
+        self._answered = time.monotonic()
+        self._turn.release()
 
     def change(self, share: float) -> None:
         """Stay: the interval is Klaviyo's, and others' requests fall between."""
@@ -102,20 +134,64 @@ class _OneASecond:
 
 
 class _OneASecondForAll(_OneASecond):
-    """The same through a file, for several processes. Its lock blocks, so it waits in a thread."""
+    """The same for several processes: who has the turn has a file locked, and the time of the last answer is that file's neighbour's.
 
-    def __init__(self, rates: list[Rate], state: Path) -> None:
+    The limiter's lock blocks, so it waits in a thread.
+    """
+
+    def __init__(self, rates: list[Rate], seconds: float, state: Path) -> None:
         owner_only.make_folder(state.parent)
-        for path in (state, state.with_name(f"{state.name}.lock")):
+        turn, self._last = state.with_name(f"{state.name}.turn"), state.with_name(f"{state.name}.answered")
+        for path in (state, state.with_name(f"{state.name}.lock"), turn):
             owner_only.make_file(path)
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(state), use_file_lock=True)
         newest = bucket.peek(0)
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
-        self._limiter = Limiter(bucket, buffer_ms=5)
+        super().__init__(rates, seconds, bucket)
+        self._file = FileLock(turn, mode=owner_only.FILE_MODE)
 
-    async def take_turn(self, name: str) -> None:
-        _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+    async def _take(self, name: str) -> None:
+        until = time.monotonic() + _LONGEST_TURN
+        while time.monotonic() < until:
+            if self._lock():
+                break
+            await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
+        try:
+            await asyncio.sleep(self._seconds_to_go())
+            _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+            self._note_now()  # for those who come after this process was killed
+        except BaseException:
+            self._file.release()
+            raise
+
+    def end_turn(self) -> None:
+        self._note_now()
+        self._file.release()
+        super().end_turn()
+
+    def close(self) -> None:
+        self._file.release()
+        super().close()
+
+    def _lock(self) -> bool:
+        try:
+            self._file.acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def _note_now(self) -> None:
+        owner_only.make_file(self._last)
+        now = time.time()  # the file system's own clock may be some milliseconds late
+        os.utime(self._last, (now, now))
+
+    def _seconds_to_go(self) -> float:
+        try:
+            since = time.time() - self._last.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return min(self._seconds, max(0.0, self._seconds - since))  # the clock may have been set back
 
 
 def _must(granted: object) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -118,16 +119,48 @@ def test_what_stalls_cost_is_made_good(limit: RateLimit, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
-def test_requests_to_one_a_second_endpoints_are_more_than_a_second_apart(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def rush() -> list[float]:
+def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request arrives at any time before its answer; two that are a second apart when they are sent need not be when they arrive."""
+
+    async def rush() -> list[tuple[float, float]]:
         gate = EndpointGate("/api/accounts", TIER_XS, share)
-        times = await taken(gate, 6)
+        times: list[tuple[float, float]] = []
+
+        async def one(latency: float) -> None:
+            await gate.enter()
+            sent = now()
+            await asyncio.sleep(latency)
+            times.append((sent, now()))
+            gate.leave({})
+
+        await asyncio.gather(*(one(latency) for latency in (0.1, 3, 0.9, 0)))
         gate.dispose()
         return times
 
     times = run_in_virtual_time(rush(), monkeypatch)
 
-    assert min(after - before for before, after in itertools.pairwise(times)) >= 1 / share + 0.2
+    assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 1 / share
+
+
+def test_a_turn_that_is_not_used_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled while the server's minute is used up, or while another has the turn."""
+
+    async def rush() -> float:
+        gate = EndpointGate("/api/accounts", TIER_XS, 1.0)
+        await gate.enter()
+        gate.leave({"RateLimit-Limit": "15", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"})
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        await asyncio.sleep(10)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        began = now()
+        await gate.enter()
+        gate.leave({})
+        gate.dispose()
+        return now() - began
+
+    assert 40 < run_in_virtual_time(rush(), monkeypatch) < 55
 
 
 # --- the gate closes
@@ -475,12 +508,12 @@ def test_no_more_requests_are_under_way_at_once_than_is_set(server: Scripted) ->
 # --- one state for several processes
 
 PROCESS = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from klaviyo_assets.api import limits, pacing
 from klaviyo_assets.catalog.model import RateLimit
 
-pacing._JITTER_MS = -800  # one in 200 ms
+pacing._SPARE = -0.8  # a fifth of a second after the last answer
 
 async def main():
     gate = limits.EndpointGate("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
@@ -488,6 +521,9 @@ async def main():
     sys.stdin.readline()
     for _ in range(4):
         await gate.enter()
+        sent = time.time()
+        await asyncio.sleep(0.3)
+        print(sent, time.time(), flush=True)
         gate.leave({})
     gate.dispose()
 
@@ -507,13 +543,30 @@ def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
+        times = sorted(tuple(map(float, line.split())) for process in processes for line in process.communicate()[0].splitlines())
 
     assert [process.returncode for process in processes] == [0, 0]
-    connection = sqlite3.connect(file)
-    times = [time for (time,) in connection.execute("SELECT item_timestamp FROM rate_bucket ORDER BY 1")]
-    connection.close()
     assert len(times) == 8
-    assert min(after - before for before, after in itertools.pairwise(times)) >= 200
+    assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 0.2
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT count(*) FROM rate_bucket").fetchall() == [(8,)]
+    connection.close()
+
+
+def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "limits.sqlite"
+    dying = PROCESS.replace("await asyncio.sleep(0.3)", "__import__('os')._exit(0)")
+    subprocess.run([sys.executable, "-c", dying, str(file)], input="go\n", text=True, check=True, stdout=subprocess.PIPE)
+    killed_at = time.time()
+
+    async def enter() -> float:
+        gate = EndpointGate("/api/accounts", TIER_XS, 1.0, file)
+        await asyncio.wait_for(gate.enter(), timeout=30)
+        gate.leave({})
+        gate.dispose()
+        return time.time()
+
+    assert asyncio.run(enter()) - killed_at >= 0.5, "what it has sent may have been counted"
 
 
 def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:

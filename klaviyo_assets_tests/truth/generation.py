@@ -65,7 +65,7 @@ def _happenings(name: str) -> st.SearchStrategy[Happening]:
 
 def _syncs(name: str) -> st.SearchStrategy[Sync]:
     refused = st.builds(Break, st.just("refuse"), st.integers(3, 10))
-    killed = st.builds(Break, st.just("kill"), st.integers(0, 9))
+    killed = st.builds(Break, st.just("kill"), st.integers(0, 5))
     breaks = st.one_of(st.none(), refused, killed)
     quick = _happenings(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
     return st.builds(

@@ -25,9 +25,10 @@ print(klaviyo_assets.__file__, len(defs.resolve_asset_graph().get_all_asset_keys
 def test_it_installs_imports_and_loads_its_code_location(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True)
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-compile", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, wheel], check=True)
 
     loaded = subprocess.run([python, "-c", LOAD], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert loaded.returncode == 0, loaded.stderr

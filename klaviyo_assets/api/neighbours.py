@@ -8,6 +8,15 @@ _ROLLED = 5
 _LONG_ENOUGH = 15.0
 """Seconds of a window after which its counts say something."""
 
+_ENOUGH_TO_GUESS = 8.0
+"""Seconds of a window after which what was used before our first request says something."""
+
+_SURELY_OURS = 0.5
+"""Part of our own share that is used whatever that first guess says: it may have been ourselves, in the sync before."""
+
+_ENDING = 10
+"""Seconds before the end of a window from which on what is left of it is no measure of a pace."""
+
 _NOTHING = 0.05
 """A share of the limit that is not told from chance."""
 
@@ -65,6 +74,8 @@ class Neighbours:
             now: A clock that only moves forward, in seconds.
         """
         used = limit - remaining
+        if self._reset is None:
+            self._guess(used - 1, limit, reset)
         if self._reset is None or reset > self._reset + _ROLLED or used < self._used_at_first:
             self._reset, self._began, self._used_at_first, self._answers = reset, now, used, 0
             return
@@ -73,11 +84,21 @@ class Neighbours:
         elapsed = now - self._began
         if elapsed >= _LONG_ENOUGH and now >= self._next_step and limit > 0:
             self._next_step = now + _EVERY
-            self._look(max(0, used - self._used_at_first - self._answers) / elapsed * 60 / limit)
+            left = 1.0 if reset < _ENDING else min(1.0, remaining / limit * 60 / reset)
+            self._look(max(0, used - self._used_at_first - self._answers) / elapsed * 60 / limit, left)
 
-    def _look(self, others: float) -> None:
+    def _guess(self, used: int, limit: int, reset: int) -> None:
+        """Leave others what was used of the minute before our first request, until it is known what they use."""
+        elapsed = 60 - reset
+        others = min(1.0, used / elapsed * 60 / limit) if elapsed >= _ENOUGH_TO_GUESS and limit > 0 else 0.0
+        if others > _NOTHING:
+            self.others = others
+            self.ours = min(self.share, max(_SURELY_OURS * self.share, 1 - others - _MARGIN))
+
+    def _look(self, others: float, left: float) -> None:
+        """Go a step towards what others leave of the limit, and of what is left of this minute: what was used too much is made good in it."""
         self.others = others if others > _NOTHING else 0.0
-        free = self.share if not self.others else min(self.share, max(_LEAST * self.share, 1 - self.others - _MARGIN))
+        free = self.share if not self.others else min(self.share, max(_LEAST * self.share, left - self.others - _MARGIN))
         self.ours += _STEP * (free - self.ours)
         if abs(free - self.ours) < _MARGIN / 4:
             self.ours = free

@@ -18,10 +18,13 @@ class Minute:
     number: int = -1
     used: float = 0.0
 
-    def use(self, now: float, requests: float) -> None:
+    def use(self, now: float, requests: float) -> float:
+        """Count requests; return how many of them are refused."""
         if int(now // 60) != self.number:
             self.number, self.used = int(now // 60), 0.0
-        self.used = min(LIMIT, self.used + requests)
+        refused = max(0.0, self.used + requests - LIMIT)
+        self.used += requests - refused
+        return refused
 
     def headers(self, now: float) -> tuple[int, int]:
         return round(LIMIT - self.used), max(1, -int(-((self.number + 1) * 60 - now) // 1))
@@ -35,6 +38,7 @@ class Life:
     window: Minute = field(default_factory=Minute)
     now: float = 0.0
     shares: list[list[float]] = field(default_factory=list)
+    others_refused: float = 0.0
 
     def go_on(self, seconds: float, others: float) -> None:
         """Let time pass, a tenth of a second at a time; ``others`` is their share of the limit."""
@@ -42,7 +46,7 @@ class Life:
         due = [0.0] * len(self.syncs)
         while self.now < end:
             self.now += 0.1
-            self.window.use(self.now, others * LIMIT / 600)
+            self.others_refused += self.window.use(self.now, others * LIMIT / 600)
             for number, one in enumerate(self.syncs):
                 due[number] += one.ours * LIMIT / 600
                 while due[number] >= 1:
@@ -70,6 +74,34 @@ def test_others_are_left_what_they_use(share: float, others: float) -> None:
 
     assert sync.others == pytest.approx(others, abs=0.03)
     assert sync.ours == pytest.approx(min(share, 1 - others - 0.02), abs=0.03)
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+@pytest.mark.parametrize("others", [0.2, 0.5])
+@pytest.mark.parametrize("begin", [0, 5, 20, 35, 50])
+def test_others_are_hardly_refused_anything_from_the_first_request_on(share: float, others: float, begin: float) -> None:
+    """Wherever in Klaviyo's minute a sync begins, and though it takes a while to know what others use."""
+    life = Life([])
+    life.go_on(60 + begin, others)
+    life.syncs.append(Neighbours(share))
+
+    life.go_on(120, others)
+
+    assert life.others_refused <= 0.01 * 2 * others * LIMIT
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_what_was_used_before_by_ourselves_slows_a_sync_down_for_half_a_minute_at_most(share: float) -> None:
+    life = Life([], now=30)
+    life.window.use(life.now, 0.8 * LIMIT / 2)
+    life.syncs.append(Neighbours(share))
+
+    life.go_on(30, others=0)
+
+    assert min(shares[0] for shares in life.shares) >= share / 2
+    assert life.shares[-1][0] >= 0.95 * share
+    life.go_on(15, others=0)
+    assert life.shares[-1] == [share]
 
 
 def test_what_fits_beside_our_share_changes_nothing() -> None:

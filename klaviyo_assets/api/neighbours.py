@@ -97,8 +97,11 @@ class Neighbours:
 
     def _look(self, others: float, left: float) -> None:
         """Go a step towards what others leave of the limit, and of what is left of this minute: what was used too much is made good in it."""
-        self.others = others if others > _NOTHING else 0.0
-        free = self.share if not self.others else min(self.share, max(_LEAST * self.share, left - self.others - _MARGIN))
+        if others <= _NOTHING:
+            self.others, self.ours = 0.0, self.share
+            return
+        self.others = others
+        free = min(self.share, max(_LEAST * self.share, left - others - _MARGIN))
         self.ours += _STEP * (free - self.ours)
         if abs(free - self.ours) < _MARGIN / 4:
             self.ours = free

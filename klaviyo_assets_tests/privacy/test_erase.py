@@ -90,7 +90,7 @@ def filled(account: SandboxProcess, plain_file: LocalFile) -> LocalFile:
 def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: SandboxProcess) -> None:
     id_, email, phone = somebody(filled)
     ((events,),) = query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'")
-    ((others,),) = query(filled, f"SELECT count(*) FROM events WHERE profile_id IS DISTINCT FROM '{id_}'")
+    others = set(query(filled, f"SELECT id FROM events WHERE profile_id IS DISTINCT FROM '{id_}'"))
     assert email.encode() in everything_below(filled.path.parent)
 
     result = erase(filled, {"id": id_, "email": f" {email.upper()}", "phone": phone}[by])
@@ -109,13 +109,13 @@ def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: Sandbo
             '"id": "\\t[erased]", "n": 1.0}',
         )
     ]
-    assert query(filled, "SELECT count(*) FROM events") == [(others,)]
+    assert set(query(filled, "SELECT id FROM events")) == others
 
     for name in ("profiles", "events", "reviews"):
         sync(name, account, filled, SyncRequest(mode=Mode.FULL) if name != "reviews" else None)
     assert query(filled, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]
     assert query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'") == [(0,)]
-    assert query(filled, "SELECT count(*) FROM events") == [(others,)]
+    assert set(query(filled, "SELECT id FROM events")) >= others  # an event that is late may have come meanwhile
 
 
 def test_a_dry_run_tells_and_changes_nothing(filled: LocalFile) -> None:

@@ -134,7 +134,7 @@ class _OneASecond:
 
 
 class _OneASecondForAll(_OneASecond):
-    """The same for several processes: who has the turn has a file locked, and the time of the last answer is that file's neighbour's.
+    """The same for several processes: who has the turn has ``<state>.turn`` locked, and ``<state>.answered`` was changed when the last answer came.
 
     The limiter's lock blocks, so it waits in a thread.
     """

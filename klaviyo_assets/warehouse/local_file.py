@@ -196,13 +196,11 @@ class LocalFile(Warehouse):
                 instance of its own takes 30 ms. It is closed where the resource opens the file with other settings, which one instance cannot have.
         """
         try:
-            return self._entered_once()
-        except duckdb.ConnectionException:
-            first.close()
-        except duckdb.Error as error:
-            raise _cannot_open(self.path, error) from error
-        try:
-            return self._entered_once()
+            try:
+                return self._entered_once()
+            except duckdb.ConnectionException:
+                first.close()
+                return self._entered_once()
         except duckdb.Error as error:
             raise _cannot_open(self.path, error) from error
 

@@ -10,7 +10,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
-_ROUNDS = 9
+_ROUNDS = 14
 """``make benchmarks ONLY=idle`` has a hundred."""
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.slow]

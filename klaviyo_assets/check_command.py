@@ -19,6 +19,9 @@ from klaviyo_assets.warehouse.local_file import state_folder
 
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
+_LONGEST_WAIT = 30.0
+"""Seconds of ``Retry-After`` that a check waits; somebody sits in front of it."""
+
 
 def check(names: Sequence[str] | None = None) -> int:
     """Ask for each resource type whether the key may read it, print a table, and return the exit status.
@@ -27,8 +30,8 @@ def check(names: Sequence[str] | None = None) -> int:
         names: Resource types; all by default.
 
     Returns:
-        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if the key is refused, a scope is missing or the plan lacks something,
-        2 if it could not be told.
+        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed (a setting, the key, its scopes, the plan,
+        the account, this version), 2 if it could not be told and may be otherwise later.
     """
     try:
         settings = from_environment()
@@ -41,6 +44,7 @@ def check(names: Sequence[str] | None = None) -> int:
             base_url=settings.base_url,
             rate_limit_share=settings.rate_limit_share,
             max_retries=2,
+            longest_wait=_LONGEST_WAIT,
             shared_limits=_shared_limits(settings.duckdb_path),
         )
     except (ApiKeyError, InvalidSetting, WarehouseError) as error:
@@ -79,9 +83,7 @@ def _table(found: Sequence[Access]) -> str:
 
 def _cells(access: Access) -> tuple[str, str, str, str]:
     verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
-    words = "" if access.granted else access.advice
-    if access.verdict in (Verdict.BLOCKED, Verdict.UNREACHABLE):
-        words = f"{access.summary} {access.advice}"
+    words = "" if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
     return f"klaviyo/{access.entry.name}", access.entry.scope, verdict, words
 
 

@@ -67,7 +67,7 @@ def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report whether Klaviyo accepts the key, from the verdict on accounts.
 
-    A 403 on accounts means that the key is valid but lacks ``accounts:read``: that passes.
+    A 403 of the API on accounts means that the key is valid, whatever it may read: that passes, unless the account is disabled.
     """
     from klaviyo_assets.api.access import Verdict  # a code location names the checks without what they take
 
@@ -75,9 +75,15 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
         case Verdict.GRANTED:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
             words = f"Klaviyo accepts the API key; it belongs to the account {access.account}."
-        case Verdict.SCOPE_MISSING | Verdict.NOT_IN_PLAN:
+        case Verdict.SCOPE_MISSING:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
             words = "Klaviyo accepts the API key. It lacks accounts:read, so which account it belongs to is not known; nothing else needs that."
+        case _ if access.key_is_valid:
+            passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
+            words = f"Klaviyo accepts the API key, but does not say which account it belongs to. {access.summary}"
+        case Verdict.ACCOUNT_DISABLED:
+            passed, severity, state = False, dg.AssetCheckSeverity.ERROR, "account disabled"
+            words = _words(access.summary, access.advice)
         case Verdict.KEY_REFUSED:
             passed, severity = False, dg.AssetCheckSeverity.ERROR
             state = "rejected" if access.error is not None and access.error.status else "malformed"

@@ -4,7 +4,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied, ApiKeyError, EdgeBlocked, KlaviyoError, PlanGate, ScopeMissing
+from klaviyo_assets.api.errors import (
+    AccessDenied,
+    AccountDisabled,
+    ApiKeyError,
+    Conflict,
+    ConnectionFailed,
+    EdgeBlocked,
+    KlaviyoError,
+    NotFound,
+    PlanGate,
+    QuotaUsedUp,
+    RateLimited,
+    Redirected,
+    RequestRefused,
+    RevisionRetired,
+    ScopeMissing,
+    ServerFault,
+)
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.text import one_line
@@ -17,8 +34,53 @@ class Verdict(StrEnum):
     SCOPE_MISSING = "scope missing"
     NOT_IN_PLAN = "not in the plan"
     KEY_REFUSED = "key refused"
+    QUOTA_USED_UP = "limit used up"
+    ACCOUNT_DISABLED = "account disabled"
+    ACCESS_REFUSED = "access refused"
     BLOCKED = "blocked"
+    RATE_LIMITED = "rate limited"
+    REQUEST_REFUSED = "request refused"
+    NOT_FOUND = "not found"
+    CONFLICT = "conflict"
+    REVISION_RETIRED = "revision retired"
+    REDIRECTED = "redirected"
+    SERVER_FAULT = "server fault"
+    UNUSABLE_ANSWER = "unusable answer"
     UNREACHABLE = "unreachable"
+
+
+_UNCLEAR = {
+    Verdict.QUOTA_USED_UP,
+    Verdict.BLOCKED,
+    Verdict.RATE_LIMITED,
+    Verdict.CONFLICT,
+    Verdict.SERVER_FAULT,
+    Verdict.UNUSABLE_ANSWER,
+    Verdict.UNREACHABLE,
+}
+"""Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
+
+_VALID_KEY = {Verdict.GRANTED, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
+"""Verdicts of which Klaviyo gives none for a key that it does not accept: it answers such a key with 401 or 400."""
+
+_VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
+    (ApiKeyError, Verdict.KEY_REFUSED),
+    (ScopeMissing, Verdict.SCOPE_MISSING),
+    (PlanGate, Verdict.NOT_IN_PLAN),
+    (QuotaUsedUp, Verdict.QUOTA_USED_UP),
+    (AccountDisabled, Verdict.ACCOUNT_DISABLED),
+    (EdgeBlocked, Verdict.BLOCKED),
+    (AccessDenied, Verdict.ACCESS_REFUSED),
+    (NotFound, Verdict.NOT_FOUND),
+    (Conflict, Verdict.CONFLICT),
+    (RevisionRetired, Verdict.REVISION_RETIRED),
+    (Redirected, Verdict.REDIRECTED),
+    (RequestRefused, Verdict.REQUEST_REFUSED),
+    (RateLimited, Verdict.RATE_LIMITED),
+    (ServerFault, Verdict.SERVER_FAULT),
+    (ConnectionFailed, Verdict.UNREACHABLE),
+)
+"""The verdict of each kind of error, the more special kind first; any other kind is an answer that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +116,12 @@ class Access:
     @property
     def unclear(self) -> bool:
         """True if it could not be told."""
-        return self.verdict in (Verdict.BLOCKED, Verdict.UNREACHABLE)
+        return self.verdict in _UNCLEAR
+
+    @property
+    def key_is_valid(self) -> bool:
+        """True if the answer shows that Klaviyo accepts the key, whatever it may read."""
+        return self.verdict in _VALID_KEY
 
 
 async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
@@ -69,17 +136,7 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
 
 def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     """Return the verdict that an error stands for."""
-    match error:
-        case ApiKeyError():
-            verdict = Verdict.KEY_REFUSED
-        case ScopeMissing():
-            verdict = Verdict.SCOPE_MISSING
-        case PlanGate():
-            verdict = Verdict.NOT_IN_PLAN
-        case EdgeBlocked() | AccessDenied():
-            verdict = Verdict.BLOCKED
-        case _:
-            verdict = Verdict.UNREACHABLE
+    verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_ANSWER)
     advice = error.advice
     if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
         advice = (

@@ -12,15 +12,25 @@ from typing import Any
 import httpx
 import msgspec
 
+from klaviyo_assets.api.auth import named_origin
+from klaviyo_assets.api.denials import Denial, denial_of
+from klaviyo_assets.api.error_body import ErrorBody, first_error_of, read_error
 from klaviyo_assets.api.errors import (
+    AccessRefused,
+    AccountDisabled,
     ApiKeyRejected,
+    BadAnswer,
     BadRequest,
+    Conflict,
     CursorRefused,
     EdgeBlocked,
+    EdgeRateLimited,
     KlaviyoError,
     NotFound,
     PlanGate,
+    QuotaUsedUp,
     RateLimited,
+    Redirected,
     RequestRefused,
     RevisionRetired,
     ScopeMissing,
@@ -28,6 +38,24 @@ from klaviyo_assets.api.errors import (
 )
 
 _KEY_TROUBLE = {"authentication_failed", "not_authenticated"}
+
+_LIKELY_CAUSE = {
+    "permission_denied": "Most often a scope is missing: create a new private API key that has {scope} and set KLAVIYO_API_KEY to it.",
+    "forbidden": "Most often the account's plan does not include it: leave the asset out, or add the product in Klaviyo's billing.",
+}
+"""Advice for a 403 whose words are not known, by Klaviyo's code."""
+
+
+_REDIRECT_TARGET = "X-Redirect-Target"
+
+
+async def set_redirect_aside(response: httpx.Response) -> None:
+    """Keep the target of a redirect out of httpx's sight (a response hook).
+
+    httpx parses it even where redirects are not followed, and one that is not a URL then raises errors of its own.
+    """
+    if "location" in response.headers:
+        response.headers[_REDIRECT_TARGET] = response.headers.pop("location")
 
 
 def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
@@ -37,66 +65,124 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
         response: The answer, read to its end.
         scope: The scope that the endpoint takes, for the message about a missing one.
     """
-    endpoint = f"{response.request.method} {response.request.url.path}"
-    error = first_error(response)
-    code, detail = error.get("code"), error.get("detail") or error.get("title")
-    facts: dict[str, Any] = {"endpoint": endpoint, "status": response.status_code, "code": code, "detail": detail}
+    error = read_error(response)
+    facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code, "code": error.code, "detail": error.detail}
     match response.status_code:
         case 401:
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
-        case 400 if _is_about_the_key(response, code, detail):
+        case 400 if _is_about_the_key(response, error):
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
         case 400 if "page[cursor]" in response.request.url.params:
             return CursorRefused("Klaviyo does not take the cursor of its own link any more.", **facts)
         case 400:
             return BadRequest("Klaviyo refuses the request.", **facts)
         case 403:
-            return _denied(response, scope, facts)
+            return _denied(response, error, scope, facts)
         case 404:
-            return NotFound("Klaviyo has no such record.", **facts)
+            return _not_found(error, facts)
+        case 409:
+            return Conflict("The request conflicts with something at Klaviyo.", **facts)
         case 410:
             return RevisionRetired("Klaviyo no longer serves the API revision that this version uses.", **facts)
         case 429:
-            return RateLimited(retry_after(response), endpoint=endpoint, detail=detail)
+            return _rate_limited(response, error, facts)
+        case status if 300 <= status < 400:
+            return Redirected(_target(response), endpoint=facts["endpoint"], status=status, detail=error.detail)
+        case 408 | 425:
+            return ServerFault("Klaviyo did not process the request.", retry_after=retry_after(response), now=_sent_at(response), **facts)
         case status if status >= 500:
-            return ServerFault("Klaviyo could not answer.", **facts)
+            return ServerFault("Klaviyo could not answer.", retry_after=retry_after(response), now=_sent_at(response), **facts)
         case _:
             return RequestRefused("Klaviyo gave an answer that was not expected.", **facts)
 
 
-def _denied(response: httpx.Response, scope: str, facts: dict[str, Any]) -> KlaviyoError:
-    if facts["code"] is None:
-        return EdgeBlocked("The request was blocked before it reached Klaviyo's API.", **facts)
-    if facts["code"] == "permission_denied" and not _is_plan_gate(facts["detail"]):
-        return ScopeMissing(scope, endpoint=facts["endpoint"], detail=facts["detail"])
-    return PlanGate("The API key is valid, but the account's plan does not include this.", **facts)
+def endpoint_of(response: httpx.Response) -> str:
+    """Return method and path of the request, such as ``GET /api/events``."""
+    return f"{response.request.method} {response.request.url.path}"
 
 
-def _is_plan_gate(detail: str | None) -> bool:
-    """Tell a plan gate from a missing scope; both come as permission_denied, so the words must decide.
+def errors_in(response: httpx.Response) -> BadAnswer | None:
+    """Return the error that a successful status with ``errors`` in its document stands for, None if there are none.
 
-    Seen: "You must have Advanced KDP enabled to use this endpoint." Without such words a scope is the likelier cause.
+    JSON:API forbids ``errors`` beside ``data``; if a page comes with both, it cannot be known to be complete.
     """
-    text = (detail or "").lower()
-    return any(word in text for word in ("enabled", "plan", "upgrade", "subscribe", "billing")) and "scope" not in text
-
-
-def _is_about_the_key(response: httpx.Response, code: str | None, detail: str | None) -> bool:
-    """Klaviyo documents 400 as well as 401 for a key that it does not accept; a malformed header is answered with 400 and HTML."""
-    if code in _KEY_TROUBLE or "api key" in (detail or "").lower():
-        return True
-    return code is None and "html" in response.headers.get("content-type", "")
-
-
-def first_error(response: httpx.Response) -> dict[str, str]:
-    """Return the texts of the first member of ``errors`` in a JSON:API error document, or an empty dictionary."""
+    if b'"errors"' not in response.content:
+        return None
     try:
-        document = msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    errors = document.get("errors") if isinstance(document, dict) else None
-    error = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    return {name: value for name, value in error.items() if isinstance(value, str)}
+        found = first_error_of({"errors": msgspec.json.decode(response.content, type=_Envelope).errors})
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None  # the decoder of the page says what is wrong with it
+    if found is None:
+        return None
+    return BadAnswer(
+        "Klaviyo's answer reports errors, so it is not complete.",
+        endpoint=endpoint_of(response),
+        status=response.status_code,
+        code=found.code,
+        detail=found.detail,
+    )
+
+
+class _Envelope(msgspec.Struct):
+    errors: Any = None
+
+
+def _rate_limited(response: httpx.Response, error: ErrorBody, facts: dict[str, Any]) -> RateLimited:
+    kind = EdgeRateLimited if error.rate_limited else RateLimited
+    return kind(retry_after(response), now=_sent_at(response), **facts)
+
+
+def _denied(response: httpx.Response, error: ErrorBody, scope: str, facts: dict[str, Any]) -> KlaviyoError:
+    if not error.from_api:
+        if error.rate_limited:
+            return _rate_limited(response, error, facts)
+        return EdgeBlocked("The request was blocked before it reached Klaviyo's API.", **facts)
+    match denial_of(error.code, error.detail):
+        case Denial.SCOPE:
+            return ScopeMissing(scope, endpoint=facts["endpoint"], code=error.code, detail=error.detail)
+        case Denial.PLAN:
+            return PlanGate("The API key is valid, but the account's plan does not include this.", **facts)
+        case Denial.QUOTA:
+            return QuotaUsedUp("The API key is valid, but a limit of the account is used up.", **facts)
+        case Denial.ACCOUNT_DISABLED:
+            return AccountDisabled("The Klaviyo account of this API key is disabled or suspended.", **facts)
+        case Denial.UNKNOWN:
+            likely = _LIKELY_CAUSE.get(error.code or "", "Most often a scope of the key is missing, or the account's plan does not include it.")
+            advice = f"See what Klaviyo's words say. {likely.format(scope=scope)}"
+            return AccessRefused("The API key is valid, but Klaviyo refuses access.", advice=advice, **facts)
+
+
+def _not_found(error: ErrorBody, facts: dict[str, Any]) -> NotFound:
+    if error.from_api:
+        return NotFound("Klaviyo has no such record.", **facts)
+    return NotFound(
+        "There is no such endpoint at the configured address.",
+        advice="Check KLAVIYO_BASE_URL: it must be https://a.klaviyo.com, without a path. If it is right, try again later.",
+        **facts,
+    )
+
+
+def _is_about_the_key(response: httpx.Response, error: ErrorBody) -> bool:
+    """Klaviyo documents 400 as well as 401 for a key that it does not accept; a malformed header is answered with 400 and HTML."""
+    if error.code in _KEY_TROUBLE or "api key" in (error.detail or "").lower():
+        return True
+    return not error.from_api and "html" in response.headers.get("content-type", "")
+
+
+def _target(response: httpx.Response) -> str | None:
+    """Return where a redirect leads: scheme, host and path. User, password and query may hold secrets."""
+    location = response.headers.get(_REDIRECT_TARGET, "")
+    if not location:
+        return None
+    try:
+        target = response.request.url.join(location)
+        return f"{named_origin(target)}{target.path}"
+    except (httpx.InvalidURL, ValueError):
+        return "something that is not a URL"
+
+
+def _sent_at(response: httpx.Response) -> datetime:
+    return server_time(response) or datetime.now(UTC)
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -106,7 +192,7 @@ def retry_after(response: httpx.Response) -> float | None:
         seconds = float(text)
     except ValueError:
         date = _http_date(text)
-        seconds = (date - (server_time(response) or datetime.now(UTC))).total_seconds() if date else math.nan
+        seconds = (date - _sent_at(response)).total_seconds() if date else math.nan
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 

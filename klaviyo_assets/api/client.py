@@ -10,19 +10,21 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import httpx
 import msgspec
 import tenacity
 
 from klaviyo_assets._version import __version__
-from klaviyo_assets.api.answers import error_from, server_time
+from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, server_time, set_redirect_aside
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.bodies import whole
+from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.names import address_of_a_blocked_name
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import ClientSettings
@@ -30,8 +32,8 @@ from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
-_LONGEST_WAIT = 300.0
-"""Seconds of ``Retry-After`` that are waited; if Klaviyo asks for more, the sync ends and says so."""
+_COMPLETE = {200, 201, 203}
+"""Statuses whose body is the whole document that was asked for."""
 
 _TIMEOUTS_AN_ANSWER = 5
 """An answer that comes in small pieces never runs into the timeout, which counts seconds without a byte; after so many times that long it is given
@@ -152,6 +154,7 @@ class KlaviyoClient:
             timeout=httpx.Timeout(self.settings.timeout, pool=None),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,
+            event_hooks={"response": [set_redirect_aside]},
         )
 
     @property
@@ -273,15 +276,22 @@ class KlaviyoClient:
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            return 0.0 if isinstance(error, RateLimited) else _backoff(state)
+            if isinstance(error, RateLimited):
+                return 0.0
+            asked = (error.retry_after or 0.0) if isinstance(error, RequestFailed) else 0.0
+            return asked + _backoff(state)
 
         return tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_worth_another_try),
+            retry=tenacity.retry_if_exception(self._is_worth_another_try),
             stop=tenacity.stop_after_attempt(self.settings.max_retries + 1),
             wait=wait,
             before_sleep=before_retry,
             reraise=True,
         )
+
+    def _is_worth_another_try(self, error: BaseException) -> bool:
+        """Whether a fault is transient and Klaviyo does not ask to come back much later."""
+        return isinstance(error, RequestFailed) and (error.retry_after or 0) <= self.settings.longest_wait
 
     async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
         endpoint = f"{question.method} {question.url.path}"
@@ -292,7 +302,7 @@ class KlaviyoClient:
             response = await self._receive(question)
             headers = response.headers
         except httpx.TransportError as error:
-            raise ConnectionFailed(f"No complete answer from {question.url.host} ({_reason(error)}).", endpoint=endpoint) from _bare(error)
+            raise await _not_connected(question.url.host, error, endpoint) from _bare(error)
         except TimeoutError as error:
             seconds = _TIMEOUTS_AN_ANSWER * self.settings.timeout
             raise ConnectionFailed(f"No complete answer from {question.url.host} within {seconds:.0f} seconds.", endpoint=endpoint) from _bare(error)
@@ -302,18 +312,7 @@ class KlaviyoClient:
             self.traffic.requests += 1
             gate.leave(headers)
         self._take_note(response)
-        if not response.is_success:
-            raise error_from(response, question.scope)
-        try:
-            value = decode(response.content)
-        except (ValueError, RecursionError) as error:
-            # The parser's own words may quote the body, so they stay out of the message.
-            raise BadAnswer(
-                "Klaviyo's answer is not the JSON that was expected.",
-                endpoint=endpoint,
-                status=response.status_code,
-                detail=response.headers.get("content-type"),
-            ) from error
+        value = _decoded(response, question.scope, decode)
         seconds = time.monotonic() - sent
         gate.took(seconds)
         return Answer(value, self.now() - timedelta(seconds=seconds))
@@ -338,20 +337,61 @@ class KlaviyoClient:
         self._clock.note(server_time(response))
 
 
+def _decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) -> T:
+    """Return what a response holds.
+
+    Raises:
+        KlaviyoError: The error that it stands for, or :class:`BadAnswer` if it is not a complete document.
+    """
+    if not response.is_success:
+        raise error_from(response, scope)
+    facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code}
+    if response.status_code not in _COMPLETE:
+        raise BadAnswer("Klaviyo's answer is not a complete document.", detail=response.reason_phrase, **facts)
+    if (reported := errors_in(response)) is not None:
+        raise reported
+    try:
+        return decode(response.content)
+    # msgspec's errors are no ValueError before its version 0.21.
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        # The parser's own words may quote the body, so they stay out of the message.
+        raise BadAnswer(f"Klaviyo's answer is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
+
+
+def _kind_of(response: httpx.Response) -> str:
+    """Say what came in place of JSON, where that is plain to see; the place of the trouble in a page is added elsewhere."""
+    body = response.content.lstrip()
+    if not body:
+        return ": it is empty"
+    return ": it is an HTML page" if body.startswith(b"<") else ""
+
+
+def _words_of(response: httpx.Response) -> str | None:
+    """Return the title of an HTML page, else the content type."""
+    title = read_error(response).detail if response.content.lstrip().startswith(b"<") else None
+    return title or response.headers.get("content-type")
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     """Return the certificates that are trusted; reading them takes 40 ms, so a process does it once."""
     return httpx.create_ssl_context()
 
 
-def _worth_another_try(error: BaseException) -> bool:
-    """Whether a fault is transient and Klaviyo does not ask to come back much later."""
-    return isinstance(error, RequestFailed) and (error.retry_after or 0) <= _LONGEST_WAIT
-
-
 def _backoff(state: tenacity.RetryCallState) -> float:
     """Exponential backoff with full jitter, in seconds."""
     return random.uniform(0.1, min(_LONGEST_BACKOFF, _BACKOFF_BASE * 2**state.attempt_number))  # noqa: S311
+
+
+async def _not_connected(host: str, error: httpx.TransportError, endpoint: str) -> ConnectionFailed:
+    address = await address_of_a_blocked_name(host) if isinstance(error, httpx.ConnectError) else None
+    if address is None:
+        return ConnectionFailed(f"No complete answer from {host} ({_reason(error)}).", endpoint=endpoint)
+    return ConnectionFailed(
+        f"This machine resolves {host} to {address}, where it is not.",
+        endpoint=endpoint,
+        advice=f"A list of trackers (Pi-hole, AdGuard, NextDNS or the like) seems to block {host}: allow it there, or use another DNS server.",
+    )
 
 
 def _bare(error: Exception) -> Exception:

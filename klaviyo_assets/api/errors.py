@@ -10,25 +10,39 @@ The hierarchy::
       x AccessDenied
         - ScopeMissing          the key is valid, a scope is missing (403 permission_denied)
         - PlanGate              the key is valid, the account's plan lacks the feature (403)
+        - QuotaUsedUp           the key is valid, a daily limit or another quota of the account is used up (403)
+        - AccountDisabled       the account is disabled or suspended (403)
+        - AccessRefused         the key is valid, access is refused for a reason that only Klaviyo's words give (403)
         - EdgeBlocked           blocked before it reached the API (403 with HTML); says nothing of the key
       x RequestRefused
         - BadRequest            Klaviyo refuses the request (400)
             - CursorRefused     a page link has expired (400 for a request with a cursor); the chain can be begun again
         - NotFound              no such record (404)
+        - Conflict              the request conflicts with something at Klaviyo (409)
         - RevisionRetired       the pinned API revision is gone (410)
+        - Redirected            a redirect (3xx), which is never followed
       x RequestFailed           transient; raised when the retries are used up
         - RateLimited           429
-        - ServerFault           5xx
+            - EdgeRateLimited   requests from this address are limited in front of the API (429 or 403 with a page of Cloudflare)
+        - ServerFault           5xx, 408, 425
         - ConnectionFailed      refused, dropped, cut or timed out
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
       x ForeignLink             a link to another host, which the key is never sent to
 """
 
+from datetime import datetime
+from typing import Any
+
 from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.api.waits import not_before, wait_in_words
 from klaviyo_assets.text import one_line
 
 _LONGEST_CODE = 80
+_HOUR = 3600.0
+
+_AS_LONG_AS_A_DAILY_LIMIT = 900.0
+"""Seconds of ``Retry-After`` from which on a daily limit is used up: the other limits of the API are those of a second and of a minute."""
 
 
 class KlaviyoError(Exception):
@@ -116,16 +130,17 @@ class ScopeMissing(AccessDenied):
     Args:
         scope: The scope that is missing, such as ``reviews:read``.
         endpoint: Method and path.
+        code: Klaviyo's error code.
         detail: Klaviyo's own words.
     """
 
-    def __init__(self, scope: str, *, endpoint: str | None = None, detail: str | None = None) -> None:
+    def __init__(self, scope: str, *, endpoint: str | None = None, code: str | None = None, detail: str | None = None) -> None:
         self.scope = scope
         super().__init__(
             f"The API key is valid but lacks the scope {scope}.",
             endpoint=endpoint,
             status=403,
-            code="permission_denied",
+            code=code,
             detail=detail,
             advice=(
                 f"Create a new private API key that has {scope} (Klaviyo: Settings > API keys; “Read-only” has every scope that is needed) "
@@ -139,6 +154,28 @@ class PlanGate(AccessDenied):
     """The key is valid but the account's plan lacks the feature."""
 
     advice = "This is not about the key: the account's Klaviyo plan lacks the feature. Leave the asset out, or add the product in Klaviyo's billing."
+
+
+class QuotaUsedUp(AccessDenied):
+    """The key is valid; a daily limit or another quota of the account is used up."""
+
+    advice = (
+        "This is not about the key or its scopes. Run the sync again once the limit has been renewed (a daily one: tomorrow). What was read so far "
+        "is kept. If it happens often, see which integrations of the account send the most requests, or ask Klaviyo's support for a higher limit."
+    )
+
+
+class AccountDisabled(AccessDenied):
+    """The Klaviyo account is disabled or suspended."""
+
+    advice = (
+        "Sign in to Klaviyo and see what it says about the account (Settings > Account, Settings > Billing), or ask Klaviyo's support. "
+        "Nothing can be read before the account is active again."
+    )
+
+
+class AccessRefused(AccessDenied):
+    """Access is refused for a reason that only Klaviyo's words give."""
 
 
 class EdgeBlocked(AccessDenied):
@@ -167,7 +204,33 @@ class CursorRefused(BadRequest):
 
 
 class NotFound(RequestRefused):
-    """There is no such record."""
+    """There is no such record, or no such endpoint."""
+
+
+class Conflict(RequestRefused):
+    """The request conflicts with something at Klaviyo."""
+
+    advice = "Run the sync again later: something at Klaviyo was being changed. If it keeps failing, open an issue with this message."
+
+
+class Redirected(RequestRefused):
+    """A redirect; none is followed, since the key would go along.
+
+    Args:
+        target: Where it leads, without anything that may be a secret; None if the response does not say.
+        endpoint: Method and path.
+        status: HTTP status.
+        detail: The words of the response.
+    """
+
+    advice = (
+        "Set KLAVIYO_BASE_URL to the API itself (https://a.klaviyo.com), with https. If it is right, something between this machine and Klaviyo "
+        "answers in its place (a proxy, a sign-in page of the network): check the network."
+    )
+
+    def __init__(self, target: str | None, *, endpoint: str | None = None, status: int | None = None, detail: str | None = None) -> None:
+        leads = f"a redirect to {target}" if target else "a redirect that names no target"
+        super().__init__(f"The request was answered with {leads}; it was not followed.", endpoint=endpoint, status=status, detail=detail)
 
 
 class RevisionRetired(RequestRefused):
@@ -193,22 +256,67 @@ class RateLimited(RequestFailed):
     Args:
         retry_after: Seconds to wait before the next request (``Retry-After``).
         endpoint: Method and path.
+        status: HTTP status.
+        code: Klaviyo's error code.
         detail: Klaviyo's own words.
+        now: When the response was made, to say until when to wait.
     """
 
+    summary_start = "Klaviyo's rate limit is used up."
     advice = (
         "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
         "KLAVIYO_RATE_LIMIT_SHARE."
     )
 
-    def __init__(self, retry_after: float | None, *, endpoint: str | None = None, detail: str | None = None) -> None:
-        wait = f" It asks to wait {retry_after:.0f} seconds." if retry_after else ""
-        super().__init__(f"Klaviyo's rate limit is used up.{wait}", endpoint=endpoint, status=429, code="throttled", detail=detail)
+    def __init__(
+        self,
+        retry_after: float | None,
+        *,
+        endpoint: str | None = None,
+        status: int | None = 429,
+        code: str | None = None,
+        detail: str | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        summary = f"{self.summary_start}{wait_in_words(retry_after, now)}"
+        super().__init__(summary, endpoint=endpoint, status=status, code=code, detail=detail, advice=self._advice(retry_after, now))
         self.retry_after = retry_after
+
+    def _advice(self, retry_after: float | None, now: datetime | None) -> str | None:
+        if (retry_after or 0) < _AS_LONG_AS_A_DAILY_LIMIT:
+            return None
+        return (
+            "A daily limit of the account seems to be used up; it is shared by all its integrations. "
+            f"Run the sync again{not_before(retry_after, now)}. What was read so far is kept."
+        )
+
+
+class EdgeRateLimited(RateLimited):
+    """Cloudflare, in front of the API, limits the requests from this machine's address; says nothing of the key or of the account's limits."""
+
+    summary_start = "Requests from this machine's address are limited in front of Klaviyo's API."
+    advice = (
+        "Wait some minutes, then run the sync again. If it keeps failing, find out what else sends requests to Klaviyo from this address (proxy, "
+        "VPN, data centre), or use another one. This says nothing about the key."
+    )
+
+    def _advice(self, retry_after: float | None, now: datetime | None) -> str | None:
+        return f"{self.advice} It asks to wait long: do not try again{not_before(retry_after, now)}." if (retry_after or 0) > _HOUR else None
 
 
 class ServerFault(RequestFailed):
-    """Klaviyo answers 5xx."""
+    """Klaviyo, or what is in front of it, answers with a fault of its own (5xx), or wants the request once more (408, 425).
+
+    Args:
+        summary: What happened, one sentence.
+        retry_after: Seconds to wait before the next request (``Retry-After``).
+        now: When the response was made, to say until when to wait.
+        facts: As for :class:`KlaviyoError`.
+    """
+
+    def __init__(self, summary: str, *, retry_after: float | None = None, now: datetime | None = None, **facts: Any) -> None:
+        super().__init__(f"{summary}{wait_in_words(retry_after, now)}", **facts)
+        self.retry_after = retry_after
 
 
 class ConnectionFailed(RequestFailed):

@@ -41,8 +41,21 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:
         parameters["page[size]"] = "1"
     if entry.endpoint.required_filter is not None:
         parameters["filter"] = all_of(*entry.divisions[0].filters)
-    answer = await client.get(entry, entry.endpoint.path, parameters, lambda body: msgspec.json.decode(body, type=dict[str, Any]))
+    answer = await client.get(entry, entry.endpoint.path, parameters, _collection)
     return answer.value
+
+
+def _collection(body: bytes) -> dict[str, Any]:
+    """Decode a document that must be a collection: what else comes with status 200 is no sign that the key may read it.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    document = msgspec.json.decode(body, type=dict[str, Any])
+    records = document.get("data")
+    if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
+        raise ValueError("the document is no collection of records")
+    return document
 
 
 def _sparse_fieldset(entry: ResourceType) -> dict[str, str]:

@@ -19,6 +19,7 @@ class ClientSettings:
         concurrency: Requests under way at once, at most; how many there are follows from the rate limit and the latency.
         timeout: Seconds without a byte after which a request is given up and tried again.
         max_retries: Times that a request is tried again after a transient fault.
+        longest_wait: Seconds of ``Retry-After`` that are waited; if the server asks for more, the request fails at once.
         shared_limits: File through which the processes of this machine share the slowest limits, or None.
     """
 
@@ -28,4 +29,5 @@ class ClientSettings:
     concurrency: int = 64
     timeout: float = 60.0
     max_retries: int = 6
+    longest_wait: float = 300.0
     shared_limits: Path | None = None

@@ -15,7 +15,7 @@ from filelock import AsyncFileLock, Timeout
 from klaviyo_assets import owner_only
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied, EdgeBlocked, KlaviyoError
+from klaviyo_assets.api.errors import KlaviyoError, PlanGate, ScopeMissing
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.frames import PageDecoder
@@ -107,11 +107,9 @@ async def _ask(client: KlaviyoClient) -> str | None:
     try:
         async with asyncio.timeout(_PATIENCE):
             answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
-    except (EdgeBlocked, TimeoutError):
-        return None
-    except AccessDenied:
+    except (ScopeMissing, PlanGate):
         return UNKNOWN_ACCOUNT  # the scopes of a key never change, so there is no use in asking again
-    except KlaviyoError:
+    except (KlaviyoError, TimeoutError):
         return None
     ids = answer.value.frame["id"].to_list()
     return ids[0] if ids else None

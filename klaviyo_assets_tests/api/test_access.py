@@ -54,13 +54,41 @@ VERDICTS = {
     "401": (errors(401, "authentication_failed", "Incorrect credentials."), Verdict.KEY_REFUSED, False),
     "scope": (errors(403, "permission_denied", "You do not have permission to perform this action."), Verdict.SCOPE_MISSING, False),
     "plan": (errors(403, "permission_denied", "You must have Advanced KDP enabled."), Verdict.NOT_IN_PLAN, False),
+    "daily limit": (errors(403, "permission_denied", "You have reached your daily limit of 1,000 requests."), Verdict.QUOTA_USED_UP, True),
+    "disabled": (errors(403, "forbidden", "Your account has been disabled."), Verdict.ACCOUNT_DISABLED, False),
+    "other words": (errors(403, "permission_denied", "Computer says no."), Verdict.ACCESS_REFUSED, False),
     "edge": (Reply(403, b"<html>", HTML), Verdict.BLOCKED, True),
-    "throttled": (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "0"}), Verdict.UNREACHABLE, True),
-    "fault": (Reply(503, b""), Verdict.UNREACHABLE, True),
+    "edge limit": (Reply(429, b"<title>Access denied | a.klaviyo.com used Cloudflare</title> Error 1015", HTML), Verdict.RATE_LIMITED, True),
+    "throttled": (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "0"}), Verdict.RATE_LIMITED, True),
+    "tomorrow": (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "30000"}), Verdict.RATE_LIMITED, True),
+    "timed out": (Reply(408, b""), Verdict.SERVER_FAULT, True),
+    "too early": (Reply(425, b""), Verdict.SERVER_FAULT, True),
+    "fault": (Reply(503, b""), Verdict.SERVER_FAULT, True),
+    "522": (Reply(522, b"<title>522: Connection timed out</title>", HTML), Verdict.SERVER_FAULT, True),
     "dropped": (Reply(drop=True), Verdict.UNREACHABLE, True),
-    "html": (Reply(body=b"<html>", type=HTML), Verdict.UNREACHABLE, True),
-    "refused": (errors(400, "invalid", "Invalid filter."), Verdict.UNREACHABLE, True),
-    "retired": (errors(410, "gone", "Retired."), Verdict.UNREACHABLE, True),
+    "html": (Reply(body=b"<html>", type=HTML), Verdict.UNUSABLE_ANSWER, True),
+    "empty": (Reply(body=b""), Verdict.UNUSABLE_ANSWER, True),
+    "scalar": (Reply(body=b"5"), Verdict.UNUSABLE_ANSWER, True),
+    "array": (Reply(body=b"[]"), Verdict.UNUSABLE_ANSWER, True),
+    "no data": (Reply(body=b'{"links": {}}'), Verdict.UNUSABLE_ANSWER, True),
+    "null": (Reply(body=b'{"data": null, "links": {"next": null}}'), Verdict.UNUSABLE_ANSWER, True),
+    "one record": (Reply(body=b'{"data": {"type": "review", "id": "1"}}'), Verdict.UNUSABLE_ANSWER, True),
+    "no records": (Reply(body=b'{"data": [1, 2]}'), Verdict.UNUSABLE_ANSWER, True),
+    "errors": (Reply(body=b'{"errors": [{"code": "error", "detail": "Oh."}]}'), Verdict.UNUSABLE_ANSWER, True),
+    "errors and data": (Reply(body=b'{"data": [], "errors": [{"code": "error", "detail": "Oh."}]}'), Verdict.UNUSABLE_ANSWER, True),
+    "accepted": (Reply(202, b'{"data": []}'), Verdict.UNUSABLE_ANSWER, True),
+    "nothing": (Reply(204, b""), Verdict.UNUSABLE_ANSWER, True),
+    "part": (Reply(206, b'{"data": []}'), Verdict.UNUSABLE_ANSWER, True),
+    "refused": (errors(400, "invalid", "Invalid filter."), Verdict.REQUEST_REFUSED, False),
+    "method": (errors(405, "method_not_allowed", "Method not allowed."), Verdict.REQUEST_REFUSED, False),
+    "unknown": (errors(404, "not_found", "Not found."), Verdict.NOT_FOUND, False),
+    "no endpoint": (Reply(404, b"<html>", HTML), Verdict.NOT_FOUND, False),
+    "conflict": (errors(409, "conflict", "Conflict."), Verdict.CONFLICT, True),
+    "retired": (errors(410, "gone", "Retired."), Verdict.REVISION_RETIRED, False),
+    **{
+        str(status): (Reply(status, b"", headers={"Location": "https://example.com/"}), Verdict.REDIRECTED, False)
+        for status in (301, 302, 303, 307, 308)
+    },
 }
 
 
@@ -100,3 +128,24 @@ def test_the_account_is_named(records: list[object], shown: str, server: Scripte
     server.will(Reply(body=json.dumps({"data": records}).encode()))
 
     assert assessed(server, ACCOUNTS).account == shown
+
+
+@pytest.mark.parametrize(
+    ("reply", "valid"),
+    [
+        (errors(401, "authentication_failed", "Incorrect credentials."), False),
+        (errors(403, "permission_denied", "You do not have permission to perform this action."), True),
+        (errors(403, "permission_denied", "You have reached your daily limit."), True),
+        (errors(403, "forbidden", "Computer says no."), True),
+        (errors(403, "forbidden", "Your account is suspended."), False),
+        (Reply(403, b"<html>", HTML), False),
+        (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "30000"}), False),
+        (errors(400, "invalid", "Invalid filter."), False),
+        (Reply(503, b""), False),
+    ],
+    ids=["401", "scope", "quota", "other words", "suspended", "edge", "429", "400", "503"],
+)
+def test_a_key_is_called_valid_by_answers_that_only_a_valid_key_gets(reply: Reply, valid: bool, server: Scripted) -> None:
+    server.will(reply)
+
+    assert assessed(server, ACCOUNTS).key_is_valid is valid

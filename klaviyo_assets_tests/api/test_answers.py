@@ -9,16 +9,22 @@ import pytest
 
 from klaviyo_assets.api.answers import error_from, retry_after, server_time
 from klaviyo_assets.api.errors import (
+    AccessRefused,
+    AccountDisabled,
     ApiKeyRejected,
     BadAnswer,
     BadRequest,
+    Conflict,
     ConnectionFailed,
     EdgeBlocked,
+    EdgeRateLimited,
     ForeignLink,
     KlaviyoError,
     NotFound,
     PlanGate,
+    QuotaUsedUp,
     RateLimited,
+    Redirected,
     RequestFailed,
     RequestRefused,
     RevisionRetired,
@@ -35,6 +41,19 @@ NEW_KEY = (
 OPEN_ISSUE = "What to do: This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
 RUN_AGAIN = "What to do: This is usually temporary: run the sync again later. What was read so far is kept."
 ODD = "What to do: Run the sync again; if it keeps failing, open an issue with this message."
+
+REDIRECT = (
+    "What to do: Set KLAVIYO_BASE_URL to the API itself (https://a.klaviyo.com), with https. If it is right, something between this machine and "
+    "Klaviyo answers in its place (a proxy, a sign-in page of the network): check the network."
+)
+FIREWALL = (
+    "What to do: The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
+    "uses (proxy, VPN, data centre address) and try again later."
+)
+EDGE_LIMIT = (
+    "What to do: Wait some minutes, then run the sync again. If it keeps failing, find out what else sends requests to Klaviyo from this address "
+    "(proxy, VPN, data centre), or use another one. This says nothing about the key."
+)
 
 TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "401": (
@@ -82,9 +101,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "403-html": (
         Reply(403, b"<html>Attention Required!</html>", HTML),
         EdgeBlocked,
-        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403] What to do: The request was blocked by a firewall in front "
-        "of the API, which says nothing about the key. Check the network that this machine uses (proxy, VPN, data centre address) and try again "
-        "later.",
+        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403] " + FIREWALL,
     ),
     "404": (
         errors(404, "not_found", "A list with id X does not exist."),
@@ -98,14 +115,83 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         "Upgrade klaviyo_assets to a version that pins a newer API revision (pip install --upgrade klaviyo-assets).",
     ),
     "301": (
-        Reply(301, b"", headers={"Location": "/api/elsewhere"}),
-        RequestRefused,
-        "Klaviyo gave an answer that was not expected. [GET /api/lists: 301] " + ODD,
+        Reply(301, b"", headers={"Location": "/api/elsewhere?key=secret"}),
+        Redirected,
+        "The request was answered with a redirect to {base_url}/api/elsewhere; it was not followed. [GET /api/lists: 301] " + REDIRECT,
+    ),
+    "302-html": (
+        Reply(302, b"<title>Sign in</title>", HTML, headers={"Location": "https://me:secret@portal.example/login?key=secret#secret"}),
+        Redirected,
+        "The request was answered with a redirect to https://portal.example/login; it was not followed. [GET /api/lists: 302: “Sign in”] " + REDIRECT,
+    ),
+    "307-nowhere": (
+        Reply(307, b""),
+        Redirected,
+        "The request was answered with a redirect that names no target; it was not followed. [GET /api/lists: 307] " + REDIRECT,
+    ),
+    "303-hostile": (
+        Reply(303, b"", headers={"Location": "https://xn--\x80.example:99999/"}),
+        Redirected,
+        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 303] " + REDIRECT,
+    ),
+    "308-no-url": (
+        Reply(308, b"", headers={"Location": "https://[::1"}),
+        Redirected,
+        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 308] " + REDIRECT,
     ),
     "405": (
         errors(405, "method_not_allowed", "Method not allowed."),
         RequestRefused,
         "Klaviyo gave an answer that was not expected. [GET /api/lists: 405 method_not_allowed: “Method not allowed.”] " + ODD,
+    ),
+    "403-daily-limit": (
+        errors(403, "permission_denied", "You have reached your daily limit of 1,000 requests."),
+        QuotaUsedUp,
+        "The API key is valid, but a limit of the account is used up. [GET /api/lists: 403 permission_denied: “You have reached your daily limit of "
+        "1,000 requests.”] What to do: This is not about the key or its scopes. Run the sync again once the limit has been renewed (a daily one: "
+        "tomorrow). What was read so far is kept. If it happens often, see which integrations of the account send the most requests, or ask "
+        "Klaviyo's support for a higher limit.",
+    ),
+    "403-disabled": (
+        errors(403, "forbidden", "This account has been suspended."),
+        AccountDisabled,
+        "The Klaviyo account of this API key is disabled or suspended. [GET /api/lists: 403 forbidden: “This account has been suspended.”] What to "
+        "do: Sign in to Klaviyo and see what it says about the account (Settings > Account, Settings > Billing), or ask Klaviyo's support. Nothing "
+        "can be read before the account is active again.",
+    ),
+    "403-other-words": (
+        errors(403, "permission_denied", "Computer says no."),
+        AccessRefused,
+        "The API key is valid, but Klaviyo refuses access. [GET /api/lists: 403 permission_denied: “Computer says no.”] What to do: See what "
+        "Klaviyo's words say. Most often a scope is missing: create a new private API key that has lists:read and set KLAVIYO_API_KEY to it.",
+    ),
+    "403-1020": (
+        Reply(403, b"<html><title>Access denied | a.klaviyo.com</title><body>Error code 1020</body>", HTML),
+        EdgeBlocked,
+        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403: “Access denied | a.klaviyo.com”] " + FIREWALL,
+    ),
+    "403-1015": (
+        Reply(403, b"error code: 1015", "text/plain; charset=UTF-8"),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 403: “error code: 1015”] " + EDGE_LIMIT,
+    ),
+    "404-html": (
+        Reply(404, b"<html><h1>Not &amp; found</h1>", HTML),
+        NotFound,
+        "There is no such endpoint at the configured address. [GET /api/lists: 404: “Not & found”] What to do: Check KLAVIYO_BASE_URL: it must be "
+        "https://a.klaviyo.com, without a path. If it is right, try again later.",
+    ),
+    "408": (Reply(408, b""), ServerFault, "Klaviyo did not process the request. [GET /api/lists: 408] " + RUN_AGAIN),
+    "409": (
+        errors(409, "conflict", "Something is being changed."),
+        Conflict,
+        "The request conflicts with something at Klaviyo. [GET /api/lists: 409 conflict: “Something is being changed.”] What to do: Run the sync "
+        "again later: something at Klaviyo was being changed. If it keeps failing, open an issue with this message.",
+    ),
+    "425": (
+        errors(425, "too_early", "Too early."),
+        ServerFault,
+        "Klaviyo did not process the request. [GET /api/lists: 425 too_early: “Too early.”] " + RUN_AGAIN,
     ),
     "429": (
         errors(429, "throttled", "Request was throttled. Expected available in 0 seconds.", **{"Retry-After": "0"}),
@@ -114,12 +200,38 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
         "KLAVIYO_RATE_LIMIT_SHARE.",
     ),
+    "429-1015": (
+        Reply(429, b"<html><title>Access denied</title><h1>Error <b>1015</b></h1><h2>You are being rate limited</h2>", HTML),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 429: “Access denied”] " + EDGE_LIMIT,
+    ),
+    "429-1015-json": (
+        Reply(429, b'{"title": "Error 1015: You are being rate limited", "status": 429, "error_code": 1015}', "application/json"),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 429: “Error 1015: You are being rate limited”] "
+        + EDGE_LIMIT,
+    ),
+    "429-bare": (
+        Reply(429, b""),
+        RateLimited,
+        "Klaviyo's rate limit is used up. [GET /api/lists: 429] What to do: The account's rate limit is shared by all its integrations, and others "
+        "use it up now: run the sync again later, or lower KLAVIYO_RATE_LIMIT_SHARE.",
+    ),
     "500": (
         errors(500, "error", "A server error occurred."),
         ServerFault,
         "Klaviyo could not answer. [GET /api/lists: 500 error: “A server error occurred.”] " + RUN_AGAIN,
     ),
-    "502-html": (Reply(502, b"<html>Bad gateway</html>", HTML), ServerFault, "Klaviyo could not answer. [GET /api/lists: 502] " + RUN_AGAIN),
+    "502-html": (
+        Reply(502, b"<html><h1>Bad gateway</h1></html>", HTML),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 502: “Bad gateway”] " + RUN_AGAIN,
+    ),
+    "522-html": (
+        Reply(522, b"<html><title>a.klaviyo.com | 522: Connection timed out</title>", HTML),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 522: “a.klaviyo.com | 522: Connection timed out”] " + RUN_AGAIN,
+    ),
     "503": (
         errors(503, "service_unavailable", "Please try again."),
         ServerFault,
@@ -128,7 +240,55 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "200-html": (
         Reply(body=b"<html>Sign in</html>", type=HTML),
         BadAnswer,
-        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
+        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
+    ),
+    "200-html-title": (
+        Reply(body=b"\n<!doctype html><title>Sign\n in</title>", type=HTML),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “Sign in”] " + RUN_AGAIN,
+    ),
+    "200-empty": (
+        Reply(body=b""),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected: it is empty. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+    ),
+    **{
+        f"200-{name}": (
+            Reply(body=body),
+            BadAnswer,
+            "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+        )
+        for name, body in {
+            "scalar": b"5",
+            "text": b'"text"',
+            "array": b"[]",
+            "null": b"null",
+            "no-members": b"{}",
+            "no-data": b'{"links": {"next": null}}',
+            "null-data": b'{"data": null, "links": {"next": null}}',
+            "one-record": b'{"data": {"type": "list", "id": "a"}, "links": {"next": null}}',
+            "no-utf8": b"\xff\xfe{}",
+        }.items()
+    },
+    "200-errors": (
+        Reply(body=b'{"errors": [{"code": "error", "detail": "A server error occurred."}, {"detail": "Another."}]}'),
+        BadAnswer,
+        "Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200 error: “A server error occurred. / Another.”] " + RUN_AGAIN,
+    ),
+    "200-errors-and-data": (
+        Reply(body=b'{"data": [], "errors": [{"title": "Partial\\nresult"}], "links": {"next": null}}'),
+        BadAnswer,
+        r"Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200: “Partial\nresult”] " + RUN_AGAIN,
+    ),
+    "202": (
+        Reply(202, b'{"data": [], "links": {"next": null}}'),
+        BadAnswer,
+        "Klaviyo's answer is not a complete document. [GET /api/lists: 202: “Accepted”] " + RUN_AGAIN,
+    ),
+    "206": (
+        Reply(206, b'{"data": [], "links": {"next": null}}'),
+        BadAnswer,
+        "Klaviyo's answer is not a complete document. [GET /api/lists: 206: “Partial Content”] " + RUN_AGAIN,
     ),
     "200-cut-json": (
         Reply(body=b'{"data": [{"id": "a"'),
@@ -147,7 +307,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
 def test_a_user_reads_what_happened_where_klaviyos_words_and_what_to_do(reply: Reply, kind: type[KlaviyoError], text: str, server: Scripted) -> None:
     server.will(reply)
 
-    assert refused(server, kind, retries=1) == text
+    assert refused(server, kind, retries=1) == text.replace("{base_url}", server.base_url)
     assert len(server.requests) == (2 if issubclass(kind, RequestFailed) else 1)
 
 
@@ -281,19 +441,23 @@ def test_the_title_stands_in_for_a_missing_detail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detail", "kind"),
+    ("body", "words"),
     [
-        ("You must have Advanced KDP enabled to use this endpoint.", PlanGate),
-        ("Your plan does not include reviews.", PlanGate),
-        ("Please upgrade.", PlanGate),
-        ("You do not have permission to perform this action.", ScopeMissing),
-        ("The scope reviews:read is not enabled for this key.", ScopeMissing),
-        ("", ScopeMissing),
+        (b'{"detail": "Not here."}', "Not here."),
+        (b'{"message": "Forbidden"}', "Forbidden"),
+        (b'{"error": "nope", "errors": null}', "nope"),
+        (b'{"errors": "All wrong."}', "All wrong."),
+        (b'{"errors": ["One.", "Two."]}', "One."),
+        (b'{"errors": {"detail": "An object."}}', "An object."),
+        (b"upstream connect error", "upstream connect error"),
+        (b"<html><head><TITLE>A\x1b[2J &lt;page&gt;</TITLE>", r"A\x1b[2J <page>"),
+        (b"<html><h1><b>Heading</b></h1>", "Heading"),
     ],
-    ids=["enabled", "plan", "upgrade", "permission", "scope", "silent"],
+    ids=["detail", "message", "error", "text", "texts", "object", "plain", "title", "heading"],
 )
-def test_a_plan_gate_is_told_from_a_missing_scope_by_its_words(detail: str, kind: type[KlaviyoError]) -> None:
-    assert type(error_from(answer(403, odd_error(code="permission_denied", detail=detail)), "reviews:read")) is kind
+@pytest.mark.parametrize("status", [400, 403, 404, 418, 429, 500])
+def test_the_words_of_any_body_are_shown(status: int, body: bytes, words: str) -> None:
+    assert f"[GET /api/lists: {status}: “{words}”]" in str(error_from(answer(status, body), "lists:read"))
 
 
 # --- Retry-After and Date

@@ -2,6 +2,9 @@
 
 import asyncio
 import gzip
+import time
+from collections.abc import Callable
+from email.utils import formatdate
 
 import httpx
 import msgspec
@@ -206,7 +209,7 @@ def test_the_servers_clock_is_the_date_of_its_answers(server: Scripted) -> None:
 def test_a_wait_that_is_too_long_ends_the_sync_and_says_so(server: Scripted) -> None:
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "3600"}))
 
-    assert "It asks to wait 3600 seconds." in refused(server, RateLimited)
+    assert "It asks to wait 1 hour, until " in refused(server, RateLimited)
     assert len(server.requests) == 1
 
 
@@ -235,3 +238,21 @@ def test_a_document_without_links_is_not_taken_for_the_last_page(server: Scripte
 
     with pytest.raises(BadAnswer):
         asyncio.run(walk())
+
+
+@pytest.mark.parametrize("header", [lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)], ids=["seconds", "date"])
+def test_a_fault_that_asks_to_wait_is_waited_for(header: Callable[[], str], server: Scripted) -> None:
+    server.will(Reply(503, b"", headers={"Retry-After": header()}), page("a"))
+    began = time.monotonic()
+
+    found, client = ask(server)
+
+    assert (found, client.traffic.retries) == (["a"], 1)
+    assert time.monotonic() - began >= 0.9
+
+
+def test_a_fault_that_asks_to_wait_too_long_ends_the_request(server: Scripted) -> None:
+    server.will(Reply(503, b"", headers={"Retry-After": "301"}))
+
+    assert "It asks to wait 5 minutes 1 second, until" in refused(server, ServerFault)
+    assert len(server.requests) == 1

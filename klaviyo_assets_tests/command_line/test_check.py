@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
+from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.api.asking import errors
+from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -130,3 +134,25 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert "KLAVIYO_RATE_LIMIT_SHARE must be a number above 0 up to 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "verdict"),
+    [
+        (errors(429, "throttled", "Request was throttled. Expected available in 30000 seconds.", **{"Retry-After": "30000"}), 2, "rate limited"),
+        (errors(403, "permission_denied", "You have reached your daily limit."), 2, "limit used up"),
+        (errors(403, "forbidden", "Your account is suspended."), 1, "account disabled"),
+        (errors(404, "not_found", "Not found."), 1, "not found"),
+        (Reply(body=b'{"data": [], "errors": [{"detail": "Partial."}]}'), 2, "unusable answer"),
+    ],
+    ids=["429 for hours", "daily limit", "suspended", "404", "errors with 200"],
+)
+def test_each_answer_has_its_verdict_status_and_words(reply: Reply, status: int, verdict: str, tmp_path: Path) -> None:
+    with scripted_server() as server:
+        server.will(reply)
+        result = check(tmp_path, "--select", "reviews", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=server.base_url)
+
+    assert result.returncode == status
+    assert verdict in (line := lines(result)["klaviyo/reviews"])
+    assert (read_error(httpx.Response(reply.status, content=reply.body)).detail or "") in line
+    assert "Traceback" not in result.stderr

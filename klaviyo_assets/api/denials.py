@@ -1,0 +1,82 @@
+"""What a 403 of the API means: one code stands for several reasons, so Klaviyo's words decide.
+
+Klaviyo documents neither the words nor that they stay (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below hold
+what has been seen and words of the same sense, the most specific reason first. Words that no rule knows are shown as they are, with the likely cause.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Denial(StrEnum):
+    """Why the API denies access."""
+
+    QUOTA = "quota"
+    ACCOUNT_DISABLED = "account disabled"
+    SCOPE = "scope"
+    PLAN = "plan"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    denial: Denial
+    words: re.Pattern[str]
+
+
+def _rule(denial: Denial, *words: str) -> _Rule:
+    return _Rule(denial, re.compile("|".join(words), re.IGNORECASE))
+
+
+_STOPPED = r"(?:disabled|suspended|deactivated|inactive|locked|closed|frozen|terminated|banned|blocked|cancell?ed|on hold|paused|restricted|deleted)"
+_OWNER = r"(?:account|company|organi[sz]ation)"
+
+_RULES = (
+    _rule(
+        Denial.QUOTA,
+        r"\b(?:daily|per[- ]day|a day|24[- ]hours?|monthly|hourly)\b[^.]*\b(?:limit|quota|maximum|allowance|requests?|calls?)\b",
+        r"\b(?:limit|quota|maximum|allowance|requests?|calls?)\b[^.]*\b(?:daily|per[- ]day|a day|for today|today|24[- ]hours?|per month|monthly)\b",
+        r"\b(?:limit|quota)\b[^.]*\b(?:reached|exceeded|exhausted|used up)\b",
+        r"\b(?:reached|exceeded|exhausted|used up|over)\b[^.]*\b(?:limit|quota)\b",
+        r"\bquota_exceeded\b|\blimit_(?:reached|exceeded)\b",
+    ),
+    _rule(
+        Denial.ACCOUNT_DISABLED,
+        rf"\b{_OWNER}\b(?: \S+)?(?: (?:is|was|has|have|been|are|status))*:?(?: (?:currently|temporarily|permanently|now|been))?[ _]{_STOPPED}\b",
+        rf"\b{_STOPPED}[ _]{_OWNER}\b",
+        rf"\b{_OWNER}_{_STOPPED}\b",
+        rf"\b{_OWNER}\b[^.]*\b(?:not active|no longer active|under review|violat)",
+    ),
+    _rule(Denial.SCOPE, r"\bscopes?\b", r"\binsufficient[ _](?:scope|permissions?)"),
+    _rule(
+        Denial.PLAN,
+        r"\bmust have\b[^.]*\benabled\b",
+        r"\bnot enabled\b|\bneeds? to be enabled\b|\benable\b",
+        r"\b(?:plan|tier|upgrade|subscri(?:be|ption)|billing|entitle(?:d|ment|ments)|add-?on|purchase|premium|trial|paid)\b",
+        r"\bfeature\b",
+    ),
+    _rule(
+        Denial.SCOPE,
+        r"\b(?:do|does) not have (?:the )?(?:necessary |required |sufficient )?permissions?\b",
+        r"\b(?:missing|lacks?|without|required?s?) (?:the )?(?:necessary |required |sufficient )?permissions?\b",
+        r"\bpermission denied\b",
+    ),
+)
+
+
+def denial_of(code: str | None, detail: str | None) -> Denial:
+    """Return why the API answers 403.
+
+    Args:
+        code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.
+        detail: Klaviyo's own words. Without any, ``permission_denied`` means a missing scope.
+    """
+    text = f"{detail or ''} {(code or '') if code != _ORDINARY else ''}".strip()
+    for rule in _RULES:
+        if rule.words.search(text):
+            return rule.denial
+    return Denial.SCOPE if code == _ORDINARY and not (detail or "").strip() else Denial.UNKNOWN
+
+
+_ORDINARY = "permission_denied"

@@ -1,0 +1,111 @@
+"""What the body of an unsuccessful response says: Klaviyo's JSON:API errors, or a page of Cloudflare, which is in front of the API.
+
+Cloudflare answers with an HTML page, a line of text (``error code: 1015``) or a problem document (RFC 9457) with ``error_code``, depending on the
+request: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import httpx
+import msgspec
+
+_MOST_ERRORS = 3
+"""Errors of a document whose words are shown."""
+
+_SEARCHED = 64 * 1024
+"""Bytes of an HTML page that are searched; title and error number are at its beginning."""
+
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_HEADING = re.compile(r"<h[12][^>]*>(.*?)</h[12]>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+_EDGE_NUMBER = re.compile(r"\berror(?:\s*code)?\s*:?\s*(?:<[^>]*>\s*)*(1\d{3}|52\d|530)\b", re.IGNORECASE)
+_RATE_LIMITED = re.compile(r"you are being rate limited|rate[- ]limited", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """What the body of an unsuccessful response says.
+
+    Attributes:
+        code: Klaviyo's error code of the first error, such as ``throttled``; None where it gives none.
+        detail: The words of the body, or the title of an HTML page; None where there are none. Not sanitized.
+        from_api: True if it is an error document of the API, False if something in front of it has answered.
+        edge_number: Cloudflare's error number, such as 1015, where the page gives one.
+        rate_limited: True if a page that is not the API's says that requests are limited.
+    """
+
+    code: str | None = None
+    detail: str | None = None
+    from_api: bool = False
+    edge_number: int | None = None
+    rate_limited: bool = False
+
+
+def read_error(response: httpx.Response) -> ErrorBody:
+    """Return what the body of a response says. No body is so odd that this raises."""
+    try:
+        document = msgspec.json.decode(response.content)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _page(response)
+    return _document(document)
+
+
+def first_error_of(document: object) -> ErrorBody | None:
+    """Return the errors of a decoded document, None where it has none (``errors`` is missing, null or empty)."""
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return _document(document) if errors else None
+
+
+def _document(document: object) -> ErrorBody:
+    if not isinstance(document, dict):
+        return ErrorBody()
+    errors = document.get("errors")
+    members = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    if members:
+        code = members[0].get("code")
+        words = dict.fromkeys(text for error in members[:_MOST_ERRORS] if (text := _text(error, "detail", "title")))
+        return ErrorBody(code if isinstance(code, str) and code else None, " / ".join(words) or None, from_api=any(members))
+    number = document.get("error_code")
+    detail = next(_loose_words(document), None)
+    edge = number if isinstance(number, int) and not isinstance(number, bool) else None
+    return ErrorBody(detail=detail, edge_number=edge, rate_limited=edge == _BY_ADDRESS or bool(_RATE_LIMITED.search(detail or "")))
+
+
+_BY_ADDRESS = 1015
+"""Cloudflare's number for a limit on requests from one address."""
+
+
+def _loose_words(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what documents of other shapes say, as gateways and frameworks write them."""
+    errors = document.get("errors")
+    if isinstance(errors, str):
+        yield errors
+    if isinstance(errors, list):
+        yield from (error for error in errors if isinstance(error, str) and error)
+    if isinstance(errors, dict) and (text := _text(errors, "detail", "title", "message")):
+        yield text
+    if text := _text(document, "detail", "message", "title", "error", "error_description"):
+        yield text
+
+
+def _text(members: dict[str, Any], *names: str) -> str | None:
+    return next((value for name in names if isinstance(value := members.get(name), str) and value.strip()), None)
+
+
+def _page(response: httpx.Response) -> ErrorBody:
+    """Read a page that is not JSON: its title, else its heading, else its first words if it is plain text."""
+    text = response.content[:_SEARCHED].decode("utf-8", "replace")
+    found = _EDGE_NUMBER.search(text)
+    number = int(found[1]) if found else None
+    limited = number == _BY_ADDRESS or bool(_RATE_LIMITED.search(text))
+    return ErrorBody(detail=_title(text), edge_number=number, rate_limited=limited)
+
+
+def _title(text: str) -> str | None:
+    found = _TITLE.search(text) or _HEADING.search(text)
+    words = found[1] if found else (text if "<" not in text else "")
+    return " ".join(unescape(_TAG.sub(" ", words)).split()) or None

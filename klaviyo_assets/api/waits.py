@@ -1,0 +1,54 @@
+"""A time to wait in words: how long, and until when."""
+
+from datetime import UTC, datetime, timedelta
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+
+_LONG = 60.0
+"""Seconds from which on it is said until when to wait."""
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words, in its two largest units, rounded up to a whole second.
+
+    Example:
+        >>> duration(1), duration(90), duration(7200)
+        ('1 second', '1 minute 30 seconds', '2 hours')
+    """
+    left = max(0, -int(-seconds // 1))
+    parts: list[str] = []
+    for unit, size in (*_UNITS, ("second", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "second" and not parts):
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2])
+
+
+def wait_in_words(seconds: float | None, now: datetime | None) -> str:
+    """Return a sentence (with a space before it) on how long the server asks to wait; empty if it asks for nothing.
+
+    Args:
+        seconds: Seconds to wait.
+        now: When that was asked for; None if that is not known.
+    """
+    if not seconds:
+        return ""
+    until = _until(seconds, now) if seconds > _LONG else None
+    return f" It asks to wait {duration(seconds)}{f', until {until}' if until else ''}."
+
+
+def not_before(seconds: float | None, now: datetime | None) -> str:
+    """Return when to try again, as the end of a sentence: ``tomorrow, after 2026-01-02 00:00 UTC``, with a space before it."""
+    until = _until(seconds, now) if seconds else None
+    if until is None or seconds is None or now is None:
+        return " later"
+    days = ((now + timedelta(seconds=seconds)).astimezone(UTC).date() - now.astimezone(UTC).date()).days
+    return f"{' tomorrow,' if days == 1 else ''} after {until}"
+
+
+def _until(seconds: float, now: datetime | None) -> str | None:
+    try:
+        # Up to the next whole minute: what is shown is not too early.
+        return f"{(now + timedelta(seconds=seconds + 59)).astimezone(UTC):%Y-%m-%d %H:%M} UTC" if now is not None else None
+    except OverflowError:
+        return None

@@ -14,8 +14,12 @@ from pydantic import Field
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.sync.request import Mode
 from klaviyo_assets.translator import KlaviyoTranslator
+
+RESOURCE_TYPE_TAG = "klaviyo_assets/resource_type"
+"""Tag of an op that says which resource type it syncs, whatever key a translator gives its asset."""
 
 
 class SyncMode(Enum):
@@ -53,6 +57,7 @@ def build_klaviyo_assets(
     translator: KlaviyoTranslator | None = None,
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
+    setting_names: SettingNames | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Build one asset per resource type, with its checks.
 
@@ -63,7 +68,9 @@ def build_klaviyo_assets(
         duckdb_key: Key of the ``dagster_duckdb.DuckDBResource``.
         translator: Makes the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
-        retry_policy: For transient faults that outlast the client's own retries; nothing else is retried.
+        retry_policy: For what may be over by the next try: transient faults that outlast the client's own retries, a database that another program
+            has open, another sync of the same resource type. Nothing else is retried.
+        setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
         ValueError: If a resource type is not in the catalogue.
@@ -91,6 +98,7 @@ def build_klaviyo_assets(
             translator=translator,
             pool=pool,
             retry_policy=retry_policy,
+            setting_names=setting_names or SettingNames(resource_key, duckdb_key),
         )
         for one in names
     ]
@@ -105,6 +113,7 @@ def _build_asset(
     translator: KlaviyoTranslator,
     pool: str | None,
     retry_policy: dg.RetryPolicy | None,
+    setting_names: SettingNames,
 ) -> dg.AssetsDefinition:
     spec = translator.get_asset_spec(entry)
 
@@ -115,6 +124,7 @@ def _build_asset(
         can_subset=True,
         pool=pool,
         retry_policy=retry_policy,
+        op_tags={RESOURCE_TYPE_TAG: entry.name},
         required_resource_keys={resource_key, duckdb_key},
     )
     def sync_asset(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
@@ -129,6 +139,7 @@ def _build_asset(
             schema=translator.schema,
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),
+            setting_names=setting_names,
         )
         yield from execution.run()
 

@@ -41,6 +41,9 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
         dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attribute that this version does not know (_extra)."),
         dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts are as Klaviyo's schema describes them."),
     ]
+    if entry.counted_by is not None:
+        counts = f"Klaviyo counts as many {entry.name} as the table has, for each metric and day older than three days."
+        specs.append(dg.AssetCheckSpec(COMPLETE, asset=asset, description=counts))
     if entry.name == "accounts":
         specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key; says which account it belongs to."))
     return specs
@@ -198,25 +201,26 @@ def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
     ]
 
 
-def complete(record: AuditRecord | None, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
+def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report what the last audit has found: it fails while days differ that a repair may read again, and warns of those that still differ after it.
 
     Args:
-        record: What the audit looked at; None if there was none yet.
+        record: What the audit looked at.
         found: Days that differ.
         names: Names of metrics by id.
         asset: Key of the events' asset.
     """
-    if record is None:
-        words = "Not audited yet: run the audit job, or this check by itself, to compare the events with Klaviyo's own counts."
-        return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=True, description=words)
     by_state = Counter(one.state.value for one in found)
-    todo, struck, confirmed = by_state["differs"], by_state["struck"], by_state["confirmed"]
+    todo, confirmed = by_state["differs"], by_state["confirmed"]
+    read_again = sum(one.state.value == "struck" and one.read_again_at is not None for one in found)
+    struck = by_state["struck"] - read_again
     sentences = [f"{record.days} days of {record.metrics} metrics were compared with Klaviyo's own counts."]
     if todo:
         sentences.append(f"{todo} differ. What to do: run the repair job; it reads just those days again.")
     if struck:
         sentences.append(f"{struck} are struck: the next sync of events reads them again, and the next audit compares them.")
+    if read_again:
+        sentences.append(f"{read_again} have been read again since. What to do: run the audit or the repair job; it compares them.")
     if confirmed:
         sentences.append(f"{confirmed} still differ after they were read again: Klaviyo counts other events than it lists.")
     if not found:
@@ -227,7 +231,7 @@ def complete(record: AuditRecord | None, found: Sequence[Difference], names: Map
         asset_key=asset,
         check_name=COMPLETE,
         passed=not found,
-        severity=dg.AssetCheckSeverity.ERROR if todo or struck else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.WARN if len(found) == confirmed else dg.AssetCheckSeverity.ERROR,
         description=" ".join(sentences),
         metadata={
             "audited_at": dg.MetadataValue.timestamp(record.audited_at),
@@ -243,9 +247,9 @@ def complete(record: AuditRecord | None, found: Sequence[Difference], names: Map
     )
 
 
-def could_not_audit(reason: str, advice: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report that nothing could be compared, since the key may not ask for counts."""
-    words = _words(f"Nothing could be compared. {reason}", advice)
+def could_not_audit(reason: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that nothing could be compared, since Klaviyo could not be asked for its counts, and why, with what to do."""
+    words = f"Nothing could be compared. {reason}"
     return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=False, severity=dg.AssetCheckSeverity.WARN, description=words)
 
 

@@ -6,10 +6,11 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import build_klaviyo_assets
-from klaviyo_assets.audit.check import build_klaviyo_checks
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.schedules import build_klaviyo_automation
+from klaviyo_assets.setting_names import SettingNames, names_of
 from klaviyo_assets.translator import KlaviyoTranslator
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
 
@@ -26,6 +27,7 @@ def build_klaviyo_definitions(
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     executor: dg.ExecutorDefinition | None = None,
+    setting_names: SettingNames | None = None,
 ) -> dg.Definitions:
     """Build assets, checks, jobs, schedules and resources for one account.
 
@@ -38,8 +40,9 @@ def build_klaviyo_definitions(
         tags: Tags of all assets.
         translator: In place of the one that follows from ``name``, ``owners`` and ``tags``.
         pool: Dagster concurrency pool.
-        retry_policy: For transient faults that outlast the client's own retries.
+        retry_policy: For what may be over by the next try; see :func:`~klaviyo_assets.build_klaviyo_assets`.
         executor: The executor of this code location; leave it out when the definitions are merged into others.
+        setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Example:
         >>> defs = dg.Definitions.merge(
@@ -61,14 +64,17 @@ def build_klaviyo_definitions(
         translator=translator,
         pool=pool,
         retry_policy=retry_policy,
+        setting_names=setting_names or names_of(name, duckdb_key, klaviyo, duckdb),
     )
-    asset_checks = build_klaviyo_checks(resource_types=resource_types, resource_key=name, duckdb_key=duckdb_key, translator=translator)
-    automation = build_klaviyo_automation(assets, name, asset_checks)
+    automation = build_klaviyo_automation(assets, name)
     return dg.Definitions(
         assets=assets,
-        asset_checks=asset_checks,
         jobs=automation.jobs,
         schedules=automation.schedules,
-        resources={name: klaviyo, duckdb_key: duckdb, translator.io_manager_key: KlaviyoFrameIOManager(duckdb=duckdb)},
+        resources={
+            name: kept_out_of_launchpad(klaviyo),
+            duckdb_key: kept_out_of_launchpad(duckdb),
+            translator.io_manager_key: KlaviyoFrameIOManager(duckdb=duckdb),
+        },
         executor=executor,
     )

@@ -5,6 +5,7 @@ import dagster as dg
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.code_location import build_klaviyo_definitions
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.setting_names import VARIABLES
 from klaviyo_assets.settings import API_KEY, from_environment
 
 _settings = from_environment()
@@ -22,5 +23,6 @@ defs = build_klaviyo_definitions(
     ),
     duckdb=_settings.duckdb_path,
     # Steps wait for the network, so there may be more of them than cores: one for each resource type.
+    setting_names=VARIABLES,
     executor=dg.multiprocess_executor.configured({"max_concurrent": len(CATALOG)}),
 )

@@ -1,10 +1,8 @@
 """What an asset does when it runs: probe, sync, report."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -14,20 +12,22 @@ from klaviyo_assets.api.access import Access, access_from, assess
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.audit.execution import AuditExecution
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.event_loop import run_to_its_end
 from klaviyo_assets.privacy.guard import FieldGuard, guards_for
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.errors import InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.sync.errors import InvalidMode, InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.text import markdown, one_line
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
-
-T = TypeVar("T")
 
 _SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -53,6 +53,7 @@ class Execution:
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
+        setting_names: What messages call the settings.
     """
 
     context: dg.AssetExecutionContext
@@ -62,14 +63,25 @@ class Execution:
     schema: str
     klaviyo: KlaviyoResource
     duckdb: Any
+    setting_names: SettingNames = VARIABLES
 
     def run(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         """Probe, sync if the asset is selected, and yield what is asked for; checks come before a failure."""
-        try:
-            warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
-            outcome = run_to_its_end(self._outcome(warehouse))
-        except (WarehouseError, InvalidFieldRules) as error:
-            raise failure(error) from None
+        results = self._results()
+        while True:
+            # Only while the work goes on, not while Dagster has a result in hand and may do something else in this thread.
+            with in_the_log_of(self.context.log, self.setting_names.worded):
+                try:
+                    result = next(results)
+                except StopIteration:
+                    return
+                except (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules) as error:
+                    raise failure(error, self.setting_names) from None
+            yield self._worded(result)
+
+    def _results(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
+        warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
+        outcome = run_to_its_end(self._outcome(warehouse))
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
             yield checks.api_key_valid(outcome.access, self.asset)
         if outcome.access is not None and checks.SCOPE_COVERAGE in self._checks:
@@ -79,8 +91,20 @@ class Execution:
         if not isinstance(outcome.error, WarehouseError):
             # Of a sync that failed too: a check that is selected and not reported counts as failed, and says something wrong about the table.
             yield from self._table_checks(warehouse, outcome.report)
+            yield from self._complete(warehouse, synced=outcome.report is not None)
         if outcome.error is not None:
             self._give_up(outcome.error, outcome.access)
+
+    def _worded(self, result: dg.AssetCheckResult | dg.MaterializeResult) -> dg.AssetCheckResult | dg.MaterializeResult:  # type: ignore[type-arg]
+        """Return a result whose words name the user's own settings."""
+        if not isinstance(result, dg.AssetCheckResult):
+            return result
+        worded = self.setting_names.worded
+        metadata = {
+            name: dg.MetadataValue.text(worded(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
+            for name, value in result.metadata.items()
+        }
+        return result._replace(description=worded(result.description or ""), metadata=metadata)
 
     @property
     def _checks(self) -> set[str]:
@@ -128,7 +152,7 @@ class Execution:
     def _request(self) -> SyncRequest:
         config, start_date = self.config, self.klaviyo.start_date
         if config.mode is SyncMode.repair and self.entry.counted_by is None:
-            raise InvalidRange(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
+            raise InvalidMode(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
         if config.mode is not SyncMode.range and (config.field or config.start or config.end):
             raise InvalidRange(
                 f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
@@ -148,9 +172,10 @@ class Execution:
         """Fail with the reason, or end green where there is nothing wrong."""
         scheduled = _SCHEDULE_TAG in self.context.run.tags
         if (access is not None and access.optional) or (isinstance(error, SyncTaken) and scheduled):
-            self.context.log.warning("Skipped. %s", access.advice if access is not None and access.optional else error)
+            reason = access.advice if access is not None and access.optional else str(error)
+            self.context.log.warning("Skipped. %s", self.setting_names.worded(reason))
             return
-        raise failure(error) from None
+        raise error
 
     def _materialization(self, report: SyncReport, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
         row = report.row
@@ -172,7 +197,7 @@ class Execution:
             "preview": dg.MetadataValue.md(self._preview(warehouse)),
         }
         if report.notes:
-            metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(note)}" for note in report.notes))
+            metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(self.setting_names.worded(note))}" for note in report.notes))
         return dg.MaterializeResult(asset_key=self.asset, metadata=metadata)
 
     def _preview(self, warehouse: Warehouse) -> str:
@@ -193,6 +218,37 @@ class Execution:
             if name in self._checks:
                 yield self._looked(name, look)
 
+    def _complete(self, warehouse: Warehouse, *, synced: bool) -> Iterator[dg.AssetCheckResult]:
+        """Audit where the check runs by itself; compare the repaired days after a repair; else report what the last audit has found.
+
+        The result belongs to each materialization, since Dagster shows a check only for the latest one.
+        """
+        repaired = synced and self.config.mode is SyncMode.repair
+        if not (repaired or checks.COMPLETE in self._checks):
+            return
+        audit = AuditExecution(self.context, self.asset, self.schema, self.klaviyo, warehouse)
+        if self._materializes and not repaired:
+            yield from self._last_audit(audit)
+            return
+        result, unusable_key = audit.compare(only_struck=repaired)
+        if checks.COMPLETE in self._checks:
+            yield result
+        elif not result.passed:
+            self.context.log.warning("%s", self.setting_names.worded(result.description or ""))
+        if unusable_key is not None:
+            raise unusable_key
+
+    def _last_audit(self, audit: AuditExecution) -> Iterator[dg.AssetCheckResult]:
+        try:
+            result = audit.stored()
+        except (SyncError, WarehouseError, duckdb.Error) as error:
+            yield checks.could_not_look(checks.COMPLETE, error, self.asset)
+            return
+        if result is not None:
+            yield result
+        else:
+            self.context.log.info("Not audited yet, so the check complete has no result. The audit job compares the table with Klaviyo's own counts.")
+
     def _looked(self, name: str, look: Callable[[], dg.AssetCheckResult]) -> dg.AssetCheckResult:
         """Look at the table; that it cannot be looked at is the result of this check alone: the rows are committed, and other checks go on."""
         try:
@@ -202,28 +258,14 @@ class Execution:
             return checks.could_not_look(name, error, self.asset)
 
 
-def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
-    if not _in_an_event_loop():
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
-
-def _in_an_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def failure(error: Exception) -> dg.Failure:
-    """Turn an error into what the UI shows; only transient faults are worth a retry."""
+def failure(error: Exception, setting_names: SettingNames = VARIABLES) -> dg.Failure:
+    """Turn an error into what the UI shows; only what may be over by the next try is worth a retry."""
     metadata: dict[str, Any] = {"error": type(error).__name__}
     for attribute in ("endpoint", "status", "code", "detail", "scope"):
         if (value := getattr(error, attribute, None)) is not None:
             metadata[attribute] = value
     if advice := getattr(error, "advice", ""):
-        metadata["what_to_do"] = advice
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=isinstance(error, RequestFailed))
+        metadata["what_to_do"] = setting_names.worded(advice)
+    return dg.Failure(
+        description=setting_names.worded(str(error)), metadata=metadata, allow_retries=isinstance(error, RequestFailed | SyncTaken | WarehouseBusy)
+    )

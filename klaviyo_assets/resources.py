@@ -28,7 +28,6 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     api_key: str = Field(
         repr=False,
-        json_schema_extra={"dagster__is_secret": True},
         description='Private API key (pk_…). Give it as EnvVar("KLAVIYO_API_KEY"), so that it is stored nowhere.',
     )
     base_url: str = Field(default=DEFAULT_BASE_URL, description="Scheme, host and port of the API; another one for the sandbox.")

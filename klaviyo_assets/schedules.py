@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.audit.check import AUDIT_TAG
-from klaviyo_assets.catalog import EVENTS, PROFILES
+from klaviyo_assets.assets import RESOURCE_TYPE_TAG
+from klaviyo_assets.catalog import PROFILES
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -43,14 +43,15 @@ def build_klaviyo_automation(
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.
         name: Prefix of the names; give each account its own.
-        asset_checks: As :func:`~klaviyo_assets.build_klaviyo_checks` returns them; without them there is no audit.
+        asset_checks: Without effect; kept so that code for earlier versions loads.
 
     Example:
         >>> automation = build_klaviyo_automation(assets)
         >>> defs = dg.Definitions(assets=assets, jobs=automation.jobs, schedules=automation.schedules, resources=resources)
     """
-    audits = [key for one in asset_checks for key in one.check_keys]
-    everything = dg.define_asset_job(f"{name}_sync", selection=_without(audits, assets), description="Sync every resource type, with its checks.")
+    everything = dg.define_asset_job(
+        f"{name}_sync", selection=dg.AssetSelection.assets(*assets), description="Sync every resource type, with its checks."
+    )
     access = dg.define_asset_job(
         f"{name}_checks",
         selection=dg.AssetSelection.checks(*_access_checks(assets)),
@@ -61,17 +62,17 @@ def build_klaviyo_automation(
         _schedule(everything, DAILY, "Everything, once a day."),
         _schedule(access, DAILY_CHECKS, "The access checks, before the daily sync."),
     ]
-    frequent = [asset for asset in assets if asset.key.path[-1] in FREQUENT]
+    frequent = [asset for asset in assets if _resource_type(asset) in FREQUENT]
     if frequent:
         job = dg.define_asset_job(
             f"{name}_sync_frequent",
-            selection=_without(audits, frequent),
+            selection=dg.AssetSelection.assets(*frequent),
             description="Sync events and profiles, with their checks.",
         )
         jobs.append(job)
         schedules.append(_schedule(job, HOURLY, "Events and profiles, every hour."))
     for asset in assets:
-        if asset.key.path[-1] == PROFILES.name:
+        if _resource_type(asset) == PROFILES.name:
             job = dg.define_asset_job(
                 f"{name}_full_profiles",
                 selection=dg.AssetSelection.assets(asset),
@@ -80,7 +81,7 @@ def build_klaviyo_automation(
             )
             jobs.append(job)
             schedules.append(_schedule(job, WEEKLY_FULL, "All profiles again, once a week."))
-        if asset.key.path[-1] == EVENTS.name and audits:
+        if audits := [key for key in asset.check_keys if key.name == checks.COMPLETE]:
             audit = dg.define_asset_job(
                 f"{name}_audit",
                 selection=dg.AssetSelection.checks(*audits),
@@ -90,7 +91,6 @@ def build_klaviyo_automation(
                 f"{name}_repair",
                 selection=dg.AssetSelection.assets(asset),
                 config=_mode(asset, "repair"),
-                tags={AUDIT_TAG: "struck"},
                 description="Read the days again that the last audit found to differ, and compare them once more.",
             )
             jobs += [audit, repair]
@@ -98,10 +98,9 @@ def build_klaviyo_automation(
     return Automation(jobs, schedules)
 
 
-def _without(audits: Sequence[dg.AssetCheckKey], assets: Sequence[dg.AssetsDefinition]) -> dg.AssetSelection:
-    """Select assets with their checks, but for those that have a job of their own."""
-    selection = dg.AssetSelection.assets(*assets)
-    return selection - dg.AssetSelection.checks(*audits) if audits else selection
+def _resource_type(asset: dg.AssetsDefinition) -> str:
+    """Return the name of the resource type; a translator may give the asset any key."""
+    return asset.op.tags.get(RESOURCE_TYPE_TAG, "")
 
 
 def _mode(asset: dg.AssetsDefinition, mode: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ KEY_LENGTH = 37
 
 _PREFIXES = ("klaviyo-api-key", "bearer", "authorization:", "token")
 _QUOTES = "\"'`“”‘’"
+_MASK = re.compile(r"(?:pk_)?[*•●∙·⁎∗＊…]{2,}\w{0,4}")  # some masks show the last characters
 
 
 class ApiKey:
@@ -77,6 +78,12 @@ def parse_api_key(text: str | None) -> ApiKey:
 
 def _fault_of(key: str) -> ApiKeyMalformed | None:
     """Return what is wrong with a key; it is raised where no variable holds the key."""
+    if _MASK.fullmatch(key):
+        return ApiKeyMalformed(
+            "The Klaviyo API key is a row of asterisks: a mask that stands for a key, not the key.",
+            advice="If the run was launched from a launchpad, delete the resources: block of its run config and launch again: the key then comes "
+            "from the code location's own setting. Otherwise copy the key again from where Klaviyo shows it in full.",
+        )
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         return ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
     for prefix in _PREFIXES:

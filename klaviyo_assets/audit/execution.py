@@ -1,22 +1,18 @@
 """What the check ``complete`` does when it runs."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.api.errors import AccessDenied, ApiKeyError, KlaviyoError
+from klaviyo_assets.api.errors import AccessDenied, ApiKeyError
 from klaviyo_assets.audit.audit import Audit
-from klaviyo_assets.audit.check import AUDIT_TAG
 from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.audit.store import AuditRecord, AuditStore, names_of
-from klaviyo_assets.execution import failure, run_to_its_end
+from klaviyo_assets.event_loop import run_to_its_end
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
-from klaviyo_assets.warehouse.base import WarehouseError
-from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.base import Warehouse
 
 
 @dataclass(frozen=True)
@@ -28,41 +24,62 @@ class AuditExecution:
         asset: Key of the events' asset.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
-        duckdb: The DuckDB resource.
+        warehouse: The database.
     """
 
-    context: dg.AssetCheckExecutionContext
+    context: dg.AssetExecutionContext
     asset: dg.AssetKey
     schema: str
     klaviyo: KlaviyoResource
-    duckdb: Any
-
-    def run(self) -> dg.AssetCheckResult:
-        """Audit, or tell what the last audit has found, and report."""
-        try:
-            warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
-            store = AuditStore(warehouse, self.schema)
-            record, found = run_to_its_end(self._audit(store)) if self._audits_now else store.last()
-            names = names_of(warehouse, self.schema, {one.metric_id for one in found})
-        except (AccessDenied, ApiKeyError) as error:
-            return checks.could_not_audit(str(error), error.advice, self.asset)
-        except (KlaviyoError, SyncError, WarehouseError) as error:
-            raise failure(error) from None
-        return checks.complete(record, found, names, self.asset)
+    warehouse: Warehouse
 
     @property
-    def _audits_now(self) -> bool:
-        """Beside a sync of the events the last audit is told: asking takes a second for each metric and year."""
-        synced = self.context.op_execution_context.job_def.asset_layer.selected_asset_keys
-        return self.asset not in synced or AUDIT_TAG in self.context.run.tags
+    def _store(self) -> AuditStore:
+        return AuditStore(self.warehouse, self.schema)
 
-    async def _audit(self, store: AuditStore) -> tuple[AuditRecord, list[Difference]]:
+    def compare(self, *, only_struck: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
+        """Ask Klaviyo for its counts, compare, and keep what differs.
+
+        Args:
+            only_struck: True to look only at the days that a repair has read again.
+
+        Returns:
+            The result, and the error if the key cannot be used at all: then the run must not end as if the audit had been done.
+
+        Raises:
+            KlaviyoError: If Klaviyo fails.
+            SyncError: If a setting is wrong, or a later version of this library has written the schema.
+            WarehouseError: If the database cannot be used.
+        """
+        try:
+            record, found = run_to_its_end(self._audit(only_struck=only_struck))
+        except AccessDenied as error:
+            return checks.could_not_audit(str(error), self.asset), None
+        except ApiKeyError as error:
+            return checks.could_not_audit(str(error), self.asset), error
+        return self._result(record, found), None
+
+    def stored(self) -> dg.AssetCheckResult | None:
+        """Return what the last audit has found, without asking Klaviyo; None if there was none: then nothing is known that could pass or fail.
+
+        Raises:
+            SyncError: If a later version of this library has written the schema.
+            WarehouseError: If the database cannot be used.
+        """
+        last = self._store.last_if_any()
+        return None if last is None else self._result(*last)
+
+    def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
+        names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})
+        return checks.complete(record, found, names, self.asset)
+
+    async def _audit(self, *, only_struck: bool) -> tuple[AuditRecord, list[Difference]]:
         start_date = self.klaviyo.start_date
-        async with self.klaviyo.client(store.warehouse.state_dir / "limits.sqlite") as client:
+        async with self.klaviyo.client(self.warehouse.state_dir / "limits.sqlite") as client:
             return await Audit(
                 client,
-                store,
+                self._store,
                 self.context.log,
                 start_date=parse_instant(start_date, "The start date") if start_date else None,
-                only_struck=self.context.run.tags.get(AUDIT_TAG) == "struck",
+                only_struck=only_struck,
             ).run()

@@ -13,7 +13,7 @@ from klaviyo_assets.catalog.model import ByCoverage
 from klaviyo_assets.sync.coverage import Covered, Span
 from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.sync.struck import AUDIT_DAYS, State, prepare_audit_days
-from klaviyo_assets.sync.tables import DELETED_AT, INSTANT, Columns, prepare_table
+from klaviyo_assets.sync.tables import DELETED_AT, INSTANT, Columns, is_there, prepare_table
 from klaviyo_assets.warehouse.base import Warehouse, literal
 
 assert isinstance(EVENTS.reading, ByCoverage)
@@ -107,6 +107,14 @@ class AuditStore:
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return self._record(connection), self._differences(connection)
+
+    def last_if_any(self) -> tuple[AuditRecord, list[Difference]] | None:
+        """Return the last audit and the differences as they stand; None if there was none: then nothing is written either."""
+        with self.warehouse.connection() as connection:
+            if not is_there(connection, self.schema, "_audits"):
+                return None
+        record, found = self.last()
+        return None if record is None else (record, found)
 
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
         """Keep what an audit has found, in place of what the last one had."""

@@ -4,6 +4,7 @@ The hierarchy::
 
     SyncError
       - InvalidRange      the run's config asks for something that cannot be read
+      - InvalidMode       the run's config asks for a mode that the resource type does not have
       - SyncTaken         another run is syncing this resource type
       - AccountMismatch   the schema holds another account's data
       - NewerLayout       a later version of this library has written the schema
@@ -30,6 +31,10 @@ class SyncError(Exception):
 
 class InvalidRange(SyncError):
     """The run's config names a field or span that cannot be read."""
+
+
+class InvalidMode(SyncError):
+    """The run's config names a mode that the resource type does not have."""
 
 
 class SyncTaken(SyncError):

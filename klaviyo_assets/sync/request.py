@@ -42,6 +42,11 @@ class SyncRequest:
     accept_changed_options: bool = False
     repair: bool = False
 
+    @property
+    def mode_name(self) -> str:
+        """The mode as ``_syncs`` and the UI show it; a repair has a name of its own there."""
+        return "repair" if self.repair else self.mode.value
+
 
 def range_field(entry: ResourceType) -> str | None:
     """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read whole."""

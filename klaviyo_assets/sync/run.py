@@ -166,7 +166,7 @@ class Sync:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema)
-        row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
+        row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode_name, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
@@ -244,7 +244,7 @@ class Sync:
 
     async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
         planned = await self._plan(covered, now)
-        self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode.value, len(planned.slices))
+        self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode_name, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
         is_whole = isinstance(self.entry.reading, Whole)
         is_full = self.request.mode is Mode.FULL and not is_whole

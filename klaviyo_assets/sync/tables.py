@@ -31,7 +31,7 @@ _SYNCS = {
     "id": ("VARCHAR", "Id of the sync."),
     "resource_type": ("VARCHAR", "Table that it synced."),
     "account_id": ("VARCHAR", "Klaviyo account, or unknown if the key may not ask."),
-    "mode": ("VARCHAR", "incremental, full or range."),
+    "mode": ("VARCHAR", "incremental, full, range or repair."),
     "windows": ("JSON", "Spans of time fields that it set out to read."),
     "requests": ("BIGINT", "HTTP requests sent, repeated ones included."),
     "bytes": ("BIGINT", "Bytes of answers, decompressed."),

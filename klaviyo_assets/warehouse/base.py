@@ -23,6 +23,10 @@ class WarehouseError(Exception):
         super().__init__(f"{self.summary} What to do: {self.advice}")
 
 
+class WarehouseBusy(WarehouseError):
+    """Another program, or another sync, has the database open; that may be over by the next try."""
+
+
 class Warehouse(ABC):
     """A DuckDB database that holds the tables.
 

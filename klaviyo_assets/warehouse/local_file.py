@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.warehouse import compaction, spill
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
@@ -161,7 +161,7 @@ class LocalFile(Warehouse):
                 return
             except Timeout as error:
                 if time.monotonic() - began >= most:
-                    raise WarehouseError(
+                    raise WarehouseBusy(
                         f"Other syncs kept {self.path} locked for {most:.0f} seconds.",
                         f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
                     ) from error
@@ -325,8 +325,8 @@ def _cannot_open(path: Path, error: duckdb.Error) -> WarehouseError:
     return WarehouseError(f"{path} cannot be opened as a DuckDB database ({text}).", "Check the path and KLAVIYO_DUCKDB_PATH.")
 
 
-def _open_elsewhere(path: Path, details: str) -> WarehouseError:
-    return WarehouseError(
+def _open_elsewhere(path: Path, details: str) -> WarehouseBusy:
+    return WarehouseBusy(
         f"{path} is open in another program ({details}).",
         "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
         "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",

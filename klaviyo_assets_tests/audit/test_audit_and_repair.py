@@ -1,6 +1,6 @@
 """Events that were imported with old dates: the audit finds their days, the repair reads just those, and then nothing differs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -379,16 +379,123 @@ def test_without_any_sync_there_is_nothing_to_compare(run: Run) -> None:
     assert "nothing to compare" in (check.description or "")
 
 
-def test_beside_a_sync_the_last_audit_is_told_and_nothing_asked(sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
-    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
-    defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "klaviyo.duckdb"), resource_types=["events"], executor=dg.in_process_executor)
+def test_before_the_first_audit_the_check_has_no_result(sandbox: SandboxProcess, tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
-    found = {one.check_name: one for one in result.get_asset_check_evaluations()}
+        result = definitions(sandbox, tmp_path).resolve_job_def("klaviyo_sync_frequent").execute_in_process(instance=instance)
 
-    assert found["complete"].passed
-    assert "Not audited yet" in (found["complete"].description or "")
+    assert result.success
+    assert results_of(result) == []
     assert "/api/metric-aggregates" not in sandbox.stats()["endpoints"]
+
+
+@pytest.mark.parametrize("job", ["klaviyo_sync", "klaviyo_sync_frequent"])
+def test_a_failed_audit_stays_failed_after_the_next_sync(job: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60, 100)
+    found = run("klaviyo_audit")
+    assert not found.passed
+    sandbox.reset_stats()
+
+    after = run(job)
+
+    assert (after.passed, after.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert days_shown(after) == days_shown(found)
+    assert "/api/metric-aggregates" not in sandbox.stats()["endpoints"]
+
+
+def test_what_dagster_shows_after_a_failed_audit_and_a_sync_is_the_failure(sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
+    """A check that is not evaluated for the latest materialization is shown as not evaluated, so the result must come with each."""
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    defs, key = definitions(sandbox, tmp_path), dg.AssetCheckKey(dg.AssetKey(["klaviyo", "events"]), "complete")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job in ("klaviyo_audit", "klaviyo_sync_frequent"):
+            last = defs.resolve_job_def(job).execute_in_process(instance=instance)
+        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+
+    assert record.run_id == last.run_id
+    assert record.status.value == "FAILED"
+
+
+def test_a_sync_that_fails_reports_the_last_audit_too(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    sandbox.faults({"path": "/api/events", "kind": "retired", "times": None})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions(sandbox, tmp_path).resolve_job_def("klaviyo_sync_frequent").execute_in_process(instance=instance, raise_on_error=False)
+
+    assert not result.success
+    (check,) = results_of(result)
+    assert not check.passed
+
+
+@pytest.mark.parametrize("with_checks", [True, False], ids=["with its checks", "the asset alone"])
+def test_a_repair_compares_again_wherever_it_is_launched(
+    with_checks: bool, sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path
+) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    key = dg.AssetKey(["klaviyo", "events"])
+    selection = dg.AssetSelection.assets(key) if with_checks else dg.AssetSelection.assets(key).without_checks()
+    defs = definitions(sandbox, tmp_path, jobs=[dg.define_asset_job("by_hand", selection=selection)])
+    config = {"ops": {"klaviyo_events": {"config": {"mode": "repair"}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def("by_hand").execute_in_process(instance=instance, run_config=config)
+
+    assert [check.passed for check in results_of(result)] == ([True] if with_checks else [])
+    assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
+    assert run("klaviyo_sync_frequent").passed
+
+
+def test_a_repair_is_recorded_as_one(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions(sandbox, tmp_path).resolve_job_def("klaviyo_repair").execute_in_process(instance=instance)
+
+    (materialization,) = result.asset_materializations_for_node("klaviyo_events")
+    assert materialization.metadata["mode"].value == "repair"
+    assert query(warehouse, "SELECT mode FROM _syncs ORDER BY started_at DESC, finished_at DESC LIMIT 1") == [("repair",)]
+
+
+def test_days_that_a_later_sync_has_read_again_wait_for_the_next_audit(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    with monkeypatch.context() as broken:
+        broken.setattr(Fetcher, "run", failing)
+        with pytest.raises(RuntimeError):
+            sync("events", sandbox, warehouse, REPAIR)
+
+    after = run("klaviyo_sync_frequent")
+
+    assert not after.passed
+    assert "1 have been read again since. What to do: run the audit or the repair job" in (after.description or "")
+    assert run("klaviyo_repair").passed
+
+
+def test_an_audit_that_could_not_run_is_not_green(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+
+    assert "does not accept" in run("klaviyo_audit", "pk_" + "0" * 34, fails=True)
+    assert "row of asterisks" in run("klaviyo_audit", "********", fails=True)
+
+
+def definitions(sandbox: SandboxProcess, folder: Path, jobs: Sequence[Any] = ()) -> dg.Definitions:
+    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1)
+    ours = build_klaviyo_definitions(
+        klaviyo, duckdb=str(folder / "klaviyo.duckdb"), resource_types=["events", "profiles"], executor=dg.in_process_executor
+    )
+    return dg.Definitions.merge(ours, dg.Definitions(jobs=jobs))
+
+
+def results_of(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    return [one for one in result.get_asset_check_evaluations() if one.check_name == "complete"]
 
 
 def test_repair_is_for_events(sandbox: SandboxProcess, tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""What Dagster's launchpad shows: run config of the assets, not the resources that the code has configured already."""
+
+import json
+
+import dagster as dg
+from dagster import ConfigurableResource
+
+
+def kept_out_of_launchpad(resource: "ConfigurableResource[object]") -> dg.ResourceDefinition:
+    """Return a resource with all of its values set by the code, so that run config has nothing to say about it.
+
+    The launchpad writes each default of a resource into the run config that it submits: dozens of lines, in which a value that the code gives as text
+    would be stored with every run. An ``EnvVar`` stays one: it is read when a run starts.
+
+    Args:
+        resource: A resource that is configured in the code.
+    """
+    definition = resource.get_resource_definition()
+    schema = definition.config_schema
+    values = json.loads(schema.default_value_as_json_str) if schema.default_provided else {}
+    return definition.configured(values, config_schema={})

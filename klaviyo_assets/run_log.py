@@ -1,0 +1,104 @@
+"""Brings what the library logs into the log of the Dagster run that it works for.
+
+The library logs to ``logging.getLogger("klaviyo_assets")``, which Dagster shows on the process's standard error only. What a run waits for must be in
+the run's own log, without a setting of the user's.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+LOGGER = logging.getLogger("klaviyo_assets")
+
+
+@dataclass(frozen=True)
+class _Destination:
+    """The log of one run, and how messages are worded there."""
+
+    log: logging.Logger
+    worded: Callable[[str], str]
+
+
+_destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)
+"""Of the work under way: tasks and threads that it starts take it along, so that two runs in one process do not get each other's messages."""
+
+
+class _Forward(logging.Handler):
+    """Hands records of the library to the run that they belong to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        destination = _destination.get()
+        if destination is None or _is_managed(destination.log):
+            return
+        try:
+            destination.log.log(record.levelno, "%s", destination.worded(record.getMessage()), exc_info=record.exc_info)
+        except Exception:
+            self.handleError(record)  # as the handlers of the standard library do: a log must not stop the work
+
+
+class _Listener:
+    """Listens to the library's logger while at least one run of this process needs it."""
+
+    def __init__(self) -> None:
+        self._handler = _Forward()
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._has_set_the_level = False
+
+    def begin(self) -> None:
+        with self._lock:
+            self._runs += 1
+            if self._runs > 1:
+                return
+            LOGGER.addHandler(self._handler)
+            if LOGGER.level == logging.NOTSET and LOGGER.getEffectiveLevel() > logging.INFO:
+                LOGGER.setLevel(logging.INFO)
+                self._has_set_the_level = True
+
+    def end(self) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs:
+                return
+            LOGGER.removeHandler(self._handler)
+            if self._has_set_the_level:
+                LOGGER.setLevel(logging.NOTSET)
+                self._has_set_the_level = False
+
+
+_listener = _Listener()
+
+
+@contextmanager
+def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Send what the library logs within the block to a run's log, from INFO on unless the user has set a level for the library.
+
+    Args:
+        log: The run's log, Dagster's ``context.log``.
+        worded: Rewrites a message, such as to name the user's own settings.
+
+    Example:
+        >>> with in_the_log_of(context.log):
+        ...     asyncio.run(sync.run())
+    """
+    token = _destination.set(_Destination(log, worded))
+    _listener.begin()
+    try:
+        yield
+    finally:
+        _listener.end()
+        _destination.reset(token)
+
+
+def _is_managed(log: logging.Logger) -> bool:
+    """Whether Dagster forwards the library's log itself (``managed_python_loggers`` in dagster.yaml): then it would be there twice."""
+    kinds = tuple({type(handler) for handler in log.handlers if type(handler).__module__.startswith("dagster.")})
+    logger: logging.Logger | None = LOGGER
+    while logger is not None and kinds:
+        if any(isinstance(handler, kinds) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False

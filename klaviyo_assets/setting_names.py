@@ -1,0 +1,78 @@
+"""What messages call the settings: the variables of this library's own code location, or what the user of the library has set.
+
+Errors name the variables (``KLAVIYO_API_KEY``), since the command line and the shipped code location read them. In a user's own code location they
+have no effect; there the same settings are fields of resources, so the Dagster layer replaces the names before it shows a message.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.resources import KlaviyoResource
+
+_VARIABLE = re.compile(r"\bKLAVIYO_([A-Z][A-Z_]*)\b(?:=([\w.\-]+))?")
+_HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
+"""Of the advice for a key that is missing: of no use to whoever is told the name."""
+
+_DATABASE = "DUCKDB_PATH"
+_CONNECTION = {"DUCKDB_MEMORY_LIMIT": "memory_limit", "DUCKDB_THREADS": "threads"}
+"""Settings of DuckDB, which a user's own code location sets in ``connection_config``."""
+
+
+@dataclass(frozen=True)
+class SettingNames:
+    """What a user's own code location calls the settings.
+
+    Args:
+        resource_key: Key of the Klaviyo resource; None where the environment's variables are the settings.
+        duckdb_key: Key of the DuckDB resource.
+        variables: Names of the environment variables that fields are read from, by field; ``database`` is the DuckDB resource's.
+
+    Example:
+        >>> names = SettingNames("eu", "eu_duckdb", {"api_key": "KLAVIYO_EU"})
+        >>> names.worded("Set KLAVIYO_API_KEY to the key.")
+        "Set the field api_key of resource 'eu' (environment variable KLAVIYO_EU) to the key."
+    """
+
+    resource_key: str | None
+    duckdb_key: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def worded(self, text: str) -> str:
+        """Return a message with the user's own names in place of this library's variables."""
+        if self.resource_key is None:
+            return text
+        return _VARIABLE.sub(self._name, text.replace(_HINT, ""))
+
+    def _name(self, match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name == _DATABASE:
+            return self._field("database", self.duckdb_key, value)
+        if name in _CONNECTION:
+            return self._field(f"connection_config[{_CONNECTION[name]!r}]", self.duckdb_key, value)
+        if name.lower() in KlaviyoResource.model_fields:
+            return self._field(name.lower(), self.resource_key, value)
+        return match[0]  # read from the environment by every code location, such as the salt of the field rules
+
+    def _field(self, name: str, key: str | None, value: str | None) -> str:
+        variable = self.variables.get(name)
+        shown = f"{name}={_python(value)}" if value else name
+        return f"the field {shown} of resource {key!r}" + (f" (environment variable {variable})" if variable else "")
+
+
+VARIABLES = SettingNames(None)
+"""Of this library's own code location, whose settings are the variables."""
+
+
+def names_of(resource_key: str, duckdb_key: str, klaviyo: KlaviyoResource, duckdb: DuckDBResource) -> SettingNames:
+    """Return the names for resources that are set in the code: with the variable of each ``EnvVar`` among their values."""
+    values = {name: getattr(klaviyo, name) for name in type(klaviyo).model_fields} | {"database": duckdb.database}
+    variables = {name: value.env_var_name for name, value in values.items() if isinstance(value, dg.EnvVar)}
+    return SettingNames(resource_key, duckdb_key, variables)
+
+
+def _python(text: str) -> str:
+    return {"true": "True", "false": "False"}.get(text, repr(text))

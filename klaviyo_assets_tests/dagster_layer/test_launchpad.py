@@ -1,0 +1,168 @@
+"""What the launchpad shows is what it submits: each job runs with the run config that Dagster puts there."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
+from dagster_duckdb import DuckDBResource
+from dagster_shared.yaml_utils import load_run_config_yaml
+
+from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.process import SandboxProcess
+
+NewAccount = Callable[..., SandboxProcess]
+VARIABLE = "KEY_OF_THE_TESTS"
+JOBS = ("klaviyo_sync", "klaviyo_checks", "klaviyo_sync_frequent", "klaviyo_full_profiles", "klaviyo_audit", "klaviyo_repair")
+
+
+@pytest.fixture(autouse=True)
+def key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, ALL_SCOPES_KEY)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def resource(sandbox: SandboxProcess, key: str = "") -> KlaviyoResource:
+    return KlaviyoResource(api_key=key or dg.EnvVar(VARIABLE), base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1)
+
+
+def from_the_factory(sandbox: SandboxProcess, folder: Path, key: str = "") -> dg.Definitions:
+    return build_klaviyo_definitions(resource(sandbox, key), duckdb=str(folder / "shop.duckdb"), executor=dg.in_process_executor)
+
+
+def from_the_parts(sandbox: SandboxProcess, folder: Path) -> dg.Definitions:
+    """The resource as a user's own code location has it: shown in the launchpad."""
+    database = DuckDBResource(database=str(folder / "shop.duckdb"))
+    return dg.Definitions(
+        assets=build_klaviyo_assets(resource_types=["lists"]),
+        resources={"klaviyo": resource(sandbox), "duckdb": database, "klaviyo_frames": KlaviyoFrameIOManager(duckdb=database)},
+        executor=dg.in_process_executor,
+    )
+
+
+def launchpad_of(job: dg.JobDefinition) -> str:
+    """Return what the launchpad opens with: GraphQL's rootDefaultYaml, or the config that the job was defined with."""
+    if job.run_config:
+        return json.dumps(job.run_config)
+    snapshot = job.get_job_snapshot()
+    root = snapshot.config_schema_snapshot.get_config_snap(snapshot.mode_def_snaps[0].root_config_key)  # type: ignore[arg-type]
+    return default_values_yaml_from_type_snap(snapshot.config_schema_snapshot, root)
+
+
+def launch(defs: dg.Definitions, job: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return job.execute_in_process(instance=instance, run_config=dg_yaml(launchpad_of(job)), raise_on_error=False)
+
+
+def dg_yaml(text: str) -> dict[str, Any]:
+    """Read run config as the UI reads it: dates stay texts."""
+    return {name: value for name, value in (load_run_config_yaml(text) or {}).items() if value}  # type: ignore[attr-defined]
+
+
+def test_every_job_runs_with_what_its_launchpad_opens_with(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = from_the_factory(new_account(metrics=3, events=800), tmp_path)
+    jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
+    assert set(JOBS) <= set(jobs), "a job is missing"
+
+    for name, job in sorted(jobs.items(), key=lambda found: found[0] != "klaviyo_sync"):
+        result = launch(defs, job, instance)
+        failed = [event.step_failure_data.error_display_string for event in result.all_node_events if event.is_step_failure]
+        assert result.success, (name, failed)
+        assert all(check.passed for check in result.get_asset_check_evaluations()), name
+        if name == "klaviyo_audit":
+            (check,) = result.get_asset_check_evaluations()
+            assert check.check_name == "complete"
+            assert int(check.metadata["days_compared"].value) > 0, "it has compared something"  # type: ignore[arg-type]
+
+
+def test_the_launchpad_shows_ops_alone(account: SandboxProcess, tmp_path: Path) -> None:
+    defs = from_the_factory(account, tmp_path)
+
+    for job in defs.get_repository_def().get_all_jobs():
+        shown = launchpad_of(job)
+        assert set(dg_yaml(shown)) <= {"ops"}, shown
+
+
+def test_a_resource_of_ones_own_is_shown_readably_and_runs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = from_the_parts(account, tmp_path)
+    job = defs.resolve_implicit_global_asset_job_def()
+
+    assert dg_yaml(launchpad_of(job))["resources"]["klaviyo"]["config"]["api_key"] == {"env": VARIABLE}
+    assert launch(defs, job, instance).success
+
+
+def test_the_key_of_the_factory_is_in_no_snapshot_and_no_storage(account: SandboxProcess, tmp_path: Path) -> None:
+    """Given as a text, which Dagster would store with the default of a resource's field."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    defs = from_the_factory(account, tmp_path, ALL_SCOPES_KEY)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        job = defs.resolve_job_def("klaviyo_checks")
+        assert launch(defs, job, instance).success
+
+    assert ALL_SCOPES_KEY not in json.dumps(dg.serialize_value(job.get_job_snapshot()))
+    assert stored_text(home)
+    assert not any(ALL_SCOPES_KEY in text for text in stored_text(home))
+
+
+def stored_text(home: Path) -> list[str]:
+    """Return every text in Dagster's databases; snapshots are compressed there."""
+    import sqlite3
+
+    found = []
+    for path in home.rglob("*.db"):
+        with sqlite3.connect(path) as connection:
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for name in names:
+                for row in connection.execute(f'SELECT * FROM "{name}"'):
+                    found += [zlib.decompress(value).decode() if isinstance(value, bytes) else str(value) for value in row]
+    return found
+
+
+def test_the_resources_of_the_factory_serve_other_uses(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """A user's own asset takes them by key, the parts of Dagster that load values too."""
+    import polars as pl
+
+    seen = []
+
+    @dg.asset
+    def mine(klaviyo: KlaviyoResource, klaviyo_duckdb: DuckDBResource) -> None:
+        seen.append((klaviyo.api_key, klaviyo.base_url, klaviyo_duckdb.database))
+
+    defs = from_the_factory(account, tmp_path)
+    assert dg.materialize([mine], resources=defs.resources, instance=instance).success
+    assert seen == [(ALL_SCOPES_KEY, account.base_url, str(tmp_path / "shop.duckdb"))]
+
+    (lists,) = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition) and asset.key.path[-1] == "lists"]
+    assert dg.materialize([lists], resources=defs.resources, instance=instance).success
+    (bound,) = dg.with_resources([lists], dict(defs.resources or {}))
+    assert isinstance(bound, dg.AssetsDefinition)
+    assert dg.materialize([bound], instance=instance).success
+    assert defs.load_asset_value(["klaviyo", "lists"], python_type=pl.DataFrame, instance=instance).height == account.counts()["lists"]
+
+
+@pytest.mark.parametrize("key", ["********", "pk_*****", "••••••••", "pk_***", "****ef01"])
+def test_an_audit_with_a_mask_for_a_key_ends_red_and_says_why(
+    key: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """As an old launchpad would submit it."""
+    defs = from_the_factory(account, tmp_path, key)
+
+    result = launch(defs, defs.resolve_job_def("klaviyo_audit"), instance)
+
+    assert not result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "delete the resources: block" in (check.description or "")
+    (failed,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
+    assert "row of asterisks" in failed.error_display_string

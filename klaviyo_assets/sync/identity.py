@@ -6,13 +6,15 @@ The accounts endpoint allows one request a second for the whole account, so not 
 import asyncio
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from filelock import AsyncFileLock, Timeout
 
-from klaviyo_assets import owner_only
+from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, PlanGate, ScopeMissing
@@ -73,7 +75,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         )
     path = state_dir / "identity.json"
     try:
-        async with _lock(state_dir, _PATIENCE):
+        async with _locked(state_dir, _PATIENCE):
             book = _read(path)
             name = _fingerprint(client.key, book.salt)
             if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
@@ -89,7 +91,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
 
 async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
     """Note that the client's key fills a schema."""
-    async with _lock(state_dir, _PATIENCE_TO_WRITE):
+    async with _locked(state_dir, _PATIENCE_TO_WRITE):
         path = state_dir / "identity.json"
         book = _read(path)
         name = _fingerprint(client.key, book.salt)
@@ -98,8 +100,15 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
             _write(path, book)
 
 
-def _lock(state_dir: Path, seconds: float) -> AsyncFileLock:
-    return AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
+@asynccontextmanager
+async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
+    lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
+    async with waiting.saying("Waiting for another run that asks Klaviyo which account the key belongs to; up to %.0f seconds.", seconds):
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        await lock.release()
 
 
 async def _ask(client: KlaviyoClient) -> str | None:

@@ -1,8 +1,6 @@
 """A DuckDB file on this machine, shared by several processes in turn."""
 
 import errno
-import logging
-import math
 import os
 import re
 import time
@@ -62,15 +60,12 @@ PATIENCE = 300.0
 """Seconds to wait for another program to close the file, unless the user says otherwise."""
 
 _SECONDS_BETWEEN_TRIES = 1.0
-_SECONDS_BETWEEN_WORDS = 60.0
 
 _LEAST_BYTES = 12_288
 """Bytes of a DuckDB file that holds nothing (its three headers); what is shorter was not made to its end and holds nothing either."""
 
 _OWNER_ONLY = 0o077
 """Mode bits that files of ours do not get: they hold customers' data."""
-
-_log = logging.getLogger("klaviyo_assets")
 
 
 class LocalFile(Warehouse):
@@ -153,9 +148,15 @@ class LocalFile(Warehouse):
 
     def _wait_for(self, lock: FileLock) -> None:
         """Wait in turn, in small steps, so that a sync which is cancelled meanwhile ends."""
-        began, most = time.monotonic(), waiting.patience(self._lock_timeout)
+        began, most, reminder = time.monotonic(), waiting.patience(self._lock_timeout), waiting.Reminder()
         while True:
             waiting.check()
+            reminder.say(
+                "Another sync has %s open; waiting up to %.0f seconds for it. What to do: nothing, syncs take turns with the file, seconds each; "
+                "if this goes on, see whether a run hangs.",
+                self.path,
+                most - reminder.waited,
+            )
             try:
                 lock.acquire(timeout=max(0.0, min(_SECONDS_BETWEEN_TRIES, began + most - time.monotonic())))
                 return
@@ -236,15 +237,19 @@ class LocalFile(Warehouse):
         Args:
             first: Gets the connection that was made, if there is a file.
         """
-        began, told, most = time.monotonic(), -math.inf, waiting.patience(self._patience)
+        began, most, reminder = time.monotonic(), waiting.patience(self._patience), waiting.Reminder(first=0.0)
         while (holder := self._holder(first)) is not None:
             waiting.check()
             waited = time.monotonic() - began
             if waited >= most:
                 raise _open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
-            if waited - told >= _SECONDS_BETWEEN_WORDS:
-                told = waited
-                _log.warning("%s is open in another program (%s); waiting up to %.0f seconds for it", self.path, holder, most - waited)
+            reminder.say(
+                "%s is open in another program (%s); waiting up to %.0f seconds for it. What to do: close it there (a DuckDB shell, a BI tool, "
+                "a notebook).",
+                self.path,
+                holder,
+                most - waited,
+            )
             time.sleep(min(_SECONDS_BETWEEN_TRIES, most - waited))
 
     def _holder(self, first: ExitStack) -> str | None:

@@ -1,0 +1,215 @@
+"""What a run waits for is in the run's own log, while it waits."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+from filelock import FileLock
+
+from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log, waiting
+from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.server_clock import ServerClock
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.run_log import LOGGER, in_the_log_of
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.process import SandboxProcess
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); sys.stdin.read()"
+MANAGED = "python_logs:\n  managed_python_loggers: [klaviyo_assets]\n"
+
+
+@contextmanager
+def home(folder: Path, settings: str = "") -> Iterator[dg.DagsterInstance]:
+    folder.mkdir(exist_ok=True)
+    (folder / "dagster.yaml").write_text(f"telemetry:\n  enabled: false\n{settings}")
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield instance
+
+
+@contextmanager
+def another_program_has(path: Path) -> Iterator[Callable[[], None]]:
+    """A process that has a database open; yields what makes it end."""
+    duckdb.connect(str(path)).close()
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "open\n"
+
+        def release() -> None:
+            process.communicate()
+
+        try:
+            yield release
+        finally:
+            if process.poll() is None:
+                release()
+
+
+def definitions(sandbox: SandboxProcess, database: Path, name: str = "klaviyo") -> dg.Definitions:
+    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
+    return build_klaviyo_definitions(klaviyo, duckdb=str(database), name=name, resource_types=["lists"], executor=dg.in_process_executor)
+
+
+def words_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return what the run's log says, but for Dagster's own events."""
+    records = instance.all_logs(run_id)
+    return [entry.user_message for entry in records if not entry.is_dagster_event]
+
+
+def until(there: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is there; how long it takes is no part of the test."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it has not come"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("settings", ["", MANAGED], ids=["Dagster as it comes", "a managed logger"])
+def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: SandboxProcess, tmp_path: Path) -> None:
+    database = tmp_path / "shop.duckdb"
+    with home(tmp_path / "home", settings) as instance, another_program_has(database) as release, ThreadPoolExecutor(1) as pool:
+        job = definitions(account, database).resolve_job_def("klaviyo_sync")
+        result = pool.submit(job.execute_in_process, instance=instance, raise_on_error=False)
+        until(lambda: instance.get_runs())
+        (run,) = instance.get_runs()
+
+        def said() -> list[str]:
+            return [words for words in words_of(instance, run.run_id) if "is open in another program" in words]
+
+        until(said)
+        assert not result.done(), "it waits"
+        assert "PID" in said()[0]
+        assert "What to do: close it there" in said()[0]
+        release()
+        assert result.result().success
+        assert len(said()) == 1, "not twice"
+    assert LOGGER.handlers == []
+    assert LOGGER.level == logging.NOTSET
+
+
+def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(waiting.Reminder.__init__, "__defaults__", (0.0,))
+    database = tmp_path / "shop.duckdb"
+    with home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
+        with FileLock(f"{database}.lock"):
+            job = definitions(account, database).resolve_job_def("klaviyo_sync")
+            result = pool.submit(job.execute_in_process, instance=instance, raise_on_error=False)
+            until(lambda: instance.get_runs())
+            (run,) = instance.get_runs()
+            until(lambda: any("Another sync has" in words for words in words_of(instance, run.run_id)))
+            assert not result.done()
+        assert result.result().success
+
+
+@contextmanager
+def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
+    """A log of a run, and what comes into it."""
+    log, found = logging.Logger("a run"), []  # type: ignore[var-annotated]
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(f"{record.levelname}: {record.getMessage()}")
+
+    log.addHandler(Collect())
+    yield log, found
+
+
+def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
+    with collected() as (log, found), in_the_log_of(log):
+        gate = EndpointGate("events", CATALOG["events"].endpoint.limit, 1.0)
+        gate.close_for(30)
+        clock = ServerClock()
+        for _ in range(10):
+            clock.note(None)
+        gate.dispose()
+
+    assert any("events" in words and "rate limit" in words for words in found), found
+    assert any("carry no Date" in words for words in found), found
+
+
+def test_a_warning_about_the_key_comes_into_the_log_of_the_run() -> None:
+    with collected() as (log, found), in_the_log_of(log):
+        KlaviyoResource(api_key="pk_0123456789").parsed_key()
+
+    assert found == ["WARNING: The Klaviyo API key is 13 characters long; keys usually have 37. Was it copied whole?"]
+
+
+def test_two_runs_in_one_process_get_their_own_messages_from_tasks_and_threads_too() -> None:
+    both = threading.Barrier(2)
+
+    def run(name: str) -> list[str]:
+        async def work() -> None:
+            both.wait(30)
+            LOGGER.info("%s: in the loop", name)
+            await asyncio.gather(asyncio.to_thread(LOGGER.warning, "%s: in a thread", name), asyncio.create_task(inner()))
+            both.wait(30)
+
+        async def inner() -> None:
+            LOGGER.warning("%s: in a task", name)
+
+        with collected() as (log, found), in_the_log_of(log, lambda words: words.replace("loop", "event loop")):
+            asyncio.run(work())
+            with collected() as (nested, inside), in_the_log_of(nested):
+                LOGGER.warning("%s: nested", name)
+            LOGGER.warning("%s: after", name)
+        assert inside == [f"WARNING: {name}: nested"]
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(run, ["one", "other"])
+
+    for name, found in (("one", one), ("other", other)):
+        assert sorted(found) == [
+            f"INFO: {name}: in the event loop",
+            f"WARNING: {name}: after",
+            f"WARNING: {name}: in a task",
+            f"WARNING: {name}: in a thread",
+        ]
+    assert LOGGER.handlers == []
+    assert LOGGER.level == logging.NOTSET
+    LOGGER.info("after all")
+
+
+def test_a_level_of_the_users_is_kept() -> None:
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with collected() as (log, found), in_the_log_of(log):
+            LOGGER.warning("not worth it")
+            LOGGER.error("worth it")
+        assert found == ["ERROR: worth it"]
+        assert LOGGER.level == logging.ERROR
+    finally:
+        LOGGER.setLevel(logging.NOTSET)
+
+
+def test_a_log_that_fails_does_not_stop_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(logging.Logger):
+        def log(self, *_: object, **__: object) -> None:
+            raise OSError("the disk is full")
+
+    with in_the_log_of(Broken("a run")):
+        run_log.LOGGER.warning("a word")
+
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now)
+    reminder = waiting.Reminder()
+    for second in range(130):
+        now = float(second)
+        reminder.say("still waiting, %d", second)
+
+    assert [record.getMessage() for record in caplog.records] == ["still waiting, 5", "still waiting, 65", "still waiting, 125"]

@@ -44,6 +44,7 @@ def check(names: Sequence[str] | None = None) -> int:
             base_url=settings.base_url,
             rate_limit_share=settings.rate_limit_share,
             max_retries=2,
+            max_response_bytes=settings.max_response_bytes,
             longest_wait=_LONGEST_WAIT,
             shared_limits=_shared_limits(settings.duckdb_path),
         )

@@ -19,6 +19,7 @@ defs = build_klaviyo_definitions(
         account_id=_settings.account_id,
         accept_other_account=_settings.accept_other_account,
         duckdb_patience=_settings.duckdb_patience,
+        max_response_bytes=_settings.max_response_bytes,
         field_rules=_settings.field_rules,
     ),
     duckdb=_settings.duckdb_path,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import dagster as dg
 from pydantic import Field, field_serializer
 
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import REVISION
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte after which a request is tried again.")
     max_retries: int = Field(default=6, ge=0, le=20, description="Times that a request is tried again after a transient fault.")
+    max_response_bytes: int = Field(
+        default=DEFAULT_MAX_RESPONSE_BYTES,
+        ge=LEAST_MAX_RESPONSE_BYTES,
+        description="Bytes that one answer may have, as it comes and decompressed. A page that is larger is asked for again with fewer records.",
+    )
     start_date: str | None = Field(default=None, description="Nothing older is read, of resource types that have a history to cut (events).")
     account_id: str | None = Field(
         default=None,
@@ -112,5 +117,6 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             concurrency=self.concurrency,
             timeout=self.timeout,
             max_retries=self.max_retries,
+            max_response_bytes=self.max_response_bytes,
             shared_limits=shared_limits,
         )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from klaviyo_assets.api.redaction import redact
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
@@ -24,6 +24,7 @@ ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
 ACCEPT_OTHER_ACCOUNT = "KLAVIYO_ACCEPT_OTHER_ACCOUNT"
 DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
 FIELD_RULES = "KLAVIYO_FIELD_RULES"
+MAX_RESPONSE_BYTES = "KLAVIYO_MAX_RESPONSE_BYTES"
 
 
 class InvalidSetting(ValueError):
@@ -50,6 +51,7 @@ class Settings:
         accept_other_account: ``KLAVIYO_ACCEPT_OTHER_ACCOUNT``, true or false.
         duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
         field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
+        max_response_bytes: ``KLAVIYO_MAX_RESPONSE_BYTES``, bytes that one response may have.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -60,6 +62,7 @@ class Settings:
     accept_other_account: bool = False
     duckdb_patience: float = 300.0
     field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
 
 
 def from_environment() -> Settings:
@@ -85,6 +88,14 @@ def from_environment() -> Settings:
             DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
         ),
         field_rules=_field_rules(os.environ.get(FIELD_RULES, "").strip()),
+        max_response_bytes=int(
+            _number(
+                MAX_RESPONSE_BYTES,
+                Settings.max_response_bytes,
+                lambda count: LEAST_MAX_RESPONSE_BYTES <= count < math.inf and count.is_integer(),
+                f"a whole number of bytes from {LEAST_MAX_RESPONSE_BYTES} on, such as {DEFAULT_MAX_RESPONSE_BYTES}",
+            )
+        ),
     )
 
 

@@ -19,9 +19,9 @@ import tenacity
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, server_time, set_redirect_aside
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
-from klaviyo_assets.api.bodies import whole
+from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, received_body, whole
 from klaviyo_assets.api.error_body import read_error
-from klaviyo_assets.api.errors import BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
+from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.names import address_of_a_blocked_name
@@ -32,6 +32,12 @@ from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
+_LONGEST_ERROR = 2**20
+"""Bytes of an answer without success that are read."""
+
+_FEWER = 8
+"""By how much fewer records are asked for where a page is too large."""
+
 _COMPLETE = {200, 201, 203}
 """Statuses whose body is the whole document that was asked for."""
 
@@ -127,6 +133,7 @@ class KlaviyoClient:
             _log.warning("%s is not https: the API key travels to %s unencrypted.", redact(self.settings.base_url), self._base_url.host)
         self._headers = {
             "Accept": "application/vnd.api+json",
+            "Accept-Encoding": ACCEPTED_ENCODINGS,
             "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",
             "revision": self.settings.revision,
             # A retired revision must fail loudly; without this header Klaviyo answers in the shape of another one.
@@ -234,7 +241,7 @@ class KlaviyoClient:
             CursorRefused: If Klaviyo does not take a link of its own any more.
             KlaviyoError: As :meth:`get` does.
         """
-        answer = await self.get(entry, entry.endpoint.path, parameters, decode)
+        answer = await self._page(entry, entry.endpoint.path, parameters, decode)
         seen: set[str] = set()
         while True:
             yield answer
@@ -244,7 +251,21 @@ class KlaviyoClient:
             if link in seen:
                 raise EndlessLinks("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
             seen.add(link)
-            answer = await self.get(entry, link, {}, decode)
+            answer = await self._page(entry, link, {}, decode)
+
+    async def _page(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> Answer[P]:
+        """Ask for a page, and for one of fewer records where it is too large; links that follow keep the smaller size."""
+        target = self._own_url(url).copy_merge_params(dict(parameters))
+        while True:
+            try:
+                return await self.get(entry, str(target), {}, decode)
+            except AnswerTooLarge as error:
+                size = target.params.get("page[size]", "")
+                if not size.isdecimal() or int(size) <= 1:
+                    raise
+                fewer = max(1, int(size) // _FEWER)
+                _log.warning("%s: %s Pages of %s records are asked for instead of %s.", entry.name, error.message, fewer, size)
+                target = target.copy_set_param("page[size]", fewer)
 
     def _own_url(self, url: str) -> httpx.URL:
         try:
@@ -307,7 +328,9 @@ class KlaviyoClient:
             seconds = _TIMEOUTS_AN_ANSWER * self.settings.timeout
             raise ConnectionFailed(f"No complete answer from {question.url.host} within {seconds:.0f} seconds.", endpoint=endpoint) from _bare(error)
         except httpx.DecodingError as error:
-            raise BadAnswer("Klaviyo's answer could not be decompressed.", endpoint=endpoint) from _bare(error)
+            raise BadAnswer(f"Klaviyo's answer could not be decompressed ({error}).", endpoint=endpoint) from _bare(error)
+        except AnswerTooLarge:
+            raise AnswerTooLarge(self.settings.max_response_bytes, endpoint=endpoint) from None
         finally:
             self.traffic.requests += 1
             gate.leave(headers)
@@ -323,12 +346,14 @@ class KlaviyoClient:
             headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
             request = lane.build_request(question.method, question.url, content=question.body, headers=headers)
             received = await lane.send(request, stream=True)
+            # Of an answer that is none, its beginning says enough.
+            cut, limit = (False, self.settings.max_response_bytes) if received.is_success else (True, _LONGEST_ERROR)
             try:
-                body = b"".join([piece async for piece in received.aiter_raw()])
+                body = await received_body(received, limit, cut=cut)
             finally:
                 await received.aclose()
         # The request that was sent carries the key.
-        return whole(received, body, httpx.Request(question.method, question.url))
+        return whole(received, body, httpx.Request(question.method, question.url), limit, cut=cut)
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)

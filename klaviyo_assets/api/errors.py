@@ -28,6 +28,7 @@ The hierarchy::
         - ConnectionFailed      refused, dropped, cut or timed out
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
+      x AnswerTooLarge          an answer of more bytes than one may have
       x ForeignLink             a link to another host, which the key is never sent to
 """
 
@@ -331,6 +332,25 @@ class BadAnswer(RequestFailed):
 
 class EndlessLinks(BadAnswer):
     """Page links that lead in a circle."""
+
+
+class AnswerTooLarge(KlaviyoError):
+    """An answer has more bytes than one may have, as it comes or decompressed.
+
+    Args:
+        limit: The bytes that it may have.
+        endpoint: Method and path.
+        status: HTTP status.
+    """
+
+    advice = (
+        "If records are really so large, set KLAVIYO_MAX_RESPONSE_BYTES (max_response_bytes of the resource) higher; a sync then takes more memory. "
+        "If not, something between this machine and Klaviyo answers in its place: check KLAVIYO_BASE_URL and the network."
+    )
+
+    def __init__(self, limit: int, *, endpoint: str | None = None, status: int | None = None) -> None:
+        self.limit = limit
+        super().__init__(f"Klaviyo's answer is larger than {limit:,} bytes, which is the most that one may have.", endpoint=endpoint, status=status)
 
 
 class ForeignLink(KlaviyoError):

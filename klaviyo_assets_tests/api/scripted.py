@@ -15,7 +15,7 @@ JSON_API = "application/vnd.api+json"
 class Reply:
     """One answer; ``cut`` sends half of the body, ``drop`` closes without any, ``after`` is the time that it takes in seconds.
 
-    ``drip`` sends the body a byte at a time, so many seconds apart.
+    ``drip`` sends the body a byte at a time, so many seconds apart. ``endless`` sends it over and over in chunks, until the client hangs up.
     """
 
     status: int = 200
@@ -26,6 +26,7 @@ class Reply:
     drop: bool = False
     after: float = 0.0
     drip: float = 0.0
+    endless: bool = False
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Scripted:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    bytes_sent: int = 0
+    """Of bodies without an end."""
     together: threading.Barrier | None = None
     """Requests are answered only when so many have come."""
 
@@ -77,7 +80,10 @@ def scripted_server() -> Iterator[Scripted]:
             if "Date" not in reply.headers:
                 self.send_header("Date", self.date_time_string())
             self.send_header("Content-Type", reply.type)
-            self.send_header("Content-Length", str(len(reply.body)))
+            if reply.endless:
+                self.send_header("Transfer-Encoding", "chunked")
+            elif "Content-Length" not in reply.headers:
+                self.send_header("Content-Length", str(len(reply.body)))
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -86,6 +92,9 @@ def scripted_server() -> Iterator[Scripted]:
                     time.sleep(reply.drip)
                     self.wfile.write(bytes([byte]))
                 return
+            while reply.endless:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(reply.body), reply.body))
+                script.bytes_sent += len(reply.body)
             self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
             self.close_connection = reply.cut
 

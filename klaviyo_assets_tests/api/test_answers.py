@@ -298,7 +298,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "200-bad-gzip": (
         Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
         BadAnswer,
-        "Klaviyo's answer could not be decompressed. [GET /api/lists] " + RUN_AGAIN,
+        "Klaviyo's answer could not be decompressed (it is damaged or cut short). [GET /api/lists] " + RUN_AGAIN,
     ),
 }
 

@@ -25,6 +25,7 @@ def test_nothing_must_be_set() -> None:
         "KLAVIYO_START_DATE",
         "KLAVIYO_ACCOUNT_ID",
         "KLAVIYO_DUCKDB_PATIENCE",
+        "KLAVIYO_MAX_RESPONSE_BYTES",
     ],
 )
 @pytest.mark.parametrize("text", ["", " ", "\t\n"], ids=["empty", "space", "white space"])
@@ -46,8 +47,9 @@ def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest
         ("KLAVIYO_START_DATE", " 2026-01-31T12:00:00+01:00 ", "start_date", "2026-01-31T12:00:00+01:00"),
         ("KLAVIYO_ACCOUNT_ID", " AbC123 ", "account_id", "AbC123"),
         ("KLAVIYO_DUCKDB_PATIENCE", " 0 ", "duckdb_patience", 0.0),
+        ("KLAVIYO_MAX_RESPONSE_BYTES", " 500000000 ", "max_response_bytes", 500_000_000),
     ],
-    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant", "account", "patience"],
+    ids=["url", "url with a slash", "path", "whole", "quarter", "date", "instant", "account", "patience", "bytes"],
 )
 def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
@@ -68,6 +70,14 @@ DATE = "What to do: Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         *(
             ("KLAVIYO_DUCKDB_PATIENCE", text, f"KLAVIYO_DUCKDB_PATIENCE must be a number of seconds, such as 60; it is '{text}'.")
             for text in ("-1", "nan", "inf", "long")
+        ),
+        *(
+            (
+                "KLAVIYO_MAX_RESPONSE_BYTES",
+                text,
+                f"KLAVIYO_MAX_RESPONSE_BYTES must be a whole number of bytes from 1000000 on, such as 134217728; it is '{text}'.",
+            )
+            for text in ("0", "-1", "999999", "1e400", "nan", "512MB", "1000000.5")
         ),
         *(("KLAVIYO_START_DATE", text, f"KLAVIYO_START_DATE is not a date: '{text}'. {DATE}") for text in ("last year", "31.01.2026", "2026-02-30")),
         *(

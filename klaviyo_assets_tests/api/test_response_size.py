@@ -1,0 +1,119 @@
+"""An answer of too many bytes is given up, and a page of too many is asked for again with fewer records."""
+
+import asyncio
+import gzip
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, KlaviyoError, ServerFault
+from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, page, refused
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+from klaviyo_assets_tests.api.test_bodies import bomb
+
+LIMIT = 2_000_000
+TOO_LARGE = "Klaviyo's answer is larger than 2,000,000 bytes, which is the most that one may have. [GET /api/lists] What to do: If records are"
+
+ANSWERS = {
+    "plain": Reply(body=b" " * (LIMIT + 1)),
+    "announced": Reply(headers={"Content-Length": "5000000000"}),
+    "announced beyond all numbers": Reply(headers={"Content-Length": "9" * 19}),
+    "endless": Reply(body=b" " * 60_000, endless=True),
+    "endless in small chunks": Reply(body=b" " * 100, endless=True),
+    "endless gzip": Reply(body=gzip.compress(bytes(range(256)) * 1_000), endless=True, headers={"Content-Encoding": "gzip"}),
+    "bomb": Reply(body=bomb(30), headers={"Content-Encoding": "gzip"}),
+    "bomb in a bomb": Reply(body=bomb(30, 2), headers={"Content-Encoding": "gzip, gzip"}),
+}
+
+
+@pytest.mark.parametrize("reply", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_is_too_large_is_given_up_at_once(reply: Reply, server: Scripted) -> None:
+    server.will(reply)
+
+    assert refused(server, AnswerTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
+    assert len(server.requests) == 1, "it would be as large again"
+    assert server.bytes_sent < 20 * LIMIT, "no more than the buffers between client and server hold"
+
+
+def test_an_answer_of_just_the_limit_is_read(server: Scripted) -> None:
+    body = page("a").body
+    for reply in (Reply(body=body), Reply(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})):
+        server.will(reply)
+        assert ask(server, max_response_bytes=max(len(body), len(reply.body)))[0] == ["a"]
+
+
+@pytest.mark.parametrize("reply", [Reply(503, b"<p>" * 30_000, HTML, endless=True), Reply(503, bomb(30), headers={"Content-Encoding": "gzip"})])
+def test_of_an_endless_error_the_status_counts(reply: Reply, server: Scripted) -> None:
+    server.will(reply)
+
+    refused(server, ServerFault, retries=0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(headers={"Content-Length": "10"}), BadAnswer),
+        (Reply(headers={"Content-Length": "1000"}), ConnectionFailed),
+        (Reply(headers={"Content-Length": "-1"}), ConnectionFailed),
+        (Reply(headers={"Content-Length": "many"}), ConnectionFailed),
+        (Reply(headers={"Content-Encoding": "br"}), BadAnswer),
+        (Reply(headers={"Content-Encoding": "gzip"}), BadAnswer),
+        (Reply(headers={"Content-Encoding": "gzip, " * 1000}), BadAnswer),
+    ],
+    ids=["too short", "too long", "negative", "no number", "not asked for", "not gzip", "a thousand times"],
+)
+def test_a_wrong_length_or_encoding_has_its_error(reply: Reply, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.will(reply)
+
+    refused(server, kind, retries=0, timeout=0.3)
+
+
+def events(count: int, size: int, next_url: str | None) -> Reply:
+    records = [{"type": "event", "id": str(one), "attributes": {"event_properties": {"text": "x" * size}}} for one in range(count)]
+    return Reply(body=json.dumps({"data": records, "links": {"next": next_url}}).encode())
+
+
+def page_sizes(server: Scripted) -> list[str]:
+    return [parse_qs(urlsplit(path).query)["page[size]"][0] for path, _ in server.requests]
+
+
+def walk(server: Scripted) -> int:
+    async def run() -> int:
+        options = ClientSettings(base_url=server.base_url, max_retries=0, rate_limit_share=1.0, max_response_bytes=LIMIT)
+        async with KlaviyoClient(ApiKey(KEY), options) as client:
+            pages = client.pages(EVENTS, {"page[size]": "1000", "sort": "datetime"}, PageDecoder(EVENTS).linked_page)
+            return sum([answer.value.count async for answer in pages])
+
+    return asyncio.run(run())
+
+
+def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_records(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    link = f"{server.base_url}/api/events?sort=datetime&page%5Bsize%5D=125&page%5Bcursor%5D=abc"
+    server.will(events(300, 10_000, None), events(2, 10_000, link), events(250, 10_000, None), events(15, 10_000, None))
+
+    assert walk(server) == 17
+    assert page_sizes(server) == ["1000", "125", "125", "15"]
+    assert "page%5Bcursor%5D=abc" in server.requests[-1][0], "it goes on where it was"
+    assert "Pages of 125 records are asked for instead of 1000." in caplog.text
+
+
+def test_a_single_record_that_is_too_large_ends_the_walk(server: Scripted) -> None:
+    server.will(events(1, LIMIT, None))
+
+    with pytest.raises(AnswerTooLarge):
+        walk(server)
+    assert page_sizes(server) == ["1000", "125", "15", "1"]
+
+
+def test_what_has_no_page_size_is_not_asked_for_again(server: Scripted) -> None:
+    server.will(Reply(body=b" " * (LIMIT + 1)))
+
+    refused(server, AnswerTooLarge, max_response_bytes=LIMIT)
+    assert LISTS.endpoint.path in server.requests[0][0]
+    assert len(server.requests) == 1

@@ -1,11 +1,11 @@
 """A DuckDB file on this machine, shared by several processes in turn."""
 
 import errno
+import logging
 import os
-import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -13,9 +13,11 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
-from klaviyo_assets import owner_only, waiting
-from klaviyo_assets.warehouse import compaction, spill
+from klaviyo_assets import owner_only, system_errors, waiting
+from klaviyo_assets.file_lock import acquire, file_lock
+from klaviyo_assets.warehouse import compaction, diagnosis, own_process, spill
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
@@ -39,8 +41,6 @@ _RESOURCES_OWN = {"custom_user_agent": "dagster"}
 
 _ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads", "checkpoint_threshold": "wal_autocheckpoint"}
 
-_HELD = re.compile(r"lock is held in (.+?\(PID \d+\))")
-
 _VACUUM_TASKS = 100  # DuckDB's own default
 
 _BIG_TABLE = 100_000
@@ -59,10 +59,23 @@ LOCK_TIMEOUT = 1800.0
 PATIENCE = 300.0
 """Seconds to wait for another program to close the file, unless the user says otherwise."""
 
-_SECONDS_BETWEEN_TRIES = 1.0
-
 _LEAST_BYTES = 12_288
 """Bytes of a DuckDB file that holds nothing (its three headers); what is shorter was not made to its end and holds nothing either."""
+
+_NEIGHBOURS = ("", ".wal", ".lock", ".new", ".compacting", ".compacting.wal")
+"""Endings of the files that we or DuckDB open next to the database."""
+
+_FAILURES = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException, duckdb.InternalException)
+"""What DuckDB raises for trouble with the file or the machine, rather than with a statement; version 2 raises a plain Error for damaged blocks."""
+
+_BROKEN_OFF = (
+    "{path} could not be written or read ({text}).",
+    "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
+)
+
+_SECONDS_BETWEEN_TRIES = 1.0
+
+_log = logging.getLogger("klaviyo_assets")
 
 _OWNER_ONLY = 0o077
 """Mode bits that files of ours do not get: they hold customers' data."""
@@ -94,13 +107,14 @@ class LocalFile(Warehouse):
         self._resource = resource
         self._patience = patience
         self._lock_timeout = lock_timeout
-        self.path = _checked_path(resource.database)
+        self.path = checked_path(resource.database)
 
     @property
     def state_dir(self) -> Path:
         """The folder ``<database>.sync`` beside the file."""
         folder = state_folder(self.path)
-        _make_folder(folder, private=True)
+        _refuse_link_of_others(folder)
+        _make_folder(folder, like=self._owner, mode=owner_only.FOLDER_MODE)
         _refuse_unwritable(folder)
         return folder
 
@@ -112,7 +126,10 @@ class LocalFile(Warehouse):
 
     def ask_for_compaction(self) -> None:
         """Leave a mark beside the file, which outlives this process."""
-        owner_only.make_file(self.state_dir / self._compaction_due.name)
+        try:
+            owner_only.make_file(self.state_dir / self._compaction_due.name)
+        except OSError as error:
+            raise _not_writable(self.state_dir, error) from error
 
     def compact_if_asked(self) -> None:
         """Write the file anew if there is a mark; see :mod:`klaviyo_assets.warehouse.compaction`."""
@@ -120,23 +137,34 @@ class LocalFile(Warehouse):
             return
         with self._alone():
             if self.path.is_file():
+                if own_process.descriptors(self.path):
+                    raise diagnosis.open_in_this_process(self.path)
+                diagnosis.refuse_other_files(self.path)
+                diagnosis.refuse_damaged_log(self.path)
                 with ExitStack() as first:
                     self._wait_for_others(first)
                 spill.remove_spilt(self.path, self.state_dir)
                 compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config))
-            self._compaction_due.unlink(missing_ok=True)
+            owner_only.remove_file(self._compaction_due)
 
     @property
     def _compaction_due(self) -> Path:
         return state_folder(self.path) / "compaction-due"
+
+    @property
+    def _owner(self) -> Path:
+        """What says whose the files next to the database are: the database, or its folder as long as there is none."""
+        return self.path if self.path.exists() else self.path.parent
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other processes of ours out; what is made meanwhile is for its owner only."""
         _make_folder(self.path.parent)
         _refuse_unwritable(self.path.parent)
+        for suffix in _NEIGHBOURS:
+            refuse_irregular(self.path.with_name(self.path.name + suffix))
         try:
-            lock = FileLock(f"{self.path}.lock", mode=owner_only.FILE_MODE)
+            lock = file_lock(self.path.with_name(f"{self.path.name}.lock"), like=self._owner)
             self._wait_for(lock)
         except OSError as error:
             raise _not_writable(self.path.parent, error) from error
@@ -158,7 +186,7 @@ class LocalFile(Warehouse):
                 most - reminder.waited,
             )
             try:
-                lock.acquire(timeout=max(0.0, min(_SECONDS_BETWEEN_TRIES, began + most - time.monotonic())))
+                acquire(lock, max(0.0, min(_SECONDS_BETWEEN_TRIES, began + most - time.monotonic())))
                 return
             except Timeout as error:
                 if time.monotonic() - began >= most:
@@ -169,7 +197,9 @@ class LocalFile(Warehouse):
 
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:
-        _refuse_other_files(self.path)
+        refuse_irregular(self.path)
+        diagnosis.refuse_other_files(self.path)
+        diagnosis.refuse_damaged_log(self.path)
         with ExitStack() as first:
             self._wait_for_others(first)
             self._make()
@@ -180,11 +210,10 @@ class LocalFile(Warehouse):
             self._tune(connection)
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
             yield connection
-        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException) as error:
-            raise WarehouseError(
-                f"{self.path} could not be written or read ({str(error).splitlines()[0]}).",
-                "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
-            ) from error
+        except duckdb.Error as error:
+            if not (isinstance(error, _FAILURES) or type(error) is duckdb.Error):
+                raise
+            raise diagnosis.diagnosed(self.path, error, _BROKEN_OFF) from error
         finally:
             connection.close()
             del manager  # only now: the resource's own way of closing, where it has one
@@ -203,33 +232,42 @@ class LocalFile(Warehouse):
                 first.close()
                 return self._entered_once()
         except duckdb.Error as error:
-            raise _cannot_open(self.path, error) from error
+            raise diagnosis.diagnosed(self.path, error) from error
 
     def _entered_once(self) -> tuple[AbstractContextManager[DuckDBPyConnection], DuckDBPyConnection]:
         manager = self._resource.get_connection()
         return manager, manager.__enter__()
 
     def _make(self) -> None:
-        """Make the file where there is none; the resource would try for 100 seconds where that cannot be done."""
-        if not self._is_unmade():
+        """Make the file where there is none; the resource would try for 100 seconds where that cannot be done.
+
+        It is made under another name and then given its own, so that a process which is killed meanwhile leaves no half file there.
+        """
+        if not self._is_unmade:
             return
         log = self.path.with_name(f"{self.path.name}.wal")
         if log.is_file() and log.stat().st_size:
             raise WarehouseError(f"{self.path} is cut short or gone, but its log {log} is not.", "Restore both from a backup, or move both away.")
+        new = self.path.with_name(f"{self.path.name}.new")
         try:
-            self.path.unlink(missing_ok=True)
-            duckdb.connect(str(self.path), config=dict(self._resource.connection_config)).close()
+            owner_only.remove_file(new)
+            duckdb.connect(str(new), config=dict(self._resource.connection_config)).close()
+            with new.open("rb") as file:
+                owner_only.hand_over(file.fileno(), self.path.parent)
+            if self.path.is_file():  # DuckDB could not open it
+                _log.warning("%s has %d bytes, too few for a database; it is made again", self.path, self.path.stat().st_size)
+                owner_only.remove_file(self.path)
+            _name_unless_taken(new, self.path)
         except (duckdb.Error, OSError) as error:
-            if self._is_unmade():  # half a file would be taken for a damaged database by the next sync
-                self.path.unlink(missing_ok=True)
+            text = str(error).splitlines()[0]
+            system = error if isinstance(error, OSError) else system_errors.named_in(text)
+            what, advice = (system and system_errors.meaning(system)) or (text, "Check free disk space and write permission there")
             raise WarehouseError(
-                f"The database {self.path} cannot be made ({str(error).splitlines()[0]}).",
-                "Check free disk space and write permission there, or set KLAVIYO_DUCKDB_PATH to another place; then run again.",
+                f"The database {self.path} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place; then run again."
             ) from error
-
-    def _is_unmade(self) -> bool:
-        """Whether there is no file, or one that was not made to its end."""
-        return not self.path.is_file() or self.path.stat().st_size < _LEAST_BYTES
+        finally:
+            with suppress(OSError):
+                owner_only.remove_file(new)
 
     def _wait_for_others(self, first: ExitStack) -> None:
         """Wait while another program has the file open, and say which; the resource's own retries would wait without a word.
@@ -242,7 +280,7 @@ class LocalFile(Warehouse):
             waiting.check()
             waited = time.monotonic() - began
             if waited >= most:
-                raise _open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
+                raise diagnosis.open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
             reminder.say(
                 "%s is open in another program (%s); waiting up to %.0f seconds for it. What to do: close it there (a DuckDB shell, a BI tool, "
                 "a notebook).",
@@ -253,17 +291,33 @@ class LocalFile(Warehouse):
             time.sleep(min(_SECONDS_BETWEEN_TRIES, most - waited))
 
     def _holder(self, first: ExitStack) -> str | None:
-        """Return which other process has the file open, as DuckDB tells it; None if no other has."""
+        """Return which other process has the file open, as DuckDB tells it; None if no other has.
+
+        Raises:
+            WarehouseError: If the file cannot be opened for another reason; the resource would try for 100 seconds.
+        """
         if not self.path.is_file():
             return None
         try:
             # As the resource says it: one instance of DuckDB serves all that name the file and the settings alike.
             connection = duckdb.connect(self._resource.database, config={**_RESOURCES_OWN, **self._resource.connection_config})
         except duckdb.Error as error:
-            found = _HELD.search(str(error))
-            return found[1] if found else None  # any other trouble is told by the one who opens it next
+            holder = diagnosis.elsewhere(error)
+            if holder is None and self._opens_as_usual and not self._is_unmade:
+                raise diagnosis.diagnosed(self.path, error) from error
+            return holder
         first.callback(connection.close)
         return None
+
+    @property
+    def _is_unmade(self) -> bool:
+        """Whether there is no file, or one that was not made to its end."""
+        return not self.path.is_file() or self.path.stat().st_size < _LEAST_BYTES
+
+    @property
+    def _opens_as_usual(self) -> bool:
+        """Whether the resource opens the file as Dagster's own does; another one may be able to open what we cannot."""
+        return type(self._resource).get_connection is DuckDBResource.get_connection
 
     def reclaim(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
@@ -318,31 +372,28 @@ def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
 
 
 def state_folder(path: Path) -> Path:
-    """Return the folder that belongs to a database file, whether or not it exists."""
-    path = path.expanduser().resolve()  # of a link and its target there is one set of locks
+    """Return the folder that belongs to a database file, whether or not it exists.
+
+    Raises:
+        WarehouseError: If the path is not one of a file.
+    """
+    path = checked_path(str(path))  # of a link and its target there is one set of locks
     return path.with_name(f"{path.name}.sync")
 
 
-def _cannot_open(path: Path, error: duckdb.Error) -> WarehouseError:
-    text = str(error).splitlines()[0]
-    if "lock" in text.lower():
-        return _open_elsewhere(path, text)
-    return WarehouseError(f"{path} cannot be opened as a DuckDB database ({text}).", "Check the path and KLAVIYO_DUCKDB_PATH.")
-
-
-def _open_elsewhere(path: Path, details: str) -> WarehouseBusy:
-    return WarehouseBusy(
-        f"{path} is open in another program ({details}).",
-        "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
-        "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
-    )
+def _name_unless_taken(new: Path, path: Path) -> None:
+    """Give a new file its name, unless another program has made one of that name meanwhile."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        new.replace(path)
 
 
 def _not_writable(folder: Path, error: OSError) -> WarehouseError:
-    return WarehouseError(
-        f"Files in {folder} cannot be made ({error.strerror}).",
-        "Give the user that runs the sync write permission there and check free disk space, or set KLAVIYO_DUCKDB_PATH to another place.",
-    )
+    what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check write permission and free disk space there")
+    return WarehouseError(f"Files in {folder} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.")
 
 
 def _refuse_unwritable(folder: Path) -> None:
@@ -351,22 +402,10 @@ def _refuse_unwritable(folder: Path) -> None:
         raise _not_writable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
-def _refuse_other_files(path: Path) -> None:
-    """Refuse a file that is no DuckDB database at once; the resource would try for 100 seconds."""
-    if path.is_file() and path.stat().st_size > 0:
-        with path.open("rb") as file:
-            head = file.read(12)
-        if head[8:] != b"DUCK":
-            raise WarehouseError(f"{path} is not a DuckDB database.", "Set KLAVIYO_DUCKDB_PATH to another file.")
-
-
-def _checked_path(database: str) -> Path:
-    if not database or database == ":memory:" or database.split(":", 1)[0] in {"md", "motherduck", "ducklake"}:
-        raise WarehouseError(f"{database or 'an empty path'} is not a DuckDB file.", "Set KLAVIYO_DUCKDB_PATH to the path of a file.")
-    path = Path(database).expanduser()
-    if path.is_dir():
-        raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set KLAVIYO_DUCKDB_PATH to a file, such as {path / 'klaviyo.duckdb'}.")
-    return path.resolve()
+def _refuse_link_of_others(folder: Path) -> None:
+    """Refuse a link in place of our folder, unless this user or root has made it: it could lead anywhere."""
+    if folder.is_symlink() and hasattr(os, "geteuid") and folder.lstat().st_uid not in {0, os.geteuid()}:
+        raise WarehouseError(f"{folder} is a symbolic link that another user has made.", "Remove it, or set KLAVIYO_DUCKDB_PATH to another place.")
 
 
 @contextmanager
@@ -379,11 +418,9 @@ def _owner_only() -> Iterator[None]:
         os.umask(before)
 
 
-def _make_folder(folder: Path, *, private: bool = False) -> None:
+def _make_folder(folder: Path, *, like: Path | None = None, mode: int = 0o777) -> None:
     try:
-        if private:
-            owner_only.make_folder(folder)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(folder, like=like, mode=mode)
     except OSError as error:
-        raise WarehouseError(f"The folder {folder} cannot be made ({error.strerror}).", "Check KLAVIYO_DUCKDB_PATH and its permissions.") from error
+        what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check its permissions")
+        raise WarehouseError(f"The folder {folder} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.") from error

@@ -1,0 +1,223 @@
+"""The path of the DuckDB file, checked before anything is opened: it must name a regular file, or one that can be created.
+
+A device, FIFO or socket is never opened: opening one may block, and what replaces it would destroy it for the whole machine.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from klaviyo_assets.warehouse.base import WarehouseError
+
+SETTING = "KLAVIYO_DUCKDB_PATH"
+
+_LONGEST_SUFFIX = ".compacting.wal"
+"""Of the names that we and DuckDB derive from the file's name, the one that needs the most bytes."""
+
+_MOST_NAME_BYTES = 255 - len(_LONGEST_SUFFIX)
+"""Bytes of the file's name; file systems allow 255 (``NAME_MAX``)."""
+
+_QUOTES = "\"'`´“”„‟‘’‚‛«»‹›′″"
+
+# DuckDB takes every such prefix for the name of an extension ("md:", "sqlite:"); a single letter is a drive of Windows.
+_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z0-9_]{2,}:)")
+_WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_UNEXPANDED = re.compile(r"\$\{?\w|%\w+%|\{\{")
+
+_KERNEL_FOLDERS = ("/dev", "/proc", "/sys")
+_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (files there are regular; it is only compared with)
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a FIFO (named pipe)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+_MOST_LINKS = 40  # as Linux follows them
+
+
+def checked_path(database: str) -> Path:
+    """Return the absolute path of the DuckDB file, links resolved; the file need not exist.
+
+    Raises:
+        WarehouseError: If it does not name a regular file, or one that can be created; says what it names instead.
+    """
+    _refuse_text(database)
+    path = Path(_with_home(database))
+    _refuse_kernel_files(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _refuse_dangling(path)
+    except OSError as error:
+        raise _unreachable(path, error) from error
+    else:
+        _refuse_other_kinds(path, mode)
+    resolved = path.resolve()
+    _refuse_long_name(resolved)
+    return resolved
+
+
+def kind_of(mode: int) -> str:
+    """Name the kind of a file that is not regular.
+
+    Args:
+        mode: ``st_mode``.
+
+    Example:
+        >>> kind_of(stat.S_IFIFO)
+        'a FIFO (named pipe)'
+    """
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse a file of ours that exists and is not regular; a link is refused too, since writing would follow it.
+
+    Raises:
+        WarehouseError: If it is one.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreachable(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise WarehouseError(
+            f"{path} is {kind_of(mode)}, not a regular file; it was left as it is.",
+            f"Move it away, or set {SETTING} to a file in another folder.",
+        )
+
+
+def _refuse_text(database: str) -> None:
+    """Refuse what can be seen from the text alone; an address is not repeated whole, since it may hold a password."""
+    stripped = database.strip()
+    if not stripped:
+        raise _no_file("An empty path", "", f"Set {SETTING} to the path of a file, such as data/warehouse.duckdb.")
+    if any(ord(character) < 32 or ord(character) == 127 for character in stripped):
+        raise _no_file(_shown(database), "it contains a control character", f"Correct {SETTING}.")
+    if database != stripped:
+        raise _no_file(_shown(database), "it begins or ends with a space or line break", f"Remove that from {SETTING}.")
+    if database[0] in _QUOTES or database[-1] in _QUOTES:
+        raise _no_file(_shown(database), "it has quotation marks around it", f"Write {SETTING} without them.")
+    if not _is_utf8(database):
+        raise _no_file(_shown(database), "it is not UTF-8 text", f"Set {SETTING} to a path that is.")
+    if database.lower().startswith(":memory"):
+        raise _no_file(database, "it exists in memory only", f"Set {SETTING} to the path of a file.")
+    if found := _PREFIX.match(database):
+        advice = f"Set {SETTING} to the path of a file on this machine (with ./ in front, if its name really contains the colon)."
+        raise _no_file(f"{found[0]}…", "it is an address of another kind", advice)
+    if os.name != "nt" and _WINDOWS_DRIVE.match(database):
+        raise _no_file(database, "it is a path of Windows, and this machine does not run Windows", f"Set {SETTING} to a path of this machine.")
+    if _UNEXPANDED.match(database):
+        raise _no_file(database, "nothing has replaced the variable in it by its value", f"Write the path out in {SETTING}.")
+    if database.endswith(("/", os.sep, "/.", "/..")):
+        example = f"{database.rstrip('/')}/warehouse.duckdb"
+        raise _no_file(database, "it ends like the path of a folder", f"Set {SETTING} to a file, such as {example}.")
+
+
+def _no_file(what: str, reason: str, advice: str) -> WarehouseError:
+    return WarehouseError(f"{what} is not a DuckDB file{': ' if reason else ''}{reason}.", advice)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_home(database: str) -> str:
+    """Replace ``~/`` as DuckDB does it: by ``HOME``, and no other user's folder."""
+    if not database.startswith("~"):
+        return database
+    if database != "~" and database[1] not in ("/", os.sep):
+        advice = f"Write the path out in {SETTING}, or put ./ in front if the file's name really begins with ~."
+        raise _no_file(database, "it begins with the home folder of another user, which DuckDB does not look up", advice)
+    home = os.environ.get("USERPROFILE" if os.name == "nt" else "HOME", "")
+    if not home:
+        raise _no_file(database, "it begins with ~, and this process has no home folder (HOME is not set)", f"Write the path out in {SETTING}.")
+    return home + database[1:]
+
+
+def _refuse_kernel_files(path: Path) -> None:
+    """Refuse what lies below ``/dev``, ``/proc`` and ``/sys``, through links too: ``/dev/stdout`` may well lead to a regular file."""
+    for current in _chain(path):
+        if current.is_relative_to(_MEMORY_FOLDER) or not any(current.is_relative_to(folder) for folder in _KERNEL_FOLDERS):
+            continue
+        raise WarehouseError(
+            f"{path} is not a DuckDB file: {current} belongs to the operating system.", f"Set {SETTING} to the path of a regular file."
+        )
+
+
+def _chain(path: Path) -> Iterator[Path]:
+    """Yield a path, absolute, and what the links lead to that it names, one after the other."""
+    current = Path(os.path.normpath(path.absolute()))
+    for _ in range(_MOST_LINKS):
+        yield current
+        try:
+            current = Path(os.path.normpath(Path(os.path.realpath(current.parent)) / current.readlink()))
+        except OSError:
+            return
+
+
+def _refuse_other_kinds(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set {SETTING} to a file, such as {path / 'warehouse.duckdb'}.")
+    if not stat.S_ISREG(mode):
+        raise WarehouseError(f"{path} is {kind_of(mode)}, not a DuckDB file.", f"Set {SETTING} to the path of a regular file.")
+
+
+def _refuse_dangling(path: Path) -> None:
+    """Refuse a link into a folder that is missing: more likely a disk is not mounted than that a new database is wanted there."""
+    if path.is_symlink() and not path.resolve().parent.is_dir():
+        raise WarehouseError(
+            f"{path} is a symbolic link to {path.resolve()}, and that folder does not exist.",
+            f"Mount the disk or make the folder, or set {SETTING} to another file.",
+        )
+
+
+def _refuse_long_name(path: Path) -> None:
+    size = len(os.fsencode(path.name))
+    if size > _MOST_NAME_BYTES:
+        raise WarehouseError(
+            f"The file name {_shortened(path.name)} is too long: it has {size} bytes, and at most {_MOST_NAME_BYTES} leave room for the names of the "
+            "files next to it.",
+            f"Set {SETTING} to a shorter name.",
+        )
+
+
+def _unreachable(path: Path, error: OSError) -> WarehouseError:
+    shown = _shortened(str(path))
+    match error.errno:
+        case errno.ELOOP:
+            return WarehouseError(f"{shown} is a symbolic link that leads back to itself.", f"Set {SETTING} to the path of a file.")
+        case errno.ENOTDIR:
+            file = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path.parent)
+            return WarehouseError(f"{shown} cannot be a DuckDB file: {file} is a file, not a folder.", f"Set {SETTING} to a file in a folder.")
+        case errno.ENAMETOOLONG:
+            return WarehouseError(f"The path {shown} is too long for this file system.", f"Set {SETTING} to a shorter path.")
+        case errno.EACCES:
+            return WarehouseError(
+                f"{shown} cannot be reached: this process may not look into one of its folders (Permission denied).",
+                f"Give the user that runs the sync access to it, or set {SETTING} to another place.",
+            )
+        case _:
+            return WarehouseError(f"{shown} cannot be reached ({error.strerror or error}).", f"Check {SETTING}.")
+
+
+def _shown(text: str) -> str:
+    """Write a text so that blanks and control characters at its ends can be seen."""
+    return _shortened(ascii(text) if not text.isprintable() else repr(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-60:]}"

@@ -92,6 +92,12 @@ CAMPAIGNS = ResourceType(
         attribute("audiences.included", ColumnType.STRINGS, "Ids of the lists and segments that it is sent to.", required=True),
         attribute("audiences.excluded", ColumnType.STRINGS, "Ids of the lists and segments that are left out."),
         attribute("send_options.use_smart_sending", ColumnType.BOOLEAN, "Whether people who got a message recently are skipped."),
+        attribute(
+            "send_options.ignore_unsubscribes",
+            ColumnType.BOOLEAN,
+            "Whether people who unsubscribed get the message as well; null where Klaviyo does not say.",
+            was_in_extra=True,
+        ),
         attribute("tracking_options.add_tracking_params", ColumnType.BOOLEAN, "Whether tracking parameters are added to links."),
         attribute("tracking_options.custom_tracking_params", ColumnType.JSON, "The campaign's own tracking parameters."),
         attribute("tracking_options.is_tracking_clicks", ColumnType.BOOLEAN, "Whether clicks are tracked; null means the account's default."),

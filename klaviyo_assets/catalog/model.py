@@ -35,6 +35,8 @@ class Column:
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
+        was_in_extra: True for an attribute that got its column in a later version. Until then ``_extra`` kept its values, which are moved into the
+            column, so what was read before counts as if it had been read with it.
     """
 
     name: str
@@ -44,14 +46,22 @@ class Column:
     personal: bool = False
     required: bool = False
     values: tuple[str, ...] = ()
+    was_in_extra: bool = False
 
 
 def attribute(
-    path: str, type: ColumnType, description: str, *, personal: bool = False, required: bool = False, values: tuple[str, ...] = ()
+    path: str,
+    type: ColumnType,
+    description: str,
+    *,
+    personal: bool = False,
+    required: bool = False,
+    values: tuple[str, ...] = (),
+    was_in_extra: bool = False,
 ) -> Column:
     """A column for an attribute; a dotted path is flattened (``location.city`` becomes ``location_city``)."""
     parts = tuple(path.split("."))
-    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values)
+    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values, was_in_extra)
 
 
 def to_one(relationship: str, description: str) -> Column:
@@ -251,6 +261,8 @@ class ResourceType:
         counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
         version: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the scope is among those that users are told to give the key.
+        unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
+            endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
         docs_url: Klaviyo's page of the endpoint.
     """
 
@@ -266,6 +278,7 @@ class ResourceType:
     version: str | None = None
     counted_by: Query | None = None
     recommended_scope: bool = True
+    unmapped: tuple[tuple[str, str], ...] = ()
     docs_url: str = ""
 
     @property

@@ -62,6 +62,8 @@ PROFILES = ResourceType(
         attribute("email", ColumnType.STRING, "E-mail address.", personal=True),
         attribute("phone_number", ColumnType.STRING, "Phone number in E.164 form.", personal=True),
         attribute("external_id", ColumnType.STRING, "The person's id in the shop's own system.", personal=True),
+        attribute("anonymous_id", ColumnType.STRING, "Klaviyo's id of a visitor who is not identified.", personal=True, was_in_extra=True),
+        attribute("whatsapp_bsuid", ColumnType.STRING, "WhatsApp's business-scoped user id (BSUID) of the person.", personal=True, was_in_extra=True),
         attribute("first_name", ColumnType.STRING, "First name.", personal=True),
         attribute("last_name", ColumnType.STRING, "Last name.", personal=True),
         attribute("organization", ColumnType.STRING, "Company or organization the person works for.", personal=True),
@@ -98,5 +100,12 @@ PROFILES = ResourceType(
         ),
     ),
     requested_fields=("subscriptions",),
+    unmapped=(
+        # The members of a list or segment come with the time at which they joined.
+        ("attributes", "joined_group_at"),
+        ("relationships", "conversation"),
+        ("relationships", "lists"),
+        ("relationships", "segments"),
+    ),
     version="updated",
 )

@@ -37,6 +37,7 @@ class Page:
         next_url: ``links.next``; None on the last page.
         decoder: The decoder that made it.
         size: Bytes of the document that it was decoded from.
+        tolerant: How many records of the document did not fit and were decoded tolerantly, at a fraction of the speed.
         synced_at: When it was asked for, on the server's clock; None until it is stamped.
     """
 
@@ -44,6 +45,7 @@ class Page:
     next_url: str | None
     decoder: "PageDecoder"
     size: int = 0
+    tolerant: int = 0
     synced_at: datetime | None = None
 
     @property
@@ -160,7 +162,7 @@ class PageDecoder:
 
     def _page(self, data: bytes) -> tuple[Page, bool]:
         document = self._repaired(self._records.document, data, lambda document: document.records)
-        return Page(document.records, document.next_url, self, len(data)), document.has_links
+        return Page(document.records, document.next_url, self, len(data), document.tolerant), document.has_links
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None where there is none or it is no instant."""

@@ -1,58 +1,25 @@
-"""The msgspec structs of a resource type: strict first, tolerant for a record that does not fit.
+"""Decodes resource objects: strictly first, tolerantly where a record does not fit.
 
-Built from the catalogue. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. A record holds no
-cycles, so its structs are hidden from the garbage collector (``gc=False``), which would else look through thousands of them over and over: decoding
-takes a quarter of the time.
+Built from the catalogue. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. What a record holds
+that no column takes is learned: the structs are built again with it, so that only the first page of its kind is decoded tolerantly.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.model import Column, ColumnType, ResourceType
 from klaviyo_assets.frames.schema import RECORD, RELATIONSHIP, name_beside
+from klaviyo_assets.frames.strict import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
 from klaviyo_assets.frames.unreadable import UnreadablePage
-
-_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 """A number as JSON writes it: ``float`` takes more, and makes 13 of 1_3."""
-
-_STRICT: dict[ColumnType, Any] = {
-    ColumnType.STRING: str | None | UnsetType,
-    ColumnType.INTEGER: _INT64 | None | UnsetType,
-    ColumnType.FLOAT: float | None | UnsetType,
-    ColumnType.BOOLEAN: bool | None | UnsetType,
-    ColumnType.TIMESTAMP: str | None | UnsetType,
-    ColumnType.JSON: Raw | UnsetType,
-    ColumnType.STRINGS: list[str] | None | UnsetType,
-}
-
-
-class Reference(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A JSON:API resource identifier object."""
-
-    id: str
-    type: Raw | UnsetType = UNSET
-
-
-class ToOne(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A to-one relationship."""
-
-    data: Reference | None = None
-    links: Raw | UnsetType = UNSET
-
-
-class ToMany(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A to-many relationship; ``data`` is unset where only links are given."""
-
-    data: list[Reference] | UnsetType | None = UNSET
-    links: Raw | UnsetType = UNSET
 
 
 class _LooseReference(msgspec.Struct, gc=False):
@@ -67,10 +34,9 @@ class _LooseToMany(msgspec.Struct, gc=False):
     data: list[_LooseReference] | UnsetType | None = UNSET
 
 
-class Links(msgspec.Struct):
-    """Links of a collection document."""
-
-    next: str | None = None
+class _LooseDocument(msgspec.Struct):
+    data: list[Raw]
+    links: Links | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -81,21 +47,13 @@ class Document:
         records: Its resource objects.
         next_url: ``links.next``.
         has_links: Whether it has links at all, whichever they are.
+        tolerant: How many of its records did not fit, and were decoded tolerantly, at a fraction of the speed.
     """
 
     records: list[Any]
     next_url: str | None
     has_links: bool
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A flattened object: its struct and, by JSON name, the fields or groups inside it."""
-
-    struct: type[msgspec.Struct]
-    fields: Mapping[str, Any]
-    groups: Mapping[str, "_Group"]
-    python_names: Mapping[str, str]
+    tolerant: int
 
 
 class RecordDecoder:
@@ -106,40 +64,12 @@ class RecordDecoder:
     """
 
     def __init__(self, entry: ResourceType) -> None:
-        self._attributes = _group(entry.jsonapi_type, _tree(entry, "attributes"))
+        self._entry = entry
         self._relationships = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
-        relationships = msgspec.defstruct(
-            "Relationships",
-            [
-                (_python_name(name), ToMany if column.type is ColumnType.STRINGS else ToOne | None, _default(column))
-                for name, column in self._relationships.items()
-            ],
-            rename={_python_name(name): name for name in self._relationships},
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-        self._relationships_struct = relationships
-        record: Any = msgspec.defstruct(
-            "Record",
-            [
-                ("id", str),
-                ("attributes", self._attributes.struct),
-                ("relationships", relationships, msgspec.field(default_factory=relationships)),
-                # Ours alone: a member that Klaviyo may once send under this name is not taken for it.
-                ("extra", None, msgspec.field(default=None, name="_extra")),
-                # Known, and not needed; what is neither goes to _extra.
-                ("type", Raw | UnsetType, UNSET),
-                ("links", Raw | UnsetType, UNSET),
-            ],
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-        self._record = record
-        document = msgspec.defstruct("Document", [("data", list[record]), ("links", Links | UnsetType, UNSET)])
-        loose_document = msgspec.defstruct("LooseDocument", [("data", list[Raw]), ("links", Links | UnsetType, UNSET)])
-        self._strict: msgspec.json.Decoder[Any] = msgspec.json.Decoder(document)
-        self._strict_record: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._record)
-        self._loose: msgspec.json.Decoder[Any] = msgspec.json.Decoder(loose_document)
+        self._catalogued = StrictDecoder(entry, Unmapped())
+        self._unmapped = Unmapped(without_ids=frozenset(name for root, name in entry.unmapped if root == "relationships"))
+        self._strict = StrictDecoder(entry, self._unmapped)
+        self._loose: msgspec.json.Decoder[_LooseDocument] = msgspec.json.Decoder(_LooseDocument)
 
     def document(self, data: bytes) -> Document:
         """Decode a collection document.
@@ -148,24 +78,26 @@ class RecordDecoder:
             msgspec.DecodeError: If it is not JSON, or not a collection document.
             UnreadablePage: If a record is none, or has no id.
         """
+        strict, tolerant = self._strict, 0
         try:
-            document = self._strict.decode(data)
-            records = document.data
+            records, links = strict.decode_document(data)
         except msgspec.ValidationError:
             document = self._loose.decode(data)
-            records = [self._tolerant(bytes(raw), number) for number, raw in enumerate(document.data, 1)]
-        return Document(records, document.links.next if document.links is not UNSET else None, document.links is not UNSET)
+            links, records = document.links, []
+            for number, raw in enumerate(document.data, 1):
+                record = _fitting(strict, bytes(raw))
+                tolerant += record is None
+                records.append(record if record is not None else self._tolerant(bytes(raw), number))
+        return Document(records, links.next if links is not UNSET else None, links is not UNSET, tolerant)
 
     def single(self, data: bytes) -> Any:
         """Decode a document that holds one resource object."""
-        return self._tolerant(bytes(msgspec.json.decode(data, type=_Single).data), 1)
+        raw = bytes(msgspec.json.decode(data, type=_Single).data)
+        record = _fitting(self._strict, raw)
+        return record if record is not None else self._tolerant(raw, 1)
 
     def _tolerant(self, data: bytes, number: int) -> Any:
         """Decode a record, keeping what does not fit the catalogue in ``extra``."""
-        try:
-            return self._strict_record.decode(data)
-        except msgspec.ValidationError:
-            pass
         members = _object(data)
         if members is None:
             raise UnreadablePage(f"Record {number} of the page is no object.")
@@ -173,26 +105,61 @@ class RecordDecoder:
         if id_ is None:
             raise UnreadablePage(f"Record {number} of the page has no id.")
         beside = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
-        attributes, unknown = _fit(self._attributes, _object(members.get("attributes", _EMPTY)) or {})
-        extra: dict[str, Any] = {name_beside(name): value for name, value in unknown.items()}
-        relationships = self._fit_relationships(_object(members.get("relationships", _EMPTY)) or {}, extra)
-        extra |= beside
-        return self._record(id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None)
+        attributes, unknown = _fit(self._catalogued.attributes, _object(members.get("attributes", _EMPTY)) or {})
+        related = _object(members.get("relationships", _EMPTY)) or {}
+        relationships, misfits = self._fit_relationships(related)
+        self._learn(unknown, related)
+        extra = {**{name_beside(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **beside}
+        return self._catalogued.record(
+            id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
+        )
 
-    def _fit_relationships(self, members: Mapping[str, Raw], extra: dict[str, Any]) -> Any:
+    def _fit_relationships(self, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Raw]]:
         known: dict[str, Any] = {}
+        extra: dict[str, Raw] = {}
         for name, raw in members.items():
             column = self._relationships.get(name)
             try:
                 if column is not None:
-                    known[_python_name(name)] = msgspec.json.decode(raw, type=ToMany if column.type is ColumnType.STRINGS else ToOne | None)
-                elif (_object(raw) or {"": raw}).keys() - {"links"}:
+                    known[python_name(name)] = msgspec.json.decode(raw, type=ToMany if column.type is ColumnType.STRINGS else ToOne | None)
+                elif has_ids(raw):
                     extra[f"{RELATIONSHIP}{name}"] = raw
             except msgspec.ValidationError:
                 extra[f"{RELATIONSHIP}{name}"] = raw
                 if column is not None and (found := _ids_of(raw, column)) is not None:
-                    known[_python_name(name)] = found
-        return self._relationships_struct(**known)
+                    known[python_name(name)] = found
+        return self._catalogued.relationships(**known), extra
+
+    def _learn(self, unknown: Mapping[str, Any], related: Mapping[str, Raw]) -> None:
+        """Build the strict decoder again, so that it takes the next records with these members; another thread may do the same."""
+        names = frozenset(related) - self._relationships.keys()
+        with_ids = frozenset(name for name in names if has_ids(related[name]))
+        before = self._unmapped
+        unmapped = before.plus(Unmapped(frozenset(_without_column(self._catalogued.attributes, unknown)), names - with_ids, with_ids))
+        if unmapped is not before:
+            self._unmapped, self._strict = unmapped, StrictDecoder(self._entry, unmapped)
+
+
+def _fitting(strict: StrictDecoder, data: bytes) -> Any | None:
+    """Return a record, or None if it does not fit."""
+    try:
+        return strict.decode_record(data)
+    except msgspec.ValidationError:
+        return None
+
+
+def _without_column(group: Group, unknown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of what did not fit because it has no column; the rest had another type."""
+    for name, value in unknown.items():
+        if name not in group.python_names:
+            yield (name,)
+        elif isinstance(value, dict):
+            yield from ((name, *path) for path in _without_column(group.groups[name], value))
+
+
+def _sorted(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return members by name, those of flattened objects too: the strict decoder knows no order, and the same record must give the same text."""
+    return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(members.items())}
 
 
 _EMPTY = Raw(b"{}")
@@ -236,7 +203,7 @@ class _Single(msgspec.Struct):
     data: Raw
 
 
-def _fit(group: _Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:
+def _fit(group: Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:
     """Put members into the group's struct, and what does not fit into a dictionary of the same shape."""
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
@@ -256,7 +223,7 @@ def _fit(group: _Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]
     return group.struct(**known), extra
 
 
-def _fit_group(group: _Group, raw: Raw) -> tuple[Any, Any]:
+def _fit_group(group: Group, raw: Raw) -> tuple[Any, Any]:
     try:
         members = msgspec.json.decode(raw, type=dict[str, Raw] | None)
     except msgspec.ValidationError:
@@ -272,42 +239,8 @@ def _lenient(raw: Raw, expected: Any) -> Any:
     try:
         return msgspec.json.decode(raw, type=expected)
     except msgspec.ValidationError:
-        if expected is _STRICT[ColumnType.FLOAT]:
+        if expected is STRICT[ColumnType.FLOAT]:
             text = msgspec.json.decode(raw, type=str)
             if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
                 return number
         raise
-
-
-def _tree(entry: ResourceType, root: str) -> dict[str, Any]:
-    """Nest the columns under ``root`` by their path: a leaf is a column, a branch a dictionary."""
-    tree: dict[str, Any] = {}
-    for column in entry.columns:
-        if column.path[0] == root:
-            branch = tree
-            for part in column.path[1:-1]:
-                branch = branch.setdefault(part, {})
-            branch[column.path[-1]] = column
-    return tree
-
-
-def _group(name: str, tree: Mapping[str, Any]) -> _Group:
-    groups = {key: _group(f"{name}_{key}", branch) for key, branch in tree.items() if isinstance(branch, dict)}
-    fields = {key: _STRICT[column.type] for key, column in tree.items() if isinstance(column, Column)}
-    python_names = {key: _python_name(key) for key in tree}
-    struct = msgspec.defstruct(
-        _python_name(name),
-        [(python_names[key], groups[key].struct | None | UnsetType if key in groups else fields[key], UNSET) for key in tree],
-        rename={python: key for key, python in python_names.items()},
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-    return _Group(struct, fields, groups, python_names)
-
-
-def _python_name(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _default(column: Column) -> Any:
-    return msgspec.field(default_factory=ToMany) if column.type is ColumnType.STRINGS else None

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-import msgspec
 from duckdb import DuckDBPyConnection
-from msgspec import Raw
 
 from klaviyo_assets.catalog.model import Column, ResourceType
-from klaviyo_assets.frames import EXTRA, ODD_TEXT
+from klaviyo_assets.frames import EXTRA, ODD_TEXT, RELATIONSHIP
 from klaviyo_assets.frames.schema import RECORD
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.sync.values import has_value, stands_beside
 from klaviyo_assets.warehouse.base import literal, quoted
 
 _LONGEST_EXAMPLE = 200
+
+_SAYS_NOTHING = r'(?:[\[\]{},\s]|null|""|"(?:[^"\\]|\\.)*"\s*:)*'
+"""JSON that holds no value (RE2): null, an empty text, and lists and objects of nothing else. A name is a text before a colon."""
 
 _JSON_TYPES = {"{": "an object", "[": "a list", '"': "a text", "t": "true or false", "f": "true or false", "n": "null"}
 """What a JSON text is, by its first letter; any other begins a number."""
@@ -76,21 +77,23 @@ class DriftFinder:
     ruled: frozenset[str] = frozenset()
 
     def unknown(self) -> list[Drift]:
-        """Return the attributes in ``_extra``: those that have no column, and those whose value did not fit it."""
+        """Return the attributes in ``_extra``: those that have no column, and those whose value did not fit it.
+
+        An attribute without a column counts where it says something: one that is null, or empty, in all rows is no loss to anybody.
+        """
+        members = f"unnest(json_keys({EXTRA})) AS name, unnest(json_extract({EXTRA}, '$.*'))::VARCHAR AS value"
         rows = self.connection.execute(
-            f"SELECT name, count(*), min(id), arg_min(extra, id) FROM ("
-            f"SELECT {self._key} AS id, {EXTRA}::VARCHAR AS extra, unnest(json_keys({EXTRA})) AS name FROM {self.table} WHERE {EXTRA} IS NOT NULL) "
-            "GROUP BY name ORDER BY name"
+            "SELECT name, count(*), min(id), arg_min(value, id) FROM ("
+            f"SELECT {self._key} AS id, {members} FROM {self.table} WHERE {EXTRA} IS NOT NULL"
+            f") WHERE name <> {literal(ODD_TEXT)} AND {self._says_something()} GROUP BY name ORDER BY name"
         ).fetchall()
-        return [self._unknown(str(name), count, id_, extra) for name, count, id_, extra in rows if name != ODD_TEXT]
+        return [self._unknown(str(name), count, id_, value) for name, count, id_, value in rows if name not in self._without_column]
 
     def drifts(self) -> list[Drift]:
         """Return values that Klaviyo's schema does not allow for, and text that had to be changed."""
         return [*self._odd_text(), *self._nulls(), *self._new_values()]
 
-    def _unknown(self, name: str, rows: int, id_: str | None, extra: str | None) -> Drift:
-        # Examples are taken here and not by a JSON path: a name may hold what no path can.
-        example = msgspec.json.decode(extra, type=dict[str, Raw]).get(name) if extra is not None else None
+    def _unknown(self, name: str, rows: int, id_: str | None, example: str | None) -> Drift:
         columns = self._columns_in_extra.get(name, [])
         match columns:
             case []:
@@ -99,8 +102,24 @@ class DriftFinder:
                 expected = str(column.type)
             case _:
                 expected = f"members of {name}"
-        shown = _shown(bytes(example).decode(), personal=self._may_be_personal(columns)) if example is not None else None
+        shown = _shown(example, personal=self._may_be_personal(columns)) if example is not None else None
         return Drift(Kind.OTHER_TYPE if columns or name in _SHAPE else Kind.NEW, name, expected, rows, id_, shown)
+
+    def _says_something(self) -> str:
+        """SQL that is true for members of ``_extra`` that somebody may miss: also an empty one, where a column, or an object of columns, lacks it."""
+        columns = self._columns_in_extra
+        whole = [*_SHAPE, *(name for name, found in columns.items() if len(found[0].path) <= 2)]
+        groups = columns.keys() - set(whole)
+        conditions = [f"NOT regexp_full_match(value, {literal(_SAYS_NOTHING)})", f"name IN ({', '.join(map(literal, whole))})"]
+        if groups:
+            conditions.append(f"(name IN ({', '.join(map(literal, sorted(groups)))}) AND value NOT LIKE '{{%')")
+        return f"({' OR '.join(conditions)})"
+
+    @cached_property
+    def _without_column(self) -> set[str]:
+        """What ``_extra`` may hold though everything about it is known: nobody need act on it."""
+        unmapped = {f"{RELATIONSHIP}{name}" if root == "relationships" else name for root, name in self.entry.unmapped}
+        return (unmapped | set(self.entry.endpoint.additional_fields)) - self._columns_in_extra.keys()
 
     @cached_property
     def _columns_in_extra(self) -> dict[str, list[Column]]:

@@ -100,13 +100,14 @@ def parse_instant(text: str, name: str) -> datetime:
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
     """Return a short fingerprint of what a read brings: revision, additional fields, divisions, columns and field rules.
 
-    Two reads with the same fingerprint bring the same columns; coverage read with another one is not trusted.
+    Two reads with the same fingerprint bring the same values; coverage read with another one is not trusted. A column that was added for values that
+    ``_extra`` had kept does not count.
     """
     facts: dict[str, object] = {
         "revision": revision,
         "fields": entry.requested_fields,
         "divisions": [division.filters for division in entry.divisions],
-        "columns": [(column.name, column.type, column.path) for column in entry.columns],
+        "columns": [(column.name, column.type, column.path) for column in entry.columns if not column.was_in_extra],
     }
     if rules is not None:
         facts["rules"] = rules

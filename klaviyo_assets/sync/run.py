@@ -41,6 +41,7 @@ from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.sync.telling import Telling
 from klaviyo_assets.sync.threads import in_thread
 from klaviyo_assets.sync.unreadable import saying_where
+from klaviyo_assets.sync.upsert import content_columns
 from klaviyo_assets.sync.write_behind import WriteBehind
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
@@ -226,7 +227,8 @@ class Sync:
 
     def _take_up(self, loader: Loader, row: SyncRow, who: Identity) -> bool:
         """Load what a killed or failed sync has left in staging; return whether there was anything."""
-        wanted = Wanted(row.account_id, who.seen, self._fingerprint(self.guard.mark), row.started_at + CLOCKS_DIFFER)
+        mark = self._fingerprint(self.guard.mark)
+        wanted = Wanted(row.account_id, who.seen, mark, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
         self._resumed = take_up(self._staging_root, loader, row, None if self.request.mode is Mode.FULL else wanted, self._note)
         if self._resumed:
             self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
@@ -331,6 +333,7 @@ class Sync:
             fingerprint=self._fingerprint(self.guard.mark),
             read_at=row.started_at,
             resumable=resumable,
+            columns=content_columns(self.entry),
         )
         return Staging(self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}", manifest, self._treated)
 

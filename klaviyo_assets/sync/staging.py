@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -84,6 +84,7 @@ class Manifest(msgspec.Struct):
         read_at: The server's clock when the sync began.
         resumable: True if the next sync may load it; a full read starts over instead.
         format: Of this manifest; one of another version is not taken up.
+        columns: Of the files.
         parts: By slice.
         files: Files that are not loaded yet.
     """
@@ -95,6 +96,7 @@ class Manifest(msgspec.Struct):
     read_at: datetime
     resumable: bool
     format: int
+    columns: list[str] = msgspec.field(default_factory=list)
     parts: list[Part] = msgspec.field(default_factory=list)
     files: list[File] = msgspec.field(default_factory=list)
 
@@ -275,9 +277,11 @@ class Staging:
         _write_atomically(self.folder / _MANIFEST, msgspec.json.encode(self.manifest))
 
 
-def new_manifest(*, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool) -> Manifest:
+def new_manifest(
+    *, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool, columns: Sequence[str] = ()
+) -> Manifest:
     """Return the manifest of a sync that begins."""
-    return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, _FORMAT)
+    return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, _FORMAT, list(columns))
 
 
 def leftovers(root: Path) -> Iterator[Staging]:

@@ -23,18 +23,21 @@ class Wanted:
         account_id: The account of this sync.
         key_seen: True if the key has filled this schema before: while the account was not known the key stood for it.
         fingerprint: Of the options and columns that are read now.
+        columns: Names of the columns that the table has now.
         latest: What was read later than this was read by a wrong clock.
     """
 
     account_id: str
     key_seen: bool
     fingerprint: str
+    columns: list[str]
     latest: datetime
 
     def accepts(self, manifest: Manifest, resource_type: str) -> bool:
         """Whether staged files hold what this sync would read: of this type and account, with the same options."""
         same_account = manifest.account_id == self.account_id or (manifest.account_id == UNKNOWN_ACCOUNT and self.key_seen)
-        return same_account and manifest.resumable and manifest.resource_type == resource_type and manifest.fingerprint == self.fingerprint
+        same_content = manifest.fingerprint == self.fingerprint and manifest.columns == self.columns
+        return same_account and manifest.resumable and manifest.resource_type == resource_type and same_content
 
 
 def take_up(root: Path, loader: Loader, row: SyncRow, wanted: Wanted | None, note: Callable[[str], None]) -> bool:

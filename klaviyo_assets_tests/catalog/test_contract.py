@@ -17,6 +17,9 @@ SHARED = Path(__file__).parents[3] / "shared" / "klaviyo"
 DIGEST = SHARED / "endpoints.jsonl"
 DESCRIPTION = SHARED / f"openapi-{REVISION}.json"
 
+RECORDED_ALONE = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
+"""Columns of attributes that the API sends and its description does not name."""
+
 every_type = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 
 
@@ -171,6 +174,8 @@ def test_every_attribute_has_a_column(entry: ResourceType, description: dict[str
 def test_no_column_is_invented(entry: ResourceType, description: dict[str, Any]) -> None:
     described = resource(description, entry)
     for column in entry.columns:
+        if column.name in RECORDED_ALONE.get(entry.name, ()):
+            continue
         if column.path[0] == "division":
             assert all(column.path[1] in division.values for division in entry.divisions)
             continue
@@ -198,7 +203,7 @@ FITTING = {
 @every_type
 def test_columns_have_the_types_of_their_attributes(entry: ResourceType, description: dict[str, Any]) -> None:
     for column in entry.columns:
-        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields:
+        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in RECORDED_ALONE.get(entry.name, ()):
             continue
         schema: dict[str, Any] = resource(description, entry)["attributes"]
         for part in column.path[1:]:
@@ -215,7 +220,7 @@ def test_relationships_that_name_their_records_have_a_column(entry: ResourceType
     relationships = members(description, resource(description, entry).get("relationships", {}))
     columns = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
 
-    assert set(relationships) - set(columns) <= {"profiles", "lists", "segments"}
+    assert set(relationships) - set(columns) <= {path[1] for path in entry.unmapped}
     for name, column in columns.items():
         data = types(description, members(description, relationships[name])["data"])
         assert ("array" in data) == (column.type is ColumnType.STRINGS), name

@@ -92,6 +92,57 @@ def test_an_object_with_personal_members_shows_nobody(new_account: NewAccount, w
     assert unknown(warehouse, "campaigns")["audiences"].example == '{"by":"Ann"}'
 
 
+SAYS_NOTHING = [None, "", [], {}, {"a": None}, {"a": {"b": [None, {}]}, "c": ""}, [None, ""], {'a, "b': None, "c]": []}]
+SAYS_SOMETHING = [0, False, 0.0, " ", "null", {"a": 0}, {"a": {"b": [None, {"c": False}]}}, [[], "x"], ["", ":"], ":", '"', {"": "}"}]
+
+
+@pytest.mark.parametrize("name", ["profiles", "lists"])
+def test_an_attribute_that_says_nothing_in_any_row_is_no_drift(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3, profiles=5)
+    for number, value in enumerate(SAYS_NOTHING):
+        sandbox.change("add", type=name, attributes={f"empty {number}": value, "always null": None, "seldom": None})
+    (id_,) = sandbox.change("add", type=name, attributes={"always null": None, "seldom": 0})
+
+    sync(name, sandbox, warehouse)
+
+    assert {one.attribute: (one.rows, one.example_id) for one in unknown(warehouse, name).values()} == {"seldom": (1, id_)}
+    kept = query(warehouse, f"SELECT count(*) FROM {name} WHERE json_exists(_extra, '$.seldom')")
+    assert kept == [(len(SAYS_NOTHING) + 1,)], "what says nothing is kept all the same"
+
+
+def test_an_attribute_that_says_something_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3)
+    for number, value in enumerate(SAYS_SOMETHING):
+        sandbox.change("add", type="lists", attributes={f"new {number}": value})
+
+    sync("lists", sandbox, warehouse)
+
+    assert {name: one.rows for name, one in unknown(warehouse, "lists").items()} == {f"new {number}": 1 for number in range(len(SAYS_SOMETHING))}
+
+
+def test_a_new_member_of_a_flattened_object_counts_where_it_says_something(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    options = [{"new": None}, {"new": None, "ignore_unsubscribes": True}, {"new": 1}, []]
+    ids = [sandbox.change("add", type="campaigns", attributes={"send_options": {"use_smart_sending": True, **one} if one else []}) for one in options]
+
+    sync("campaigns", sandbox, warehouse)
+
+    found = unknown(warehouse, "campaigns")
+    assert {name: (one.kind, one.rows) for name, one in found.items()} == {"send_options": (Kind.OTHER_TYPE, 2)}
+    assert query(warehouse, f"SELECT send_options_ignore_unsubscribes FROM campaigns WHERE id = '{ids[1][0]}'") == [(True,)]
+
+
+def test_what_is_known_to_have_no_column_is_no_drift(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(profiles=5)
+    sandbox.change("add", type="profiles", attributes={"joined_group_at": "2026-09-04T13:46:46+00:00"})
+
+    sync("profiles", sandbox, warehouse)
+
+    assert unknown(warehouse, "profiles") == {}
+    extra = '{"joined_group_at":"2026-09-04T13:46:46+00:00"}'
+    assert query(warehouse, "SELECT _extra FROM profiles WHERE _extra IS NOT NULL") == [(extra,)]
+
+
 ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00", "_odd_text", "relationships.x"]
 
 
@@ -240,6 +291,22 @@ class TestANewColumn:
         ((extra, city, name),) = query(warehouse, f"SELECT _extra, location_city, first_name FROM profiles WHERE id = '{id_}'")
         assert (city, name) == ("Rome", None)
         assert json.loads(extra) == {"first_name": 12, "unheard_of": 1.0, "location": {"planet": "Mars"}}
+
+    def test_a_column_for_what_extra_kept_is_filled_without_reading_anything_again(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(profiles=400)
+        sent = {"anonymous_id": "visitor", "whatsapp_bsuid": None, "new": 1.0}
+        (id_,) = sandbox.change("add", type="profiles", attributes=sent)
+        later = [column.name for column in self.OLD.columns if column.was_in_extra]
+        sync(self.lacking(*later), sandbox, warehouse)
+        before = query(warehouse, "SELECT DISTINCT fingerprint FROM _coverage")
+        again = sync(self.lacking(*later), sandbox, warehouse).row.records_read
+
+        assert sync("profiles", sandbox, warehouse).row.records_read == again < 100
+
+        assert query(warehouse, "SELECT DISTINCT fingerprint FROM _coverage") == before
+        assert query(warehouse, f"SELECT anonymous_id, whatsapp_bsuid, _extra FROM profiles WHERE id = '{id_}'") == [("visitor", None, '{"new":1.0}')]
+        wanted = truth(sandbox, "profiles")
+        assert table(warehouse, "profiles").select(wanted.columns).equals(wanted)
 
     def test_a_column_that_the_catalogue_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
         sync("profiles", account, warehouse)

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
@@ -102,6 +104,24 @@ def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAcco
     assert report.resumed
     assert report.row.records_read < report.row_count
     assert_frame_equal(table(warehouse, name), truth(sandbox, name))
+
+
+def test_what_a_failed_sync_staged_without_a_column_that_there_is_now_is_read_again(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox, entry = new_account(), CATALOG["profiles"]
+    older = replace(entry, columns=tuple(column for column in entry.columns if not column.was_in_extra))
+    sandbox.change("add", type="profiles", attributes={"anonymous_id": "visitor"})
+    sandbox.faults({"path": "/api/profiles", "kind": "503", "times": None, "after": 3})
+    with pytest.raises(RequestFailed):
+        sync(older, sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+
+    assert not sync("profiles", sandbox, warehouse, concurrency=2).resumed
+
+    assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"), check_column_order=False)
+    assert query(warehouse, "SELECT count(*) FROM profiles WHERE anonymous_id = 'visitor'") == [(1,)]
 
 
 def test_a_type_that_is_read_whole_is_left_as_it_was_when_its_read_breaks_off(

@@ -17,7 +17,7 @@ import msgspec
 import tenacity
 
 from klaviyo_assets._version import __version__
-from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, server_time, set_redirect_aside
+from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, retry_after, server_time, set_redirect_aside
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, received_body, whole
 from klaviyo_assets.api.error_body import read_error
@@ -316,12 +316,14 @@ class KlaviyoClient:
 
     async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
         endpoint = f"{question.method} {question.url.path}"
-        await gate.enter()
+        request = await gate.enter()
         headers: Mapping[str, str] = {}
+        rejected_for: float | None = None
         sent = time.monotonic()
         try:
             response = await self._receive(question)
             headers = response.headers
+            rejected_for = _rejected_for(response)
         except httpx.TransportError as error:
             raise await _not_connected(question.url.host, error, endpoint) from _bare(error)
         except TimeoutError as error:
@@ -333,7 +335,7 @@ class KlaviyoClient:
             raise AnswerTooLarge(self.settings.max_response_bytes, endpoint=endpoint) from None
         finally:
             self.traffic.requests += 1
-            gate.leave(headers)
+            gate.leave(headers, request, rejected_for)
         self._take_note(response)
         value = _decoded(response, question.scope, decode)
         seconds = time.monotonic() - sent
@@ -360,6 +362,13 @@ class KlaviyoClient:
         self.traffic.statuses[response.status_code] += 1
         self.traffic.throttled += response.status_code == 429
         self._clock.note(server_time(response))
+
+
+def _rejected_for(response: httpx.Response) -> float | None:
+    """Return the seconds that a 429 asks to wait, None for other responses. One that comes as HTML, from the edge, says nothing about the account."""
+    if response.status_code != 429:
+        return None
+    return 0.0 if "html" in response.headers.get("content-type", "") else retry_after(response) or 0.0
 
 
 def _decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) -> T:

@@ -8,12 +8,15 @@ import contextlib
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
 from klaviyo_assets.api.concurrency import Concurrency
-from klaviyo_assets.api.neighbours import Neighbours
-from klaviyo_assets.api.pacing import pacing
+from klaviyo_assets.api.fair_share import FairShare
+from klaviyo_assets.api.pacing import lowered, pacing
+from klaviyo_assets.api.rate_headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
+from klaviyo_assets.api.usage import SentRequest
 from klaviyo_assets.api.window import Window
 from klaviyo_assets.catalog.model import RateLimit
 
@@ -23,8 +26,11 @@ _WORTH_A_CHANGE = 0.02
 _WORTH_SAYING = 10
 """Seconds of waiting from which on it is logged."""
 
-_NO_LIMIT = 10**9
-"""No header says more than this and means it."""
+_LONGEST_PACED = 600
+"""Seconds of the longest window that the gate waits for. A longer one, such as a day, ends the sync with an error when it is used up."""
+
+_NEARLY_FULL = 10
+"""If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -48,12 +54,14 @@ class EndpointGate:
     def __init__(self, name: str, limit: RateLimit, share: float, shared_state: Path | None = None) -> None:
         self.seconds_waited = 0.0
         self._name = name
-        self._in_flight = 0
         self._closed_until = 0.0
         self._told_until = 0.0
-        self._limit = limit
+        self._documented = limit
+        self._known = (Quota(limit.burst, BURST_SECONDS), Quota(limit.steady, STEADY_SECONDS))
         self._window = Window()
-        self._neighbours = Neighbours(share)
+        self._burst_full_until = 0.0
+        self._fair_share = FairShare(limit, share)
+        self._unanswered: deque[SentRequest] = deque()
         self._paced_at = share
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
@@ -65,8 +73,12 @@ class EndpointGate:
         """Requests that should be under way at once to keep the limit busy."""
         return self._concurrency.size
 
-    async def enter(self) -> None:
-        """Wait until one more request may be sent."""
+    async def enter(self) -> SentRequest:
+        """Wait until one more request may be sent.
+
+        Returns:
+            The request, to be given to :meth:`leave`.
+        """
         began = time.monotonic()
         await self._wait_until_open()
         async with self._turn:
@@ -78,22 +90,51 @@ class EndpointGate:
             except BaseException:
                 self._pacing.end_turn()
                 raise
-            self._in_flight += 1
+            request = self._fair_share.sent(time.monotonic())
+            self._unanswered.append(request)
         self.seconds_waited += time.monotonic() - began
+        return request
 
-    def leave(self, headers: Mapping[str, str]) -> None:
-        """Take note of a finished request and of what the server says is left of the minute."""
-        self._in_flight -= 1
+    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
+        """Take note of a finished request and of what its response says about the limits.
+
+        Args:
+            headers: Headers of the response; empty if none came.
+            request: What :meth:`enter` returned; the oldest unanswered one if it is left out.
+            rejected_for: On status 429, the seconds that the response asks to wait.
+        """
+        request = request or self._unanswered[0]
+        self._unanswered.remove(request)
         self._pacing.end_turn()
-        remaining, reset = _integer(headers.get("RateLimit-Remaining")), _integer(headers.get("RateLimit-Reset"))
-        if remaining is not None and reset is not None:
-            limit, now = _integer(headers.get("RateLimit-Limit")), time.monotonic()
-            if limit is not None:
-                self._neighbours.note(limit=limit, remaining=remaining, reset=reset, now=now)
-            self._window.note(remaining=remaining, reset=reset, now=now)
-            self._tell(self._seconds_full())
+        now = time.monotonic()
+        if rejected_for is not None:
+            self._fair_share.rejected(request, rejected_for, now)
+        else:
+            report = read_rate_headers(headers, self._known)
+            self._fair_share.answered(request, report, now)
+            if report is not None:
+                self._note(report, now)
         self._news.set()
         self._news = asyncio.Event()
+
+    def _note(self, report: RateReport, now: float) -> None:
+        if report.seconds <= BURST_SECONDS:
+            if report.remaining < (report.limit or 0) / _NEARLY_FULL:
+                # The second in which the request was counted ends within one second from now.
+                self._burst_full_until = now + BURST_SECONDS
+        elif report.seconds <= _LONGEST_PACED:
+            self._window.note(remaining=report.remaining, reset=min(report.reset, report.seconds), now=now)
+            self._tell(self._seconds_full())
+        limit = lowered(self._documented, report.quotas)
+        if report.quotas and limit != self._fair_share.limit:
+            self._change_limit(limit)
+
+    def _change_limit(self, limit: RateLimit) -> None:
+        """Follow a limit that differs from the documented one; never go beyond that one."""
+        _log.info("%s: responses report a limit of %d a second and %d a minute", self._name, limit.burst, limit.steady)
+        self._fair_share.limit = limit
+        self._pacing.change(self._paced_at, limit)
+        self._concurrency.rate = limit.steady / 60 * self._paced_at
 
     def took(self, seconds: float) -> None:
         """Take note of how long an answer took, decoding included."""
@@ -110,22 +151,22 @@ class EndpointGate:
 
     def _give_way(self) -> None:
         """Pace at what the account's other integrations leave us of our share."""
-        ours = self._neighbours.ours
-        if self._limit.burst > 1 and (abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and ours == self._neighbours.share)):
-            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self._name, 100 * self._neighbours.others, 100 * ours)
-            self._pacing.change(ours)
+        ours = self._fair_share.ours
+        if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.others):
+            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self._name, 100 * self._fair_share.others, 100 * ours)
+            self._pacing.change(ours, self._fair_share.limit)
             self._paced_at = ours
-            self._concurrency.rate = self._limit.steady / 60 * ours
+            self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
 
     async def _wait_until_open(self) -> None:
         # The gate may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
-        while (seconds := max(self._closed_until - time.monotonic(), self._seconds_full())) > 0:
+        while (seconds := max(max(self._closed_until, self._burst_full_until) - time.monotonic(), self._seconds_full())) > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), seconds)
 
     def _seconds_full(self) -> float:
-        others = self._neighbours.others / self._neighbours.ours
-        return self._window.seconds_full(under_way=self._in_flight, others=others, now=time.monotonic())
+        others = self._fair_share.others / self._fair_share.ours
+        return self._window.seconds_full(under_way=len(self._unanswered), others=others, now=time.monotonic())
 
     def _tell(self, seconds: float) -> None:
         """Log a long wait, once."""
@@ -133,10 +174,3 @@ class EndpointGate:
         if seconds > _WORTH_SAYING and now + seconds > self._told_until + _WORTH_SAYING:
             _log.warning("%s: waiting %.0f seconds, since the account's rate limit is used up", self._name, seconds)
             self._told_until = now + seconds
-
-
-def _integer(text: str | None) -> int | None:
-    try:
-        return max(-_NO_LIMIT, min(_NO_LIMIT, int(float(text)))) if text is not None else None
-    except (ValueError, OverflowError):
-        return None

@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 from pyrate_limiter import GCRA, AbstractBucket, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
 
 from klaviyo_assets import owner_only
+from klaviyo_assets.api.rate_headers import BURST_SECONDS, STEADY_SECONDS, Quota
 from klaviyo_assets.catalog.model import RateLimit
 
 _MINUTE_MS = 60_000
@@ -31,6 +33,9 @@ _LONGEST_TURN = 180.0
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
+_LONGEST_PACED = 600
+"""Seconds of the longest window that a pace is made from."""
+
 
 class Pacing(Protocol):
     """Lets one request after the other go. One caller at a time."""
@@ -41,11 +46,24 @@ class Pacing(Protocol):
     def end_turn(self) -> None:
         """Take note that a request is answered, or will not be sent."""
 
-    def change(self, share: float) -> None:
-        """Go at another share of the limit from now on, at most the one that it began with."""
+    def change(self, share: float, limit: RateLimit) -> None:
+        """Go at another share from now on, at most the one that it began with, and of another limit, at most the documented one."""
 
     def close(self) -> None:
         """Release what it holds."""
+
+
+def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
+    """Return an endpoint's limit, lowered to what its responses report; windows of an hour or a day cannot be paced at and are left out.
+
+    Example:
+        >>> lowered(RateLimit(75, 750), [Quota(1, 1), Quota(15, 60), Quota(225, 86_400)])
+        RateLimit(burst=1, steady=15)
+    """
+    burst = min((quota.limit for quota in quotas if quota.seconds <= BURST_SECONDS), default=limit.burst)
+    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= _LONGEST_PACED)
+    steady = min((quota.limit * STEADY_SECONDS // quota.seconds for quota in longer), default=limit.steady)
+    return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
 
 
 def pacing(limit: RateLimit, share: float, shared_state: Path | None) -> Pacing:
@@ -59,7 +77,7 @@ def pacing(limit: RateLimit, share: float, shared_state: Path | None) -> Pacing:
     if limit.burst > 1:
         return _Minute(limit, share)
     rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
-    return _OneASecond(rates, 1 / share + _SPARE) if shared_state is None else _OneASecondForAll(rates, 1 / share + _SPARE, shared_state)
+    return _OneASecond(rates, share) if shared_state is None else _OneASecondForAll(rates, share, shared_state)
 
 
 class _Minute:
@@ -72,9 +90,7 @@ class _Minute:
     def __init__(self, limit: RateLimit, share: float) -> None:
         self._limit = limit
         self._share = share
-        a_minute = limit.steady * share
-        count = max(1, math.floor(a_minute))
-        self._count = Limiter(InMemoryBucket([Rate(count, math.ceil(_MINUTE_MS * max(1.0, count / a_minute)))]), buffer_ms=0)
+        self._count = self._counted()
         self._pace = self._paced_at(share * _CATCHING_UP)
 
     async def take_turn(self, name: str) -> None:
@@ -84,13 +100,22 @@ class _Minute:
     def end_turn(self) -> None:
         """Nothing: several are under way at once."""
 
-    def change(self, share: float) -> None:
+    def change(self, share: float, limit: RateLimit) -> None:
+        if limit != self._limit:
+            self._limit = limit
+            self._count.close()
+            self._count = self._counted()
         self._pace.close()
         self._pace = self._paced_at(share * _CATCHING_UP if share >= self._share else share)
 
     def close(self) -> None:
         self._count.close()
         self._pace.close()
+
+    def _counted(self) -> Limiter:
+        a_minute = self._limit.steady * self._share
+        count = max(1, math.floor(a_minute))
+        return Limiter(InMemoryBucket([Rate(count, math.ceil(_MINUTE_MS * max(1.0, count / a_minute)))]), buffer_ms=0)
 
     def _paced_at(self, share: float) -> Limiter:
         per_second = self._limit.steady * share / 60
@@ -104,8 +129,10 @@ class _OneASecond:
     A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
     """
 
-    def __init__(self, rates: list[Rate], seconds: float, bucket: AbstractBucket | None = None) -> None:
-        self._seconds = seconds
+    def __init__(self, rates: list[Rate], share: float, bucket: AbstractBucket | None = None) -> None:
+        self._share = share
+        self._seconds = self._interval = 1 / share + _SPARE
+        self._steady = rates[0].limit
         self._limiter = Limiter(bucket or InMemoryBucket(rates), buffer_ms=0 if bucket is None else 5)
         self._turn = asyncio.Lock()
         self._answered = -math.inf
@@ -126,8 +153,10 @@ class _OneASecond:
         self._answered = time.monotonic()
         self._turn.release()
 
-    def change(self, share: float) -> None:
-        """Stay: the interval is Klaviyo's, and others' requests fall between."""
+    def change(self, share: float, limit: RateLimit) -> None:
+        """Spread the requests over the minute where less than the documented limit or than our own share of it is left to us."""
+        is_less = share < self._share or limit.steady < self._steady
+        self._seconds = max(self._interval, STEADY_SECONDS / (limit.steady * share)) if is_less else self._interval
 
     def close(self) -> None:
         self._limiter.close()
@@ -139,7 +168,7 @@ class _OneASecondForAll(_OneASecond):
     The limiter's lock blocks, so it waits in a thread.
     """
 
-    def __init__(self, rates: list[Rate], seconds: float, state: Path) -> None:
+    def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
         owner_only.make_folder(state.parent)
         turn, self._last = state.with_name(f"{state.name}.turn"), state.with_name(f"{state.name}.answered")
         for path in (state, state.with_name(f"{state.name}.lock"), turn):
@@ -148,7 +177,7 @@ class _OneASecondForAll(_OneASecond):
         newest = bucket.peek(0)
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
-        super().__init__(rates, seconds, bucket)
+        super().__init__(rates, share, bucket)
         self._file = FileLock(turn, mode=owner_only.FILE_MODE)
 
     async def _take(self, name: str) -> None:

@@ -1,15 +1,31 @@
-"""Klaviyo's rate limits: two fixed windows an endpoint, aligned to the wall clock, per account."""
+"""Klaviyo's rate limits: two fixed windows an endpoint (some have a third, a day), aligned to the wall clock, per account."""
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from klaviyo_assets.catalog.model import RateLimit
 from klaviyo_assets.sandbox.errors import ApiError
 
 _BURST_SECONDS = 1
 _STEADY_SECONDS = 60
+_DAY_SECONDS = 86_400
+
+
+class RateLimitHeaders(StrEnum):
+    """Which window the ``RateLimit-*`` headers are about, and in what form.
+
+    Attributes:
+        RECORDED: The window with the least remaining, then the list of all windows, as in recorded responses.
+        ALWAYS_BURST: The one-second window, whatever remains of the others, then the list.
+        MINUTE: The minute, as one number, as Klaviyo documents it.
+    """
+
+    RECORDED = "recorded"
+    ALWAYS_BURST = "always-burst"
+    MINUTE = "minute"
 
 
 @dataclass
@@ -28,6 +44,10 @@ class _Window:
     def full(self) -> bool:
         return self.used >= self.allowed
 
+    @property
+    def remaining(self) -> int:
+        return self.allowed - self.used
+
     def seconds_left(self, now: float) -> int:
         # Klaviyo's Retry-After is a whole number, and a client that waits it out must find the window rolled.
         return max(1, math.ceil((self.number + 1) * self.seconds - now))
@@ -38,25 +58,29 @@ class Limits:
 
     Args:
         now: Real time in seconds; limits do not follow the sandbox's movable clock.
+        headers: Form of the ``RateLimit-*`` headers.
+        daily: Requests a day that each endpoint allows besides; 0 for no such limit.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, headers: RateLimitHeaders = RateLimitHeaders.RECORDED, daily: int = 0) -> None:
         self._now = now
-        self._windows: dict[tuple[str, RateLimit], tuple[_Window, _Window]] = {}
+        self._headers = headers
+        self._daily = daily
+        self._windows: dict[tuple[str, RateLimit], tuple[_Window, ...]] = {}
 
     def enter(self, endpoint: str, *limits: RateLimit) -> Mapping[str, str]:
-        """Count a request and return the headers of its answer.
+        """Count a request and return the headers of its response.
 
         Args:
             endpoint: The endpoint; a collection and the look-up of one record are two.
-            limits: The limits that it counts against; the last one's steady window is told in the headers.
+            limits: The limits that it counts against; the headers are about the last one.
 
         Raises:
             ApiError: 429, if one of the windows is full; such a request counts against none.
         """
         now = self._now()
-        pairs = [self._pair(endpoint, limit) for limit in dict.fromkeys(limits)]
-        windows = [window for pair in pairs for window in pair]
+        windows_of_limits = [self._windows_of(endpoint, limit) for limit in dict.fromkeys(limits)]
+        windows = [window for some in windows_of_limits for window in some]
         for window in windows:
             window.roll(now)
         full = [window.seconds_left(now) for window in windows if window.full]
@@ -64,18 +88,27 @@ class Limits:
             raise _throttled(max(full))
         for window in windows:
             window.used += 1
-        steady = pairs[-1][1]
-        return {
-            "RateLimit-Limit": str(steady.allowed),
-            "RateLimit-Remaining": str(steady.allowed - steady.used),
-            "RateLimit-Reset": str(steady.seconds_left(now)),
-        }
+        return self._report(windows_of_limits[-1], now)
 
-    def _pair(self, endpoint: str, limit: RateLimit) -> tuple[_Window, _Window]:
+    def _windows_of(self, endpoint: str, limit: RateLimit) -> tuple[_Window, ...]:
         key = (endpoint, limit)
         if key not in self._windows:
-            self._windows[key] = _Window(_BURST_SECONDS, limit.burst), _Window(_STEADY_SECONDS, limit.steady)
+            day = (_Window(_DAY_SECONDS, self._daily),) if self._daily else ()
+            self._windows[key] = (_Window(_BURST_SECONDS, limit.burst), _Window(_STEADY_SECONDS, limit.steady), *day)
         return self._windows[key]
+
+    def _report(self, windows: Sequence[_Window], now: float) -> Mapping[str, str]:
+        burst, steady, *_ = windows
+        if self._headers is RateLimitHeaders.MINUTE:
+            return _headers(str(steady.allowed), steady, steady.seconds_left(now))
+        window = burst if self._headers is RateLimitHeaders.ALWAYS_BURST else min(windows, key=lambda one: one.remaining)
+        listed = [f"{one.allowed};w={one.seconds}" for one in windows]
+        # Recorded responses say 0 within the last second of a window: the rest is cut off, other than in Retry-After.
+        return _headers(", ".join([str(window.allowed), *listed]), window, int((window.number + 1) * window.seconds - now))
+
+
+def _headers(limit: str, window: _Window, reset: int) -> Mapping[str, str]:
+    return {"RateLimit-Limit": limit, "RateLimit-Remaining": str(window.remaining), "RateLimit-Reset": str(reset)}
 
 
 def _throttled(seconds: int) -> ApiError:

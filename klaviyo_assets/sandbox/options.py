@@ -36,6 +36,14 @@ class SandboxOptions:
     change_at: tuple[datetime, ...] = field(default=(), metadata={"help": "apply a round of changes stamped at this instant, at start; repeatable"})
 
     limits: bool = field(default=True, metadata={"help": "apply Klaviyo's rate limits"})
+    rate_limit_headers: str = field(
+        default="recorded",
+        metadata={
+            "help": "form of the RateLimit headers: recorded (the window with the least remaining, and a list of all windows), always-burst "
+            "(the one-second window, and the list), or minute (one number, as Klaviyo documents it)"
+        },
+    )
+    daily_limit: int = field(default=0, metadata={"help": "requests a day that each endpoint allows besides; 0 for no such limit"})
     latency: float = field(default=0.0, metadata={"help": "seconds that each answer takes at least"})
     invalid_key_status: int = field(
         default=401, metadata={"help": "status of the answer to an unknown key: 401, or 400 as another page of Klaviyo's has it"}
@@ -58,6 +66,8 @@ class SandboxOptions:
         """Refuse what cannot be served."""
         if self.invalid_key_status not in {400, 401}:
             raise ValueError("invalid_key_status is 400 or 401")
+        if self.rate_limit_headers not in {"recorded", "always-burst", "minute"}:
+            raise ValueError("rate_limit_headers is recorded, always-burst or minute")
         if self.events and not (self.profiles and self.metrics):
             raise ValueError("events need at least one profile and one metric")
 

@@ -7,7 +7,7 @@ from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.faults import Faults
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
-from klaviyo_assets.sandbox.limits import Limits
+from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.rounds import apply_round
 from klaviyo_assets.sandbox.stats import Stats
@@ -44,7 +44,8 @@ def begin(options: SandboxOptions) -> State:
         apply_round(account, options.seed + number, instant)
     account.clock = _clock(options, base, changes)
     account.settle()
-    return State(options, account.clock, account, Faults(options.seed))
+    limits = Limits(headers=RateLimitHeaders(options.rate_limit_headers), daily=options.daily_limit)
+    return State(options, account.clock, account, Faults(options.seed), limits)
 
 
 def _clock(options: SandboxOptions, base: int, changes: list[int]) -> Clock:

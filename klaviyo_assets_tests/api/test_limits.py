@@ -232,6 +232,47 @@ def test_a_gate_closes_until_the_reset_when_the_rest_of_the_minute_is_under_way(
     assert 17 <= time <= 17 + SOON
 
 
+@pytest.mark.parametrize("reset", ["0", "1"])
+def test_the_rest_of_a_second_is_left_to_others_when_its_burst_is_nearly_used_up(reset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"RateLimit-Limit": "350, 350;w=1, 3500;w=60", "RateLimit-Remaining": "12", "RateLimit-Reset": reset}
+
+    (time,) = guarded(leaving(headers, 0), monkeypatch)
+
+    assert 1 <= time <= 1.1
+
+
+def test_responses_that_report_a_lower_limit_lower_the_pace_until_they_no_longer_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: EndpointGate) -> list[float]:
+        times = []
+        for number in range(40):
+            await gate.enter()
+            times.append(now())
+            limit = "1, 1;w=1, 15;w=60, 225;w=86400" if number < 10 else "350, 350;w=1, 3500;w=60"
+            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": "1" if number < 10 else "349", "RateLimit-Reset": "0"})
+        return times
+
+    times = guarded(action, monkeypatch)
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+
+    assert min(gaps[1:10]) >= 60 / 15
+    assert max(gaps[12:]) < 0.1
+
+
+def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests_over_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rush() -> list[float]:
+        gate, times = EndpointGate("/api/accounts", TIER_XS, 1.0), []
+        for _ in range(4):
+            await gate.enter()
+            times.append(now())
+            gate.leave({"RateLimit-Limit": "1, 1;w=1, 2;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "0"})
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 30
+
+
 def test_the_first_answer_of_a_new_minute_opens_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resets come in whole seconds; to wait them out would waste up to one in each minute."""
 
@@ -276,9 +317,11 @@ def test_a_gate_opens_as_far_as_answers_show_that_something_is_left(monkeypatch:
         {"RateLimit-Remaining": "none", "RateLimit-Reset": "17"},
         {"RateLimit-Remaining": "0", "RateLimit-Reset": ""},
         {"RateLimit-Remaining": "0", "RateLimit-Reset": "inf"},
+        {"RateLimit-Limit": "350, 350;w=1, 3500;w=60", "RateLimit-Remaining": "40", "RateLimit-Reset": "0"},
+        {"RateLimit-Limit": "225, 350;w=1, 3500;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "40000"},
         {},
     ],
-    ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "nothing"],
+    ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "burst", "day", "nothing"],
 )
 def test_a_gate_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     (time,) = guarded(leaving(headers, 3), monkeypatch)
@@ -297,86 +340,6 @@ def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch
     (time,) = guarded(action, monkeypatch)
 
     assert time >= 5
-
-
-# --- giving way
-
-
-class Account:
-    """An account whose window of a minute is used by others too."""
-
-    def __init__(self, limit: RateLimit, others: float) -> None:
-        self.limit = limit
-        self.others = others
-        self.turns: list[float] = []
-
-    async def rush(self, gate: EndpointGate, until: float) -> None:
-        while now() < until:
-            await gate.enter()
-            self.turns.append(now())
-            minute = now() // 60
-            since, left = now() - 60 * minute, 60 * (minute + 1) - now()
-            used = sum(turn // 60 == minute for turn in self.turns[-self.limit.steady :]) + int(self.others * self.limit.steady * since / 60)
-            remaining = str(max(0, self.limit.steady - used))
-            await asyncio.sleep(0.1)
-            gate.leave({"RateLimit-Limit": str(self.limit.steady), "RateLimit-Remaining": remaining, "RateLimit-Reset": str(max(1, round(left)))})
-
-    def turns_by_minute(self) -> list[int]:
-        """Return how many turns were granted in each whole minute."""
-        counts = Counter(int(turn // 60) for turn in self.turns)
-        return [counts[minute] for minute in range(min(counts) + 1, max(counts))]
-
-
-async def beside(account: Account, minutes: float, gate: EndpointGate) -> None:
-    until = now() + 60 * minutes
-    await asyncio.gather(*(account.rush(gate, until) for _ in range(10)))
-
-
-@pytest.mark.parametrize(("others", "least", "most"), [(0.0, 0.88, 0.91), (0.5, 0.44, 0.5), (0.8, 0.14, 0.2)])
-@pytest.mark.parametrize("limit", [TIER_M, TIER_L], ids=["M", "L"])
-def test_a_gate_paces_at_what_others_leave(limit: RateLimit, others: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    account = Account(limit, others)
-
-    async def rush() -> None:
-        gate = EndpointGate("/api/any", limit, 0.9)
-        await beside(account, 5, gate)
-        gate.dispose()
-
-    run_in_virtual_time(rush(), monkeypatch)
-
-    for turns in account.turns_by_minute()[2:]:
-        assert least * limit.steady <= turns <= most * limit.steady + 2
-    assert most_in(account.turns, 1) <= limit.burst
-
-
-def test_a_gate_takes_all_of_its_share_again_when_others_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    account = Account(TIER_L, 0.6)
-
-    async def rush() -> None:
-        gate = EndpointGate("/api/any", TIER_L, 0.9)
-        await beside(account, 3, gate)
-        account.others = 0
-        await beside(account, 5, gate)
-        gate.dispose()
-
-    run_in_virtual_time(rush(), monkeypatch)
-
-    assert account.turns_by_minute()[1] <= 0.42 * TIER_L.steady
-    assert account.turns_by_minute()[-1] == pytest.approx(0.9 * TIER_L.steady, rel=0.02)
-
-
-def test_one_a_second_limits_do_not_follow_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their pace is the interval's, which may be shared with other processes."""
-    account = Account(TIER_XS, 0.3)
-
-    async def rush() -> None:
-        gate = EndpointGate("/api/accounts", TIER_XS, 0.5)
-        await beside(account, 4, gate)
-        gate.dispose()
-
-    run_in_virtual_time(rush(), monkeypatch)
-
-    assert min(after - before for before, after in itertools.pairwise(account.turns)) >= 2
 
 
 def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:

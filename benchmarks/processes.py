@@ -37,7 +37,7 @@ def report(quick: bool) -> str:
             "DAGSTER_HOME": str(into),
             "KLAVIYO_API_KEY": ALL_SCOPES_KEY,
             "KLAVIYO_BASE_URL": sandbox.base_url,
-            "KLAVIYO_DUCKDB_PATH": str(into / "klaviyo.duckdb"),
+            "KLAVIYO_DUCKDB_PATH": str(into / "warehouse.duckdb"),
             "PYTHONPATH": os.pathsep.join([str(into), *sys.path]),
         }
         log = (into / "log").open("w")

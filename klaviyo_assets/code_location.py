@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.database_name import check_schema_name
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
 from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.resources import KlaviyoResource
@@ -35,7 +36,8 @@ def build_klaviyo_definitions(
         klaviyo: Access to the account.
         duckdb: The database, or the path of its file.
         resource_types: Names from the catalogue; all by default.
-        name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own.
+        name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
+            of the database's file.
         owners: E-mail addresses or ``team:name``, of all assets.
         tags: Tags of all assets.
         translator: In place of the one that follows from ``name``, ``owners`` and ``tags``.
@@ -44,9 +46,12 @@ def build_klaviyo_definitions(
         executor: The executor of this code location; leave it out when the definitions are merged into others.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
+    Raises:
+        AmbiguousName: If the schema has the name of the database's file, where that is known here.
+
     Example:
         >>> defs = dg.Definitions.merge(
-        ...     mine, build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), duckdb="data/klaviyo.duckdb")
+        ...     mine, build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), duckdb="data/warehouse.duckdb")
         ... )
     """
     resource_types = None if resource_types is None else list(resource_types)
@@ -56,6 +61,8 @@ def build_klaviyo_definitions(
     )
     if isinstance(duckdb, str):
         duckdb = DuckDBResource(database=duckdb, connection_config=dict(CONNECTION_CONFIG))
+    if not isinstance(duckdb.database, dg.EnvVar):
+        check_schema_name(translator.schema, duckdb.database)
     assets = build_klaviyo_assets(
         resource_types=resource_types,
         name=name,

@@ -23,7 +23,7 @@ from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.sync.coverage import Span
 from klaviyo_assets.sync.errors import InvalidMode, InvalidRange, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
-from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
+from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant, parse_start_date
 from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.text import markdown, one_line
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
@@ -163,7 +163,7 @@ class Execution:
             mode=Mode(config.mode.value) if config.mode is not SyncMode.repair else Mode.INCREMENTAL,
             field=config.field,
             span=Span(start, end) if start and end else None,
-            start_date=parse_instant(start_date, "The start date") if start_date else None,
+            start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
             repair=config.mode is SyncMode.repair,
         )

@@ -31,6 +31,9 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         description='Private API key (pk_…). Give it as EnvVar("KLAVIYO_API_KEY"), so that it is stored nowhere.',
     )
     base_url: str = Field(default=DEFAULT_BASE_URL, description="Scheme, host and port of the API; another one for the sandbox.")
+    allow_http: bool = Field(
+        default=False, description="Accept a base_url of plain http to another machine than this one, which sends the API key unencrypted."
+    )
     revision: str = Field(default=REVISION, description="API revision that requests pin.")
     rate_limit_share: float = Field(
         default=0.9,
@@ -112,6 +115,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the client's settings."""
         return ClientSettings(
             base_url=self.base_url,
+            allow_http=self.allow_http,
             revision=self.revision,
             rate_limit_share=self.rate_limit_share,
             concurrency=self.concurrency,

@@ -2,17 +2,20 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 
+from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.redaction import redact
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.database_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
-from klaviyo_assets.sync.request import parse_instant
+from klaviyo_assets.sync.request import parse_start_date
 from klaviyo_assets.text import one_line
 
 API_KEY = "KLAVIYO_API_KEY"
@@ -25,6 +28,21 @@ ACCEPT_OTHER_ACCOUNT = "KLAVIYO_ACCEPT_OTHER_ACCOUNT"
 DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
 FIELD_RULES = "KLAVIYO_FIELD_RULES"
 MAX_RESPONSE_BYTES = "KLAVIYO_MAX_RESPONSE_BYTES"
+ALLOW_HTTP = "KLAVIYO_ALLOW_HTTP"
+ACCEPT_CHANGED_OPTIONS = "KLAVIYO_ACCEPT_CHANGED_OPTIONS"
+CONCURRENCY = "KLAVIYO_CONCURRENCY"
+TIMEOUT = "KLAVIYO_TIMEOUT"
+MAX_RETRIES = "KLAVIYO_MAX_RETRIES"
+REVISION = "KLAVIYO_REVISION"
+
+SCHEMA: Final = "klaviyo"
+"""The schema of this library's own code location."""
+
+MOST_CONCURRENCY, MOST_RETRIES = 256, 20
+
+_QUOTES = "\"'`“”‘’"
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class InvalidSetting(ValueError):
@@ -52,17 +70,29 @@ class Settings:
         duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
         field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
         max_response_bytes: ``KLAVIYO_MAX_RESPONSE_BYTES``, bytes that one response may have.
+        allow_http: ``KLAVIYO_ALLOW_HTTP``, true or false.
+        accept_changed_options: ``KLAVIYO_ACCEPT_CHANGED_OPTIONS``, true or false.
+        concurrency: ``KLAVIYO_CONCURRENCY``, requests at once.
+        timeout: ``KLAVIYO_TIMEOUT``, seconds.
+        max_retries: ``KLAVIYO_MAX_RETRIES``.
+        revision: ``KLAVIYO_REVISION``, a date such as ``2026-07-15``.
     """
 
     base_url: str = DEFAULT_BASE_URL
-    duckdb_path: str = "data/klaviyo.duckdb"
-    rate_limit_share: float = 0.9
+    duckdb_path: str = DEFAULT_PATH
+    rate_limit_share: float = ClientSettings.rate_limit_share
     start_date: str | None = None
     account_id: str | None = None
     accept_other_account: bool = False
     duckdb_patience: float = 300.0
     field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    allow_http: bool = False
+    accept_changed_options: bool = False
+    concurrency: int = ClientSettings.concurrency
+    timeout: float = ClientSettings.timeout
+    max_retries: int = ClientSettings.max_retries
+    revision: str = ClientSettings.revision
 
 
 def from_environment() -> Settings:
@@ -71,18 +101,14 @@ def from_environment() -> Settings:
     Raises:
         InvalidSetting: Naming the variable, what it holds, and what would be right.
     """
-    start_date = os.environ.get(START_DATE, "").strip() or None
-    if start_date is not None:
-        try:
-            parse_instant(start_date, START_DATE)
-        except SyncError as error:
-            raise InvalidSetting(str(error)) from None
+    _refuse_byte_order_mark()
+    allow_http = _yes(ALLOW_HTTP)
     return Settings(
-        base_url=_base_url(os.environ.get(BASE_URL, "").strip() or DEFAULT_BASE_URL),
-        duckdb_path=os.environ.get(DUCKDB_PATH, "").strip() or Settings.duckdb_path,
+        base_url=_base_url(allow_http=allow_http),
+        duckdb_path=_duckdb_path(),
         rate_limit_share=_number(RATE_LIMIT_SHARE, Settings.rate_limit_share, lambda share: 0 < share <= 1, "a number above 0 up to 1, such as 0.5"),
-        start_date=start_date,
-        account_id=os.environ.get(ACCOUNT_ID, "").strip() or None,
+        start_date=_start_date(),
+        account_id=_account_id(),
         accept_other_account=_yes(ACCEPT_OTHER_ACCOUNT),
         duckdb_patience=_number(
             DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
@@ -96,7 +122,74 @@ def from_environment() -> Settings:
                 f"a whole number of bytes from {LEAST_MAX_RESPONSE_BYTES} on, such as {DEFAULT_MAX_RESPONSE_BYTES}",
             )
         ),
+        allow_http=allow_http,
+        accept_changed_options=_yes(ACCEPT_CHANGED_OPTIONS),
+        concurrency=_whole_number(CONCURRENCY, Settings.concurrency, 1, MOST_CONCURRENCY),
+        timeout=_number(TIMEOUT, Settings.timeout, lambda seconds: 0 < seconds < math.inf, "a number of seconds above 0, such as 60"),
+        max_retries=_whole_number(MAX_RETRIES, Settings.max_retries, 0, MOST_RETRIES),
+        revision=_revision(),
     )
+
+
+def _duckdb_path() -> str:
+    text = _text(DUCKDB_PATH)
+    if not text:
+        return default_path()
+    if re.search(r"\s#", text):
+        raise InvalidSetting(f"{DUCKDB_PATH} has a comment in its value: {text!r}. Put the comment on a line of its own.")
+    try:
+        check_schema_name(SCHEMA, text)
+    except AmbiguousName as error:
+        raise InvalidSetting(f"{DUCKDB_PATH}: {error}") from None
+    return text
+
+
+def _text(variable: str) -> str:
+    """Return what a variable holds, without white space around it.
+
+    Raises:
+        InvalidSetting: If it has quotes around it (a shell removes them, ``docker --env-file`` does not), or invisible characters inside.
+    """
+    text = os.environ.get(variable, "").strip()
+    if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
+        raise InvalidSetting(f"{variable} has quotes around its value: {text}. Remove the quotes.")
+    if _INVISIBLE.search(text):
+        raise InvalidSetting(f"{variable} has a line break or another invisible character in its value: {text!a}. Write it again, on one line.")
+    return text
+
+
+def _refuse_byte_order_mark() -> None:
+    """Refuse a ``.env`` file that an editor has begun with a mark: its first variable has another name than it seems."""
+    name = next((name for name in os.environ if name.startswith(_BYTE_ORDER_MARK)), None)
+    if name is not None:
+        raise InvalidSetting(
+            f"The .env file begins with a byte order mark, so that its first variable, {name.removeprefix(_BYTE_ORDER_MARK)}, is not found. "
+            "Save it as UTF-8 without a byte order mark (BOM)."
+        )
+
+
+def _start_date() -> str | None:
+    text = _text(START_DATE) or None
+    if text is not None:
+        try:
+            parse_start_date(text, START_DATE)
+        except SyncError as error:
+            raise InvalidSetting(str(error)) from None
+    return text
+
+
+def _account_id() -> str | None:
+    text = _text(ACCOUNT_ID) or None
+    if text is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise InvalidSetting(f"{ACCOUNT_ID} is not the id of an account: {text!r}. Write the id alone, such as AbC123.")
+    return text
+
+
+def _revision() -> str:
+    text = _text(REVISION) or Settings.revision
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?", text, re.ASCII):
+        raise InvalidSetting(f"{REVISION} is not a revision of Klaviyo's API: {text!r}. Write it as {Settings.revision}, or leave it out.")
+    return text
 
 
 def _field_rules(text: str) -> dict[str, dict[str, str]]:
@@ -114,17 +207,17 @@ def _field_rules(text: str) -> dict[str, dict[str, str]]:
     return rules
 
 
-def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise InvalidSetting(f"{BASE_URL} is not a URL: {text!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.")
-    if parts.username or parts.password:
-        raise InvalidSetting(f"{BASE_URL} must not hold a user or a password; the key goes into {API_KEY}. Write it as {DEFAULT_BASE_URL}.")
-    return text.rstrip("/")
+def _base_url(*, allow_http: bool) -> str:
+    text = _text(BASE_URL) or DEFAULT_BASE_URL
+    try:
+        return checked_base_url(text, allow_http=allow_http)
+    except InvalidBaseUrl as error:
+        advice = f"Use https, or set {ALLOW_HTTP}=true." if isinstance(error, PlainHttp) else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
+        raise InvalidSetting(f"{BASE_URL} {error}: {without_user(text)!r}. {advice}") from None
 
 
 def _number(variable: str, default: float, is_right: Callable[[float], bool], words: str) -> float:
-    text = os.environ.get(variable, "").strip()
+    text = _text(variable)
     if not text:
         return default
     try:
@@ -136,8 +229,13 @@ def _number(variable: str, default: float, is_right: Callable[[float], bool], wo
     return value
 
 
+def _whole_number(variable: str, default: int, least: int, most: int) -> int:
+    words = f"a whole number from {least} to {most}"
+    return int(_number(variable, default, lambda value: least <= value <= most and value == int(value), words))
+
+
 def _yes(variable: str) -> bool:
-    text = os.environ.get(variable, "").strip().lower()
+    text = _text(variable).lower()
     if text not in {"", "true", "false"}:
         raise InvalidSetting(f"{variable} must be true or false; it is {text!r}.")
     return text == "true"

@@ -21,6 +21,7 @@ class ClientSettings:
 
     Attributes:
         base_url: Scheme, host and port of the API.
+        allow_http: Accept plain http to another machine, which sends the API key unencrypted.
         revision: API revision that every request pins.
         rate_limit_share: Share of each endpoint's limit to use, above 0 up to 1.
         concurrency: Requests under way at once, at most; how many there are follows from the rate limit and the latency.
@@ -32,6 +33,7 @@ class ClientSettings:
     """
 
     base_url: str = DEFAULT_BASE_URL
+    allow_http: bool = False
     revision: str = REVISION
     rate_limit_share: float = 0.9
     concurrency: int = 64

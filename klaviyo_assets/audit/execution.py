@@ -11,7 +11,7 @@ from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.audit.store import AuditRecord, AuditStore, names_of
 from klaviyo_assets.event_loop import run_to_its_end
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.sync.request import parse_instant
+from klaviyo_assets.sync.request import parse_start_date
 from klaviyo_assets.warehouse.base import Warehouse
 
 
@@ -80,6 +80,6 @@ class AuditExecution:
                 client,
                 self._store,
                 self.context.log,
-                start_date=parse_instant(start_date, "The start date") if start_date else None,
+                start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
                 only_struck=only_struck,
             ).run()

@@ -97,6 +97,22 @@ def parse_instant(text: str, name: str) -> datetime:
         raise InvalidRange(f"{name} is not a date: {text!r}.", "Write it as 2026-01-31 or 2026-01-31T12:00:00Z.") from error
 
 
+def parse_start_date(text: str, name: str) -> datetime:
+    """Read a start date, before which nothing is wanted; without an offset it means UTC.
+
+    Args:
+        text: As for :func:`parse_instant`.
+        name: What it is called, for the message.
+
+    Raises:
+        InvalidRange: If it is no date, or in the future by this machine's clock: then nothing would ever be read.
+    """
+    value, now = parse_instant(text, name), datetime.now(UTC)
+    if value > now:
+        raise InvalidRange(f"{name} is in the future: {text!r}, and it is {now:%Y-%m-%dT%H:%MZ} now.", "Set an earlier date.")
+    return value
+
+
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
     """Return a short fingerprint of what a read brings: revision, additional fields, divisions, columns and field rules.
 

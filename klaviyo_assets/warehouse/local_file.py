@@ -96,7 +96,7 @@ class LocalFile(Warehouse):
         lock_timeout: Seconds to wait for the file lock.
 
     Example:
-        >>> with LocalFile(DuckDBResource(database="data/klaviyo.duckdb")).connection() as connection:
+        >>> with LocalFile(DuckDBResource(database="data/warehouse.duckdb")).connection() as connection:
         ...     connection.sql("SELECT count(*) FROM klaviyo.events").fetchall()
     """
 

@@ -1,14 +1,21 @@
 """What a code location gets: assets, checks, jobs, schedules, resources; one account or several."""
 
+import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 import yaml
+from dagster_duckdb import DuckDBResource
 
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.database_name import AmbiguousName, name_in_sql
+from klaviyo_assets.settings import InvalidSetting, Settings, from_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,3 +133,61 @@ def test_the_key_is_shown_nowhere_in_the_resource() -> None:
     assert key not in repr(resource.client(None))
     fields = resource.get_resource_definition().config_schema.config_type.fields  # type: ignore[union-attr]
     assert not fields["api_key"].is_secret, "the launchpad would submit asterisks in its place"
+
+
+@pytest.mark.parametrize(
+    ("database", "name"),
+    [("eu.duckdb", "eu"), ("/srv/EU.db", "eu"), ("data/eu", "EU"), ("eu.2026.duckdb", "eu"), ("klaviyo.duckdb", "klaviyo"), ("a.duckdb", "temp")],
+)
+@pytest.mark.parametrize("as_resource", [False, True])
+def test_an_account_with_the_name_of_the_file_is_refused_at_load(database: str, name: str, as_resource: bool) -> None:
+    given = DuckDBResource(database=database) if as_resource else database
+
+    with pytest.raises(AmbiguousName, match=r"ambiguous.* What to do: give the"):
+        build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("A_KEY")), duckdb=given, name=name)
+
+
+@pytest.mark.parametrize("database", ["eu.duckdb", "main.duckdb", "data/euro.duckdb", "klaviyo_eu.duckdb", "klaviyo/b.duckdb"])
+def test_another_name_is_taken(database: str) -> None:
+    dg.Definitions.validate_loadable(build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=database, name="klaviyo"))
+
+
+def test_an_existing_file_of_the_earlier_default_name_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "klaviyo.duckdb"
+    duckdb.connect(str(path)).close()
+
+    dg.Definitions.validate_loadable(build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=str(path)))
+    with pytest.raises(AmbiguousName, match="ambiguous"):
+        build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=str(path.rename(tmp_path / "eu.duckdb")), name="eu")
+
+
+@pytest.mark.parametrize("file", ["shop", "Shop.duckdb", ".shop.x.y", "temp.duckdb", "main.db", "a b.duckdb", "shop?x.duckdb"])
+def test_the_name_that_duckdb_gives_a_file_is_known(file: str, tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / file)) as connection:
+        ((name,),) = connection.execute("SELECT current_database()").fetchall()
+
+    assert name_in_sql(str(tmp_path / file)) == name
+
+
+def test_every_option_of_the_resource_is_a_variable_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = set(KlaviyoResource.model_fields) - {"api_key"}
+    example, guide, readme = (Path(ROOT, path).read_text() for path in (".env.example", "docs/in-your-project.md", "README.md"))
+
+    assert options <= {field.name for field in dataclasses.fields(Settings)}
+    for option in options:
+        assert f"KLAVIYO_{option.upper()}" in example
+        assert f"KLAVIYO_{option.upper()}" in readme
+        assert f"`{option}`" in guide
+
+
+def test_what_the_environment_says_reaches_the_resource_of_the_code_location(tmp_path: Path) -> None:
+    given = {"KLAVIYO_ACCEPT_CHANGED_OPTIONS": "true", "KLAVIYO_CONCURRENCY": "7", "KLAVIYO_TIMEOUT": "8", "KLAVIYO_MAX_RETRIES": "9"}
+    code = (
+        "from klaviyo_assets.definitions import defs; "
+        "r = defs.resources['klaviyo']; print(r.accept_changed_options, r.concurrency, r.timeout, r.max_retries, r.allow_http, r.revision)"
+    )
+    environment = {**os.environ, **given, "KLAVIYO_ALLOW_HTTP": "true", "KLAVIYO_REVISION": "2026-10-15", "PYTHONPATH": str(ROOT)}
+
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+
+    assert found.stdout.split() == ["True", "7", "8.0", "9", "True", "2026-10-15"]

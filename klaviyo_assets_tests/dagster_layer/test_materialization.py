@@ -25,7 +25,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def definitions(sandbox: SandboxProcess, folder: Path, key: str = ALL_SCOPES_KEY, **options: Any) -> dg.Definitions:
     klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1, **options)
-    return build_klaviyo_definitions(klaviyo, duckdb=str(folder / "klaviyo.duckdb"), executor=dg.in_process_executor)
+    return build_klaviyo_definitions(klaviyo, duckdb=str(folder / "warehouse.duckdb"), executor=dg.in_process_executor)
 
 
 def execute(defs: dg.Definitions, instance: dg.DagsterInstance, job: str = "klaviyo_sync", **options: Any) -> dg.ExecuteInProcessResult:
@@ -138,9 +138,9 @@ def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxPr
     execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
     import duckdb
 
-    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
-        connection.execute("INSERT INTO klaviyo.klaviyo.lists BY NAME SELECT * FROM klaviyo.klaviyo.lists LIMIT 1")
-        connection.execute("""UPDATE klaviyo.klaviyo.lists SET _extra = '{"colour": "red"}' WHERE id = (SELECT max(id) FROM klaviyo.klaviyo.lists)""")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("INSERT INTO klaviyo.lists BY NAME SELECT * FROM klaviyo.lists LIMIT 1")
+        connection.execute("""UPDATE klaviyo.lists SET _extra = '{"colour": "red"}' WHERE id = (SELECT max(id) FROM klaviyo.lists)""")
     keys = [dg.AssetCheckKey(dg.AssetKey(["klaviyo", "lists"]), name) for name in ("primary_key", "unknown_attributes")]
     job = dg.Definitions(assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))])
     found = check_results(job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False))
@@ -156,8 +156,8 @@ def test_a_check_that_cannot_look_hides_no_other(account: SandboxProcess, tmp_pa
     execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
     import duckdb
 
-    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
-        connection.execute("ALTER TABLE klaviyo.klaviyo.lists DROP COLUMN _extra")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("ALTER TABLE klaviyo.lists DROP COLUMN _extra")
     keys = [dg.AssetCheckKey(dg.AssetKey(["klaviyo", "lists"]), name) for name in ("primary_key", "unknown_attributes", "schema_drift")]
     job = dg.Definitions(assets=defs.assets, resources=defs.resources, jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(*keys))])
     result = job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False)
@@ -178,21 +178,22 @@ def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_
     import duckdb
 
     now = sandbox.now()
-    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
-        connection.execute("DELETE FROM klaviyo.klaviyo.events")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("DELETE FROM klaviyo.events")
         connection.execute(
-            "INSERT INTO klaviyo.klaviyo.events BY NAME SELECT 'gone' AS id, ?::TIMESTAMPTZ - INTERVAL 40 DAY AS datetime, now() AS _synced_at", [now]
+            "INSERT INTO klaviyo.events BY NAME SELECT 'gone' AS id, ?::TIMESTAMPTZ - INTERVAL 40 DAY AS datetime, now() AS _synced_at",
+            [now],
         )
     start, end = (now - _days(60)).date().isoformat(), (now - _days(30)).date().isoformat()
     config = {"ops": {"klaviyo_events": {"config": {"mode": "range", "start": start, "end": end}}}}
     result = execute(defs, instance, asset_selection=[key], run_config=config)
 
     assert result.success
-    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         bounds = connection.execute(
-            "SELECT min(datetime) >= ?::DATE, max(datetime) < ?::DATE, count(*) > 10 FROM klaviyo.klaviyo.events WHERE id <> 'gone'", [start, end]
+            "SELECT min(datetime) >= ?::DATE, max(datetime) < ?::DATE, count(*) > 10 FROM klaviyo.events WHERE id <> 'gone'", [start, end]
         ).fetchall()
-        marked = connection.execute("SELECT id FROM klaviyo.klaviyo.events WHERE _deleted_at IS NOT NULL").fetchall()
+        marked = connection.execute("SELECT id FROM klaviyo.events WHERE _deleted_at IS NOT NULL").fetchall()
     assert bounds == [(True, True, True)]
     assert marked == [("gone",)]
 
@@ -277,7 +278,7 @@ def test_a_table_that_is_not_there_yet_is_named(account: SandboxProcess, tmp_pat
 def test_a_scheduled_run_that_finds_the_type_taken_ends_green(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     from filelock import FileLock
 
-    folder = tmp_path / "klaviyo.duckdb.sync" / "klaviyo"
+    folder = tmp_path / "warehouse.duckdb.sync" / "klaviyo"
     folder.mkdir(parents=True)
     (folder / "lists.holder").write_text("run-1234")
     defs, key = definitions(account, tmp_path), dg.AssetKey(["klaviyo", "lists"])
@@ -301,8 +302,8 @@ def test_field_rules_of_the_resource_are_kept(
 
     assert execute(definitions(account, tmp_path, field_rules=rules), instance, asset_selection=select).success
 
-    with duckdb.connect(str(tmp_path / "klaviyo.duckdb")) as connection:
-        emails = [email for (email,) in connection.execute("SELECT email FROM klaviyo.klaviyo.profiles WHERE email IS NOT NULL").fetchall()]
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        emails = [email for (email,) in connection.execute("SELECT email FROM klaviyo.profiles WHERE email IS NOT NULL").fetchall()]
     assert emails
     assert all(email.startswith("sha256:") for email in emails)
 
@@ -322,7 +323,7 @@ def test_a_wrong_rule_of_any_type_stops_every_sync_with_a_reason(
     assert failure is not None
     assert failure.user_failure_data is not None
     assert words in (failure.user_failure_data.description or "")
-    assert not (tmp_path / "klaviyo.duckdb").exists()
+    assert not (tmp_path / "warehouse.duckdb").exists()
 
 
 def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
@@ -349,6 +350,6 @@ def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
 
 def marked(folder: Path, table: str) -> list[str]:
     """Return the ids of rows that are marked as deleted."""
-    with duckdb.connect(str(folder / "klaviyo.duckdb"), read_only=True) as connection:
-        rows = connection.execute(f"SELECT id FROM klaviyo.klaviyo.{table} WHERE _deleted_at IS NOT NULL ORDER BY id").fetchall()
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        rows = connection.execute(f"SELECT id FROM klaviyo.{table} WHERE _deleted_at IS NOT NULL ORDER BY id").fetchall()
     return [id_ for (id_,) in rows]

@@ -29,7 +29,7 @@ def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.C
         "DAGSTER_HOME": str(home),
         "KLAVIYO_API_KEY": key,
         "KLAVIYO_BASE_URL": sandbox.base_url,
-        "KLAVIYO_DUCKDB_PATH": str(folder / "klaviyo.duckdb"),
+        "KLAVIYO_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
     }
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "klaviyo_assets.definitions", "--select", "*"]
     result = subprocess.run(command, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, check=False)

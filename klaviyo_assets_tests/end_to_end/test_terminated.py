@@ -72,7 +72,7 @@ def web_server(folder: Path, sandbox: SandboxProcess) -> Iterator[WebServer]:
         "DAGSTER_HOME": str(home),
         "KLAVIYO_API_KEY": ALL_SCOPES_KEY,
         "KLAVIYO_BASE_URL": sandbox.base_url,
-        "KLAVIYO_DUCKDB_PATH": str(folder / "klaviyo.duckdb"),
+        "KLAVIYO_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
     }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -66,7 +66,7 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
         "from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions\n"
         "logging.basicConfig(level=logging.DEBUG, filename='debug.log')\n"
         f"klaviyo = KlaviyoResource(api_key=dg.EnvVar('KLAVIYO_API_KEY'), base_url={sandbox.base_url!r}, max_retries=1, rate_limit_share=1.0)\n"
-        "defs = build_klaviyo_definitions(klaviyo, duckdb='klaviyo.duckdb', executor=dg.in_process_executor)\n"
+        "defs = build_klaviyo_definitions(klaviyo, duckdb='warehouse.duckdb', executor=dg.in_process_executor)\n"
     )
     environment = {**os.environ, "DAGSTER_HOME": str(home), "KLAVIYO_API_KEY": key, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "location.py", "--select", "*"]
@@ -77,7 +77,7 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
     log = (tmp_path / "debug.log").read_text()
     assert "send_request_headers.started" in log, "httpcore was to log at DEBUG"
     assert "RequestFailed" in result.stderr or "No complete answer" in result.stderr
-    assert list((tmp_path / "klaviyo.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "something was to be left in staging"
+    assert list((tmp_path / "warehouse.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "something was to be left in staging"
     assert [path for path in tmp_path.rglob("*") if holds(path, key) or holds(path, key.removeprefix("pk_"))] == []
 
 
@@ -259,7 +259,7 @@ def test_a_key_in_place_of_the_account_is_refused_before_anything_is_stored(acco
     [("http://klaviyo.example", True), ("https://klaviyo.example", False), ("http://127.0.0.1:1", False), ("http://localhost:1", False)],
 )
 def test_an_origin_to_which_the_key_travels_in_the_open_is_warned_of(base_url: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
-    KlaviyoResource(api_key=KEY, base_url=base_url).client()
+    KlaviyoResource(api_key=KEY, base_url=base_url, allow_http=True).client()
 
     assert ("unencrypted" in caplog.text) == warned
     assert SECRET not in caplog.text

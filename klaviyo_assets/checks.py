@@ -77,7 +77,8 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     match access.verdict:
         case Verdict.GRANTED:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            words = f"Klaviyo accepts the API key; it belongs to the account {access.account}."
+            whose = f"it belongs to the account {access.account}" if access.account else "the answer does not say which account it belongs to"
+            words = f"Klaviyo accepts the API key; {whose}."
         case Verdict.SCOPE_MISSING:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
             words = "Klaviyo accepts the API key. It lacks accounts:read, so which account it belongs to is not known; nothing else needs that."

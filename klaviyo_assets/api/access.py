@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import (
     AccessDenied,
@@ -11,6 +13,7 @@ from klaviyo_assets.api.errors import (
     Conflict,
     ConnectionFailed,
     EdgeBlocked,
+    InvalidNetworkSetting,
     KlaviyoError,
     NotFound,
     PlanGate,
@@ -47,6 +50,7 @@ class Verdict(StrEnum):
     SERVER_FAULT = "server fault"
     UNUSABLE_ANSWER = "unusable answer"
     UNREACHABLE = "unreachable"
+    SETTING_UNUSABLE = "setting unusable"
 
 
 _UNCLEAR = {
@@ -57,6 +61,7 @@ _UNCLEAR = {
     Verdict.SERVER_FAULT,
     Verdict.UNUSABLE_ANSWER,
     Verdict.UNREACHABLE,
+    Verdict.SETTING_UNUSABLE,
 }
 """Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
 
@@ -79,6 +84,7 @@ _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
     (RateLimited, Verdict.RATE_LIMITED),
     (ServerFault, Verdict.SERVER_FAULT),
     (ConnectionFailed, Verdict.UNREACHABLE),
+    (InvalidNetworkSetting, Verdict.SETTING_UNUSABLE),
 )
 """The verdict of each kind of error, the more special kind first; any other kind is an answer that cannot be used."""
 
@@ -146,9 +152,31 @@ def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     return Access(entry, verdict, error.message, advice, error)
 
 
-def _account(document: dict[str, object]) -> str:
-    records = document.get("data")
-    record = records[0] if isinstance(records, list) and records else {}
-    contact = (record.get("attributes") or {}).get("contact_information") or {}
-    name = contact.get("organization_name")
-    return one_line(f"{name} ({record.get('id')})" if name else str(record.get("id")))
+class _Contact(msgspec.Struct):
+    organization_name: str | None = None
+
+
+class _Attributes(msgspec.Struct):
+    contact_information: _Contact | None = None
+
+
+class _Account(msgspec.Struct):
+    id: str
+    attributes: _Attributes | None = None
+
+
+class _Accounts(msgspec.Struct):
+    """The part of an answer of the accounts endpoint that says which account it is."""
+
+    data: list[_Account]
+
+
+def _account(document: dict[str, object]) -> str | None:
+    """Return organization and id of the account; None where the answer does not hold them as Klaviyo documents them."""
+    try:
+        (record,) = msgspec.convert(document, _Accounts).data
+    except (msgspec.ValidationError, ValueError):
+        return None
+    contact = record.attributes.contact_information if record.attributes else None
+    name = contact.organization_name if contact else None
+    return one_line(f"{name} ({record.id})" if name else record.id)

@@ -3,13 +3,10 @@
 import asyncio
 import logging
 import random
-import ssl
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import httpx
@@ -21,13 +18,24 @@ from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, retry
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
 from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, received_body, whole
 from klaviyo_assets.api.error_body import read_error
-from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, EndlessLinks, ForeignLink, RateLimited, RequestFailed
+from klaviyo_assets.api.errors import (
+    AnswerTooLarge,
+    BadAnswer,
+    ConnectionFailed,
+    EndlessLinks,
+    ForeignLink,
+    InvalidNetworkSetting,
+    RateLimited,
+    RequestFailed,
+)
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.names import address_of_a_blocked_name
+from klaviyo_assets.api.network import proxy_for, tls_context
+from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.server_clock import ServerClock
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
 _LONGEST_BACKOFF = 60.0
@@ -45,8 +53,6 @@ _TIMEOUTS_AN_ANSWER = 5
 """An answer that comes in small pieces never runs into the timeout, which counts seconds without a byte; after so many times that long it is given
 up."""
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
 _log = logging.getLogger("klaviyo_assets")
 
 
@@ -58,15 +64,11 @@ class Traffic:
         requests: Requests sent, repeated ones included.
         bytes: Bytes of answer bodies, decompressed.
         throttled: Answers with status 429.
-        retries: Requests that repeated a failed one.
-        statuses: Answers by HTTP status.
     """
 
     requests: int = 0
     bytes: int = 0
     throttled: int = 0
-    retries: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
 
 
 class Page(Protocol):
@@ -114,6 +116,9 @@ class KlaviyoClient:
         key: The private API key.
         settings: How it behaves.
 
+    Raises:
+        InvalidNetworkSetting: If no request could be sent: the base URL, a proxy or the trusted certificates cannot be used.
+
     Attributes:
         key: The key; it does not show itself.
         settings: As given.
@@ -128,9 +133,11 @@ class KlaviyoClient:
         self.key = key
         self.settings = settings or ClientSettings()
         self.traffic = Traffic()
-        self._base_url = httpx.URL(self.settings.base_url)
-        if self._base_url.scheme == "http" and self._base_url.host not in _LOOPBACK:
+        self._base_url = _usable(self.settings)
+        if self._base_url.scheme == "http" and not is_loopback(self._base_url.host):
             _log.warning("%s is not https: the API key travels to %s unencrypted.", redact(self.settings.base_url), self._base_url.host)
+        self._proxy = proxy_for(self._base_url)
+        self._tls = tls_context(self._base_url)
         self._headers = {
             "Accept": "application/vnd.api+json",
             "Accept-Encoding": ACCEPTED_ENCODINGS,
@@ -157,7 +164,10 @@ class KlaviyoClient:
             base_url=self._base_url,
             auth=KlaviyoAuth(self.key, self._base_url),
             headers=self._headers,
-            verify=_tls(),
+            verify=self._tls,
+            proxy=self._proxy,
+            # What the environment says has been read above.
+            trust_env=False,
             timeout=httpx.Timeout(self.settings.timeout, pool=None),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,
@@ -289,7 +299,6 @@ class KlaviyoClient:
 
     def _attempts(self, gate: EndpointGate) -> tenacity.AsyncRetrying:
         def before_retry(state: tenacity.RetryCallState) -> None:
-            self.traffic.retries += 1
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, RateLimited):
                 # The gate makes everybody wait, this request included: each time longer, where Klaviyo asks for next to nothing again and again.
@@ -359,7 +368,6 @@ class KlaviyoClient:
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)
-        self.traffic.statuses[response.status_code] += 1
         self.traffic.throttled += response.status_code == 429
         self._clock.note(server_time(response))
 
@@ -406,10 +414,16 @@ def _words_of(response: httpx.Response) -> str | None:
     return title or response.headers.get("content-type")
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """Return the certificates that are trusted; reading them takes 40 ms, so a process does it once."""
-    return httpx.create_ssl_context()
+def _usable(settings: ClientSettings) -> httpx.URL:
+    try:
+        return httpx.URL(checked_base_url(settings.base_url, allow_http=settings.allow_http))
+    except InvalidBaseUrl as error:
+        advice = (
+            "Use https, or set allow_http (KLAVIYO_ALLOW_HTTP)."
+            if isinstance(error, PlainHttp)
+            else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
+        )
+        raise InvalidNetworkSetting(f"base_url {error}: {without_user(settings.base_url)!r}.", advice=advice) from None
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -29,6 +29,7 @@ The hierarchy::
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
       x AnswerTooLarge          an answer of more bytes than one may have
+      x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
       x ForeignLink             a link to another host, which the key is never sent to
 """
 
@@ -351,6 +352,10 @@ class AnswerTooLarge(KlaviyoError):
     def __init__(self, limit: int, *, endpoint: str | None = None, status: int | None = None) -> None:
         self.limit = limit
         super().__init__(f"Klaviyo's answer is larger than {limit:,} bytes, which is the most that one may have.", endpoint=endpoint, status=status)
+
+
+class InvalidNetworkSetting(KlaviyoError):
+    """A setting of this process (the base URL, a proxy, the trusted certificates) does not let any request be sent."""
 
 
 class ForeignLink(KlaviyoError):

@@ -145,7 +145,9 @@ class _Client(KlaviyoClient):
     """The client, with another network and no pace."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock) -> None:
-        super().__init__(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url="http://sandbox", concurrency=workers, max_retries=0))
+        super().__init__(
+            parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0)
+        )
         self._transport = transport
         self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
 

@@ -1,0 +1,285 @@
+"""How the client reaches its server: base URLs, proxies and trusted certificates, as the environment says; and what is said of those that cannot be
+used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import certifi
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import InvalidNetworkSetting
+from klaviyo_assets.api.network import proxy_for, tls_context
+from klaviyo_assets.api.origins import InvalidBaseUrl, checked_base_url, is_loopback
+from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets_tests.api.asking import KEY, ask, page
+from klaviyo_assets_tests.api.scripted import Scripted, scripted_server
+
+KLAVIYO = httpx.URL("https://a.klaviyo.com")
+PROXY = "http://user:secret@proxy.example.com:3128"
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
+@pytest.fixture(autouse=True)
+def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize("variables", [("HTTP_PROXY", "HTTPS_PROXY"), ("http_proxy", "https_proxy"), ("ALL_PROXY",), ("all_proxy",)], ids="/".join)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
+def test_requests_to_this_machine_go_through_no_proxy(
+    variables: tuple[str, ...], host: str, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.will(page("a"))
+    server.base_url = server.base_url.replace("127.0.0.1", host)
+    with scripted_server() as proxy:
+        for name in variables:
+            monkeypatch.setenv(name, proxy.base_url)
+
+        assert ask(server)[0] == ["a"]
+
+        assert proxy.requests == []
+
+
+def test_requests_to_another_machine_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_server() as proxy:
+        proxy.will(page("a"))
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
+        elsewhere = Scripted("http://klaviyo.example", proxy.replies)
+
+        assert ask(elsewhere, allow_http=True)[0] == ["a"]
+
+        assert proxy.requests[0][0].startswith("http://klaviyo.example/api/lists")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.255.0.9", "127.1", "0x7f.1", "2130706433", "localhost", "LOCALHOST.", "a.b.localhost", "::1", "[::1]", "0:0:0:0:0:0:0:1"),
+        *("::ffff:127.0.0.1", "::ffff:7f00:1", "0.0.0.0", "::"),
+    ],
+)
+def test_this_machine_is_known_by_each_of_its_names(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["a.klaviyo.com", "10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "localhost.example", "mylocalhost", "127.0.0.1.example"]
+)
+def test_another_machine_is_not_taken_for_this_one(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "exempt"),
+    [
+        *(
+            (text, True)
+            for text in ("*", "a.klaviyo.com", ".klaviyo.com", "*.klaviyo.com", "klaviyo.com:443", "x, KLAVIYO.COM", "https://a.klaviyo.com")
+        ),
+        *((text, False) for text in ("", "viyo.com", "a.klaviyo.com:8443", "http://a.klaviyo.com", "b.klaviyo.com", "10.0.0.0/8")),
+        # Spellings for which httpx itself raises, or does nothing.
+        *(
+            (text, False)
+            for text in ("::1", "[::1]", "[::1]:80", "fe80::/10", "[fe80::1%eth0]", "::ffff:127.0.0.1", "[", "[::1", "a b", "http://[", ":", "/")
+        ),
+    ],
+)
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_no_proxy_lists_exceptions(no_proxy: str, exempt: bool, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv(variable, no_proxy)
+
+    assert (proxy_for(KLAVIYO) is None) == exempt
+    KlaviyoClient(ApiKey(KEY))
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "exempt"),
+    [
+        ("https://10.1.2.3", "10.0.0.0/8", True),
+        ("https://10.1.2.3", "10.1.2.3", True),
+        ("https://10.1.2.3", "2.3", False),
+        ("https://[2001:db8::1]", "2001:db8:0::1", True),
+        ("https://[2001:db8::1]", "[2001:db8::1]:443", True),
+        ("https://[2001:db8::1]", "2001:db8::/32", True),
+        ("https://[2001:db8::1]", "2001:db9::/32", False),
+    ],
+)
+def test_no_proxy_knows_addresses_and_networks(url: str, no_proxy: str, exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+
+    assert (proxy_for(httpx.URL(url)) is None) == exempt
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_whatever_stands_in_the_variables_there_is_a_proxy_or_a_sentence(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HTTPS_PROXY", text)
+        patch.setenv("NO_PROXY", text)
+        try:
+            proxy_for(KLAVIYO)
+        except InvalidNetworkSetting:
+            return
+        KlaviyoClient(ApiKey(KEY))._lane()
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *(
+            (text, "is not the URL of a proxy")
+            for text in ("http://[::1", "http://p:99999", "http://p:0", "http://p:x", "http://", "x y", '"http://p:1"')
+        ),
+        *((text, "is not the URL of a proxy") for text in ("http://p:1 # ours", "http:/p", "http://xn--a", "://")),
+        *((text, "takes the package socksio") for text in ("socks5://secret@p:1080", "SOCKS5H://p")),
+        *((text, "which is not supported") for text in ("socks4://p", "ftp://secret@p", "socks://p")),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence(variable: str, text: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, text)
+
+    with pytest.raises(InvalidNetworkSetting, match=f"^{variable} .*{words}.* What to do: ") as caught:
+        KlaviyoClient(ApiKey(KEY))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_for_others_does_not_matter_to_this_machine(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.will(page("a"))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks4://[")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+
+    assert ask(server)[0] == ["a"]
+
+
+def missing(folder: Path) -> Path:
+    return folder / "missing"
+
+
+def empty(folder: Path) -> Path:
+    (folder / "empty").touch()
+    return folder / "empty"
+
+
+def garbage(folder: Path) -> Path:
+    (folder / "garbage").write_bytes(bytes(range(256)))
+    return folder / "garbage"
+
+
+def broken(folder: Path) -> Path:
+    (folder / "broken").write_text(Path(certifi.where()).read_text()[:3000].replace("M", "!"))
+    return folder / "broken"
+
+
+def itself(folder: Path) -> Path:
+    return folder
+
+
+def quoted(folder: Path) -> Path:
+    return Path(f'"{certifi.where()}"')
+
+
+@pytest.mark.parametrize("path", [missing, empty, garbage, broken, itself, quoted])
+def test_certificates_that_cannot_be_read_are_one_sentence(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(path(tmp_path)))
+
+    with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_FILE \(.*\) cannot be used \(.*\)\. What to do: Set it to a file"):
+        KlaviyoClient(ApiKey(KEY))
+
+
+@pytest.mark.parametrize("path", [missing, empty, itself])
+def test_a_folder_without_certificates_is_one_sentence(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", str(path(tmp_path)))
+
+    with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_DIR \(.*\) holds no certificates that OpenSSL would find"):
+        KlaviyoClient(ApiKey(KEY))
+
+
+def test_certificates_of_the_users_own_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+    (tmp_path / "own.pem").write_text(first)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+
+    assert len(tls_context(KLAVIYO).get_ca_certs()) == 1
+
+
+def test_a_log_of_keys_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.pem").write_text(Path(certifi.where()).read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+
+    with pytest.raises(InvalidNetworkSetting, match=r"^SSLKEYLOGFILE \(.*\) cannot be used"):
+        tls_context(KLAVIYO)
+
+
+BAD_URLS = {
+    "a.klaviyo.com": "is not a URL",
+    "ftp://a.klaviyo.com": "is not a URL",
+    "https:/a.klaviyo.com": "is not a URL",
+    "https://": "is not a URL",
+    "https://:443": "names no host",
+    "https://a.klaviyo.com:x": "is not a URL",
+    "https://a.klaviyo.com:99999": "is not a URL",
+    "https://a.klaviyo.com:-1": "is not a URL",
+    "https://a.klaviyo.com:443:443": "is not a URL",
+    "https://a.klaviyo.com:": "has no port",
+    "https://a.klaviyo.com:0": "has the port 0",
+    "https://[::1": "is not a URL",
+    "https://::1]": "is not a URL",
+    "https://[::1]x": "names a host that cannot exist",
+    "https://[zz]": "is not a URL",
+    "https://a klaviyo.com": "has a space",
+    "https://a.klaviyo.com\n": "has a space",
+    "https://a..klaviyo.com": "names a host that cannot exist",
+    "https://1.2.3.4.5": "names a host that cannot exist",
+    "https://256.1.1.1": "names a host that cannot exist",
+    "https://xn--a": "names a host that cannot exist",
+    "https://ä.example": "names a host that cannot exist",
+    "https://a\\b": "names a host that cannot exist",
+    "https://'a.klaviyo.com'": "names a host that cannot exist",
+    "https://a.klaviyo.com/klaviyo": "must be scheme, host and port only",
+    "https://a.klaviyo.com/?x=1": "must be scheme, host and port only",
+    "https://a.klaviyo.com#x": "must be scheme, host and port only",
+    "https://user:secret@a.klaviyo.com": "must not hold a user or a password",
+    "https://secret@[::1]": "must not hold a user or a password",
+    "http://a.klaviyo.com": "is plain http to another machine",
+    "http://sandbox:8020": "is plain http to another machine",
+    "http://10.0.0.1": "is plain http to another machine",
+    "http://[2001:db8::1]": "is plain http to another machine",
+}
+
+
+@pytest.mark.parametrize(("url", "words"), BAD_URLS.items(), ids=ascii)
+def test_a_base_url_that_cannot_be_used_is_one_sentence(url: str, words: str) -> None:
+    with pytest.raises(InvalidBaseUrl, match=words):
+        checked_base_url(url)
+    with pytest.raises(InvalidNetworkSetting, match=f"^base_url {words}") as caught:
+        KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=url))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.klaviyo.com/", "HTTPS://A.Klaviyo.com:443", "http://127.1:80", "http://[::ffff:127.0.0.1]", "https://a.xn--zca.de", "https://a_b.c"],
+)
+def test_another_base_url_is_taken(url: str) -> None:
+    KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=url))
+
+
+@given(st.text())
+def test_whatever_stands_in_the_base_url_httpx_can_use_it_or_there_is_a_sentence(text: str) -> None:
+    for url in (text, f"https://{text}"):
+        try:
+            checked_base_url(url)
+        except InvalidBaseUrl:
+            continue
+        assert httpx.URL(url).host

@@ -418,12 +418,8 @@ def _usable(settings: ClientSettings) -> httpx.URL:
     try:
         return httpx.URL(checked_base_url(settings.base_url, allow_http=settings.allow_http))
     except InvalidBaseUrl as error:
-        advice = (
-            "Use https, or set allow_http (KLAVIYO_ALLOW_HTTP)."
-            if isinstance(error, PlainHttp)
-            else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
-        )
-        raise InvalidNetworkSetting(f"base_url {error}: {without_user(settings.base_url)!r}.", advice=advice) from None
+        advice = "Use https, or set KLAVIYO_ALLOW_HTTP=true." if isinstance(error, PlainHttp) else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
+        raise InvalidNetworkSetting(f"KLAVIYO_BASE_URL {error}: {without_user(settings.base_url)!r}.", advice=advice) from None
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -262,7 +262,7 @@ BAD_URLS = {
 def test_a_base_url_that_cannot_be_used_is_one_sentence(url: str, words: str) -> None:
     with pytest.raises(InvalidBaseUrl, match=words):
         checked_base_url(url)
-    with pytest.raises(InvalidNetworkSetting, match=f"^base_url {words}") as caught:
+    with pytest.raises(InvalidNetworkSetting, match=f"^KLAVIYO_BASE_URL {words}") as caught:
         KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=url))
     assert "secret" not in str(caught.value)
 

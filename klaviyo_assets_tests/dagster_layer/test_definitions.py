@@ -183,10 +183,20 @@ def test_every_option_of_the_resource_is_a_variable_and_documented(monkeypatch: 
 def test_what_the_environment_says_reaches_the_resource_of_the_code_location(tmp_path: Path) -> None:
     given = {"KLAVIYO_ACCEPT_CHANGED_OPTIONS": "true", "KLAVIYO_CONCURRENCY": "7", "KLAVIYO_TIMEOUT": "8", "KLAVIYO_MAX_RETRIES": "9"}
     code = (
-        "from klaviyo_assets.definitions import defs; "
-        "r = defs.resources['klaviyo']; print(r.accept_changed_options, r.concurrency, r.timeout, r.max_retries, r.allow_http, r.revision)"
+        "import dagster as dg\n"
+        "from klaviyo_assets.definitions import defs\n"
+        "with dg.build_resources({'klaviyo': defs.resources['klaviyo']}) as found:\n"
+        "    r = found.klaviyo\n"
+        "    print(r.accept_changed_options, r.concurrency, r.timeout, r.max_retries, r.allow_http, r.revision)\n"
     )
-    environment = {**os.environ, **given, "KLAVIYO_ALLOW_HTTP": "true", "KLAVIYO_REVISION": "2026-10-15", "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        **given,
+        "KLAVIYO_API_KEY": "pk_x",
+        "KLAVIYO_ALLOW_HTTP": "true",
+        "KLAVIYO_REVISION": "2026-10-15",
+        "PYTHONPATH": str(ROOT),
+    }
 
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
 

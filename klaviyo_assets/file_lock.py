@@ -1,13 +1,18 @@
 """Locks between processes, as files for their owner only."""
 
 import errno
+import inspect
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only
+
+_NO_FALLBACK: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters else {}
+"""Where ``flock`` is missing, newer versions of filelock would take the file itself for a lock that somebody holds."""
 
 
 def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
@@ -21,7 +26,7 @@ def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
         OSError: If the file cannot be made, or something that is not a regular file has its name.
     """
     owner_only.make_file(path, like=like)
-    return FileLock(str(path), mode=owner_only.FILE_MODE)
+    return FileLock(str(path), mode=owner_only.FILE_MODE, **_NO_FALLBACK)
 
 
 def acquire(lock: FileLock, seconds: float) -> None:

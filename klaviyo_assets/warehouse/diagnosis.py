@@ -220,18 +220,18 @@ def _kind_of(head: bytes) -> str | None:
 
 def _unreadable(path: Path, error: OSError) -> WarehouseError:
     what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check the file")
-    return WarehouseError(f"{path} cannot be read: {what}{_owner(path)}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another file.")
+    return WarehouseError(f"{path} cannot be read: {what}{owner(path)}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another file.")
 
 
 def _file_named_in(text: str, path: Path) -> str:
     """Return the file that a message of DuckDB names (the log, say), and whose it is."""
     found = re.search(r'"([^"]+)"', text)
     file = Path(found[1]) if found and Path(found[1]).is_absolute() else path
-    return f"{file}{_owner(file)}"
+    return f"{file}{owner(file)}"
 
 
-def _owner(path: Path) -> str:
-    """Say whose a file is, if it is another user's."""
+def owner(path: Path) -> str:
+    """Say whose a file is, in brackets, if it is another user's; otherwise nothing."""
     try:
         uid = path.stat().st_uid
     except OSError:

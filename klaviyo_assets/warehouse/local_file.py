@@ -393,7 +393,9 @@ def _name_unless_taken(new: Path, path: Path) -> None:
 
 def _not_writable(folder: Path, error: OSError) -> WarehouseError:
     what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check write permission and free disk space there")
-    return WarehouseError(f"Files in {folder} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.")
+    file = Path(error.filename) if error.filename else folder
+    told = f"{file}{diagnosis.owner(file)} cannot be opened" if file != folder and file.exists() else f"Files in {folder} cannot be made"
+    return WarehouseError(f"{told}: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.")
 
 
 def _refuse_unwritable(folder: Path) -> None:

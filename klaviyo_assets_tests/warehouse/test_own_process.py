@@ -1,0 +1,126 @@
+"""A process that has the database open, such as a notebook, keeps its lock on it whatever the library does there."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from klaviyo_assets.warehouse import LocalFile, WarehouseError, own_process
+from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
+from klaviyo_assets_tests.accounts import local_file
+
+pytestmark = pytest.mark.duckdb
+
+_CLAIM = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE other AS SELECT 1')"
+
+
+def is_refused_to_others(path: Path) -> bool:
+    """Whether another process that wants to write into the file is refused."""
+    other = subprocess.run([sys.executable, "-c", _CLAIM, str(path)], check=False, capture_output=True, text=True)
+    return other.returncode != 0 and "Conflicting lock" in other.stderr
+
+
+def as_dagster_does(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path), config={"custom_user_agent": "dagster", **CONNECTION_CONFIG})
+
+
+def attached(path: Path, options: str = "") -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(f"ATTACH '{path}' AS shop {options}")
+    return connection
+
+
+def attached_to_read(path: Path) -> duckdb.DuckDBPyConnection:
+    return attached(path, "(READ_ONLY)")
+
+
+def plain(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path))
+
+
+def to_read(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path), read_only=True)
+
+
+def by_a_link(path: Path) -> duckdb.DuckDBPyConnection:
+    link = path.with_name("link.duckdb")
+    link.symlink_to(path)
+    return duckdb.connect(str(link))
+
+
+OTHER_SETTINGS = [plain, to_read, by_a_link, attached, attached_to_read]
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> LocalFile:
+    warehouse = local_file(tmp_path)
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS i")
+    warehouse.ask_for_compaction()
+    return warehouse
+
+
+def use(warehouse: LocalFile) -> None:
+    with warehouse.connection() as connection:
+        connection.execute("INSERT INTO t VALUES (2)")
+
+
+@pytest.mark.parametrize("work", [use, LocalFile.compact_if_asked], ids=["use", "compact"])
+@pytest.mark.parametrize("opened", OTHER_SETTINGS)
+def test_a_notebook_with_other_settings_is_named_and_keeps_its_lock(
+    opened: Callable[[Path], duckdb.DuckDBPyConnection], work: Callable[[LocalFile], None], warehouse: LocalFile
+) -> None:
+    with opened(warehouse.path):
+        with pytest.raises(WarehouseError, match=r"is already open in this process.*What to do: Close that connection"):
+            work(warehouse)
+        assert is_refused_to_others(warehouse.path)
+
+    work(warehouse)  # after it was closed
+
+
+def test_a_notebook_with_the_same_settings_shares_the_file_and_keeps_its_lock(warehouse: LocalFile) -> None:
+    with as_dagster_does(warehouse.path) as notebook:
+        use(warehouse)
+
+        assert notebook.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+        assert is_refused_to_others(warehouse.path)
+        with pytest.raises(WarehouseError, match="already open in this process"):
+            warehouse.compact_if_asked()
+        assert is_refused_to_others(warehouse.path)
+
+
+def test_looking_into_a_file_that_another_thread_opens_meanwhile_keeps_its_lock(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[duckdb.DuckDBPyConnection] = []
+    read = own_process.os.read
+
+    def slow_read(descriptor: int, size: int) -> bytes:
+        thread = threading.Thread(target=lambda: opened.append(plain(warehouse.path)))
+        thread.start()
+        thread.join()
+        return read(descriptor, size)
+
+    monkeypatch.setattr(own_process.os, "read", slow_read)
+    assert own_process.head(warehouse.path, 12) is not None
+
+    with opened[0]:
+        assert is_refused_to_others(warehouse.path)
+
+
+def test_a_file_that_this_process_does_not_have_open_is_looked_into(warehouse: LocalFile) -> None:
+    assert own_process.descriptors(warehouse.path) == []
+    head = own_process.head(warehouse.path, 12)
+    assert head is not None
+    assert head[8:] == b"DUCK"
+    with plain(warehouse.path):
+        assert len(own_process.descriptors(warehouse.path)) == 1
+        assert own_process.head(warehouse.path, 12) is None
+
+
+def test_a_lock_that_another_process_has_got_meanwhile_is_said(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.own_process.lock_again", lambda _: False)
+    with attached(warehouse.path), pytest.raises(WarehouseError, match="released the lock of this process"), warehouse.connection():
+        pass

@@ -1,6 +1,7 @@
 """The client: one key, one origin, one pinned revision; paced, retried, and paged by ``links.next``."""
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -23,6 +24,7 @@ from klaviyo_assets.api.errors import (
     BadAnswer,
     ConnectionFailed,
     EndlessLinks,
+    EndlessPages,
     ForeignLink,
     InvalidNetworkSetting,
     RateLimited,
@@ -42,6 +44,9 @@ _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
 _LONGEST_ERROR = 2**20
 """Bytes of an answer without success that are read."""
+
+_LINKS_KEPT = 1_000
+"""Page links of a walk that are known again."""
 
 _FEWER = 8
 """By how much fewer records are asked for where a page is too large."""
@@ -242,25 +247,39 @@ class KlaviyoClient:
                     return await self._send(question, gate, decode)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> AsyncGenerator[Answer[P]]:
+    async def pages(
+        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P], most: int | None = None
+    ) -> AsyncGenerator[Answer[P]]:
         """Walk a collection page by page, by ``links.next`` alone.
+
+        Args:
+            entry: The resource type.
+            parameters: Query parameters of the first page.
+            decode: As for :meth:`get`.
+            most: Pages that there may be; None where the caller watches over that.
 
         Raises:
             ForeignLink: If a link leads to another origin.
             EndlessLinks: If the links lead in a circle.
+            EndlessPages: If there are more than ``most``.
             CursorRefused: If Klaviyo does not take a link of its own any more.
             KlaviyoError: As :meth:`get` does.
         """
         answer = await self._page(entry, entry.endpoint.path, parameters, decode)
-        seen: set[str] = set()
-        while True:
+        # Of the last ones, as numbers: a longer circle shows in its records.
+        seen: dict[int, None] = {}
+        for count in itertools.count(1):
             yield answer
             link = answer.value.next_url
             if link is None:
                 return
-            if link in seen:
+            if hash(link) in seen:
                 raise EndlessLinks("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
-            seen.add(link)
+            if most is not None and count >= most:
+                raise EndlessPages(f"Klaviyo's pages do not come to an end: there are more than {most}.", endpoint=f"GET {entry.endpoint.path}")
+            seen[hash(link)] = None
+            if len(seen) > _LINKS_KEPT:
+                del seen[next(iter(seen))]
             answer = await self._page(entry, link, {}, decode)
 
     async def _page(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> Answer[P]:

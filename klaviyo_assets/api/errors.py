@@ -28,6 +28,7 @@ The hierarchy::
         - ConnectionFailed      refused, dropped, cut or timed out
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
+            - EndlessPages      page links that are always new and lead nowhere
       x AnswerTooLarge          an answer of more bytes than one may have
       x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
       x ForeignLink             a link to another host, which the key is never sent to
@@ -333,6 +334,15 @@ class BadAnswer(RequestFailed):
 
 class EndlessLinks(BadAnswer):
     """Page links that lead in a circle."""
+
+
+class EndlessPages(BadAnswer):
+    """Page links that are always new and lead nowhere: repeated records, empty pages, or records outside of what was asked for."""
+
+    advice = (
+        "Run the sync again later; what was read so far is kept. If it keeps failing, check that KLAVIYO_BASE_URL is Klaviyo's API, and open an "
+        "issue with this message."
+    )
 
 
 class AnswerTooLarge(KlaviyoError):

@@ -11,6 +11,9 @@ from klaviyo_assets.catalog.metrics import METRICS
 
 DAY = timedelta(days=1)
 
+_PAGES_OF_METRICS = 1_000
+"""Pages that the list of metrics may have: a hundred thousand metrics and more."""
+
 
 class _Measurements(msgspec.Struct):
     count: list[float]
@@ -71,7 +74,7 @@ async def metric_ids(client: KlaviyoClient) -> list[str]:
         KlaviyoError: If Klaviyo refuses or fails.
     """
     found: list[str] = []
-    async for answer in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode):
+    async for answer in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, most=_PAGES_OF_METRICS):
         found += [record.id for record in answer.value.data]
     return found
 

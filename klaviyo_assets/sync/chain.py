@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.client import Answer
 from klaviyo_assets.frames import Page
+from klaviyo_assets.sync.coverage import BEGINNING
 from klaviyo_assets.sync.plan import Slice
 from klaviyo_assets.sync.staging import Part
+from klaviyo_assets.sync.stall import Stall
 
 _SECOND = timedelta(seconds=1)
 
@@ -29,6 +31,7 @@ class Chain:
         upto: The slice is read completely up to here, ties excluded; None if that is not known.
         passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
         records: Records of the slice that have been read.
+        stall: Counts the pages that brought it no further.
     """
 
     def __init__(self, part: Slice, staged: Part, time_per_page: timedelta | None = None) -> None:
@@ -45,18 +48,22 @@ class Chain:
         self._at_its_end = False
         self._begun_at: list[datetime | None] = []
         self._begins = True
+        self.stall = Stall(part.start if part.start != BEGINNING else None, part.covers_to if part.covers_to is not None else part.end)
 
     def take(self, answer: Answer[Page]) -> Page:
         """Cut a page to the slice, and note how far it leads."""
         part, page = self.part, answer.value.stamped(answer.requested_at)
         self._at_its_end = page.next_url is None
-        if part.field is not None and not part.watched:
-            extent = page.extent(part.field)
-            if extent is not None:
-                self._sorted &= extent.ascending or part.descending
-                self._advance(extent.least, extent.greatest)
-                if (part.start is not None and extent.least < part.start) or (part.end is not None and extent.greatest >= part.end):
-                    page = page.within(part.field, part.start, part.end)
+        extent = page.extent(part.field) if part.field is not None and not part.watched else None
+        ids = (record.id for record in page.records)
+        self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
+        if extent is not None:
+            self._sorted &= extent.ascending or part.descending
+            self._advance(extent.least, extent.greatest)
+            if part.field is not None and (
+                (part.start is not None and extent.least < part.start) or (part.end is not None and extent.greatest >= part.end)
+            ):
+                page = page.within(part.field, part.start, part.end)
         self.records += page.count
         return page
 

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import CursorRefused, EndlessLinks
+from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages
 from klaviyo_assets.catalog.model import Division, ResourceType
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.chain import Chain
@@ -63,7 +63,8 @@ class Fetcher:
         """Read all slices.
 
         Raises:
-            KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays staged.
+            EndlessPages: If a slice's pages lead nowhere though each has a link to another one.
+        KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays staged.
         """
         self.waiting.extend(slices)
         try:
@@ -149,6 +150,8 @@ class Fetcher:
                 await self.after_page()
                 if chain.passed_the_end:
                     break
+                if (reason := chain.stall.reason) is not None:
+                    raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
 
     def _tell(self) -> None:
         """Wake those who wait for work."""

@@ -9,6 +9,8 @@ from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.frames import Page, PageDecoder
 
 _IDS_PER_REQUEST = 50
+_PAGES_PER_REQUEST = 100
+"""Pages that so many records may be spread over, empty ones included."""
 
 
 async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
@@ -32,7 +34,7 @@ async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[st
         some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
         for division in entry.divisions:
             parameters = dict(entry.page_parameters) | {"filter": all_of(*division.filters, some)}
-            async for answer in client.pages(entry, parameters, PageDecoder(entry, division).linked_page):
+            async for answer in client.pages(entry, parameters, PageDecoder(entry, division).linked_page, most=_PAGES_PER_REQUEST):
                 if answer.value.count:
                     pages.append(answer.value.stamped(answer.requested_at))
     return pages

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +38,8 @@ class Scripted:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    answers: Callable[[str], Reply] | None = None
+    """Makes the answer to a path, in place of the replies."""
     bytes_sent: int = 0
     """Of bodies without an end."""
     together: threading.Barrier | None = None
@@ -55,13 +57,17 @@ def scripted_server() -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are sent apart: the second would wait 40 ms for the first
 
         def do_GET(self) -> None:
             with lock:
                 script.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
                 script.at_once += 1
                 script.most_at_once = max(script.most_at_once, script.at_once)
-                reply = script.replies.popleft() if len(script.replies) > 1 else script.replies[0]
+                if script.answers is not None:
+                    reply = script.answers(self.path)
+                else:
+                    reply = script.replies.popleft() if len(script.replies) > 1 else script.replies[0]
             try:
                 if script.together is not None:
                     script.together.wait(timeout=10)

@@ -1,0 +1,131 @@
+"""Notices a cursor chain that leads nowhere though each of its links is new: repeated records, empty pages, or records outside of the slice.
+
+What a chain of Klaviyo's may do is allowed for: many thousand records with the same time, empty pages in the middle of a filtered list, a page that
+is read again. Memory stays bounded: of the ids that were seen a sample is kept.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+MOST_IDLE_PAGES = 100
+"""Pages in a row without a record, without one that is new, or with records outside of the slice alone."""
+
+MOST_PAGES_AT_ONE_TIME = 1_000
+"""Pages in a row that do not get on in the time field, though their records are new: 100,000 profiles, or a million events, of one time."""
+
+_IDS_KEPT = 8_192
+
+_NEAR = timedelta(seconds=1)
+"""Bounds are asked for a second wider where the API has strict operators only, so records may lie outside by so much."""
+
+
+class SeenIds:
+    """Ids that were seen, as a sample of bounded size.
+
+    Of all ids those are kept whose hash ends in a number of zero bits; when there are too many, in one more. Up to ``most`` ids all are kept.
+
+    Args:
+        most: Ids that are kept.
+    """
+
+    def __init__(self, most: int = _IDS_KEPT) -> None:
+        self._most = most
+        self._kept: set[int] = set()
+        self._mask = 0
+
+    @property
+    def one_in(self) -> int:
+        """One id in so many belongs to the sample."""
+        return self._mask + 1
+
+    def add(self, ids: Iterable[str]) -> bool:
+        """Add ids, and return whether one that belongs to the sample is new."""
+        before = len(self._kept)
+        self._kept.update(number for number in map(hash, ids) if not number & self._mask)
+        is_new = len(self._kept) > before
+        while len(self._kept) > self._most:
+            self._mask = self._mask * 2 + 1
+            self._kept = {number for number in self._kept if not number & self._mask}
+        return is_new
+
+
+@dataclass
+class Stall:
+    """Counts the pages in a row that brought a chain no further.
+
+    Args:
+        start: Start of the slice, None for no bound.
+        end: End of what the slice covers, None where that is not known.
+
+    Attributes:
+        empty: Pages in a row without a record.
+        outside: Pages in a row with records outside of the slice alone.
+        repeated: Pages in a row without a new record.
+        at_one_time: Pages in a row that do not get on in the time field.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    empty: int = 0
+    outside: int = 0
+    repeated: int = 0
+    at_one_time: int = 0
+    _least: datetime | None = None
+    _greatest: datetime | None = None
+    _seen: SeenIds = field(default_factory=SeenIds)
+
+    def note(self, ids: Iterable[str], count: int, least: datetime | None = None, greatest: datetime | None = None) -> None:
+        """Take note of a page.
+
+        Args:
+            ids: Ids of its records; only looked at where the page does not get on in the time field.
+            count: Number of its records.
+            least: Least value of the time field, None where the chain has none that it is sorted by.
+            greatest: Greatest value of the time field.
+        """
+        self.empty = self.empty + 1 if not count else 0
+        if not count:
+            return
+        if least is not None and greatest is not None:
+            self.outside = self.outside + 1 if self._is_outside(least, greatest) else 0
+            if self._gets_on(least, greatest):
+                self.repeated = self.at_one_time = 0
+                self._seen = SeenIds()
+                return
+            self.at_one_time += 1
+        self.repeated = 0 if self._seen.add(ids) else self.repeated + 1
+
+    @property
+    def reason(self) -> str | None:
+        """Why the chain is given up, as the end of a sentence; None while it gets on."""
+        if self.empty >= MOST_IDLE_PAGES:
+            return f"the last {self.empty} pages held no record"
+        if self.outside >= MOST_IDLE_PAGES:
+            return f"the last {self.outside} pages held only records outside of the time span that was asked for"
+        if self.repeated >= MOST_IDLE_PAGES * self._seen.one_in:
+            return f"the last {self.repeated} pages held only records that had come before"
+        if self.at_one_time >= MOST_PAGES_AT_ONE_TIME:
+            return f"the last {self.at_one_time} pages did not get on in time"
+        return None
+
+    def _is_outside(self, least: datetime, greatest: datetime) -> bool:
+        return (self.start is not None and greatest < _earlier(self.start)) or (self.end is not None and least > self.end + _NEAR)
+
+    def _gets_on(self, least: datetime, greatest: datetime) -> bool:
+        """Whether a page reaches further than those before it, within the slice."""
+        low = max(least, self.start) if self.start is not None else least
+        high = min(greatest, self.end) if self.end is not None else greatest
+        if low > high:
+            return False
+        gets_on = self._least is None or self._greatest is None or low < self._least or high > self._greatest
+        self._least = low if self._least is None else min(low, self._least)
+        self._greatest = high if self._greatest is None else max(high, self._greatest)
+        return gets_on
+
+
+def _earlier(instant: datetime) -> datetime:
+    try:
+        return instant - _NEAR
+    except OverflowError:
+        return instant

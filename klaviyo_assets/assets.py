@@ -14,6 +14,7 @@ from pydantic import Field
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.load_checks import check_keys, check_name, checked_types
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.sync.request import Mode
 from klaviyo_assets.translator import KlaviyoTranslator
@@ -73,7 +74,7 @@ def build_klaviyo_assets(
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
-        ValueError: If a resource type is not in the catalogue.
+        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalogue, or a name or key cannot be used.
 
     Example:
         >>> defs = dg.Definitions(
@@ -85,10 +86,10 @@ def build_klaviyo_assets(
         ...     },
         ... )
     """
-    names = list(CATALOG) if resource_types is None else list(resource_types)
-    if unknown := [one for one in names if one not in CATALOG]:
-        raise ValueError(f"Unknown resource types: {', '.join(unknown)}. Known are: {', '.join(CATALOG)}.")
+    names = checked_types(resource_types)
+    check_name(name)
     translator = translator or KlaviyoTranslator()
+    check_keys((one, translator.get_asset_spec(CATALOG[one])) for one in names)
     return [
         _build_asset(
             CATALOG[one],

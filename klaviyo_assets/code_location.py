@@ -1,25 +1,27 @@
 """Everything for one account as one ``dagster.Definitions``."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.database import as_resource, catalog_of
 from klaviyo_assets.database_name import check_schema_name
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
 from klaviyo_assets.launchpad import kept_out_of_launchpad
+from klaviyo_assets.load_checks import check_name
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.schedules import build_klaviyo_automation
 from klaviyo_assets.setting_names import SettingNames, names_of
 from klaviyo_assets.translator import KlaviyoTranslator
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
 
 
 def build_klaviyo_definitions(
     klaviyo: KlaviyoResource,
     *,
-    duckdb: DuckDBResource | str,
+    duckdb: DuckDBResource | str | Path,
     resource_types: Iterable[str] | None = None,
     name: str = "klaviyo",
     owners: Sequence[str] = (),
@@ -34,13 +36,13 @@ def build_klaviyo_definitions(
 
     Args:
         klaviyo: Access to the account.
-        duckdb: The database, or the path of its file.
+        duckdb: The database, or the path of its file; the path may be an ``EnvVar``.
         resource_types: Names from the catalogue; all by default.
         name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
             of the database's file.
         owners: E-mail addresses or ``team:name``, of all assets.
         tags: Tags of all assets.
-        translator: In place of the one that follows from ``name``, ``owners`` and ``tags``.
+        translator: Makes the asset specs. What is not given to it follows ``name``; ``owners`` and ``tags`` are added to what it returns.
         pool: Dagster concurrency pool.
         retry_policy: For what may be over by the next try; see :func:`~klaviyo_assets.build_klaviyo_assets`.
         executor: The executor of this code location; leave it out when the definitions are merged into others.
@@ -48,21 +50,20 @@ def build_klaviyo_definitions(
 
     Raises:
         AmbiguousName: If the schema has the name of the database's file, where that is known here.
+        InvalidDefinition: A ``ValueError``: if something cannot be used that is known when code is loaded.
 
     Example:
         >>> defs = dg.Definitions.merge(
         ...     mine, build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), duckdb="data/warehouse.duckdb")
         ... )
     """
-    resource_types = None if resource_types is None else list(resource_types)
+    check_name(name)
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
-    translator = translator or KlaviyoTranslator(
-        key_prefix=[name], group_name=name, schema=name, owners=owners, tags=tags or {}, io_manager_key=frames_key
-    )
-    if isinstance(duckdb, str):
-        duckdb = DuckDBResource(database=duckdb, connection_config=dict(CONNECTION_CONFIG))
-    if not isinstance(duckdb.database, dg.EnvVar):
-        check_schema_name(translator.schema, duckdb.database)
+    database = as_resource(duckdb)
+    known_klaviyo, known_database = kept_out_of_launchpad(klaviyo), kept_out_of_launchpad(database)
+    translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
+    if not isinstance(database.database, dg.EnvVar):
+        check_schema_name(translator.schema, database.database)
     assets = build_klaviyo_assets(
         resource_types=resource_types,
         name=name,
@@ -71,17 +72,25 @@ def build_klaviyo_definitions(
         translator=translator,
         pool=pool,
         retry_policy=retry_policy,
-        setting_names=setting_names or names_of(name, duckdb_key, klaviyo, duckdb),
+        setting_names=setting_names or names_of(name, duckdb_key, klaviyo, database),
     )
+    # Also what a translator of the user's returns, which need not know of them.
+    assets = list(dg.map_asset_specs(lambda spec: _belonging_to(spec, owners, tags or {}), assets))
     automation = build_klaviyo_automation(assets, name)
     return dg.Definitions(
         assets=assets,
         jobs=automation.jobs,
         schedules=automation.schedules,
         resources={
-            name: kept_out_of_launchpad(klaviyo),
-            duckdb_key: kept_out_of_launchpad(duckdb),
-            translator.io_manager_key: KlaviyoFrameIOManager(duckdb=duckdb),
+            name: known_klaviyo,
+            duckdb_key: known_database,
+            str(translator.io_manager_key): KlaviyoFrameIOManager(duckdb=database),
         },
         executor=executor,
     )
+
+
+def _belonging_to(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:
+    """Add owners and tags to a spec; its own value of a tag counts more."""
+    added = [one for one in owners if one not in spec.owners]
+    return spec.replace_attributes(owners=[*spec.owners, *added], tags={**tags, **spec.tags})

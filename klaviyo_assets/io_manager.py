@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.names import parts_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,5 +83,5 @@ def _lazy(connection: DuckDBPyConnection, query: str) -> "pl.LazyFrame":
 
 def _query(warehouse: Warehouse, table: str, columns: list[str] | None) -> str:
     chosen = ", ".join(quoted(column) for column in columns) if columns else "*"
-    schema, _, name = table.rpartition(".")
-    return f"SELECT {chosen} FROM {warehouse.qualified(schema.rpartition('.')[2], name)}"
+    *_, schema, name = parts_of(table)
+    return f"SELECT {chosen} FROM {warehouse.qualified(schema, name)}"

@@ -4,16 +4,23 @@ import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 import dagster as dg
-from pydantic import Field, field_serializer
+from pydantic import Field, PrivateAttr, field_serializer
 
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.load_checks import check_resource
 
 if TYPE_CHECKING:
+    from dagster._config.pythonic_config import ConfigurableResourceFactoryResourceDefinition
+
     from klaviyo_assets.api.auth import ApiKey
     from klaviyo_assets.api.client import KlaviyoClient
+
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -25,6 +32,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     Attributes are described in their fields. Nothing is validated when code is loaded: the key is checked when it is used, with a message for each
     way in which it can be wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
     """
+
+    _has_warned: bool = PrivateAttr(default=False)
 
     api_key: str = Field(
         repr=False,
@@ -79,6 +88,26 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _masked(self, _: str) -> str:
         """Keep the key out of dumps; Dagster itself reads the field."""
         return "pk_***"
+
+    def get_resource_definition(self) -> "ConfigurableResourceFactoryResourceDefinition":
+        """Return Dagster's definition, when code is loaded.
+
+        Raises:
+            InvalidDefinition: If a field holds what can be known now to be wrong.
+        """
+        check_resource(self)
+        self._warn_of_a_literal_key()
+        return super().get_resource_definition()
+
+    def _warn_of_a_literal_key(self) -> None:
+        """Warn, once, of a key that stands in the code: Dagster stores it. The sandbox's is no secret."""
+        if isinstance(self.api_key, dg.EnvVar) or self._has_warned or urlsplit(self.base_url).hostname in _LOOPBACK:
+            return
+        self._has_warned = True
+        logging.getLogger("klaviyo_assets").warning(
+            "A KlaviyoResource has its API key as a text in the code: Dagster may store it with its snapshots and runs, and show it in the UI. "
+            'What to do: give it as api_key=dg.EnvVar("…"); create a new key if others can read the code or what Dagster stores.'
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A KlaviyoResource is not pickled, since it may hold the API key; make it where it is used.")

@@ -1,18 +1,34 @@
 """From a catalogue entry to an asset spec: the one hook that users override."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import dagster as dg
 
 from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.warehouse.names import pasted
+
+
+class _DefaultText(str):
+    """A default that can be told from the same text given by the user."""
+
+    __slots__ = ()
+
+
+class _DefaultPrefix(tuple[str, ...]):
+    """A default that can be told from the same prefix given by the user."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
 class KlaviyoTranslator:
     """Makes the :class:`dagster.AssetSpec` of a resource type.
 
-    Subclass it and override :meth:`get_asset_spec` to change keys, groups, descriptions or anything else.
+    Subclass it and override :meth:`get_asset_spec` to change keys, groups, descriptions or anything else. What is not given follows the ``name`` of
+    :func:`~klaviyo_assets.build_klaviyo_definitions`.
 
     Args:
         key_prefix: Prefix of the asset keys.
@@ -21,6 +37,7 @@ class KlaviyoTranslator:
         owners: E-mail addresses or ``team:name``.
         tags: Tags of all assets.
         io_manager_key: IO manager that loads the tables for downstream assets.
+        catalog: What DuckDB calls the database, for ``dagster/table_name``; None leaves it out there.
 
     Example:
         >>> class Shouting(KlaviyoTranslator):
@@ -28,33 +45,60 @@ class KlaviyoTranslator:
         ...         return super().get_asset_spec(entry).replace_attributes(group_name=entry.name.upper())
     """
 
-    key_prefix: Sequence[str] = ("klaviyo",)
-    group_name: str = "klaviyo"
-    schema: str = "klaviyo"
+    key_prefix: Sequence[str] = _DefaultPrefix(("klaviyo",))
+    group_name: str = _DefaultText("klaviyo")
+    schema: str = _DefaultText("klaviyo")
     owners: Sequence[str] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    io_manager_key: str = "klaviyo_frames"
+    io_manager_key: str = _DefaultText("klaviyo_frames")
+    catalog: str | None = None
+
+    def following(self, name: str, io_manager_key: str, catalog: str | None) -> Self:
+        """Return a copy in which what the user has not given follows an account's name.
+
+        Args:
+            name: The account's name.
+            io_manager_key: Key of its IO manager.
+            catalog: What DuckDB calls the database, if that is known.
+        """
+        of_the_account: dict[str, Any] = {
+            "key_prefix": [name],
+            "group_name": name,
+            "schema": name,
+            "io_manager_key": io_manager_key,
+            "catalog": catalog,
+        }
+        found = copy.copy(self)
+        for attribute, value in of_the_account.items():
+            if _is_default(getattr(self, attribute)):
+                of_the_class = getattr(type(self), attribute)  # a subclass may set it in its body
+                object.__setattr__(found, attribute, value if _is_default(of_the_class) else of_the_class)
+        return found
 
     def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
         """Return the spec of a resource type's asset."""
         spec = dg.AssetSpec(
             key=dg.AssetKey([*self.key_prefix, entry.name]),
             description=f"{entry.description}\n\nScope: `{entry.scope}`. [Klaviyo's documentation]({entry.docs_url})",
-            group_name=self.group_name,
+            group_name=str(self.group_name),
             owners=list(self.owners),
             tags=dict(self.tags),
             kinds={"klaviyo", "duckdb"},
             # An asset whose optional scope is missing is skipped, and so is a scheduled sync that finds another one at work.
             skippable=True,
             metadata={
-                "dagster/table_name": f"{self.schema}.{entry.name}",
+                "dagster/table_name": pasted(*([self.catalog] if self.catalog else []), self.schema, entry.name),
                 "dagster/storage_kind": "duckdb",
                 "dagster/column_schema": column_schema(entry),
                 "klaviyo/endpoint": entry.endpoint.path,
                 "klaviyo/scope": entry.scope,
             },
         )
-        return spec.with_io_manager_key(self.io_manager_key)
+        return spec.with_io_manager_key(str(self.io_manager_key))
+
+
+def _is_default(value: object) -> bool:
+    return value is None or isinstance(value, _DefaultText | _DefaultPrefix)
 
 
 def column_schema(entry: ResourceType) -> dg.TableSchema:

@@ -364,10 +364,13 @@ def test_one_answer_with_a_wrong_date_is_not_believed(sandbox: SandboxProcess, w
     assert abs(values(check)["audited_at"] - sandbox.now().timestamp()) < 60
 
 
-def test_a_file_of_a_newer_version_and_a_wrong_start_date_fail_with_advice(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_file_of_a_newer_version_and_a_wrong_start_date_fail_with_advice(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync("events", sandbox, warehouse)
 
-    assert "Write it as 2026-01-31" in run("klaviyo_audit", start_date="yesterday", fails=True)
+    monkeypatch.setenv("START", "yesterday")
+    assert "Write it as 2026-01-31" in run("klaviyo_audit", start_date=dg.EnvVar("START"), fails=True)
     query(warehouse, "UPDATE _layout SET version = 99")
     assert "Upgrade klaviyo_assets" in run("klaviyo_audit", fails=True)
 

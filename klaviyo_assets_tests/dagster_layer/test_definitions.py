@@ -50,7 +50,7 @@ def test_an_asset_says_what_it_is() -> None:
     assert spec.kinds == {"klaviyo", "duckdb"}
     assert list(spec.owners) == ["team:data"]
     assert "profiles:read" in (spec.description or "")
-    assert spec.metadata["dagster/table_name"] == "klaviyo.profiles"
+    assert spec.metadata["dagster/table_name"] == "a.klaviyo.profiles"
     columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
     assert list(columns) == [column.name for column in CATALOG["profiles"].columns] + ["_extra", "_synced_at", "_deleted_at"]
     assert columns["properties"].type == "JSON"
@@ -81,7 +81,7 @@ def test_two_accounts_stand_side_by_side_in_one_code_location() -> None:
 
     dg.Definitions.validate_loadable(both)
     assert {"eu/profiles", "us/profiles"} <= set(specs(both))
-    assert specs(both)["us/events"].metadata["dagster/table_name"] == "us.events"
+    assert specs(both)["us/events"].metadata["dagster/table_name"] == "a.us.events"
 
 
 def test_a_resource_type_that_does_not_exist_is_named() -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -20,9 +20,13 @@ from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log, 
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.execution import failure
 from klaviyo_assets.run_log import LOGGER, in_the_log_of
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.errors import InvalidRange
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.base import WarehouseError
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); sys.stdin.read()"
 MANAGED = "python_logs:\n  managed_python_loggers: [klaviyo_assets]\n"
@@ -110,6 +114,35 @@ def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_
             until(lambda: any("Another sync has" in words for words in words_of(instance, run.run_id)))
             assert not result.done()
         assert result.result().success
+
+
+@pytest.mark.parametrize("held", ["by another program", "by another sync", "by another sync of the type"])
+def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalFile.__init__, "__kwdefaults__", {"patience": 0.0, "lock_timeout": 0.0})
+    database = tmp_path / "shop.duckdb"
+    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=account.base_url, duckdb_patience=0.0)
+    policy = dg.RetryPolicy(max_retries=1)
+    defs = build_klaviyo_definitions(klaviyo, duckdb=database, resource_types=["lists"], retry_policy=policy, executor=dg.in_process_executor)
+    with ExitStack() as stack:
+        if held == "by another program":
+            stack.enter_context(another_program_has(database))
+        elif held == "by another sync":
+            stack.enter_context(FileLock(f"{database}.lock"))
+        else:
+            folder = tmp_path / "shop.duckdb.sync" / "klaviyo"
+            folder.mkdir(parents=True)
+            stack.enter_context(FileLock(str(folder / "lists.lock")))
+        result = defs.resolve_job_def("klaviyo_sync").execute_in_process(raise_on_error=False)
+
+    assert not result.success
+    kinds = [event.event_type for event in result.all_node_events]
+    assert dg.DagsterEventType.STEP_UP_FOR_RETRY in kinds
+    assert dg.DagsterEventType.STEP_RESTARTED in kinds
+
+
+def test_what_a_user_has_to_correct_is_not_tried_again() -> None:
+    assert not failure(WarehouseError("It is no database.", "Use another file.")).allow_retries
+    assert not failure(InvalidRange("It is empty.", "Set another end.")).allow_retries
 
 
 @contextmanager

@@ -1,0 +1,314 @@
+"""What is wrong in the code is said when it is loaded; what the code says is kept; names come from the user's own code."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+from dagster_duckdb import DuckDBResource
+from pydantic import ValidationError
+
+import klaviyo_assets
+from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.load_checks import InvalidDefinition
+from klaviyo_assets.warehouse.names import KEYWORDS, parts_of, pasted
+
+KEY = "pk_" + "s3cret" * 6
+
+
+def build(duckdb: Any = "shop.duckdb", fields: dict[str, Any] | None = None, **options: Any) -> dg.Definitions:
+    return build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **(fields or {})), duckdb=duckdb, **options)
+
+
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "start date in words": ({"fields": {"start_date": "yesterday"}}, "start_date of KlaviyoResource is not a date: 'yesterday'. Write it as"),
+    "empty start date": ({"fields": {"start_date": ""}}, "start_date of KlaviyoResource is not a date"),
+    "start date to come": ({"fields": {"start_date": "2999-01-01"}}, "lies in the future"),
+    "misspelt field": ({"fields": {"field_rules": {"lists": {"nom": "drop"}}}}, "'nom' is not known"),
+    "misspelt action": ({"fields": {"field_rules": {"lists": {"name": "drpo"}}}}, "is no action"),
+    "misspelt type in rules": ({"fields": {"field_rules": {"list": {"name": "drop"}}}}, "'list', which is no resource type"),
+    "a key for an account": ({"fields": {"account_id": KEY}}, "account_id of KlaviyoResource holds an API key"),
+    "unknown type": ({"resource_types": ["profile"]}, r"Unknown resource types: profile\. Known are: accounts"),
+    "one type as a text": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
+    "no types": ({"resource_types": []}, "resource_types is empty"),
+    "a type twice": ({"resource_types": ["events", "lists", "events"]}, "named twice: events"),
+    "a name with a space": ({"name": "my shop"}, "name='my shop' cannot be a prefix"),
+    "a name with a digit first": ({"name": "1shop"}, "cannot be a prefix"),
+    "no name": ({"name": ""}, "cannot be a prefix"),
+    "MotherDuck": ({"duckdb": "md:shop"}, "duckdb=: md:shop is not"),
+    "DuckLake": ({"duckdb": "ducklake:shop.db"}, "duckdb=: ducklake:shop.db is not"),
+    "memory": ({"duckdb": ":memory:"}, "duckdb=: :memory: is not"),
+    "no path": ({"duckdb": ""}, "duckdb=: "),
+    "a folder": ({"duckdb": "/tmp"}, "is a folder"),
+    "a resource of MotherDuck": ({"duckdb": DuckDBResource(database="md:")}, "duckdb=: md: is not"),
+    "a connection": ({"duckdb": 7}, "takes a path or a DuckDBResource, not int"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_known_to_be_wrong_is_refused_when_code_is_loaded(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidDefinition, match=words) as caught:
+        build(**options)
+    assert "KLAVIYO_" not in str(caught.value), "no variable that has no effect here"
+    assert KEY not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"rate_limit_share": 0}, {"rate_limit_share": 1.5}, {"timeout": 0}, {"max_retries": -1}, {"duckdb_patience": -1}])
+def test_a_number_out_of_range_is_refused_when_the_resource_is_made(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **fields)
+
+
+def test_the_parts_refuse_the_same_when_code_is_loaded() -> None:
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), start_date="yesterday")
+    resources = {"klaviyo": klaviyo, "duckdb": DuckDBResource(database="a.db")}
+    with pytest.raises(InvalidDefinition, match="'yesterday'"):
+        dg.Definitions(assets=build_klaviyo_assets(resource_types=["lists"]), resources=resources).resolve_all_job_defs()
+
+
+def test_what_comes_from_the_environment_is_not_judged_when_code_is_loaded() -> None:
+    defs = build(
+        duckdb=dg.EnvVar("SHOP_FILE"), fields={"start_date": dg.EnvVar("SHOP_START"), "account_id": dg.EnvVar("ID"), "base_url": dg.EnvVar("URL")}
+    )
+    dg.Definitions.validate_loadable(defs)
+
+
+@pytest.mark.parametrize("given", [str, Path, lambda path: DuckDBResource(database=str(path))], ids=["text", "Path", "resource"])
+def test_the_database_may_be_a_text_a_path_or_a_resource(given: Callable[[Path], Any], tmp_path: Path) -> None:
+    defs = build(duckdb=given(tmp_path / "shop.duckdb"))
+
+    assert specs(defs)["klaviyo/lists"].metadata["dagster/table_name"] == "shop.klaviyo.lists"
+
+
+def test_a_literal_key_is_warned_of_once_when_code_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    klaviyo = KlaviyoResource(api_key=KEY)
+    dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo, duckdb="shop.duckdb"))
+
+    (record,) = caplog.records
+    assert "dg.EnvVar" in record.getMessage()
+    assert KEY not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "klaviyo",
+    [KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU")), KlaviyoResource(api_key="pk_of_the_sandbox", base_url="http://127.0.0.1:8080")],
+    ids=["EnvVar", "sandbox"],
+)
+def test_other_keys_are_not_warned_of(klaviyo: KlaviyoResource, caplog: pytest.LogCaptureFixture) -> None:
+    dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo, duckdb="shop.duckdb"))
+    assert caplog.records == []
+
+
+def test_the_warning_is_seen_where_code_is_loaded(tmp_path: Path) -> None:
+    """On the standard error of the process, without a setting for logs."""
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import dagster as dg\nfrom klaviyo_assets import KlaviyoResource, build_klaviyo_definitions\n"
+        f"defs = build_klaviyo_definitions(KlaviyoResource(api_key='{KEY}'), duckdb='shop.duckdb')\n"
+    )
+    loaded = subprocess.run([sys.executable, str(code)], capture_output=True, text=True, check=True)
+    assert "has its API key as a text in the code" in loaded.stderr
+
+
+# A translator of the user's ----------------------------------------------------------------------------------------------------------------------
+
+
+class ByTeam(KlaviyoTranslator):
+    """As the documentation shows it."""
+
+    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+        spec = super().get_asset_spec(entry)
+        return spec.replace_attributes(group_name="crm", owners=["team:crm"], tags={**spec.tags, "tier": "raw"})
+
+
+class OwnSchema(KlaviyoTranslator):
+    """Sets a field in the body of the class."""
+
+    schema = "crm"
+
+
+def test_a_translator_follows_the_name_and_gets_owners_and_tags() -> None:
+    spec = specs(build(name="us", owners=["team:data"], tags={"tier": "none", "who": "us"}, translator=ByTeam()))["us/lists"]
+
+    assert spec.metadata["dagster/table_name"] == "shop.us.lists"
+    assert spec.metadata["dagster/io_manager_key"] == "us_frames"
+    assert list(spec.owners) == ["team:crm", "team:data"]
+    assert {name: spec.tags[name] for name in ("tier", "who")} == {"tier": "raw", "who": "us"}
+    assert spec.group_name == "crm"
+
+
+def test_two_accounts_with_a_translator_have_schemas_and_resources_of_their_own() -> None:
+    translator = ByTeam()
+    both = dg.Definitions.merge(build(name="eu", translator=translator), build(name="us", translator=translator))
+
+    dg.Definitions.validate_loadable(both)
+    assert {spec.metadata["dagster/table_name"] for spec in specs(both).values()} >= {"shop.eu.lists", "shop.us.lists"}
+    assert {"eu_frames", "us_frames"} <= set(both.resources or {})
+
+
+@pytest.mark.parametrize(
+    ("translator", "table"),
+    [
+        (KlaviyoTranslator(schema="klaviyo"), "shop.klaviyo.lists"),
+        (KlaviyoTranslator(key_prefix=["us"], schema="mine"), "shop.mine.lists"),
+        (OwnSchema(), "shop.crm.lists"),
+    ],
+    ids=["the default's own text", "others", "in the class"],
+)
+def test_what_a_translator_is_given_is_kept(translator: KlaviyoTranslator, table: str) -> None:
+    assert specs(build(name="us", translator=translator))["us/lists"].metadata["dagster/table_name"] == table
+
+
+def test_a_translator_by_itself_is_as_before() -> None:
+    translator = KlaviyoTranslator()
+    assert (translator.schema, translator.group_name, tuple(translator.key_prefix)) == ("klaviyo", "klaviyo", ("klaviyo",))
+    assert translator.get_asset_spec(CATALOG["lists"]).metadata["dagster/table_name"] == "klaviyo.lists"
+
+
+def test_a_translator_that_changes_keys_loses_no_job() -> None:
+    class Turned(KlaviyoTranslator):
+        def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+            return super().get_asset_spec(entry).replace_attributes(key=dg.AssetKey(["crm", f"{entry.name}_raw"]))
+
+    jobs = {job.name for job in build(translator=Turned()).resolve_all_job_defs()}
+    assert {"klaviyo_sync_frequent", "klaviyo_full_profiles", "klaviyo_audit", "klaviyo_repair"} <= jobs
+
+
+def test_a_translator_that_gives_two_types_one_key_is_refused() -> None:
+    class One(KlaviyoTranslator):
+        def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+            return super().get_asset_spec(entry).replace_attributes(key=dg.AssetKey("one"))
+
+    with pytest.raises(InvalidDefinition, match="accounts and campaigns the same asset key: one"):
+        build(translator=One())
+
+
+def test_pool_and_retry_policy_reach_every_step() -> None:
+    policy = dg.RetryPolicy(max_retries=2)
+    defs = build(pool="klaviyo", retry_policy=policy)
+
+    for job in defs.resolve_all_job_defs():
+        for node in job.all_node_defs:
+            assert isinstance(node, dg.OpDefinition)
+            assert (node.pool, node.retry_policy) == ("klaviyo", policy), node.name
+
+
+# Names of tables ---------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["shop.duckdb", "my-shop.duckdb", "a.b.duckdb", "select.db", "klaviyo.duckdb", "1 x.duckdb", "main.duckdb", "noext"])
+@pytest.mark.parametrize("name", ["klaviyo", "order", "Shop", "temp"])
+def test_the_table_name_can_be_pasted_into_sql(file: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    table = specs(build(duckdb=path, name=name))[f"{name}/lists"].metadata["dagster/table_name"]
+
+    with duckdb.connect(str(path)) as connection:
+        ((database,),) = connection.execute("SELECT current_database()").fetchall()
+        connection.execute(f'CREATE SCHEMA "{database}"."{name}"')
+        connection.execute(f'CREATE TABLE "{database}"."{name}".lists AS SELECT 1 AS id')
+        assert connection.execute(f"SELECT id FROM {table}").fetchall() == [(1,)]
+
+
+def test_the_words_that_need_quotes_are_those_of_duckdb() -> None:
+    rows = duckdb.execute("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'").fetchall()
+    assert {word for (word,) in rows} <= KEYWORDS
+
+
+@pytest.mark.parametrize("parts", [["shop", "klaviyo", "lists"], ["my-shop", "order", "events"], ['q"x', "a.b", "lists"], ["klaviyo", "lists"]])
+def test_a_pasted_name_has_the_parts_that_it_was_made_of(parts: list[str]) -> None:
+    assert parts_of(pasted(*parts)) == parts
+
+
+# The names of settings ---------------------------------------------------------------------------------------------------------------------------
+
+
+def failed_words(result: dg.ExecuteInProcessResult) -> str:
+    (failed,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
+    return failed.error_display_string
+
+
+def run_lists(defs: dg.Definitions) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_implicit_global_asset_job_def()
+    (key,) = [one for one in job.asset_layer.executable_asset_keys if one.path[-1] == "lists"]
+    return job.execute_in_process(asset_selection=[key], raise_on_error=False)
+
+
+def test_messages_name_the_resource_the_field_and_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_EU", "")
+    defs = build(duckdb=tmp_path / "shop.duckdb", name="eu", executor=dg.in_process_executor)
+
+    result = run_lists(defs)
+
+    words = failed_words(result)
+    assert "Set the field api_key of resource 'eu' (environment variable KLAVIYO_EU) to a private API key" in words
+    assert "KLAVIYO_API_KEY" not in words
+    checks = [one for one in result.get_asset_check_evaluations() if one.check_name == "scope_coverage"]
+    assert all("field api_key of resource 'eu'" in (one.description or "") for one in checks)
+    assert all("field api_key of resource 'eu'" in str(one.metadata["what_to_do"].value) for one in checks)
+
+
+def test_messages_name_the_database_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one\n" * 400)
+    monkeypatch.setenv("KLAVIYO_EU", KEY)
+    monkeypatch.setenv("SHOP_FILE", str(tmp_path / "notes.txt"))
+    database = DuckDBResource(database=dg.EnvVar("SHOP_FILE"))
+
+    words = failed_words(run_lists(build(duckdb=database, name="eu", fields={"base_url": "http://127.0.0.1:9", "max_retries": 0})))
+    assert "field database of resource 'eu_duckdb' (environment variable SHOP_FILE)" in words
+    assert "KLAVIYO_DUCKDB_PATH" not in words
+
+    parts = dg.Definitions(
+        assets=build_klaviyo_assets(resource_types=["lists"], resource_key="crm", duckdb_key="files"),
+        resources={
+            "crm": KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), base_url="http://127.0.0.1:9", max_retries=0),
+            "files": database,
+            "klaviyo_frames": KlaviyoFrameIOManager(duckdb=database),
+        },
+    )
+    assert "field database of resource 'files'" in failed_words(run_lists(parts))
+
+
+def test_the_shipped_code_location_names_its_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_API_KEY", "")
+    monkeypatch.setenv("KLAVIYO_DUCKDB_PATH", str(tmp_path / "shop.duckdb"))
+    monkeypatch.delitem(sys.modules, "klaviyo_assets.definitions", raising=False)
+    from klaviyo_assets.definitions import defs
+
+    assert "Set KLAVIYO_API_KEY" in failed_words(run_lists(defs))
+    monkeypatch.delitem(sys.modules, "klaviyo_assets.definitions")
+
+
+# The package -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_dir_lists_the_public_names_and_loads_nothing() -> None:
+    code = (
+        "import sys, klaviyo_assets; names = dir(klaviyo_assets); print(sorted(set(klaviyo_assets.__all__) - set(names)), names == sorted(names), "
+        "[name for name in ('dagster', 'polars', 'duckdb') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[] True []\n"
+    assert {"KlaviyoResource", "build_klaviyo_definitions"} <= set(dir(klaviyo_assets))
+
+
+def test_loading_the_code_location_stays_light() -> None:
+    code = "import sys, klaviyo_assets.definitions; print([name for name in ('polars', 'httpx', 'pyrate_limiter') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_examples_give_the_key_as_a_variable() -> None:
+    root = Path(__file__).parents[2]
+    texts = [path.read_text() for path in (root / "README.md", *root.glob("docs/*.md"), *root.glob("klaviyo_assets/**/*.py"))]
+    given = [found for text in texts for found in re.findall(r"KlaviyoResource\(\s*api_key=(.{10})", text)]
+    assert given
+    assert all(one.startswith(("dg.EnvVar(", "EnvVar(")) for one in given), given

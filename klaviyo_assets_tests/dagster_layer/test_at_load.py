@@ -45,12 +45,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a name with a space": ({"name": "my shop"}, "name='my shop' cannot be a prefix"),
     "a name with a digit first": ({"name": "1shop"}, "cannot be a prefix"),
     "no name": ({"name": ""}, "cannot be a prefix"),
-    "MotherDuck": ({"duckdb": "md:shop"}, "duckdb=: md:shop is not"),
-    "DuckLake": ({"duckdb": "ducklake:shop.db"}, "duckdb=: ducklake:shop.db is not"),
-    "memory": ({"duckdb": ":memory:"}, "duckdb=: :memory: is not"),
+    "MotherDuck": ({"duckdb": "md:shop"}, "duckdb=: md:.* is not a DuckDB file"),
+    "DuckLake": ({"duckdb": "ducklake:shop.db"}, "duckdb=: ducklake:.* is not a DuckDB file"),
+    "memory": ({"duckdb": ":memory:"}, "duckdb=: .*memory"),
     "no path": ({"duckdb": ""}, "duckdb=: "),
     "a folder": ({"duckdb": "/tmp"}, "is a folder"),
-    "a resource of MotherDuck": ({"duckdb": DuckDBResource(database="md:")}, "duckdb=: md: is not"),
+    "a resource of MotherDuck": ({"duckdb": DuckDBResource(database="md:")}, "duckdb=: md:.* is not a DuckDB file"),
     "a connection": ({"duckdb": 7}, "takes a path or a DuckDBResource, not int"),
 }
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
+from klaviyo_assets.database_name import name_in_sql
 from klaviyo_assets.load_checks import InvalidDefinition
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
-from klaviyo_assets.warehouse.names import database_name
 
 
 def as_resource(duckdb: DuckDBResource | str | Path) -> DuckDBResource:
@@ -42,4 +42,4 @@ def catalog_of(duckdb: DuckDBResource) -> str | None:
     path = duckdb.database
     if isinstance(path, dg.EnvVar):
         path = os.environ.get(path.env_var_name, "")
-    return database_name(path) or None
+    return name_in_sql(path) or None

@@ -1,7 +1,6 @@
-"""Names in SQL: what is quoted so that it can be pasted into a query, and what DuckDB calls a file."""
+"""Names in SQL, as they can be pasted into a query."""
 
 import re
-from pathlib import PurePath
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -20,8 +19,6 @@ xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
 )
 """Words that DuckDB 1.5 or 2 does not take as the name of a schema or table without quotes (``duckdb_keywords()`` but for the unreserved ones)."""
 
-_RESERVED_DATABASES = frozenset({"main", "system", "temp"})
-
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
@@ -38,14 +35,3 @@ def pasted(*parts: str) -> str:
 def parts_of(name: str) -> list[str]:
     """Return the parts of a name, without quotes: the opposite of :func:`pasted`."""
     return [(quoted or "").replace('""', '"') or plain for quoted, plain in _PART.findall(name)]
-
-
-def database_name(path: str) -> str:
-    """Return what DuckDB calls the database in a file: the file's name up to the first dot.
-
-    Example:
-        >>> database_name("data/warehouse.duckdb")
-        'warehouse'
-    """
-    name = next((part for part in PurePath(path).name.split(".") if part), "")
-    return f"{name}_db" if name.lower() in _RESERVED_DATABASES else name

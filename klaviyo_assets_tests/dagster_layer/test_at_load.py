@@ -208,9 +208,10 @@ def test_pool_and_retry_policy_reach_every_step() -> None:
 
 
 @pytest.mark.parametrize("file", ["shop.duckdb", "my-shop.duckdb", "a.b.duckdb", "select.db", "klaviyo.duckdb", "1 x.duckdb", "main.duckdb", "noext"])
-@pytest.mark.parametrize("name", ["klaviyo", "order", "Shop", "temp"])
+@pytest.mark.parametrize("name", ["klaviyo", "order", "Crm"])
 def test_the_table_name_can_be_pasted_into_sql(file: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / file
+    duckdb.connect(str(path)).close()  # of a file that is there the earlier default name is accepted, though it is the schema's too
     table = specs(build(duckdb=path, name=name))[f"{name}/lists"].metadata["dagster/table_name"]
 
     with duckdb.connect(str(path)) as connection:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.client import Answer
 from klaviyo_assets.frames import Page
-from klaviyo_assets.sync.coverage import BEGINNING
-from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.coverage import BEGINNING, USUAL_BEGINNING
+from klaviyo_assets.sync.plan import AnySlice, Slice, WholeSlice
 from klaviyo_assets.sync.staging import Part
 from klaviyo_assets.sync.stall import Stall
 
@@ -34,7 +34,7 @@ class Chain:
         stall: Counts the pages that brought it no further.
     """
 
-    def __init__(self, part: Slice, staged: Part, time_per_page: timedelta | None = None) -> None:
+    def __init__(self, part: AnySlice, staged: Part, time_per_page: timedelta | None = None) -> None:
         self.part = part
         self.staged = staged
         self.upto: datetime | None = None
@@ -48,32 +48,29 @@ class Chain:
         self._at_its_end = False
         self._begun_at: list[datetime | None] = []
         self._begins = True
-        self.stall = Stall(part.start if part.start != BEGINNING else None, part.covers_to if part.covers_to is not None else part.end)
+        self.stall = Stall(part.start if part.start != BEGINNING else None, part.covers_to) if isinstance(part, Slice) else Stall()
 
     def take(self, answer: Answer[Page]) -> Page:
         """Cut a page to the slice, and note how far it leads."""
         part, page = self.part, answer.value.stamped(answer.requested_at)
         self._at_its_end = page.next_url is None
-        extent = page.extent(part.field) if part.field is not None and not part.watched else None
+        extent = page.extent(part.field) if isinstance(part, Slice) and not part.watched else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
-        if extent is not None:
+        if isinstance(part, Slice) and extent is not None:
             self._sorted &= extent.ascending or part.descending
-            self._advance(extent.least, extent.greatest)
-            if part.field is not None and (
-                (part.start is not None and extent.least < part.start) or (part.end is not None and extent.greatest >= part.end)
-            ):
+            self._advance(part, extent.least, extent.greatest)
+            if extent.least < part.start or (part.end is not None and extent.greatest >= part.end):
                 page = page.within(part.field, part.start, part.end)
         self.records += page.count
         return page
 
-    def _advance(self, least: datetime, greatest: datetime) -> None:
-        part = self.part
+    def _advance(self, part: Slice, least: datetime, greatest: datetime) -> None:
         follows, self._begins = not self._begins, False
         if part.descending:
             self._sorted &= not follows or self._edge is None or greatest <= self._edge
             self._edge = least
-            self.passed_the_end = self._sorted and part.start is not None and least < part.start
+            self.passed_the_end = self._sorted and least < part.start
             return
         self._sorted &= not follows or self._edge is None or least >= self._edge
         self._measure(least, greatest)
@@ -94,10 +91,14 @@ class Chain:
     @property
     def span_left(self) -> timedelta:
         """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
-        place = self._edge or self.part.start
-        if self.part.covers_to is None or place is None or self._at_its_end or self.passed_the_end or self.part.descending or self.part.watched:
+        part = self.part
+        if isinstance(part, WholeSlice) or part.descending or part.watched or self._at_its_end or self.passed_the_end:
             return timedelta()
-        return max(timedelta(), self.part.covers_to - place)
+        return max(timedelta(), part.covers_to - self._place(part))
+
+    def _place(self, part: Slice) -> datetime:
+        """Return from where on time is left to read, which is measured and cut from the usual beginning on only."""
+        return max(self._edge or part.start, USUAL_BEGINNING)
 
     @property
     def span_read(self) -> timedelta:
@@ -133,7 +134,7 @@ class Chain:
     @property
     def may_be_cut(self) -> bool:
         """True if the rest of the slice could be given away, now or once more is known about it."""
-        return self.part.field is not None and not (self.part.descending or self.part.watched) and self._sorted and self.span_left > 4 * _SECOND
+        return self._sorted and self.span_left > 4 * _SECOND
 
     def cut_off(self) -> Slice | None:
         """Give away the later half of what is left, from a whole second on; None if it cannot be cut.
@@ -141,21 +142,22 @@ class Chain:
         The border stays two seconds above the last record, so that where bounds are asked for a second wider nobody reads a second full of records
         again.
         """
-        place = self._edge or self.part.start
-        if not self.may_be_cut or place is None:
+        part = self.part
+        if isinstance(part, WholeSlice) or not self.may_be_cut:
             return None
-        border = (place + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
-        assert self.part.covers_to is not None
-        if border >= self.part.covers_to:
+        border = (self._place(part) + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
+        if border >= part.covers_to:
             return None
-        below, above = self.part.cut_at(border)
-        self.part = below
+        self.part, above = part.cut_at(border)
         return above
 
     @property
-    def rest(self) -> Slice:
+    def rest(self) -> AnySlice:
         """What is to be asked for now: the slice, or what is left of it where it is begun again."""
-        return replace(self.part, start=self.upto) if self._begun_at and self.upto is not None else self.part
+        if isinstance(self.part, WholeSlice) or self.upto is None or not self._begun_at:
+            return self.part
+        # The API refuses a bound in the future, and the newest slice may have come to records that are dated there.
+        return replace(self.part, start=min(self.upto, self.part.covers_to))
 
     @property
     def may_begin_again(self) -> bool:

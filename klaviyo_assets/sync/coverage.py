@@ -7,8 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before any record: Klaviyo takes no event from before 1990."""
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""The start of a span without a lower bound: a timestamp of RFC 3339 cannot be earlier. It is never sent in a filter."""
+
+USUAL_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Records that are dated earlier are read like all others, but nothing is cut, estimated or counted by their dates: such a date is an error of the
+sender, and one of them must not spread the work over empty centuries."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +59,7 @@ def needed(
         covered: Rows of one division and field.
         settling: Settling ages, ascending; none means that once is enough.
         now: The server's clock.
-        step: What was read before an age is read again from the next multiple of this time on (since 1970) after it has reached that age, so that
+        step: What was read before an age is read again from the next multiple of this time on after it has reached that age, so that
             syncs that follow each other closely do not read a few seconds at each age every time.
     """
     stepped = now - (now - BEGINNING) % step

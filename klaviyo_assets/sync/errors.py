@@ -9,10 +9,23 @@ The hierarchy::
       - AccountMismatch   the schema holds another account's data
       - NewerLayout       a later version of this library has written the schema
       - FolderFailed      what belongs beside the database cannot be written (a full disk, a missing permission)
+      - StillLocked       another process keeps a file beside the database locked
 """
+
+import errno
 
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.text import one_line
+
+_WHAT_TO_CHECK = {
+    "Make room on the disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "Give this process the permission to write there": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "Allow this process more open files (ulimit -n)": (errno.EMFILE, errno.ENFILE),
+    "Put the database on a file system that supports locks": (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
+}
+
+_ELSE = "Check free disk space and write permission there"
+"""What Polars makes of a full disk has no number."""
 
 
 class SyncError(Exception):
@@ -71,10 +84,22 @@ class FolderFailed(SyncError):
 
     def __init__(self, error: OSError) -> None:
         where = f" {error.filename}" if error.filename else ""
+        check = next((advice for advice, numbers in _WHAT_TO_CHECK.items() if error.errno in numbers), _ELSE)
         super().__init__(
             f"The files{where} beside the database could not be written or read ({error.strerror or error}).",
-            "Check free disk space and write permission there, then run again. What was committed is kept.",
+            f"{check}, then run again. What was committed is kept.",
         )
+
+
+class StillLocked(SyncError):
+    """Another process keeps a file beside the database locked.
+
+    Args:
+        lock: Path of the lock.
+    """
+
+    def __init__(self, lock: str) -> None:
+        super().__init__(f"Another process has kept {lock} locked for a minute.", "See whether a sync hangs, then run again.")
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages
@@ -19,7 +20,7 @@ from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.coverage import BEGINNING
 from klaviyo_assets.sync.errors import first_error
-from klaviyo_assets.sync.plan import Slice, slice_parameters
+from klaviyo_assets.sync.plan import AnySlice, Slice, slice_parameters
 from klaviyo_assets.sync.staging import Staging
 from klaviyo_assets.sync.unreadable import saying_where
 
@@ -54,12 +55,12 @@ class Fetcher:
     after_page: Callable[[], Awaitable[None]]
     records_read: int = 0
     chains: list[Chain] = field(default_factory=list)
-    waiting: deque[Slice] = field(default_factory=deque)
+    waiting: deque[AnySlice] = field(default_factory=deque)
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, slices: Iterable[Slice]) -> None:
+    async def run(self, slices: Iterable[AnySlice]) -> None:
         """Read all slices.
 
         Raises:
@@ -114,13 +115,13 @@ class Fetcher:
         """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
         if self.waiting:
             long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_HELPING)
-            victim = max(long, key=lambda chain: chain.part.start or BEGINNING, default=None)
+            victim = max(long, key=_start, default=None)
         else:
             long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_CUTTING)
             victim = max(long, key=lambda chain: chain.pages_left, default=None)
         if victim is None or (part := victim.cut_off()) is None:
             return None
-        self.staging.cut(victim.staged, victim.part)
+        self.staging.cut(victim.staged, part.start)
         return victim.branch(part, self.staging.open(part))
 
     async def _read(self, chain: Chain, group: asyncio.TaskGroup) -> None:
@@ -160,3 +161,7 @@ class Fetcher:
 
     def _decoder(self, division: Division) -> PageDecoder:
         return self._decoders.setdefault(division.name, PageDecoder(self.entry, division))
+
+
+def _start(chain: Chain) -> datetime:
+    return chain.part.start if isinstance(chain.part, Slice) else BEGINNING

@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked
 from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
-from klaviyo_assets.sync.coverage import Covered, Span, widened
+from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, widened
 from klaviyo_assets.sync.erased import erased
 from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.history import distrust_the_future, forget
@@ -308,7 +308,7 @@ class Loader:
     def coverage_within(self, connection: DuckDBPyConnection) -> list[Covered]:
         """Return the coverage as a transaction sees it."""
         frame = connection.sql(
-            f"SELECT division, field, span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
+            f"SELECT division, field, {_SPAN_START} AS span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
             f"WHERE resource_type = {literal(self.entry.name)}"
         ).pl()
         return [Covered(*record) for record in frame.iter_rows()]
@@ -339,13 +339,16 @@ class Loader:
         coverage = self.tables.coverage
         for row in gone:
             connection.execute(
-                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND span_start = ?",
+                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND {_SPAN_START} = ?",
                 [self.entry.name, row.division, row.field, row.start],
             )
         if added:
             rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in added])
             connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
-            connection.execute(f"INSERT INTO {coverage} BY NAME SELECT * FROM new_coverage")
+            connection.execute(
+                f"INSERT INTO {coverage} BY NAME SELECT * REPLACE (CASE WHEN span_start > {_instant(BEGINNING)} THEN span_start "
+                "ELSE '-infinity'::TIMESTAMP WITH TIME ZONE END AS span_start) FROM new_coverage"
+            )
             connection.unregister("new_coverage")
 
     def _settling(self, field_name: str) -> tuple[timedelta, ...]:
@@ -397,3 +400,7 @@ def _changed(connection: DuckDBPyConnection, statement: str, parameters: Sequenc
 
 def _instant(value: datetime) -> str:
     return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
+
+
+_SPAN_START = f"CASE WHEN isinf(span_start) THEN {_instant(BEGINNING)} ELSE span_start END"
+"""SQL for the start of a span as a date that Python has; where there is no bound, the table has ``-infinity``."""

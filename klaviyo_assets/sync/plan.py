@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.model import ByCoverage, Division, ResourceType, Walked, Whole
-from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, needed
-from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, range_field
+from klaviyo_assets.sync.coverage import BEGINNING, USUAL_BEGINNING, Covered, Span, needed
+from klaviyo_assets.sync.request import Mode, SyncRequest, check_range
 
 LAG = timedelta(seconds=10)
 """How far below the server's clock coverage ends: the newest records may not be visible yet, and a bound in the future is refused."""
@@ -25,33 +25,47 @@ twenty years are few slices, since workers that become idle cut them further (se
 
 
 @dataclass(frozen=True)
+class WholeSlice:
+    """A division that is read whole, by one cursor chain.
+
+    Attributes:
+        division: The division.
+    """
+
+    division: Division
+
+    @property
+    def name(self) -> str:
+        """What it reads, for logs: the name of the division."""
+        return self.division.name
+
+
+@dataclass(frozen=True)
 class Slice:
-    """A part of a resource type that is read by one cursor chain.
+    """A time window of a resource type that is read by one cursor chain.
 
     Attributes:
         division: The division it reads.
-        field: Time field that it is sorted and cut by; None where a division is read whole.
-        start: Records before are cut away; None for no bound.
+        field: Time field that it is sorted and cut by.
+        start: Records before are cut away; ``BEGINNING`` for no bound.
         end: Records from here on are cut away; None for no bound.
-        covers_to: ``[start, covers_to)`` is covered once it is read; None if nothing is. The newest slice reads on beyond, to the newest record of
-            all and to those dated in the future, which are stored and never covered.
+        covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice reads on beyond, to the newest record of all and to those dated
+            in the future, which are stored and never covered.
         descending: True if it is read newest first.
         watched: True if the field lies inside of a JSON column, so that records cannot be cut by it.
     """
 
     division: Division
-    field: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    covers_to: datetime | None = None
+    field: str
+    start: datetime
+    end: datetime | None
+    covers_to: datetime
     descending: bool = False
     watched: bool = False
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``, or the name of a division that is read whole."""
-        if self.field is None:
-            return self.division.name
+        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``."""
         bounds = (self.start if self.start != BEGINNING else None, self.end)
         start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
         division = "" if self.division.name == Division().name else f"{self.division.name} "
@@ -59,9 +73,11 @@ class Slice:
 
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
         """Return what lies before a border, and from it on; both together read and cover just what this one does."""
-        assert self.covers_to is not None
         below = replace(self, end=border, covers_to=min(border, self.covers_to))
         return below, replace(self, start=border)
+
+
+AnySlice = Slice | WholeSlice
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ class Plan:
         stale: True if a part is read again because it was read with other options or columns.
     """
 
-    slices: tuple[Slice, ...]
+    slices: tuple[AnySlice, ...]
     stale: bool = False
 
 
@@ -102,11 +118,10 @@ def plan(
     trusted = [row for row in covered if request.accept_changed_options or row.fingerprint == fingerprint]
     top = now - LAG
     if request.mode is Mode.RANGE:
-        asked = check_range(entry, request)
-        windows = [(range_field(entry), Span(asked.start, min(asked.end, top)))]
-        return Plan(tuple(_cut(entry, windows, oldest)))
+        field, asked = check_range(entry, request)
+        return Plan(tuple(_cut(entry, [(field, Span(asked.start, min(asked.end, top)))], oldest)))
     if isinstance(entry.reading, Whole):
-        return Plan(tuple(Slice(division) for division in entry.divisions))
+        return Plan(tuple(WholeSlice(division) for division in entry.divisions))
     if request.mode is Mode.FULL:
         trusted = []
     if isinstance(entry.reading, ByCoverage):
@@ -120,12 +135,10 @@ def plan(
 
 def _reads(part: Slice, row: Covered) -> bool:
     """Return whether a slice reads records that a row of the coverage speaks of."""
-    assert part.start is not None
-    assert part.covers_to is not None
     return (part.division.name, part.field) == (row.division, row.field) and part.start < row.end and row.start < part.covers_to
 
 
-_Windows = list[tuple[str | None, Span]]
+_Windows = list[tuple[str, Span]]
 
 
 def _coverage_windows(reading: ByCoverage, request: SyncRequest, covered: Sequence[Covered], now: datetime) -> _Windows:
@@ -164,7 +177,7 @@ def _walk(entry: ResourceType, reading: Walked, covered: Sequence[Covered], top:
     done = [row for row in covered if row.field == reading.field]
     missing = needed(Span(begin, top), done, (), top)
     start = max(begin, missing[0].start - reading.margin) if missing else top
-    return [Slice(division, reading.field, start=start, covers_to=top, descending=True) for division in entry.divisions]
+    return [Slice(division, reading.field, start, None, top, descending=True) for division in entry.divisions]
 
 
 def _watch(entry: ResourceType, reading: ByCoverage, covered: Sequence[Covered], top: datetime) -> list[Slice]:
@@ -177,13 +190,13 @@ def _watch(entry: ResourceType, reading: ByCoverage, covered: Sequence[Covered],
         missing = needed(Span(since - LAG, top), [row for row in covered if row.field == field], (), top)
         # What becomes visible late is looked for as long as along the field itself; so is, in a sync that follows within a second, what is new.
         start = (missing[0].start if missing else top) - reading.settling[-1]
-        slices += [Slice(division, field, start=start, covers_to=top, watched=True) for division in entry.divisions]
+        slices += [Slice(division, field, start, None, top, watched=True) for division in entry.divisions]
     return slices
 
 
 def _cut(
     entry: ResourceType,
-    windows: Iterable[tuple[str | None, Span]],
+    windows: Iterable[tuple[str, Span]],
     oldest: datetime | None,
     open_end: datetime | None = None,
 ) -> list[Slice]:
@@ -201,6 +214,8 @@ def _pieces(window: Span, oldest: datetime | None) -> list[Span]:
     if window.start >= window.end:
         return []
     begin = max(window.start, oldest) if oldest is not None else window.start
+    if begin > BEGINNING:
+        begin = max(begin, USUAL_BEGINNING)
     spans, end, length = [], window.end, _NEWEST
     while begin > BEGINNING and window.end - begin > _LONG and (border := (end - length).replace(microsecond=0)) > begin:
         spans.append(Span(border, end))
@@ -208,7 +223,7 @@ def _pieces(window: Span, oldest: datetime | None) -> list[Span]:
     return [*spans, Span(window.start, end)]
 
 
-def slice_parameters(entry: ResourceType, part: Slice) -> dict[str, str]:
+def slice_parameters(entry: ResourceType, part: AnySlice) -> dict[str, str]:
     """Return the query parameters of a slice's first page.
 
     Where the endpoint has only strict operators the bounds are a second wider, since rows equal to the bound would be lost; the records outside are
@@ -216,7 +231,7 @@ def slice_parameters(entry: ResourceType, part: Slice) -> dict[str, str]:
     """
     parameters = dict(entry.page_parameters)
     filters = list(part.division.filters)
-    if part.field is None:
+    if isinstance(part, WholeSlice):
         if "id" in entry.endpoint.sorts:
             parameters["sort"] = "id"
     else:
@@ -227,10 +242,10 @@ def slice_parameters(entry: ResourceType, part: Slice) -> dict[str, str]:
     return parameters
 
 
-def _bounds(entry: ResourceType, field: str, start: datetime | None, end: datetime | None) -> list[str]:
+def _bounds(entry: ResourceType, field: str, start: datetime, end: datetime | None) -> list[str]:
     allows = entry.endpoint.allows
     bounds = []
-    if start is not None and start > BEGINNING:
+    if start > BEGINNING + _SECOND:
         if allows(field, "greater-or-equal"):
             bounds.append(compare("greater-or-equal", field, start))
         elif allows(field, "greater-than"):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from klaviyo_assets.sync.chain import Chain
-from klaviyo_assets.sync.coverage import BEGINNING
-from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.coverage import USUAL_BEGINNING
+from klaviyo_assets.sync.plan import AnySlice, Slice
 
 _SECONDS_BETWEEN = 30.0
 _SECONDS_BEFORE_THE_FIRST = 10.0
@@ -84,7 +84,7 @@ class Progress:
             self._told = now
         return due
 
-    def estimate(self, records_read: int, chains: Sequence[Chain], waiting: Sequence[Slice]) -> Estimate | None:
+    def estimate(self, records_read: int, chains: Sequence[Chain], waiting: Sequence[AnySlice]) -> Estimate | None:
         """Return what is left; None while too little has been read to tell, or where a type is not read along time.
 
         Args:
@@ -95,7 +95,8 @@ class Progress:
         self._seen.update(chains)
         densities = sorted(chain.density for chain in self._seen if chain.density is not None and chain.records >= _SAYS_SOMETHING)
         elapsed = time.monotonic() - self._began
-        if not densities or not records_read or elapsed <= 0 or any(part.field is None for part in waiting):
+        to_come = [part for part in waiting if isinstance(part, Slice)]
+        if not densities or not records_read or elapsed <= 0 or len(to_come) < len(waiting):
             return None
         thin, middle, dense = (densities[int(place * (len(densities) - 1))] for place in (0.1, 0.5, 0.9))
         low = high = 0.0
@@ -103,7 +104,7 @@ class Progress:
             own = chain.density if chain.density is not None else dense
             seconds = chain.span_left.total_seconds()
             low, high = low + seconds * min(own, middle), high + seconds * max(own, middle)
-        for part in waiting:
+        for part in to_come:
             seconds = self._length(part).total_seconds()
             low, high = low + seconds * thin, high + seconds * dense
         records = Range(low, high) if self.expected is None else _left(self.expected, records_read)
@@ -112,12 +113,11 @@ class Progress:
             records=records,
             seconds=records.times(elapsed / records_read, elapsed / records_read),
             bytes=records.times(per_row, per_row * _FILE_OVERHEAD),
-            complete_from=_complete_from(chains, waiting),
+            complete_from=_complete_from([*(chain.part for chain in chains), *to_come]),
         )
 
     def _length(self, part: Slice) -> timedelta:
-        assert part.covers_to is not None
-        start = max(part.start or BEGINNING, self.oldest or BEGINNING)
+        start = max(part.start, self.oldest or USUAL_BEGINNING, USUAL_BEGINNING)
         return max(timedelta(), part.covers_to - start)
 
 
@@ -139,10 +139,10 @@ def told(name: str, records_read: int, estimate: Estimate) -> str:
     return f"{name}: {records_read:,} records read{there}. About {time_left}{size} left."
 
 
-def _complete_from(chains: Sequence[Chain], waiting: Sequence[Slice]) -> datetime | None:
-    open_ends = [part.covers_to for part in (*(chain.part for chain in chains), *waiting) if part.covers_to is not None]
-    newest_is_open = any(chain.part.end is None for chain in chains) or any(part.end is None for part in waiting)
-    return max(open_ends) if open_ends and not newest_is_open else None
+def _complete_from(unfinished: Sequence[AnySlice]) -> datetime | None:
+    """Return from where on everything has been read; None while the newest slice, which has no end, is being read."""
+    ends = [part.covers_to for part in unfinished if isinstance(part, Slice) and part.end is not None]
+    return max(ends) if ends and len(ends) == len(unfinished) else None
 
 
 def _between(range_: Range, write: Callable[[float], str]) -> str:

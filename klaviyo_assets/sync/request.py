@@ -59,8 +59,8 @@ def range_field(entry: ResourceType) -> str | None:
             return None
 
 
-def check_range(entry: ResourceType, request: SyncRequest) -> Span:
-    """Return the span of a ``range`` request.
+def check_range(entry: ResourceType, request: SyncRequest) -> tuple[str, Span]:
+    """Return the time field and the span of a ``range`` request.
 
     Raises:
         InvalidRange: If the type has no range, or the field or span is wrong; the message says which is right.
@@ -77,7 +77,7 @@ def check_range(entry: ResourceType, request: SyncRequest) -> Span:
             f"The range of {entry.name} is empty: {request.span.start.isoformat()} is not before {request.span.end.isoformat()}.",
             "Set an end that lies after the start.",
         )
-    return request.span
+    return allowed, request.span
 
 
 def parse_instant(text: str, name: str) -> datetime:

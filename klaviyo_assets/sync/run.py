@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 import polars as pl
+from filelock import Timeout
 
 from klaviyo_assets import owner_only, waiting
 from klaviyo_assets.api.client import KlaviyoClient
@@ -25,14 +26,14 @@ from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Whole
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.brought import keep_columns
-from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, without
+from klaviyo_assets.sync.coverage import BEGINNING, USUAL_BEGINNING, Covered, Span, without
 from klaviyo_assets.sync.erased import without_erased
-from klaviyo_assets.sync.errors import FolderFailed, SyncError
+from klaviyo_assets.sync.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.sync.fetch import Fetcher
 from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
 from klaviyo_assets.sync.look_up import look_up
-from klaviyo_assets.sync.plan import LAG, Plan, Slice, plan
+from klaviyo_assets.sync.plan import LAG, AnySlice, Plan, Slice, plan
 from klaviyo_assets.sync.request import Mode, SyncRequest, check_range, fingerprint, range_field
 from klaviyo_assets.sync.staging import Batch, Staging, new_manifest
 from klaviyo_assets.sync.struck import Struck
@@ -123,6 +124,10 @@ class Sync:
         """
         try:
             return await self._run()
+        except Timeout as error:  # an OSError, though nothing is wrong with the folder
+            raise StillLocked(error.lock_file) from error
+        except (ConnectionError, TimeoutError):
+            raise  # an OSError too, of no file
         except OSError as error:
             raise FolderFailed(error) from error
         except pl.exceptions.ComputeError as error:  # what Polars makes of a disk that fills up while it writes
@@ -175,13 +180,13 @@ class Sync:
         for note in loader.notes:
             self._note(note)
         self._erased = loader.erased
-        if not refusal and not who.seen:
-            await remember(self.client, self.warehouse.state_dir, self._schema_key)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:
             self.client.catch_up(last_end)  # a later read must carry a later time
         try:
             if refusal:
                 raise refusal
+            if not who.seen:
+                await remember(self.client, self.warehouse.state_dir, self._schema_key)
             if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row, who):
                 covered = await in_thread(loader.coverage)
             if self.entry.counted_by is not None and self.request.mode is Mode.INCREMENTAL:
@@ -244,7 +249,7 @@ class Sync:
             self.log.info("%s: %d spans that an audit found to differ are read again", self.entry.name, len(spans))
         return spans
 
-    async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[Slice, ...]:
+    async def _read(self, loader: Loader, row: SyncRow, covered: Sequence[Covered], now: datetime) -> tuple[AnySlice, ...]:
         planned = await self._plan(covered, now)
         self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode_name, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
@@ -273,7 +278,7 @@ class Sync:
             telling.after_page()
 
         fetcher = Fetcher(self.client, self.entry, staging, after_page)
-        counted = (max(self._oldest_record, self.request.start_date or BEGINNING), now) if self._oldest_record else None
+        counted = (max(self._oldest_record, self.request.start_date or USUAL_BEGINNING, USUAL_BEGINNING), now) if self._oldest_record else None
         counts = self.entry.counted_by is not None and not covered
         telling = Telling(
             self.client, fetcher, staging, self.warehouse.state_dir, self._oldest_record, counted if counts else None, self.log, self._note
@@ -303,7 +308,7 @@ class Sync:
             return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest)
 
         first = planned(None)
-        history = next((part for part in first.slices if part.start == BEGINNING and part.field is not None), None)
+        history = next((part for part in first.slices if isinstance(part, Slice) and part.start == BEGINNING), None)
         if first.stale:
             self._note(
                 f"{self.entry.name} was read before with other options or columns: that part is read again "
@@ -316,7 +321,6 @@ class Sync:
 
     async def _oldest(self, history: Slice) -> datetime | None:
         """Ask for the oldest record of a history whose beginning is not known, so that it can be cut into slices."""
-        assert history.field is not None
         parameters = dict(self.entry.page_parameters) | {"sort": history.field, "page[size]": "1"}
         if history.division.filters:
             parameters["filter"] = all_of(*history.division.filters)
@@ -373,8 +377,7 @@ class Sync:
                 await in_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())
                 return
             case Mode.RANGE:
-                asked, field_name = check_range(self.entry, self.request), range_field(self.entry)
-                assert field_name is not None
+                field_name, asked = check_range(self.entry, self.request)
                 span = Span(asked.start, min(asked.end, row.started_at - LAG))
                 if not await in_thread(loader.mark_missing, field_name, span, files, row.started_at):
                     self._note(f"Klaviyo returned nothing for the range, though {self.entry.name} of it are known: none was marked as deleted.")

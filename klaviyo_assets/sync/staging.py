@@ -21,7 +21,7 @@ import polars as pl
 from klaviyo_assets import owner_only
 from klaviyo_assets.frames import Page, frame_of
 from klaviyo_assets.sync.coverage import Covered
-from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.plan import AnySlice, Slice
 
 ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
@@ -39,8 +39,8 @@ class Part(msgspec.Struct, eq=False):
     Attributes:
         division: Name of the division.
         field: Time field, None for a division that is read whole.
-        start: Start of the slice.
-        end: End of the slice.
+        start: Start of the slice; None for a division that is read whole.
+        end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
         upto: Everything before has been read and written; None if nothing is sure yet.
         finished: True if the whole slice has been read and written.
@@ -164,17 +164,18 @@ class Staging:
         """Rows in files that are not loaded yet."""
         return sum(file.rows for file in self.manifest.files)
 
-    def open(self, part: Slice) -> Part:
+    def open(self, part: AnySlice) -> Part:
         """Begin a slice."""
-        staged = Part(part.division.name, part.field, part.start, part.end, part.covers_to)
+        bounds = (part.field, part.start, part.end, part.covers_to) if isinstance(part, Slice) else (None, None, None, None)
+        staged = Part(part.division.name, *bounds)
         with self._taking:
             self._read[staged] = _Read()
         self.manifest.parts.append(staged)
         return staged
 
-    def cut(self, staged: Part, below: Slice) -> None:
-        """Note that a slice ends earlier than was planned; what lies behind is a slice of its own."""
-        staged.end, staged.covers_to = below.end, below.covers_to
+    def cut(self, staged: Part, border: datetime) -> None:
+        """Note that a slice ends at a border, earlier than was planned; what lies behind is a slice of its own."""
+        staged.end = staged.covers_to = border
 
     def add(self, staged: Part, page: Page, upto: datetime | None) -> None:
         """Take a page of a slice.

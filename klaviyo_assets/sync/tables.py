@@ -54,7 +54,7 @@ _COVERAGE = {
     "resource_type": ("VARCHAR", "Table."),
     "division": ("VARCHAR", "Part of the type that is read apart."),
     "field": ("VARCHAR", "Time field."),
-    "span_start": (INSTANT, "Records whose field is from here on …"),
+    "span_start": (INSTANT, "Records whose field is from here on (-infinity: from the first) …"),
     "span_end": (INSTANT, "… and before this were all read."),
     "read_at": (INSTANT, "When that read began, on Klaviyo's clock."),
     "fingerprint": ("VARCHAR", "Of the options and columns that were read."),

@@ -20,6 +20,9 @@ from klaviyo_assets.sync.missed import Missed
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.warehouse.base import literal, quoted
 
+_CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
+"""How much later than the read that brought it a version may be dated and still order two versions."""
+
 _TEMPORARY = ("superseded", "known", "candidates", "changed", "kept")
 
 
@@ -130,7 +133,9 @@ class Upsert:
         if rows == keys:
             return staged, rows
         placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
-        order = ", ".join([*(f"new.{name} DESC NULLS LAST" for name in self._narrow), "staged_file DESC", "file_row_number DESC"])
+        version = [self._version("new")] if self.entry.version else []
+        newest = [*version, f"new.{SYNCED_AT}"]
+        order = ", ".join([*(f"{value} DESC NULLS LAST" for value in newest), "staged_file DESC", "file_row_number DESC"])
         self._collect(
             "superseded",
             f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY row_number() OVER (PARTITION BY new.{self._key} ORDER BY {order}) > 1",
@@ -201,17 +206,22 @@ class Upsert:
     def _not_older(self) -> str:
         """SQL that says whether ``new`` takes the place of ``old``: it holds a later version, or was read later.
 
-        A version that is missing or has gone back must not keep a row as it is for good. So the later read counts where one of the two has no
-        version, where the old row is marked as deleted and the record was seen since, and in types that are read whole, where no other read would
-        put it right.
+        A version that is missing, lies in the future or has gone back must not keep a row as it is for good. So the later read counts where one of
+        the two has no version, or one that is dated after its read, where the old row is marked as deleted and the record was seen since, and in
+        types that are read whole, where no other read would put it right.
         """
-        not_older = f"new.{SYNCED_AT} >= old.{SYNCED_AT}"
+        not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
         if not self.entry.version or isinstance(self.entry.reading, Whole):
             return not_older
-        version = quoted(self.entry.version)
-        same_or_missing = f"(new.{version} = old.{version} OR new.{version} IS NULL OR old.{version} IS NULL)"
+        new, old = self._version("new"), self._version("old")
+        same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
         is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
-        return f"(coalesce(new.{version} > old.{version}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
+        return f"(coalesce({new} > {old}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
+
+    def _version(self, relation: str) -> str:
+        """SQL for the version of a row; null where it is dated later than the read that brought it, since no such date orders anything."""
+        version = f"{relation}.{quoted(self.entry.version or '')}"
+        return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 
     def _collect(self, name: str, select: str) -> int:
         """Keep the result of a query for this transaction, and return the number of its rows."""

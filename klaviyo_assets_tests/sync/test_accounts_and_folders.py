@@ -1,6 +1,7 @@
 """What stands around a sync: whose data a schema holds, what an interrupted sync left, how paths and names are taken."""
 
 import asyncio
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.errors import AccountMismatch, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.sync.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.sync.load import Loader, SyncRow
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.staging import Batch, Manifest
@@ -188,6 +189,26 @@ def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
         report = sync("lists", account, warehouse)
 
     assert report.row.account_id == truth(account, "accounts")["id"][0], "what is written there already counts"
+
+
+def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.1)
+    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE_TO_WRITE", 0.1)
+    with FileLock(str(warehouse.state_dir / "identity.lock")), pytest.raises(StillLocked, match=r"identity\.lock locked") as caught:
+        sync("lists", account, warehouse)
+
+    assert "disk" not in str(caught.value)
+    assert query(warehouse, "SELECT outcome FROM _syncs") == [("failed",)]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "Make room"), (errno.EACCES, "permission"), (errno.EROFS, "permission"), (errno.EMFILE, "ulimit"), (errno.ENOLCK, "locks")],
+)
+def test_the_advice_about_a_folder_fits_the_error(number: int, advice: str) -> None:
+    assert advice in FolderFailed(OSError(number, os.strerror(number), "a file")).advice
 
 
 def test_a_folder_that_looks_like_a_partition_is_only_a_folder(account: SandboxProcess, tmp_path: Path) -> None:

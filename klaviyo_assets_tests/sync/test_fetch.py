@@ -23,7 +23,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.sync.coverage import BEGINNING, Covered
 from klaviyo_assets.sync.fetch import Fetcher
-from klaviyo_assets.sync.plan import LAG, Slice, plan
+from klaviyo_assets.sync.plan import LAG, Slice, WholeSlice, plan
 from klaviyo_assets.sync.request import SyncRequest
 from klaviyo_assets.sync.staging import Batch, Staging, new_manifest
 
@@ -379,7 +379,7 @@ def test_divisions_that_are_read_whole_are_read_once_each() -> None:
                 data = [{"id": f"{len(served)}{number}", "attributes": {}}]
                 yield Answer(decode(msgspec.json.encode({"data": data, "links": {"next": "/more" if number < 4 else None}})), NOW)
 
-    outcome = fetched("flows", Divisions([], workers=20), [Slice(division) for division in entry.divisions])
+    outcome = fetched("flows", Divisions([], workers=20), [WholeSlice(division) for division in entry.divisions])
 
     assert sorted(served) == ["equals(archived,false)", "equals(archived,true)"]
     assert len(outcome.ids) == 10

@@ -17,7 +17,7 @@ from klaviyo_assets.sandbox.keys import key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync import progress as progress_module
 from klaviyo_assets.sync.chain import Chain
-from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.plan import Slice, WholeSlice
 from klaviyo_assets.sync.progress import Estimate, Progress, Range, told
 from klaviyo_assets.sync.staging import Staging, new_manifest
 from klaviyo_assets.warehouse import LocalFile
@@ -124,7 +124,7 @@ def test_nothing_is_said_before_something_is_known(clock: SimpleNamespace, stagi
     slice_ = part(TOP - DAY, TOP)
 
     assert watch.estimate(0, [Chain(slice_, staging.open(slice_))], []) is None
-    assert watch.estimate(10, [], [Slice(Division("live"))]) is None
+    assert watch.estimate(10, [], [WholeSlice(Division("live"))]) is None
 
 
 def test_it_is_told_soon_and_then_now_and_then(clock: SimpleNamespace) -> None:

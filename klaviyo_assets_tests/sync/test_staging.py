@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.model import Division
 from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.sync import staging as staging_module
 from klaviyo_assets.sync.coverage import Covered
-from klaviyo_assets.sync.plan import Slice
+from klaviyo_assets.sync.plan import Slice, WholeSlice
 from klaviyo_assets.sync.staging import Batch, Manifest, Staging, leftovers, new_manifest
 
 READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -140,8 +140,8 @@ def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
     assert (batch.files, batch.rows, spans(batch)) == ((), 0, [(at(1), at(4))])
 
 
-@pytest.mark.parametrize("slice_", [Slice(Division("live")), Slice(Division(), "updated", start=at(1), covers_to=None)], ids=["whole", "no end"])
-def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Slice) -> None:
+def test_a_division_that_is_read_whole_brings_rows_alone(folder: Path) -> None:
+    slice_ = WholeSlice(Division("live"))
     staging = staged(folder, slice_)
     staging.took(slice_, page(1), None)
     staging.finished(slice_)
@@ -152,7 +152,7 @@ def test_a_slice_that_covers_nothing_brings_rows_alone(folder: Path, slice_: Sli
 
 
 def test_a_walk_newest_first_is_covered_only_when_it_is_done(folder: Path) -> None:
-    walk = Slice(Division(), "updated", start=at(1), covers_to=at(4), descending=True)
+    walk = Slice(Division(), "updated", at(1), None, at(4), descending=True)
     staging = staged(folder, walk)
     staging.took(walk, page(1), None)
     assert spans(flushed(staging)) == []
@@ -163,7 +163,7 @@ def test_a_walk_newest_first_is_covered_only_when_it_is_done(folder: Path) -> No
 
 
 def test_records_that_were_looked_up_are_loaded_too(folder: Path) -> None:
-    live, archived = Slice(Division("live")), Slice(Division("archived"))
+    live, archived = WholeSlice(Division("live")), WholeSlice(Division("archived"))
     staging = staged(folder, live, archived)
     staging.took(archived, page(1), None)
     staging.add_loose(page(2))
@@ -291,8 +291,8 @@ def test_a_slice_that_was_cut_covers_what_it_kept(folder: Path) -> None:
     one = part(1, 8, newest=True)
     staging = staged(folder, one)
     staging.took(one, page(1), at(2))
-    below, above = one.cut_at(at(5))
-    staging.cut(staging.part_of[id(one)], below)
+    _, above = one.cut_at(at(5))
+    staging.cut(staging.part_of[id(one)], at(5))
     upper = staging.open(above)
     staging.finished(one)
     staging.add(upper, page(2), at(6))
@@ -307,8 +307,8 @@ def test_a_cut_between_a_batch_and_its_load_loses_nothing(folder: Path) -> None:
     staging = staged(folder, one)
     staging.took(one, page(1), at(2))
     first = flushed(staging)
-    below, above = one.cut_at(at(5))
-    staging.cut(staging.part_of[id(one)], below)
+    _, above = one.cut_at(at(5))
+    staging.cut(staging.part_of[id(one)], at(5))
     upper = staging.open(above)
     staging.add(upper, page(2), None)
     staging.finish(upper)

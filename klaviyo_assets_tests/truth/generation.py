@@ -28,8 +28,31 @@ _WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
 
 # Around every edge that there is: the lag of ten seconds, the settling ages, a day and 30 days for slices.
 _SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
-_AGES = (0, 1, 9, 10, 11, 60, 30 * MINUTE, HOUR, HOUR + 10, 5 * HOUR, DAY, DAY + 10, 2 * DAY, 6 * DAY, 16 * DAY, 17 * DAY, 40 * DAY, 2 * YEAR)
-_AHEAD = (-1, -10, -HOUR, -DAY, -YEAR)
+_LONG_AGO = (60 * YEAR, 2000 * YEAR)
+_AGES = (
+    *_LONG_AGO,
+    0,
+    1,
+    9,
+    10,
+    11,
+    60,
+    30 * MINUTE,
+    HOUR,
+    HOUR + 10,
+    5 * HOUR,
+    DAY,
+    DAY + 10,
+    2 * DAY,
+    6 * DAY,
+    16 * DAY,
+    17 * DAY,
+    40 * DAY,
+    2 * YEAR,
+    60 * YEAR,
+    2000 * YEAR,
+)
+_AHEAD = (-1, -10, -HOUR, -DAY, -YEAR, -7000 * YEAR)
 _COUNTS = (1, 1, 2, 3, 8)
 _SEVERAL = (*(8, 5, 12) * 5, 300)
 _MANY = (*_COUNTS * 6, 40, 150)

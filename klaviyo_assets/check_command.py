@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from klaviyo_assets.api.access import Access, Verdict, assess
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
@@ -13,14 +12,17 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.machine_folder import limits_folder
 from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
 from klaviyo_assets.warehouse.base import WarehouseError
-from klaviyo_assets.warehouse.local_file import state_folder
 
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
 _LONGEST_WAIT = 30.0
 """Seconds of ``Retry-After`` that a check waits; somebody sits in front of it."""
+
+_TIMES_AT_THE_LIMIT = 6
+"""Times that a request is sent again after a 429; whoever else uses the account leaves room sooner or later."""
 
 
 def check(names: Sequence[str] | None = None) -> int:
@@ -44,9 +46,10 @@ def check(names: Sequence[str] | None = None) -> int:
             base_url=settings.base_url,
             rate_limit_share=settings.rate_limit_share,
             max_retries=2,
+            max_retries_at_the_limit=_TIMES_AT_THE_LIMIT,
             max_response_bytes=settings.max_response_bytes,
             longest_wait=_LONGEST_WAIT,
-            shared_limits=_shared_limits(settings.duckdb_path),
+            shared_limits=limits_folder(settings.base_url, key.reveal()),
         )
     except (ApiKeyError, InvalidSetting, WarehouseError) as error:
         print(error, file=sys.stderr)
@@ -68,12 +71,6 @@ def exit_status(found: Sequence[Access]) -> int:
 async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> list[Access]:
     async with KlaviyoClient(key, settings) as client:
         return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
-
-
-def _shared_limits(duckdb_path: str) -> Path | None:
-    """Share the slowest limits with syncs of the same database, if there are any yet; a check makes no folder."""
-    folder = state_folder(Path(duckdb_path))
-    return folder / "limits.sqlite" if folder.is_dir() else None
 
 
 def _table(found: Sequence[Access]) -> str:

@@ -114,7 +114,7 @@ class Execution:
         if not (self._materializes or self._checks & set(checks.ACCESS_CHECKS)):
             return _Outcome()
         try:
-            client = self.klaviyo.client(warehouse.state_dir / "limits.sqlite")
+            client = self.klaviyo.client()
         except KlaviyoError as error:
             return _Outcome(access_from(error, self.entry), error=error if self._materializes else None)
         async with client:

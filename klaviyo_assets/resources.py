@@ -127,21 +127,24 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             logging.getLogger("klaviyo_assets").warning("%s", warning.message)
         return key
 
-    def client(self, shared_limits: Path | None = None) -> "KlaviyoClient":
-        """Return a client; use it as an asynchronous context manager.
-
-        Args:
-            shared_limits: File through which processes share the slowest limits.
+    def client(self) -> "KlaviyoClient":
+        """Return a client, which shares the account's slowest limits with other processes; use it as an asynchronous context manager.
 
         Raises:
             ApiKeyError: If the key cannot be a private API key.
         """
         from klaviyo_assets.api.client import KlaviyoClient
+        from klaviyo_assets.machine_folder import limits_folder
 
-        return KlaviyoClient(self.parsed_key(), self.settings(shared_limits))
+        key = self.parsed_key()
+        return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())))
 
     def settings(self, shared_limits: Path | None = None) -> ClientSettings:
-        """Return the client's settings."""
+        """Return the client's settings.
+
+        Args:
+            shared_limits: Folder through which processes share the slowest limits.
+        """
         return ClientSettings(
             base_url=self.base_url,
             allow_http=self.allow_http,

@@ -330,9 +330,14 @@ class KlaviyoClient:
             asked = (error.retry_after or 0.0) if isinstance(error, RequestFailed) else 0.0
             return asked + _backoff(state)
 
+        def stop(state: tenacity.RetryCallState) -> bool:
+            settings, error = self.settings, state.outcome.exception() if state.outcome else None
+            retries = max(settings.max_retries, settings.max_retries_at_the_limit) if isinstance(error, RateLimited) else settings.max_retries
+            return state.attempt_number > retries
+
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(self._is_worth_another_try),
-            stop=tenacity.stop_after_attempt(self.settings.max_retries + 1),
+            stop=stop,
             wait=wait,
             before_sleep=before_retry,
             reraise=True,

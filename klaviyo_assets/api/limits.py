@@ -45,13 +45,13 @@ class EndpointGate:
         name: The endpoint, for the limiter's records.
         limit: Klaviyo's limit.
         share: Share of the limit to use, above 0 up to 1.
-        shared_state: SQLite file through which several processes keep one-a-second limits together; None keeps them in this process.
+        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
 
     Attributes:
         seconds_waited: Time that requests have waited here, in seconds.
     """
 
-    def __init__(self, name: str, limit: RateLimit, share: float, shared_state: Path | None = None) -> None:
+    def __init__(self, name: str, limit: RateLimit, share: float, shared: Path | None = None) -> None:
         self.seconds_waited = 0.0
         self._name = name
         self._closed_until = 0.0
@@ -66,7 +66,7 @@ class EndpointGate:
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
-        self._pacing = pacing(limit, share, shared_state)
+        self._pacing = pacing(limit, share, name, shared)
 
     @property
     def requests_under_way(self) -> int:

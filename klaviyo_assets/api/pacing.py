@@ -1,8 +1,12 @@
 """How fast requests to one endpoint are sent: pyrate-limiter, set up for Klaviyo's two windows."""
 
 import asyncio
+import hashlib
+import logging
 import math
 import os
+import re
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +20,8 @@ from klaviyo_assets.api.rate_headers import BURST_SECONDS, STEADY_SECONDS, Quota
 from klaviyo_assets.catalog.model import RateLimit
 
 _MINUTE_MS = 60_000
+
+_log = logging.getLogger("klaviyo_assets")
 
 _MOST_AT_ONCE = 10
 _SECONDS_AT_ONCE = 0.3
@@ -35,6 +41,8 @@ _SECONDS_BETWEEN_TRIES = 0.05
 
 _LONGEST_PACED = 600
 """Seconds of the longest window that a pace is made from."""
+
+_NOT_SHARED = "The pace of requests does not consider other processes on this machine, since the folder %s cannot be used"
 
 
 class Pacing(Protocol):
@@ -66,18 +74,37 @@ def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
     return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
 
 
-def pacing(limit: RateLimit, share: float, shared_state: Path | None) -> Pacing:
+def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pacing:
     """Return the pacing of an endpoint.
 
     Args:
         limit: Klaviyo's limit.
         share: Share of it to use, above 0 up to 1.
-        shared_state: SQLite file through which several processes keep one-a-second limits together; None keeps them in this process.
+        name: The endpoint.
+        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
     """
     if limit.burst > 1:
         return _Minute(limit, share)
     rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
-    return _OneASecond(rates, share) if shared_state is None else _OneASecondForAll(rates, share, shared_state)
+    if shared is not None:
+        try:
+            return _shared_pacing(rates, share, shared / f"{_file_name(name)}.sqlite")
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("%s: %s", _NOT_SHARED % shared, error)
+    return _OneASecond(rates, share)
+
+
+def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_OneASecondForAll":
+    try:
+        return _OneASecondForAll(rates, share, state)
+    except sqlite3.DatabaseError:  # what a crash of the machine has left is of no use to anybody
+        state.unlink(missing_ok=True)
+        return _OneASecondForAll(rates, share, state)
+
+
+def _file_name(endpoint: str) -> str:
+    """Return an endpoint's path as a file name, the same in all processes and different for each endpoint."""
+    return re.sub(r"[^a-z0-9]+", "-", endpoint.lower()).strip("-")[:60] + "-" + hashlib.blake2b(endpoint.encode(), digest_size=4).hexdigest()
 
 
 class _Minute:
@@ -178,6 +205,7 @@ class _OneASecondForAll(_OneASecond):
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
         super().__init__(rates, share, bucket)
+        self._folder = state.parent
         self._file = FileLock(turn, mode=owner_only.FILE_MODE)
 
     async def _take(self, name: str) -> None:
@@ -188,11 +216,17 @@ class _OneASecondForAll(_OneASecond):
             await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
         try:
             await asyncio.sleep(self._seconds_to_go())
-            _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+            await self._count(name)
             self._note_now()  # for those who come after this process was killed
         except BaseException:
             self._file.release()
             raise
+
+    async def _count(self, name: str) -> None:
+        try:
+            _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+        except sqlite3.Error as error:
+            self._warn(error)
 
     def end_turn(self) -> None:
         self._note_now()
@@ -205,15 +239,26 @@ class _OneASecondForAll(_OneASecond):
 
     def _lock(self) -> bool:
         try:
+            owner_only.make_folder(self._folder)  # whoever tidies the folder for temporary files may have deleted it
             self._file.acquire(blocking=False)
         except Timeout:
             return False
+        except OSError as error:
+            self._warn(error)
         return True
 
     def _note_now(self) -> None:
-        owner_only.make_file(self._last)
-        now = time.time()  # the file system's own clock may be some milliseconds late
-        os.utime(self._last, (now, now))
+        try:
+            owner_only.make_folder(self._folder)
+            owner_only.make_file(self._last)
+            now = time.time()  # the file system's own clock may be some milliseconds late
+            os.utime(self._last, (now, now))
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Log that the pace does not consider other processes now; the interval between two requests of this one is kept all the same."""
+        _log.warning("%s: %s", _NOT_SHARED % self._folder, error)
 
     def _seconds_to_go(self) -> float:
         try:

@@ -27,9 +27,10 @@ class ClientSettings:
         concurrency: Requests under way at once, at most; how many there are follows from the rate limit and the latency.
         timeout: Seconds without a byte after which a request is given up and tried again.
         max_retries: Times that a request is tried again after a transient fault.
+        max_retries_at_the_limit: The same after a 429, where that should be more often: such a request only waits its turn.
         max_response_bytes: Bytes that one answer may have, as it comes and decompressed.
         longest_wait: Seconds of ``Retry-After`` that are waited; if the server asks for more, the request fails at once.
-        shared_limits: File through which the processes of this machine share the slowest limits, or None.
+        shared_limits: Folder through which the processes of this machine share the slowest limits, or None.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -39,6 +40,7 @@ class ClientSettings:
     concurrency: int = 64
     timeout: float = 60.0
     max_retries: int = 6
+    max_retries_at_the_limit: int = 0
     longest_wait: float = 300.0
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     shared_limits: Path | None = None

@@ -75,7 +75,7 @@ class AuditExecution:
 
     async def _audit(self, *, only_struck: bool) -> tuple[AuditRecord, list[Difference]]:
         start_date = self.klaviyo.start_date
-        async with self.klaviyo.client(self.warehouse.state_dir / "limits.sqlite") as client:
+        async with self.klaviyo.client() as client:
             return await Audit(
                 client,
                 self._store,

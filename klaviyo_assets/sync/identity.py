@@ -5,6 +5,7 @@ The accounts endpoint allows one request a second for the whole account, so not 
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, PlanGate, ScopeMissing
 from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.errors import SyncError
@@ -29,9 +31,13 @@ _PATIENCE = 30.0
 
 _PATIENCE_TO_WRITE = 2 * _PATIENCE
 
+_SALT_BYTES = 16
+
+_log = logging.getLogger("klaviyo_assets")
+
 
 class _Book(msgspec.Struct):
-    """Account ids by fingerprint of the key, and fingerprints of the keys that have filled a schema."""
+    """Account ids by fingerprint of the key and the server, and fingerprints of those that have filled a schema."""
 
     salt: str
     accounts: dict[str, str] = msgspec.field(default_factory=dict)
@@ -56,9 +62,9 @@ class Identity:
 async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
     """Return the account that the client's key belongs to, ``unknown`` if the key may not ask, and whether it has filled the schema before.
 
-    Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key, and other processes wait for
-    the one that asks. If Klaviyo does not tell within half a minute, the account is unknown for this time: what is wrong with that endpoint must not
-    hold up every resource type.
+    Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key and the base URL (another
+    sandbox may know the same key), and other processes wait for the one that asks. If Klaviyo does not answer within half a minute, the account is
+    unknown for this time: what is wrong with that endpoint must not hold up every resource type.
 
     Args:
         client: The client, with its key.
@@ -77,14 +83,15 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
     try:
         async with _locked(state_dir, _PATIENCE):
             book = _read(path)
-            name = _fingerprint(client.key, book.salt)
+            name = _fingerprint(client, book.salt)
             if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
                 book.accounts[name] = found
                 _write(path, book)
     except Timeout:  # the one that asks gets no answer
         book = _read(path)
-        name = _fingerprint(client.key, book.salt)
-    seen = name in book.schemas.get(schema, ())
+        name = _fingerprint(client, book.salt)
+    # Earlier versions did not tell servers apart.
+    seen = not {name, _fingerprint_of_key(client.key, book.salt)}.isdisjoint(book.schemas.get(schema, ()))
     known = account_id or book.accounts.get(name)
     return Identity(known or UNKNOWN_ACCOUNT, seen, asked=known is not None)
 
@@ -94,9 +101,11 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
     async with _locked(state_dir, _PATIENCE_TO_WRITE):
         path = state_dir / "identity.json"
         book = _read(path)
-        name = _fingerprint(client.key, book.salt)
-        if name not in book.schemas.setdefault(schema, []):
-            book.schemas[schema].append(name)
+        name, earlier = _fingerprint(client, book.salt), _fingerprint_of_key(client.key, book.salt)
+        keys = book.schemas.get(schema, [])
+        if name not in keys:
+            # What an earlier version noted without the server is this server's from now on.
+            book.schemas[schema] = [*(key for key in keys if key != earlier), name]
             _write(path, book)
 
 
@@ -124,15 +133,32 @@ async def _ask(client: KlaviyoClient) -> str | None:
     return ids[0] if ids else None
 
 
-def _fingerprint(key: ApiKey, salt: str) -> str:
-    return hashlib.blake2b(key.reveal().encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()
+def _fingerprint(client: KlaviyoClient, salt: str) -> str:
+    """Return what stands for a key at a server; at Klaviyo's own address it is the key's alone, as in earlier versions."""
+    base_url = client.settings.base_url.rstrip("/").lower()
+    return _fingerprint_of_key(client.key, salt, "" if base_url == DEFAULT_BASE_URL else f" {base_url}")
+
+
+def _fingerprint_of_key(key: ApiKey, salt: str, server: str = "") -> str:
+    return hashlib.blake2b(f"{key.reveal()}{server}".encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()
 
 
 def _read(path: Path) -> _Book:
+    """Return what is noted, or an empty book if there is none, or a crash or somebody's editor has left something else."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Book)
-    except (OSError, msgspec.DecodeError):
-        return _Book(salt=secrets.token_hex(16))
+        book = msgspec.json.decode(path.read_bytes(), type=_Book)
+        if len(bytes.fromhex(book.salt)) == _SALT_BYTES:
+            return book
+    except OSError:
+        return _new_book()
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        pass
+    _log.warning("%s cannot be read and is made again: Klaviyo is asked once more which account the key belongs to.", path)
+    return _new_book()
+
+
+def _new_book() -> _Book:
+    return _Book(salt=secrets.token_hex(_SALT_BYTES))
 
 
 def _write(path: Path, book: _Book) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.catalog.model import TIER_XL, TIER_XS
@@ -38,8 +41,8 @@ asyncio.run(main())
 
 
 def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
-    file = tmp_path / "made" / "limits.sqlite"
-    command = [sys.executable, "-c", PROCESS, str(file)]
+    folder = tmp_path / "made" / "limits"
+    command = [sys.executable, "-c", PROCESS, str(folder)]
     with ExitStack() as stack:
         processes = [stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) for _ in range(2)]
         for process in processes:
@@ -54,19 +57,20 @@ def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0]
     assert len(times) == 8
     assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 0.2
+    (file,) = folder.glob("*.sqlite")
     connection = sqlite3.connect(file)
     assert connection.execute("SELECT count(*) FROM rate_bucket").fetchall() == [(8,)]
     connection.close()
 
 
 def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_path: Path) -> None:
-    file = tmp_path / "limits.sqlite"
+    folder = tmp_path / "limits"
     dying = PROCESS.replace("await asyncio.sleep(0.3)", "__import__('os')._exit(0)")
-    subprocess.run([sys.executable, "-c", dying, str(file)], input="go\n", text=True, check=True, stdout=subprocess.PIPE)
+    subprocess.run([sys.executable, "-c", dying, str(folder)], input="go\n", text=True, check=True, stdout=subprocess.PIPE)
     killed_at = time.time()
 
     async def enter() -> float:
-        gate = EndpointGate("/api/accounts", TIER_XS, 1.0, file)
+        gate = EndpointGate("/api/accounts", TIER_XS, 1.0, folder)
         await asyncio.wait_for(gate.enter(), timeout=30)
         gate.leave({})
         gate.dispose()
@@ -76,22 +80,78 @@ def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_pat
 
 
 def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:
-    EndpointGate("/api/events", TIER_XL, 0.9, tmp_path / "limits.sqlite").dispose()
+    EndpointGate("/api/events", TIER_XL, 0.9, tmp_path).dispose()
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_clock_that_was_set_back_does_not_hang(tmp_path: Path) -> None:
-    state = tmp_path / "limits.sqlite"
-    EndpointGate("/api/accounts", TIER_XS, 1.0, state).dispose()
+    EndpointGate("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
+    (state,) = tmp_path.glob("*.sqlite")
     in_an_hour = int(1000 * (datetime.now(UTC) + timedelta(hours=1)).timestamp())
     with sqlite3.connect(state) as connection:
         connection.execute("INSERT INTO rate_bucket VALUES ('/api/accounts', ?)", [in_an_hour])
     connection.close()
-    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, state)
+    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, tmp_path)
 
     async def enter() -> None:
         await asyncio.wait_for(gate.enter(), timeout=30)
 
     asyncio.run(enter())
     gate.dispose()
+
+
+def test_endpoints_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    gates = [EndpointGate(name, TIER_XS, 1.0, tmp_path) for name in ("/api/accounts", "/api/accounts/id", "/api/webhooks", "/api/web-hooks")]
+
+    async def enter() -> None:
+        await asyncio.wait_for(asyncio.gather(*(gate.enter() for gate in gates)), timeout=30)
+
+    asyncio.run(enter())  # none has left, so that each has the turn of its own endpoint
+    for gate in gates:
+        gate.leave({})
+        gate.dispose()
+
+    assert len(list(tmp_path.glob("*.sqlite"))) == 4
+
+
+@pytest.mark.parametrize("content", [b"\0" * 4096, b"not a database", b"SQLite format 3\0 and no more of it"], ids=["nul", "text", "cut"])
+def test_a_file_that_a_crash_has_left_is_made_again(content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    EndpointGate("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
+    (state,) = tmp_path.glob("*.sqlite")
+    state.write_bytes(content)
+    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, tmp_path)
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert caplog.messages == []
+
+
+def test_where_no_folder_can_be_made_this_process_keeps_the_limit_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, tmp_path / "file" / "limits")
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert "does not consider other processes" in caplog.text
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.pacing._SPARE", -0.9)
+    folder = tmp_path / "limits"
+    gate = EndpointGate("/api/accounts", TIER_XS, 1.0, folder)
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        shutil.rmtree(folder)
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert list(folder.glob("*.answered"))

@@ -9,6 +9,8 @@ import pytest
 
 from klaviyo_assets import owner_only
 from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.machine_folder import limits_folder
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, sync
@@ -46,15 +48,16 @@ def test_all_that_a_sync_leaves_is_for_its_owner(
     sandbox, folder = new_account(), tmp_path / "data"
     folder.mkdir(mode=0o755)
     warehouse = local_file(folder)
-    sync("accounts", sandbox, warehouse, shared_limits=warehouse.state_dir / "limits.sqlite")
+    sync("accounts", sandbox, warehouse, shared_limits=limits_folder(sandbox.base_url, ALL_SCOPES_KEY))
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
     with pytest.raises(RequestFailed):
         sync("events", sandbox, warehouse, concurrency=2)
 
     names = {path.name for path in folder.rglob("*")}
-    assert {"klaviyo.duckdb", "klaviyo.duckdb.lock", "identity.json", "limits.sqlite", "manifest.json", "000001.parquet"} <= names
+    assert {"klaviyo.duckdb", "klaviyo.duckdb.lock", "identity.json", "manifest.json", "000001.parquet"} <= names
     assert open_to_others(folder) == {}
     assert open_to_others(temporary) == {}
+    assert list(temporary.rglob("api-accounts-*.sqlite"))
     assert [path.name for path in temporary.iterdir()] == [f"klaviyo_assets-{os.getuid()}"]
 
 

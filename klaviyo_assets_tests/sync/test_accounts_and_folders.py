@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
+from klaviyo_assets.sync.identity import Identity, identify, remember
 from klaviyo_assets.sync.load import Loader, SyncRow
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
 from klaviyo_assets.sync.staging import Batch, Manifest
@@ -209,6 +212,71 @@ def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
 )
 def test_the_advice_about_a_folder_fits_the_error(number: int, advice: str) -> None:
     assert advice in FolderFailed(OSError(number, os.strerror(number), "a file")).advice
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 200,
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"salt":',
+        b"{}",
+        b'{"salt": 7}',
+        b'{"salt": "not hexadecimal at all, not at all"}',
+        b'{"salt": "abcd"}',
+        b'{"salt": "' + b"ab" * 40 + b'"}',
+        b'{"salt": "' + b"ab" * 16 + b'", "accounts": []}',
+        b'{"salt": "' + b"ab" * 16 + b'", "schemas": {"klaviyo": "x"}}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+    ],
+    ids=lambda content: content[:40].decode("latin-1"),
+)
+def test_a_record_of_the_keys_that_a_crash_has_left_is_made_again(
+    content: bytes, account: SandboxProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "identity.json").write_bytes(content)
+
+    async def run() -> list[Identity]:
+        async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=account.base_url)) as client:
+            first = await identify(client, tmp_path, "klaviyo", account_id="ABC123")
+            await remember(client, tmp_path, "klaviyo")
+            return [first, await identify(client, tmp_path, "klaviyo", account_id="ABC123")]
+
+    assert [one.seen for one in asyncio.run(run())] == [False, True]
+    assert "identity.json cannot be read and is made again" in caplog.text
+    assert ALL_SCOPES_KEY.encode() not in (tmp_path / "identity.json").read_bytes()
+
+
+def test_another_server_that_knows_the_same_key_is_asked_for_its_account(new_account: NewAccount, warehouse: LocalFile) -> None:
+    first, second = new_account(seed=1), new_account(seed=2)
+    sync("lists", first, warehouse)
+
+    with pytest.raises(AccountMismatch, match="belongs to account"):
+        sync("lists", second, warehouse)
+    assert sync("lists", first, warehouse).row.outcome == "succeeded"
+
+
+def test_what_an_earlier_version_noted_of_a_key_counts_at_one_server(account: SandboxProcess, tmp_path: Path) -> None:
+    salt = bytes(range(16))
+    earlier = hashlib.blake2b(EIGHT_SCOPES_KEY.encode(), salt=salt, digest_size=16).hexdigest()
+    book = {"salt": salt.hex(), "accounts": {earlier: "unknown"}, "schemas": {"klaviyo": [earlier]}}
+    (tmp_path / "identity.json").write_text(json.dumps(book))
+
+    async def run(base_url: str, *, fills: bool) -> bool:
+        async with KlaviyoClient(parse_api_key(EIGHT_SCOPES_KEY), ClientSettings(base_url=base_url)) as client:
+            found = await identify(client, tmp_path, "klaviyo", account_id="ABC123")
+            if fills:
+                await remember(client, tmp_path, "klaviyo")
+            return found.seen
+
+    assert asyncio.run(run("https://a.klaviyo.com", fills=False))
+    assert asyncio.run(run(account.base_url, fills=True))
+    assert asyncio.run(run(account.base_url, fills=False))
+    assert not asyncio.run(run("http://127.0.0.1:9", fills=False))
 
 
 def test_a_folder_that_looks_like_a_partition_is_only_a_folder(account: SandboxProcess, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.privacy.hashing import salt_of_environment
-from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.settings import InvalidSetting, duckdb_patience, from_environment
 from klaviyo_assets.sync.erasure import Erased, Erasure, Found, Person
-from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.errors import FolderFailed, SyncError
 from klaviyo_assets.text import one_line
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
@@ -35,12 +35,15 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     """
     try:
         person = Person.named(*who)
-        warehouse = LocalFile(DuckDBResource(database=database or from_environment().duckdb_path))
+        warehouse = LocalFile(DuckDBResource(database=database or from_environment().duckdb_path), patience=duckdb_patience())
         if not warehouse.path.is_file():
             raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
     except (InvalidSetting, WarehouseError, SyncError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(FolderFailed(error), file=sys.stderr)
         return 1
     print("\n".join(_told(erased, dry_run=dry_run)))
     return 0

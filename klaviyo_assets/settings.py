@@ -95,6 +95,15 @@ class Settings:
     revision: str = ClientSettings.revision
 
 
+def duckdb_patience() -> float:
+    """Read how many seconds another program that has the file open is waited for.
+
+    Raises:
+        InvalidSetting: If it is no such number.
+    """
+    return _number(DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60")
+
+
 def from_environment() -> Settings:
     """Read the settings.
 
@@ -110,9 +119,7 @@ def from_environment() -> Settings:
         start_date=_start_date(),
         account_id=_account_id(),
         accept_other_account=_yes(ACCEPT_OTHER_ACCOUNT),
-        duckdb_patience=_number(
-            DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
-        ),
+        duckdb_patience=duckdb_patience(),
         field_rules=_field_rules(os.environ.get(FIELD_RULES, "").strip()),
         max_response_bytes=int(
             _number(

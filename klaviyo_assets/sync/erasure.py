@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets import owner_only
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.sync import layout
@@ -72,7 +73,7 @@ class Erasure:
         with ExitStack() as stack:
             if not dry_run:
                 state = self.warehouse.state_dir / self.schema.lower()
-                state.mkdir(mode=0o700, exist_ok=True)
+                owner_only.make_folder(state)
                 for name in CATALOG:
                     stack.enter_context(taken(state, name, "an erasure"))
             erased = self._in_transaction(person, dry_run=dry_run)

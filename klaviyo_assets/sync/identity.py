@@ -111,6 +111,7 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
 
 @asynccontextmanager
 async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
+    owner_only.make_file(state_dir / "identity.lock")
     lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
     async with waiting.saying("Waiting for another run that asks Klaviyo which account the key belongs to; up to %.0f seconds.", seconds):
         await lock.acquire()

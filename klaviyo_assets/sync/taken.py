@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from klaviyo_assets import machine_folder, owner_only
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.file_lock import acquire, file_lock
 from klaviyo_assets.sync.errors import SyncTaken
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT
 
@@ -25,10 +26,10 @@ def taken(folder: Path, resource_type: str, run_id: str | None, where: str = "")
     Raises:
         SyncTaken: If another process holds it.
     """
-    lock = FileLock(str(folder / f"{resource_type}.lock"), mode=owner_only.FILE_MODE)
+    lock = file_lock(folder / f"{resource_type}.lock")
     holder = folder / f"{resource_type}.holder"
     try:
-        lock.acquire(timeout=0)
+        acquire(lock, 0)
     except Timeout as error:
         name = holder.read_text().strip() if holder.is_file() else ""
         raise SyncTaken(

@@ -1,42 +1,60 @@
 """A DuckDB file written anew, so that nothing of rows which are gone stays in its free blocks."""
 
+import errno
 import os
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
 
+from klaviyo_assets import owner_only, system_errors
+from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.base import WarehouseError, literal, quoted
 
 _MEMORY = {"memory_limit": "512MB", "threads": "2"}
 
 _OLD, _NEW = "old", "new"
 
+_HEADERS = 12_288
+"""Bytes of a DuckDB file's headers."""
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+_KERNELS_OWN = ("security.", "trusted.", "system.nfs4")
+"""Attributes that the system sets on new files by itself, and that others than root may not set."""
+
 # What a database consists of; the views of the same names list it, of all databases that are attached.
 _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
 
 
 def compact(path: Path, spill: str) -> int:
-    """Write a DuckDB file anew and put it in the old one's place; the caller keeps all others out.
+    """Write a DuckDB file anew and put it in the old one's place; the caller keeps our other processes out.
 
-    Tables, views, sequences, macros, comments and the format's version are kept, as is the file's mode. The new file is compared with the old one
-    before it takes its place, which happens in one step: until then, and if anything goes wrong, the old one stays as it is.
+    Tables, views, sequences, macros, comments and the format's version are kept, as are the file's owner, group, mode and extended attributes (access
+    control lists among them). The new file is compared with the old one before it takes its place, which happens in one step: until then, and if
+    anything goes wrong, the old one stays as it is.
+
+    DuckDB keeps the old file locked until the new one has its name, so that other programs wait. One that had opened the old file just before, and
+    gets the lock just after, would commit into a file without a name; therefore the old file's header is overwritten before the lock is released, and
+    DuckDB refuses it there.
 
     What the file system or the disk itself keep of the old file is out of reach.
 
     Args:
-        path: The file.
+        path: The file; this process does not have it open.
         spill: Folder for what does not fit into memory; DuckDB makes and removes it. Else it would lie in the working folder.
 
     Returns:
         Bytes by which the file has become smaller; less than zero if it has grown.
 
     Raises:
-        WarehouseError: If there is no room for a second file, or the file holds something that cannot be copied.
+        WarehouseError: If there is no room for a second file, its owner could not be kept, or the file holds something that cannot be copied.
     """
     before = path.stat()
+    _refuse_other_owners(path, before)
     free = shutil.disk_usage(path.parent).free
     if free < before.st_size:
         raise WarehouseError(
@@ -46,36 +64,109 @@ def compact(path: Path, spill: str) -> int:
     partial = path.with_name(f"{path.name}.compacting")
     _remove(partial)
     try:
-        _copy(path, partial, spill)
-        partial.chmod(stat.S_IMODE(before.st_mode))
-        _flush(partial)
-        partial.replace(path)
+        with ExitStack() as last, duckdb.connect(":memory:", config={**_MEMORY, "temp_directory": spill}) as connection:
+            _copy(connection, path, partial)
+            _keep_facts(path, partial, before)
+            _flush(partial)
+            old = os.open(path, os.O_RDWR | _NO_LINK)
+            last.callback(os.close, old)  # after DuckDB has closed it: closing it would release DuckDB's lock
+            partial.replace(path)
+            _spoil(old, path.parent)
     except duckdb.Error as error:
+        if diagnosis.elsewhere(error) is not None:
+            raise diagnosis.diagnosed(path, error) from error
         raise WarehouseError(
             f"{path} could not be written anew ({str(error).splitlines()[0]}); it is as it was.",
             "See whether it holds tables or views of others that cannot be copied (COPY FROM DATABASE in DuckDB), and move those to another file.",
         ) from error
+    except OSError as error:
+        what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check free disk space and permissions there")
+        raise WarehouseError(f"{path} could not be written anew: {what}.", f"{advice}; the next sync tries again.") from error
     finally:
         _remove(partial)
     return before.st_size - path.stat().st_size
 
 
-def _copy(path: Path, partial: Path, spill: str) -> None:
-    with duckdb.connect(":memory:", config={**_MEMORY, "temp_directory": spill}) as connection:
-        connection.execute("SET preserve_insertion_order = true")
-        connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
-        connection.execute(f"CHECKPOINT {_OLD}")
-        ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD}'").fetchall()
-        # Tells that files of that version or later are written, such as "v1.5.0+"; a range like "v1.0.0 - v1.1.3" begins with the first.
-        oldest = str(version).split("+")[0].split(" ")[0]
-        connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW} (STORAGE_VERSION {literal(oldest)})")
-        connection.execute(f"COPY FROM DATABASE {_OLD} TO {_NEW}")
-        _compare(connection, path)
-        connection.execute(f"CHECKPOINT {_NEW}")
-        for name in (_OLD, _NEW):
-            connection.execute(f"DETACH {name}")
-    if path.with_name(f"{path.name}.wal").exists():
+def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> None:
+    """Copy a database; the old one stays attached, and so locked, and the new one is closed."""
+    connection.execute("SET preserve_insertion_order = true")
+    connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
+    connection.execute(f"CHECKPOINT {_OLD}")
+    ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD}'").fetchall()
+    # Tells that files of that version or later are written, such as "v1.5.0+"; a range like "v1.0.0 - v1.1.3" begins with the first.
+    oldest = str(version).split("+")[0].split(" ")[0]
+    connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW} (STORAGE_VERSION {literal(oldest)})")
+    connection.execute(f"COPY FROM DATABASE {_OLD} TO {_NEW}")
+    _compare(connection, path)
+    connection.execute(f"CHECKPOINT {_NEW}")
+    connection.execute(f"DETACH {_NEW}")
+    log = path.with_name(f"{path.name}.wal")
+    if log.exists() and log.stat().st_size:
         raise WarehouseError(f"{path} has a log that could not be written into it.", "Open and close the file in the DuckDB shell, then run again.")
+
+
+def _refuse_other_owners(path: Path, facts: os.stat_result) -> None:
+    """Refuse a file whose owner a new one could not have: it would lock the owner out."""
+    if hasattr(os, "geteuid") and os.geteuid() not in {0, facts.st_uid}:
+        raise WarehouseError(
+            f"{path} cannot be written anew: it belongs to another user (uid {facts.st_uid}, this process runs as {os.geteuid()}).",
+            "Run this as that user, or as root, who can give the new file to that user.",
+        )
+
+
+def _keep_facts(path: Path, partial: Path, facts: os.stat_result) -> None:
+    """Give the new file the owner, group, mode and extended attributes of the old one; the attributes last, since they hold access control lists.
+
+    The new file is changed through a descriptor: in a folder of another user its name could lead elsewhere by now.
+    """
+    new = os.open(partial, os.O_RDWR | _NO_LINK)
+    try:
+        if hasattr(os, "fchown"):
+            os.fchown(new, facts.st_uid, facts.st_gid)
+            os.fchmod(new, stat.S_IMODE(facts.st_mode))
+        for name, value in _attributes(path):
+            try:
+                os.setxattr(new, name, value)
+            except PermissionError:
+                if not name.startswith(_KERNELS_OWN):
+                    raise
+    finally:
+        os.close(new)
+
+
+def _attributes(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield extended attributes by name, without opening the file."""
+    if not hasattr(os, "listxattr"):
+        return
+    try:
+        names = os.listxattr(path)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:  # a file system that has none
+            raise
+        return
+    for name in names:
+        yield name, os.getxattr(path, name)
+
+
+def _spoil(old: int, folder: Path) -> None:
+    """Overwrite the header of a file that has no name any more, so that DuckDB refuses it.
+
+    Only when the new name is certain to outlast a crash of the machine, and nobody has another name of the old file (a hard link of a backup).
+
+    Args:
+        old: The old file, open.
+        folder: Folder of the new file.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return  # a file system whose folders cannot be flushed
+    if os.fstat(old).st_nlink == 0:
+        os.pwrite(old, bytes(_HEADERS), 0)
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -99,5 +190,4 @@ def _flush(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     for name in (path.name, f"{path.name}.wal"):
-        with suppress(FileNotFoundError):
-            path.with_name(name).unlink()
+        owner_only.remove_file(path.with_name(name))

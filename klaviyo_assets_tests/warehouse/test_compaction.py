@@ -1,14 +1,17 @@
 """A file that is written anew holds what it held, and nothing of what is gone."""
 
+import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse import LocalFile, compaction
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets_tests.accounts import local_file
 
@@ -83,8 +86,6 @@ def test_where_it_cannot_be_done_the_file_stays_and_it_is_tried_again(trouble: s
                 patch.setattr("klaviyo_assets.warehouse.compaction.shutil.disk_usage", lambda _: usage(1000))
             case "a copy that lacks a row":
                 compare = "klaviyo_assets.warehouse.compaction._compare"
-                from klaviyo_assets.warehouse import compaction
-
                 original = compaction._compare
                 patch.setattr(compare, lambda connection, path: (connection.execute("DELETE FROM new.main.mine"), original(connection, path)))
             case _:
@@ -98,3 +99,98 @@ def test_where_it_cannot_be_done_the_file_stays_and_it_is_tried_again(trouble: s
     assert (warehouse.state_dir / "compaction-due").exists()
     warehouse.compact_if_asked()
     assert SECRET.encode() not in warehouse.path.read_bytes()
+
+
+_WAIT_AND_WRITE = """
+import duckdb, sys, time
+print("ready", flush=True)
+while True:
+    try:
+        with duckdb.connect(sys.argv[1]) as connection:
+            connection.execute("INSERT INTO mine VALUES (4711)")
+            break
+    except duckdb.IOException:
+        time.sleep(0.01)
+"""
+
+
+def test_a_program_that_waits_meanwhile_commits_into_the_new_file(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk: the program has all the time it needs to get at the old file, if it is not locked."""
+    warehouse.ask_for_compaction()
+    flush, others = compaction._flush, []
+
+    def slow_flush(path: Path) -> None:
+        other = subprocess.Popen([sys.executable, "-c", _WAIT_AND_WRITE, str(warehouse.path)], stdout=subprocess.PIPE)
+        others.append(other)
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=0.5)
+        flush(path)
+
+    monkeypatch.setattr(compaction, "_flush", slow_flush)
+    warehouse.compact_if_asked()
+    (other,) = others
+    with other:
+        assert other.wait(timeout=60) == 0
+
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM mine WHERE i = 4711").fetchall() == [(1,)]
+
+
+_OPEN_BEFORE = """
+import duckdb, os, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+print("open", flush=True)
+sys.stdin.readline()
+copy = sys.argv[1] + ".copy"  # of the file that is open, as this program sees it
+with open(copy, "wb") as file:
+    file.write(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+try:
+    duckdb.connect(copy)
+except duckdb.Error as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["no other name", "a hard link"])
+def test_a_program_that_had_opened_the_old_file_is_refused_there(linked: bool, warehouse: LocalFile, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    if linked:
+        os.link(warehouse.path, backup)
+    warehouse.ask_for_compaction()
+    command = [sys.executable, "-c", _OPEN_BEFORE, str(warehouse.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        warehouse.compact_if_asked()
+        said, _ = other.communicate("\n")
+
+    if linked:  # somebody's backup stays as it is
+        assert contents(backup) == contents(warehouse.path)
+    else:
+        assert "not a valid DuckDB database" in said
+
+
+def attributes(path: Path) -> dict[str, bytes]:
+    return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="there are no extended attributes here")
+def test_attributes_and_access_control_lists_are_kept(warehouse: LocalFile) -> None:
+    # Version 2; then tag, rights and id of: owner, user 12345, group, mask, others.
+    entries = ((1, 6, 0xFFFFFFFF), (2, 4, 12345), (4, 4, 0xFFFFFFFF), (16, 4, 0xFFFFFFFF), (32, 0, 0xFFFFFFFF))
+    acl = (2).to_bytes(4, "little") + b"".join(t.to_bytes(2, "little") + r.to_bytes(2, "little") + i.to_bytes(4, "little") for t, r, i in entries)
+    try:
+        os.setxattr(warehouse.path, "user.backup", b"daily")
+        os.setxattr(warehouse.path, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("this file system has no such attributes")
+    before, mode = attributes(warehouse.path), warehouse.path.stat().st_mode
+
+    warehouse.ask_for_compaction()
+    warehouse.compact_if_asked()
+
+    assert attributes(warehouse.path) == before
+    assert len(before) >= 2
+    assert warehouse.path.stat().st_mode == mode

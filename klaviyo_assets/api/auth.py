@@ -3,6 +3,8 @@
 Source: https://developers.klaviyo.com/en/docs/authenticate_
 """
 
+import contextlib
+import ipaddress
 import re
 import warnings
 from collections.abc import Generator
@@ -134,11 +136,17 @@ class KlaviyoAuth(httpx.Auth):
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL, with the scheme's default port filled in."""
+    """Return scheme, host and port of a URL, with the scheme's default port filled in, and IPv6 addresses in their shortest spelling.
+
+    The host is taken as it is sent: to decode an internationalized one (``xn--…``), as httpx does for its ``host``, may raise.
+    """
     default_ports = {"http": 80, "https": 443}
-    return url.scheme, url.host, url.port or default_ports.get(url.scheme)
+    host = url.raw_host.decode("ascii", "backslashreplace").lower()
+    with contextlib.suppress(ValueError):  # a name, or an IPv4 address
+        host = str(ipaddress.IPv6Address(host.replace("%25", "%")))
+    return url.scheme, host, default_ports.get(url.scheme) if url.port is None else url.port
 
 
 def named_origin(url: httpx.URL) -> str:
     """Return scheme, host and port of a URL for a message; nothing else of it, since the rest may hold secrets."""
-    return f"{url.scheme}://{url.netloc.decode()}"
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'backslashreplace')}"

@@ -280,7 +280,20 @@ class KlaviyoClient:
             seen[hash(link)] = None
             if len(seen) > _LINKS_KEPT:
                 del seen[next(iter(seen))]
-            answer = await self._page(entry, link, {}, decode)
+            answer = await self._page(entry, self._next_page(entry, link), {}, decode)
+
+    def _next_page(self, entry: ResourceType, link: str) -> str:
+        """Return the URL that a page link leads to, which must be another page of the same collection.
+
+        Raises:
+            ForeignLink: If it leads to another origin or another endpoint.
+            BadAnswer: If it is not a URL.
+        """
+        path = entry.endpoint.path
+        target = self._own_url(link, relative_to=path)
+        if target.path.rstrip("/") != path:
+            raise ForeignLink(f"A page link of {path} leads to {target.path}, which is another endpoint; it was not followed.")
+        return str(target)
 
     async def _page(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> Answer[P]:
         """Ask for a page, and for one of fewer records where it is too large; links that follow keep the smaller size."""
@@ -296,10 +309,10 @@ class KlaviyoClient:
                 _log.warning("%s: %s Pages of %s records are asked for instead of %s.", entry.name, error.message, fewer, size)
                 target = target.copy_set_param("page[size]", fewer)
 
-    def _own_url(self, url: str) -> httpx.URL:
+    def _own_url(self, url: str, relative_to: str = "/") -> httpx.URL:
         try:
-            target = self._base_url.join(url)
-        except httpx.InvalidURL as error:
+            target = self._base_url.join(relative_to).join(url)
+        except (httpx.InvalidURL, ValueError) as error:  # ValueError: what cannot be encoded, such as half a character
             raise BadAnswer("A link of Klaviyo's answer is not a URL.") from error
         if origin(target) != origin(self._base_url):
             raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._base_url)}; it was not followed.")

@@ -1,13 +1,18 @@
 """The whole text that a user reads for each kind of trouble, and answers that nobody promised."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from klaviyo_assets.api.answers import error_from, retry_after, server_time
+from klaviyo_assets.api.auth import ApiKey, origin
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import (
     AccessRefused,
     AccountDisabled,
@@ -31,7 +36,8 @@ from klaviyo_assets.api.errors import (
     ScopeMissing,
     ServerFault,
 )
-from klaviyo_assets_tests.api.asking import HTML, ask, errors, page, refused
+from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
 NEW_KEY = (
@@ -370,16 +376,73 @@ def test_a_foreign_link(server: Scripted, elsewhere: Scripted) -> None:
         ("http://evil.example\\@127.0.0.1/", ForeignLink),
         ("javascript:alert(1)", ForeignLink),
         ("http://127.0.0.1:99999/", ForeignLink),
+        ("http://xn--a/api/lists", ForeignLink),
+        ("http://xn--80ak6aa92e.com/api/lists", ForeignLink),
+        ("http://[::1]/api/lists", ForeignLink),
+        ("http://[::ffff:127.0.0.1]/api/lists", ForeignLink),
+        ("http://[fe80::1%25eth0]/api/lists", ForeignLink),
+        ("http://127.1/api/lists", ForeignLink),
+        ("http://127.0.0.1:0/api/lists", ForeignLink),
+        ("http://127.0.0.1./api/lists", ForeignLink),
+        ("https:///api/lists", ForeignLink),
+        ("mailto:someone@example.com", ForeignLink),
+        ("/api/profiles", ForeignLink),
+        ("/api/lists/../profiles", ForeignLink),
+        ("/api/lists/abc", ForeignLink),
+        ("..", ForeignLink),
+        ("//xn--\u0080/", BadAnswer),
+        ("http://[::1", BadAnswer),
+        ("http://[v1.x]/", BadAnswer),
+        ("http://[1::2::3]/", BadAnswer),
+        ("http://\u0661.example/", BadAnswer),
+        ("/api/lists?" + "x" * 70_000, BadAnswer),
         ("\u0000", BadAnswer),
         ("http://127.0.0.1:port/", BadAnswer),
     ],
-    ids=["no scheme", "user", "ftp", "backslash", "script", "port", "control character", "no port"],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_a_link_that_is_odd_is_not_followed(link: str, kind: type[KlaviyoError], server: Scripted) -> None:
     server.will(page("a", next_url=link))
 
     assert "What to do:" in refused(server, kind)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "link", ["?page%5Bcursor%5D=b", "/api/lists/?page[cursor]=b", "lists?page[cursor]=b", "{base_url}/api/lists?page[cursor]=b#end"]
+)
+def test_a_link_that_is_unusual_and_right_is_followed(link: str, server: Scripted) -> None:
+    server.will(page("a", next_url=link.replace("{base_url}", server.base_url)), page("b"))
+
+    assert ask(server)[0] == ["a", "b"]
+    assert httpx.URL(f"http://server{server.requests[1][0]}").params["page[cursor]"] == "b"
+
+
+@pytest.mark.parametrize("link", ["5", '{"href": "/api/lists"}', '["/api/lists"]', "true", r'"\ud800"', '""'])
+def test_a_link_that_is_no_link_has_its_error(link: str, server: Scripted) -> None:
+    server.will(Reply(body=b'{"data": [], "links": {"next": %s}}' % link.encode()), page("b"))
+
+    with pytest.raises(KlaviyoError) if link != '""' else contextlib.nullcontext():
+        ask(server, retries=0)
+
+
+@given(link=st.text(max_size=30) | st.from_regex(r"https?://[a-z0-9\[\]:.%@\\\-]{0,20}(/[ -~]{0,10})?", fullmatch=True))
+def test_no_link_raises_an_error_of_a_library(link: str) -> None:
+    client = KlaviyoClient(ApiKey(KEY), ClientSettings())
+    with contextlib.suppress(KlaviyoError):
+        client._next_page(LISTS, link)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://[::1]:80/", "http://[0:0:0:0:0:0:0:1]/"),
+        ("https://[2001:DB8::1]/", "https://[2001:db8:0:0::0001]:443/"),
+        ("https://A.klaviyo.com/", "https://a.klaviyo.com:443"),
+    ],
+)
+def test_spellings_of_one_origin_are_one(one: str, other: str) -> None:
+    assert origin(httpx.URL(one)) == origin(httpx.URL(other))
 
 
 def test_a_redirect_within_the_host_is_not_followed_either(server: Scripted) -> None:

@@ -189,6 +189,11 @@ class KlaviyoClient:
         """True once the server's clock is known for sure, which may take a second answer (:mod:`klaviyo_assets.api.server_clock`)."""
         return self._clock.is_sure
 
+    @property
+    def clock_dispute(self) -> str | None:
+        """A sentence that says how far Klaviyo's clock and this machine's are apart, where neither can be believed; else None."""
+        return self._clock.dispute_in_words
+
     def now(self) -> datetime:
         """Return the server's clock: the first ``Date`` that is believed and what has passed since.
 

@@ -29,6 +29,7 @@ The hierarchy::
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
             - EndlessPages      page links that are always new and lead nowhere
+      x ClocksDisagree          Klaviyo's clock and this machine's are months apart
       x AnswerTooLarge          an answer of more bytes than one may have
       x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
       x ForeignLink             a link to another host, which the key is never sent to
@@ -342,6 +343,15 @@ class EndlessPages(BadAnswer):
     advice = (
         "Run the sync again later; what was read so far is kept. If it keeps failing, check that KLAVIYO_BASE_URL is Klaviyo's API, and open an "
         "issue with this message."
+    )
+
+
+class ClocksDisagree(KlaviyoError):
+    """Klaviyo's clock and this machine's are so far apart that neither can be believed."""
+
+    advice = (
+        "Set the clock of this machine (timedatectl, or the host's clock if this is a container). If it is right, something between this machine and "
+        "Klaviyo answers in its place (a proxy, a cache): check KLAVIYO_BASE_URL and the network."
     )
 
 

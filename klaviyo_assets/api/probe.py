@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadAnswer
+from klaviyo_assets.api.errors import BadAnswer, ClocksDisagree
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.model import ColumnType, ResourceType
 
@@ -17,12 +17,15 @@ async def learn_the_time(client: KlaviyoClient, entry: ResourceType) -> None:
     """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
 
     Raises:
+        ClocksDisagree: If the answers and the clock of this machine are months apart.
         KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the answers do not agree.
     """
     for _ in range(_PROBES_FOR_THE_TIME):
         if client.knows_the_time:
             return
         await probe(client, entry)
+        if (words := client.clock_dispute) is not None:
+            raise ClocksDisagree(f"{words} They are too far apart, so it cannot be told up to when everything has been read.")
     if not client.knows_the_time:
         raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it cannot be told up to when everything has been read.")
 

@@ -2,6 +2,11 @@
 
 Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One answer may come through a proxy with a
 wrong clock; the clock of this machine may be wrong as well. Two that agree are believed.
+
+Two answers of one proxy agree with each other, too, however wrong they are. So answers that are months away from this machine's clock are believed
+only if this machine shows a time before the API revision existed, and they show one at which it is served. Else one of the two clocks is wrong and
+nobody can tell which: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
+what is still to come.
 """
 
 import logging
@@ -9,8 +14,20 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from klaviyo_assets.catalog import REVISION
+
 AGREE_WITHIN = timedelta(minutes=10)
 """By how much two clocks may differ and still agree. What differs by less is made good: the last hour is read again at each sync."""
+
+MOST_APART = timedelta(days=183)
+"""By how much Klaviyo's clock may differ from this machine's: wrong time zones and days are believed, lost years are not."""
+
+_REVISION_BEGINS = datetime.fromisoformat(REVISION).replace(tzinfo=UTC)
+_REVISION_ENDS = _REVISION_BEGINS + timedelta(days=3 * 366)
+"""Klaviyo serves a revision for two years (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy); with a year to spare."""
+
+_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""What lies beyond is as wrong as these, and with these can be calculated."""
 
 _ANSWERS_WITHOUT_A_DATE = 3
 """So many answers without a ``Date``, and the server does not send any."""
@@ -32,6 +49,10 @@ class ServerClock:
         machine: This machine's clock.
         ticks: Seconds that only go forward.
 
+    Attributes:
+        is_sure: True once a time is believed.
+        dispute: What two answers and this machine say, where these are too far apart for either to be believed; else None.
+
     Example:
         >>> clock = ServerClock()
         >>> clock.note(server_date)
@@ -45,6 +66,14 @@ class ServerClock:
         self._undated = 0
         self._warned = False
         self.is_sure = False
+        self.dispute: tuple[datetime, datetime] | None = None
+
+    @property
+    def dispute_in_words(self) -> str | None:
+        """What two answers and this machine say, as a sentence; None where there is no dispute."""
+        if self.is_sure or self.dispute is None:
+            return None
+        return "Klaviyo's answers say that it is {}, and the clock of this machine says that it is {}.".format(*_shown(*self.dispute))
 
     @property
     def is_known(self) -> bool:
@@ -64,14 +93,30 @@ class ServerClock:
 
     def note(self, date: datetime | None) -> None:
         """Take note of an answer's ``Date``, None if it has none."""
+        date = min(max(date, _FIRST), _LAST) if date is not None else None
         if self.is_sure:
             self._compare(date)
         elif date is None:
             self._go_without()
         else:
-            self.is_sure = self._agrees(date, self._machine()) or (self._undated == 0 and self.is_known and self._agrees(date, self.now()))
+            self.is_sure = self._agrees(date, self._machine()) or (self._is_confirmed(date) and self._is_believable(date))
             self._show(date)
             self._undated = 0
+
+    def _is_confirmed(self, date: datetime) -> bool:
+        return self._undated == 0 and self.is_known and self._agrees(date, self.now())
+
+    def _is_believable(self, date: datetime) -> bool:
+        """Whether answers that differ from this machine's clock are believed; this is said either way."""
+        machine = self._machine()
+        is_believable = abs(date - machine) <= MOST_APART or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
+        if is_believable:
+            _log.warning(
+                "It is %s at Klaviyo, and %s by the clock of this machine, which should be set; Klaviyo's time is used.", *_shown(date, machine)
+            )
+        else:
+            self.dispute = date, machine
+        return is_believable
 
     def catch_up(self, instant: datetime) -> None:
         """Do not show less than an instant."""
@@ -98,3 +143,7 @@ class ServerClock:
     @staticmethod
     def _agrees(one: datetime, other: datetime) -> bool:
         return abs(one - other) <= AGREE_WITHIN
+
+
+def _shown(*instants: datetime) -> list[str]:
+    return [f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for instant in instants]

@@ -8,6 +8,7 @@ from klaviyo_assets.api.server_clock import ServerClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
 
 
 class Machine:
@@ -105,3 +106,76 @@ def test_a_server_that_sends_no_date_leaves_this_machines_clock(caplog: pytest.L
     assert clock.is_sure
     assert clock.now() == machine.true
     assert "carry no Date" in caplog.text
+
+
+def at(date: str) -> datetime:
+    return datetime.fromisoformat(date).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("machine", "server"),
+    [
+        ("2026-11-27", "1970-01-01"),
+        ("2026-11-27", "2000-01-01"),
+        ("2026-11-27", "2025-11-27"),
+        ("2026-11-27", "2026-05-01"),
+        ("2026-11-27", "2027-06-15"),
+        ("2026-11-27", "2038-01-19"),
+        ("2026-11-27", "8999-12-31"),
+        ("2035-01-01", "2026-11-27"),
+        ("1970-01-01", "2060-01-01"),
+        ("1970-01-01", "2000-01-01"),
+    ],
+)
+def test_clocks_that_are_months_apart_are_not_believed(machine: str, server: str) -> None:
+    clock = ServerClock(lambda: at(machine), lambda: 0.0)
+    clock.note(at(server))
+    assert clock.dispute_in_words is None, "one answer alone may be wrong"
+    for _ in range(3):
+        clock.note(at(server))
+
+    assert not clock.is_sure
+    assert clock.dispute_in_words == (
+        f"Klaviyo's answers say that it is {server} 00:00 UTC, and the clock of this machine says that it is {machine} 00:00 UTC."
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "server"),
+    [
+        ("2026-11-27", "2026-11-26"),
+        ("2026-11-27", "2026-06-30"),
+        ("2026-11-27", "2027-05-01"),
+        ("1970-01-01", "2026-11-27"),
+        ("2020-01-01", "2028-11-27"),
+    ],
+)
+def test_clocks_that_are_apart_and_can_be_explained_are_believed_and_said(machine: str, server: str, caplog: pytest.LogCaptureFixture) -> None:
+    clock = ServerClock(lambda: at(machine), lambda: 0.0)
+    for _ in range(2):
+        clock.note(at(server))
+
+    assert clock.is_sure
+    assert clock.dispute_in_words is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"It is {server} 00:00 UTC at Klaviyo, and {machine} 00:00 UTC by the clock of this machine, which should be set; Klaviyo's time is used."
+    ]
+
+
+@pytest.mark.parametrize("date", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_a_date_at_the_end_of_the_calendar_can_be_calculated_with(date: datetime) -> None:
+    clock = ServerClock()
+    for _ in range(2):
+        clock.note(date)
+        assert clock.now() + 365 * DAY > clock.now() - 365 * DAY
+
+    assert clock.dispute_in_words is not None
+
+
+def test_a_dispute_ends_when_an_answer_agrees_with_this_machine() -> None:
+    clock = ServerClock(lambda: at("2026-11-27"), lambda: 0.0)
+    for date in ("1970-01-01", "1970-01-01", "2026-11-27"):
+        clock.note(at(date))
+
+    assert clock.is_sure
+    assert clock.dispute_in_words is None

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProcess
+from klaviyo_assets.sandbox import SandboxOptions, SandboxProcess
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
@@ -114,15 +114,13 @@ def build(counts: dict[str, int], density: str, days: int) -> dict[str, Collecti
     """Return the collections of an account whose newest record is a minute old."""
     end = microseconds(datetime.now(UTC).isoformat()) - 60_000_000
     with SandboxProcess(SandboxOptions(seed=5, events=_TEMPLATES, profiles=_TEMPLATES, limits=False)) as sandbox:
-        return {
-            name: Collection(name, times(density, count, end, days), _templates(sandbox.base_url, name)) for name, count in counts.items() if count
-        }
+        return {name: Collection(name, times(density, count, end, days), _templates(sandbox, name)) for name, count in counts.items() if count}
 
 
-def _templates(base_url: str, name: str) -> list[list[bytes]]:
-    headers = {"Authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}", "revision": "2026-07-15"}
+def _templates(sandbox: SandboxProcess, name: str) -> list[list[bytes]]:
+    headers = {"Authorization": f"Klaviyo-API-Key {sandbox.keys.all_scopes}", "revision": "2026-07-15"}
     records: list[msgspec.Raw] = []
-    url: str | None = f"{base_url}/api/{name}?{urlencode(CATALOG[name].page_parameters)}"
+    url: str | None = f"{sandbox.base_url}/api/{name}?{urlencode(CATALOG[name].page_parameters)}"
     while url:
         # Cut as text: some of the values would not survive a JSON library.
         document = msgspec.json.decode(httpx.get(url, headers=headers).raise_for_status().content, type=_Document)

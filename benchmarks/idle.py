@@ -18,7 +18,7 @@ from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
 
 _ACCOUNT = SandboxOptions(
-    seed=3, events=5_000, profiles=500, campaigns=60, flows=20, lists=25, segments=30, metrics=30, reviews=200, history_days=200, limits=False
+    events=5_000, profiles=500, campaigns=60, flows=20, lists=25, segments=30, metrics=30, reviews=200, history_days=200, limits=False
 )
 
 

@@ -73,14 +73,13 @@ def _source(home: Path) -> Iterator[_Source]:
     import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot
     import uvicorn as _uvicorn  # noqa: F401
 
-    from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
     from klaviyo_assets.sandbox.options import SandboxOptions
     from klaviyo_assets.sandbox.process import SandboxProcess
 
     account = _remembered_account(home / "demo_account.json")
     print(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …", flush=True)
     with SandboxProcess(SandboxOptions(base=account.base, change_at=tuple(account.changes), clock=datetime.now(UTC))) as sandbox:
-        environment = {API_KEY: ALL_SCOPES_KEY, BASE_URL: sandbox.base_url, DUCKDB_PATH: str(home / "demo.duckdb")}
+        environment = {API_KEY: sandbox.keys.all_scopes, BASE_URL: sandbox.base_url, DUCKDB_PATH: str(home / "demo.duckdb")}
         yield _Source(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
 
 

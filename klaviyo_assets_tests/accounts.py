@@ -16,7 +16,6 @@ from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import TIER_XL, Division, PageSize, ResourceType
 from klaviyo_assets.frames import SYNCED_AT, PageDecoder
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.request import SyncRequest
@@ -25,7 +24,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
 
 SMALL = SandboxOptions(
-    seed=1, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
+    seed=0, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
 )
 """An account that is read in a second or two."""
 
@@ -46,7 +45,7 @@ def sync(
     warehouse: LocalFile,
     request: SyncRequest | None = None,
     *,
-    key: str = ALL_SCOPES_KEY,
+    key: str | None = None,
     schema: str = "klaviyo",
     account_id: str | None = None,
     accept_other_account: bool = False,
@@ -56,7 +55,7 @@ def sync(
 
     async def run() -> SyncReport:
         settings_ = ClientSettings(base_url=sandbox.base_url, rate_limit_share=1.0, **{"max_retries": 2, **settings})
-        async with KlaviyoClient(parse_api_key(key), settings_) as client:
+        async with KlaviyoClient(parse_api_key(key or sandbox.keys.all_scopes), settings_) as client:
             log = logging.getLogger("klaviyo_assets_tests")
             entry = CATALOG[name] if isinstance(name, str) else name
             if not sandbox.options.limits:

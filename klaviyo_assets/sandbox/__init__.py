@@ -4,10 +4,11 @@ For tests, and to try things out without an account. It shares only the catalogu
 
 Example:
     >>> with SandboxProcess(SandboxOptions(seed=7, events=1000, limits=False)) as sandbox:
-    ...     httpx.get(f"{sandbox.base_url}/api/lists", headers={"Authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}", "revision": "2026-07-15"})
+    ...     headers = {"Authorization": f"Klaviyo-API-Key {sandbox.keys.all_scopes}", "revision": "2026-07-15"}
+    ...     httpx.get(f"{sandbox.base_url}/api/lists", headers=headers)
 """
 
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking, scopes_of
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, Keys, key_lacking, scopes_of
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 
@@ -15,6 +16,7 @@ __all__ = [
     "ALL_SCOPES_KEY",
     "EIGHT_SCOPES_KEY",
     "PLAN_GATED_KEY",
+    "Keys",
     "SandboxOptions",
     "SandboxProcess",
     "key_lacking",

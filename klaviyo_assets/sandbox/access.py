@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.errors import ApiError, HtmlError
-from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY, PLAN_GATED_SCOPES, scopes_of
+from klaviyo_assets.sandbox.keys import PLAN_GATED_SCOPES, Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 
 _SCHEME = "Klaviyo-API-Key "
@@ -32,14 +32,15 @@ def admit(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOp
     if not header.startswith(_SCHEME):
         raise HtmlError(400, "Bad Request")
     key = header.removeprefix(_SCHEME).strip()
-    scopes = scopes_of(key)
+    keys = Keys(options.seed)
+    scopes = keys.scopes_of(key)
     if scopes is None:
         raise _unknown_key(options)
     missing = sorted(needed - scopes)
     if missing:
         detail = f"The API key is missing the following scopes: {', '.join(missing)}."
         raise _denied(detail)
-    if key == PLAN_GATED_KEY and needed & PLAN_GATED_SCOPES:
+    if key == keys.plan_gated and needed & PLAN_GATED_SCOPES:
         raise _denied(_PLAN_GATE)
 
 

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 
 DEFAULT_PORT = 8020
@@ -118,14 +118,15 @@ def _announce(args: argparse.Namespace, listener: socket.socket) -> None:
     if args.child:
         print(json.dumps({"base_url": base_url}), flush=True)
         return
+    keys = Keys(args.seed)
     print(
         f"A local Klaviyo answers at {base_url} (stop it with Ctrl+C). Its private API keys:\n\n"
-        f"  all scopes               {ALL_SCOPES_KEY}\n"
-        f"  the eight only           {EIGHT_SCOPES_KEY}\n"
-        f"  all but reviews:read     {key_lacking('reviews:read')}\n"
-        f"  a plan without reviews   {PLAN_GATED_KEY}\n\n"
+        f"  all scopes               {keys.all_scopes}\n"
+        f"  the eight only           {keys.eight_scopes}\n"
+        f"  all but reviews:read     {keys.lacking('reviews:read')}\n"
+        f"  a plan without reviews   {keys.plan_gated}\n\n"
         f"Try it:\n\n"
-        f"  KLAVIYO_BASE_URL={base_url} KLAVIYO_API_KEY={ALL_SCOPES_KEY} klaviyo-assets check\n",
+        f"  KLAVIYO_BASE_URL={base_url} KLAVIYO_API_KEY={keys.all_scopes} klaviyo-assets check\n",
         flush=True,
     )
 

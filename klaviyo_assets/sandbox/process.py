@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 
 _PATIENCE = 60.0
@@ -39,6 +40,11 @@ class SandboxProcess:
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that it knows."""
+        return Keys(self.options.seed)
 
     def __enter__(self) -> Self:
         """Start the process and wait until it answers."""

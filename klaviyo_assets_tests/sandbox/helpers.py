@@ -14,7 +14,7 @@ from klaviyo_assets.sandbox.state import State
 
 BASE = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
 
-SMALL = SandboxOptions(seed=11, events=600, profiles=150, campaigns=60, reviews=80, metrics=25, lists=23, base=BASE, limits=False)
+SMALL = SandboxOptions(seed=0, events=600, profiles=150, campaigns=60, reviews=80, metrics=25, lists=23, base=BASE, limits=False)
 
 
 class Hand:

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking, scopes_of
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, Keys, key_lacking, scopes_of
+from klaviyo_assets_tests.sandbox.helpers import headers
 
 SCOPES = sorted(entry.scope for entry in CATALOG.values())
 
@@ -19,6 +20,23 @@ def test_keys_look_like_keys_and_are_all_different():
     keys = [ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)]
     assert len(set(keys)) == len(keys)
     assert [key for key in keys if not re.fullmatch(r"pk_sandbox[0-9A-Za-z]{27}", key)] == []
+
+
+def all_of(seed: int) -> set[str]:
+    keys = Keys(seed)
+    return {keys.all_scopes, keys.eight_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
+
+
+def test_two_seeds_share_no_key_and_one_seed_has_always_the_same():
+    every = [all_of(seed) for seed in range(30)]
+    assert len(set().union(*every)) == sum(map(len, every))
+    assert every == [all_of(seed) for seed in range(30)]
+    assert all_of(0) == {ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
+
+
+def test_a_sandbox_knows_its_own_keys_only(sandbox, http):
+    for key, status in ((sandbox.keys.all_scopes, 200), (Keys(sandbox.options.seed + 1).all_scopes, 401)):
+        assert http.get("/api/lists", headers=headers(key)).status_code == status
 
 
 def test_a_scope_that_nothing_needs_is_refused():

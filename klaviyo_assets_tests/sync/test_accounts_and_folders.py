@@ -20,7 +20,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.settings import ClientSettings
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.sync.identity import Identity, identify, remember
@@ -39,7 +39,7 @@ def test_another_accounts_key_is_refused_and_nothing_is_touched(account: Sandbox
     other = new_account(seed=99)
 
     with pytest.raises(AccountMismatch, match="and the API key belongs to account"):
-        sync("lists", other, warehouse, key=key_lacking("reviews:read"))
+        sync("lists", other, warehouse)
 
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
 
@@ -49,7 +49,7 @@ def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxP
     other = new_account(seed=99)
 
     with pytest.raises(AccountMismatch, match="it cannot be told whether the API key") as caught:
-        sync("lists", other, warehouse, key=EIGHT_SCOPES_KEY)
+        sync("lists", other, warehouse, key=other.keys.eight_scopes)
 
     assert "KLAVIYO_ACCOUNT_ID" in str(caught.value)
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
@@ -322,7 +322,8 @@ def test_where_the_account_is_not_known_the_key_stands_for_it(account: SandboxPr
     with taken(locks_of(account, "unknown", EIGHT_SCOPES_KEY), "lists", None):
         with pytest.raises(SyncTaken):
             sync("lists", account, local_file(tmp_path / "one"), key=EIGHT_SCOPES_KEY)
-        sync("lists", new_account(seed=99), local_file(tmp_path / "two"), key=EIGHT_SCOPES_KEY)  # another server's account
+        other = new_account(seed=99)
+        sync("lists", other, local_file(tmp_path / "two"), key=other.keys.eight_scopes)
 
 
 def test_the_locks_tell_neither_key_nor_account(account: SandboxProcess) -> None:

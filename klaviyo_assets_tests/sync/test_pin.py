@@ -31,7 +31,7 @@ def test_another_accounts_key_is_refused_with_both_ids_before_anything_is_writte
     before = everything(warehouse)
 
     with pytest.raises(AccountMismatch) as caught:
-        sync("lists", other, warehouse, key=NEW_KEY)
+        sync("lists", other, warehouse)
 
     (theirs,) = truth(other, "accounts")["id"]
     assert mine in str(caught.value)
@@ -59,12 +59,12 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
     other = new_account(seed=99)
     other.advance(timedelta(minutes=1))  # the clock of a new sandbox begins at a whole second, which may lie a little behind
 
-    report = sync(name, other, warehouse, key=NEW_KEY, accept_other_account=True)
+    report = sync(name, other, warehouse, accept_other_account=True)
 
     assert "goes over from Klaviyo account" in report.notes[0]
     known = truth(other, name)
     assert set(known["id"]) <= set(table(warehouse, name)["id"]), "everything of the new account is read"
-    sync(name, other, warehouse, SyncRequest(mode=Mode.FULL), key=NEW_KEY)
+    sync(name, other, warehouse, SyncRequest(mode=Mode.FULL))
     assert_frame_equal(table(warehouse, name), known)
     assert set(table(warehouse, name, deleted=True)["id"]) == old - set(known["id"])
 
@@ -102,7 +102,7 @@ def test_what_an_unknown_key_had_staged_is_not_loaded_for_another(
     theirs, mine = new_account(seed=99), new_account()
     theirs.faults({"path": "/api/events", "kind": "503", "times": None, "after": 3})
     with pytest.raises(RequestFailed):
-        sync("events", theirs, warehouse, key=EIGHT_SCOPES_KEY, concurrency=2)
+        sync("events", theirs, warehouse, key=theirs.keys.eight_scopes, concurrency=2)
     assert list((warehouse.state_dir / "klaviyo" / "staging" / "events").iterdir())
 
     report = sync("events", mine, warehouse, key=NEW_KEY)

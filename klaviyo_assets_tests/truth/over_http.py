@@ -20,7 +20,6 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.run import Sync as LibrarySync
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
@@ -43,8 +42,8 @@ def without_jumps(life: Life) -> Life:
 class _Client(KlaviyoClient):
     """The client; before each request something may happen, and from a request on it may get no answer."""
 
-    def __init__(self, base_url: str, order: Sync, before_request: Callable[[int], None]) -> None:
-        super().__init__(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=base_url, concurrency=order.workers, max_retries=0))
+    def __init__(self, base_url: str, key: str, order: Sync, before_request: Callable[[int], None]) -> None:
+        super().__init__(parse_api_key(key), ClientSettings(base_url=base_url, concurrency=order.workers, max_retries=0))
         self._last = order.broken.after if order.broken and order.broken.kind == "refuse" else None
         self._before_request = before_request
         self._requests = 0
@@ -137,7 +136,7 @@ class OverHttp:
         return True
 
     async def _sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> None:
-        async with _Client(self._sandbox.base_url, order, before_request) as client:
+        async with _Client(self._sandbox.base_url, self._sandbox.keys.all_scopes, order, before_request) as client:
             log = logging.getLogger("klaviyo_assets_tests.truth")
             await LibrarySync(
                 entry_for(name, order.page_size), request_of(order, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
@@ -148,7 +147,7 @@ class OverHttp:
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:
-        async with _Client(self._sandbox.base_url, Sync(), lambda number: None) as client:
+        async with _Client(self._sandbox.base_url, self._sandbox.keys.all_scopes, Sync(), lambda number: None) as client:
             return await audit(client, self._file, SCHEMA)
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:

@@ -30,7 +30,7 @@ from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.generate.campaigns import channel_of
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
@@ -144,15 +144,14 @@ class _Gate:
 class _Client(KlaviyoClient):
     """The client, with another network and no pace."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock) -> None:
-        super().__init__(
-            parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0)
-        )
+    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock, key: str) -> None:
+        super().__init__(parse_api_key(key), ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0))
         self._transport = transport
+        self._api_key = key
         self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
 
     def _lane(self) -> httpx.AsyncClient:
-        headers = {**self._headers, "Authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}
+        headers = {**self._headers, "Authorization": f"Klaviyo-API-Key {self._api_key}"}
         return httpx.AsyncClient(base_url=self._base_url, headers=headers, transport=self._transport)
 
     def _gate_of(self, name: str, limit: RateLimit) -> Any:
@@ -224,6 +223,7 @@ class InProcess:
 
     def __init__(self, life: Life) -> None:
         self._state = begin(options_of(life))
+        self._key = Keys(life.seed).all_scopes
         self._clock = StillClock(instants.to_micros(BASE))
         self._state.clock = self._state.account.clock = self._clock
         self._app = httpx.ASGITransport(build_app(self._state), raise_app_exceptions=True)  # type: ignore[arg-type]
@@ -297,7 +297,7 @@ class InProcess:
         return True
 
     async def _sync(self, entry: ResourceType, request: SyncRequest, network: _Network, workers: int) -> None:
-        async with _Client(network, workers, self._clock) as client:
+        async with _Client(network, workers, self._clock, self._key) as client:
             log = logging.getLogger("klaviyo_assets_tests.truth")
             await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
 
@@ -307,7 +307,7 @@ class InProcess:
 
     async def _audit(self) -> set[MetricDay]:
         network = _Network(self._app, lambda number: None, lambda asked, answer: None, None)
-        async with _Client(network, 1, self._clock) as client:
+        async with _Client(network, 1, self._clock, self._key) as client:
             return await audit(client, self._warehouse, SCHEMA)
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.usage import SentRequest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import PageSize, RateLimit, ResourceType
 from klaviyo_assets.sandbox import instants
@@ -132,7 +133,7 @@ class _Gate:
 
     async def enter(self) -> None: ...
 
-    def leave(self, headers: Mapping[str, str]) -> None: ...
+    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None: ...
 
     def took(self, seconds: float) -> None: ...
 
@@ -237,7 +238,7 @@ class InProcess:
         self._stack.callback(self._warehouse.close)
         patched = {
             "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
-            "klaviyo_assets.sync.taken.tempfile": SimpleNamespace(gettempdir=lambda: folder),
+            "klaviyo_assets.machine_folder.tempfile": SimpleNamespace(gettempdir=lambda: folder),
             "klaviyo_assets.audit.audit.in_thread": _at_once,
             "klaviyo_assets.sync.run.in_thread": _at_once,
             "klaviyo_assets.sync.write_behind.in_thread": _at_once,

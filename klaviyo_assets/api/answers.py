@@ -39,6 +39,8 @@ from klaviyo_assets.api.errors import (
 
 _KEY_TROUBLE = {"authentication_failed", "not_authenticated"}
 
+_PROXY_SIGN_IN = "Put them into the proxy's URL, such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY)."
+
 _LIKELY_CAUSE = {
     "permission_denied": "Most often a scope is missing: create a new private API key that has {scope} and set KLAVIYO_API_KEY to it.",
     "forbidden": "Most often the account's plan does not include it: leave the asset out, or add the product in Klaviyo's billing.",
@@ -80,6 +82,8 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
             return _denied(response, error, scope, facts)
         case 404:
             return _not_found(error, facts)
+        case 407:
+            return RequestRefused("A proxy on the way to Klaviyo asks for a user and a password.", advice=_PROXY_SIGN_IN, **facts)
         case 409:
             return Conflict("The request conflicts with something at Klaviyo.", **facts)
         case 410:

@@ -187,6 +187,12 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         "There is no such endpoint at the configured address. [GET /api/lists: 404: “Not & found”] What to do: Check KLAVIYO_BASE_URL: it must be "
         "https://a.klaviyo.com, without a path. If it is right, try again later.",
     ),
+    "407": (
+        Reply(407, b"<title>Sign in</title>", HTML),
+        RequestRefused,
+        "A proxy on the way to Klaviyo asks for a user and a password. [GET /api/lists: 407: “Sign in”] What to do: Put them into the proxy's URL, "
+        "such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY).",
+    ),
     "408": (Reply(408, b""), ServerFault, "Klaviyo did not process the request. [GET /api/lists: 408] " + RUN_AGAIN),
     "409": (
         errors(409, "conflict", "Something is being changed."),

@@ -63,7 +63,8 @@ def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, he
     for field, start, end, read_at in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
         if field not in known.columns:
             continue  # a time inside of a JSON column
-        covered = known.filter(known[field].dt.epoch("us").is_between(start, end, closed="left"))
+        begin = start if start is not None else -(2**63)  # a span without a lower bound starts at -infinity
+        covered = known.filter(known[field].dt.epoch("us").is_between(begin, end, closed="left"))
         missing = set(covered["id"]) - set(held["id"])
         if missing:
             wrong.append(f"{len(missing)} records are missing from a span of {field} that counts as covered")

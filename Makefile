@@ -3,10 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The oldest versions of all dependencies that setup.cfg allows; their wheels are for Python up to 3.12.
+OLDEST := .venv-oldest
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-.PHONY: audit benchmarks demo faults kills sandbox test test-quick truth lint types dev format clean
+OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer frames api/test_answers.py api/test_client.py api/test_network.py \
+	api/test_shared_limits.py command_line/test_before_the_first_request.py sync/test_accounts_and_folders.py sync/test_settings.py \
+	warehouse/test_local_file.py)
+
+.PHONY: .test-oldest audit benchmarks demo faults kills sandbox test test-oldest test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -19,6 +25,14 @@ $(DUCKDB_1): $(STAMP)
 	@rm -rf $@
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ 'duckdb>=1.5,<2'
 
+$(OLDEST)/.installed: setup.cfg .ci/lower_bounds
+	@rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) .ci/lower_bounds > $(OLDEST)/requirements.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/requirements.txt hypothesis pytest pytest-xdist
+	$(OLDEST)/bin/python -m pip check
+	@touch $@
+
 demo: $(STAMP)  ## sync everything once and print what landed
 	@$(BIN)/klaviyo-assets demo
 
@@ -30,9 +44,16 @@ dev: $(STAMP)  ## open the Dagster UI on the same definitions
 sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
 	@$(BIN)/klaviyo-assets sandbox
 
-test: lint types audit $(DUCKDB_1)  ## everything that continuous integration runs
+test: lint types audit test-oldest $(DUCKDB_1)  ## everything that continuous integration runs
 	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 4 --dist worksteal -m 'duckdb and not slow'
 	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 4 --dist worksteal
+
+test-oldest:  ## the tests that touch each dependency most, with the oldest versions that setup.cfg allows
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
+		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
+
+.test-oldest: $(OLDEST)/.installed
+	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python -m pytest --numprocesses 4 --dist worksteal -m 'not slow' $(OLDEST_TESTS)
 
 test-quick: $(STAMP)  ## the tests that need no process of their own
 	$(BIN)/pytest --numprocesses 2 -m 'not slow'

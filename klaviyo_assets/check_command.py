@@ -2,17 +2,17 @@
 
 import asyncio
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 
 from klaviyo_assets.api.access import Access, Verdict, assess
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ApiKeyError
+from klaviyo_assets.api.errors import ApiKeyError, InvalidNetworkSetting
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.machine_folder import limits_folder
+from klaviyo_assets.output import say
 from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
 from klaviyo_assets.warehouse.base import WarehouseError
 
@@ -32,8 +32,8 @@ def check(names: Sequence[str] | None = None) -> int:
         names: Resource types; all by default.
 
     Returns:
-        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed (a setting, the key, its scopes, the plan,
-        the account, this version), 2 if it could not be told and may be otherwise later.
+        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed about the key (itself, its scopes, its
+        account's plan) or this version, 2 if it could not be told: a setting does not let anything be asked, or the answers may be others later.
     """
     try:
         settings = from_environment()
@@ -41,9 +41,12 @@ def check(names: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", ApiKeyWarning)
             key = parse_api_key(os.environ.get(API_KEY))
         for warning in caught:
-            print(f"Warning: {warning.message}", file=sys.stderr)
+            say(f"Warning: {warning.message}", error=True)
         client_settings = ClientSettings(
             base_url=settings.base_url,
+            allow_http=settings.allow_http,
+            revision=settings.revision,
+            timeout=settings.timeout,
             rate_limit_share=settings.rate_limit_share,
             max_retries=2,
             max_retries_at_the_limit=_TIMES_AT_THE_LIMIT,
@@ -51,13 +54,11 @@ def check(names: Sequence[str] | None = None) -> int:
             longest_wait=_LONGEST_WAIT,
             shared_limits=limits_folder(settings.base_url, key.reveal()),
         )
-    except (ApiKeyError, InvalidSetting, WarehouseError) as error:
-        print(error, file=sys.stderr)
-        return NOT_USABLE
-    found = asyncio.run(_assess_all(key, client_settings, names or list(CATALOG)))
-    print(_table(found))
-    print()
-    print(_summary(found))
+        found = asyncio.run(_assess_all(key, client_settings, names or list(CATALOG)))
+    except (ApiKeyError, InvalidNetworkSetting, InvalidSetting, WarehouseError) as error:
+        say(str(error), error=True)
+        return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
+    say(_table(found), "", _summary(found))
     return exit_status(found)
 
 

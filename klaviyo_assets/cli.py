@@ -1,26 +1,37 @@
 """The command ``klaviyo-assets``: ``check`` the key, ``erase`` a person, run the ``demo``, start the ``sandbox``."""
 
 import argparse
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
-
-from dotenv import load_dotenv
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.env_file import load_env_file
+from klaviyo_assets.output import OutputFailed, accept_every_character, say
+from klaviyo_assets.settings import InvalidSetting
+
+_INTERRUPTED = 130
+"""Exit status of a command that was ended by Ctrl+C, as a shell has it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    # As Dagster does, so that both see the same: the .env file of the working folder, which overrides the environment.
-    load_dotenv(Path.cwd() / ".env", override=True)
+    accept_every_character()
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    status: int = options.run(options)
+    try:
+        load_env_file()
+        status: int = options.run(options)
+        say()
+    except (InvalidSetting, OutputFailed) as error:
+        with contextlib.suppress(OutputFailed):
+            say(str(error), error=True)
+        return int(options.failed)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return status
 
 
@@ -42,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="ask Klaviyo what the API key may read",
         description="Ask Klaviyo what the API key may read, and print a table: asset, scope, verdict, what to do. "
-        "Exit status 0: all usable; 1: key refused, a scope missing or not in the plan; 2: could not tell.",
+        "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: could not tell.",
     )
     check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to ask for; all by default")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=_check, failed=2)
 
     demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
     demo.add_argument("--folder", default="data", help="where the sandbox's database and Dagster's home go (default: %(default)s)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, failed=1)
 
     erase = commands.add_parser(
         "erase",
@@ -63,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
     erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
     erase.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    erase.set_defaults(run=_erase)
+    erase.set_defaults(run=_erase, failed=1)
 
     sandbox = commands.add_parser("sandbox", help="start a local Klaviyo with a made-up account")
-    sandbox.set_defaults(run=_sandbox)
+    sandbox.set_defaults(run=_sandbox, failed=1)
     try:
         from klaviyo_assets.sandbox.command import add_arguments
     except ModuleNotFoundError as error:
@@ -96,7 +107,7 @@ def _erase(options: argparse.Namespace) -> int:
 
 def _sandbox(options: argparse.Namespace) -> int:
     if missing := getattr(options, "missing", None):
-        print(f"The sandbox needs {missing}. What to do: pip install 'klaviyo-assets[sandbox]'.", file=sys.stderr)
+        say(f"The sandbox needs {missing}. What to do: pip install 'klaviyo-assets[sandbox]'.", error=True)
         return 1
     from klaviyo_assets.sandbox.command import run
 

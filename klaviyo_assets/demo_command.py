@@ -8,18 +8,33 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import Whole
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, InvalidSetting, from_environment
+from klaviyo_assets.output import say
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, InvalidSetting, from_environment
 
-_COMMAND = ["-m", "dagster", "asset", "materialize", "--module-name", "klaviyo_assets.definitions", "--select", "*"]
+if TYPE_CHECKING:
+    from klaviyo_assets.sandbox.process import SandboxProcess
+
+DAGSTER_HOME = "DAGSTER_HOME"
+
+_COMMAND = ["-m", "dagster", "job", "execute", "--module-name", "klaviyo_assets.definitions", "--job", "klaviyo_sync"]
+
+_RUN_TAG = "klaviyo_assets/demo"
+"""Run tag that says which demo has started a run: other runs of the same Dagster instance are none of its."""
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 """Settings of a Dagster home that the demo makes: nothing is sent anywhere, no questions are asked."""
@@ -30,6 +45,10 @@ class _Account(msgspec.Struct):
 
     base: datetime
     changes: list[datetime] = []
+
+
+class DemoFailed(Exception):
+    """The demo cannot begin; the text says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,79 +69,111 @@ def demo(folder: str) -> int:
     Returns:
         0 if every table was filled and every check passed, else 1.
     """
-    home = Path(folder).absolute()
-    home.mkdir(parents=True, exist_ok=True)
     try:
+        home = Path(folder).expanduser().absolute()
+        home.mkdir(parents=True, exist_ok=True)
         with _source(home) as source:
             return _run(home, source)
-    except InvalidSetting as error:
-        print(error, file=sys.stderr)
+    except (InvalidSetting, KlaviyoError, DemoFailed) as error:
+        say(str(error), error=True)
     except ModuleNotFoundError as error:
         if error.name not in {"starlette", "uvicorn"}:
             raise
-        print(f"The sandbox needs {error.name}. What to do: pip install 'klaviyo-assets[sandbox]', or set {API_KEY}.", file=sys.stderr)
+        say(f"The sandbox needs {error.name}. What to do: pip install 'klaviyo-assets[sandbox]', or set {API_KEY}.", error=True)
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: the home of a user who does not exist, or a folder that links to itself.
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        say(f"The folder {folder} cannot be used ({reason}). What to do: choose another one with --folder.", error=True)
     return 1
 
 
 @contextlib.contextmanager
 def _source(home: Path) -> Iterator[_Source]:
-    if os.environ.get(API_KEY):
+    if os.environ.get(API_KEY, "").strip():
         settings = from_environment()
+        key = parse_api_key(os.environ[API_KEY])
+        KlaviyoClient(key, ClientSettings(base_url=settings.base_url, allow_http=settings.allow_http))  # refuses what no request could be sent with
         yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
         return
     import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot
     import uvicorn as _uvicorn  # noqa: F401
 
-    from klaviyo_assets.sandbox.options import SandboxOptions
-    from klaviyo_assets.sandbox.process import SandboxProcess
-
+    # In place of the user's own: made-up records must not reach the real database.
+    os.environ |= {BASE_URL: "http://127.0.0.1", DUCKDB_PATH: str(home / "demo.duckdb")}
+    from_environment()
     account = _remembered_account(home / "demo_account.json")
-    print(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …", flush=True)
-    with SandboxProcess(SandboxOptions(base=account.base, change_at=tuple(account.changes), clock=datetime.now(UTC))) as sandbox:
-        environment = {API_KEY: sandbox.keys.all_scopes, BASE_URL: sandbox.base_url, DUCKDB_PATH: str(home / "demo.duckdb")}
+    say(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …")
+    with contextlib.ExitStack() as stack:
+        sandbox = _sandbox(account, stack)
+        # A Dagster home of its own: in the user's, the real assets would seem to have been filled.
+        environment = {
+            API_KEY: sandbox.keys.all_scopes,
+            BASE_URL: sandbox.base_url,
+            DUCKDB_PATH: os.environ[DUCKDB_PATH],
+            DAGSTER_HOME: str(home / "dagster"),
+        }
         yield _Source(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
 
 
+def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess":
+    from klaviyo_assets.sandbox.options import SandboxOptions
+    from klaviyo_assets.sandbox.process import SandboxProcess
+
+    try:
+        options = SandboxOptions(base=account.base, change_at=tuple(account.changes), clock=datetime.now(UTC))
+        return stack.enter_context(SandboxProcess(options))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DemoFailed(f"The sandbox did not start ({error}). What to do: choose another --folder, or set {API_KEY}.") from error
+
+
 def _remembered_account(path: Path) -> _Account:
-    """Return the account of the last demo with something new in it, or a fresh one."""
+    """Return the account of the last demo with something new in it, or a fresh one if there is no last one.
+
+    Raises:
+        DemoFailed: If the file is not as a demo writes it; what is in the database beside it was read from that account.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         account = msgspec.json.decode(path.read_bytes(), type=_Account)
+        if not account.base <= min([now, *account.changes]) or max([account.base, *account.changes]) > now:
+            raise ValueError("its dates are not in the past")
         account.changes.append(now)
-    except (OSError, msgspec.DecodeError):
+    except FileNotFoundError:
         account = _Account(now)
-    path.write_bytes(msgspec.json.encode(account))
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise DemoFailed(
+            f"The record of the demo's account, {path}, cannot be used ({error}). "
+            f"What to do: delete it and the demo.duckdb beside it, or choose another --folder."
+        ) from error
+    partial = path.with_suffix(".tmp")
+    partial.write_bytes(msgspec.json.encode(account))
+    partial.replace(path)
     return account
 
 
 def _run(home: Path, source: _Source) -> int:
-    log = home / "demo.log"
-    dagster_home = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").absolute()
+    log, tag = home / "demo.log", uuid.uuid4().hex
+    dagster_home = Path(source.environment.get(DAGSTER_HOME) or os.environ.get(DAGSTER_HOME) or home / "dagster").absolute()
     dagster_home.mkdir(parents=True, exist_ok=True)
     if not (dagster_home / "dagster.yaml").exists():
         (dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML)
-    environment = {**os.environ, **source.environment, "DAGSTER_HOME": str(dagster_home)}
-    os.environ["DAGSTER_HOME"] = str(dagster_home)
-    print(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …", flush=True)
-    # In an empty folder, since Dagster lets a .env file of the working folder override the environment that is given here.
+    os.environ |= {**source.environment, DAGSTER_HOME: str(dagster_home)}
+    say(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …")
+    command = [sys.executable, *_COMMAND, "--tags", msgspec.json.encode({_RUN_TAG: tag}).decode()]
+    # In an empty folder, since Dagster lets a .env file of the working folder override the environment.
     with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
-        status = subprocess.run(  # noqa: S603
-            [sys.executable, *_COMMAND], cwd=empty, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
-        ).returncode
+        status = subprocess.run(command, cwd=empty, stdout=output, stderr=subprocess.STDOUT, check=False).returncode  # noqa: S603
     landed = _landed(Path(source.environment[DUCKDB_PATH]))
-    checks = _checks_of_last_run()
-    print()
-    print(_table(landed, checks, source.truth))
-    print()
+    checks = _checks_of_run(tag)
+    say("", _table(landed, checks, source.truth), "")
     failed = [words for results in checks.values() for words in results if words]
     passed = sum(not words for results in checks.values() for words in results)
-    print("\n".join(failed) if failed else f"All {passed} checks passed." if not status else f"The run broke off; {passed} checks had passed.")
+    say(*failed or [f"All {passed} checks passed." if not status else f"The run broke off; {passed} checks had passed."])
     missed = _missed(landed, source.truth or {})
-    for line in (*_untold(landed, source.truth or {}), *missed):
-        print(line)
-    print(f"The database is {source.environment[DUCKDB_PATH]} (schema klaviyo); `make dev` opens the Dagster UI.")
+    say(*_untold(landed, source.truth or {}), *missed)
+    say(f"The database is {source.environment[DUCKDB_PATH]} (schema {SCHEMA}); `make dev` opens the Dagster UI.")
     if status or failed or missed:
-        print(f"Something went wrong: see {log}.", file=sys.stderr)
+        say(f"Something went wrong: see {log}.", error=True)
     return int(bool(status or failed or missed))
 
 
@@ -185,13 +236,17 @@ def _count(rows: list[tuple[int]]) -> int:
     return rows[0][0]
 
 
-def _checks_of_last_run() -> dict[str, list[str]]:
-    """Return by resource type one entry for each check of the last run: empty if it passed, else what it says."""
-    from dagster import DagsterEventType, DagsterInstance
+def _checks_of_run(tag: str) -> dict[str, list[str]]:
+    """Return by resource type one entry for each check of this demo's run: empty if it passed, else what it says."""
+    from dagster import DagsterError, DagsterEventType, DagsterInstance, RunsFilter
 
     results: dict[str, list[str]] = {}
-    with DagsterInstance.get() as instance:
-        for run in instance.get_runs(limit=1):
+    try:
+        opened = DagsterInstance.get()
+    except DagsterError as error:
+        raise DemoFailed(f"Dagster's home {os.environ[DAGSTER_HOME]} cannot be used ({str(error).splitlines()[0]}). See its dagster.yaml.") from error
+    with opened as instance:
+        for run in instance.get_runs(filters=RunsFilter(tags={_RUN_TAG: tag})):
             for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
                 event = record.event_log_entry.dagster_event
                 if event is not None:

@@ -1,10 +1,10 @@
 """``klaviyo-assets erase``: a person out of the tables, what is staged, and the file's free blocks."""
 
-import sys
 from collections.abc import Sequence
 
 from dagster_duckdb import DuckDBResource
 
+from klaviyo_assets.output import say
 from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import InvalidSetting, duckdb_patience, from_environment
 from klaviyo_assets.sync.erasure import Erased, Erasure, Found, Person
@@ -40,12 +40,12 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
             raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
     except (InvalidSetting, WarehouseError, SyncError) as error:
-        print(error, file=sys.stderr)
+        say(str(error), error=True)
         return 1
     except OSError as error:
-        print(FolderFailed(error), file=sys.stderr)
+        say(str(FolderFailed(error)), error=True)
         return 1
-    print("\n".join(_told(erased, dry_run=dry_run)))
+    say(*_told(erased, dry_run=dry_run))
     return 0
 
 

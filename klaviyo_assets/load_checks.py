@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.api.settings import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
@@ -44,11 +46,22 @@ def check_resource(klaviyo: KlaviyoResource) -> None:
     Raises:
         InvalidDefinition: Naming the field.
     """
+    _check_base_url(klaviyo)
     _check_start_date(klaviyo.start_date)
     _check_rules(klaviyo.field_rules)
     account = klaviyo.account_id
     if account is not None and not isinstance(account, dg.EnvVar) and redact(account) != account:
         raise InvalidDefinition("The field account_id of KlaviyoResource holds an API key. Give the account's id (six characters), or leave it out.")
+
+
+def _check_base_url(klaviyo: KlaviyoResource) -> None:
+    if isinstance(klaviyo.base_url, dg.EnvVar):
+        return
+    try:
+        checked_base_url(klaviyo.base_url, allow_http=klaviyo.allow_http)
+    except InvalidBaseUrl as error:
+        advice = "Use https, or set allow_http=True." if isinstance(error, PlainHttp) else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
+        raise InvalidDefinition(f"The field base_url of KlaviyoResource {error}: {without_user(klaviyo.base_url)!r}. {advice}") from None
 
 
 def _check_start_date(start_date: str | None) -> None:

@@ -13,7 +13,7 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.resources import KlaviyoResource
 
-_VARIABLE = re.compile(r"\bKLAVIYO_([A-Z][A-Z_]*)\b(?:=([\w.\-]+))?")
+_VARIABLE = re.compile(r"\bKLAVIYO_([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
 """Of the advice for a key that is missing: of no use to whoever is told the name."""
 

@@ -132,7 +132,7 @@ def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_RATE_LIMIT_SHARE="ninety")
 
-    assert result.returncode == 1
+    assert result.returncode == 2, "1 would mean that something is wrong with the key"
     assert "KLAVIYO_RATE_LIMIT_SHARE must be a number above 0 up to 1" in result.stderr
 
 

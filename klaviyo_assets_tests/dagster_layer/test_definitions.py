@@ -161,6 +161,15 @@ def test_an_existing_file_of_the_earlier_default_name_goes_on(tmp_path: Path) ->
         build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=str(path.rename(tmp_path / "eu.duckdb")), name="eu")
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("https://a.klaviyo.com/v1", "must be scheme, host and port only"), ("https://[::1", "is not a URL"), ("http://a.klaviyo.com", "is plain http")],
+)
+def test_a_base_url_that_cannot_be_used_is_refused_at_load(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^The field base_url of KlaviyoResource {words}"):
+        build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("A_KEY"), base_url=url), duckdb="a.duckdb")
+
+
 @pytest.mark.parametrize("file", ["shop", "Shop.duckdb", ".shop.x.y", "temp.duckdb", "main.db", "a b.duckdb", "shop?x.duckdb"])
 def test_the_name_that_duckdb_gives_a_file_is_known(file: str, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / file)) as connection:

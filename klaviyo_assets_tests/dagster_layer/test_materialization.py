@@ -349,3 +349,40 @@ def marked(folder: Path, table: str) -> list[str]:
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         rows = connection.execute(f"SELECT id FROM klaviyo.{table} WHERE _deleted_at IS NOT NULL ORDER BY id").fetchall()
     return [id_ for (id_,) in rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "words"),
+    [
+        ({"base_url": dg.EnvVar("API")}, {"API": "https://[::1"}, "the field base_url of resource 'klaviyo' (environment variable API) is not a URL"),
+        ({"base_url": dg.EnvVar("API")}, {"API": "http://klaviyo.example"}, "set the field allow_http=True of resource 'klaviyo'"),
+        ({"base_url": "https://klaviyo.example"}, {"HTTPS_PROXY": "socks4://proxy"}, "HTTPS_PROXY names a proxy of the kind socks4"),
+        ({"base_url": "https://klaviyo.example"}, {"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE (/nowhere) cannot be used"),
+        (
+            {"start_date": dg.EnvVar("START")},
+            {"START": "2999-01-01"},
+            "the field start_date of resource 'klaviyo' (environment variable START) is in the",
+        ),
+    ],
+)
+def test_a_setting_that_lets_nothing_be_asked_fails_the_run_in_one_sentence(
+    options: dict[str, str],
+    variables: dict[str, str],
+    words: str,
+    account: SandboxProcess,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    klaviyo = KlaviyoResource(**{"api_key": ALL_SCOPES_KEY, "base_url": account.base_url, "max_retries": 0} | options)
+    defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "warehouse.duckdb"), executor=dg.in_process_executor)
+
+    result = execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "events"])])
+
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert words in (failed.step_failure_data.user_failure_data.description or "")
+    assert failed.step_failure_data.user_failure_data.metadata["what_to_do"].value

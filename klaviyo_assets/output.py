@@ -1,0 +1,49 @@
+"""What the command prints, whatever the terminal's encoding, and also where nobody reads it to its end."""
+
+import contextlib
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+
+class OutputFailed(Exception):
+    """The output cannot be written, to a full disk for example."""
+
+
+def accept_every_character() -> None:
+    """Write characters that the encoding of the output does not have as escape sequences, rather than failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(*lines: str, error: bool = False) -> None:
+    """Print lines; what a reader does not want any more (``| head``) is dropped, so that the command still ends with its own status.
+
+    Args:
+        lines: Each without its line break.
+        error: Print to the standard error output.
+
+    Raises:
+        OutputFailed: If they cannot be written for another reason.
+    """
+    stream = sys.stderr if error else sys.stdout
+    try:
+        for line in lines:
+            print(line, file=stream)
+        if stream is not None:
+            stream.flush()
+    except OSError as problem:
+        _drop(stream)
+        if problem.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EINVAL):  # Windows says EINVAL of a closed pipe
+            raise OutputFailed(f"The output could not be written ({problem.strerror}).") from problem
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what is still to come, and what is buffered, to nowhere; Python would complain at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

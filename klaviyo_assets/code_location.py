@@ -84,7 +84,7 @@ def build_klaviyo_definitions(
         resources={
             name: known_klaviyo,
             duckdb_key: known_database,
-            str(translator.io_manager_key): KlaviyoFrameIOManager(duckdb=database),
+            str(translator.io_manager_key): kept_out_of_launchpad(KlaviyoFrameIOManager(duckdb=database, duckdb_patience=klaviyo.duckdb_patience)),
         },
         executor=executor,
     )

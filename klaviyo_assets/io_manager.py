@@ -1,6 +1,5 @@
 """Hands the tables to downstream assets as Polars frames."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,26 +8,28 @@ import duckdb
 from dagster import ResourceDependency
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
+from pydantic import Field
 
-from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
-from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.execution import failure
+from klaviyo_assets.warehouse import frame_copies
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
 from klaviyo_assets.warehouse.names import parts_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-_COPIES: list[tempfile.TemporaryDirectory[str]] = []
-"""Copies that lazy frames scan. What is derived from a frame outlives it, so they are kept until the process ends."""
-
 
 class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     """Loads a table for a downstream asset that takes it as an argument.
 
-    The argument's type decides: ``pl.DataFrame`` (default) holds the whole table in memory; ``pl.LazyFrame`` scans a temporary Parquet copy, which is
-    deleted when the process ends. ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records come with ``_deleted_at`` set.
+    The argument's type decides: ``pl.DataFrame`` (default) holds the whole table in memory; ``pl.LazyFrame`` scans a temporary Parquet copy in the
+    state folder next to the database, which is deleted when the process ends, or, if it is killed, at the next opening of the database.
+    ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records come with ``_deleted_at`` set.
 
     Args:
         duckdb: The DuckDB resource.
+        duckdb_patience: Seconds to wait for another program that has the file open.
 
     Example:
         >>> @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
@@ -36,6 +37,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     """
 
     duckdb: ResourceDependency[DuckDBResource]
+    duckdb_patience: float = Field(default=PATIENCE, ge=0, description="Seconds to wait for another program that has the DuckDB file open.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Refuse: the assets write their tables themselves."""
@@ -51,11 +53,13 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
             raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
         columns = (context.definition_metadata or {}).get("columns")
         lazy = context.dagster_type.typing_type is pl.LazyFrame
-        warehouse = LocalFile(self.duckdb)
         try:
+            warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience)
             with warehouse.connection() as connection:
                 query = _query(warehouse, str(name), columns)
-                return _lazy(connection, query) if lazy else connection.sql(query).pl()
+                return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
+        except WarehouseError as error:
+            raise failure(error) from None
         except duckdb.CatalogException as error:
             raise dg.Failure(
                 f"There is no table {name} yet. What to do: materialize {context.asset_key.to_user_string()} first.", allow_retries=False
@@ -64,12 +68,9 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
             raise dg.Failure(f"{name}: {str(error).splitlines()[0]} What to do: correct the columns in AssetIn's metadata.") from error
 
 
-def _lazy(connection: DuckDBPyConnection, query: str) -> "pl.LazyFrame":
+def _lazy(connection: DuckDBPyConnection, query: str, state: Path) -> "pl.LazyFrame":
     import polars as pl
 
-    folder = tempfile.TemporaryDirectory(prefix="klaviyo_assets_")
-    _COPIES.append(folder)
-    copy = Path(folder.name) / "table.parquet"
     relation = connection.sql(query)
     # As text, as in an eager frame; Parquet's JSON type would come back as bytes.
     columns = ", ".join(
@@ -77,7 +78,12 @@ def _lazy(connection: DuckDBPyConnection, query: str) -> "pl.LazyFrame":
         for name, type_ in zip(relation.columns, relation.types, strict=True)
     )
     query = f"SELECT {columns} FROM ({query})"
-    connection.execute(f"COPY ({query}) TO {literal(str(copy))} (FORMAT parquet)")
+    copy = frame_copies.new_copy(state)
+    try:
+        connection.execute(f"COPY ({query}) TO {literal(str(copy))} (FORMAT parquet)")
+    except BaseException:
+        frame_copies.discard(copy)
+        raise
     return pl.scan_parquet(copy)
 
 

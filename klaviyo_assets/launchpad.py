@@ -6,7 +6,7 @@ import dagster as dg
 from dagster import ConfigurableResource
 
 
-def kept_out_of_launchpad(resource: "ConfigurableResource[object]") -> dg.ResourceDefinition:
+def kept_out_of_launchpad(resource: "ConfigurableResource[object] | dg.ConfigurableIOManager") -> dg.ResourceDefinition:
     """Return a resource with all of its values set by the code, so that run config has nothing to say about it.
 
     The launchpad writes each default of a resource into the run config that it submits: dozens of lines, in which a value that the code gives as text

@@ -37,7 +37,7 @@ def folder_of(base_url: str, secret: str) -> Path | None:
     """
     root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
-        owner_only.make_folder(root)
+        owner_only.make_folder(root, like=Path(root.anchor))  # root keeps its own, also where its temporary files lie in the folder of another user
         if not _is_ours(root):
             _log.warning(
                 "%s is a link, or others may write to it: a sync of the same account into another database is not noticed. What to do: delete it.",

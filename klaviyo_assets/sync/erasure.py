@@ -2,7 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
 
@@ -20,6 +20,12 @@ __all__ = ["Erased", "Erasure", "Found", "Person"]
 
 _OURS = (*CATALOG, "_syncs")
 """Tables of which a schema has one, if a sync has ever filled it."""
+
+
+_COPIES = (
+    "Running programs still read temporary copies of tables ({}), made for lazy frames, which may hold the person; each is deleted when its program "
+    "ends. Run erase again then to see that none is left."
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Erasure:
             erased = self._in_transaction(person, dry_run=dry_run)
             if not dry_run:
                 self.warehouse.compact_if_asked()
+                if copies := self.warehouse.copies_in_use():
+                    erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
         return erased
 
     def _in_transaction(self, person: Person, *, dry_run: bool) -> Erased:

@@ -62,6 +62,10 @@ class Warehouse(ABC):
     def only_append(self, connection: DuckDBPyConnection) -> None:  # noqa: B027
         """Get ready for a transaction that from here on only appends rows, many and wide."""
 
+    def copies_in_use(self) -> int:
+        """Return how many temporary copies of tables other work still reads, having deleted those that nobody does."""
+        return 0
+
     def ask_for_compaction(self) -> None:  # noqa: B027 (a place without a file of its own has nothing to do)
         """Note that what rows held before must not stay anywhere; called before the commit that changes them."""
 

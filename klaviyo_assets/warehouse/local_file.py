@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only, system_errors, waiting
 from klaviyo_assets.file_lock import acquire, file_lock
-from klaviyo_assets.warehouse import compaction, diagnosis, own_process, spill
+from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 
@@ -124,6 +124,11 @@ class LocalFile(Warehouse):
         with self._alone(), self._opened() as connection:
             yield connection
 
+    def copies_in_use(self) -> int:
+        """Return how many copies lazy frames still scan; see :mod:`klaviyo_assets.warehouse.frame_copies`."""
+        with self._alone():
+            return frame_copies.remove_abandoned(self.state_dir)
+
     def ask_for_compaction(self) -> None:
         """Leave a mark beside the file, which outlives this process."""
         try:
@@ -206,6 +211,7 @@ class LocalFile(Warehouse):
             manager, connection = self._entered(first)
         try:
             spill.use_spill_folder(connection, self.path, self.state_dir, self._resource.connection_config)
+            frame_copies.remove_abandoned(self.state_dir)
             connection.execute("SET TimeZone = 'UTC'")
             self._tune(connection)
             ((self.database,),) = connection.execute("SELECT current_database()").fetchall()

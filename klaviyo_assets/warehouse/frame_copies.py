@@ -1,0 +1,75 @@
+"""Temporary copies of tables, which lazy frames scan: they lie next to the database and end with the process that reads them.
+
+Each has a folder with a lock that its process holds. What a killed process has left is not locked, and is deleted when the database is opened next.
+"""
+
+import atexit
+import secrets
+import shutil
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from klaviyo_assets import owner_only
+from klaviyo_assets.file_lock import acquire, file_lock
+
+_NAME = "copies"
+_LOCK = "lock"
+
+_ours: dict[Path, FileLock] = {}
+"""Folders of this process. What is derived from a frame outlives it, so they are kept until the process ends."""
+
+
+def new_copy(state: Path) -> Path:
+    """Return the path of a Parquet file that is to be written, in a folder for the owner only; it is deleted when the process ends.
+
+    Args:
+        state: Folder of the database's state; its file lock is held, so that nobody cleans up meanwhile.
+
+    Raises:
+        OSError: If the folder cannot be made.
+    """
+    folder = state / _NAME / secrets.token_hex(8)
+    owner_only.make_folder(folder)
+    lock = file_lock(folder / _LOCK)
+    acquire(lock, 0)
+    _ours[folder] = lock
+    return folder / "table.parquet"
+
+
+def discard(copy: Path) -> None:
+    """Delete a copy of this process that is not needed."""
+    lock = _ours.pop(copy.parent)
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    lock.release()
+
+
+def remove_abandoned(state: Path) -> int:
+    """Delete copies that no process uses any more, and return how many are in use; the database's file lock is held."""
+    root = state / _NAME
+    in_use = 0
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder in _ours or not _remove_unless_locked(folder):
+            in_use += 1
+    return in_use
+
+
+def _remove_unless_locked(folder: Path) -> bool:
+    try:
+        lock = file_lock(folder / _LOCK)
+        acquire(lock, 0)
+    except Timeout:
+        return False
+    except OSError:  # of another user, or not ours at all
+        return not any(folder.glob("*.parquet"))
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.release()
+    return True
+
+
+@atexit.register
+def _remove_ours() -> None:
+    for folder in list(_ours):
+        discard(folder / "table.parquet")

@@ -1,0 +1,145 @@
+"""Copies for lazy frames lie next to the database, end with their process, and are reached by an erasure."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import polars as pl
+import pytest
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.erase_command import erase
+from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile, frame_copies
+from klaviyo_assets_tests.accounts import local_file, sync
+
+pytestmark = pytest.mark.duckdb
+
+_LOAD = """
+import sys
+import dagster as dg, polars as pl
+from dagster_duckdb import DuckDBResource
+from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+upstream = dg.build_output_context(definition_metadata={"dagster/table_name": "main.t"})
+context = dg.build_input_context(upstream_output=upstream, dagster_type=dg.DagsterType(lambda _, __: True, "lazy", typing_type=pl.LazyFrame),
+                                 asset_key=dg.AssetKey("t"))
+frame = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=sys.argv[1])).load_input(context)
+print(frame.collect().height, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> LocalFile:
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 'ann@example.com' AS email FROM range(1000)")
+    return warehouse
+
+
+@contextmanager
+def consumer(warehouse: LocalFile) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", _LOAD, str(warehouse.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1000\n"
+        yield process
+
+
+def copies(warehouse: LocalFile) -> list[Path]:
+    return list(warehouse.state_dir.rglob("*.parquet"))
+
+
+def test_a_killed_consumer_leaves_nothing_for_good(warehouse: LocalFile) -> None:
+    with consumer(warehouse) as process:
+        assert len(copies(warehouse)) == 1
+        assert [path.stat().st_mode & 0o077 for path in (copies(warehouse)[0], copies(warehouse)[0].parent)] == [0, 0]
+        with warehouse.connection():  # it is in use
+            pass
+        assert len(copies(warehouse)) == 1
+        process.kill()
+        process.wait()
+
+    with warehouse.connection():
+        pass
+    assert copies(warehouse) == []
+    assert list((warehouse.state_dir / "copies").iterdir()) == []
+
+
+def test_a_consumer_that_ends_takes_its_copy_along(warehouse: LocalFile) -> None:
+    work = "import sys, pathlib; from klaviyo_assets.warehouse.frame_copies import new_copy; new_copy(pathlib.Path(sys.argv[1])).touch()"
+    subprocess.run([sys.executable, "-c", work, str(warehouse.state_dir)], check=True)
+
+    assert list((warehouse.state_dir / "copies").iterdir()) == []
+
+
+def test_an_erasure_says_which_copies_are_in_use(
+    new_account: Callable[..., SandboxProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse = local_file(tmp_path)
+    sync("profiles", new_account(), warehouse)
+    abandoned = warehouse.state_dir / "copies" / "of a killed process"
+    abandoned.mkdir(parents=True)
+    (abandoned / "table.parquet").write_bytes(b"ann@example.com")
+    copy = frame_copies.new_copy(warehouse.state_dir)
+    copy.write_bytes(b"in use")
+    try:
+        assert erase("01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 0
+        assert "temporary copies of tables (1)" in capsys.readouterr().out
+        assert copies(warehouse) == [copy]
+    finally:
+        frame_copies.discard(copy)
+
+    assert erase("01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 0
+    assert "temporary copies" not in capsys.readouterr().out
+    assert copies(warehouse) == []
+
+
+@pytest.fixture
+def held(warehouse: LocalFile) -> Iterator[None]:
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold, str(warehouse.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+        other.communicate(b"")
+
+
+def test_the_io_manager_waits_as_long_as_it_may_and_says_what_to_do(warehouse: LocalFile, held: None) -> None:
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), duckdb_patience=0.2)
+    upstream = dg.build_output_context(definition_metadata={"dagster/table_name": "main.t"})
+    any_type = dg.DagsterType(lambda _, __: True, "frame", typing_type=pl.DataFrame)
+    context = dg.build_input_context(upstream_output=upstream, dagster_type=any_type, asset_key=dg.AssetKey("t"))
+
+    with pytest.raises(dg.Failure) as caught:
+        manager.load_input(context)
+
+    assert "is open in another program" in (caught.value.description or "")
+    assert caught.value.allow_retries
+    assert "what_to_do" in caught.value.metadata
+
+
+def test_an_erasure_waits_as_long_as_the_setting_says(
+    warehouse: LocalFile, held: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KLAVIYO_DUCKDB_PATIENCE", "0.2")
+    assert erase("01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 1
+    assert "is open in another program" in capsys.readouterr().err
+
+    monkeypatch.setenv("KLAVIYO_DUCKDB_PATIENCE", "soon")
+    assert erase("01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 1
+    assert "KLAVIYO_DUCKDB_PATIENCE" in capsys.readouterr().err
+
+
+def test_a_copy_that_fails_is_not_left(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    from klaviyo_assets.io_manager import _lazy
+
+    with warehouse.connection() as connection:
+        with pytest.raises(duckdb.Error):
+            _lazy(connection, "SELECT error('no') AS x FROM t", warehouse.state_dir)
+        assert list((warehouse.state_dir / "copies").iterdir()) == []

@@ -151,7 +151,7 @@ class Fetcher:
                 await self.after_page()
                 if chain.passed_the_end:
                     break
-                if (reason := chain.stall.reason) is not None:
+                if answer.value.next_url is not None and (reason := chain.stall.reason) is not None:
                     raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
 
     def _tell(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from klaviyo_assets.api.errors import ClocksDisagree
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.api.asking import KEY
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 from klaviyo_assets_tests.api.test_server_clock import at
 
@@ -26,7 +27,7 @@ def test_a_sync_fails_and_says_why(name: str, date: str, server: Scripted, wareh
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     with pytest.raises(ClocksDisagree) as caught:
-        sync(name, account, warehouse, account_id="AbC123")  # type: ignore[arg-type]
+        sync(name, account, warehouse, key=KEY, account_id="AbC123")  # type: ignore[arg-type]
 
     assert f"Klaviyo's answers say that it is {date if date < '9' else '9000-01-01'} 00:00 UTC" in str(caught.value)
     assert "What to do: Set the clock of this machine" in str(caught.value)

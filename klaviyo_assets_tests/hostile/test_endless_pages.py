@@ -11,10 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from klaviyo_assets.api.errors import EndlessPages
+from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sync.stall import MOST_IDLE_PAGES
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.api.asking import KEY
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 
 RECENTLY = datetime.now(UTC) - timedelta(hours=2)
@@ -33,7 +35,7 @@ OUTSIDE: dict[str, Records] = {
 }
 
 
-def endless(name: str, records: Records, base_url: str) -> Callable[[str], Reply]:
+def endless(name: str, records: Records, base_url: str, last: int | None = None) -> Callable[[str], Reply]:
     numbers: Iterator[int] = count()
 
     def answer(path: str) -> Reply:
@@ -41,7 +43,8 @@ def endless(name: str, records: Records, base_url: str) -> Callable[[str], Reply
         if urlsplit(path).path != CATALOG[name].endpoint.path or asked.get("page[size]") == ["1"]:
             return document([], None) if name not in path else document(records(0), None)
         number = next(numbers)
-        return document(records(number), f"{base_url}{urlsplit(path).path}?page%5Bcursor%5D=new-{number}")
+        link = f"{base_url}{urlsplit(path).path}?page%5Bcursor%5D=new-{number}"
+        return document(records(number), link if number != last else None)
 
     def document(found: list[tuple[str, datetime]], link: str | None) -> Reply:
         data: list[dict[str, Any]] = [
@@ -61,7 +64,7 @@ def server() -> Iterator[Scripted]:
 @pytest.mark.parametrize(
     ("name", "records"),
     [
-        *(pytest.param(name, records, id=f"{name}: {words}") for name in TIMES for words, records in ENDLESS.items()),
+        *(pytest.param(name, records, id=f"{name}: {words}") for name in ("profiles", "lists") for words, records in ENDLESS.items()),
         *(pytest.param(name, records, id=f"{name}: {words}") for name in ("events", "profiles") for words, records in OUTSIDE.items()),
     ],
 )
@@ -70,9 +73,16 @@ def test_a_sync_ends_in_clear_words(name: str, records: Records, server: Scripte
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     with pytest.raises(EndlessPages) as caught:
-        sync(name, account, warehouse, account_id="AbC123")  # type: ignore[arg-type]
+        sync(name, account, warehouse, key=KEY, account_id="AbC123")  # type: ignore[arg-type]
 
     assert "pages do not come to an end" in str(caught.value)
     assert f"GET {CATALOG[name].endpoint.path}" in str(caught.value)
-    assert len(server.requests) < 12 * MOST_IDLE_PAGES, "a few slices side by side, each given up soon"
+    assert len(server.requests) < 2 * ClientSettings.concurrency * MOST_IDLE_PAGES, "slices are read side by side, each given up soon"
     assert query(warehouse, "SELECT error_class FROM _syncs") == [("EndlessPages",)]
+
+
+def test_a_hundred_empty_pages_that_come_to_an_end_are_read(server: Scripted, warehouse: LocalFile) -> None:
+    server.answers = endless("lists", ENDLESS["no records"], server.base_url, last=MOST_IDLE_PAGES)
+    account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
+
+    assert sync("lists", account, warehouse, key=KEY, account_id="AbC123").row_count == 1  # type: ignore[arg-type]

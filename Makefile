@@ -9,7 +9,7 @@ OLDEST := .venv-oldest
 DUCKDB_1 := $(VENV)/duckdb-1
 
 OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer frames api/test_answers.py api/test_client.py api/test_network.py \
-	api/test_shared_limits.py command_line/test_before_the_first_request.py sync/test_accounts_and_folders.py sync/test_settings.py \
+	api/test_shared_limits.py sync/test_accounts_and_folders.py sync/test_settings.py \
 	warehouse/test_local_file.py)
 
 .PHONY: .test-oldest audit benchmarks demo faults kills sandbox test test-oldest test-quick truth lint types dev format clean

@@ -12,6 +12,7 @@ from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.privacy.mentions import Mentions
 from klaviyo_assets.sync.erased import remember
 from klaviyo_assets.sync.person import Person
+from klaviyo_assets.sync.table_state import note_deleted
 from klaviyo_assets.sync.tables import Tables
 from klaviyo_assets.sync.whose import Whose
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
@@ -105,6 +106,8 @@ class ErasedRows:
         if rows and "profile_id" not in self._columns[table]:
             remember(self.connection, self.warehouse, self.schema, {id_ for (id_,) in rows})
         self.connection.execute(f"DELETE FROM {qualified} WHERE {theirs}")
+        if rows:
+            note_deleted(self.connection, Tables(self.warehouse, self.schema, CATALOG[table]))
         return len(rows)
 
     def _take_out(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:

@@ -9,6 +9,7 @@ The hierarchy::
       - AccountMismatch   the schema holds another account's data
       - NewerLayout       a later version of this library has written the schema
       - FolderFailed      what belongs beside the database cannot be written (a full disk, a missing permission)
+      - TableChanged      another program has changed a table while the sync was running
       - StillLocked       another process keeps a file beside the database locked
 """
 
@@ -88,6 +89,21 @@ class FolderFailed(SyncError):
         super().__init__(
             f"The files{where} beside the database could not be written or read ({error.strerror or error}).",
             f"{check}, then run again. What was committed is kept.",
+        )
+
+
+class TableChanged(SyncError):
+    """Another program has emptied, replaced or dropped a table while the sync was running.
+
+    Args:
+        schema: DuckDB schema.
+        table: The table.
+        what: What is wrong with it, as the end of a sentence.
+    """
+
+    def __init__(self, schema: str, table: str, what: str) -> None:
+        super().__init__(
+            f"Another program has changed the table {schema}.{table} while the sync was running: it {what}.", "Run again: everything is read again."
         )
 
 

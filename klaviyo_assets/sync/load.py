@@ -15,16 +15,21 @@ from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, widened
 from klaviyo_assets.sync.erased import erased
+from klaviyo_assets.sync.errors import TableChanged
 from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.history import distrust_the_future, forget
 from klaviyo_assets.sync.missed import Missed
 from klaviyo_assets.sync.pin import UNKNOWN_ACCOUNT, Pin
 from klaviyo_assets.sync.staging import Batch
-from klaviyo_assets.sync.tables import DELETED_AT, Tables
+from klaviyo_assets.sync.table_state import TableState, doubts, measured, recorded
+from klaviyo_assets.sync.tables import DELETED_AT, Prepared, Tables, is_there
 from klaviyo_assets.sync.upsert import Upsert, content_columns, hashed, parquet
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
 
 __all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncRow"]
+
+
+_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -55,6 +60,8 @@ class SyncRow:
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+    table_rows: int | None = None
+    table_newest: datetime | None = None
     finished_at: datetime | None = None
     outcome: str = "running"
     error_class: str | None = None
@@ -79,6 +86,7 @@ class Loader:
         has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
         erased: Marks of what was erased and is not stored again.
         notes: Things that the user should know, in words.
+        discard_staged: Deletes what interrupted syncs have left in staging.
     """
 
     warehouse: Warehouse
@@ -89,6 +97,8 @@ class Loader:
     has_field_rules: bool = False
     erased: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
+    discard_staged: Callable[[], None] = lambda: None
+    _state: TableState | None = None
 
     @property
     def tables(self) -> Tables:
@@ -131,12 +141,13 @@ class Loader:
             NewerLayout: If a later version of this library has written the schema.
         """
         with self.transaction() as connection:
-            self.tables.prepare(connection)
+            prepared = self.tables.prepare(connection)
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
             row.account_id = Pin(connection, self.tables, self.notes).pin(
                 row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
             )
             forget(connection, self.tables, self.entry, row.started_at)
+            self._compare(connection, row, prepared, latest)
             if latest is not None and distrust_the_future(connection, self.tables, self.entry, latest, row.started_at):
                 self.notes.append(f"An earlier sync of {self.entry.name} was dated later than now, by a wrong clock: what it covered is read again.")
             connection.execute(
@@ -146,11 +157,56 @@ class Loader:
             last_end = connection.sql(
                 f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
             ).pl()["ended"][0]
+            self._record_state(connection, row)
             _write_row(connection, self.tables.syncs, row)
             self.has_field_rules = StoredRules(connection, self.tables, FieldGuard()).are_noted
             self.erased = erased(connection, self.warehouse, self.schema)
             self._count_rows(connection)
             return self.coverage_within(connection), last_end
+
+    def _compare(self, connection: DuckDBPyConnection, row: SyncRow, prepared: Prepared, latest: datetime | None) -> None:
+        """Take back the coverage where the table does not hold what was read, inside the transaction."""
+        # A row that lacks a fact was damaged by another program.
+        mine = f"FROM {self.tables.coverage} WHERE resource_type = {literal(self.entry.name)}"
+        facts = " AND ".join(f"{name} IS NOT NULL" for name in ("division", "field", "span_start", "span_end", "read_at", "fingerprint", "settled"))
+        connection.execute(f"DELETE {mine} AND NOT ({facts})")
+        name = f"{self.schema}.{self.entry.name}"
+        lost, note = doubts(
+            recorded(connection, self.tables, latest or row.started_at + _DAY),
+            measured(connection, self.tables),
+            name,
+            was_missing=self.entry.name in prepared.made,
+            is_covered=bool(_count(connection, mine)),
+            made=prepared.made if "_syncs" not in prepared.made else (),
+        )
+        if note is not None:
+            self.notes.append(note)
+        if DELETED_AT in prepared.changed:
+            self.notes.append(
+                f"The column {DELETED_AT} of {name} was missing, so rows that were marked as deleted are not any more. "
+                "Run a sync with mode full: it marks them again."
+            )
+        if lost:
+            connection.execute(f"DELETE {mine}")
+        if lost or self.entry.name in prepared.made:
+            # Before the commit: what is staged of an interrupted sync counts as read what that had loaded into the table before.
+            self.discard_staged()
+
+    def _record_state(self, connection: DuckDBPyConnection, row: SyncRow) -> None:
+        self._state = measured(connection, self.tables)
+        row.table_rows, row.table_newest = self._state.rows, self._state.newest
+
+    def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
+        """Refuse to go on where another program has emptied or dropped a table since this sync's last commit: its earlier loads are gone.
+
+        Raises:
+            TableChanged: The next sync finds the same, and reads everything again.
+        """
+        names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
+        if not all(is_there(connection, self.schema, name) for name in {self.entry.name, names[table]}):
+            raise TableChanged(self.schema, names[table], "is gone")
+        if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables))):
+            raise TableChanged(self.schema, self.entry.name, what)
 
     def apply_rules(self, guard: FieldGuard, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Treat the rows that are there by field rules which they were not stored with.
@@ -177,6 +233,11 @@ class Loader:
         synced = _count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
         return synced or _count(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
+    def knows(self, sync_id: str) -> bool:
+        """Return whether a sync has its row in ``_syncs``; one of a file that was replaced by an older copy has none."""
+        with self.warehouse.connection() as connection:
+            return bool(connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE id = ?", [sync_id]).fetchall())
+
     def coverage(self) -> list[Covered]:
         """Return the coverage so far."""
         with self.warehouse.connection() as connection:
@@ -198,9 +259,12 @@ class Loader:
         before = Counts(**vars(self.counts))
         try:
             with self.transaction() as connection:
-                self._upsert(connection, batch.files, self.tables.rebuilt if rebuilt else self.tables.rows)
+                table = self.tables.rebuilt if rebuilt else self.tables.rows
+                self._refuse_if_changed(connection, table)
+                self._upsert(connection, batch.files, table)
                 if not rebuilt:
                     self._widen(connection, batch.covered, row.account_id)
+                    self._record_state(connection, row)
                 self._update(connection, row)
         except BaseException:
             self.counts = before
@@ -308,7 +372,7 @@ class Loader:
     def coverage_within(self, connection: DuckDBPyConnection) -> list[Covered]:
         """Return the coverage as a transaction sees it."""
         frame = connection.sql(
-            f"SELECT division, field, {_SPAN_START} AS span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
+            f"SELECT division, field, {SPAN_START} AS span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
             f"WHERE resource_type = {literal(self.entry.name)}"
         ).pl()
         return [Covered(*record) for record in frame.iter_rows()]
@@ -339,7 +403,7 @@ class Loader:
         coverage = self.tables.coverage
         for row in gone:
             connection.execute(
-                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND {_SPAN_START} = ?",
+                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND {SPAN_START} = ?",
                 [self.entry.name, row.division, row.field, row.start],
             )
         if added:
@@ -374,6 +438,8 @@ class Loader:
     def _end(self, connection: DuckDBPyConnection, row: SyncRow, now: datetime) -> None:
         row.finished_at = now
         row.outcome = "succeeded" if row.error is None else "failed"
+        if row.error is None:  # else the table is not looked at, and what the last commit recorded counts
+            self._record_state(connection, row)
         self._update(connection, row)
         self._count_rows(connection)
 
@@ -402,5 +468,5 @@ def _instant(value: datetime) -> str:
     return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
 
 
-_SPAN_START = f"CASE WHEN isinf(span_start) THEN {_instant(BEGINNING)} ELSE span_start END"
+SPAN_START = f"CASE WHEN isinf(span_start) THEN {_instant(BEGINNING)} ELSE span_start END"
 """SQL for the start of a span as a date that Python has; where there is no bound, the table has ``-infinity``."""

@@ -60,6 +60,13 @@ class Pin:
             f"SELECT account_id FROM {self.tables.syncs} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
             [UNKNOWN_ACCOUNT],
         ).fetchall()
+        # Where _syncs was dropped, the coverage still says whose it is.
+        rows = (
+            rows
+            or self.connection.execute(
+                f"SELECT account_id FROM {self.tables.coverage} WHERE account_id <> ? ORDER BY read_at DESC LIMIT 1", [UNKNOWN_ACCOUNT]
+            ).fetchall()
+        )
         return str(rows[0][0]) if rows else None
 
     def _filled_by_others(self) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Sequence
@@ -156,6 +157,9 @@ class Sync:
     def _staging_root(self) -> Path:
         return self._state_dir / "staging" / self.entry.name
 
+    def _discard_staged(self) -> None:
+        shutil.rmtree(self._staging_root, ignore_errors=True)
+
     async def _locked(self) -> SyncReport:
         began = time.monotonic()
         refusal = self.refusal or await self._first_answer()
@@ -171,7 +175,7 @@ class Sync:
     async def _recorded(self, who: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
-        loader = Loader(self.warehouse, self.entry, self.schema)
+        loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
         row = SyncRow(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode_name, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(

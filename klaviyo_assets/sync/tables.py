@@ -41,6 +41,8 @@ _SYNCS = {
     "rows_inserted": ("BIGINT", "Rows that were new."),
     "rows_updated": ("BIGINT", "Rows whose content changed."),
     "rows_deleted": ("BIGINT", "Rows marked as deleted."),
+    "table_rows": ("BIGINT", "Rows of the table after the sync's latest commit, those marked as deleted included; null if no sync recorded it."),
+    "table_newest": (INSTANT, "The latest _synced_at of the table then."),
     "started_at": (INSTANT, "When it started, on Klaviyo's clock."),
     "finished_at": (INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
     "outcome": ("VARCHAR", "running, succeeded, failed or killed."),
@@ -69,6 +71,19 @@ _MISSED = {
     "since": (INSTANT, "When the first row without one was read."),
     "rows_since": ("BIGINT", "Rows written since that lack it, though they are new or had it before."),
 }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was missing when tables were prepared.
+
+    Attributes:
+        made: Tables that were created, unquoted.
+        changed: Columns of the resource type's table that were added or have got another type.
+    """
+
+    made: tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,13 +130,17 @@ class Tables:
         """The columns that have lost their values."""
         return self.warehouse.qualified(self.schema, "_missed")
 
-    def prepare(self, connection: DuckDBPyConnection) -> None:
+    def prepare(self, connection: DuckDBPyConnection) -> Prepared:
         """Create what is missing, add columns that are new in the catalogue, and set types and comments that differ.
+
+        Where a column of the resource type had to be added or converted, the coverage gets another fingerprint: whoever removed the column, what was
+        read before is not in the table now.
 
         Raises:
             NewerLayout: If a later version of this library has written the schema.
         """
         layout.refuse_newer(connection, self.warehouse, self.schema)
+        made = tuple(name for name in (self.entry.name, "_syncs", "_coverage", "_missed", layout.NAME) if not is_there(connection, self.schema, name))
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
@@ -132,8 +151,11 @@ class Tables:
             put_misfits_beside(connection, self.rows, column)
         if changed:
             move_from_extra(connection, self.rows, self.entry)
+        if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT)]:
+            connection.execute(f"UPDATE {self.coverage} SET fingerprint = ? WHERE resource_type = ?", [f"without {', '.join(lost)}", self.entry.name])
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
         layout.record(connection, self.warehouse, self.schema)
+        return Prepared(made, tuple(changed))
 
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, in place of one that was left behind."""
@@ -207,11 +229,16 @@ def is_there(connection: DuckDBPyConnection, schema: str, name: str) -> bool:
     return bool(_existing(connection, schema, name))
 
 
+def has_column(connection: DuckDBPyConnection, schema: str, name: str, column: str) -> bool:
+    """Return whether there is a table with a column; names as in :func:`is_there`."""
+    return column in _existing(connection, schema, name)
+
+
 def _existing(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, tuple[str, str | None]]:
     """Return type and comment of a table's columns by name; empty if there is no such table."""
     rows = connection.execute(
         "SELECT column_name, data_type, comment FROM duckdb_columns() "
-        "WHERE lower(schema_name) = lower(?) AND table_name = ? AND database_name = current_database()",
+        "WHERE lower(schema_name) = lower(?) AND lower(table_name) = lower(?) AND database_name = current_database()",
         [schema, table],
     ).fetchall()
-    return {name: (data_type, comment) for name, data_type, comment in rows}
+    return {name.lower(): (data_type, comment) for name, data_type, comment in rows}

@@ -59,6 +59,8 @@ def take_up(root: Path, loader: Loader, row: SyncRow, wanted: Wanted | None, not
             note(f"What an interrupted sync of {name} had read is damaged; it is read again.")
         elif wanted is not None and left.manifest.read_at > wanted.latest:
             note(f"What an interrupted sync of {name} had read is dated later than now, by a wrong clock; it is read again.")
+        elif wanted is not None and not loader.knows(left.manifest.sync_id):
+            note(f"What an interrupted sync of {name} had read belongs to another state of the database; it is read again.")
         elif wanted is not None and wanted.accepts(left.manifest, name):
             try:
                 for batch in left.batches(MOST_ROWS_PER_LOAD):

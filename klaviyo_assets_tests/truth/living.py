@@ -10,6 +10,7 @@ from klaviyo_assets.audit.audit import TOO_YOUNG
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
 from klaviyo_assets.sync.days import midnight
+from klaviyo_assets.sync.load import SPAN_START
 from klaviyo_assets_tests.truth.auditing import MetricDay
 from klaviyo_assets_tests.truth.doing import Doing
 from klaviyo_assets_tests.truth.history import History, Version
@@ -242,7 +243,7 @@ class Living:
 
     def _compare_coverage(self) -> None:
         """Hold the coverage against its own meaning: the records whose time lay in a span were all read at its time."""
-        columns = "field, epoch_us(span_start), epoch_us(span_end), epoch_us(read_at), settled"
+        columns = f"field, epoch_us({SPAN_START}), epoch_us(span_end), epoch_us(read_at), settled"
         for field_name, start, end, read_at, settled in self.world.ask("_coverage", columns, f"WHERE resource_type = '{self.life.name}'"):
             if end > (micros(self.world.now()) if settled else read_at) - LAG:
                 raise Difference(f"{self.life.name}: the coverage of {field_name} passes the start of the sync that read it")

@@ -1,0 +1,194 @@
+"""Another program drops, empties or replaces a table: what was recorded as read does not count, the run says so, and everything is read again."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.model import Whole
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.sync.errors import AccountMismatch, TableChanged
+from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.sync.request import Mode, SyncRequest, range_field
+from klaviyo_assets.sync.staging import Batch
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, small, sync, table, truth
+
+pytestmark = pytest.mark.duckdb
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[SandboxProcess]:
+    """An account so small that each of the many syncs below takes little; nobody changes it."""
+    now = datetime.now(UTC)
+    with small(events=400, profiles=150, reviews=120, base=now - timedelta(minutes=61), clock=now) as sandbox:
+        yield sandbox
+
+
+LOSSES = {
+    "dropped": "DROP TABLE {}",
+    "truncated": "TRUNCATE {}",
+    "deleted": "DELETE FROM {}",
+    "replaced by an empty one": "CREATE OR REPLACE TABLE {0} AS FROM {0} LIMIT 0",
+    "without its latest rows": "DELETE FROM {0} WHERE _synced_at = (SELECT max(_synced_at) FROM {0})",
+}
+
+BOOKKEEPING = ("_coverage", "_syncs", "_layout", "_missed")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews", "lists"])
+def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+    query(warehouse, LOSSES[loss].format(name))
+
+    report = sync(name, account, warehouse)
+
+    assert_frame_equal(table(warehouse, name), truth(account, name))
+    assert any(f"The table klaviyo.{name} " in note and "read everything again" in note for note in report.notes), report.notes
+    again = sync(name, account, warehouse)
+    assert not any("klaviyo." in note for note in again.notes)
+    assert again.row.rows_inserted == 0
+    assert isinstance(CATALOG[name].reading, Whole) or again.row.records_read < report.row.records_read
+
+
+@pytest.mark.parametrize("mode", [Mode.FULL, Mode.RANGE])
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
+def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: Mode, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+    query(warehouse, f"DROP TABLE {name}")
+    now = account.now()
+    asked = Span(now - timedelta(days=9), now) if mode is Mode.RANGE else None
+
+    report = sync(name, account, warehouse, SyncRequest(mode, field=range_field(CATALOG[name]) if asked else None, span=asked))
+
+    assert any("was missing" in note for note in report.notes)
+    sync(name, account, warehouse)
+    assert_frame_equal(table(warehouse, name), truth(account, name))
+
+
+def test_all_tables_may_go_and_the_bookkeeping_stay(account: SandboxProcess, warehouse: LocalFile) -> None:
+    for name in CATALOG:
+        sync(name, account, warehouse)
+    for name in CATALOG:
+        query(warehouse, f"DROP TABLE {name}")
+
+    for name in CATALOG:
+        sync(name, account, warehouse)
+        assert_frame_equal(table(warehouse, name), truth(account, name))
+
+
+@pytest.mark.parametrize("dropped", BOOKKEEPING)
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews", "lists"])
+def test_a_bookkeeping_table_may_be_dropped(name: str, dropped: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+    query(warehouse, f"DROP TABLE {dropped}")
+
+    sync(name, account, warehouse)
+
+    assert_frame_equal(table(warehouse, name), truth(account, name))
+    query(warehouse, f"DROP TABLE {name}")
+    sync(name, account, warehouse)
+    assert_frame_equal(table(warehouse, name), truth(account, name))
+
+
+@pytest.mark.parametrize("column", ["read_at", "fingerprint", "span_end", "field"])
+def test_a_column_of_the_coverage_may_be_dropped(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    query(warehouse, f"ALTER TABLE _coverage DROP COLUMN {column}")
+
+    assert sync("events", account, warehouse).row.records_read >= table(warehouse, "events").height
+
+
+@pytest.mark.parametrize("column", ["uuid", "datetime", "event_properties", "_extra", "_synced_at"])
+def test_a_column_that_was_dropped_is_read_again(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    query(warehouse, f"ALTER TABLE events DROP COLUMN {column}")
+
+    sync("events", account, warehouse)
+
+    held = truth(account, "events")
+    assert_frame_equal(table(warehouse, "events").select(held.columns), held)
+
+
+def test_a_column_that_was_made_coarser_is_read_again(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    query(warehouse, "ALTER TABLE events ALTER datetime SET DATA TYPE DATE")
+
+    sync("events", account, warehouse)
+
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
+
+
+def test_lost_marks_of_deleted_rows_are_told(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("profiles", account, warehouse)
+    query(warehouse, "ALTER TABLE profiles DROP COLUMN _deleted_at")
+
+    assert any("_deleted_at" in note and "full" in note for note in sync("profiles", account, warehouse).notes)
+
+
+def test_an_older_copy_of_a_table_is_noticed(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sync("profiles", sandbox, warehouse)
+    query(warehouse, "CREATE TABLE main.copy AS FROM profiles")
+    sandbox.advance(timedelta(days=2))
+    sandbox.change("update", type="profiles", id=table(warehouse, "profiles")["id"][0], attributes={"title": "new"})
+    sandbox.advance(timedelta(days=2))
+    sync("profiles", sandbox, warehouse)
+    query(warehouse, "CREATE OR REPLACE TABLE profiles AS FROM main.copy")
+
+    sync("profiles", sandbox, warehouse)
+
+    assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"))
+
+
+def test_rows_that_a_user_deletes_stay_deleted_and_are_told_once(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    query(warehouse, "DELETE FROM events WHERE datetime < (SELECT quantile_cont(datetime, 0.1) FROM events)")
+    left = table(warehouse, "events").height
+
+    report = sync("events", account, warehouse)
+
+    assert any("rows fewer" in note and "mode full" in note for note in report.notes)
+    assert table(warehouse, "events").height == left
+    assert not any("rows fewer" in note for note in sync("events", account, warehouse).notes)
+    sync("events", account, warehouse, SyncRequest(Mode.FULL))
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
+
+
+@pytest.mark.parametrize("name", ["events", "profiles", "reviews", "lists"])
+def test_a_type_without_records_is_not_read_from_the_beginning_each_time(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(events=0, profiles=0, reviews=0, lists=0)
+    sync(name, sandbox, warehouse)
+    covered = query(warehouse, "SELECT span_start, read_at FROM _coverage ORDER BY ALL LIMIT 1")
+
+    assert not any("klaviyo." in note for note in sync(name, sandbox, warehouse).notes)
+    assert query(warehouse, "SELECT span_start, read_at FROM _coverage ORDER BY ALL LIMIT 1") == covered
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE events", "TRUNCATE events"])
+def test_a_table_that_is_lost_while_a_sync_runs_stops_it(statement: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    loader = Loader(warehouse, CATALOG["events"], "klaviyo")
+    report = sync("events", account, warehouse)
+    loader.begin(report.row)
+    query(warehouse, statement)
+
+    with pytest.raises(TableChanged, match=r"klaviyo\.events"):
+        loader.load(Batch(files=(), covered=()), report.row)
+
+    sync("events", account, warehouse)
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
+
+
+def test_without_its_syncs_a_schema_still_belongs_to_its_account(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse, account_id="ABC123")
+    query(warehouse, "DROP TABLE _syncs")
+
+    with pytest.raises(AccountMismatch, match="ABC123"):
+        sync("events", account, warehouse, account_id="XYZ789")

@@ -130,7 +130,7 @@ def test_the_key_is_shown_nowhere_in_the_resource() -> None:
     resource = KlaviyoResource(api_key=key)
 
     assert key not in repr(resource)
-    assert key not in repr(resource.client(None))
+    assert key not in repr(resource.client())
     fields = resource.get_resource_definition().config_schema.config_type.fields  # type: ignore[union-attr]
     assert not fields["api_key"].is_secret, "the launchpad would submit asterisks in its place"
 

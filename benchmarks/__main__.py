@@ -12,6 +12,7 @@ BENCHMARKS = {
     "api-bound": "Under Klaviyo's limits",
     "cpu-bound": "Without limits, beside the official SDK with pandas",
     "memory": "Memory",
+    "record-sizes": "Records of all sizes",
     "processes": "All nine types at once",
     "skew": "Uneven records",
     "upsert": "100,000 rows into a table",

@@ -45,9 +45,9 @@ class Server:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Server]:
-    """Run :mod:`benchmarks.server`."""
-    command = [sys.executable, "-m", "benchmarks.server", *arguments]
+def serving(*arguments: str, module: str = "server") -> Iterator[Server]:
+    """Run :mod:`benchmarks.server`, or another module that prints its address."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()

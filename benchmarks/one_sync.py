@@ -49,11 +49,17 @@ async def run(
         return await Sync(entry, SyncRequest(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
 
 
-def main(base_url: str, name: str, folder: str, **options: object) -> None:
-    """Sync and print."""
+def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:
+    """Sync and print; a failure too, where that is asked for."""
     warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    report = asyncio.run(run(base_url, name, warehouse, **options))  # type: ignore[arg-type]
+    try:
+        report = asyncio.run(run(base_url, name, warehouse, **options))  # type: ignore[arg-type]
+    except Exception as error:
+        if not report_failure:
+            raise
+        print(json.dumps({"error": f"{type(error).__name__}: {str(error)[:100]}", "rows": 0, "peak_mb": peak_mb()}))
+        return
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     found = {
         "rows": report.row_count,

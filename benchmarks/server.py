@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -41,11 +42,12 @@ class Server:
         collections: What it serves.
         latency: Seconds that each answer takes at least.
         limits: Whether Klaviyo's rate limits hold.
+        packed: Types that are compressed beforehand.
 
     The latency can be changed while it runs: ``PUT /latency/0.3``.
     """
 
-    def __init__(self, collections: dict[str, Collection], latency: float, limits: bool) -> None:
+    def __init__(self, collections: dict[str, Collection], latency: float, limits: bool, packed: Sequence[str] = _PACKED) -> None:
         self._collections = {f"/api/{name}": collection for name, collection in collections.items()}
         self._latency = latency
         self._limits = Limits() if limits else None
@@ -54,7 +56,7 @@ class Server:
         self._packed = {
             f"/api/{name}": PackedRecords(lambda first, end, of=collection: b"".join(of.json(first, end)), len(collection))  # type: ignore[misc]
             for name, collection in collections.items()
-            if name in _PACKED
+            if name in packed
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -136,8 +138,12 @@ def main() -> None:
     parser.add_argument("--no-limits", action="store_true")
     options = parser.parse_args()
     collections = build({"events": options.events, "profiles": options.profiles}, options.density, options.days)
+    serve(Server(collections, options.latency, limits=not options.no_limits))
+
+
+def serve(app: Server) -> None:
+    """Print the address and serve until standard input is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = Server(collections, options.latency, limits=not options.no_limits)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
         config = uvicorn.Config(app, log_level="error", access_log=False, date_header=False, server_header=False)

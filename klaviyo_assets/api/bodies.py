@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.api.memory import Share
 
 try:
     from isal import isal_zlib as zlib
@@ -19,6 +20,9 @@ ACCEPTED_ENCODINGS = "gzip, deflate"
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's window bits for a gzip stream."""
 
+_GZIP_TRAILER = 4
+"""Bytes at the end of a gzip stream that hold the size of what was compressed, modulo 2³²."""
+
 _AT_ONCE = 16 * 2**20
 """Bytes that are decompressed in one call: nearly every page. What is larger comes piece by piece, so that it is not held twice."""
 
@@ -27,12 +31,13 @@ _MOST_MEMBERS = 64
 """Streams in a row of which one gzip body may consist; one is usual."""
 
 
-async def received_body(received: httpx.Response, limit: int, *, cut: bool) -> bytes:
+async def received_body(received: httpx.Response, limit: int, share: Share, *, cut: bool) -> bytes:
     """Receive a body as it comes, without decompressing it.
 
     Args:
         received: The answer, whose body is still to come.
         limit: Bytes that it may have.
+        share: The answer's memory.
         cut: True if what is beyond the limit is left out, rather than refused.
 
     Raises:
@@ -43,6 +48,7 @@ async def received_body(received: httpx.Response, limit: int, *, cut: bool) -> b
         raise AnswerTooLarge(limit)
     body = io.BytesIO()  # hands out its own buffer: a large body is not held twice
     async for piece in received.aiter_raw():
+        await share.take(len(piece))
         body.write(piece)
         if body.tell() > limit:
             if not cut:
@@ -50,6 +56,17 @@ async def received_body(received: httpx.Response, limit: int, *, cut: bool) -> b
             body.truncate(limit)
             break
     return body.getvalue()
+
+
+def decompressed_size(received: httpx.Response, body: bytes) -> int:
+    """Return the bytes that a body has once it is decompressed, by what gzip notes at its end; 0 where it is not compressed or says nothing.
+
+    Args:
+        received: The answer, of which the head counts.
+        body: Its body as it came.
+    """
+    is_gzip = received.headers.get("Content-Encoding", "").strip().lower() == "gzip" and len(body) >= _GZIP_TRAILER
+    return int.from_bytes(body[-_GZIP_TRAILER:], "little") if is_gzip else 0
 
 
 def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: int, *, cut: bool = False) -> httpx.Response:

@@ -17,7 +17,7 @@ import tenacity
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, retry_after, server_time, set_redirect_aside
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
-from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, received_body, whole
+from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, decompressed_size, received_body, whole
 from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.api.errors import (
     AnswerTooLarge,
@@ -32,6 +32,7 @@ from klaviyo_assets.api.errors import (
 )
 from klaviyo_assets.api.lanes import Lanes
 from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.memory import AnswerMemory, Share
 from klaviyo_assets.api.names import address_of_a_blocked_name
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
@@ -104,12 +105,13 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True)
 class _Question:
-    """One request, as often as it takes to send it."""
+    """One request, as often as it takes to send it, and the bytes that its answer may have where the settings allow for more."""
 
     method: str
     url: httpx.URL
     scope: str
     body: bytes | None = None
+    most_bytes: int | None = None
 
 
 class KlaviyoClient:
@@ -155,6 +157,7 @@ class KlaviyoClient:
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
         self._clock = ServerClock()
+        self._memory = AnswerMemory()
 
     async def __aenter__(self) -> Self:
         return self
@@ -228,7 +231,14 @@ class KlaviyoClient:
         """
         target = self._own_url(url)
         target = target.copy_merge_params(dict(parameters)) if parameters else target
-        return await self._ask(_Question("GET", target, entry.scope), self._gate(entry, target.path, dict(target.params)), decode)
+        with self._memory.share() as share:
+            return await self._get(entry, target, decode, share)
+
+    async def _get(
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, most_bytes: int | None = None
+    ) -> Answer[T]:
+        question = _Question("GET", target, entry.scope, most_bytes=most_bytes)
+        return await self._ask(question, self._gate(entry, target.path, dict(target.params)), decode, share)
 
     async def ask(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> Answer[T]:
         """Put a question to an endpoint that answers POST requests and changes nothing, so that it may be asked again after a fault.
@@ -243,39 +253,49 @@ class KlaviyoClient:
         """
         body = msgspec.json.encode({"data": {"type": query.jsonapi_type, "attributes": attributes}})
         question = _Question("POST", self._own_url(query.path), query.scope, body)
-        return await self._ask(question, self._gate_of(query.path, query.limit), decode)
+        with self._memory.share() as share:
+            return await self._ask(question, self._gate_of(query.path, query.limit), decode, share)
 
-    async def _ask(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
+    async def _ask(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share) -> Answer[T]:
         async for attempt in self._attempts(gate):
             with attempt:
                 async with self._slots:
-                    return await self._send(question, gate, decode)
+                    share.release()  # what an attempt that failed has received
+                    return await self._send(question, gate, decode, share)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(
-        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P], most: int | None = None
+        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P], most: int | None = None, most_bytes: int | None = None
     ) -> AsyncGenerator[Answer[P]]:
         """Walk a collection page by page, by ``links.next`` alone.
+
+        The memory of a page counts as taken until the next one is asked for (:mod:`klaviyo_assets.api.memory`): until then it must be stored.
 
         Args:
             entry: The resource type.
             parameters: Query parameters of the first page.
             decode: As for :meth:`get`.
             most: Pages that there may be; None where the caller watches over that.
+            most_bytes: Bytes that a page may have, for callers that begin again with smaller pages; None to ask for fewer records here where a page
+                has more bytes than the settings allow for.
 
         Raises:
+            AnswerTooLarge: If a page has more bytes.
             ForeignLink: If a link leads to another origin.
             EndlessLinks: If the links lead in a circle.
             EndlessPages: If there are more than ``most``.
             CursorRefused: If Klaviyo does not take a link of its own any more.
             KlaviyoError: As :meth:`get` does.
         """
-        answer = await self._page(entry, entry.endpoint.path, parameters, decode)
+        target = self._own_url(entry.endpoint.path).copy_merge_params(dict(parameters))
         # Of the last ones, as numbers: a longer circle shows in its records.
         seen: dict[int, None] = {}
         for count in itertools.count(1):
-            yield answer
+            with self._memory.share() as share:
+                answer = await self._page(entry, target, decode, share, most_bytes)
+                yield answer
             link = answer.value.next_url
+            del answer  # its page is the caller's now
             if link is None:
                 return
             if hash(link) in seen:
@@ -285,9 +305,9 @@ class KlaviyoClient:
             seen[hash(link)] = None
             if len(seen) > _LINKS_KEPT:
                 del seen[next(iter(seen))]
-            answer = await self._page(entry, self._next_page(entry, link), {}, decode)
+            target = self._next_page(entry, link)
 
-    def _next_page(self, entry: ResourceType, link: str) -> str:
+    def _next_page(self, entry: ResourceType, link: str) -> httpx.URL:
         """Return the URL that a page link leads to, which must be another page of the same collection.
 
         Raises:
@@ -298,17 +318,18 @@ class KlaviyoClient:
         target = self._own_url(link, relative_to=path)
         if target.path.rstrip("/") != path:
             raise ForeignLink(f"A page link of {path} leads to {target.path}, which is another endpoint; it was not followed.")
-        return str(target)
+        return target
 
-    async def _page(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], P]) -> Answer[P]:
+    async def _page(
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None
+    ) -> Answer[P]:
         """Ask for a page, and for one of fewer records where it is too large; links that follow keep the smaller size."""
-        target = self._own_url(url).copy_merge_params(dict(parameters))
         while True:
             try:
-                return await self.get(entry, str(target), {}, decode)
+                return await self._get(entry, target, decode, share, most_bytes)
             except AnswerTooLarge as error:
                 size = target.params.get("page[size]", "")
-                if not size.isdecimal() or int(size) <= 1:
+                if most_bytes is not None or not size.isdecimal() or int(size) <= 1:
                     raise
                 fewer = max(1, int(size) // _FEWER)
                 _log.warning("%s: %s Pages of %s records are asked for instead of %s.", entry.name, error.message, fewer, size)
@@ -365,14 +386,14 @@ class KlaviyoClient:
         """Whether a fault is transient and Klaviyo does not ask to come back much later."""
         return isinstance(error, RequestFailed) and (error.retry_after or 0) <= self.settings.longest_wait
 
-    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T]) -> Answer[T]:
+    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share) -> Answer[T]:
         endpoint = f"{question.method} {question.url.path}"
         request = await gate.enter()
         headers: Mapping[str, str] = {}
         rejected_for: float | None = None
         sent = time.monotonic()
         try:
-            response = await self._receive(question)
+            response = await self._receive(question, share)
             headers = response.headers
             rejected_for = _rejected_for(response)
         except httpx.TransportError as error:
@@ -383,30 +404,38 @@ class KlaviyoClient:
         except httpx.DecodingError as error:
             raise BadAnswer(f"Klaviyo's answer could not be decompressed ({error}).", endpoint=endpoint) from _bare(error)
         except AnswerTooLarge:
-            raise AnswerTooLarge(self.settings.max_response_bytes, endpoint=endpoint) from None
+            raise AnswerTooLarge(self._most_bytes(question), endpoint=endpoint) from None
         finally:
             self.traffic.requests += 1
             gate.leave(headers, request, rejected_for)
         self._take_note(response)
         value = _decoded(response, question.scope, decode)
+        share.complete()
         seconds = time.monotonic() - sent
-        gate.took(seconds)
+        gate.took(seconds - share.seconds_waited)
         return Answer(value, self.now() - timedelta(seconds=seconds))
 
-    async def _receive(self, question: _Question) -> httpx.Response:
-        """Send a request and return its whole answer."""
+    def _most_bytes(self, question: _Question) -> int:
+        return min(self.settings.max_response_bytes, question.most_bytes or self.settings.max_response_bytes)
+
+    async def _receive(self, question: _Question, share: Share) -> httpx.Response:
+        """Send a request and return its whole answer, its bytes counted in ``share``."""
         async with self._lanes.one() as lane, asyncio.timeout(_TIMEOUTS_AN_ANSWER * self.settings.timeout):
             headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
             request = lane.build_request(question.method, question.url, content=question.body, headers=headers)
             received = await lane.send(request, stream=True)
             # Of an answer that is none, its beginning says enough.
-            cut, limit = (False, self.settings.max_response_bytes) if received.is_success else (True, _LONGEST_ERROR)
+            cut, limit = (False, self._most_bytes(question)) if received.is_success else (True, _LONGEST_ERROR)
             try:
-                body = await received_body(received, limit, cut=cut)
+                body = await received_body(received, limit, share, cut=cut)
+                await share.take(size := min(limit, decompressed_size(received, body)))
             finally:
                 await received.aclose()
         # The request that was sent carries the key.
-        return whole(received, body, httpx.Request(question.method, question.url), limit, cut=cut)
+        response = whole(received, body, httpx.Request(question.method, question.url), limit, cut=cut)
+        if size:
+            share.give_back(len(body))
+        return response
 
     def _take_note(self, response: httpx.Response) -> None:
         self.traffic.bytes += len(response.content)

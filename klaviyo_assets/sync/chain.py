@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from klaviyo_assets.api.client import Answer
 from klaviyo_assets.frames import Page
 from klaviyo_assets.sync.coverage import BEGINNING, USUAL_BEGINNING
+from klaviyo_assets.sync.page_size import PageSize
 from klaviyo_assets.sync.plan import AnySlice, Slice, WholeSlice
 from klaviyo_assets.sync.staging import Part
 from klaviyo_assets.sync.stall import Stall
@@ -24,19 +25,22 @@ class Chain:
         part: The slice.
         staged: Its part of the manifest.
         time_per_page: How much time a page spans here, where that is known from the chain that it was cut off.
+        page_size: How many records a page is asked for.
 
     Attributes:
         part: The slice; it ends earlier once a part has been given away.
         staged: Its part of the manifest.
+        page_size: How many records a page is asked for.
         upto: The slice is read completely up to here, ties excluded; None if that is not known.
         passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
         records: Records of the slice that have been read.
         stall: Counts the pages that brought it no further.
     """
 
-    def __init__(self, part: AnySlice, staged: Part, time_per_page: timedelta | None = None) -> None:
+    def __init__(self, part: AnySlice, staged: Part, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
         self.part = part
         self.staged = staged
+        self.page_size = page_size or PageSize(None)
         self.upto: datetime | None = None
         self.passed_the_end = False
         self.records = 0
@@ -47,6 +51,7 @@ class Chain:
         self._time_per_page = time_per_page
         self._at_its_end = False
         self._begun_at: list[datetime | None] = []
+        self._rest_from: datetime | None = None
         self._begins = True
         self.stall = Stall(part.start if part.start != BEGINNING else None, part.covers_to) if isinstance(part, Slice) else Stall()
 
@@ -154,10 +159,17 @@ class Chain:
     @property
     def rest(self) -> AnySlice:
         """What is to be asked for now: the slice, or what is left of it where it is begun again."""
-        if isinstance(self.part, WholeSlice) or self.upto is None or not self._begun_at:
+        if isinstance(self.part, WholeSlice) or self._rest_from is None:
             return self.part
         # The API refuses a bound in the future, and the newest slice may have come to records that are dated there.
-        return replace(self.part, start=min(self.upto, self.part.covers_to))
+        return replace(self.part, start=min(self._rest_from, self.part.covers_to))
+
+    @property
+    def has_advanced(self) -> bool:
+        """True if a chain that is begun again now would begin behind where this one began."""
+        if isinstance(self.part, WholeSlice) or self.upto is None:
+            return False
+        return min(self.upto, self.part.covers_to) > (self._rest_from or self.part.start)
 
     @property
     def may_begin_again(self) -> bool:
@@ -167,8 +179,13 @@ class Chain:
     def begin_again(self) -> None:
         """Go on with a new chain where the slice is complete, or from its start where that is not known; a record may be read twice."""
         self._begun_at.append(self.upto)
+        self.begin_with_other_pages()
+
+    def begin_with_other_pages(self) -> None:
+        """Do the same because pages of another size are asked for."""
+        self._rest_from = self.upto
         self._begins = True
 
     def branch(self, part: Slice, staged: Part) -> "Chain":
         """Return the chain of a slice that was cut off this one."""
-        return Chain(part, staged, self._time_per_page)
+        return Chain(part, staged, self._time_per_page, self.page_size.copy())

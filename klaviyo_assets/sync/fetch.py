@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages
+from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages
 from klaviyo_assets.catalog.model import Division, ResourceType
 from klaviyo_assets.frames import PageDecoder
 from klaviyo_assets.sync.chain import Chain
 from klaviyo_assets.sync.coverage import BEGINNING
 from klaviyo_assets.sync.errors import first_error
+from klaviyo_assets.sync.page_size import PageSize
 from klaviyo_assets.sync.plan import AnySlice, Slice, slice_parameters
 from klaviyo_assets.sync.staging import Staging
 from klaviyo_assets.sync.unreadable import saying_where
@@ -59,6 +60,12 @@ class Fetcher:
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _page_size: PageSize = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the endpoint's largest pages."""
+        size = self.entry.endpoint.page_size
+        self._page_size = PageSize(size.maximum if size is not None else None)
 
     async def run(self, slices: Iterable[AnySlice]) -> None:
         """Read all slices.
@@ -109,7 +116,7 @@ class Fetcher:
         if not self.waiting:
             return None
         part = self.waiting.popleft()
-        return Chain(part, self.staging.open(part))
+        return Chain(part, self.staging.open(part), page_size=self._page_size.copy())
 
     def _taken_over(self) -> Chain | None:
         """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
@@ -128,8 +135,11 @@ class Fetcher:
         while True:
             try:
                 with saying_where():
-                    await self._walk(chain, group)
-                break
+                    if await self._walk(chain, group):
+                        break
+                self._resize(chain, chain.page_size.grow)
+            except AnswerTooLarge:
+                self._resize(chain, chain.page_size.shrink)
             except (CursorRefused, EndlessLinks) as error:
                 if not chain.may_begin_again:
                     raise
@@ -139,13 +149,18 @@ class Fetcher:
         self.chains.remove(chain)
         self._tell()
 
-    async def _walk(self, chain: Chain, group: asyncio.TaskGroup) -> None:
-        parameters = slice_parameters(self.entry, chain.rest)
-        async with aclosing(self.client.pages(self.entry, parameters, self._decoder(chain.part.division).linked_page)) as answers:
+    async def _walk(self, chain: Chain, group: asyncio.TaskGroup) -> bool:
+        """Read a chain to its end; return False where it is better to go on with pages of another size."""
+        parameters = slice_parameters(self.entry, chain.rest) | chain.page_size.parameters
+        decode = self._decoder(chain.part.division).linked_page
+        async with aclosing(self.client.pages(self.entry, parameters, decode, most_bytes=chain.page_size.most_bytes)) as answers:
             async for answer in answers:
                 page = chain.take(answer)
                 self.records_read += page.count
                 self.staging.add(chain.staged, page, chain.upto)
+                may_grow = chain.page_size.note(page.size)
+                # The memory of this page is free once it is written, not when the next one has come.
+                del answer, page
                 self._staff(group)
                 self._tell()
                 await self.after_page()
@@ -153,6 +168,16 @@ class Fetcher:
                     break
                 if answer.value.next_url is not None and (reason := chain.stall.reason) is not None:
                     raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
+                if may_grow and chain.has_advanced:
+                    return False
+        return True
+
+    def _resize(self, chain: Chain, change: Callable[[], None]) -> None:
+        """Go on with pages of another size where the slice is complete; slices that are begun later begin with them."""
+        change()
+        _log.debug("%s: %d records a page from here on", self.entry.name, chain.page_size.records)
+        chain.begin_with_other_pages()
+        self._page_size = chain.page_size
 
     def _tell(self) -> None:
         """Wake those who wait for work."""
@@ -160,7 +185,10 @@ class Fetcher:
         self._news = asyncio.Event()
 
     def _decoder(self, division: Division) -> PageDecoder:
-        return self._decoders.setdefault(division.name, PageDecoder(self.entry, division))
+        """Return the decoder of a division, made once: it costs as much as a page."""
+        if division.name not in self._decoders:
+            self._decoders[division.name] = PageDecoder(self.entry, division)
+        return self._decoders[division.name]
 
 
 def _start(chain: Chain) -> datetime:

@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,12 +23,16 @@ from klaviyo_assets import owner_only
 from klaviyo_assets.frames import Page, frame_of
 from klaviyo_assets.sync.coverage import Covered
 from klaviyo_assets.sync.plan import AnySlice, Slice
+from klaviyo_assets.sync.row_bytes import WIDE, portions, row_bytes
 
 ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
 
-_BYTES_PER_FILE = 48 * 2**20
-"""Bytes of pages that are worth a file, where records are big."""
+BYTES_PER_FILE = 24 * 2**20
+"""Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is built and written."""
+
+WIDE_BYTES_PER_LOAD = 48 * 2**20
+"""Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
 
 _MANIFEST = "manifest.json"
 _FORMAT = 3
@@ -66,11 +71,15 @@ class File(msgspec.Struct):
         name: Its name in the folder.
         rows: Rows in it.
         crc32: Checksum of its bytes, by which it is known again.
+        bytes: Bytes of its rows in memory.
+        wide: Bytes of those rows that are wide.
     """
 
     name: str
     rows: int
     crc32: int = 0
+    bytes: int = 0
+    wide: int = 0
 
 
 class Manifest(msgspec.Struct):
@@ -157,12 +166,22 @@ class Staging:
     def worth_a_file(self) -> float:
         """How many files the pages in memory would fill; from 1 on they should be written."""
         rows, size = sum(page.count for page in self._pages), sum(page.size for page in self._pages)
-        return max(rows / ROWS_PER_FILE, size / _BYTES_PER_FILE)
+        return max(rows / ROWS_PER_FILE, size / BYTES_PER_FILE)
 
     @property
     def rows_unloaded(self) -> int:
         """Rows in files that are not loaded yet."""
         return sum(file.rows for file in self.manifest.files)
+
+    @property
+    def bytes_unloaded(self) -> int:
+        """Bytes that these rows have in memory."""
+        return sum(file.bytes for file in self.manifest.files)
+
+    @property
+    def fills_a_load(self) -> bool:
+        """Whether the files that are not loaded yet hold more bytes than may be loaded at once."""
+        return len(loads_of(self.manifest.files)) > 1
 
     def open(self, part: AnySlice) -> Part:
         """Begin a slice."""
@@ -203,23 +222,30 @@ class Staging:
         with self._taking:
             reached = {staged: (read.upto, read.finished) for staged, read in self._read.items()}
             pages, self._pages = self._pages, []
+        waiting = deque(portions(pages, ROWS_PER_FILE, BYTES_PER_FILE))
+        del pages  # each page is freed once it is written
         try:
-            if pages:
-                self._files += 1
-                frame = self._treat(frame_of(pages))
-                file = File(f"{self._files:06d}.parquet", frame.height)
-                file.crc32 = _write_parquet(frame, self.folder / file.name)
-                self.bytes_written += (self.folder / file.name).stat().st_size
-                self.rows_written += file.rows
-                self.manifest.files.append(file)
+            while waiting:
+                self._write_file(waiting[0])
+                waiting.popleft()
         except BaseException:
             # Nothing that was read after these pages may be written without them.
             with self._taking:
-                self._pages[:0] = pages
+                self._pages[:0] = [page for some in waiting for page in some]
             raise
         for staged, (upto, finished) in reached.items():
             staged.upto, staged.finished = upto, finished
         self._save()
+
+    def _write_file(self, pages: Sequence[Page]) -> None:
+        self._files += 1
+        frame = self._treat(frame_of(pages))
+        sizes = row_bytes(frame)
+        file = File(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
+        file.crc32 = _write_parquet(frame, self.folder / file.name)
+        self.bytes_written += (self.folder / file.name).stat().st_size
+        self.rows_written += file.rows
+        self.manifest.files.append(file)
 
     def batch(self) -> Batch:
         """Return what has been written and not loaded, and the coverage that it brings."""
@@ -232,15 +258,17 @@ class Staging:
         )
 
     def batches(self, most_rows: int) -> Iterator[Batch]:
-        """Yield the same in parts of so many rows, or of one file where that holds more; the last brings the coverage."""
-        whole = self.batch()
-        first = rows = 0
-        for number, file in enumerate(self.manifest.files):
-            if number > first and rows + file.rows > most_rows:
-                yield Batch(whole.files[first:number], (), rows=rows)
-                first, rows = number, 0
-            rows += file.rows
-        yield replace(whole, files=whole.files[first:], rows=rows)
+        """Yield the same in parts that can be loaded at once; the last brings the coverage.
+
+        Args:
+            most_rows: Rows of a part, or of one file where that holds more. Its bytes are bounded too, see :func:`loads_of`.
+        """
+        whole, first = self.batch(), 0
+        *before, last = loads_of(self.manifest.files, most_rows) or [[]]
+        for files in before:
+            yield Batch(whole.files[first : first + len(files)], (), rows=sum(file.rows for file in files))
+            first += len(files)
+        yield replace(whole, files=whole.files[first:], rows=sum(file.rows for file in last))
 
     def loaded(self, batch: Batch) -> None:
         """Note that a batch has been committed, and delete its files."""
@@ -276,6 +304,27 @@ class Staging:
 
     def _save(self) -> None:
         _write_atomically(self.folder / _MANIFEST, msgspec.json.encode(self.manifest))
+
+
+def loads_of(files: Sequence[File], most_rows: int | None = None) -> list[list[File]]:
+    """Divide files into loads, in their order.
+
+    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what bounds
+    its memory is how many bytes all wide rows of a load have; other rows may be many.
+
+    Args:
+        files: The files.
+        most_rows: Rows of a load, or of one file where that holds more.
+    """
+    loads: list[list[File]] = []
+    rows = wide = 0
+    for file in files:
+        rows, wide = rows + file.rows, wide + file.wide
+        if not loads or (most_rows is not None and rows > most_rows) or wide > WIDE_BYTES_PER_LOAD:
+            loads.append([])
+            rows, wide = file.rows, file.wide
+        loads[-1].append(file)
+    return loads
 
 
 def new_manifest(

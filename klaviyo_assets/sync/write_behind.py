@@ -37,6 +37,9 @@ _FILES_IN_MEMORY = 2.0
 _LOADS_ON_DISK = 3
 """Loads' worth of rows that may wait on disk while another is loaded."""
 
+_BYTES_ON_DISK = 4 * 2**30
+"""Bytes that these rows may have in memory; on disk they are compressed."""
+
 
 @dataclass
 class WriteBehind:
@@ -65,15 +68,23 @@ class WriteBehind:
         Raises:
             Exception: Whatever a write or a load that ran meanwhile has met.
         """
+        self._start_what_is_due()
+        while self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
+            await asyncio.shield(self._writing)
+            self._start_what_is_due()
+        if self._loading is not None and self._has_much_on_disk:
+            await asyncio.shield(self._loading)
+
+    def _start_what_is_due(self) -> None:
         self._writing, self._loading = _still_running(self._writing), _still_running(self._loading)
         if self._writing is None and self._file_is_due:
             self._writing = asyncio.create_task(self._write())
         if self._load_is_due and self._loading is None:
             self._loading = asyncio.create_task(self._load_staged())
-        if self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
-            await asyncio.shield(self._writing)
-        if self._loading is not None and self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load:
-            await asyncio.shield(self._loading)
+
+    @property
+    def _has_much_on_disk(self) -> bool:
+        return self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load or self.staging.bytes_unloaded >= _BYTES_ON_DISK
 
     async def loaded(self, batch: Batch) -> None:
         """Note that a batch is committed."""
@@ -117,7 +128,7 @@ class WriteBehind:
         if self.load is None:
             return False
         rows = self.staging.rows_unloaded
-        if rows >= self._rows_per_load or (rows >= _LEAST_ROWS_AHEAD and rows >= self.rows_expected()):
+        if self.staging.fills_a_load or rows >= self._rows_per_load or (rows >= _LEAST_ROWS_AHEAD and rows >= self.rows_expected()):
             return True
         return rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD
 
@@ -128,11 +139,12 @@ class WriteBehind:
 
     async def _load_staged(self) -> None:
         async with self._alone:
-            batch = self.staging.batch()
-        if self.load is not None and (batch.files or batch.covered):
-            await self.load(batch)
-            self.rows_known += batch.rows
-            self._last_load = time.monotonic()
+            batches = list(self.staging.batches(MOST_ROWS_PER_LOAD))
+        for batch in batches:
+            if self.load is not None and (batch.files or batch.covered):
+                await self.load(batch)
+                self.rows_known += batch.rows
+                self._last_load = time.monotonic()
 
 
 def _still_running(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:

@@ -65,7 +65,9 @@ class Collection:
     def chains_needed(self, entry: ResourceType) -> int:
         return self.workers
 
-    async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any]) -> AsyncIterator[Answer[Any]]:
+    async def pages(
+        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+    ) -> AsyncIterator[Answer[Any]]:
         found = self._found(parameters)
         if self.unsorted:
             self.dice.shuffle(found)
@@ -372,7 +374,9 @@ def test_divisions_that_are_read_whole_are_read_once_each() -> None:
     served: list[str] = []
 
     class Divisions(Collection):
-        async def pages(self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any]) -> AsyncIterator[Answer[Any]]:
+        async def pages(
+            self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+        ) -> AsyncIterator[Answer[Any]]:
             served.append(parameters["filter"])
             for number in range(5):
                 await asyncio.sleep(0)

@@ -245,7 +245,7 @@ def test_pages_are_worth_a_file_by_their_rows_or_their_bytes(folder: Path, monke
     staging.took(other, page(*range(10, 14)), at(5))
     assert staging.worth_a_file == 0.7
 
-    monkeypatch.setattr(staging_module, "_BYTES_PER_FILE", 100)
+    monkeypatch.setattr(staging_module, "BYTES_PER_FILE", 100)
     assert staging.worth_a_file > 1
 
     staging.write()

@@ -1,0 +1,123 @@
+"""Bounds the memory of the answers that are under way at once, by bytes and not by their number.
+
+A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their answers together would take more memory than
+there is, the answers that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the server.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MOST_BYTES_UNDER_WAY = 64 * 2**20
+"""Bytes of all answers that are being received or were handed on and are not stored yet, decompressed."""
+
+
+class AnswerMemory:
+    """The memory of one client's answers.
+
+    One answer is always received to its end, however large, so that nothing ever waits for itself.
+
+    Args:
+        most: Bytes of all answers together; one answer more may exceed it.
+
+    Example:
+        >>> memory = AnswerMemory(64 * 2**20)
+        >>> with memory.share() as share:
+        ...     await share.take(65_536)
+    """
+
+    def __init__(self, most: int = MOST_BYTES_UNDER_WAY) -> None:
+        self.most = most
+        self.taken = 0
+        self._receiving: dict[Share, None] = {}
+        self._held = 0
+        self._change = asyncio.Event()
+
+    @contextmanager
+    def share(self) -> "Iterator[Share]":
+        """Count the memory of one answer until it is stored or dropped."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.release()
+
+    def has_room(self, share: "Share", size: int) -> bool:
+        """Whether an answer may take more memory now: there is enough, or nobody else will release any."""
+        return self.taken + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
+
+    def register(self, share: "Share") -> None:
+        """Note that the first bytes of an answer have come."""
+        self._receiving.setdefault(share, None)
+
+    def complete(self, share: "Share") -> None:
+        """Note that an answer is complete; who has it releases it without the help of other answers."""
+        self._receiving.pop(share, None)
+        self._held += 1
+        self._notify()
+
+    def release(self, share: "Share", size: int) -> None:
+        """Note that memory is free again."""
+        self.taken -= size
+        self._notify()
+
+    def drop(self, share: "Share", *, held: bool) -> None:
+        """Forget an answer."""
+        self._receiving.pop(share, None)
+        self._held -= held
+        self._notify()
+
+    async def changed(self) -> None:
+        """Wait until some answer has released memory or is complete."""
+        await self._change.wait()
+
+    def _notify(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+
+class Share:
+    """The memory of one answer.
+
+    Args:
+        memory: What it is a share of.
+
+    Attributes:
+        seconds_waited: Seconds that the answer has waited for memory.
+    """
+
+    def __init__(self, memory: AnswerMemory) -> None:
+        self._memory = memory
+        self._size = 0
+        self._held = False
+        self.seconds_waited = 0.0
+
+    async def take(self, size: int) -> None:
+        """Take memory for a part of the answer; wait while others have it all."""
+        self._memory.register(self)
+        if not self._memory.has_room(self, size):
+            began = time.monotonic()
+            while not self._memory.has_room(self, size):
+                await self._memory.changed()
+            self.seconds_waited += time.monotonic() - began
+        self._size += size
+        self._memory.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Release a part, such as the compressed bytes of an answer that is decompressed."""
+        self._size -= size
+        self._memory.release(self, size)
+
+    def complete(self) -> None:
+        """Note that the whole answer is there."""
+        self._memory.complete(self)
+        self._held = True
+
+    def release(self) -> None:
+        """Release all of it; the share can be used again, for another try of the request."""
+        held, self._held = self._held, False
+        size, self._size = self._size, 0
+        self.seconds_waited = 0.0
+        self._memory.taken -= size
+        self._memory.drop(self, held=held)

@@ -1,0 +1,76 @@
+"""How many records a page is asked for: as many as the endpoint gives, and fewer where records are so big that a page would not fit into memory."""
+
+from dataclasses import dataclass
+
+MOST_BYTES_A_PAGE = 48 * 2**20
+"""Bytes that a page of more than one record may have; above that fewer records are asked for. What a single record may have, the client says."""
+
+_FACTOR = 8
+"""By so much the number of records falls, and rises again."""
+
+_SMALL = 16
+"""A page is small when it has at most this part of the bytes that it may have: ``_FACTOR`` times as many records fit with room to spare."""
+
+_SMALL_PAGES = 4
+"""Small pages, one after the other, before more records are asked for again; so many times as many whenever that was too early."""
+
+_MOST_PATIENCE = 256
+"""Small pages that are waited for at most."""
+
+
+@dataclass
+class PageSize:
+    """The page size of one cursor chain. It changes only where the chain can be begun again.
+
+    Attributes:
+        largest: What the endpoint gives at most; None where it has no page size.
+        records: What is asked for now.
+
+    Example:
+        >>> size = PageSize(1000)
+        >>> size.shrink()
+        >>> size.parameters
+        {'page[size]': '125'}
+    """
+
+    largest: int | None
+    records: int = 0
+    _small: int = 0
+    _patience: int = 1
+
+    def __post_init__(self) -> None:
+        """Begin with the largest pages."""
+        self.records = self.records or self.largest or 0
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Query parameters."""
+        return {"page[size]": str(self.records)} if self.largest is not None else {}
+
+    @property
+    def most_bytes(self) -> int | None:
+        """Bytes that a page may have; None where no fewer records can be asked for."""
+        return MOST_BYTES_A_PAGE if self.records > 1 else None
+
+    def shrink(self) -> None:
+        """Ask for fewer records after a page that was too large."""
+        self.records = max(1, self.records // _FACTOR)
+        self._small, self._patience = 0, min(_MOST_PATIENCE, self._patience * _SMALL_PAGES)
+
+    def note(self, size: int) -> bool:
+        """Take note of a page and return whether more records may be asked for.
+
+        Args:
+            size: Its bytes.
+        """
+        self._small = self._small + 1 if size * _SMALL <= MOST_BYTES_A_PAGE else 0
+        return self.largest is not None and self.records < self.largest and self._small >= self._patience
+
+    def grow(self) -> None:
+        """Ask for more records again."""
+        assert self.largest is not None
+        self.records, self._small = min(self.largest, self.records * _FACTOR), 0
+
+    def copy(self) -> "PageSize":
+        """Return the same for a chain that begins while or after this one is read."""
+        return PageSize(self.largest, self.records, 0, self._patience)

@@ -320,9 +320,7 @@ class KlaviyoClient:
             raise ForeignLink(f"A page link of {path} leads to {target.path}, which is another endpoint; it was not followed.")
         return target
 
-    async def _page(
-        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None
-    ) -> Answer[P]:
+    async def _page(self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None) -> Answer[P]:
         """Ask for a page, and for one of fewer records where it is too large; links that follow keep the smaller size."""
         while True:
             try:

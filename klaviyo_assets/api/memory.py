@@ -1,7 +1,8 @@
 """Bounds the memory of the answers that are under way at once, by bytes and not by their number.
 
-A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their answers together would take more memory than
-there is, the answers that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the server.
+A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their answers together would take more memory
+than there is, the answers that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the
+server.
 """
 
 import asyncio

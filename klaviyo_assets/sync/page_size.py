@@ -36,7 +36,8 @@ class PageSize:
     largest: int | None
     records: int = 0
     _small: int = 0
-    _patience: int = 1
+    _patience: int = _SMALL_PAGES
+    _has_grown: bool = False
 
     def __post_init__(self) -> None:
         """Begin with the largest pages."""
@@ -55,7 +56,9 @@ class PageSize:
     def shrink(self) -> None:
         """Ask for fewer records after a page that was too large."""
         self.records = max(1, self.records // _FACTOR)
-        self._small, self._patience = 0, min(_MOST_PATIENCE, self._patience * _SMALL_PAGES)
+        self._small = 0
+        if self._has_grown:
+            self._patience, self._has_grown = min(_MOST_PATIENCE, self._patience * _SMALL_PAGES), False
 
     def note(self, size: int) -> bool:
         """Take note of a page and return whether more records may be asked for.
@@ -69,8 +72,8 @@ class PageSize:
     def grow(self) -> None:
         """Ask for more records again."""
         assert self.largest is not None
-        self.records, self._small = min(self.largest, self.records * _FACTOR), 0
+        self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
 
     def copy(self) -> "PageSize":
         """Return the same for a chain that begins while or after this one is read."""
-        return PageSize(self.largest, self.records, 0, self._patience)
+        return PageSize(self.largest, self.records, 0, self._patience, self._has_grown)

@@ -7,9 +7,9 @@ import msgspec
 import polars as pl
 
 from klaviyo_assets.frames import Page
+from klaviyo_assets.warehouse.wide_tables import WIDE
 
-WIDE = 16 * 2**10
-"""Bytes from which on a row counts as wide. DuckDB works on 2,048 rows at once, which are 32 MiB at most as long as none of them is wide."""
+__all__ = ["WIDE", "portions", "row_bytes"]
 
 _NARROW = 64
 """Bytes of a row for all that is no text."""

@@ -24,14 +24,15 @@ from klaviyo_assets.frames import Page, frame_of
 from klaviyo_assets.sync.coverage import Covered
 from klaviyo_assets.sync.plan import AnySlice, Slice
 from klaviyo_assets.sync.row_bytes import WIDE, portions, row_bytes
+from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES
 
 ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
 
 BYTES_PER_FILE = 24 * 2**20
-"""Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is built and written."""
+"""Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is written."""
 
-WIDE_BYTES_PER_LOAD = 48 * 2**20
+WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
 """Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
 
 _MANIFEST = "manifest.json"
@@ -309,8 +310,8 @@ class Staging:
 def loads_of(files: Sequence[File], most_rows: int | None = None) -> list[list[File]]:
     """Divide files into loads, in their order.
 
-    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what bounds
-    its memory is how many bytes all wide rows of a load have; other rows may be many.
+    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what
+    bounds its memory is how many bytes all wide rows of a load have; other rows may be many.
 
     Args:
         files: The files.

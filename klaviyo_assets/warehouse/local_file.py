@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only, system_errors, waiting
 from klaviyo_assets.file_lock import acquire, file_lock
-from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill
+from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill, wide_tables
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 
@@ -328,6 +328,8 @@ class LocalFile(Warehouse):
     def reclaim(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
 
+        It is left out as well where it takes more memory than there is; see :mod:`klaviyo_assets.warehouse.wide_tables`.
+
         DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it
         changes and not the table.
         """
@@ -336,7 +338,7 @@ class LocalFile(Warehouse):
         sizes = list(_sizes(connection))
         big = [deleted / rows for rows, deleted in sizes if rows >= _BIG_TABLE and deleted]
         due = any(share >= _WORTH_A_REWRITE for share in big) or any(deleted >= _BIG_TABLE / 2 > rows - deleted for rows, deleted in sizes)
-        if due or not big:
+        if (due or not big) and wide_tables.may_be_merged(connection, measure=due):
             connection.execute(f"SET max_vacuum_tasks = {_VACUUM_TASKS}")
 
     def only_append(self, connection: DuckDBPyConnection) -> None:

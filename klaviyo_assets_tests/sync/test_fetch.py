@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_assets.api.client import Answer
+from klaviyo_assets.api.errors import AnswerTooLarge
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.sync.coverage import BEGINNING, Covered
@@ -49,6 +50,7 @@ class Collection:
         unsorted: True if ``sort`` is ignored.
         requests: Number of pages served.
         fails_after: Pages after which each request fails.
+        wide: Records that fit only on a page of their own.
     """
 
     times: Sequence[datetime]
@@ -59,6 +61,7 @@ class Collection:
     unsorted: bool = False
     requests: int = 0
     fails_after: float = math.inf
+    wide: frozenset[int] = frozenset()
     most_at_once: int = 0
     _under_way: int = 0
 
@@ -71,7 +74,8 @@ class Collection:
         found = self._found(parameters)
         if self.unsorted:
             self.dice.shuffle(found)
-        pages = [found[first : first + self.page_size] for first in range(0, len(found), self.page_size)] or [[]]
+        size = min(self.page_size, int(parameters.get("page[size]", self.page_size)))
+        pages = [found[first : first + size] for first in range(0, len(found), size)] or [[]]
         for number, ids in enumerate(pages):
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
@@ -81,6 +85,8 @@ class Collection:
             self.requests += 1
             if self.requests > self.fails_after:
                 raise ConnectionError("no more")
+            if most_bytes is not None and any(id_ in self.wide for id_ in ids):
+                raise AnswerTooLarge(most_bytes)
             records = [{"id": str(id_), "attributes": {FIELD[entry.name]: self.times[id_].isoformat()}} for id_ in ids]
             document = {"data": records, "links": {"next": f"/next/{number}" if number + 1 < len(pages) else None}}
             yield Answer(decode(msgspec.json.encode(document)), NOW)
@@ -420,3 +426,30 @@ def test_spans_that_are_covered_do_not_overlap() -> None:
     spans = sorted((row.start, row.end) for row in outcome.covered)
 
     assert all(before[1] == after[0] for before, after in pairwise(spans))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    name=st.sampled_from(["events", "profiles", "reviews"]),
+    density=st.sampled_from(DENSITIES),
+    count=st.integers(1, 120),
+    share=st.sampled_from([0.02, 0.5, 1.0]),
+    workers=st.integers(1, 6),
+)
+def test_records_that_fit_only_on_smaller_pages_are_read_with_all_others(
+    seed: int, name: str, density: str, count: int, share: float, workers: int
+) -> None:
+    dice = random.Random(seed)
+    wide = frozenset(id_ for id_ in range(count) if dice.random() < share)
+    collection = Collection(spread(dice, count, density), page_size=100, workers=workers, dice=dice, wide=wide)
+    outcome = fetched(name, collection)
+    assert set(outcome.ids) == set(range(count))
+
+
+def test_pages_get_larger_again_behind_what_was_wide() -> None:
+    times = [at(0.3 * number) for number in range(1000)]
+    collection = Collection(times, page_size=1000, workers=1, wide=frozenset({5}))
+    outcome = fetched("events", collection)
+    assert set(outcome.ids) == set(range(1000))
+    assert collection.requests < 60, "pages of one record to the end would be a thousand"

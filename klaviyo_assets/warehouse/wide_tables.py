@@ -1,0 +1,62 @@
+"""Tables whose rows are too wide to be merged: DuckDB works on 2,048 rows at once, and those of records of a megabyte do not fit into its memory.
+
+Each load leaves a row group of its own, as wide as the load. DuckDB's vacuum merges small row groups into one, of which it then holds 2,048 rows.
+"""
+
+from collections.abc import Iterator
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.warehouse.base import literal, quoted
+
+WIDE = 16 * 2**10
+"""Bytes from which on a text is wide; 2,048 that are not have 32 MiB together."""
+
+MOST_WIDE_BYTES = 48 * 2**20
+"""Bytes of wide texts that may come to lie together."""
+
+_GROUPS_PER_LOOK = 16
+"""Row groups after which the texts themselves are measured, which reads them: seldom enough to cost little for each load."""
+
+
+def may_be_merged(connection: DuckDBPyConnection, *, measure: bool) -> bool:
+    """Return whether DuckDB may merge the row groups of all tables of the current database within its memory.
+
+    Args:
+        connection: The database.
+        measure: True to measure the texts of a table that may be too wide, however many row groups it has.
+    """
+    names = connection.execute(
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND NOT temporary AND NOT internal AND estimated_size > 0"
+    ).fetchall()
+    return all(_may_be_merged(connection, ".".join(quoted(part) for part in name), measure=measure) for name in names)
+
+
+def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool) -> bool:
+    columns, groups, at_most = _estimated(connection, table)
+    if at_most <= MOST_WIDE_BYTES:
+        return True
+    if not measure and groups % _GROUPS_PER_LOOK:
+        return False
+    ((found,),) = connection.execute(f"SELECT {' + '.join(_measured(columns))} FROM {table}").fetchall()
+    return int(found) <= MOST_WIDE_BYTES
+
+
+def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], int, int]:
+    """Return the columns that hold wide texts, the number of row groups, and how many bytes those texts may have, from statistics alone."""
+    rows = connection.execute(
+        "SELECT column_name, count(DISTINCT row_group_id), sum(count * longest) FILTER (longest > ?) FROM ("
+        "SELECT column_name, row_group_id, count, "
+        r"try_cast(regexp_extract(stats::VARCHAR, '(?i)max[ _]string[ _]length\W+(\d+)', 1) AS BIGINT) AS longest "
+        f"FROM pragma_storage_info({literal(table)}) WHERE segment_type IN ('VARCHAR', 'JSON')) GROUP BY column_name",
+        [WIDE],
+    ).fetchall()
+    return [name for name, _, size in rows if size], max((groups for _, groups, _ in rows), default=0), sum(int(size or 0) for _, _, size in rows)
+
+
+def _measured(columns: list[str]) -> Iterator[str]:
+    """SQL for the bytes of the wide texts of each column."""
+    for column in columns:
+        length = f"strlen({quoted(column)}::VARCHAR)"
+        yield f"coalesce(sum({length}) FILTER ({length} > {WIDE}), 0)"

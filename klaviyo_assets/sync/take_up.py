@@ -1,15 +1,16 @@
 """What a killed or failed sync has left in staging is loaded by the next one, if it is what that one would read, whole and of the right time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
-from klaviyo_assets.sync.staging import Manifest, leftovers
+from klaviyo_assets.sync.staging import Batch, Manifest, leftovers
 from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD
+from klaviyo_assets.warehouse.base import WarehouseError
 
 CLOCKS_DIFFER = timedelta(seconds=5)
 """By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
@@ -64,10 +65,32 @@ def take_up(root: Path, loader: Loader, row: SyncRow, wanted: Wanted | None, not
         elif wanted is not None and wanted.accepts(left.manifest, name):
             try:
                 for batch in left.batches(MOST_ROWS_PER_LOAD):
-                    loader.load(batch, row)
+                    _load(loader, batch, row)
                     resumed |= bool(batch.files or batch.covered)
-            except duckdb.Error as error:
+            except (duckdb.Error, WarehouseError) as error:
+                if not _is_about_the_rows(error):
+                    raise
                 # Left where it is, it would stop every later sync in the same way.
-                note(f"What an interrupted sync of {name} had read cannot be loaded ({type(error).__name__}); it is read again.")
+                reason = type(error if isinstance(error, duckdb.Error) else error.__cause__).__name__
+                note(f"What an interrupted sync of {name} had read cannot be loaded ({reason}); it is read again.")
         left.remove()
     return resumed
+
+
+def _load(loader: Loader, batch: Batch, row: SyncRow) -> None:
+    """Load a batch; where it cannot be loaded as a whole, its files one after the other, which takes less memory."""
+    try:
+        loader.load(batch, row)
+    except (duckdb.Error, WarehouseError) as error:
+        if len(batch.files) < 2 or not _is_about_the_rows(error):
+            raise
+        *before, last = batch.files
+        for file in before:
+            loader.load(Batch((file,), ()), row)
+        loader.load(replace(batch, files=(last,)), row)
+
+
+def _is_about_the_rows(error: Exception) -> bool:
+    """Whether an error may come from what is loaded: too much for DuckDB's memory, say; not from the file, the disk or another program."""
+    cause = error.__cause__ if isinstance(error, WarehouseError) else error
+    return isinstance(cause, duckdb.Error) and not isinstance(cause, duckdb.IOException)

@@ -251,9 +251,9 @@ def test_the_busiest_chain_does_not_do_all_the_work(monkeypatch: pytest.MonkeyPa
     most: dict[int, int] = {}
 
     class Counting(Collection):
-        async def pages(self, *arguments: Any) -> AsyncIterator[Answer[Any]]:
+        async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[Answer[Any]]:
             number = len(most)
-            async for answer in super().pages(*arguments):
+            async for answer in super().pages(*arguments, **named):
                 most[number] = most.get(number, 0) + 1
                 yield answer
 
@@ -281,8 +281,8 @@ def test_records_of_a_dense_second_are_hardly_read_again(name: str, workers: int
     served: list[int] = []
 
     class Counting(Collection):
-        async def pages(self, *arguments: Any) -> AsyncIterator[Answer[Any]]:
-            async for answer in super().pages(*arguments):
+        async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[Answer[Any]]:
+            async for answer in super().pages(*arguments, **named):
                 served.extend(id_ for record in answer.value.records if (id_ := int(record.id)) >= 600)
                 yield answer
 

@@ -158,7 +158,7 @@ class Fetcher:
                 page = chain.take(answer)
                 self.records_read += page.count
                 self.staging.add(chain.staged, page, chain.upto)
-                may_grow = chain.page_size.note(page.size)
+                may_grow, is_last = chain.page_size.note(page.size), answer.value.next_url is None
                 # The memory of this page is free once it is written, not when the next one has come.
                 del answer, page
                 self._staff(group)
@@ -166,9 +166,9 @@ class Fetcher:
                 await self.after_page()
                 if chain.passed_the_end:
                     break
-                if answer.value.next_url is not None and (reason := chain.stall.reason) is not None:
+                if not is_last and (reason := chain.stall.reason) is not None:
                     raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
-                if may_grow and chain.has_advanced:
+                if may_grow and not is_last and chain.has_advanced:
                     return False
         return True
 

@@ -43,6 +43,13 @@ def sandbox(new_account: NewAccount) -> SandboxProcess:
     return found
 
 
+@pytest.fixture(autouse=True)
+def made(warehouse: LocalFile) -> None:
+    """The file is there: of a new one, the name would be refused for being the schema's too."""
+    with warehouse.connection():
+        pass
+
+
 @pytest.fixture
 def run(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Run]:
     """Runs a job, and returns what the check ``complete`` says, or of one that fails its words."""

@@ -10,7 +10,6 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import Field
 
-from klaviyo_assets.execution import failure
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
@@ -59,6 +58,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:
+            from klaviyo_assets.execution import failure  # what a sync takes is not loaded with the code
+
             raise failure(error) from None
         except duckdb.CatalogException as error:
             raise dg.Failure(

@@ -29,7 +29,7 @@ The hierarchy::
         - BadAnswer             an answer that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
             - EndlessPages      page links that are always new and lead nowhere
-      x ClocksDisagree          Klaviyo's clock and this machine's are months apart
+      x ClocksDisagree          Klaviyo's clock and this machine's are years apart
       x AnswerTooLarge          an answer of more bytes than one may have
       x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
       x ForeignLink             a link to another host, which the key is never sent to

@@ -17,7 +17,7 @@ async def learn_the_time(client: KlaviyoClient, entry: ResourceType) -> None:
     """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
 
     Raises:
-        ClocksDisagree: If the answers and the clock of this machine are months apart.
+        ClocksDisagree: If the answers and the clock of this machine are years apart.
         KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the answers do not agree.
     """
     for _ in range(_PROBES_FOR_THE_TIME):

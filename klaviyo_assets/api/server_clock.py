@@ -3,7 +3,7 @@
 Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One answer may come through a proxy with a
 wrong clock; the clock of this machine may be wrong as well. Two that agree are believed.
 
-Two answers of one proxy agree with each other, too, however wrong they are. So answers that are months away from this machine's clock are believed
+Two answers of one proxy agree with each other, too, however wrong they are. So answers that are years away from this machine's clock are believed
 only if this machine shows a time before the API revision existed, and they show one at which it is served. Else one of the two clocks is wrong and
 nobody can tell which: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
 what is still to come.
@@ -19,8 +19,8 @@ from klaviyo_assets.catalog import REVISION
 AGREE_WITHIN = timedelta(minutes=10)
 """By how much two clocks may differ and still agree. What differs by less is made good: the last hour is read again at each sync."""
 
-MOST_APART = timedelta(days=183)
-"""By how much Klaviyo's clock may differ from this machine's: wrong time zones and days are believed, lost years are not."""
+MOST_APART = timedelta(days=2 * 366)
+"""By how much Klaviyo's clock may differ from this machine's: up to here Klaviyo's is used, with a warning."""
 
 _REVISION_BEGINS = datetime.fromisoformat(REVISION).replace(tzinfo=UTC)
 _REVISION_ENDS = _REVISION_BEGINS + timedelta(days=3 * 366)

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "skew": "Uneven records",
     "upsert": "100,000 rows into a table",
     "company": "Under the limits together with others",
+    "fair-share": "Another client at half of the limit, by form of the rate-limit headers",
     "idle": "Nothing new",
     "resume": "Killed half-way",
     "start-up": "Start-up",

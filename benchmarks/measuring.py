@@ -107,12 +107,18 @@ def start(module: str, options: dict[str, Any], **environment: str) -> subproces
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
 
 
-def result(process: subprocess.Popen[str]) -> Run:
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for such a process and return what it printed last."""
     output, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"a measured process failed with status {process.returncode}")
-    return Run(**json.loads(output.splitlines()[-1]))
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def result(process: subprocess.Popen[str]) -> Run:
+    """Wait for a sync and return what it did and took."""
+    return Run(**outcome(process))
 
 
 def sync(server: Server, name: str, into: Path, **options: Any) -> Run:

@@ -25,7 +25,7 @@ from benchmarks.account import DENSITIES, Collection, build, microseconds
 from benchmarks.packed import PackedRecords
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
-from klaviyo_assets.sandbox.limits import Limits
+from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
 _NOBODY = "subscriptions."
@@ -41,16 +41,16 @@ class Server:
     Args:
         collections: What it serves.
         latency: Seconds that each answer takes at least.
-        limits: Whether Klaviyo's rate limits hold.
+        limits: Klaviyo's rate limits, or None.
         packed: Types that are compressed beforehand.
 
     The latency can be changed while it runs: ``PUT /latency/0.3``.
     """
 
-    def __init__(self, collections: dict[str, Collection], latency: float, limits: bool, packed: Sequence[str] = _PACKED) -> None:
+    def __init__(self, collections: dict[str, Collection], latency: float, limits: Limits | None, packed: Sequence[str] = _PACKED) -> None:
         self._collections = {f"/api/{name}": collection for name, collection in collections.items()}
         self._latency = latency
-        self._limits = Limits() if limits else None
+        self._limits = limits
         self._statuses: dict[str, Counter[int]] = {}
         self._records: Counter[str] = Counter()
         self._packed = {
@@ -136,9 +136,11 @@ def main() -> None:
     parser.add_argument("--density", choices=DENSITIES, default="uniform")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--no-limits", action="store_true")
+    parser.add_argument("--rate-limit-headers", choices=[form.value for form in RateLimitHeaders], default=RateLimitHeaders.RECORDED.value)
     options = parser.parse_args()
     collections = build({"events": options.events, "profiles": options.profiles}, options.density, options.days)
-    serve(Server(collections, options.latency, limits=not options.no_limits))
+    limits = None if options.no_limits else Limits(headers=RateLimitHeaders(options.rate_limit_headers))
+    serve(Server(collections, options.latency, limits))
 
 
 def serve(app: Server) -> None:

@@ -87,4 +87,4 @@ def build(name: str, blocks: list[list[int]], kind: str | None = None, repeat: i
 
 
 if __name__ == "__main__":
-    serve(Server(build(**json.loads(sys.argv[1])), latency=0.0, limits=False, packed=()))
+    serve(Server(build(**json.loads(sys.argv[1])), latency=0.0, limits=None, packed=()))

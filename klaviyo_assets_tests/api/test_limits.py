@@ -11,11 +11,12 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import RateLimited
 from klaviyo_assets.api.limits import EndpointGate
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import LISTS, PROFILES
 from klaviyo_assets.catalog.model import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
-from klaviyo_assets_tests.api.asking import KEY, ask, errors, page
+from klaviyo_assets_tests.api.asking import KEY, ask, errors, page, refused
 from klaviyo_assets_tests.api.scripted import Scripted
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
@@ -435,6 +436,16 @@ def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scri
     assert lists >= 1
     assert profiles == 0
     assert len(server.requests) == 5
+
+
+def test_a_daily_limit_is_not_waited_for_and_its_end_is_named(server: Scripted) -> None:
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "78035"}))
+
+    text = refused(server, RateLimited)
+
+    assert "It asks to wait 21 hours 40 minutes, until 20" in text
+    assert "A daily limit of the account seems to be used up" in text
+    assert len(server.requests) == 1
 
 
 def test_when_the_server_says_that_nothing_is_left_the_next_request_waits_for_the_reset(server: Scripted) -> None:

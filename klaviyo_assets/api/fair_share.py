@@ -24,6 +24,12 @@ _BETWEEN_CUTS = 4.0
 _RISE = 0.01
 """Share of the limit a second by which the pace rises while others are seen, so that two syncs that see each other do not swing."""
 
+_FAST_RISE = 0.03
+"""The same while much of the limit is unused."""
+
+_UNUSED = 0.15
+"""Share of the limit that is much, when nobody has used it in the last minute."""
+
 _MADE_GOOD_WITHIN = 20.0
 """Seconds within which use beyond the limit of a minute is made good."""
 
@@ -133,7 +139,8 @@ class FairShare:
     def _follow(self, free: float, passed: float, now: float) -> None:
         """Lower the pace at once, within reason, and raise it slowly."""
         if free >= self.ours:
-            self.ours = min(free, self.ours + _RISE * passed)
+            much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
+            self.ours = min(free, self.ours + (_FAST_RISE if much_is_unused else _RISE) * passed)
         elif free >= _LARGEST_CUT * self.ours:
             self.ours = free
         elif now >= self._next_cut:

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from statistics import pstdev
+from statistics import median, pstdev
 
 _LONGEST_FLIGHT = 5.0
 """Seconds after which a request without a response no longer holds up the count of the second in which it was sent."""
@@ -149,7 +149,9 @@ class Usage:
         self.known = len(recent) >= _FEWEST and sum(second.ours for second in recent) >= _FEWEST_RESPONSES
         self.others = self.at_least = 0.0
         if self.known:
-            self.at_least = max(0.0, _at_least(recent), _at_least(recent[-_LATEST:]))
+            latest = recent[-_LATEST:]
+            # The median: one second in which somebody makes good a pause is no rise.
+            self.at_least = max(0.0, _at_least(recent, _mean(recent)), _at_least(latest, _median(latest)))
             self.others = max(self.at_least, _mean(recent))
 
     def _counted(self, now: float) -> list[_Second]:
@@ -249,12 +251,19 @@ def _seen(seconds: list[_Second]) -> float:
     return 1 - missing * sum(not second.gapless for second in seconds) / len(seconds)
 
 
-def _at_least(seconds: list[_Second]) -> float:
+def _median(seconds: list[_Second]) -> float:
+    """Return how many requests others have sent in most seconds."""
+    return median(second.more for second in seconds) / _seen(seconds)
+
+
+def _at_least(seconds: list[_Second], middle: float) -> float:
     """Return the requests a second that others send at least, if what was counted is partly chance.
 
     Others vary as a Poisson process does. Ours vary too, and those at both ends may have been counted in another second than here.
+
+    Args:
+        seconds: What was counted.
+        middle: Its mean or median.
     """
-    if not seconds:
-        return 0.0
-    mean, ends = _mean(seconds), max(_EDGES, _CHANCE * pstdev(second.ours for second in seconds))
-    return mean - _CHANCE * math.sqrt(max(0.0, mean) / len(seconds)) - ends / len(seconds) / _seen(seconds)
+    ends = max(_EDGES, _CHANCE * pstdev(second.ours for second in seconds))
+    return middle - _CHANCE * math.sqrt(max(0.0, middle) / len(seconds)) - ends / len(seconds) / _seen(seconds)

@@ -110,7 +110,7 @@ def test_alone_all_of_a_small_limit_is_used(form: RateLimitHeaders, limit: RateL
     assert len(account.ours.accepted) >= 3 * limit.steady
 
 
-@pytest.mark.parametrize(("limit", "most"), [(TIER_L, 0.01), (TIER_M, 0.05), (TIER_S, 0.15)], ids=["L", "M", "S"])
+@pytest.mark.parametrize(("limit", "most"), [(TIER_L, 0.01), (TIER_M, 0.08), (TIER_S, 0.15)], ids=["L", "M", "S"])
 @pytest.mark.parametrize("form", FORMS)
 def test_others_are_given_way_to_at_small_limits_too(form: RateLimitHeaders, limit: RateLimit, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of few requests chance rejects some."""

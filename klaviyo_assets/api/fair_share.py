@@ -139,7 +139,8 @@ class FairShare:
     def _follow(self, free: float, passed: float, now: float) -> None:
         """Lower the pace at once, within reason, and raise it slowly."""
         if free >= self.ours:
-            much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
+            much = max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
+            much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -much
             self.ours = min(free, self.ours + (_FAST_RISE if much_is_unused else _RISE) * passed)
         elif free >= _LARGEST_CUT * self.ours:
             self.ours = free

@@ -2,19 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 from klaviyo_assets.sandbox.records import encode
 
 JSONAPI = "application/vnd.api+json"
-
-THROTTLED = 429
-
-_LINKS: dict[int, dict[str, str]] = {
-    400: {},
-    THROTTLED: {"type": "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits"},
-}
-"""What ``links`` of an error holds, by status; the other errors have none."""
 
 
 class ApiError(Exception):
@@ -26,22 +17,13 @@ class ApiError(Exception):
         title: What kind of error it is.
         detail: What is wrong with this request.
         parameter: Query parameter at fault, if one is.
-        pointer: Where else the fault lies.
         headers: Headers of the answer.
     """
 
     def __init__(
-        self,
-        status: int,
-        code: str,
-        title: str,
-        detail: str,
-        parameter: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        pointer: str = "/data/",
+        self, status: int, code: str, title: str, detail: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(detail)
-        self.pointer = pointer
         self.status = status
         self.code = code
         self.title = title
@@ -51,16 +33,16 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """Return the answer's body."""
-        error: dict[str, Any] = {
+        error = {
             "id": str(uuid.uuid4()),
             "status": self.status,
             "code": self.code,
             "title": self.title,
             "detail": self.detail,
-            "source": {"parameter": self.parameter} if self.parameter else {"pointer": self.pointer},
+            "source": {"parameter": self.parameter} if self.parameter else {"pointer": "/data/"},
+            "links": {},
+            "meta": {},
         }
-        if self.status in _LINKS:
-            error |= {"links": _LINKS[self.status], "meta": {}}
         return encode({"errors": [error]})
 
 

@@ -26,7 +26,7 @@ ACCOUNTS = ResourceType(
         attribute("contact_information.street_address.address2", ColumnType.STRING, "Second line of the street address."),
         attribute("contact_information.street_address.city", ColumnType.STRING, "City."),
         attribute("contact_information.street_address.region", ColumnType.STRING, "State, province or region."),
-        attribute("contact_information.street_address.country", ColumnType.STRING, "Two-letter country code (ISO 3166)."),
+        attribute("contact_information.street_address.country", ColumnType.STRING, "Country: its name, such as Denmark."),
         attribute("contact_information.street_address.zip", ColumnType.STRING, "Postal code."),
         attribute("industry", ColumnType.STRING, "Kind of business or goods."),
         attribute("timezone", ColumnType.STRING, "IANA time zone in which Klaviyo shows dates.", required=True),

@@ -42,6 +42,6 @@ LISTS = ResourceType(
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the list triggers; null unless Klaviyo lists them."),
     ),
     reading=Whole(),
-    unmapped=(("relationships", "profiles"),),
+    unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
     version="updated",
 )

@@ -76,7 +76,7 @@ PROFILES = ResourceType(
         attribute("location.address1", ColumnType.STRING, "First line of the street address.", personal=True),
         attribute("location.address2", ColumnType.STRING, "Second line of the street address.", personal=True),
         attribute("location.city", ColumnType.STRING, "City."),
-        attribute("location.country", ColumnType.STRING, "Country."),
+        attribute("location.country", ColumnType.STRING, "Country: its name, such as Denmark, or what was sent to Klaviyo."),
         attribute("location.latitude", ColumnType.FLOAT, "Latitude in degrees.", personal=True),
         attribute("location.longitude", ColumnType.FLOAT, "Longitude in degrees.", personal=True),
         attribute("location.region", ColumnType.STRING, "State, province or region."),

@@ -53,6 +53,6 @@ SEGMENTS = ResourceType(
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the segment triggers; null unless Klaviyo lists them."),
     ),
     reading=Whole(),
-    unmapped=(("relationships", "profiles"),),
+    unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
     version="updated",
 )

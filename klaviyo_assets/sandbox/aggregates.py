@@ -69,11 +69,11 @@ def aggregate(store: Store, body: bytes, origin: str) -> bytes:
     measured = {"dimensions": [], "measurements": {"count": [counts[start] for start in starts]}}
     data = {
         "type": METRIC_AGGREGATES.jsonapi_type,
-        "id": str(uuid.uuid4()),
+        "id": str(uuid.uuid4().int % 10**18),
         "attributes": {"dates": [start.isoformat() for start in starts], "data": [measured]},
         "links": link,
     }
-    return encode({"data": data, "links": link})
+    return encode({"data": data, "links": {"self": f"{origin}{METRIC_AGGREGATES.path}", "next": None, "prev": None}})
 
 
 def _counts(store: Store, asked: Attributes, since: datetime, until: datetime, zone: ZoneInfo) -> Counter[datetime]:

@@ -1,5 +1,6 @@
 """From a request to the JSON document that answers it: one page of a collection, or one record."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 from itertools import islice
@@ -17,6 +18,17 @@ from klaviyo_assets.sandbox.query import Query, read_query
 from klaviyo_assets.sandbox.records import Record, encode
 from klaviyo_assets.sandbox.related import related_ids, resource, target_type, with_linkage
 from klaviyo_assets.sandbox.store import Position, Store, position
+
+_EVENT_ID = re.compile(r"[0-9A-Za-z]{11}")
+
+_NOT_FOUND = {
+    "accounts": "Account with id {id} not found.",
+    "campaigns": "A campaign with id '{id}' does not exist.",
+    "lists": "A list with id `{id}` does not exist.",
+    "metrics": "Metric with id {id} does not exist.",
+    "reviews": "A review with id `{id}` does not exist.",
+    "segments": "A segment with id `{id}` does not exist.",
+}
 
 
 class Oddity(Enum):
@@ -75,10 +87,20 @@ def collection(
     links: dict[str, str | None] = {
         "self": own,
         "next": following,
-        "prev": link(position(records[0], field), True) if before else None,
+        "prev": link(position(records[0], field), True) if before else _junk(entry, own, parameters),
     }
     data = b"[" + b",".join(_rendered(entry, records, query)) + b"]"
     return _document(data, links, _included(store, entry, records, query))
+
+
+def _junk(entry: ResourceType, own: str, parameters: Mapping[str, str]) -> str | None:
+    """Return the link to no page that Klaviyo puts before the first page of lists with a filter."""
+    chosen = parameters.get("filter")
+    return (
+        f"{own}&{urlencode({'page[cursor]': f'<Filters: {chosen}>'})}"
+        if entry.name == "lists" and chosen and "page[cursor]" not in parameters
+        else None
+    )
 
 
 def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str) -> bytes:
@@ -89,9 +111,18 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str
     """
     record = store[entry.name].get(id)
     if record is None:
-        raise ApiError(404, "not_found", "Not found.", f"A {entry.jsonapi_type} with id {id} does not exist.")
-    links: dict[str, str | None] = {"self": f"{origin}{entry.endpoint.path}/{id}"}
+        raise _not_found(entry, id)
+    own = f"{origin}{entry.endpoint.path}/{id}" + (f"?{urlencode(dict(query.parameters))}" if query.parameters else "")
+    links: dict[str, str | None] = {"self": own}
     return _document(next(_rendered(entry, [record], query)), links, _included(store, entry, [record], query))
+
+
+def _not_found(entry: ResourceType, id: str) -> ApiError:
+    """Return the answer to an id that there is not, in the words of the type; an event's id that could be none is no valid request."""
+    if entry.name == "events" and not _EVENT_ID.fullmatch(id):
+        return ApiError(400, "invalid", "Invalid input.", f"Invalid Event ID: '{id}'", pointer="/data/id")
+    words = _NOT_FOUND.get(entry.name, "A {type} with id {id} does not exist.")
+    return ApiError(404, "not_found", "Not found.", words.format(type=entry.jsonapi_type, id=id))
 
 
 def _page(store: Store, entry: ResourceType, query: Query, chosen: Filter, cursor: Cursor | None) -> tuple[list[Record], bool, bool]:

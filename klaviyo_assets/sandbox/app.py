@@ -19,7 +19,7 @@ from klaviyo_assets.sandbox.access import admit, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
 from klaviyo_assets.sandbox.aggregates import aggregate
 from klaviyo_assets.sandbox.answers import Oddity, collection, lookup
-from klaviyo_assets.sandbox.errors import JSONAPI, ApiError, HtmlError
+from klaviyo_assets.sandbox.errors import JSONAPI, THROTTLED, ApiError, HtmlError
 from klaviyo_assets.sandbox.faults import Fault, FaultKind
 from klaviyo_assets.sandbox.query import read_query
 from klaviyo_assets.sandbox.related import scope_for
@@ -86,12 +86,14 @@ class _Endpoint(ABC):
         state.stats.note(self._name, request.url.path, request.url.query, answer.status_code if sent else None, len(answer.body))
 
     async def _answer(self, request: Request, fault: Fault | None) -> Response:
+        headers: dict[str, str] = {}
         try:
             strikes.raise_for(fault, request.headers)
-            headers = self._admitted(request)
+            headers |= self._admitted(request)
             return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
-            return Response(error.body(), error.status, error.headers, JSONAPI)
+            # Of a request that was counted the answer has the limits' headers, whatever it is; a 429 has no content type.
+            return Response(error.body(), error.status, {**headers, **error.headers}, None if error.status == THROTTLED else JSONAPI)
         except HtmlError as error:
             return Response(error.body(), error.status, error.headers, "text/html")
 

@@ -13,7 +13,7 @@ from klaviyo_assets.sandbox.generate import generate
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
-from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.instants import render, render_whole
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.records import Record, changed
 from klaviyo_assets.sandbox.store import Store
@@ -71,7 +71,9 @@ class Account:
         """
         entry = CATALOG[name]
         record = self.find(name, id)
-        stamp = {entry.version: render(now)} if moves and entry.version and entry.version not in attributes else {}
+        # Only campaigns and reviews keep the fraction of a second.
+        written = render(now) if name in ("campaigns", "reviews") else render_whole(now)
+        stamp = {entry.version: written} if moves and entry.version and entry.version not in attributes else {}
         values: dict[str, Value] = {}
         if name == "profiles" and "subscriptions" in attributes:
             values = subscription_values(attributes["subscriptions"])

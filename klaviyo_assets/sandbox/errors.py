@@ -2,10 +2,19 @@
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from klaviyo_assets.sandbox.records import encode
 
 JSONAPI = "application/vnd.api+json"
+
+THROTTLED = 429
+
+_LINKS: dict[int, dict[str, str]] = {
+    400: {},
+    THROTTLED: {"type": "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits"},
+}
+"""What ``links`` of an error holds, by status; the other errors have none."""
 
 
 class ApiError(Exception):
@@ -17,13 +26,22 @@ class ApiError(Exception):
         title: What kind of error it is.
         detail: What is wrong with this request.
         parameter: Query parameter at fault, if one is.
+        pointer: Where else the fault lies.
         headers: Headers of the answer.
     """
 
     def __init__(
-        self, status: int, code: str, title: str, detail: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        parameter: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        pointer: str = "/data/",
     ) -> None:
         super().__init__(detail)
+        self.pointer = pointer
         self.status = status
         self.code = code
         self.title = title
@@ -33,16 +51,16 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """Return the answer's body."""
-        error = {
+        error: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "status": self.status,
             "code": self.code,
             "title": self.title,
             "detail": self.detail,
-            "source": {"parameter": self.parameter} if self.parameter else {"pointer": "/data/"},
-            "links": {},
-            "meta": {},
+            "source": {"parameter": self.parameter} if self.parameter else {"pointer": self.pointer},
         }
+        if self.status in _LINKS:
+            error |= {"links": _LINKS[self.status], "meta": {}}
         return encode({"errors": [error]})
 
 

@@ -28,6 +28,11 @@ def render(micros: int) -> str:
     return from_micros(micros).isoformat()
 
 
+def render_whole(micros: int) -> str:
+    """Return an instant as Klaviyo writes those that it keeps in whole seconds, such as a profile's: its fraction is cut off."""
+    return render(micros - micros % SECOND)
+
+
 def parse(text: str) -> int:
     """Return an RFC 3339 instant as microseconds since the epoch.
 

@@ -113,4 +113,4 @@ def _headers(limit: str, window: _Window, reset: int) -> Mapping[str, str]:
 
 def _throttled(seconds: int) -> ApiError:
     detail = f"Request was throttled. Expected available in {seconds} second{'s' if seconds != 1 else ''}."
-    return ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": str(seconds)})
+    return ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": str(seconds)}, pointer="/data")

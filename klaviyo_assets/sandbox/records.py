@@ -62,7 +62,7 @@ def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
 def relationship_links(path: str, id: str, relationship: str) -> dict[str, str]:
     """Return the links of a relationship."""
     here = f"{SITE}{path}/{id}"
-    return {"self": f"{here}/relationships/{relationship}", "related": f"{here}/{relationship}"}
+    return {"self": f"{here}/relationships/{relationship}/", "related": f"{here}/{relationship}/"}
 
 
 def build(
@@ -92,7 +92,7 @@ def build(
     names = dict.fromkeys((*told, *entry.endpoint.includes, *other_relationships))
     relationships = {name: ({"data": told[name]} if name in told else {}) | {"links": relationship_links(path, id, name)} for name in names}
     tail: dict[str, Any] = {"relationships": relationships} if relationships else {}
-    tail["links"] = {"self": f"{SITE}{path}/{id}"}
+    tail["links"] = {"self": f"{SITE}{path}/{id}/"}
     raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])
     encoded = {name: encode(value) for name, value in extras.items()}
     return Record(id, raw, cut, {"id": id, **values_of(entry, attributes), **values}, encoded, related)

@@ -78,9 +78,9 @@ def _minor(type_name: str, id: str, owner: str) -> bytes:
         resource["attributes"] = attributes(id, owner)
     else:
         here = f"{SITE}/api/attributions/{id}"
-        links = {"self": f"{here}/relationships/event", "related": f"{here}/event"}
+        links = {"self": f"{here}/relationships/event/", "related": f"{here}/event/"}
         resource["relationships"] = {"event": {"data": {"type": "event", "id": owner}, "links": links}}
-    resource["links"] = {"self": f"{SITE}/api/{path}/{id}"}
+    resource["links"] = {"self": f"{SITE}/api/{path}/{id}/"}
     return encode(resource)
 
 
@@ -104,7 +104,10 @@ def resource(store: Store, type_name: str, id: str, owner: str) -> bytes | None:
     if type_name in MINOR_TYPES:
         return _minor(type_name, id, owner)
     found = store[_NAMES[type_name]].get(id)
-    return found.raw if found else None
+    if found is None:
+        return None
+    # A profile that is not asked for by itself has one conversation; behind its attributes there are relationships and links alone.
+    return found.raw[: found.cut] + found.raw[found.cut :].replace(b"conversations", b"conversation") if type_name == "profile" else found.raw
 
 
 def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple[str, ...]) -> bytes:
@@ -114,7 +117,7 @@ def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple
         return raw
     members = members_of(raw)
     relationships: dict[str, Any] = msgspec.json.decode(members["relationships"], type=dict[str, dict[str, msgspec.Raw]])
-    for name in missing:
+    for name in (name for name in missing if name in relationships):
         data = [{"type": target_type(name), "id": id} for id in record.related[name]]
         relationships[name] = {"data": data, **relationships[name]}
     return encode({**members, "relationships": relationships})

@@ -151,7 +151,9 @@ class Tables:
             put_misfits_beside(connection, self.rows, column)
         if changed:
             move_from_extra(connection, self.rows, self.entry)
-        if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT)]:
+        # A column that `_extra` has kept the values for until now was just filled from there.
+        kept = {column.name for column in self.entry.columns if column.was_in_extra}
+        if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *kept)]:
             connection.execute(f"UPDATE {self.coverage} SET fingerprint = ? WHERE resource_type = ?", [f"without {', '.join(lost)}", self.entry.name])
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
         layout.record(connection, self.warehouse, self.schema)

@@ -56,7 +56,7 @@ def test_truth_counts_and_changes(own):
     [
         ("500", 500, "application/vnd.api+json"),
         ("503", 503, "application/vnd.api+json"),
-        ("429", 429, "application/vnd.api+json"),
+        ("429", 429, ""),
         ("retired", 410, "application/vnd.api+json"),
         ("html403", 403, "text/html"),
         ("html502", 502, "text/html"),
@@ -68,7 +68,7 @@ def test_faults_that_answer(own, client, kind, status, content_type):
     own.faults({"path": "/api/events", "kind": kind, "times": 2, "after": 1, "seconds": 0.01})
     answers = [client.get("/api/events") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, status, status, 200]
-    assert answers[1].headers["content-type"].split(";")[0] == content_type
+    assert answers[1].headers.get("content-type", "").split(";")[0] == content_type
     assert own.faults() == []
 
 

@@ -22,7 +22,7 @@ def make_account(making: Making) -> Record:
                 "address2": None,
                 "city": "Berlin",
                 "region": "Berlin",
-                "country": "DE",
+                "country": "Germany",
                 "zip": "10115",
             },
         },

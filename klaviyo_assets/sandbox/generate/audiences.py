@@ -6,7 +6,7 @@ from typing import Any
 from klaviyo_assets.catalog import LISTS, SEGMENTS
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import AUDIENCE_WORDS
-from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
@@ -14,8 +14,8 @@ def make_list(making: Making, rng: random.Random, created: int, updated: int) ->
     """Make a list."""
     attributes = {
         "name": _name(rng),
-        "created": render(created),
-        "updated": render(updated),
+        "created": render_whole(created),
+        "updated": render_whole(updated),
         "opt_in_process": rng.choice(("single_opt_in", "double_opt_in")),
     }
     return build(
@@ -38,8 +38,8 @@ def make_segment(making: Making, rng: random.Random, created: int, updated: int)
     attributes = {
         "name": _name(rng),
         "definition": {"condition_groups": [{"conditions": [condition]}]},
-        "created": render(created),
-        "updated": render(updated),
+        "created": render_whole(created),
+        "updated": render_whole(updated),
         "is_active": rng.random() < 0.85,
         "is_processing": rng.random() < 0.05,
         "is_starred": rng.random() < 0.2,

@@ -28,7 +28,7 @@ def make_campaign(making: Making, rng: random.Random, created: int, updated: int
         "status": status,
         "archived": archived,
         "audiences": {"included": [making.ids.short() for _ in range(rng.randrange(1, 3))], "excluded": []},
-        "send_options": {"use_smart_sending": rng.random() < 0.5},
+        "send_options": {"use_smart_sending": rng.random() < 0.5, "ignore_unsubscribes": False},
         "tracking_options": tracking,
         "send_strategy": _strategy(rng, sent),
         "created_at": render(created),
@@ -37,11 +37,8 @@ def make_campaign(making: Making, rng: random.Random, created: int, updated: int
         "send_time": None if draft else render(sent),
     }
     messages = tuple(making.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
-    told = {
-        "campaign-messages": [{"type": "campaign-message", "id": id} for id in messages],
-        "tags": [{"type": "tag", "id": making.ids.uuid()}] if rng.random() < 0.3 else [],
-    }
-    related = {name: tuple(one["id"] for one in ones) for name, ones in told.items()}
+    told = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
+    related = {"campaign-messages": messages, "tags": (making.ids.uuid(),) if rng.random() < 0.3 else ()}
     return build(CAMPAIGNS, making.ids.ulid(), attributes, told=told, values={"messages.channel": channel}, related=related)
 
 

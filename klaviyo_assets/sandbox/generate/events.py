@@ -10,9 +10,12 @@ from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.properties import odd_one, properties
 from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
-from klaviyo_assets.sandbox.records import SITE, Record, encode
+from klaviyo_assets.sandbox.records import SITE, Record, encode, relationship_links
 
-_ATTRIBUTIONS = re.compile(rb'"attributions":\{(?:"data":\[[^\]]*\],)?')
+_ATTRIBUTIONS = re.compile(rb',"attributions":\{.*?\}\}')
+"""The relationship in an event's JSON, behind its attributes."""
+
+_END_OF_RELATIONSHIPS = b'},"links":{"self":"https://a.klaviyo.com/api/events/'
 
 _ARRIVAL_GRID = 10 * MINUTE
 """Late events arrive on whole tens of minutes after the base instant, so that what is there does not depend on how fast a test runs."""
@@ -47,13 +50,12 @@ def make_event(making: Making, rng: random.Random, when: int, subject: Subject, 
     here = f"{SITE}/api/events/{id}"
     tail = (
         f'}},"relationships":{{"profile":{_relationship(here, "profile", subject.profile_id)},'
-        f'"metric":{_relationship(here, "metric", subject.metric_id)},'
-        f'"attributions":{_relationship(here, "attributions", None)}}},"links":{{"self":"{here}"}}}}'
+        f'"metric":{_relationship(here, "metric", subject.metric_id)}}},"links":{{"self":"{here}/"}}}}'
     ).encode()
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
     attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
-    event = Record(id, head + tail, len(head), values, _NO_EXTRAS, {"attributions": attributed} if attributed else _NOT_ATTRIBUTED)
-    return with_attributions(event, attributed, told=True) if making.options.attributions_without_include else event
+    event = Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
+    return with_attributions(event, attributed, told=making.options.attributions_without_include) if attributed else event
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
@@ -61,17 +63,22 @@ _NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
 
 
 def with_attributions(event: Record, ids: tuple[str, ...], *, told: bool) -> Record:
-    """Return an event with other attributions.
+    """Return an event with other attributions; without any it has no such relationship.
 
     Args:
         event: The event.
         ids: Their ids.
         told: Whether the event's own JSON tells them; else they are told with ``include`` only.
     """
-    raw = event.raw
-    if told:
-        data = b'"attributions":{"data":%b,' % encode([{"type": "attribution", "id": id} for id in ids])
-        raw = raw[: event.cut] + _ATTRIBUTIONS.sub(lambda _: data, raw[event.cut :], count=1)
+    tail = _ATTRIBUTIONS.sub(b"", event.raw[event.cut :], count=1)
+    if ids:
+        data = encode([{"type": "attribution", "id": id} for id in ids]) if told else None
+        relationship = b',"attributions":{' + (b'"data":%b,' % data if data else b"")
+        relationship += b'"links":%b}' % encode(relationship_links("/api/events", event.id, "attributions"))
+        # The record's own links come last; those of its relationships begin in the same way.
+        before, end, behind = tail.rpartition(_END_OF_RELATIONSHIPS)
+        tail = before + relationship + end + behind
+    raw = event.raw[: event.cut] + tail
     return replace(event, raw=raw, related={**event.related, "attributions": ids})
 
 
@@ -82,7 +89,7 @@ def profile_identifier(id: str) -> bytes:
 
 def _relationship(here: str, name: str, id: str | None) -> str:
     data = "" if id is None else f'"data":{{"type":"{name}","id":"{id}"}},'
-    return f'{{{data}"links":{{"self":"{here}/relationships/{name}","related":"{here}/{name}"}}}}'
+    return f'{{{data}"links":{{"self":"{here}/relationships/{name}/","related":"{here}/{name}/"}}}}'
 
 
 def moments(making: Making, rng: random.Random, count: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ import random
 from klaviyo_assets.catalog import FLOWS
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import FLOW_WORDS
-from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 _TRIGGERS = ("Added to List", "Date Based", "Low Inventory", "Metric", "Price Drop", "Unconfigured")
@@ -17,8 +17,8 @@ def make_flow(making: Making, rng: random.Random, created: int, updated: int, *,
         "name": f"{rng.choice(FLOW_WORDS)} {rng.randrange(1000)}",
         "status": "draft" if archived else rng.choice(("live", "live", "manual", "draft")),
         "archived": archived,
-        "created": render(created),
-        "updated": render(updated),
+        "created": render_whole(created),
+        "updated": render_whole(updated),
         "trigger_type": rng.choice(_TRIGGERS),
     }
     actions = tuple(str(80_000_000 + rng.getrandbits(24)) for _ in range(rng.randrange(1, 5)))

@@ -6,7 +6,7 @@ from typing import Any
 from klaviyo_assets.catalog import METRICS as ENTRY
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import INTEGRATIONS, METRICS
-from klaviyo_assets.sandbox.instants import render
+from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 _TEMPLATES = dict(METRICS)
@@ -29,6 +29,6 @@ def make_metric(making: Making, rng: random.Random, number: int, created: int, u
     """
     name = METRICS[number][0] if number < len(METRICS) else f"Custom event {number} – Größe"
     integration_id, integration, category = INTEGRATIONS[number % len(INTEGRATIONS)]
-    known: dict[str, Any] = {"object": "integration", "id": integration_id, "name": integration, "category": category}
-    attributes = {"name": name, "created": render(created), "updated": render(updated), "integration": known}
+    known: dict[str, Any] = {"object": "integration", "id": integration_id, "key": integration.lower(), "name": integration, "category": category}
+    attributes = {"name": name, "created": render_whole(created), "updated": render_whole(updated), "integration": known}
     return build(ENTRY, making.ids.short(), attributes, related={"flow-triggers": making.triggered(rng)}, values={"name": name})

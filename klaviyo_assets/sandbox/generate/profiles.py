@@ -10,7 +10,7 @@ from klaviyo_assets.catalog import PROFILES
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import CITIES, FIRST_NAMES, LAST_NAMES, LOCALES
-from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render
+from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 _ODD_PROPERTIES = (
@@ -32,6 +32,17 @@ class Life:
     last_event: int | None = None
 
 
+_NO_TRACKING: dict[str, Any] = {
+    "consent": "NEVER_SUBSCRIBED",
+    "consent_timestamp": None,
+    "last_updated": None,
+    "created_timestamp": None,
+    "metadata": None,
+    "can_receive": False,
+    "valid_until": None,
+}
+
+
 def make_profile(making: Making, rng: random.Random, id: str, life: Life, list_ids: tuple[str, ...] = ()) -> Record:
     """Make a profile.
 
@@ -48,14 +59,16 @@ def make_profile(making: Making, rng: random.Random, id: str, life: Life, list_i
         "email": f"user{number}@mail.example" if rng.random() < 0.93 else None,
         "phone_number": f"+1555{number % 10_000_000:07d}" if rng.random() < 0.4 else None,
         "external_id": str(number) if rng.random() < 0.5 else None,
+        "anonymous_id": None,
+        "whatsapp_bsuid": None,
         "first_name": first if rng.random() < 0.85 else None,
         "last_name": last if rng.random() < 0.8 else None,
         "organization": "Bäckerei & Söhne" if rng.random() < 0.05 else None,
         "locale": rng.choice(LOCALES),
         "title": "Dr." if rng.random() < 0.05 else None,
         "image": None,
-        "created": render(life.created),
-        "updated": render(life.updated),
+        "created": render_whole(life.created),
+        "updated": render_whole(life.updated),
         "last_event_date": None if life.last_event is None else render(life.last_event),
         "location": _location(rng),
         "properties": _properties(rng),
@@ -131,7 +144,9 @@ def _subscriptions(rng: random.Random, life: Life, has_email: bool, list_ids: tu
                 "double_optin": consents,
                 "suppression": [{"reason": rng.choice(_REASONS), "timestamp": when}] if suppressed else [],
                 "list_suppressions": [{"list_id": rng.choice(list_ids), "reason": "UNSUBSCRIBE", "timestamp": when}] if list_suppressed else [],
-            }
+            },
+            "open_tracking": dict(_NO_TRACKING),
+            "click_tracking": dict(_NO_TRACKING),
         },
         "sms": {
             "marketing": {
@@ -152,6 +167,7 @@ def _subscriptions(rng: random.Random, life: Life, has_email: bool, list_ids: tu
             },
         },
         "mobile_push": {"marketing": {"can_receive_push_marketing": False, "consent": "NEVER_SUBSCRIBED", "consent_timestamp": None}},
+        "whatsapp": None,
     }
 
 
@@ -167,6 +183,7 @@ def _predictions(rng: random.Random) -> dict[str, Any]:
         "average_order_value": value / 10,
         "churn_probability": rng.random(),
         "expected_date_of_next_order": None,
+        "ranked_channel_affinity": None,
     }
 
 

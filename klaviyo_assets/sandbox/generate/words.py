@@ -9,16 +9,16 @@ LAST_NAMES = (
     "Novák", "O'Brien", "Pérez", "Quispe", "Rossi", "Silva", "Tanaka", "Ünal", "van der Berg", "Wójcik", "Yılmaz", "Žukauskas", "陳", "김",
 )  # fmt: skip
 CITIES = (
-    ("Berlin", "DE", "Berlin", "Europe/Berlin", 52.52, 13.405),
+    ("Berlin", "Germany", "Berlin", "Europe/Berlin", 52.52, 13.405),
     ("Boston", "United States", "Massachusetts", "America/New_York", 42.3601, -71.0589),
-    ("İstanbul", "TR", "İstanbul", "Europe/Istanbul", 41.0082, 28.9784),
-    ("København", "DK", "Hovedstaden", "Europe/Copenhagen", 55.6761, 12.5683),
+    ("İstanbul", "Turkey", "İstanbul", "Europe/Istanbul", 41.0082, 28.9784),
+    ("København", "Denmark", "Hovedstaden", "Europe/Copenhagen", 55.6761, 12.5683),
     ("London", "United Kingdom", "England", "Europe/London", 51.5074, -0.1278),
-    ("Łódź", "PL", "łódzkie", "Europe/Warsaw", 51.7592, 19.456),
+    ("Łódź", "Poland", "łódzkie", "Europe/Warsaw", 51.7592, 19.456),
     ("São Paulo", "Brazil", "SP", "America/Sao_Paulo", -23.5505, -46.6333),
     ("Sydney", "Australia", "New South Wales", "Australia/Sydney", -33.8688, 151.2093),
-    ("東京", "JP", "東京都", "Asia/Tokyo", 35.6762, 139.6503),
-    ("تهران", "IR", "تهران", "Asia/Tehran", 35.6892, 51.389),
+    ("東京", "Japan", "東京都", "Asia/Tokyo", 35.6762, 139.6503),
+    ("تهران", "Iran", "تهران", "Asia/Tehran", 35.6892, 51.389),
 )
 LOCALES = ("en-US", "en-GB", "de-DE", "fr-FR", "pt-BR", "tr-TR", "ja-JP", "pl-PL", "da-DK", None)
 PRODUCTS = (

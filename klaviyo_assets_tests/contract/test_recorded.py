@@ -1,0 +1,104 @@
+"""Responses recorded from the real API become rows without loss, by the fast decoder, and no check warns of them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog.model import ColumnType, ResourceType
+from klaviyo_assets.frames import EXTRA, PageDecoder
+from klaviyo_assets.frames.instants import parse_instant
+from klaviyo_assets.sync.drift import DriftFinder, Kind
+from klaviyo_assets.sync.tables import Tables
+from klaviyo_assets.warehouse import LocalFile
+
+RECORDED = Path(__file__).parents[3] / "shared" / "klaviyo" / "recorded"
+
+pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded responses (shared/klaviyo/recorded) beside the checkout")
+
+TYPES = {entry.jsonapi_type: entry for entry in CATALOG.values()}
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in sorted(RECORDED.glob("*.200.json")):
+        answer = json.loads(file.read_text())
+        assert answer["revision"] == REVISION
+        yield file.name.removesuffix(".json"), answer
+
+
+def records() -> list[Any]:
+    """Every resource object of our types with attributes, included ones too."""
+    found = []
+    for name, answer in documents():
+        data = answer["body"]["data"]
+        for record in [*(data if isinstance(data, list) else [data]), *answer["body"].get("included", [])]:
+            if record is not None and record["type"] in TYPES and "attributes" in record:
+                found.append(pytest.param(record, id=f"{name}-{record['type']}-{record['id']}"))
+    return found
+
+
+def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what a column may take whole, or what no column takes."""
+    columns = {column.path for column in entry.columns}
+    if path not in columns and isinstance(value, dict) and any(known[: len(path)] == path for known in columns):
+        for name, member in value.items():
+            yield from leaves(member, (*path, name), entry)
+    else:
+        yield path, value
+
+
+@pytest.mark.parametrize("record", records() if RECORDED.is_dir() else [])
+def test_every_member_is_in_its_column_or_beside_it(record: dict[str, Any]) -> None:
+    entry = TYPES[record["type"]]
+    decoder, body = PageDecoder(entry), json.dumps({"data": [record], "links": {"next": None}}, separators=(",", ":")).encode()
+    decoder.page(body)  # a member without a column is learned from the first record that has it
+    page = decoder.page(body)
+    row = page.frame.row(0, named=True)
+    extra = json.loads(row[EXTRA]) if row[EXTRA] else {}
+    columns = {column.path: column for column in entry.columns}
+
+    assert page.tolerant == 0
+    assert row["id"] == record["id"]
+    for path, value in leaves(record["attributes"], ("attributes",), entry):
+        column = columns.get(path)
+        if column is None:
+            place: Any = extra
+            for name in path[1:]:
+                place = place[name]
+            assert place == value, path
+        elif column.type is ColumnType.TIMESTAMP:
+            assert row[column.name] == (None if value is None else parse_instant(value)), path
+        elif column.type is ColumnType.JSON:
+            assert json.loads(row[column.name]) == value, path
+        else:
+            assert row[column.name] == value, path
+    for name, relationship in record.get("relationships", {}).items():
+        column = columns.get(("relationships", name))
+        data = relationship.get("data")
+        if column is None:
+            assert not data or extra[f"relationships.{name}"] == relationship
+        elif column.type is ColumnType.STRINGS:
+            assert row[column.name] == (None if data is None else [one["id"] for one in data]), name
+        else:
+            assert row[column.name] == (None if data is None else data["id"]), name
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+def test_no_check_warns_of_them(entry: ResourceType, warehouse: LocalFile) -> None:
+    """Records that were asked for with ``fields`` lack what was not asked for: that alone is a null, and no drift."""
+    sent = [one.values[0] for one in records() if one.values[0]["type"] == entry.jsonapi_type]
+    if not sent:
+        pytest.skip(f"no {entry.jsonapi_type} was recorded")
+    page = PageDecoder(entry).page(json.dumps({"data": sent, "links": {}}).encode())
+    with warehouse.connection() as connection:
+        tables = Tables(warehouse, "klaviyo", entry)
+        tables.prepare(connection)
+        connection.register("sent", page.frame)
+        connection.execute(f"INSERT INTO {tables.rows} BY NAME SELECT * FROM sent")
+        finder = DriftFinder(connection, tables.rows, entry)
+
+        assert finder.unknown() == []
+        assert [one for one in finder.drifts() if one.kind is not Kind.NULL] == []

@@ -1,21 +1,14 @@
-"""The catalogue says what Klaviyo's own description says, where a copy of that lies beside the checkout."""
+"""The catalog agrees with Klaviyo's own description, by the digest of it (see contract/make_digest.py)."""
 
-import json
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import ByCoverage, ColumnType, RateLimit, ResourceType, Walked, Whole
-
-SHARED = Path(__file__).parents[3] / "shared" / "klaviyo"
-DIGEST = SHARED / "endpoints.jsonl"
-DESCRIPTION = SHARED / f"openapi-{REVISION}.json"
+from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 
 RECORDED_ALONE = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
 """Columns of attributes that the API sends and its description does not name."""
@@ -24,21 +17,20 @@ every_type = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 
 
 @pytest.fixture(scope="module")
-def endpoints() -> dict[str, dict[str, Any]]:
-    """The digest of Klaviyo's description, by path."""
-    if not DIGEST.exists():
-        pytest.skip("no digest of Klaviyo's OpenAPI description (shared/klaviyo/endpoints.jsonl) beside the checkout")
-    return {endpoint["path"]: endpoint for endpoint in map(json.loads, DIGEST.read_text().splitlines())}
+def endpoints() -> Facts:
+    """Facts about the endpoints, by path."""
+    endpoints: Facts = DIGEST["endpoints"]
+    return endpoints
 
 
-@pytest.fixture(scope="module")
-def description() -> dict[str, Any]:
-    if not DESCRIPTION.exists():
-        pytest.skip(f"no copy of Klaviyo's OpenAPI description (shared/klaviyo/{DESCRIPTION.name}) beside the checkout")
-    return json.loads(DESCRIPTION.read_text())
+@pytest.fixture
+def described(entry: ResourceType) -> Facts:
+    """Facts about the members of a record of the type."""
+    described: Facts = DIGEST["types"][entry.name]
+    return described
 
 
-def limit(figures: dict[str, Any]) -> RateLimit:
+def limit(figures: Facts) -> RateLimit:
     burst, steady = figures["burst"], figures["steady"]
     assert burst.endswith("/s")
     assert steady.endswith("/m")
@@ -49,7 +41,7 @@ def limit(figures: dict[str, Any]) -> RateLimit:
 
 
 @every_type
-def test_scope_and_limits(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> None:
+def test_scope_and_limits(entry: ResourceType, endpoints: Facts) -> None:
     collection = endpoints[entry.endpoint.path]
 
     assert [entry.scope] == collection["scopes"]
@@ -58,7 +50,7 @@ def test_scope_and_limits(entry: ResourceType, endpoints: dict[str, dict[str, An
     assert endpoints[f"{entry.endpoint.path}/{{id}}"]["scopes"] == [entry.scope]
 
 
-def test_scope_and_limit_of_the_counts(endpoints: dict[str, dict[str, Any]]) -> None:
+def test_scope_and_limit_of_the_counts(endpoints: Facts) -> None:
     found = endpoints[METRIC_AGGREGATES.path]
 
     assert [METRIC_AGGREGATES.scope] == found["scopes"]
@@ -67,7 +59,7 @@ def test_scope_and_limit_of_the_counts(endpoints: dict[str, dict[str, Any]]) -> 
 
 
 @every_type
-def test_pages(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> None:
+def test_pages(entry: ResourceType, endpoints: Facts) -> None:
     collection, size = endpoints[entry.endpoint.path], entry.endpoint.page_size
 
     assert (size.default if size else None, size.maximum if size else None) == (collection["page_size_default"], collection["page_size_max"])
@@ -75,7 +67,7 @@ def test_pages(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> Non
 
 
 @every_type
-def test_filters(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> None:
+def test_filters(entry: ResourceType, endpoints: Facts) -> None:
     collection = endpoints[entry.endpoint.path]
 
     assert {field: sorted(operators) for field, operators in entry.endpoint.filters.items()} == {
@@ -86,7 +78,7 @@ def test_filters(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> N
 
 
 @every_type
-def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> None:
+def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Facts) -> None:
     collection = endpoints[entry.endpoint.path]
 
     assert sorted(entry.endpoint.sorts) == sorted(collection["sort"])
@@ -97,7 +89,7 @@ def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: di
 
 
 @every_type
-def test_reduced_limits(entry: ResourceType, endpoints: dict[str, dict[str, Any]]) -> None:
+def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
     """What lowers the limit of the collection is known; what lowers that of a single record may be named as well."""
     path = entry.endpoint.path
     collection, single = ({one["when"]: limit(one) for one in endpoints[each]["reduced_limits"]} for each in (path, f"{path}/{{id}}"))
@@ -121,58 +113,35 @@ def test_reduced_limits_hold_when_their_field_is_among_those_asked_for(entry: Re
 # --- against the schemas
 
 
-def variants(description: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the plain schemas that a schema stands for: what it refers to, all of its parts, each of its choices."""
-    if "$ref" in schema:
-        yield from variants(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-        return
-    for word in ("allOf", "anyOf", "oneOf"):
-        for choice in schema.get(word, []):
-            yield from variants(description, choice)
-    yield schema
-
-
-def members(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the members that an object of a schema may have."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for variant in variants(description, schema):
-        for name, member in variant.get("properties", {}).items():
-            found.setdefault(name, []).append(member)
-    return {name: {"anyOf": schemas} for name, schemas in found.items()}
-
-
-def types(description: dict[str, Any], schema: dict[str, Any]) -> set[str]:
-    return {variant["type"] for variant in variants(description, schema) if "type" in variant}
-
-
-def resource(description: dict[str, Any], entry: ResourceType) -> dict[str, dict[str, Any]]:
-    """Return the members of a resource object of the collection's answer."""
-    answer = description["paths"][entry.endpoint.path]["get"]["responses"]["200"]["content"]["application/vnd.api+json"]["schema"]
-    items = [one["items"] for one in variants(description, members(description, answer)["data"]) if "items" in one]
-    return members(description, {"anyOf": items})
+def chain(described: Facts, path: tuple[str, ...]) -> list[Facts]:
+    """Return the facts about each member on a path, from the record down."""
+    found: list[Facts] = []
+    for part in path:
+        assert part in described, f"{part} of {'.'.join(path)} is not described"
+        found.append(described[part])
+        described = found[-1].get("members", {})
+    return found
 
 
 @every_type
-def test_every_attribute_has_a_column(entry: ResourceType, description: dict[str, Any]) -> None:
+def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> None:
     columns = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
 
-    def missing(schema: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    def missing(facts: Facts, path: tuple[str, ...]) -> list[str]:
         if path in columns:
             return []
         if not any(known[: len(path)] == path for known in columns):
             return [".".join(path)]
-        return [name for member, inner in members(description, schema).items() for name in missing(inner, (*path, member))]
+        return [name for member, inner in facts.get("members", {}).items() for name in missing(inner, (*path, member))]
 
-    attributes = members(description, resource(description, entry)["attributes"])
-    left_out = [name for attribute, schema in attributes.items() for name in missing(schema, (attribute,))]
+    left_out = [name for attribute, facts in described["attributes"]["members"].items() for name in missing(facts, (attribute,))]
 
     assert sorted(set(left_out) - set(entry.endpoint.additional_fields)) == []
     assert set(entry.requested_fields) <= {path[0] for path in columns}
 
 
 @every_type
-def test_no_column_is_invented(entry: ResourceType, description: dict[str, Any]) -> None:
-    described = resource(description, entry)
+def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.name in RECORDED_ALONE.get(entry.name, ()):
             continue
@@ -182,11 +151,7 @@ def test_no_column_is_invented(entry: ResourceType, description: dict[str, Any])
         if column.path[:1] == ("attributes",) and column.path[1] in entry.endpoint.additional_fields:
             assert column.path[1] in entry.requested_fields
             continue
-        schema = {"anyOf": [{"properties": described}]}
-        for part in column.path:
-            found = members(description, schema)
-            assert part in found, f"{entry.name}.{column.name}: {part} of {'.'.join(column.path)} is not described"
-            schema = found[part]
+        assert chain(described, column.path), column.name
 
 
 FITTING = {
@@ -201,36 +166,30 @@ FITTING = {
 
 
 @every_type
-def test_columns_have_the_types_of_their_attributes(entry: ResourceType, description: dict[str, Any]) -> None:
+def test_columns_have_the_types_of_their_attributes(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in RECORDED_ALONE.get(entry.name, ()):
             continue
-        schema: dict[str, Any] = resource(description, entry)["attributes"]
-        for part in column.path[1:]:
-            schema = members(description, schema)[part]
-        # The times of metrics have no format, but their description names it.
-        is_time = any(one.get("format") == "date-time" or "ISO 8601 format" in one.get("description", "") for one in variants(description, schema))
-        assert types(description, schema) <= FITTING[column.type], column.name
-        assert is_time == (column.type is ColumnType.TIMESTAMP), column.name
+        facts = chain(described, column.path)[-1]
+        assert set(facts.get("types", ())) <= FITTING[column.type], column.name
+        assert facts.get("time", False) == (column.type is ColumnType.TIMESTAMP), column.name
 
 
 @every_type
-def test_relationships_that_name_their_records_have_a_column(entry: ResourceType, description: dict[str, Any]) -> None:
+def test_relationships_that_name_their_records_have_a_column(entry: ResourceType, described: Facts) -> None:
     """The others would be as long as the account is large (the profiles of a list), and Klaviyo gives links alone."""
-    relationships = members(description, resource(description, entry).get("relationships", {}))
+    relationships = described.get("relationships", {}).get("members", {})
     columns = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
 
     assert set(relationships) - set(columns) <= {path[1] for path in entry.unmapped}
     for name, column in columns.items():
-        data = types(description, members(description, relationships[name])["data"])
-        assert ("array" in data) == (column.type is ColumnType.STRINGS), name
+        data = relationships[name]["members"]["data"]
+        assert ("array" in data["types"]) == (column.type is ColumnType.STRINGS), name
 
 
 @every_type
-def test_the_type_member(entry: ResourceType, description: dict[str, Any]) -> None:
-    named = {value for variant in variants(description, resource(description, entry)["type"]) for value in variant.get("enum", [])}
-
-    assert named == {entry.jsonapi_type}
+def test_the_type_member(entry: ResourceType, described: Facts) -> None:
+    assert described["type"]["values"] == [entry.jsonapi_type]
 
 
 # --- by itself
@@ -296,25 +255,12 @@ def test_types_are_named_after_their_place_in_the_catalogue() -> None:
     assert len({entry.jsonapi_type for entry in CATALOG.values()}) == len(CATALOG)
 
 
-def promise(description: dict[str, Any], schema: dict[str, Any], path: tuple[str, ...]) -> tuple[bool, set[str]]:
-    """Return whether a member is promised in every object, never null, and the values that it may have."""
-    name, *rest = path
-    objects = [one for one in variants(description, schema) if "properties" in one]
-    inner = [one["properties"][name] for one in objects if name in one["properties"]]
-    plain = [one for schema in inner for one in variants(description, schema)]
-    promised = len(inner) == len(objects) and all(name in one.get("required", []) for one in objects)
-    promised &= not any(one.get("nullable") for one in [*plain, *inner])
-    if rest:
-        deeper, values = promise(description, {"anyOf": inner}, tuple(rest))
-        return promised and deeper, values
-    return promised, {value for one in plain for value in one.get("enum", [])}
-
-
 @every_type
-def test_what_is_promised_of_values_is_what_the_schema_says(entry: ResourceType, description: dict[str, Any]) -> None:
+def test_what_is_promised_of_values_is_what_the_schema_says(entry: ResourceType, described: Facts) -> None:
     """``send_strategy`` is one of several objects, which the schema promises and the plain walk sees as well."""
-    attributes = resource(description, entry)["attributes"]
     for column in entry.columns:
-        if column.path[0] == "attributes":
-            promised, values = promise(description, attributes, column.path[1:])
-            assert (column.required, set(column.values)) == (promised, values), column.name
+        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in RECORDED_ALONE.get(entry.name, ()):
+            continue
+        facts = chain(described, column.path)[1:]
+        promised = all(one.get("promised", False) for one in facts)
+        assert (column.required, set(column.values)) == (promised, set(facts[-1].get("values", ()))), column.name

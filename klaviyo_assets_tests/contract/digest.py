@@ -1,0 +1,14 @@
+"""The digest of Klaviyo's contract as the tests read it, and the folder with the files that it is made from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from klaviyo_assets_tests.contract.make_digest import FILE
+
+Facts = dict[str, Any]
+
+DIGEST: Facts = json.loads(FILE.read_text())
+
+SOURCE = Path(__file__).parents[3] / "shared" / "klaviyo"
+"""The OpenAPI description and the recorded responses, where a copy is next to the checkout."""

@@ -1,0 +1,71 @@
+"""Make the digest of Klaviyo's contract that the contract tests read: ``python -m klaviyo_assets_tests.contract.make_digest FOLDER``.
+
+FOLDER holds Klaviyo's OpenAPI description (``openapi-<revision>.json``), the read operations as ``endpoints.jsonl``, and ``recorded/`` with one file
+for each recorded response. The digest holds facts only: no text of the description, no value of a response.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
+from klaviyo_assets_tests.contract import described, recorded
+
+FILE = Path(__file__).with_name("digest.json")
+
+PATHS = {METRIC_AGGREGATES.path} | {path for entry in CATALOG.values() for path in (entry.endpoint.path, f"{entry.endpoint.path}/{{id}}")}
+"""Paths of our endpoints."""
+
+STATUSES = {400, 401, 403, 404, 429}
+"""Statuses of the errors that are kept, of whichever operation."""
+
+
+def make(folder: Path) -> dict[str, Any]:
+    """Return the digest of what a folder holds."""
+    return {
+        "revision": REVISION,
+        "endpoints": _endpoints(folder / "endpoints.jsonl"),
+        "types": described.types(json.loads((folder / f"openapi-{REVISION}.json").read_text())),
+        "recorded": _recorded(folder / "recorded"),
+    }
+
+
+def _endpoints(file: Path) -> dict[str, Any]:
+    return {line["path"]: line for line in map(json.loads, file.read_text().splitlines()) if line["path"] in PATHS}
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """Return the responses of our endpoints, those that hold records of our types, and errors."""
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        one = json.loads(file.read_text())
+        if one["revision"] != REVISION:
+            raise ValueError(f"{file.name} is of revision {one['revision']}, not of {REVISION}.")
+        facts = recorded.response(one)
+        if one["status"] in STATUSES or facts["request"]["path"] in PATHS or recorded.OURS & set(_types(one["body"])):
+            found[f"{one['operation']}.{one['status']}"] = facts
+    return found
+
+
+def _types(body: dict[str, Any]) -> list[str]:
+    data = body.get("data") or []
+    return [one["type"] for one in [*(data if isinstance(data, list) else [data]), *body.get("included", [])] if "attributes" in one]
+
+
+def text(digest: dict[str, Any]) -> str:
+    """Return the digest as it is written: one line for each endpoint, type and response."""
+    parts = [
+        f"{json.dumps(name)}: " + (json.dumps(value) if isinstance(value, str) else "{\n" + ",\n".join(_lines(value)) + "\n}")
+        for name, value in sorted(digest.items())
+    ]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(part: dict[str, Any]) -> list[str]:
+    return [f"{json.dumps(name)}: {json.dumps(value, sort_keys=True, separators=(',', ':'))}" for name, value in sorted(part.items())]
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(make(Path(sys.argv[1]))))

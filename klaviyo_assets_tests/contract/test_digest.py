@@ -1,0 +1,52 @@
+"""The committed digest is what the script makes, and holds no value of a response."""
+
+import re
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets_tests.contract.digest import DIGEST, SOURCE
+from klaviyo_assets_tests.contract.make_digest import FILE, make, text
+from klaviyo_assets_tests.contract.recorded import document, structure
+
+
+@pytest.mark.skipif(not SOURCE.is_dir(), reason="no copy of Klaviyo's OpenAPI description (shared/klaviyo) beside the checkout")
+def test_the_digest_is_what_the_script_makes() -> None:
+    assert FILE.read_text() == text(make(SOURCE))
+
+
+def test_the_digest_covers_every_type_and_error() -> None:
+    statuses = {name.rpartition(".")[2] for name in DIGEST["recorded"]}
+
+    assert DIGEST["revision"] == REVISION
+    assert set(DIGEST["types"]) == set(CATALOG)
+    assert {"200", "400", "401", "403", "404", "429"} <= statuses
+    assert all({f"get_{name}.200", f"get_{name.removesuffix('s')}.200"} & set(DIGEST["recorded"]) for name in CATALOG)
+
+
+def test_the_digest_is_small_and_holds_no_address() -> None:
+    written = FILE.read_text()
+
+    assert len(written) < 200_000
+    assert not re.search(r"[\w.+-]+@[\w-]+\.|https?://|\b[0-9A-Z]{26}\b", written)
+
+
+def test_a_structure_has_no_values() -> None:
+    links = {"self": "https://a.klaviyo.com/api/lists/AbC123/?fields%5Blist%5D=name&page%5Bcursor%5D=WzEsMl0", "next": None}
+    value = {"data": [{"type": "list", "id": "AbC123", "attributes": {"name": "x", "created": "2026-09-04T13:38:55.123+00:00"}, "links": links}]}
+
+    assert document(value) == {
+        "data": [
+            {
+                "list": [
+                    {
+                        "attributes": {"name": "string", "created": "0000-00-00T00:00:00.000+00:00"},
+                        "links": {"self": "{site}/api/lists/{id}/?fields%5Blist%5D={value}&page%5Bcursor%5D={base64url}", "next": "null"},
+                    }
+                ]
+            }
+        ]
+    }
+    assert structure({"a": [1, 2.5, True, None, [], {"properties": {"email": "x"}}]}) == {
+        "a": ["boolean", "empty", "integer", "null", "number", {"properties": "object"}]
+    }

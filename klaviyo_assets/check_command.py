@@ -33,7 +33,7 @@ def check(names: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed about the key (itself, its scopes, its
-        account's plan) or this version, 2 if it could not be told: a setting does not let anything be asked, or the answers may be others later.
+        account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the answers may change later.
     """
     try:
         settings = from_environment()

@@ -15,7 +15,7 @@ from klaviyo_assets.resources import KlaviyoResource
 
 _VARIABLE = re.compile(r"\bKLAVIYO_([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
-"""Of the advice for a key that is missing: of no use to whoever is told the name."""
+"""Part of the advice for a missing key; not needed where the message names the variable."""
 
 _DATABASE = "DUCKDB_PATH"
 _CONNECTION = {"DUCKDB_MEMORY_LIMIT": "memory_limit", "DUCKDB_THREADS": "threads"}

@@ -12,13 +12,13 @@ from klaviyo_assets.warehouse.names import pasted
 
 
 class _DefaultText(str):
-    """A default that can be told from the same text given by the user."""
+    """A default that differs in type from the same text given by the user."""
 
     __slots__ = ()
 
 
 class _DefaultPrefix(tuple[str, ...]):
-    """A default that can be told from the same prefix given by the user."""
+    """A default that differs in type from the same prefix given by the user."""
 
     __slots__ = ()
 

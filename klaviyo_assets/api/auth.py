@@ -82,7 +82,7 @@ def _fault_of(key: str) -> ApiKeyMalformed | None:
     """Return what is wrong with a key; it is raised where no variable holds the key."""
     if _MASK.fullmatch(key):
         return ApiKeyMalformed(
-            "The Klaviyo API key is a row of asterisks: a mask that stands for a key, not the key.",
+            "The Klaviyo API key is a row of asterisks: a mask of a key, not the key itself.",
             advice="If the run was launched from a launchpad, delete the resources: block of its run config and launch again: the key then comes "
             "from the code location's own setting. Otherwise copy the key again from where Klaviyo shows it in full.",
         )

@@ -25,9 +25,9 @@ async def learn_the_time(client: KlaviyoClient, entry: ResourceType) -> None:
             return
         await probe(client, entry)
         if (words := client.clock_dispute) is not None:
-            raise ClocksDisagree(f"{words} They are too far apart, so it cannot be told up to when everything has been read.")
+            raise ClocksDisagree(f"{words} They are too far apart, so it is not known up to when everything has been read.")
     if not client.knows_the_time:
-        raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it cannot be told up to when everything has been read.")
+        raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it is not known up to when everything has been read.")
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class DriftFinder:
 
     @cached_property
     def _without_column(self) -> set[str]:
-        """What ``_extra`` may hold though everything about it is known: nobody need act on it."""
+        """What ``_extra`` may hold without a warning, because all of it is known."""
         unmapped = {f"{RELATIONSHIP}{name}" if root == "relationships" else name for root, name in self.entry.unmapped}
         return (unmapped | set(self.entry.endpoint.additional_fields)) - self._columns_in_extra.keys()
 

@@ -84,7 +84,14 @@ def build_klaviyo_definitions(
         resources={
             name: known_klaviyo,
             duckdb_key: known_database,
-            str(translator.io_manager_key): kept_out_of_launchpad(KlaviyoFrameIOManager(duckdb=database, duckdb_patience=klaviyo.duckdb_patience)),
+            str(translator.io_manager_key): kept_out_of_launchpad(
+                KlaviyoFrameIOManager(
+                    duckdb=database,
+                    duckdb_patience=klaviyo.duckdb_patience,
+                    duckdb_memory_limit=klaviyo.duckdb_memory_limit,
+                    duckdb_threads=klaviyo.duckdb_threads,
+                )
+            ),
         },
         executor=executor,
     )

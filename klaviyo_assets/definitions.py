@@ -25,6 +25,8 @@ defs = build_klaviyo_definitions(
         accept_other_account=_settings.accept_other_account,
         accept_changed_options=_settings.accept_changed_options,
         duckdb_patience=_settings.duckdb_patience,
+        duckdb_memory_limit=_settings.duckdb_memory_limit,
+        duckdb_threads=_settings.duckdb_threads,
         max_response_bytes=_settings.max_response_bytes,
         field_rules=_settings.field_rules,
     ),

@@ -6,7 +6,7 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.output import say
 from klaviyo_assets.privacy.hashing import salt_of_environment
-from klaviyo_assets.settings import InvalidSetting, duckdb_patience, from_environment
+from klaviyo_assets.settings import InvalidSetting, from_environment
 from klaviyo_assets.sync.erasure import Erased, Erasure, Found, Person
 from klaviyo_assets.sync.errors import FolderFailed, SyncError
 from klaviyo_assets.text import one_line
@@ -35,7 +35,13 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     """
     try:
         person = Person.named(*who)
-        warehouse = LocalFile(DuckDBResource(database=database or from_environment().duckdb_path), patience=duckdb_patience())
+        settings = from_environment()
+        warehouse = LocalFile(
+            DuckDBResource(database=database or settings.duckdb_path),
+            patience=settings.duckdb_patience,
+            memory_limit=settings.duckdb_memory_limit,
+            threads=settings.duckdb_threads,
+        )
         if not warehouse.path.is_file():
             raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)

@@ -80,7 +80,8 @@ class Execution:
             yield self._worded(result)
 
     def _results(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
-        warehouse = LocalFile(self.duckdb, patience=self.klaviyo.duckdb_patience)
+        klaviyo = self.klaviyo
+        warehouse = LocalFile(self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads)
         outcome = run_to_its_end(self._outcome(warehouse))
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
             yield checks.api_key_valid(outcome.access, self.asset)

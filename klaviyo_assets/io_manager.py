@@ -10,6 +10,7 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import Field
 
+from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MOST_THREADS
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
@@ -29,6 +30,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     Args:
         duckdb: The DuckDB resource.
         duckdb_patience: Seconds to wait for another program that has the file open.
+        duckdb_memory_limit: Memory that DuckDB may use, such as ``2GB``; None for the default.
+        duckdb_threads: Threads that DuckDB may use; None for the default.
 
     Example:
         >>> @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
@@ -37,6 +40,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
 
     duckdb: ResourceDependency[DuckDBResource]
     duckdb_patience: float = Field(default=PATIENCE, ge=0, description="Seconds to wait for another program that has the DuckDB file open.")
+    duckdb_memory_limit: str | None = Field(default=None, description=f"Memory that DuckDB may use, such as 2GB; {DEFAULT_MEMORY_LIMIT} if None.")
+    duckdb_threads: int | None = Field(default=None, ge=1, le=MOST_THREADS, description="Threads that DuckDB may use; 2 if None.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Refuse: the assets write their tables themselves."""
@@ -53,7 +58,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         columns = (context.definition_metadata or {}).get("columns")
         lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
-            warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience)
+            warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
             with warehouse.connection() as connection:
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()

@@ -16,6 +16,7 @@ from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_u
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.duckdb_memory import MEMORY_LIMIT_WORDS, is_memory_limit
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_instant
@@ -49,6 +50,7 @@ def check_resource(klaviyo: KlaviyoResource) -> None:
     _check_base_url(klaviyo)
     _check_start_date(klaviyo.start_date)
     _check_rules(klaviyo.field_rules)
+    _check_memory_limit(klaviyo.duckdb_memory_limit)
     account = klaviyo.account_id
     if account is not None and not isinstance(account, dg.EnvVar) and redact(account) != account:
         raise InvalidDefinition("The field account_id of KlaviyoResource holds an API key. Give the account's id (six characters), or leave it out.")
@@ -74,6 +76,11 @@ def _check_start_date(start_date: str | None) -> None:
         raise InvalidDefinition(f"{error.summary} {error.advice}") from None
     if start > datetime.now(UTC):
         raise InvalidDefinition(f"{where} lies in the future: {start_date!r}. Give a date in the past, or leave it out for the whole history.")
+
+
+def _check_memory_limit(limit: str | None) -> None:
+    if limit is not None and not isinstance(limit, dg.EnvVar) and not is_memory_limit(limit):
+        raise InvalidDefinition(f"The field duckdb_memory_limit of KlaviyoResource must be {MEMORY_LIMIT_WORDS}; it is {limit!r}.")
 
 
 def _check_rules(rules: Mapping[str, Mapping[str, str]]) -> None:

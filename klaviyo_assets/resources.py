@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_serializer
 
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS
 from klaviyo_assets.load_checks import check_resource
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     duckdb_patience: float = Field(
         default=300.0, ge=0, description="Seconds to wait for another program that has the DuckDB file open, before the asset fails."
+    )
+
+    duckdb_memory_limit: str | None = Field(
+        default=None,
+        description=f"Memory that DuckDB may use in a sync: {MEMORY_LIMIT_WORDS}. {DEFAULT_MEMORY_LIMIT} if None. "
+        "memory_limit in the connection_config of the DuckDBResource takes precedence.",
+    )
+    duckdb_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_THREADS,
+        description="Threads that DuckDB may use in a sync; 2 if None, 1 where all rows are new. threads in the connection_config of the "
+        "DuckDBResource takes precedence.",
     )
 
     @field_serializer("api_key")

@@ -18,8 +18,6 @@ _HINT = " (or the variable that your KlaviyoResource names; in the environment o
 """Part of the advice for a missing key; not needed where the message names the variable."""
 
 _DATABASE = "DUCKDB_PATH"
-_CONNECTION = {"DUCKDB_MEMORY_LIMIT": "memory_limit", "DUCKDB_THREADS": "threads"}
-"""Settings of DuckDB, which a user's own code location sets in ``connection_config``."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,6 @@ class SettingNames:
         name, value = match.groups()
         if name == _DATABASE:
             return self._field("database", self.duckdb_key, value)
-        if name in _CONNECTION:
-            return self._field(f"connection_config[{_CONNECTION[name]!r}]", self.duckdb_key, value)
         if name.lower() in KlaviyoResource.model_fields:
             return self._field(name.lower(), self.resource_key, value)
         return match[0]  # read from the environment by every code location, such as the salt of the field rules

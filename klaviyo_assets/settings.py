@@ -13,6 +13,7 @@ from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_u
 from klaviyo_assets.api.redaction import redact
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.database_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
+from klaviyo_assets.duckdb_memory import MEMORY_LIMIT_WORDS, MOST_THREADS, is_memory_limit
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.sync.request import parse_start_date
@@ -26,6 +27,8 @@ START_DATE = "KLAVIYO_START_DATE"
 ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
 ACCEPT_OTHER_ACCOUNT = "KLAVIYO_ACCEPT_OTHER_ACCOUNT"
 DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
+DUCKDB_MEMORY_LIMIT = "KLAVIYO_DUCKDB_MEMORY_LIMIT"
+DUCKDB_THREADS = "KLAVIYO_DUCKDB_THREADS"
 FIELD_RULES = "KLAVIYO_FIELD_RULES"
 MAX_RESPONSE_BYTES = "KLAVIYO_MAX_RESPONSE_BYTES"
 ALLOW_HTTP = "KLAVIYO_ALLOW_HTTP"
@@ -68,6 +71,8 @@ class Settings:
         account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
         accept_other_account: ``KLAVIYO_ACCEPT_OTHER_ACCOUNT``, true or false.
         duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
+        duckdb_memory_limit: ``KLAVIYO_DUCKDB_MEMORY_LIMIT``, such as ``2GB``; None for the default.
+        duckdb_threads: ``KLAVIYO_DUCKDB_THREADS``; None for the default.
         field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
         max_response_bytes: ``KLAVIYO_MAX_RESPONSE_BYTES``, bytes that one response may have.
         allow_http: ``KLAVIYO_ALLOW_HTTP``, true or false.
@@ -85,6 +90,8 @@ class Settings:
     account_id: str | None = None
     accept_other_account: bool = False
     duckdb_patience: float = 300.0
+    duckdb_memory_limit: str | None = None
+    duckdb_threads: int | None = None
     field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     allow_http: bool = False
@@ -93,15 +100,6 @@ class Settings:
     timeout: float = ClientSettings.timeout
     max_retries: int = ClientSettings.max_retries
     revision: str = ClientSettings.revision
-
-
-def duckdb_patience() -> float:
-    """Read how many seconds another program that has the file open is waited for.
-
-    Raises:
-        InvalidSetting: If it is no such number.
-    """
-    return _number(DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60")
 
 
 def from_environment() -> Settings:
@@ -119,7 +117,11 @@ def from_environment() -> Settings:
         start_date=_start_date(),
         account_id=_account_id(),
         accept_other_account=_yes(ACCEPT_OTHER_ACCOUNT),
-        duckdb_patience=duckdb_patience(),
+        duckdb_patience=_number(
+            DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
+        ),
+        duckdb_memory_limit=_memory_limit(),
+        duckdb_threads=_whole_number(DUCKDB_THREADS, 0, 1, MOST_THREADS) or None,
         field_rules=_field_rules(os.environ.get(FIELD_RULES, "").strip()),
         max_response_bytes=int(
             _number(
@@ -182,6 +184,13 @@ def _start_date() -> str | None:
             parse_start_date(text, START_DATE)
         except SyncError as error:
             raise InvalidSetting(str(error)) from None
+    return text
+
+
+def _memory_limit() -> str | None:
+    text = _text(DUCKDB_MEMORY_LIMIT) or None
+    if text is not None and not is_memory_limit(text):
+        raise InvalidSetting(f"{DUCKDB_MEMORY_LIMIT} must be {MEMORY_LIMIT_WORDS}; it is {text!r}.")
     return text
 
 

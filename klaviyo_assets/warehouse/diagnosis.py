@@ -12,6 +12,7 @@ from klaviyo_assets.warehouse import own_process
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 
 _ELSEWHERE = re.compile(r"Conflicting lock|Could not set lock .*Resource temporarily unavailable|File is already open in")
+_OUT_OF_MEMORY = re.compile(r"Out of Memory Error|failed to (?:allocate|pin) (?:data|block)|could not allocate block", re.IGNORECASE)
 _HOLDER = re.compile(r"lock is held in (.*?\(PID \d+\))")
 
 _BACKUP = "restore a backup"
@@ -146,6 +147,11 @@ def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_
         if case.pattern.search(whole):
             return WarehouseError(case.summary.format(path=path, text=text, version=duckdb.__version__), case.advice)
     return WarehouseError(fallback[0].format(path=path, text=text), fallback[1])
+
+
+def is_out_of_memory(error: duckdb.Error) -> bool:
+    """Return whether work took more memory than DuckDB may use; where a commit or a checkpoint does, DuckDB raises a fatal error around it."""
+    return isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def open_elsewhere(path: Path, details: str) -> WarehouseBusy:

@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
 from klaviyo_assets import owner_only, system_errors, waiting
+from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
 from klaviyo_assets.file_lock import acquire, file_lock
 from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill, wide_tables
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
@@ -23,8 +24,7 @@ CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
 
 _SETTINGS = {
-    # Several types may be synced on one machine at once, and each process holds Python's libraries too.
-    "memory_limit": "512MB",
+    "memory_limit": DEFAULT_MEMORY_LIMIT,
     # Each thread that inserts holds a row group of its own, 120,000 wide rows: with many cores those alone would fill the memory.
     "threads": "2",
     # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see reclaim().
@@ -93,7 +93,12 @@ class LocalFile(Warehouse):
     Args:
         resource: The DuckDB resource; its ``database`` is a path.
         patience: Seconds to wait for another program that has the file open.
+        memory_limit: Memory that DuckDB may use, such as ``2GB``; None for the default. The resource's ``connection_config`` takes precedence.
+        threads: Threads that DuckDB may use; None for the default. The resource's ``connection_config`` takes precedence.
         lock_timeout: Seconds to wait for the file lock.
+
+    Raises:
+        WarehouseError: If the path or the memory limit cannot be used.
 
     Example:
         >>> with LocalFile(DuckDBResource(database="data/warehouse.duckdb")).connection() as connection:
@@ -103,8 +108,22 @@ class LocalFile(Warehouse):
     # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
     json_column = "JSON USING COMPRESSION zstd"
 
-    def __init__(self, resource: DuckDBResource, *, patience: float = PATIENCE, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(
+        self,
+        resource: DuckDBResource,
+        *,
+        patience: float = PATIENCE,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        lock_timeout: float = LOCK_TIMEOUT,
+    ) -> None:
+        if memory_limit is not None and not is_memory_limit(memory_limit):
+            raise WarehouseError(
+                f"KLAVIYO_DUCKDB_MEMORY_LIMIT cannot be used as DuckDB's memory limit: {memory_limit!r}.", f"Set it to {MEMORY_LIMIT_WORDS}."
+            )
         self._resource = resource
+        given = {"memory_limit": memory_limit, "threads": threads}
+        self._given = {name: str(value) for name, value in given.items() if value is not None}
         self._patience = patience
         self._lock_timeout = lock_timeout
         self.path = checked_path(resource.database)
@@ -209,16 +228,19 @@ class LocalFile(Warehouse):
             self._wait_for_others(first)
             self._make()
             manager, connection = self._entered(first)
+        limit = ""  # as long as DuckDB could not be asked
         try:
             spill.use_spill_folder(connection, self.path, self.state_dir, self._resource.connection_config)
             frame_copies.remove_abandoned(self.state_dir)
             connection.execute("SET TimeZone = 'UTC'")
             self._tune(connection)
-            ((self.database,),) = connection.execute("SELECT current_database()").fetchall()
+            ((self.database, limit),) = connection.execute("SELECT current_database(), current_setting('memory_limit')").fetchall()
             yield connection
         except duckdb.Error as error:
             if not (isinstance(error, _FAILURES) or type(error) is duckdb.Error):
                 raise
+            if diagnosis.is_out_of_memory(error):
+                raise self._out_of_memory(limit) from error
             raise diagnosis.diagnosed(self.path, error, _BROKEN_OFF) from error
         finally:
             connection.close()
@@ -343,7 +365,7 @@ class LocalFile(Warehouse):
 
     def only_append(self, connection: DuckDBPyConnection) -> None:
         """Append with one thread: a second one would hold a hundred megabytes more and bring nothing, since the network is slower than either."""
-        if "threads" not in self._chosen:
+        if "threads" not in self._chosen | self._given.keys():
             connection.execute("SET threads = 1")
 
     @property
@@ -352,10 +374,24 @@ class LocalFile(Warehouse):
         names = {name.lower() for name in self._resource.connection_config}
         return names | {_ALIASES[name] for name in names & _ALIASES.keys()}
 
+    def _out_of_memory(self, limit: str) -> WarehouseError:
+        """Return the error for work that takes more memory than DuckDB may use.
+
+        Args:
+            limit: What DuckDB may use, as DuckDB says it; empty if unknown.
+        """
+        size = doubled(limit) if bytes_of(limit) else doubled(DEFAULT_MEMORY_LIMIT)
+        is_configured = "memory_limit" in self._chosen
+        setting = f"memory_limit in the connection_config of the DuckDBResource to {size}" if is_configured else f"KLAVIYO_DUCKDB_MEMORY_LIMIT={size}"
+        return WarehouseError(
+            f"DuckDB ran out of memory while it worked on {self.path}; its limit is {limit or DEFAULT_MEMORY_LIMIT}.",
+            f"Set {setting}, or more if the machine has it; then run again. What was committed is kept.",
+        )
+
     def _tune(self, connection: DuckDBPyConnection) -> None:
         """Keep DuckDB small and its checkpoints cheap; what the user has set in ``connection_config`` counts more."""
         chosen = self._chosen
-        for name, value in _SETTINGS.items():
+        for name, value in {**_SETTINGS, **self._given}.items():
             if name not in chosen:
                 connection.execute(f"SET {name} = {literal(value)}")
 

@@ -38,6 +38,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt action": ({"fields": {"field_rules": {"lists": {"name": "drpo"}}}}, "is no action"),
     "misspelt type in rules": ({"fields": {"field_rules": {"list": {"name": "drop"}}}}, "'list', which is no resource type"),
     "a key for an account": ({"fields": {"account_id": KEY}}, "account_id of KlaviyoResource holds an API key"),
+    "a memory limit of bytes": (
+        {"fields": {"duckdb_memory_limit": "512B"}},
+        "duckdb_memory_limit of KlaviyoResource must be a size from 128MB",
+    ),
     "unknown type": ({"resource_types": ["profile"]}, r"Unknown resource types: profile\. Known are: accounts"),
     "one type as a text": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
     "no types": ({"resource_types": []}, "resource_types is empty"),
@@ -64,7 +68,10 @@ def test_what_is_known_to_be_wrong_is_refused_when_code_is_loaded(options: dict[
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fields", [{"rate_limit_share": 0}, {"rate_limit_share": 1.5}, {"timeout": 0}, {"max_retries": -1}, {"duckdb_patience": -1}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"rate_limit_share": 0}, {"rate_limit_share": 1.5}, {"timeout": 0}, {"max_retries": -1}, {"duckdb_patience": -1}, {"duckdb_threads": 0}],
+)
 def test_a_number_out_of_range_is_refused_when_the_resource_is_made(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
         KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **fields)

@@ -118,7 +118,8 @@ def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_
 
 @pytest.mark.parametrize("held", ["by another program", "by another sync", "by another sync of the type"])
 def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalFile.__init__, "__kwdefaults__", {"patience": 0.0, "lock_timeout": 0.0})
+    defaults = LocalFile.__init__.__kwdefaults__ | {"patience": 0.0, "lock_timeout": 0.0}
+    monkeypatch.setattr(LocalFile.__init__, "__kwdefaults__", defaults)
     database = tmp_path / "shop.duckdb"
     klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=account.base_url, duckdb_patience=0.0)
     policy = dg.RetryPolicy(max_retries=1)

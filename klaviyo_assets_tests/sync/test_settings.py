@@ -31,6 +31,8 @@ def test_nothing_must_be_set() -> None:
         "KLAVIYO_ACCOUNT_ID",
         "KLAVIYO_DUCKDB_PATIENCE",
         "KLAVIYO_MAX_RESPONSE_BYTES",
+        "KLAVIYO_DUCKDB_MEMORY_LIMIT",
+        "KLAVIYO_DUCKDB_THREADS",
     ],
 )
 @pytest.mark.parametrize("text", ["", " ", "\t\n"], ids=["empty", "space", "white space"])
@@ -61,6 +63,8 @@ def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest
         ("KLAVIYO_TIMEOUT", "12.5", "timeout", 12.5),
         ("KLAVIYO_MAX_RETRIES", "0", "max_retries", 0),
         ("KLAVIYO_REVISION", "2026-10-15", "revision", "2026-10-15"),
+        *(("KLAVIYO_DUCKDB_MEMORY_LIMIT", text, "duckdb_memory_limit", text) for text in ("512MB", "2GB", "1GiB", "1.5 gb", "128MB", "25%", "1TB")),
+        ("KLAVIYO_DUCKDB_THREADS", "4", "duckdb_threads", 4),
     ],
 )
 def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +112,19 @@ DATE = "What to do: Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             ("KLAVIYO_TIMEOUT", text, f"KLAVIYO_TIMEOUT must be a number of seconds above 0, such as 60; it is '{text}'.")
             for text in ("0", "-1", "nan", "inf", "60s")
         ),
+        *(
+            (
+                "KLAVIYO_DUCKDB_MEMORY_LIMIT",
+                text,
+                "KLAVIYO_DUCKDB_MEMORY_LIMIT must be a size from 128MB on such as 512MB, 2GB or 1GiB, or a share of the machine's memory "
+                f"such as 25%; it is '{text}'.",
+            )
+            for text in ("much", "512", "0", "-1", "none", "127MB", "500KB", "1B", "0%", "101%", "-1GB", "512 M", "1GB; DROP TABLE x")
+        ),
+        *(
+            ("KLAVIYO_DUCKDB_THREADS", text, f"KLAVIYO_DUCKDB_THREADS must be a whole number from 1 to 256; it is '{text}'.")
+            for text in ("0", "-1", "1.5", "two", "257", "nan")
+        ),
         (
             "KLAVIYO_REVISION",
             "newest",
@@ -142,6 +159,7 @@ def test_the_key_is_not_read_with_the_settings(monkeypatch: pytest.MonkeyPatch) 
 VARIABLES = [
     *("KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE", "KLAVIYO_ACCOUNT_ID", "KLAVIYO_REVISION"),
     *("KLAVIYO_DUCKDB_PATIENCE", "KLAVIYO_CONCURRENCY", "KLAVIYO_TIMEOUT", "KLAVIYO_MAX_RETRIES", "KLAVIYO_ACCEPT_OTHER_ACCOUNT"),
+    *("KLAVIYO_DUCKDB_MEMORY_LIMIT", "KLAVIYO_DUCKDB_THREADS"),
 ]
 
 

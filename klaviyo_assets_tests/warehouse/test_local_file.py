@@ -198,6 +198,32 @@ def test_duckdb_is_kept_small_unless_the_user_says_otherwise(tmp_path: Path) -> 
     assert settings_of(LocalFile(DuckDBResource(database=path))) == ("488.2 MiB", 2)
     assert settings_of(LocalFile(DuckDBResource(database=path, connection_config={"memory_limit": "1GiB", "threads": 3}))) == ("1.0 GiB", 3)
     assert settings_of(LocalFile(DuckDBResource(database=path, connection_config={"max_memory": "1GiB", "worker_threads": 1}))) == ("1.0 GiB", 1)
+    assert settings_of(LocalFile(DuckDBResource(database=path), memory_limit="2GiB", threads=4)) == ("2.0 GiB", 4)
+    configured = DuckDBResource(database=path, connection_config={"memory_limit": "1GiB", "threads": 3})
+    assert settings_of(LocalFile(configured, memory_limit="2GiB", threads=4)) == ("1.0 GiB", 3), "connection_config takes precedence"
+
+
+def test_a_memory_limit_that_duckdb_cannot_work_with_is_refused_before_the_file_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match=r"KLAVIYO_DUCKDB_MEMORY_LIMIT cannot be used .*'-1'.*Set it to a size from 128MB"):
+        LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), memory_limit="-1")
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "words"),
+    [
+        ({}, "128MB", r"its limit is 122.0 MiB. What to do: Set KLAVIYO_DUCKDB_MEMORY_LIMIT=256MB,"),
+        ({"max_memory": "100MiB"}, None, r"Set memory_limit in the connection_config of the DuckDBResource to 256MB,"),
+    ],
+)
+def test_work_that_takes_more_memory_than_duckdb_may_use_names_the_setting_and_a_value(
+    config: dict[str, str], given: str | None, words: str, tmp_path: Path
+) -> None:
+    warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config), memory_limit=given)
+    with pytest.raises(WarehouseError, match=words) as caught, warehouse.connection() as connection:
+        connection.execute("SELECT length(list(repeat(md5(i::VARCHAR), 20000))::VARCHAR) FROM range(1000) t(i)").fetchall()
+    assert isinstance(caught.value.__cause__, duckdb.OutOfMemoryException)
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize(("config", "threads"), [({}, 1), ({"threads": 3}, 3), ({"worker_threads": 3}, 3)])

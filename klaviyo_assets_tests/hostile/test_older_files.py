@@ -29,7 +29,7 @@ FILES = sorted((Path(__file__).parent / "files").glob("*.duckdb.gz"))
 def account() -> SandboxProcess:
     """Return the account that the files hold, not started yet."""
     base = datetime(2026, 3, 10, 12, tzinfo=UTC)
-    return small(events=120, profiles=60, campaigns=12, flows=4, lists=4, segments=4, metrics=6, reviews=20, history_days=60, base=base)
+    return small(seed=1, events=120, profiles=60, campaigns=12, flows=4, lists=4, segments=4, metrics=6, reviews=20, history_days=60, base=base)
 
 
 def synced_file(warehouse: LocalFile) -> bytes:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import polars as pl
@@ -16,6 +17,7 @@ from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import TIER_XL, Division, PageSize, ResourceType
 from klaviyo_assets.frames import SYNCED_AT, PageDecoder
+from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.request import SyncRequest
@@ -34,9 +36,14 @@ def small(**changes: Any) -> SandboxProcess:
     return SandboxProcess(replace(SMALL, **changes))
 
 
-def local_file(folder: Path) -> LocalFile:
+def started_elsewhere(base_url: str) -> SandboxProcess:
+    """Return what :func:`sync` needs of a small sandbox that another process has started with the same seed."""
+    return cast(SandboxProcess, SimpleNamespace(base_url=base_url, options=SMALL, keys=Keys(SMALL.seed)))
+
+
+def local_file(folder: Path, name: str = "klaviyo.duckdb") -> LocalFile:
     """Return a warehouse in a folder."""
-    return LocalFile(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+    return LocalFile(DuckDBResource(database=str(folder / name), connection_config=dict(CONNECTION_CONFIG)))
 
 
 def sync(
@@ -106,8 +113,8 @@ def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
 def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataFrame:
     """Return a table without our own columns; only the deleted rows, or only the others."""
     with warehouse.connection() as connection:
-        where = "IS NOT NULL" if deleted else "IS NULL"
-        frame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM klaviyo.klaviyo.{name} WHERE _deleted_at {where}").pl()
+        where, rows = "IS NOT NULL" if deleted else "IS NULL", warehouse.qualified("klaviyo", name)
+        frame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM {rows} WHERE _deleted_at {where}").pl()
     return frame.sort("id")
 
 

@@ -1,6 +1,8 @@
 """Fixtures that every room uses."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -56,3 +58,12 @@ def new_account() -> Iterator[Callable[..., SandboxProcess]]:
 def warehouse(tmp_path: Path) -> LocalFile:
     """An empty DuckDB file."""
     return local_file(tmp_path)
+
+
+@pytest.fixture
+def for_everybody() -> Iterator[Path]:
+    """A folder that every user of the machine can reach; those of pytest are for their owner."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -13,11 +13,17 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, table, truth
 
 pytestmark = pytest.mark.slow
 
 NewAccount = Callable[..., SandboxProcess]
+
+
+def database(folder: Path) -> LocalFile:
+    """Return the database that a run fills."""
+    return local_file(folder, "warehouse.duckdb")
 
 
 def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +35,7 @@ def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.C
         "DAGSTER_HOME": str(home),
         "KLAVIYO_API_KEY": key,
         "KLAVIYO_BASE_URL": sandbox.base_url,
-        "KLAVIYO_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
+        "KLAVIYO_DUCKDB_PATH": str(database(folder).path),
     }
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "klaviyo_assets.definitions", "--select", "*"]
     result = subprocess.run(command, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
@@ -64,7 +70,7 @@ def test_all_nine_at_once_without_a_429_or_a_lock_error(new_account: NewAccount,
     assert result.returncode == 0, result.stderr[-3000:]
     assert unlike_200(sandbox) == {}
     for name in CATALOG:
-        assert_frame_equal(table(local_file(tmp_path), name), truth(sandbox, name))
+        assert_frame_equal(table(database(tmp_path), name), truth(sandbox, name))
     assert places_that_hold(ALL_SCOPES_KEY, tmp_path) == []
 
 
@@ -84,5 +90,5 @@ def test_what_goes_wrong_leaves_no_key_behind_either(new_account: NewAccount, tm
     for words in ("lacks the scope reviews:read", "blocked before it reached", "no longer serves the API revision", "it was not followed"):
         assert words in output
     for name in ("accounts", "campaigns", "events", "metrics", "profiles"):
-        assert_frame_equal(table(local_file(tmp_path), name), truth(sandbox, name))
+        assert_frame_equal(table(database(tmp_path), name), truth(sandbox, name))
     assert places_that_hold(key, tmp_path) == []

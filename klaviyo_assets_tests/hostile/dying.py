@@ -10,16 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync import staging, write_behind
 from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.sync.staging import Staging
 from klaviyo_assets.sync.tables import Tables
-from klaviyo_assets_tests.accounts import SMALL, in_small_pages, local_file, sync
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,7 @@ def main(number: str, times: str, base_url: str, folder: str, name: str) -> None
     write_behind._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
-    sandbox = cast(SandboxProcess, SimpleNamespace(base_url=base_url, options=SMALL))
-    sync(in_small_pages(name, 20), sandbox, local_file(Path(folder)), SyncRequest(mode=stage.mode), concurrency=2)
+    sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncRequest(mode=stage.mode), concurrency=2)
 
 
 def _deadly(function: Callable[..., Any], times: int, *, after: bool) -> Callable[..., Any]:

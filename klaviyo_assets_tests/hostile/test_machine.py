@@ -1,10 +1,10 @@
 """Syncs that are killed at every stage, stopped, starved of disk and kept out: the table is never wrong, and the next sync completes it."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -52,15 +52,14 @@ def test_killed_at_any_stage(stage: Stage, settled: SandboxProcess, warehouse: L
 SYNC = """
 import resource, signal, sys
 from pathlib import Path
-from types import SimpleNamespace
 from klaviyo_assets.sync import staging
-from klaviyo_assets_tests.accounts import SMALL, in_small_pages, local_file, sync
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
 staging.ROWS_PER_FILE = 100
 if int(sys.argv[3]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 print("begun", flush=True)
-sync(in_small_pages("events"), SimpleNamespace(base_url=sys.argv[1], options=SMALL), local_file(Path(sys.argv[2])), concurrency=2)
+sync(in_small_pages("events"), started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2])), concurrency=2)
 """
 
 
@@ -106,10 +105,9 @@ def test_a_database_that_was_not_made_to_its_end_is_made_anew(size: int, settled
 WITHOUT_PERMISSION = """
 import os, sys
 from pathlib import Path
-from types import SimpleNamespace
 from klaviyo_assets.warehouse.base import WarehouseError
-from klaviyo_assets_tests.accounts import SMALL, local_file, sync
-sandbox, warehouse = SimpleNamespace(base_url=sys.argv[1], options=SMALL), local_file(Path(sys.argv[2]))
+from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
+sandbox, warehouse = started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2]))
 sync("lists", sandbox, warehouse)
 folder = warehouse.path.parent if sys.argv[3] == "the folder" else warehouse.state_dir
 if os.geteuid() == 0:  # to whom nothing is forbidden
@@ -129,17 +127,21 @@ sync("events", sandbox, warehouse)
 
 
 @pytest.mark.parametrize("which", ["the folder", "the state's folder"])
-def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
-        command = [sys.executable, "-c", WITHOUT_PERMISSION, settled.base_url, folder, which]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
+    folder, temporary = for_everybody / "database", for_everybody / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    command = [sys.executable, "-c", WITHOUT_PERMISSION, settled.base_url, str(folder), which]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
-        assert done.returncode == 0, done.stderr
-        words, closed = done.stdout.strip().splitlines()
-        assert "write permission" in words
-        assert closed in words
-        assert "What to do:" in words
-        assert judge(settled, local_file(Path(folder)), "events").is_equal
+    assert done.returncode == 0, done.stderr
+    words, closed = done.stdout.strip().splitlines()
+    assert "write permission" in words
+    assert closed in words
+    assert "What to do:" in words
+    assert judge(settled, local_file(folder), "events").is_equal
 
 
 def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:

@@ -107,11 +107,12 @@ TIER_XL = RateLimit(burst=350, steady=3500)
 
 @dataclass(frozen=True)
 class ReducedLimit:
-    """A lower limit that holds when ``parameter`` of a request contains ``value``."""
+    """A lower limit that holds when ``parameter`` of a request contains ``value``; for the look-up of one record only if ``lookup``."""
 
     parameter: str
     value: str
     limit: RateLimit
+    lookup: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,10 @@ class Endpoint:
     lookup_limit: RateLimit | None = None
     unpaged: bool = False
 
-    def limit_for(self, parameters: Mapping[str, str]) -> RateLimit:
-        """Return the limit that holds for a request with these query parameters."""
+    def limit_for(self, parameters: Mapping[str, str], *, lookup: bool = False) -> RateLimit:
+        """Return the limit that holds for a request with these query parameters; of a look-up, the collection's limit if none is lower."""
         for reduced in self.reduced_limits:
-            if reduced.value in parameters.get(reduced.parameter, "").split(","):
+            if (reduced.lookup or not lookup) and reduced.value in parameters.get(reduced.parameter, "").split(","):
                 return reduced.limit
         return self.limit
 

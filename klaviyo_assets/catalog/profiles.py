@@ -55,7 +55,7 @@ PROFILES = ResourceType(
         ),
         includes=("conversations", "push-tokens"),
         additional_fields=("subscriptions", "predictive_analytics"),
-        reduced_limits=(ReducedLimit("additional-fields[profile]", "predictive_analytics", TIER_M),),
+        reduced_limits=(ReducedLimit("additional-fields[profile]", "predictive_analytics", TIER_M, lookup=False),),
     ),
     columns=(
         record_id("Klaviyo's id of the profile."),

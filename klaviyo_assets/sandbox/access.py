@@ -24,7 +24,7 @@ def admit(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOp
 
     Raises:
         HtmlError: 400, if the header's scheme is another one; the edge answers that.
-        ApiError: 401 or 400 for a key that is missing or unknown, 403 for one that lacks a scope or whose plan lacks the feature.
+        ApiError: 401 or 400 for a key that is missing or unknown, 403 for one that lacks a scope.
     """
     header = headers.get("authorization")
     if header is None:
@@ -32,14 +32,22 @@ def admit(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOp
     if not header.startswith(_SCHEME):
         raise HtmlError(400, "Bad Request")
     key = header.removeprefix(_SCHEME).strip()
-    keys = Keys(options.seed)
-    scopes = keys.scopes_of(key)
+    scopes = Keys(options.seed).scopes_of(key)
     if scopes is None:
         raise _unknown_key(options)
     missing = sorted(needed - scopes)
     if missing:
         detail = f"The API key is missing the following scopes: {', '.join(missing)}."
         raise _denied(detail)
+
+
+def check_plan(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
+    """Let an admitted request pass if the account's plan has the feature.
+
+    Raises:
+        ApiError: 403, if it has not. The rate limits count such a request: the recorded response has their headers.
+    """
+    key, keys = headers["authorization"].removeprefix(_SCHEME).strip(), Keys(options.seed)
     if key == keys.plan_gated and needed & PLAN_GATED_SCOPES:
         raise _denied(_PLAN_GATE)
 

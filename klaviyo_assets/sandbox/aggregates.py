@@ -44,13 +44,14 @@ class _Document(msgspec.Struct):
     data: _Data
 
 
-def aggregate(store: Store, body: bytes, origin: str) -> bytes:
+def aggregate(store: Store, body: bytes, origin: str, query: str = "") -> bytes:
     """Answer a question.
 
     Args:
         store: The account's records.
         body: The request's body.
         origin: The sandbox's own origin, for links.
+        query: The request's query string, which the document's own link repeats.
 
     Raises:
         ApiError: 400, if Klaviyo would refuse the question or the sandbox does not play it; 404, if there is no such metric.
@@ -73,7 +74,7 @@ def aggregate(store: Store, body: bytes, origin: str) -> bytes:
         "attributes": {"dates": [start.isoformat() for start in starts], "data": [measured]},
         "links": link,
     }
-    return encode({"data": data, "links": {"self": f"{origin}{METRIC_AGGREGATES.path}", "next": None, "prev": None}})
+    return encode({"data": data, "links": {"self": f"{origin}{METRIC_AGGREGATES.path}" + (f"?{query}" if query else ""), "next": None, "prev": None}})
 
 
 def _counts(store: Store, asked: Attributes, since: datetime, until: datetime, zone: ZoneInfo) -> Counter[datetime]:

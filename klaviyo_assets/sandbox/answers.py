@@ -164,7 +164,8 @@ def _rendered(entry: ResourceType, records: Iterable[Record], query: Query) -> I
         raw = record.rendered(query.additional) if query.additional else record.raw
         if query.include:
             raw = with_linkage(entry, record, raw, query.include)
-        yield raw if names is None else keep_fields(raw, names)
+        # Additional fields come in addition to the sparse ones, as recorded.
+        yield raw if names is None else keep_fields(raw, (*names, *query.additional))
 
 
 def _included(store: Store, entry: ResourceType, records: Iterable[Record], query: Query) -> list[bytes] | None:
@@ -176,7 +177,7 @@ def _included(store: Store, entry: ResourceType, records: Iterable[Record], quer
         for relationship in query.include:
             type_name = target_type(relationship)
             for id in related_ids(entry, record, relationship):
-                raw = None if (type_name, id) in found else resource(store, type_name, id, record.id)
+                raw = None if (type_name, id) in found else resource(store, type_name, id, record.id, entry.jsonapi_type)
                 if raw is not None:
                     names = query.fields.get(type_name)
                     found[type_name, id] = raw if names is None or b'"attributes"' not in raw else keep_fields(raw, names)

@@ -15,7 +15,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import RateLimit, ResourceType
 from klaviyo_assets.sandbox import strikes
-from klaviyo_assets.sandbox.access import admit, check_revision
+from klaviyo_assets.sandbox.access import admit, check_plan, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
 from klaviyo_assets.sandbox.aggregates import aggregate
 from klaviyo_assets.sandbox.answers import Oddity, collection, lookup
@@ -90,6 +90,7 @@ class _Endpoint(ABC):
         try:
             strikes.raise_for(fault, request.headers)
             headers |= self._admitted(request)
+            check_plan(request.headers, self._scopes(request), self._state.options)
             return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
             # Of a request that was counted the answer has the limits' headers, whatever it is; a 429 has no content type.
@@ -141,7 +142,7 @@ class _Records(_Endpoint):
         """The endpoint's own limit, and the lower one that some parameters switch on: a request counts against both."""
         endpoint = self._entry.endpoint
         own = (endpoint.lookup_limit if self._lookup else None) or endpoint.limit
-        reduced = endpoint.limit_for(parameters)
+        reduced = endpoint.limit_for(parameters, lookup=self._lookup)
         return (own,) if reduced == endpoint.limit else (own, reduced)
 
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
@@ -168,7 +169,7 @@ class _Aggregates(_Endpoint):
 
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
         self._state.account.settle()
-        return aggregate(self._state.account.store, await request.body(), _origin(request))
+        return aggregate(self._state.account.store, await request.body(), _origin(request), request.url.query)
 
 
 def _origin(request: Request) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.sandbox.members import members_of
-from klaviyo_assets.sandbox.records import SITE, Record, encode
+from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only
 from klaviyo_assets.sandbox.store import Store
 
 _EPOCH = "2024-01-01T00:00:00+00:00"
@@ -71,15 +71,25 @@ MINOR_TYPES = frozenset(_MINOR)
 """Types that are only ever included."""
 
 
-def _minor(type_name: str, id: str, owner: str) -> bytes:
+_RELATIONSHIPS: dict[str, tuple[str, ...]] = {
+    "attribution": ("event",),
+    "campaign-message": ("campaign", "template", "image"),
+    "flow-action": ("flow", "flow-messages"),
+    "tag": ("tag-group", "lists", "segments", "campaigns", "flows"),
+}
+"""Relationships of these types; one that leads back to the record that they came with says its id."""
+
+
+def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
     path, attributes = _MINOR[type_name]
     resource: dict[str, Any] = {"type": type_name, "id": id}
     if attributes is not None:
         resource["attributes"] = attributes(id, owner)
-    else:
-        here = f"{SITE}/api/attributions/{id}"
-        links = {"self": f"{here}/relationships/event/", "related": f"{here}/event/"}
-        resource["relationships"] = {"event": {"data": {"type": "event", "id": owner}, "links": links}}
+    if type_name in _RELATIONSHIPS:
+        resource["relationships"] = {
+            name: ({"data": {"type": name, "id": owner}} if name == owner_type else {}) | links_only(f"/api/{path}", id, name)
+            for name in _RELATIONSHIPS[type_name]
+        }
     resource["links"] = {"self": f"{SITE}/api/{path}/{id}/"}
     return encode(resource)
 
@@ -92,7 +102,7 @@ def related_ids(entry: ResourceType, record: Record, relationship: str) -> tuple
     return record.related.get(relationship, ())
 
 
-def resource(store: Store, type_name: str, id: str, owner: str) -> bytes | None:
+def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str) -> bytes | None:
     """Return an included resource object, or None if the record is gone.
 
     Args:
@@ -100,9 +110,10 @@ def resource(store: Store, type_name: str, id: str, owner: str) -> bytes | None:
         type_name: JSON:API type.
         id: Its id.
         owner: Id of the record that leads to it.
+        owner_type: JSON:API type of that record.
     """
     if type_name in MINOR_TYPES:
-        return _minor(type_name, id, owner)
+        return _minor(type_name, id, owner, owner_type)
     found = store[_NAMES[type_name]].get(id)
     if found is None:
         return None

@@ -94,8 +94,10 @@ def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
     path = entry.endpoint.path
     collection, single = ({one["when"]: limit(one) for one in endpoints[each]["reduced_limits"]} for each in (path, f"{path}/{{id}}"))
     known = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits}
+    of_a_look_up = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits if one.lookup}
 
     assert collection.items() <= known.items() <= (collection | single).items()
+    assert of_a_look_up.items() <= single.items()
 
 
 @every_type

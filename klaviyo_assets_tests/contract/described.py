@@ -53,7 +53,8 @@ def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozens
         left_out: Members of ``attributes`` that are named without their own members.
 
     Returns:
-        By member: ``types`` (JSON types), ``values`` (those of an enum), ``promised`` (always there, never null), ``time``, ``members``.
+        By member: ``types`` (JSON types), ``values`` (those of an enum), ``promised`` (always there, never null), ``time``,
+        ``choices`` (objects of several kinds), ``members``.
     """
     found: dict[str, Any] = {}
     for name, member in members(description, schema).items():
@@ -64,6 +65,7 @@ def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozens
             "promised": _promised(description, schema, name, [*plain, *member["anyOf"]]),
             # The times of metrics have no format, but the text about them names it.
             "time": any(one.get("format") == "date-time" or "ISO 8601 format" in one.get("description", "") for one in plain),
+            "choices": sum("properties" in one for one in plain) > 1,
             "members": {} if name in left_out else tree(description, member, left_out),
         }
         found[name] = {fact: value for fact, value in facts.items() if value}

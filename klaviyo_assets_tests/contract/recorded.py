@@ -114,19 +114,19 @@ def _records(data: Any) -> Any:
 
 
 def request(sent: dict[str, Any]) -> dict[str, Any]:
-    """Return what a recorded request asked for: its path without ids, its parameters without the values of filters."""
+    """Return what a recorded request asked for: its path without ids, its parameters in their order, without the values of filters."""
     steps = sent["path"].split("/")
     if len(steps) > 3:
         steps[3] = "{id}"
-    found = {"method": sent["method"], "path": "/".join(steps), **{f"{name}[{key}]": value for name, key, value in _nested(sent["query"])}}
-    found |= {name: value for name, value in sent["query"].items() if isinstance(value, str)}
-    if "filter" in found:
-        found["filter"] = sorted(f"{operator}({field})" for operator, field in _CONDITION.findall(found["filter"]))
-    return {name: value for name, value in found.items() if name != "page[cursor]"}
+    query: list[list[Any]] = []
+    for name, value in dict(sent["query"]).items():
+        query += [[f"{name}[{key}]", inner] for key, inner in value.items()] if isinstance(value, dict) else [[name, value]]
+    kept = [[name, _conditions(value) if name == "filter" else value] for name, value in query if name != "page[cursor]"]
+    return {"method": sent["method"], "path": "/".join(steps), "query": kept}
 
 
-def _nested(query: Any) -> list[tuple[str, str, str]]:
-    return [(name, key, value) for name, values in dict(query).items() if isinstance(values, dict) for key, value in values.items()]
+def _conditions(chosen: str) -> list[str]:
+    return [f"{operator}({field})" for operator, field in _CONDITION.findall(chosen)]
 
 
 def response(recorded: dict[str, Any]) -> dict[str, Any]:

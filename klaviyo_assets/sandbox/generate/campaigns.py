@@ -7,7 +7,7 @@ from klaviyo_assets.catalog import CAMPAIGNS
 from klaviyo_assets.catalog.campaigns import CHANNELS
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import CAMPAIGN_WORDS
-from klaviyo_assets.sandbox.instants import DAY, HOUR, render
+from klaviyo_assets.sandbox.instants import DAY, HOUR, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
@@ -53,7 +53,7 @@ def _tracking(rng: random.Random) -> dict[str, Any]:
 
 
 def _strategy(rng: random.Random, sent: int) -> dict[str, Any]:
-    at = render(sent)
+    at = render_whole(sent)
     return rng.choice(
         (
             {"method": "immediate"},

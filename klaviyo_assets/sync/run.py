@@ -28,6 +28,7 @@ from klaviyo_assets.frames import Page, PageDecoder
 from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.sync.brought import keep_columns
 from klaviyo_assets.sync.coverage import BEGINNING, USUAL_BEGINNING, Covered, Span, without
+from klaviyo_assets.sync.divided_load import load_divided
 from klaviyo_assets.sync.erased import without_erased
 from klaviyo_assets.sync.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.sync.fetch import Fetcher
@@ -269,7 +270,7 @@ class Sync:
         async def load(batch: Batch) -> None:
             self.log.info("%s: %d records read, loading %d", self.entry.name, fetcher.records_read, batch.rows)
             self._count(row, fetcher)
-            await in_thread(loader.load, batch, row, rebuilt=is_full)
+            await in_thread(load_divided, lambda part: loader.load(part, row, rebuilt=is_full), batch)
             gathered.extend(batch.covered)
             files.extend(await in_thread(keep_columns, batch.files, self._told_by) if looks_for_gone else batch.files)
             await behind.loaded(batch)

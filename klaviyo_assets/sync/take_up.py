@@ -1,14 +1,15 @@
 """What a killed or failed sync has left in staging is loaded by the next one, if it is what that one would read, whole and of the right time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
+from klaviyo_assets.sync.divided_load import load_divided
 from klaviyo_assets.sync.load import UNKNOWN_ACCOUNT, Loader, SyncRow
-from klaviyo_assets.sync.staging import Batch, Manifest, leftovers
+from klaviyo_assets.sync.staging import Manifest, leftovers
 from klaviyo_assets.sync.write_behind import MOST_ROWS_PER_LOAD
 from klaviyo_assets.warehouse.base import WarehouseError
 
@@ -65,7 +66,7 @@ def take_up(root: Path, loader: Loader, row: SyncRow, wanted: Wanted | None, not
         elif wanted is not None and wanted.accepts(left.manifest, name):
             try:
                 for batch in left.batches(MOST_ROWS_PER_LOAD):
-                    _load(loader, batch, row)
+                    load_divided(lambda part: loader.load(part, row), batch, _is_about_the_rows)
                     resumed |= bool(batch.files or batch.covered)
             except (duckdb.Error, WarehouseError) as error:
                 if not _is_about_the_rows(error):
@@ -75,19 +76,6 @@ def take_up(root: Path, loader: Loader, row: SyncRow, wanted: Wanted | None, not
                 note(f"What an interrupted sync of {name} had read cannot be loaded ({reason}); it is read again.")
         left.remove()
     return resumed
-
-
-def _load(loader: Loader, batch: Batch, row: SyncRow) -> None:
-    """Load a batch; where it cannot be loaded as a whole, its files one after the other, which takes less memory."""
-    try:
-        loader.load(batch, row)
-    except (duckdb.Error, WarehouseError) as error:
-        if len(batch.files) < 2 or not _is_about_the_rows(error):
-            raise
-        *before, last = batch.files
-        for file in before:
-            loader.load(Batch((file,), ()), row)
-        loader.load(replace(batch, files=(last,)), row)
 
 
 def _is_about_the_rows(error: Exception) -> bool:

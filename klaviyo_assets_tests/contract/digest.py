@@ -12,3 +12,15 @@ DIGEST: Facts = json.loads(FILE.read_text())
 
 SOURCE = Path(__file__).parents[3] / "shared" / "klaviyo"
 """The OpenAPI description and the recorded responses, where a copy is next to the checkout."""
+
+RECORDS = ("data", "included")
+"""Members of a response that hold records."""
+
+
+def by_type(records: Any) -> dict[str, list[Any]]:
+    """Return the structures of ``data`` or ``included`` by type; none if it is empty."""
+    match records:
+        case [dict() as found] | (dict() as found):
+            return found
+        case _:
+            return {}

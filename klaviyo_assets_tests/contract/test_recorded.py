@@ -1,8 +1,11 @@
-"""Responses recorded from the real API become rows without loss, by the fast decoder, and no check warns of them."""
+"""Responses recorded from the real API become rows without loss, by the fast decoder, and no check warns of them.
+
+In every clone the records are made from the digest: they have the structure of the recorded ones, and values of our own. Where the recorded
+responses are next to the checkout, they are read as well.
+"""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +17,10 @@ from klaviyo_assets.frames.instants import parse_instant
 from klaviyo_assets.sync.drift import DriftFinder, Kind
 from klaviyo_assets.sync.tables import Tables
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, by_type
+from klaviyo_assets_tests.contract.example import example
 
-RECORDED = Path(__file__).parents[3] / "shared" / "klaviyo" / "recorded"
-
-pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded responses (shared/klaviyo/recorded) beside the checkout")
+RECORDED = SOURCE / "recorded"
 
 TYPES = {entry.jsonapi_type: entry for entry in CATALOG.values()}
 
@@ -29,8 +32,8 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
         yield file.name.removesuffix(".json"), answer
 
 
-def records() -> list[Any]:
-    """Every resource object of our types with attributes, included ones too."""
+def recorded_records() -> list[Any]:
+    """Every recorded resource object of our types with attributes, included ones too."""
     found = []
     for name, answer in documents():
         data = answer["body"]["data"]
@@ -38,6 +41,23 @@ def records() -> list[Any]:
             if record is not None and record["type"] in TYPES and "attributes" in record:
                 found.append(pytest.param(record, id=f"{name}-{record['type']}-{record['id']}"))
     return found
+
+
+def examples() -> list[Any]:
+    """A record of each structure that the digest has of our types."""
+    found: dict[str, Any] = {}
+    for name, response in DIGEST["recorded"].items():
+        for member in RECORDS:
+            for type_name, structures in by_type(response["body"].get(member)).items():
+                for structure in structures:
+                    if type_name in TYPES and "attributes" in structure:
+                        record = example(type_name, structure, DIGEST["types"][TYPES[type_name].name])
+                        found.setdefault(json.dumps(record), pytest.param(record, id=f"{name}-{type_name}-{len(found)}"))
+    return list(found.values())
+
+
+def records() -> list[Any]:
+    return examples() + (recorded_records())
 
 
 def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -50,7 +70,7 @@ def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[t
         yield path, value
 
 
-@pytest.mark.parametrize("record", records() if RECORDED.is_dir() else [])
+@pytest.mark.parametrize("record", records())
 def test_every_member_is_in_its_column_or_beside_it(record: dict[str, Any]) -> None:
     entry = TYPES[record["type"]]
     decoder, body = PageDecoder(entry), json.dumps({"data": [record], "links": {"next": None}}, separators=(",", ":")).encode()
@@ -86,12 +106,13 @@ def test_every_member_is_in_its_column_or_beside_it(record: dict[str, Any]) -> N
             assert row[column.name] == (None if data is None else data["id"]), name
 
 
-@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+@pytest.mark.parametrize("entry", [entry for name, entry in CATALOG.items() if name != "reviews"], ids=lambda entry: entry.name)
 def test_no_check_warns_of_them(entry: ResourceType, warehouse: LocalFile) -> None:
-    """Records that were asked for with ``fields`` lack what was not asked for: that alone is a null, and no drift."""
+    """Records that were asked for with ``fields`` lack what was not asked for: that alone is a null, and no drift.
+
+    No review was recorded.
+    """
     sent = [one.values[0] for one in records() if one.values[0]["type"] == entry.jsonapi_type]
-    if not sent:
-        pytest.skip(f"no {entry.jsonapi_type} was recorded")
     page = PageDecoder(entry).page(json.dumps({"data": sent, "links": {}}).encode())
     with warehouse.connection() as connection:
         tables = Tables(warehouse, "klaviyo", entry)

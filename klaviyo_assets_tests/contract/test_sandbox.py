@@ -1,7 +1,6 @@
 """The sandbox sends what the real API sends: each recorded request, repeated to the sandbox, gives a response of the same structure."""
 
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
@@ -12,13 +11,11 @@ from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import ResourceType
 from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY
 from klaviyo_assets_tests.contract.differences import FRACTIONS, differences, merge
-from klaviyo_assets_tests.contract.digest import DIGEST, Facts
+from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, Facts, by_type
 from klaviyo_assets_tests.contract.make_digest import PATHS
 from klaviyo_assets_tests.contract.recorded import document, structure
 from klaviyo_assets_tests.contract.sandbox_account import Account
 from klaviyo_assets_tests.sandbox.helpers import BASE
-
-RECORDS = ("data", "included")
 
 NAMES = {entry.jsonapi_type: name for name, entry in CATALOG.items()}
 
@@ -51,15 +48,6 @@ ERRORS = {
 @pytest.fixture(scope="module")
 def account() -> Account:
     return Account()
-
-
-def by_type(records: Any) -> dict[str, list[Any]]:
-    """Return the structures of ``data`` or ``included`` by type; none if it is empty."""
-    match records:
-        case [dict() as found] | (dict() as found):
-            return found
-        case _:
-            return {}
 
 
 def of_headers(response: httpx.Response) -> Facts:

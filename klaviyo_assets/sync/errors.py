@@ -10,6 +10,7 @@ The hierarchy::
       - NewerLayout       a later version of this library has written the schema
       - FolderFailed      what belongs beside the database cannot be written (a full disk, a missing permission)
       - TableChanged      another program has changed a table while the sync was running
+      - NotOurs           another program uses the name of one of our tables, or has added a constraint to one
       - StillLocked       another process keeps a file beside the database locked
 """
 
@@ -105,6 +106,10 @@ class TableChanged(SyncError):
         super().__init__(
             f"Another program has changed the table {schema}.{table} while the sync was running: it {what}.", "Run again: everything is read again."
         )
+
+
+class NotOurs(SyncError):
+    """Another program uses the name of one of our tables, or has added to one what could make a sync fail; nothing was done."""
 
 
 class StillLocked(SyncError):

@@ -8,7 +8,9 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.privacy.guard import Applied, FieldGuard, mark_of
 from klaviyo_assets.privacy.rules import Action
+from klaviyo_assets.sync.ownership import foreign_columns
 from klaviyo_assets.sync.tables import Tables, prepare_table
+from klaviyo_assets.sync.upsert import content_columns
 from klaviyo_assets.warehouse.base import literal
 
 _ROWS_AT_ONCE = 20_000
@@ -111,7 +113,9 @@ class StoredRules:
 
     def _rewrite_between(self, first: int, last: int) -> int:
         rows = self.tables.rows
-        before = self.connection.sql(f"SELECT rowid AS place, * FROM {rows} WHERE rowid BETWEEN {first} AND {last}").pl()
+        users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
+        without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
+        before = self.connection.sql(f"SELECT rowid AS place, {without_users} FROM {rows} WHERE rowid BETWEEN {first} AND {last}").pl()
         after = self.guard.apply(before, again=True)
         columns = sorted(self.guard.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
@@ -120,8 +124,12 @@ class StoredRules:
         changed = after.filter(differs)
         if changed.height:
             self.connection.register("ruled_rows", changed)
+            listed = "".join(f", {name}" for name in users)
+            theirs = f"SELECT rowid AS place{listed} FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)"
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {theirs}")
             self.connection.execute(f"DELETE FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)")
-            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM ruled_rows")
+            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM ruled_rows JOIN users_values USING (place)")
+            self.connection.execute("DROP TABLE temp.users_values")
             self.connection.unregister("ruled_rows")
         return changed.height
 

@@ -19,6 +19,7 @@ from klaviyo_assets.sync.errors import TableChanged
 from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.history import distrust_the_future, forget
 from klaviyo_assets.sync.missed import Missed
+from klaviyo_assets.sync.ownership import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.sync.pin import UNKNOWN_ACCOUNT, Pin
 from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.sync.table_state import TableState, doubts, measured, recorded
@@ -358,11 +359,28 @@ class Loader:
                 f"WHERE new.{key} = old.{key} AND NOT old.differs"
             )
             connection.execute("DROP TABLE temp.compared")
-            connection.execute(f"DROP TABLE {tables.rows}")
-            connection.execute(f"ALTER TABLE {tables.rebuilt} RENAME TO {quoted(self.entry.name)}")
+            self._replace_rows(connection)
             connection.execute(f"DELETE FROM {tables.coverage} WHERE resource_type = ?", [self.entry.name])
             self._widen(connection, covered, row.account_id)
             self._end(connection, row, now)
+
+    def _replace_rows(self, connection: DuckDBPyConnection) -> None:
+        """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""
+        rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, quoted(self.entry.primary_key)
+        users = foreign_columns(connection, rows, content_columns(self.entry))
+        if not users and not has_indexes(connection, self.schema, self.entry.name):
+            connection.execute(f"DROP TABLE {rows}")
+            connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.entry.name)}")
+            return
+        if users:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key, *users))} FROM {rows}")
+        connection.execute(f"DELETE FROM {rows}")
+        if users:
+            insert_keeping(connection, rows, f"(FROM {rebuilt})", key=key, kept="users_values", columns=users)
+            connection.execute("DROP TABLE temp.users_values")
+        else:
+            connection.execute(f"INSERT INTO {rows} BY NAME FROM {rebuilt}")
+        connection.execute(f"DROP TABLE {rebuilt}")
 
     def end(self, row: SyncRow, now: datetime) -> None:
         """Write the outcome of the sync."""

@@ -8,10 +8,10 @@ from klaviyo_assets.catalog.model import Column, ResourceType
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync import layout
 from klaviyo_assets.sync.extra import move_from_extra
+from klaviyo_assets.sync.ownership import DELETED_AT as DELETED_AT
+from klaviyo_assets.sync.ownership import RARE_TABLES, Ownership
 from klaviyo_assets.sync.retype import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
-
-DELETED_AT = "_deleted_at"
 
 Columns = dict[str, tuple[str, str]]
 """Type and comment of a table's columns, by name."""
@@ -138,7 +138,12 @@ class Tables:
 
         Raises:
             NewerLayout: If a later version of this library has written the schema.
+            NotOurs: If another program uses our names in the schema.
         """
+        Ownership(connection, self.warehouse, self.schema).check(
+            dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key),
+            {"_syncs": _SYNCS, "_coverage": _COVERAGE, "_missed": _MISSED, layout.NAME: layout.COLUMNS, **RARE_TABLES},
+        )
         layout.refuse_newer(connection, self.warehouse, self.schema)
         made = tuple(name for name in (self.entry.name, "_syncs", "_coverage", "_missed", layout.NAME) if not is_there(connection, self.schema, name))
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
@@ -168,6 +173,8 @@ class Tables:
         """Return the columns that are about to get another type, the values that do not fit it collected."""
         existing = _existing(connection, self.schema, self.entry.name)
         found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
+        if found:
+            Ownership(connection, self.warehouse, self.schema).refuse_indexes(self.entry.name, [column.name for column in found])
         for column in found:
             collect_misfits(connection, self.rows, column, existing[column.name][0])
         return found

@@ -17,13 +17,14 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.model import ResourceType, Whole
 from klaviyo_assets.frames import EXTRA, SYNCED_AT
 from klaviyo_assets.sync.missed import Missed
+from klaviyo_assets.sync.ownership import foreign_columns, insert_keeping
 from klaviyo_assets.sync.tables import DELETED_AT
 from klaviyo_assets.warehouse.base import literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
 """How much later than the read that brought it a version may be dated and still order two versions."""
 
-_TEMPORARY = ("superseded", "known", "candidates", "changed", "kept")
+_TEMPORARY = ("superseded", "known", "candidates", "changed", "kept", "users_values")
 
 
 def content_columns(entry: ResourceType) -> list[str]:
@@ -105,10 +106,13 @@ class Upsert:
         written = rows - kept
         if written and self.missed is not None:
             self.missed.note(new, f"(SELECT * FROM {self.table} WHERE rowid IN (SELECT place FROM changed))" if updated else None)
+        users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
+        if users:
+            self._collect("users_values", f"SELECT {', '.join((self._key, *users))} FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
         if updated:
             self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
         if written:
-            self._insert(new)
+            self._insert(new, users)
         for name in _TEMPORARY:
             self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
         return written - updated, updated
@@ -194,9 +198,13 @@ class Upsert:
         """Return SQL for the staged rows that will be written."""
         return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = staged.{self._key}))"
 
-    def _insert(self, new: str) -> None:
+    def _insert(self, new: str, users: Sequence[str]) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        self.connection.execute(f"INSERT INTO {self.table} BY NAME SELECT {names} FROM {new} AS new")
+        rows = f"(SELECT {names} FROM {new} AS new)"
+        if users:
+            insert_keeping(self.connection, self.table, rows, key=self._key, kept="users_values", columns=users)
+        else:
+            self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 
     def _surely_differs(self) -> str:
         """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""

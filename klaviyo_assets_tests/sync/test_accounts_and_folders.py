@@ -5,7 +5,6 @@ import errno
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -144,11 +143,11 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
         sync(in_small_pages("events"), sandbox, warehouse, concurrency=2)
     sandbox.clear_faults()
     files = list((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("*.parquet"))
-    loads = Counter[bool]()
+    loads: list[Batch] = []
     load = Loader.load
 
     def counted(self: Loader, batch: Batch, row: SyncRow, **named: Any) -> None:
-        loads[bool(batch.covered)] += 1
+        loads.append(batch)
         load(self, batch, row, **named)
 
     with monkeypatch.context() as patched:
@@ -158,7 +157,11 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
             sync(in_small_pages("events"), sandbox, warehouse)
 
     assert len(files) > 2
-    assert loads == ({True: 1} if most_rows > 600 else {True: 1, False: len(files) - 1}), "coverage comes with the last part"
+    assert [bool(batch.covered) for batch in loads] == [False] * (len(loads) - 1) + [True], "coverage comes with the last part"
+    assert sorted(path.name for batch in loads for path in batch.files) == sorted(path.name for path in files)
+    assert all(batch.rows <= most_rows or len(batch.files) == 1 for batch in loads)
+    assert len(loads) == {1: len(files), 1_000_000: 1}.get(most_rows, len(loads))
+    assert most_rows > 600 or len(loads) > 2
     sync(in_small_pages("events"), sandbox, warehouse)
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 

@@ -121,5 +121,5 @@ def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataF
 def query(warehouse: LocalFile, sql: str) -> list[tuple[Any, ...]]:
     """Run a query; tables need no schema."""
     with warehouse.connection() as connection:
-        connection.execute("USE klaviyo.klaviyo")
+        connection.execute(f"USE {warehouse.database}.klaviyo")
         return connection.execute(sql).fetchall()

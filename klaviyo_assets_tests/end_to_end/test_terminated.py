@@ -99,7 +99,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 def test_a_run_that_is_terminated_in_the_ui_is_taken_up_by_the_next(new_account: NewAccount, tmp_path: Path) -> None:
-    sandbox, warehouse = new_account(), local_file(tmp_path)
+    sandbox, warehouse = new_account(), local_file(tmp_path, "warehouse.duckdb")
     sandbox.faults({"path": "/api/events", "kind": "slow", "seconds": 50, "times": None, "after": 6})
     with web_server(tmp_path, sandbox) as server:
         launched = server.ask(LAUNCH)

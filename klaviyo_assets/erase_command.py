@@ -35,9 +35,9 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     """
     try:
         person = Person.named(*who)
-        settings = from_environment()
+        settings = from_environment(database=database)
         warehouse = LocalFile(
-            DuckDBResource(database=database or settings.duckdb_path),
+            DuckDBResource(database=settings.duckdb_path),
             patience=settings.duckdb_patience,
             memory_limit=settings.duckdb_memory_limit,
             threads=settings.duckdb_threads,

@@ -102,8 +102,11 @@ class Settings:
     revision: str = ClientSettings.revision
 
 
-def from_environment() -> Settings:
+def from_environment(*, database: str | None = None) -> Settings:
     """Read the settings.
+
+    Args:
+        database: Path of the DuckDB file where the user gave one, which is used instead of ``KLAVIYO_DUCKDB_PATH``.
 
     Raises:
         InvalidSetting: Naming the variable, what it holds, and what would be right.
@@ -112,7 +115,7 @@ def from_environment() -> Settings:
     allow_http = _yes(ALLOW_HTTP)
     return Settings(
         base_url=_base_url(allow_http=allow_http),
-        duckdb_path=_duckdb_path(),
+        duckdb_path=database or _duckdb_path(),
         rate_limit_share=_number(RATE_LIMIT_SHARE, Settings.rate_limit_share, lambda share: 0 < share <= 1, "a number above 0 up to 1, such as 0.5"),
         start_date=_start_date(),
         account_id=_account_id(),

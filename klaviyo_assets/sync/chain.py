@@ -53,7 +53,8 @@ class Chain:
         self._begun_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
-        self.stall = Stall(part.start if part.start != BEGINNING else None, part.covers_to) if isinstance(part, Slice) else Stall()
+        # The newest slice has no end: it also holds what is dated later than it covers, however much that is.
+        self.stall = Stall(part.start if part.start != BEGINNING else None, part.end) if isinstance(part, Slice) else Stall()
 
     def take(self, answer: Answer[Page]) -> Page:
         """Cut a page to the slice, and note how far it leads."""

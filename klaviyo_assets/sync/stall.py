@@ -56,7 +56,7 @@ class Stall:
 
     Args:
         start: Start of the slice, None for no bound.
-        end: End of what the slice covers, None where that is not known.
+        end: End of the slice, None for no bound.
 
     Attributes:
         empty: Pages in a row without a record.

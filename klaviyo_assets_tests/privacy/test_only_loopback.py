@@ -44,13 +44,9 @@ def test_a_sync_listens_nowhere(account: SandboxProcess, tmp_path: Path) -> None
         seen = []
         sys.addaudithook(lambda event, arguments: seen.append((event, arguments[1])) if event in ("socket.bind", "socket.connect") else None)
         from pathlib import Path
-        from klaviyo_assets_tests.accounts import SMALL, local_file, sync
+        from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
 
-        class Sandbox:
-            base_url = sys.argv[1]
-            options = SMALL
-
-        sync("lists", Sandbox, local_file(Path(sys.argv[2])))
+        sync("lists", started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2])))
         print({event for event, _ in seen}, {address[:1] for _, address in seen})
     """)
     result = subprocess.run([sys.executable, "-c", script, account.base_url, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -7,6 +7,7 @@ again. Klaviyo's counts do, at one request a metric and year.
 import asyncio
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -147,13 +148,13 @@ class Audit:
     async def _ask(self, metrics: Sequence[str], days: set[date]) -> None:
         span = _span_of(days)
         assert span is not None
-        pieces = [piece for piece in (Span(*bounds) for bounds in years(span.start, span.end)) if any(_within(day, piece) for day in days)]
+        pieces = _days_by_piece((Span(*bounds) for bounds in years(span.start, span.end)), days)
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
         aside = asyncio.Semaphore(_MOST_ASIDE)
 
         async def one(metric: str) -> None:
             async with aside:
-                await self._compare(metric, pieces, days)
+                await self._compare(metric, pieces)
             self._asked += 1
             if time.monotonic() - self._last_word >= _SECONDS_BETWEEN:
                 self._last_word = time.monotonic()
@@ -166,8 +167,8 @@ class Audit:
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
 
-    async def _compare(self, metric: str, pieces: Iterable[Span], days: set[date]) -> None:
-        for piece in pieces:
+    async def _compare(self, metric: str, pieces: Iterable[tuple[Span, set[date]]]) -> None:
+        for piece, asked in pieces:
             try:
                 self._requests += 1
                 counts = await counts_by_day(self.client, metric, piece.start, piece.end)
@@ -176,7 +177,6 @@ class Audit:
                 self._refusal = error
                 self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 return
-            asked = {day for day in days if _within(day, piece)}
             self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
                 self._left_out |= {(metric, day) for day in left_out}
@@ -191,5 +191,13 @@ def _span_of(days: set[date]) -> Span | None:
     return Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
 
 
-def _within(day: date, span: Span) -> bool:
-    return span.start <= midnight(day) < span.end
+def _days_by_piece(pieces: Iterable[Span], days: set[date]) -> list[tuple[Span, set[date]]]:
+    """Return the pieces that hold days, each with its days; looks at each day once, since a history may be long."""
+    ordered = sorted(days)
+    found: list[tuple[Span, set[date]]] = []
+    for piece in pieces:
+        first = bisect_left(ordered, piece.start, key=midnight)
+        end = bisect_left(ordered, piece.end, key=midnight)
+        if first < end:
+            found.append((piece, set(ordered[first:end])))
+    return found

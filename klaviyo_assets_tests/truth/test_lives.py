@@ -79,7 +79,7 @@ QUICKLY_CAUGHT = {
     "of two versions in a load the older one kept": 7,
     "settling ages not looked at": 1,
     "the newest slice read no further than it covers": 1,
-    "what the audit found not struck": 1,
+    "what the audit found not struck": 2,
     "changes of consent not looked for": 3,
     "what a full read did not bring left unmarked": 1,
 }

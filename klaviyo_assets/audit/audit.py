@@ -1,22 +1,23 @@
 """Compares Klaviyo's own counts of events with the table, metric by metric and day by day.
 
 Events may be imported with any date, long after the last settling age of their day: nothing in the list of events tells of them but reading it all
-again. Klaviyo's counts do, at one request a metric and year.
+again. Klaviyo's counts do, at one request a metric and year that holds events.
 """
 
 import asyncio
 import logging
 import time
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.event_counts import counts_by_day, metric_ids, years
+from klaviyo_assets.api.filters import compare
 from klaviyo_assets.api.probe import learn_the_time, probe
 from klaviyo_assets.audit.compare import Counts, Difference, differences
+from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.model import Division
@@ -30,6 +31,9 @@ from klaviyo_assets.sync.threads import in_thread
 
 TOO_YOUNG = timedelta(days=3)
 """Days that end later than this ago are not compared: the settling ages look after them."""
+
+Piece = tuple[Span, set[date]]
+"""A span that one request asks for, and its days that can be compared."""
 
 _SECONDS_BETWEEN = 30.0
 _MOST_ASIDE = 8
@@ -77,14 +81,18 @@ class Audit:
         await learn_the_time(self.client, METRICS)
         now = self.client.now()
         last, before = await in_thread(self.store.last)
-        days = await self._days(now, before)
+        wanted = await self._wanted(now, before)
+        pieces = await self._pieces(wanted, before) if wanted is not None else []
+        if not pieces and not self.only_struck:
+            self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
         if self.only_struck:
             struck = [one for one in before if one.state is State.STRUCK]
-            metrics, days = {one.metric_id for one in struck}, days & {one.day for one in struck}
+            metrics = {one.metric_id for one in struck}
         else:
             metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
+        days = {day for _, some in pieces for day in some}
         if days:
-            await self._ask(sorted(metrics), days)
+            await self._ask(sorted(metrics), pieces)
             self._refuse_if_none_is_counted(metrics)
         found = differences(self._theirs, await self._ours(metrics, days), [one for one in before if not self._is_excluded(one)])
         excluded = self._excluded | self._refused
@@ -100,13 +108,22 @@ class Audit:
         if self._refusal is not None and len(metrics) > 1 and self._uncounted >= metrics:
             raise self._refusal
 
-    async def _days(self, now: datetime, before: Sequence[Difference]) -> set[date]:
-        """The days that can be compared: covered, old enough, not before the start date."""
-        wanted = await self._wanted(now, before)
-        days = set(whole_days(await in_thread(self.store.coverage), wanted)) if wanted else set()
-        if not days:
-            self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
-        return days
+    async def _pieces(self, wanted: Span, before: Sequence[Difference]) -> list[Piece]:
+        """Return what to ask for, newest first: the years that hold events, each with its covered days."""
+        start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
+        grid = [Span(*bounds) for bounds in years(start, end)]
+        if self.only_struck:
+            struck = {one.day for one in before if one.state is State.STRUCK}
+            spans = await occupied(grid, struck, _nothing_more)
+        else:
+            struck = set()
+            known = {*await in_thread(self.store.days, wanted), *(one.day for one in before)}
+            spans = await occupied(grid, known, self._their_newest_before)
+        covered = await in_thread(self.store.coverage)
+        pieces = [(span, set(whole_days(covered, Span(max(span.start, wanted.start), span.end)))) for span in spans]
+        if self.only_struck:
+            pieces = [(span, days & struck) for span, days in pieces]
+        return [(span, days) for span, days in pieces if days]
 
     async def _ours(self, metrics: set[str], days: set[date]) -> Counts:
         """Count the table's rows, and note those that no count of Klaviyo's speaks of."""
@@ -140,15 +157,23 @@ class Audit:
         return Span(start, end) if start < end else None
 
     async def _their_oldest(self) -> datetime | None:
-        parameters = {"sort": FIELD, "page[size]": "1"}
-        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, parameters, PageDecoder(EVENTS, Division()).page)
+        return await self._first_event({"sort": FIELD})
+
+    async def _their_newest_before(self, end: datetime) -> datetime | None:
+        """Return the time of Klaviyo's newest event before an instant; None if there is none, or if Klaviyo refuses so early a date."""
+        try:
+            return await self._first_event({"sort": f"-{FIELD}", "filter": compare("less-than", FIELD, end)})
+        except BadRequest as error:
+            reason = f"Klaviyo does not list events of these dates ({error.detail or error.message})"
+            self._excluded[reason] = [f"before {end:%Y-%m-%d}, unless the table has events of the same year"]
+            return None
+
+    async def _first_event(self, parameters: Mapping[str, str]) -> datetime | None:
+        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Division()).page)
         extent = answer.value.extent(FIELD)
         return extent.least if extent else None
 
-    async def _ask(self, metrics: Sequence[str], days: set[date]) -> None:
-        span = _span_of(days)
-        assert span is not None
-        pieces = _days_by_piece((Span(*bounds) for bounds in years(span.start, span.end)), days)
+    async def _ask(self, metrics: Sequence[str], pieces: Sequence[Piece]) -> None:
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
         aside = asyncio.Semaphore(_MOST_ASIDE)
 
@@ -167,20 +192,28 @@ class Audit:
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
 
-    async def _compare(self, metric: str, pieces: Iterable[tuple[Span, set[date]]]) -> None:
-        for piece, asked in pieces:
+    async def _compare(self, metric: str, pieces: Sequence[Piece]) -> None:
+        for place, (piece, asked) in enumerate(pieces):
             try:
                 self._requests += 1
                 counts = await counts_by_day(self.client, metric, piece.start, piece.end)
             except (BadRequest, NotFound) as error:
-                self._uncounted.add(metric)
-                self._refusal = error
-                self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
+                if place == 0 or isinstance(error, NotFound):
+                    self._uncounted.add(metric)
+                    self._refusal = error
+                    self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
+                else:
+                    # The newest days were counted: it is the early date that is refused, and so will be those before it.
+                    early = {day for _, days in pieces[place:] for day in days}
+                    self._leave_out(metric, early, f"Klaviyo does not count days so long ago ({error.detail or error.message})")
                 return
             self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
-                self._left_out |= {(metric, day) for day in left_out}
-                self._refused.setdefault("Klaviyo's answer leaves days out", []).append(f"{metric}: {len(left_out)} days from {min(left_out)} on")
+                self._leave_out(metric, left_out, "Klaviyo's answer leaves days out")
+
+    def _leave_out(self, metric: str, days: set[date], reason: str) -> None:
+        self._left_out |= {(metric, day) for day in days}
+        self._refused.setdefault(reason, []).append(f"{metric}: {len(days)} days from {min(days)} on")
 
 
 def _joined(excluded: Mapping[str, list[str]], more: Mapping[str, list[str]]) -> dict[str, list[str]]:
@@ -191,13 +224,9 @@ def _span_of(days: set[date]) -> Span | None:
     return Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
 
 
-def _days_by_piece(pieces: Iterable[Span], days: set[date]) -> list[tuple[Span, set[date]]]:
-    """Return the pieces that hold days, each with its days; looks at each day once, since a history may be long."""
-    ordered = sorted(days)
-    found: list[tuple[Span, set[date]]] = []
-    for piece in pieces:
-        first = bisect_left(ordered, piece.start, key=midnight)
-        end = bisect_left(ordered, piece.end, key=midnight)
-        if first < end:
-            found.append((piece, set(ordered[first:end])))
-    return found
+def _midnight_before(moment: datetime) -> datetime:
+    return midnight(moment.astimezone(UTC).date())
+
+
+async def _nothing_more(_: datetime) -> None:
+    """Answer for a look at known days alone."""

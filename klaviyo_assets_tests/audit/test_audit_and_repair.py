@@ -269,6 +269,85 @@ def test_a_day_that_lost_its_last_event_is_marked_since_klaviyo_counts_none(sand
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
+OLD_DATES = [datetime(1, 1, 1, tzinfo=UTC), datetime(1582, 10, 4, tzinfo=UTC), datetime(1966, 5, 1, 12, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("moment", OLD_DATES, ids=lambda moment: f"year {moment.year}")
+@pytest.mark.parametrize("is_read", [True, False], ids=["in the table", "in Klaviyo alone"])
+def test_an_event_of_long_ago_costs_its_own_year_and_is_found(
+    moment: datetime, is_read: bool, sandbox: SandboxProcess, warehouse: LocalFile, run: Run
+) -> None:
+    metric = sandbox.truth("metrics")[0]["id"]
+    if is_read:
+        sandbox.change("event", datetime=moment, metric_id=metric)
+    sync("events", sandbox, warehouse)
+    if not is_read:
+        sandbox.change("event", datetime=moment, metric_id=metric)
+    sandbox.reset_stats()
+
+    check = run("klaviyo_audit")
+
+    assert check.passed == is_read
+    metrics, requests = len(sandbox.truth("metrics")), sandbox.stats()["endpoints"]
+    assert requests["/api/metric-aggregates"]["requests"] <= 3 * metrics  # a history of 200 days lies in two pieces of a year at most
+    assert requests["/api/events"]["requests"] <= 5
+    if not is_read:
+        assert [row["day"] for row in days_shown(check)] == [moment.date().isoformat()]
+        assert run("klaviyo_repair").passed
+        assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_events_of_the_far_future_are_not_compared_and_cost_nothing(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    metric = sandbox.truth("metrics")[0]["id"]
+    for year in (2100, 9999):
+        sandbox.change("event", datetime=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), metric_id=metric)
+    sync("events", sandbox, warehouse)
+    sandbox.reset_stats()
+
+    assert run("klaviyo_audit").passed
+    assert sandbox.stats()["endpoints"]["/api/metric-aggregates"]["requests"] <= 2 * len(sandbox.truth("metrics"))
+
+
+def test_early_dates_that_klaviyo_refuses_leave_the_rest_of_the_metric_compared(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.change("event", datetime=datetime(1966, 5, 1, tzinfo=UTC), metric_id=sandbox.truth("metrics")[0]["id"])
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+
+    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
+        if start.year < 1970:
+            raise BadRequest("Klaviyo refuses the request.", detail="Invalid date.")
+        return await counts_by_day(client, metric_id, start, end)
+
+    monkeypatch.setattr(audit, "counts_by_day", counts)
+
+    check = run("klaviyo_audit")
+
+    assert values(check)["missing_events"] == 2
+    assert any("so long ago (Invalid date.)" in reason for reason in values(check)["excluded"])
+
+
+def test_early_dates_that_klaviyo_does_not_list_are_reported_as_excluded(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.change("event", datetime=datetime(1966, 5, 1, tzinfo=UTC), metric_id=sandbox.truth("metrics")[0]["id"])
+    sync("events", sandbox, warehouse)
+    get = KlaviyoClient.get
+
+    async def refusing(self: KlaviyoClient, entry: Any, path: str, parameters: Any, *others: Any) -> Any:
+        if "less-than(datetime" in parameters.get("filter", ""):
+            raise BadRequest("Klaviyo refuses the request.", detail="Invalid date.")
+        return await get(self, entry, path, parameters, *others)
+
+    monkeypatch.setattr(KlaviyoClient, "get", refusing)
+
+    check = run("klaviyo_audit")
+
+    assert check.passed
+    assert any("does not list events of these dates (Invalid date.)" in reason for reason in values(check)["excluded"])
+
+
 def test_a_key_without_the_scope_is_told(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
 

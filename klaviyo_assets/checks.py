@@ -224,15 +224,17 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
         sentences.append(f"{read_again} have been read again since. What to do: run the audit or the repair job; it compares them.")
     if confirmed:
         sentences.append(f"{confirmed} still differ after they were read again: Klaviyo counts other events than it lists.")
-    if not found:
+    if record.lost:
+        sentences.append(f"{record.lost} more differed, and the table _audit_days does not hold them any more. What to do: run the audit job again.")
+    if not found and not record.lost:
         sentences.append("None differs." if record.days else "There was nothing to compare.")
     if record.excluded:
         sentences.append("Not all could be compared; excluded tells what, and why.")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=COMPLETE,
-        passed=not found,
-        severity=dg.AssetCheckSeverity.WARN if len(found) == confirmed else dg.AssetCheckSeverity.ERROR,
+        passed=not found and not record.lost,
+        severity=dg.AssetCheckSeverity.WARN if len(found) == confirmed and not record.lost else dg.AssetCheckSeverity.ERROR,
         description=" ".join(sentences),
         metadata={
             "audited_at": dg.MetadataValue.timestamp(record.audited_at),

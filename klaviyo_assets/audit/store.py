@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from duckdb import DuckDBPyConnection
 
@@ -28,6 +28,7 @@ _AUDITS: Columns = {
     "days": ("BIGINT", "Days that were compared, added up over the metrics."),
     "requests": ("BIGINT", "Requests for counts."),
     "excluded": ("JSON", "What could not be compared, and why."),
+    "differing": ("BIGINT", "Days that differed, one row of _audit_days each; null if an earlier version has audited."),
 }
 
 
@@ -42,6 +43,7 @@ class AuditRecord:
         days: Days that were compared, added up over the metrics.
         requests: Requests for counts.
         excluded: What could not be compared, by reason.
+        lost: Days that differed and that ``_audit_days`` does not hold any more: another program has dropped or emptied it.
     """
 
     audited_at: datetime
@@ -50,6 +52,7 @@ class AuditRecord:
     days: int
     requests: int
     excluded: dict[str, list[str]] = field(default_factory=dict)
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,16 @@ class AuditStore:
             ).fetchall()
         return {(metric, day): count for metric, day, count in rows if metric is not None}, sum(row[2] for row in rows if row[0] is None)
 
+    def days(self, span: Span) -> set[date]:
+        """Return the days (UTC) of a span of which there are rows."""
+        with self.warehouse.connection() as connection:
+            rows = connection.execute(
+                f"SELECT DISTINCT ({FIELD} AT TIME ZONE 'UTC')::DATE FROM {self._table(EVENTS.name)} "
+                f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ?",
+                [span.start, span.end],
+            ).fetchall()
+        return {day for (day,) in rows}
+
     def oldest(self) -> datetime | None:
         """Return the time of the oldest row."""
         with self.warehouse.connection() as connection:
@@ -111,7 +124,7 @@ class AuditStore:
     def last_if_any(self) -> tuple[AuditRecord, list[Difference]] | None:
         """Return the last audit and the differences as they stand; None if there was none: then nothing is written either."""
         with self.warehouse.connection() as connection:
-            if not is_there(connection, self.schema, "_audits"):
+            if not any(is_there(connection, self.schema, name) for name in ("_audits", AUDIT_DAYS)):
                 return None
         record, found = self.last()
         return None if record is None else (record, found)
@@ -124,7 +137,8 @@ class AuditStore:
             connection.execute(f"DELETE FROM {audits}")
             span = record.compared
             connection.execute(
-                f"INSERT INTO {audits} (audited_at, compared_from, compared_to, metrics, days, requests, excluded) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO {audits} (audited_at, compared_from, compared_to, metrics, days, requests, excluded, differing) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     record.audited_at,
                     span.start if span else None,
@@ -133,6 +147,7 @@ class AuditStore:
                     record.days,
                     record.requests,
                     json.dumps(record.excluded),
+                    len(found) + record.lost,
                 ],
             )
             self._replace(connection, found, record.audited_at)
@@ -148,11 +163,14 @@ class AuditStore:
 
     def _record(self, connection: DuckDBPyConnection) -> AuditRecord | None:
         frame = connection.sql(f"SELECT * FROM {self._table('_audits')} ORDER BY audited_at DESC LIMIT 1").pl()
+        ((kept, audited_at),) = connection.execute(f"SELECT count(*), max(audited_at) FROM {self._table(AUDIT_DAYS)}").fetchall()
         if not frame.height:
-            return None
+            # Days that differ are from an audit, although its own row is gone.
+            return AuditRecord(audited_at, None, 0, 0, 0, {"The table _audits lacks the last audit": ["what it compared"]}) if kept else None
         row = frame.row(0, named=True)
         compared = Span(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
-        return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], json.loads(row["excluded"] or "{}"))
+        excluded, lost = json.loads(row["excluded"] or "{}"), max(0, (row["differing"] or 0) - kept)
+        return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded, lost)
 
     def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
         frame = connection.sql(

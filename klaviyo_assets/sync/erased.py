@@ -36,9 +36,14 @@ def erased(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str) ->
 
 def remember(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, ids: Iterable[str]) -> None:
     """Note the ids of records that are erased."""
+    remember_marks(connection, warehouse, schema, {mark_of(id_) for id_ in ids})
+
+
+def remember_marks(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, marks: Iterable[str]) -> None:
+    """Note the marks of records that are erased; see :func:`mark_of`."""
     prepare_table(connection, warehouse, schema, _NAME, _COLUMNS, "What was erased and is not stored again.")
     now = datetime.now(UTC)
-    for mark in sorted({mark_of(id_) for id_ in ids} - erased(connection, warehouse, schema)):
+    for mark in sorted({*marks} - erased(connection, warehouse, schema)):
         connection.execute(f"INSERT INTO {warehouse.qualified(schema, _NAME)} VALUES (?, ?)", [mark, now])
 
 

@@ -8,11 +8,15 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets import owner_only
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.privacy.guard import FieldGuard
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.sync import layout
+from klaviyo_assets.sync.bookkeeping import BookkeepingCopy
 from klaviyo_assets.sync.erased_rows import ErasedRows, Found
 from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.field_rules import StoredRules
 from klaviyo_assets.sync.person import Person
+from klaviyo_assets.sync.tables import Tables, is_there
 from klaviyo_assets.sync.taken import taken
 from klaviyo_assets.warehouse.base import Warehouse
 
@@ -93,9 +97,13 @@ class Erasure:
         with self.warehouse.connection() as connection:
             connection.execute("BEGIN TRANSACTION")
             try:
+                self._refuse_lost_rules(connection)
+                copy = BookkeepingCopy(self.warehouse, self.schema)
+                restored = [] if dry_run else [*copy.restore_erased(connection)]
                 rows = ErasedRows(connection, self.warehouse, self.schema, self.salt, person)
-                erased = Erased(tuple(rows.run()), bool(person.ids), tuple(rows.notes))
+                erased = Erased(tuple(rows.run()), bool(person.ids), (*restored, *rows.notes))
                 if not dry_run:
+                    copy.note_erased(connection)
                     # Before the commit: what is staged would bring the person back.
                     shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
                     self.warehouse.ask_for_compaction()
@@ -104,6 +112,17 @@ class Erasure:
                 raise
             connection.execute("ROLLBACK" if dry_run else "COMMIT")
         return erased
+
+    def _refuse_lost_rules(self, connection: DuckDBPyConnection) -> None:
+        """Refuse where it is not recorded any more which values of a table are hashes or were dropped: rows of the person would be missed."""
+        for name, entry in CATALOG.items():
+            tables = Tables(self.warehouse, self.schema, entry)
+            if is_there(connection, self.schema, name) and StoredRules(connection, tables, FieldGuard()).are_lost:
+                raise SyncError(
+                    f"The table {self.schema}._field_rules lacks the field rules that the rows of {name} were stored with: it cannot be told which "
+                    "rows are the person's, and nothing was erased.",
+                    f"Run a sync of {name}, which records them again; then erase again.",
+                )
 
     def _refuse_unknown_schema(self, connection: DuckDBPyConnection) -> None:
         schemas = {

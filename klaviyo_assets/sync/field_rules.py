@@ -1,6 +1,6 @@
 """Field rules and the rows that a table held before them: what can be dropped or hashed here and now is; what cannot be undone is read again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,6 +8,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.privacy.guard import Applied, FieldGuard, mark_of
 from klaviyo_assets.privacy.rules import Action
+from klaviyo_assets.sync.bookkeeping import BookkeepingCopy
 from klaviyo_assets.sync.ownership import foreign_columns
 from klaviyo_assets.sync.tables import Tables, prepare_table
 from klaviyo_assets.sync.upsert import content_columns
@@ -59,6 +60,26 @@ class StoredRules:
         """Whether a rule is new, or an old one has become another: what rows held before must not stay anywhere."""
         return not set(self.guard.applied) <= set(self.recorded)
 
+    @property
+    def are_lost(self) -> bool:
+        """Whether the rows were stored with rules that are not recorded any more: another program has dropped or emptied the table."""
+        return self._copy.lost_rules(self.tables.entry.name, self.recorded)
+
+    def look(self, *, is_new: bool) -> Iterator[str]:
+        """Compare what is recorded with its copy, and bring the copy up to date; yield what the user should know.
+
+        Args:
+            is_new: True if the table of the resource type has just been made: then no row was stored with any rule.
+        """
+        if self.are_lost and not is_new:
+            name = self.tables.entry.name
+            yield (
+                f"The table {self.tables.schema}.{_NAME} lacked the field rules that the rows of {name} were stored with: the rules of this sync are "
+                "applied to all rows again. Values that are hashed or dropped already stay so; if the rules or the salt have changed since, "
+                "everything is read again."
+            )
+        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(self.recorded))
+
     def bring_up_to_date(self, fingerprint: Callable[[str | None], str]) -> int:
         """Apply rules that are new to the rows that are there, and note them.
 
@@ -104,6 +125,7 @@ class StoredRules:
         for one in rules:
             values = [self.tables.entry.name, one.field, one.action.value, one.salt]
             self.connection.execute(f"INSERT INTO {self._table} (resource_type, field, action, salt) VALUES (?, ?, ?, ?)", values)
+        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
 
     def _rewrite(self) -> int:
         """Put changed rows in place of those that a rule changes, some at a time: a table may be greater than memory."""
@@ -136,6 +158,10 @@ class StoredRules:
     @property
     def _table(self) -> str:
         return self.tables.warehouse.qualified(self.tables.schema, _NAME)
+
+    @property
+    def _copy(self) -> BookkeepingCopy:
+        return BookkeepingCopy(self.tables.warehouse, self.tables.schema)
 
 
 def _still_kept(before: Applied, now: Sequence[Applied]) -> bool:

@@ -32,6 +32,11 @@ def refuse_newer(connection: DuckDBPyConnection, warehouse: Warehouse, schema: s
         raise NewerLayout(schema, found=found[0], written_by=found[1], known=LAYOUT)
 
 
+def is_recorded(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str) -> bool:
+    """Return whether the schema says which layout it has."""
+    return _version(connection, warehouse, schema) is not None
+
+
 def record(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str) -> None:
     """Write this version into a schema whose tables have been brought up to date; the table is there."""
     found = _version(connection, warehouse, schema)

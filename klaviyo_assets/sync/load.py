@@ -13,6 +13,8 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked
 from klaviyo_assets.frames import SYNCED_AT
 from klaviyo_assets.privacy.guard import FieldGuard
+from klaviyo_assets.sync import lost_bookkeeping
+from klaviyo_assets.sync.bookkeeping import BookkeepingCopy
 from klaviyo_assets.sync.coverage import BEGINNING, Covered, Span, widened
 from klaviyo_assets.sync.erased import erased
 from klaviyo_assets.sync.errors import TableChanged
@@ -160,7 +162,10 @@ class Loader:
             ).pl()["ended"][0]
             self._record_state(connection, row)
             _write_row(connection, self.tables.syncs, row)
-            self.has_field_rules = StoredRules(connection, self.tables, FieldGuard()).are_noted
+            stored = StoredRules(connection, self.tables, FieldGuard())
+            self.notes.extend(stored.look(is_new=self.entry.name in prepared.made))
+            self.has_field_rules = stored.are_noted
+            self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(connection))
             self.erased = erased(connection, self.warehouse, self.schema)
             self._count_rows(connection)
             return self.coverage_within(connection), last_end
@@ -172,13 +177,16 @@ class Loader:
         facts = " AND ".join(f"{name} IS NOT NULL" for name in ("division", "field", "span_start", "span_end", "read_at", "fingerprint", "settled"))
         connection.execute(f"DELETE {mine} AND NOT ({facts})")
         name = f"{self.schema}.{self.entry.name}"
+        found = measured(connection, self.tables)
+        was_synced = bool(_count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"))
+        self.notes.extend(lost_bookkeeping.notes(self.schema, self.entry.name, prepared.made, has_rows=bool(found.rows), was_synced=was_synced))
         lost, note = doubts(
             recorded(connection, self.tables, latest or row.started_at + _DAY),
-            measured(connection, self.tables),
+            found,
             name,
             was_missing=self.entry.name in prepared.made,
             is_covered=bool(_count(connection, mine)),
-            made=prepared.made if "_syncs" not in prepared.made else (),
+            has_coverage=isinstance(self.entry.reading, ByCoverage | Walked) and "_coverage" not in prepared.made,
         )
         if note is not None:
             self.notes.append(note)

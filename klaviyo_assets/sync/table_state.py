@@ -1,6 +1,5 @@
 """What a sync left in its table, compared with what is found there later: what was recorded as read counts only while the rows are there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,7 +72,7 @@ def note_deleted(connection: DuckDBPyConnection, tables: Tables) -> None:
 
 
 def doubts(
-    before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, made: Sequence[str]
+    before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, has_coverage: bool
 ) -> tuple[bool, str | None]:
     """Say whether what is recorded as read still counts, and what the user should know.
 
@@ -83,7 +82,7 @@ def doubts(
         name: The table, as the user knows it.
         was_missing: True if there was no table.
         is_covered: True if anything is recorded as read.
-        made: Bookkeeping tables that were missing, though others were there.
+        has_coverage: True if the resource type is read by coverage, and the table of it was there.
 
     Returns:
         True if nothing that is recorded as read counts any more; and a note, or None.
@@ -101,6 +100,6 @@ def doubts(
             f"The table {name} has {before.rows - found.rows:,} rows fewer than the last sync left in it: another program has deleted them. "
             "They are not read again by incremental syncs; if that was a mistake, run a sync with mode full."
         )
-    if "_coverage" in made and found.rows:
-        return False, f"The table _coverage of the schema was missing: incremental syncs read everything of {name} again."
+    if found.rows and before is not None and before.rows and not is_covered and has_coverage:
+        return False, f"The table _coverage records nothing of {name}, which has rows: incremental syncs read everything again."
     return False, None

@@ -78,7 +78,7 @@ class Prepared:
     """What was missing when tables were prepared.
 
     Attributes:
-        made: Tables that were created, unquoted.
+        made: Tables that were created, unquoted; ``_layout`` also where it was empty.
         changed: Columns of the resource type's table that were added or have got another type.
     """
 
@@ -145,7 +145,9 @@ class Tables:
             {"_syncs": _SYNCS, "_coverage": _COVERAGE, "_missed": _MISSED, layout.NAME: layout.COLUMNS, **RARE_TABLES},
         )
         layout.refuse_newer(connection, self.warehouse, self.schema)
-        made = tuple(name for name in (self.entry.name, "_syncs", "_coverage", "_missed", layout.NAME) if not is_there(connection, self.schema, name))
+        made = tuple(name for name in (self.entry.name, "_syncs", "_coverage", "_missed") if not is_there(connection, self.schema, name))
+        if not layout.is_recorded(connection, self.warehouse, self.schema):
+            made += (layout.NAME,)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")

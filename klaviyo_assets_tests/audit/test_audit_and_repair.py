@@ -269,7 +269,7 @@ def test_a_day_that_lost_its_last_event_is_marked_since_klaviyo_counts_none(sand
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-OLD_DATES = [datetime(1, 1, 1, tzinfo=UTC), datetime(1582, 10, 4, tzinfo=UTC), datetime(1966, 5, 1, 12, tzinfo=UTC)]
+OLD_DATES = [datetime(1, 1, 1, tzinfo=UTC), datetime(1966, 5, 1, 12, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize("moment", OLD_DATES, ids=lambda moment: f"year {moment.year}")
@@ -573,6 +573,35 @@ def test_an_audit_that_could_not_run_is_not_green(sandbox: SandboxProcess, wareh
 
     assert "does not accept" in run("klaviyo_audit", "pk_" + "0" * 34, fails=True)
     assert "row of asterisks" in run("klaviyo_audit", "********", fails=True)
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE {}", "TRUNCATE {}"])
+def test_an_audit_whose_findings_are_lost_is_not_green(statement: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    assert not run("klaviyo_audit").passed
+    query(warehouse, statement.format("_audit_days"))
+
+    for job in ("klaviyo_sync_frequent", "klaviyo_repair", "klaviyo_sync_frequent"):
+        check = run(job)
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR), job
+        assert "1 more differed, and the table _audit_days does not hold them" in (check.description or "")
+    assert "run the repair job" in (run("klaviyo_audit").description or "")
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE {}", "TRUNCATE {}"])
+def test_findings_without_their_audit_are_reported(statement: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    found = run("klaviyo_audit")
+    query(warehouse, statement.format("_audits"))
+
+    after = run("klaviyo_sync_frequent")
+
+    assert not after.passed
+    assert days_shown(after) == days_shown(found)
+    assert "The table _audits lacks the last audit" in values(after)["excluded"]
+    assert run("klaviyo_repair").passed
 
 
 def definitions(sandbox: SandboxProcess, folder: Path, jobs: Sequence[Any] = ()) -> dg.Definitions:

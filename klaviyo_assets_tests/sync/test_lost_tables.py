@@ -97,6 +97,32 @@ def test_a_bookkeeping_table_may_be_dropped(name: str, dropped: str, account: Sa
     assert_frame_equal(table(warehouse, name), truth(account, name))
 
 
+@pytest.mark.parametrize("statement", ["DROP TABLE {}", "TRUNCATE {}"])
+@pytest.mark.parametrize("name", BOOKKEEPING)
+def test_a_lost_bookkeeping_table_is_reported_once(name: str, statement: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    assert sync("events", account, warehouse).notes == sync("events", account, warehouse).notes
+    query(warehouse, statement.format(name))
+
+    report = sync("events", account, warehouse)
+
+    if (name, statement) == ("_missed", "TRUNCATE {}"):
+        return  # it is empty as long as no column has lost its values
+    assert any((name in note and "events" in note) or f"{name} was missing or empty" in note for note in report.notes), report.notes
+    assert not any(name in note for note in sync("events", account, warehouse).notes)
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
+
+
+def test_all_bookkeeping_may_be_lost_at_once(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    for name in BOOKKEEPING:
+        query(warehouse, f"DROP TABLE {name}")
+
+    report = sync("events", account, warehouse)
+
+    assert all(any(f"{name} was missing" in note for note in report.notes) for name in BOOKKEEPING)
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
+
+
 @pytest.mark.parametrize("column", ["read_at", "fingerprint", "span_end", "field"])
 def test_a_column_of_the_coverage_may_be_dropped(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)

@@ -1,0 +1,35 @@
+"""What the user should know where bookkeeping tables are gone: they are made again, but not what they held. Pure."""
+
+from collections.abc import Collection, Iterator
+
+_CONSEQUENCES = {
+    "_syncs": "the history of earlier syncs is lost; the rows and what is recorded as read are not concerned",
+    "_coverage": "what was read before is not known any more, so incremental syncs read everything again",
+    "_missed": "a column that has lost its values is reported again only when further rows lack it",
+    "_layout": "it was made again with the layout of this version of klaviyo_assets",
+}
+
+_FIRST_LAYOUT = {"_missed", "_layout"}
+"""Tables that the first versions did not have."""
+
+
+def notes(schema: str, table: str, made: Collection[str], *, has_rows: bool, was_synced: bool) -> Iterator[str]:
+    """Yield a note for each bookkeeping table that another program has dropped or emptied.
+
+    Args:
+        schema: DuckDB schema.
+        table: The resource type.
+        made: Tables that this sync has just made.
+        has_rows: True if the table of the resource type has rows.
+        was_synced: True if ``_syncs`` has a row of the resource type.
+    """
+    gone = {name for name in _CONSEQUENCES if name in made}
+    if gone == _CONSEQUENCES.keys() and table in made:
+        return  # a new schema
+    if gone == _FIRST_LAYOUT:
+        return  # a schema that the first versions have written
+    for name in _CONSEQUENCES:
+        if name in gone:
+            yield f"The table {schema}.{name} was missing or empty: {_CONSEQUENCES[name]}."
+    if has_rows and not was_synced and "_syncs" not in gone:
+        yield f"The table {schema}._syncs holds nothing of {table}, which has rows: {_CONSEQUENCES['_syncs']}."

@@ -83,7 +83,7 @@ class DriftFinder:
         """
         members = f"unnest(json_keys({EXTRA})) AS name, unnest(json_extract({EXTRA}, '$.*'))::VARCHAR AS value"
         rows = self.connection.execute(
-            "SELECT name, count(*), min(id), arg_min(value, id) FROM ("
+            f"SELECT name, count(*), min(id), arg_min(left(value, {_LONGEST_EXAMPLE}), id) FROM ("
             f"SELECT {self._key} AS id, {members} FROM {self.table} WHERE {EXTRA} IS NOT NULL"
             f") WHERE name <> {literal(ODD_TEXT)} AND {self._says_something()} GROUP BY name ORDER BY name"
         ).fetchall()

@@ -139,7 +139,7 @@ class Fetcher:
                         break
                 self._resize(chain, chain.page_size.grow)
             except AnswerTooLarge:
-                self._resize(chain, chain.page_size.shrink)
+                self._resize(chain, lambda: chain.page_size.shrink(self._page_size.records))
             except (CursorRefused, EndlessLinks) as error:
                 if not chain.may_begin_again:
                     raise

@@ -29,12 +29,13 @@ async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]
 
 
 async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+    decoders = [(division, PageDecoder(entry, division).linked_page) for division in entry.divisions]  # made once: each costs as much as a page
     pages = []
     for first in range(0, len(ids), _IDS_PER_REQUEST):
         some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
-        for division in entry.divisions:
+        for division, decode in decoders:
             parameters = dict(entry.page_parameters) | {"filter": all_of(*division.filters, some)}
-            async for answer in client.pages(entry, parameters, PageDecoder(entry, division).linked_page, most=_PAGES_PER_REQUEST):
+            async for answer in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
                 if answer.value.count:
                     pages.append(answer.value.stamped(answer.requested_at))
     return pages

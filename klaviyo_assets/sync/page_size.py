@@ -53,9 +53,14 @@ class PageSize:
         """Bytes that a page may have; None where no fewer records can be asked for."""
         return MOST_BYTES_A_PAGE if self.records > 1 else None
 
-    def shrink(self) -> None:
-        """Ask for fewer records after a page that was too large."""
-        self.records = max(1, self.records // _FACTOR)
+    def shrink(self, known: int = 0) -> None:
+        """Ask for fewer records after a page that was too large.
+
+        Args:
+            known: What another chain of the same collection has come to meanwhile; taken where it is fewer, so that not every chain finds it out.
+        """
+        fewer = max(1, self.records // _FACTOR)
+        self.records = min(fewer, known or fewer)
         self._small = 0
         if self._has_grown:
             self._patience, self._has_grown = min(_MOST_PATIENCE, self._patience * _SMALL_PAGES), False

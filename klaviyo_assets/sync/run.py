@@ -354,7 +354,7 @@ class Sync:
         return fingerprint(self.entry, self.client.settings.revision, rules)
 
     async def _finish_whole(self, loader: Loader, row: SyncRow, staging: Staging, fetcher: Fetcher) -> None:
-        """Look up what was not returned, then load and mark in one transaction."""
+        """Look up what was not returned, then load and mark, in one transaction unless the rows are too wide for that."""
         batch = staging.batch()
         missing = await in_thread(loader.missing_ids, batch.files)
         found: list[Page] = []
@@ -367,11 +367,14 @@ class Sync:
             staging.add_loose(page)
         if found:
             await in_thread(staging.write)
-            batch = staging.batch()
         still_there = {record.id for page in found for record in page.records}
         gone = [id_ for id_ in missing if id_ not in still_there]
         self._count(row, fetcher)
-        await in_thread(loader.finish_whole, batch, row, gone, self.client.now())
+        # Nearly always one; only rows that are too wide for one transaction come in several, of which the last one marks what is gone.
+        *before, last = staging.batches()
+        for part in before:
+            await in_thread(load_divided, lambda some: loader.load(some, row), part)
+        await in_thread(loader.finish_whole, last, row, gone, self.client.now())
 
     async def _finish(self, loader: Loader, row: SyncRow, gathered: Sequence[Covered], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)

@@ -258,11 +258,11 @@ class Staging:
             rows=self.rows_unloaded,
         )
 
-    def batches(self, most_rows: int) -> Iterator[Batch]:
+    def batches(self, most_rows: int | None = None) -> Iterator[Batch]:
         """Yield the same in parts that can be loaded at once; the last brings the coverage.
 
         Args:
-            most_rows: Rows of a part, or of one file where that holds more. Its bytes are bounded too, see :func:`loads_of`.
+            most_rows: Rows of a part, or of one file where that holds more; None for any number. Its bytes are bounded too, see :func:`loads_of`.
         """
         whole, first = self.batch(), 0
         *before, last = loads_of(self.manifest.files, most_rows) or [[]]

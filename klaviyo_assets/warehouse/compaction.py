@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,8 +13,6 @@ import duckdb
 from klaviyo_assets import owner_only, system_errors
 from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.base import WarehouseError, literal, quoted
-
-_MEMORY = {"memory_limit": "512MB", "threads": "2"}
 
 _OLD, _NEW = "old", "new"
 
@@ -30,7 +28,7 @@ _KERNELS_OWN = ("security.", "trusted.", "system.nfs4")
 _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
 
 
-def compact(path: Path, spill: str) -> int:
+def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
     """Write a DuckDB file anew and put it in the old one's place; the caller keeps our other processes out.
 
     Tables, views, sequences, macros, comments and the format's version are kept, as are the file's owner, group, mode and extended attributes (access
@@ -46,6 +44,7 @@ def compact(path: Path, spill: str) -> int:
     Args:
         path: The file; this process does not have it open.
         spill: Folder for what does not fit into memory; DuckDB makes and removes it. Else it would lie in the working folder.
+        settings: DuckDB's settings for the work: the memory and the threads that it may use.
 
     Returns:
         Bytes by which the file has become smaller; less than zero if it has grown.
@@ -64,7 +63,7 @@ def compact(path: Path, spill: str) -> int:
     partial = path.with_name(f"{path.name}.compacting")
     _remove(partial)
     try:
-        with ExitStack() as last, duckdb.connect(":memory:", config={**_MEMORY, "temp_directory": spill}) as connection:
+        with ExitStack() as last, duckdb.connect(":memory:", config={**settings, "temp_directory": spill}) as connection:
             _copy(connection, path, partial)
             _keep_facts(path, partial, before)
             _flush(partial)

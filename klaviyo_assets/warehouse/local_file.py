@@ -168,7 +168,7 @@ class LocalFile(Warehouse):
                 with ExitStack() as first:
                     self._wait_for_others(first)
                 spill.remove_spilt(self.path, self.state_dir)
-                compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config))
+                compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config), self._resources_of_work)
             owner_only.remove_file(self._compaction_due)
 
     @property
@@ -373,6 +373,13 @@ class LocalFile(Warehouse):
         """Names of the settings that the user has made, aliases resolved."""
         names = {name.lower() for name in self._resource.connection_config}
         return names | {_ALIASES[name] for name in names & _ALIASES.keys()}
+
+    @property
+    def _resources_of_work(self) -> dict[str, str]:
+        """The memory and the threads that DuckDB may use for work on the file outside of a connection of the resource."""
+        defaults = {name: _SETTINGS[name] for name in ("memory_limit", "threads")}
+        config = {_ALIASES.get(name.lower(), name.lower()): str(value) for name, value in self._resource.connection_config.items()}
+        return {**defaults, **self._given, **{name: config[name] for name in defaults if name in config}}
 
     def _out_of_memory(self, limit: str) -> WarehouseError:
         """Return the error for work that takes more memory than DuckDB may use.

@@ -12,7 +12,7 @@ from klaviyo_assets.warehouse.base import literal, quoted
 WIDE = 16 * 2**10
 """Bytes from which on a text is wide; 2,048 that are not have 32 MiB together."""
 
-MOST_WIDE_BYTES = 48 * 2**20
+MOST_WIDE_BYTES = 32 * 2**20
 """Bytes of wide texts that may come to lie together."""
 
 _GROUPS_PER_LOOK = 16

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.warehouse import LocalFile, compaction
 from klaviyo_assets.warehouse.base import WarehouseError
@@ -194,3 +195,24 @@ def test_attributes_and_access_control_lists_are_kept(warehouse: LocalFile) -> N
     assert attributes(warehouse.path) == before
     assert len(before) >= 2
     assert warehouse.path.stat().st_mode == mode
+
+
+def test_a_file_is_rewritten_with_the_memory_and_threads_that_the_user_has_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[dict[str, str]] = []
+    monkeypatch.setattr(compaction, "compact", lambda path, spill, settings: used.append(dict(settings)))
+
+    def compacted(config: dict[str, str], **settings: object) -> None:
+        warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "file.duckdb"), connection_config=config), **settings)  # type: ignore[arg-type]
+        with warehouse.connection():
+            pass
+        warehouse.ask_for_compaction()
+        warehouse.compact_if_asked()
+
+    compacted({})
+    compacted({}, memory_limit="2GB", threads=3)
+    compacted({"max_memory": "1GB"}, memory_limit="2GB", threads=3)
+    assert used == [
+        {"memory_limit": "512MB", "threads": "2"},
+        {"memory_limit": "2GB", "threads": "3"},
+        {"memory_limit": "1GB", "threads": "3"},
+    ]

@@ -70,7 +70,8 @@ def build_klaviyo_assets(
         translator: Makes the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
         retry_policy: For what may be over by the next try: transient faults that outlast the client's own retries, a database that another program
-            has open, another sync of the same resource type. Nothing else is retried.
+            has open, another sync of the same resource type. Nothing else is retried, and nothing where Klaviyo
+            asks to wait 15 minutes or longer.
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:

@@ -21,7 +21,7 @@ from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.errors import InvalidMode, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.sync.errors import InvalidMode, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.sync.inspect import Inspector
 from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant, parse_start_date
 from klaviyo_assets.sync.run import Sync, SyncReport
@@ -267,6 +267,10 @@ def failure(error: Exception, setting_names: SettingNames = VARIABLES) -> dg.Fai
             metadata[attribute] = value
     if advice := getattr(error, "advice", ""):
         metadata["what_to_do"] = setting_names.worded(advice)
-    return dg.Failure(
-        description=setting_names.worded(str(error)), metadata=metadata, allow_retries=isinstance(error, RequestFailed | SyncTaken | WarehouseBusy)
-    )
+    return dg.Failure(description=setting_names.worded(str(error)), metadata=metadata, allow_retries=_may_end_soon(error))
+
+
+def _may_end_soon(error: Exception) -> bool:
+    if isinstance(error, RequestFailed):
+        return error.may_end_soon
+    return isinstance(error, SyncTaken | StillLocked | WarehouseBusy)

@@ -11,6 +11,7 @@ from duckdb import DuckDBPyConnection
 from pydantic import Field
 
 from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MOST_THREADS
+from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
@@ -59,7 +60,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
             warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
-            with warehouse.connection() as connection:
+            with in_the_log_of(context.log), warehouse.connection() as connection:
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:

@@ -14,12 +14,16 @@ import stat
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import Timeout
 
 from klaviyo_assets import owner_only
+from klaviyo_assets.file_lock import acquire, file_lock
 
 _SALT = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{20}")
+
+_PATIENCE = 5.0
+"""Seconds to wait for another process that makes the salt, which takes it milliseconds."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -98,13 +102,26 @@ def _salt(root: Path) -> str:
     path = root / "salt"
     if (salt := _read_salt(path)) is not None:
         return salt
-    with FileLock(str(root / "salt.lock"), mode=owner_only.FILE_MODE):
+    lock = file_lock(root / "salt.lock")
+    try:
+        acquire(lock, _PATIENCE)
+    except Timeout:
+        _log.warning(
+            "Another process has kept %s locked for %.0f seconds: this process does not share its pace with others on this machine. What to do: see "
+            "whether a process hangs, and end it.",
+            lock.lock_file,
+            _PATIENCE,
+        )
+        raise
+    try:
         if (salt := _read_salt(path)) is not None:
             return salt
         new, salt = root / f"salt-{secrets.token_hex(8)}", secrets.token_hex(16)
         owner_only.write(new, salt.encode())
         new.replace(path)
         return salt
+    finally:
+        lock.release()
 
 
 def _read_salt(path: Path) -> str | None:

@@ -37,8 +37,10 @@ from klaviyo_assets.api.names import address_of_a_blocked_name
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
 from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.api.request_waits import Obstacle, RequestWait, RequestWaits
 from klaviyo_assets.api.server_clock import ServerClock
 from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
+from klaviyo_assets.api.waits import duration
 from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
 
 _LONGEST_BACKOFF = 60.0
@@ -158,6 +160,7 @@ class KlaviyoClient:
         self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
         self._clock = ServerClock()
         self._memory = AnswerMemory()
+        self._waits = RequestWaits()
 
     async def __aenter__(self) -> Self:
         return self
@@ -257,11 +260,13 @@ class KlaviyoClient:
             return await self._ask(question, self._gate_of(query.path, query.limit), decode, share)
 
     async def _ask(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share) -> Answer[T]:
-        async for attempt in self._attempts(gate):
-            with attempt:
-                async with self._slots:
-                    share.release()  # what an attempt that failed has received
-                    return await self._send(question, gate, decode, share)
+        with self._waits.of(f"{question.method} {gate.name}") as wait:
+            async for attempt in self._attempts(gate, wait):
+                with attempt:
+                    wait.begin("slot", None)  # until one of the requests that are under way ends; they say what they wait for
+                    async with self._slots:
+                        share.release()  # what an attempt that failed has received
+                        return await self._send(question, gate, decode, share, wait)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(
@@ -353,12 +358,14 @@ class KlaviyoClient:
             self._gates[name, limit] = EndpointGate(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
         return self._gates[name, limit]
 
-    def _attempts(self, gate: EndpointGate) -> tenacity.AsyncRetrying:
+    def _attempts(self, gate: EndpointGate, request: RequestWait) -> tenacity.AsyncRetrying:
         def before_retry(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
+            error, seconds = state.outcome.exception() if state.outcome else None, state.upcoming_sleep
             if isinstance(error, RateLimited):
                 # The gate makes everybody wait, this request included: each time longer, where Klaviyo asks for next to nothing again and again.
-                gate.close_for(max(error.retry_after or 0.0, _backoff(state)))
+                gate.close_for(seconds := max(error.retry_after or 0.0, _backoff(state)))
+            if isinstance(error, RequestFailed):
+                request.retry(error, seconds, state.attempt_number + 1, most_retries(error) + 1)
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
@@ -368,9 +375,12 @@ class KlaviyoClient:
             return asked + _backoff(state)
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            settings, error = self.settings, state.outcome.exception() if state.outcome else None
-            retries = max(settings.max_retries, settings.max_retries_at_the_limit) if isinstance(error, RateLimited) else settings.max_retries
-            return state.attempt_number > retries
+            error = state.outcome.exception() if state.outcome else None
+            return state.attempt_number > most_retries(error)
+
+        def most_retries(error: BaseException | None) -> int:
+            settings = self.settings
+            return max(settings.max_retries, settings.max_retries_at_the_limit) if isinstance(error, RateLimited) else settings.max_retries
 
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(self._is_worth_another_try),
@@ -384,9 +394,11 @@ class KlaviyoClient:
         """Whether a fault is transient and Klaviyo does not ask to come back much later."""
         return isinstance(error, RequestFailed) and (error.retry_after or 0) <= self.settings.longest_wait
 
-    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share) -> Answer[T]:
+    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share, wait: RequestWait) -> Answer[T]:
         endpoint = f"{question.method} {question.url.path}"
+        wait.begin("turn", gate.obstacle)
         request = await gate.enter()
+        wait.begin("answer", lambda: self._no_answer_yet(share, wait.seconds_in_phase))
         headers: Mapping[str, str] = {}
         rejected_for: float | None = None
         sent = time.monotonic()
@@ -412,6 +424,16 @@ class KlaviyoClient:
         seconds = time.monotonic() - sent
         gate.took(seconds - share.seconds_waited)
         return Answer(value, self.now() - timedelta(seconds=seconds))
+
+    def _no_answer_yet(self, share: Share, seconds: float) -> Obstacle:
+        """Return what a request waits for whose answer is not complete."""
+        if share.is_waiting:
+            return Obstacle(logging.INFO, "the answer is received once earlier ones are stored, so that memory suffices. What to do: nothing.")
+        return Obstacle(
+            logging.WARNING,
+            f"no complete answer for {duration(seconds)}; a request is given up after {duration(self.settings.timeout)} without a byte, then tried "
+            "again. What to do: nothing yet; if it happens often, check the network and https://status.klaviyo.com.",
+        )
 
     def _most_bytes(self, question: _Question) -> int:
         return min(self.settings.max_response_bytes, question.most_bytes or self.settings.max_response_bytes)

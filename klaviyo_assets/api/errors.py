@@ -253,6 +253,11 @@ class RequestFailed(KlaviyoError):
     advice = "This is usually temporary: run the sync again later. What was read so far is kept."
     retry_after: float | None = None
 
+    @property
+    def may_end_soon(self) -> bool:
+        """False where Klaviyo asks to wait so long that a retry within the run would only fail again, as for a daily limit."""
+        return (self.retry_after or 0) < _AS_LONG_AS_A_DAILY_LIMIT
+
 
 class RateLimited(RequestFailed):
     """Klaviyo answers 429.

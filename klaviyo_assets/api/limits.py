@@ -16,7 +16,9 @@ from klaviyo_assets.api.concurrency import Concurrency
 from klaviyo_assets.api.fair_share import FairShare
 from klaviyo_assets.api.pacing import lowered, pacing
 from klaviyo_assets.api.rate_headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
+from klaviyo_assets.api.request_waits import Obstacle
 from klaviyo_assets.api.usage import SentRequest
+from klaviyo_assets.api.waits import duration
 from klaviyo_assets.api.window import Window
 from klaviyo_assets.catalog.model import RateLimit
 
@@ -31,6 +33,11 @@ _LONGEST_PACED = 600
 
 _NEARLY_FULL = 10
 """If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
+
+_REMEDY = (
+    "What to do: nothing, it goes on by itself. If it happens often, see which other integrations of the account send many requests, or lower "
+    "KLAVIYO_RATE_LIMIT_SHARE."
+)
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -48,12 +55,13 @@ class EndpointGate:
         shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
 
     Attributes:
+        name: The endpoint.
         seconds_waited: Time that requests have waited here, in seconds.
     """
 
     def __init__(self, name: str, limit: RateLimit, share: float, shared: Path | None = None) -> None:
         self.seconds_waited = 0.0
-        self._name = name
+        self.name = name
         self._closed_until = 0.0
         self._told_until = 0.0
         self._documented = limit
@@ -83,7 +91,7 @@ class EndpointGate:
         await self._wait_until_open()
         async with self._turn:
             self._give_way()
-            await self._pacing.take_turn(self._name)
+            await self._pacing.take_turn(self.name)
             try:
                 # One at a time, so that all who wait for a gate that is closed now do not come at once when it opens.
                 await self._wait_until_open()
@@ -131,7 +139,7 @@ class EndpointGate:
 
     def _change_limit(self, limit: RateLimit) -> None:
         """Follow a limit that differs from the documented one; never go beyond that one."""
-        _log.info("%s: responses report a limit of %d a second and %d a minute", self._name, limit.burst, limit.steady)
+        _log.info("%s: responses report a limit of %d a second and %d a minute", self.name, limit.burst, limit.steady)
         self._fair_share.limit = limit
         self._pacing.change(self._paced_at, limit)
         self._concurrency.rate = limit.steady / 60 * self._paced_at
@@ -141,9 +149,20 @@ class EndpointGate:
         self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:
-        """Let nobody through for so many seconds (and a little more, so that all do not come at once)."""
-        self._tell(seconds)
+        """Let nobody through for so many seconds (and a little more, so that all do not come at once); the caller logs why."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
+        self._told_until = max(self._told_until, self._closed_until)
+
+    def obstacle(self) -> Obstacle | None:
+        """Return what a request waits for that has been in :meth:`enter` for long; None if that has been logged."""
+        now = time.monotonic()
+        if now < self._told_until:
+            return None
+        if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
+            return Obstacle(logging.WARNING, _waiting_in_words(seconds))
+        limit, ours = self._fair_share.limit, self._fair_share.ours
+        pace = f"at most {limit.steady * ours:.0f} a minute are sent, {100 * ours:.0f} % of the account's rate limit"
+        return Obstacle(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
 
     def dispose(self) -> None:
         """Release the limiter's resources."""
@@ -153,7 +172,7 @@ class EndpointGate:
         """Pace at what the account's other integrations leave us of our share."""
         ours = self._fair_share.ours
         if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.others):
-            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self._name, 100 * self._fair_share.others, 100 * ours)
+            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.others, 100 * ours)
             self._pacing.change(ours, self._fair_share.limit)
             self._paced_at = ours
             self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
@@ -172,5 +191,9 @@ class EndpointGate:
         """Log a long wait, once."""
         now = time.monotonic()
         if seconds > _WORTH_SAYING and now + seconds > self._told_until + _WORTH_SAYING:
-            _log.warning("%s: waiting %.0f seconds, since the account's rate limit is used up", self._name, seconds)
+            _log.warning("%s: %s", self.name, _waiting_in_words(seconds))
             self._told_until = now + seconds
+
+
+def _waiting_in_words(seconds: float) -> str:
+    return f"waiting {duration(seconds)}, since the account's rate limit is used up. {_REMEDY}"

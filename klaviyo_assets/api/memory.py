@@ -86,6 +86,7 @@ class Share:
 
     Attributes:
         seconds_waited: Seconds that the answer has waited for memory.
+        is_waiting: True while it does.
     """
 
     def __init__(self, memory: AnswerMemory) -> None:
@@ -93,14 +94,18 @@ class Share:
         self._size = 0
         self._held = False
         self.seconds_waited = 0.0
+        self.is_waiting = False
 
     async def take(self, size: int) -> None:
         """Take memory for a part of the answer; wait while others have it all."""
         self._memory.register(self)
         if not self._memory.has_room(self, size):
-            began = time.monotonic()
-            while not self._memory.has_room(self, size):
-                await self._memory.changed()
+            began, self.is_waiting = time.monotonic(), True
+            try:
+                while not self._memory.has_room(self, size):
+                    await self._memory.changed()
+            finally:
+                self.is_waiting = False
             self.seconds_waited += time.monotonic() - began
         self._size += size
         self._memory.taken += size

@@ -19,35 +19,31 @@ _PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
 """Klaviyo's words, as seen in the wild."""
 
 
-def admit(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
-    """Let a request with a valid key that has the scopes pass.
+def admit(headers: Mapping[str, str], options: SandboxOptions) -> None:
+    """Let a request with a valid key pass.
 
     Raises:
         HtmlError: 400, if the header's scheme is another one; the edge answers that.
-        ApiError: 401 or 400 for a key that is missing or unknown, 403 for one that lacks a scope.
+        ApiError: 401 or 400 for a key that is missing or unknown. The recorded response has no headers of the rate limits.
     """
     header = headers.get("authorization")
     if header is None:
         raise ApiError(401, "not_authenticated", "Authentication credentials were not provided.", "Missing or invalid authorization scheme.")
     if not header.startswith(_SCHEME):
         raise HtmlError(400, "Bad Request")
-    key = header.removeprefix(_SCHEME).strip()
-    scopes = Keys(options.seed).scopes_of(key)
-    if scopes is None:
+    if Keys(options.seed).scopes_of(_key(headers)) is None:
         raise _unknown_key(options)
-    missing = sorted(needed - scopes)
-    if missing:
-        detail = f"The API key is missing the following scopes: {', '.join(missing)}."
-        raise _denied(detail)
 
 
-def check_plan(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
-    """Let an admitted request pass if the account's plan has the feature.
+def check_permission(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
+    """Let an admitted request pass if its key has the scopes and the account's plan has the feature.
 
     Raises:
-        ApiError: 403, if it has not. The rate limits count such a request: the recorded response has their headers.
+        ApiError: 403, if not. The rate limits count such a request: each recorded 403 has their headers.
     """
-    key, keys = headers["authorization"].removeprefix(_SCHEME).strip(), Keys(options.seed)
+    key, keys = _key(headers), Keys(options.seed)
+    if missing := sorted(needed - (keys.scopes_of(key) or frozenset())):
+        raise _denied(f"The API key is missing the following scopes: {', '.join(missing)}.")
     if key == keys.plan_gated and needed & PLAN_GATED_SCOPES:
         raise _denied(_PLAN_GATE)
 
@@ -72,6 +68,10 @@ def check_revision(headers: Mapping[str, str], now: int) -> None:
 def retired_revision(revision: str) -> ApiError:
     """Return the 410 for a revision that is no longer served."""
     return ApiError(410, "revision_retired", "Revision retired.", f"The API revision {revision} has been retired.")
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    return headers["authorization"].removeprefix(_SCHEME).strip()
 
 
 def _released(revision: str) -> date | None:

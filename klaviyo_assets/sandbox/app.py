@@ -15,7 +15,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
 from klaviyo_assets.catalog.model import RateLimit, ResourceType
 from klaviyo_assets.sandbox import strikes
-from klaviyo_assets.sandbox.access import admit, check_plan, check_revision
+from klaviyo_assets.sandbox.access import admit, check_permission, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
 from klaviyo_assets.sandbox.aggregates import aggregate
 from klaviyo_assets.sandbox.answers import Oddity, collection, lookup
@@ -90,7 +90,7 @@ class _Endpoint(ABC):
         try:
             strikes.raise_for(fault, request.headers)
             headers |= self._admitted(request)
-            check_plan(request.headers, self._scopes(request), self._state.options)
+            check_permission(request.headers, self._scopes(request), self._state.options)
             return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
             # Of a request that was counted the answer has the limits' headers, whatever it is; a 429 has no content type.
@@ -101,7 +101,7 @@ class _Endpoint(ABC):
     def _admitted(self, request: Request) -> dict[str, str]:
         """Let the request pass the key, the revision and the limits; return the limits' headers."""
         state = self._state
-        admit(request.headers, self._scopes(request), state.options)
+        admit(request.headers, state.options)
         check_revision(request.headers, state.clock.now())
         return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params)))) if state.options.limits else {}
 

@@ -143,7 +143,11 @@ class Fetcher:
             except (CursorRefused, EndlessLinks) as error:
                 if not chain.may_begin_again:
                     raise
-                _log.warning("%s: %s The slice is read again from where it was complete.", self.entry.name, error.message)
+                _log.warning(
+                    "%s: %s The slice is read again from where it was complete. What to do: nothing, unless it happens again and again.",
+                    self.entry.name,
+                    error.message,
+                )
                 chain.begin_again()
         self.staging.finish(chain.staged)
         self.chains.remove(chain)

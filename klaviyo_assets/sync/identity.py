@@ -113,7 +113,11 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
 async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
     owner_only.make_file(state_dir / "identity.lock")
     lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
-    async with waiting.saying("Waiting for another run that asks Klaviyo which account the key belongs to; up to %.0f seconds.", seconds):
+    async with waiting.saying(
+        "Waiting up to %.0f seconds for another run that asks Klaviyo which account the key belongs to. What to do: nothing; if it happens often, "
+        "see whether a run hangs.",
+        seconds,
+    ):
         await lock.acquire()
     try:
         yield

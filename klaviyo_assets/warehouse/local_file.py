@@ -168,6 +168,11 @@ class LocalFile(Warehouse):
                 with ExitStack() as first:
                     self._wait_for_others(first)
                 spill.remove_spilt(self.path, self.state_dir)
+                _log.info(
+                    "%s (%.0f MB) is written again without what deleted rows held; other syncs wait. That may take minutes. What to do: nothing.",
+                    self.path,
+                    self.path.stat().st_size / 1e6,
+                )
                 compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config), self._resources_of_work)
             owner_only.remove_file(self._compaction_due)
 

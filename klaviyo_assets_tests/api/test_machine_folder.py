@@ -1,9 +1,13 @@
 """The folder that processes share: one for each account of each server, whatever a crash has left in it."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from klaviyo_assets import machine_folder
 from klaviyo_assets.machine_folder import folder_of, limits_folder, note_account
 
 HERE, THERE = "http://127.0.0.1:8020", "http://127.0.0.1:8021"
@@ -63,3 +67,19 @@ def test_without_a_folder_for_temporary_files_there_is_none(tmp_path: Path, monk
 
     assert limits_folder(HERE, KEY) is None
     note_account(HERE, KEY, "ABC123")
+
+
+def test_a_salt_that_another_process_keeps_locked_is_waited_for_a_short_while_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid()}"
+    root.mkdir(mode=0o700)
+    monkeypatch.setattr(machine_folder, "_PATIENCE", 0.1)
+    with FileLock(str(root / "salt.lock")):
+        assert folder_of("https://a.klaviyo.com", "ABC123") is None
+    assert "does not share its pace with others" in caplog.text
+    assert "What to do: see whether a process hangs" in caplog.text
+
+    assert folder_of("https://a.klaviyo.com", "ABC123") is not None
+    with FileLock(str(root / "salt.lock"), timeout=0):
+        pass

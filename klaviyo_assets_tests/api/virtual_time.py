@@ -19,8 +19,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.passed
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.passed = max(self.passed, self._scheduled[0].when())  # type: ignore[attr-defined]
+        # A timer that was cancelled stays in the list for a while; the real time would pass until the next one.
+        due = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        if not self._ready and due:  # type: ignore[attr-defined]
+            self.passed = max(self.passed, min(due))
         super()._run_once()  # type: ignore[misc]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import polars as pl
 import pytest
 from filelock import FileLock
 
@@ -160,15 +161,18 @@ def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
 
 
 def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
+    async def used_up(gate: EndpointGate) -> None:
+        gate.leave({"RateLimit-Limit": "3500, 350;w=1, 3500;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, await gate.enter())
+
     with collected() as (log, found), in_the_log_of(log):
         gate = EndpointGate("events", CATALOG["events"].endpoint.limit, 1.0)
-        gate.close_for(30)
+        asyncio.run(used_up(gate))
         clock = ServerClock()
         for _ in range(10):
             clock.note(None)
         gate.dispose()
 
-    assert any("events" in words and "rate limit" in words for words in found), found
+    assert any("events: waiting 31 seconds" in words and "What to do" in words for words in found), found
     assert any("carry no Date" in words for words in found), found
 
 
@@ -247,3 +251,23 @@ def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixt
         reminder.say("still waiting, %d", second)
 
     assert [record.getMessage() for record in caplog.records] == ["still waiting, 5", "still waiting, 65", "still waiting, 125"]
+
+
+def test_a_downstream_asset_says_who_has_the_file_while_its_input_waits(account: SandboxProcess, tmp_path: Path) -> None:
+    database = tmp_path / "shop.duckdb"
+
+    @dg.asset(ins={"lists": dg.AssetIn(["klaviyo", "lists"], input_manager_key="klaviyo_frames")})
+    def names(lists: pl.DataFrame) -> int:
+        return len(lists)
+
+    with home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
+        defs = dg.Definitions.merge(definitions(account, database), dg.Definitions(assets=[names], jobs=[dg.define_asset_job("count", [names])]))
+        assert defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance).success
+        with another_program_has(database) as release:
+            result = pool.submit(defs.resolve_job_def("count").execute_in_process, instance=instance, raise_on_error=False)
+            until(lambda: len(instance.get_runs()) == 2)
+            run, _ = instance.get_runs()
+            until(lambda: any("is open in another program" in words for words in words_of(instance, run.run_id)))
+            assert not result.done()
+            release()
+        assert result.result().success

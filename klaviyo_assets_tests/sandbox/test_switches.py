@@ -122,6 +122,6 @@ def test_an_include_may_need_a_scope_of_its_own(on):
 def test_an_unknown_key_may_be_answered_in_two_ways(status, code):
     options = replace(SMALL, invalid_key_status=status)
     with pytest.raises(ApiError) as caught:
-        admit({"authorization": "Klaviyo-API-Key pk_unknown"}, frozenset({"lists:read"}), options)
+        admit({"authorization": "Klaviyo-API-Key pk_unknown"}, options)
     assert (caught.value.status, caught.value.code) == (status, code)
-    admit({"authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}, frozenset({"lists:read"}), options)
+    admit({"authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}, options)

@@ -126,6 +126,7 @@ class StillClock(Clock):
 class _Gate:
     """An endpoint's gate that is always open."""
 
+    name = "any"
     seconds_waited = 0.0
 
     def __init__(self, workers: int) -> None:
@@ -138,6 +139,8 @@ class _Gate:
     def took(self, seconds: float) -> None: ...
 
     def close_for(self, seconds: float) -> None: ...
+
+    def obstacle(self) -> None: ...
 
     def dispose(self) -> None: ...
 

@@ -1,0 +1,138 @@
+"""What is logged of a request that waits."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.api.errors import ConnectionFailed, RateLimited, ServerFault
+from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.request_waits import Obstacle, RequestWaits
+from klaviyo_assets.catalog.model import RateLimit
+from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
+
+EVENTS = "GET /api/events"
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Any:
+    """Run a coroutine; return what it logs, with the seconds that had passed."""
+    caplog.set_level(logging.INFO, "klaviyo_assets")
+
+    def run(work: Coroutine[Any, Any, None]) -> list[tuple[float, str]]:
+        found: list[tuple[float, str]] = []
+
+        async def timed() -> None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            caplog.handler.addFilter(lambda record: found.append((round(loop.time() - began, 1), record.getMessage())) or True)
+            await work
+
+        run_in_virtual_time(timed(), monkeypatch)
+        return found
+
+    return run
+
+
+def test_a_short_wait_is_not_logged(logged: Any) -> None:
+    async def work() -> None:
+        with RequestWaits().of(EVENTS) as wait:
+            wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+            await asyncio.sleep(4)
+            wait.retry(ServerFault("Klaviyo could not answer."), 0.5, 2, 7)
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(100)
+
+    assert logged(work()) == []
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 2.4, 4.9, 7.6])
+def test_each_phase_that_lasts_is_logged_within_ten_seconds_of_its_beginning(after: float, logged: Any) -> None:
+    async def work() -> None:
+        with RequestWaits().of(EVENTS) as wait:
+            await asyncio.sleep(after)
+            wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+            await asyncio.sleep(130)
+
+    first, second, third = logged(work())
+    assert 5 <= first[0] - after <= 10
+    assert [first[1], second[1], third[1]] == [f"{EVENTS}: no answer"] * 3
+    assert 60 <= second[0] - first[0] < 65
+
+
+def test_many_requests_that_wait_for_the_same_are_logged_once_and_others_by_themselves(logged: Any) -> None:
+    waits = RequestWaits()
+
+    async def request(endpoint: str, kind: str) -> None:
+        with waits.of(endpoint) as wait:
+            wait.begin(kind, lambda: Obstacle(logging.WARNING, kind))
+            await asyncio.sleep(30)
+
+    async def work() -> None:
+        await asyncio.gather(*(request(EVENTS, "answer") for _ in range(64)), request(EVENTS, "turn"), request("GET /api/lists", "answer"))
+
+    assert sorted(words for _, words in logged(work())) == [f"{EVENTS}: answer", f"{EVENTS}: turn", "GET /api/lists: answer"]
+
+
+def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None:
+    async def work() -> None:
+        with RequestWaits().of(EVENTS) as wait:
+            wait.retry(ServerFault("Klaviyo could not answer.", retry_after=30.0, endpoint=EVENTS, status=503), 30.4, 2, 7)
+            await asyncio.sleep(31)
+
+    ((at, words),) = logged(work())
+    assert at == 0
+    assert words == (
+        f"{EVENTS}: Klaviyo could not answer. It asks to wait 30 seconds. [{EVENTS}: 503] Try 2 of 7 begins in 31 seconds. What to do: nothing yet, "
+        "it goes on by itself. If the last try fails too: This is usually temporary: run the sync again later. What was read so far is kept."
+    )
+
+
+def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
+    async def work() -> None:
+        with RequestWaits().of(EVENTS) as wait:
+            for number in range(2, 22):
+                wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+                await asyncio.sleep(1)
+                wait.retry(ConnectionFailed("No complete answer from a.klaviyo.com (ReadError)."), 1.0, number, 21)
+                await asyncio.sleep(1)
+
+    ((at, words),) = logged(work())
+    assert 5 <= at <= 10
+    assert "No complete answer from a.klaviyo.com (ReadError)." in words
+    assert "Check the network and https://status.klaviyo.com" in words
+
+
+def test_a_request_at_a_gate_that_another_request_has_closed_logs_nothing_more(logged: Any) -> None:
+    async def work() -> None:
+        waits, gate = RequestWaits(), EndpointGate("/api/events", RateLimit(350, 3500), 1.0)
+        with waits.of(EVENTS) as rejected, waits.of(EVENTS) as other:
+            gate.close_for(30)
+            rejected.retry(RateLimited(30.0), 30.0, 2, 7)
+            rejected.begin("turn", gate.obstacle)
+            other.begin("turn", gate.obstacle)
+            gate.leave({}, await gate.enter())
+        gate.dispose()
+
+    ((at, words),) = logged(work())
+    assert at == 0
+    assert "Klaviyo's rate limit is used up. It asks to wait 30 seconds." in words
+
+
+def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> None:
+    async def work() -> None:
+        waits, gate = RequestWaits(), EndpointGate("/api/metric-aggregates", RateLimit(1, 15), 1.0)
+
+        async def request() -> None:
+            with waits.of("POST /api/metric-aggregates") as wait:
+                wait.begin("turn", gate.obstacle)
+                gate.leave({}, await gate.enter())
+
+        await asyncio.gather(*(request() for _ in range(12)))
+        gate.dispose()
+
+    found = logged(work())
+    assert 5 <= found[0][0] <= 10
+    assert found[0][1].startswith("POST /api/metric-aggregates: requests wait for their turn; at most 15 a minute are sent, 100 % of the account's")

@@ -9,7 +9,7 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.assets import build_klaviyo_assets
 from klaviyo_assets.database import as_resource, catalog_of
 from klaviyo_assets.database_name import check_schema_name
-from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.load_checks import check_name
 from klaviyo_assets.resources import KlaviyoResource
@@ -64,6 +64,7 @@ def build_klaviyo_definitions(
     translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
     if not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
+    setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
     assets = build_klaviyo_assets(
         resource_types=resource_types,
         name=name,
@@ -72,7 +73,7 @@ def build_klaviyo_definitions(
         translator=translator,
         pool=pool,
         retry_policy=retry_policy,
-        setting_names=setting_names or names_of(name, duckdb_key, klaviyo, database),
+        setting_names=setting_names,
     )
     # Also what a translator of the user's returns, which need not know of them.
     assets = list(dg.map_asset_specs(lambda spec: _belonging_to(spec, owners, tags or {}), assets))
@@ -90,6 +91,7 @@ def build_klaviyo_definitions(
                     duckdb_patience=klaviyo.duckdb_patience,
                     duckdb_memory_limit=klaviyo.duckdb_memory_limit,
                     duckdb_threads=klaviyo.duckdb_threads,
+                    setting_names={variable: setting_names.worded(variable) for variable in DATABASE_VARIABLES},
                 )
             ),
         },

@@ -76,7 +76,7 @@ class Execution:
                 except StopIteration:
                     return
                 except (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules) as error:
-                    raise failure(error, self.setting_names) from None
+                    raise failure(error, self.setting_names.worded) from None
             yield self._worded(result)
 
     def _results(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
@@ -259,15 +259,20 @@ class Execution:
             return checks.could_not_look(name, error, self.asset)
 
 
-def failure(error: Exception, setting_names: SettingNames = VARIABLES) -> dg.Failure:
-    """Turn an error into what the UI shows; only what may be over by the next try is worth a retry."""
+def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
+    """Turn an error into what the UI shows; only what may be over by the next try is worth a retry.
+
+    Args:
+        error: The error.
+        worded: Puts the user's own names of settings into a message.
+    """
     metadata: dict[str, Any] = {"error": type(error).__name__}
     for attribute in ("endpoint", "status", "code", "detail", "scope"):
         if (value := getattr(error, attribute, None)) is not None:
             metadata[attribute] = value
     if advice := getattr(error, "advice", ""):
-        metadata["what_to_do"] = setting_names.worded(advice)
-    return dg.Failure(description=setting_names.worded(str(error)), metadata=metadata, allow_retries=_may_end_soon(error))
+        metadata["what_to_do"] = worded(advice)
+    return dg.Failure(description=worded(str(error)), metadata=metadata, allow_retries=_may_end_soon(error))
 
 
 def _may_end_soon(error: Exception) -> bool:

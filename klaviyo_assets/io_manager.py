@@ -1,5 +1,6 @@
 """Hands the tables to downstream assets as Polars frames."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MOST_THREADS
 from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
@@ -19,6 +21,10 @@ from klaviyo_assets.warehouse.names import parts_of
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+DATABASE_VARIABLES = ("KLAVIYO_DUCKDB_PATH", "KLAVIYO_DUCKDB_PATIENCE", "KLAVIYO_DUCKDB_MEMORY_LIMIT", "KLAVIYO_DUCKDB_THREADS")
+"""This library's variables of the settings that reading a table takes."""
 
 
 class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
@@ -33,6 +39,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         duckdb_patience: Seconds to wait for another program that has the file open.
         duckdb_memory_limit: Memory that DuckDB may use, such as ``2GB``; None for the default.
         duckdb_threads: Threads that DuckDB may use; None for the default.
+        setting_names: What error messages call the settings, by this library's variable (``KLAVIYO_DUCKDB_PATH``). By default the fields of this IO
+            manager, and of its DuckDB resource.
 
     Example:
         >>> @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
@@ -43,6 +51,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     duckdb_patience: float = Field(default=PATIENCE, ge=0, description="Seconds to wait for another program that has the DuckDB file open.")
     duckdb_memory_limit: str | None = Field(default=None, description=f"Memory that DuckDB may use, such as 2GB; {DEFAULT_MEMORY_LIMIT} if None.")
     duckdb_threads: int | None = Field(default=None, ge=1, le=MOST_THREADS, description="Threads that DuckDB may use; 2 if None.")
+
+    setting_names: dict[str, str] = Field(default={}, description="What error messages call the settings, by this library's variable.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Refuse: the assets write their tables themselves."""
@@ -57,22 +67,33 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         if not name:
             raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
         columns = (context.definition_metadata or {}).get("columns")
+        worded = partial(worded_by, _own_names(context) | self.setting_names)
         lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
             warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
-            with in_the_log_of(context.log), warehouse.connection() as connection:
+            with in_the_log_of(context.log, worded), warehouse.connection() as connection:
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:
             from klaviyo_assets.execution import failure  # what a sync takes is not loaded with the code
 
-            raise failure(error) from None
+            raise failure(error, worded) from None
         except duckdb.CatalogException as error:
             raise dg.Failure(
                 f"There is no table {name} yet. What to do: materialize {context.asset_key.to_user_string()} first.", allow_retries=False
             ) from error
         except duckdb.BinderException as error:
             raise dg.Failure(f"{name}: {str(error).splitlines()[0]} What to do: correct the columns in AssetIn's metadata.") from error
+
+
+def _own_names(context: dg.InputContext) -> dict[str, str]:
+    """Return what a user who has made the IO manager has set: its own fields, and that of its DuckDB resource."""
+    assert context.upstream_output is not None
+    key = (context.upstream_output.definition_metadata or {}).get("dagster/io_manager_key")
+    owner = f"of the IO manager {key!r}" if key else "of the IO manager"
+    path, *others = DATABASE_VARIABLES
+    own = {variable: f"the field {variable.removeprefix('KLAVIYO_').lower()} {owner}" for variable in others}
+    return {path: f"the field database of the DuckDB resource {owner}", **own}
 
 
 def _lazy(connection: DuckDBPyConnection, query: str, state: Path) -> "pl.LazyFrame":

@@ -5,7 +5,7 @@ have no effect; there the same settings are fields of resources, so the Dagster 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -43,7 +43,7 @@ class SettingNames:
         """Return a message with the user's own names in place of this library's variables."""
         if self.resource_key is None:
             return text
-        return _VARIABLE.sub(self._name, text.replace(_HINT, ""))
+        return _replaced(text.replace(_HINT, ""), self._name)
 
     def _name(self, match: re.Match[str]) -> str:
         name, value = match.groups()
@@ -57,6 +57,37 @@ class SettingNames:
         variable = self.variables.get(name)
         shown = f"{name}={_python(value)}" if value else name
         return f"the field {shown} of resource {key!r}" + (f" (environment variable {variable})" if variable else "")
+
+
+def worded_by(names: Mapping[str, str], text: str) -> str:
+    """Return a message with other names of settings.
+
+    Args:
+        names: What to call the setting of each variable; others keep their names.
+        text: The message.
+
+    Example:
+        >>> worded_by({"KLAVIYO_DUCKDB_THREADS": "the field duckdb_threads of resource 'frames'"}, "Set KLAVIYO_DUCKDB_THREADS=1.")
+        "Set the field duckdb_threads of resource 'frames' to 1."
+    """
+
+    def name(match: re.Match[str]) -> str:
+        variable, equals, value = match[0].partition("=")
+        called = names.get(variable, variable)
+        return f"{called} to {value}" if equals and called != variable else called + equals + value
+
+    return _replaced(text, name)
+
+
+def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
+    """Put a name in the place of each variable, with a capital letter at the beginning of a sentence."""
+
+    def replacement(match: re.Match[str]) -> str:
+        new = name(match)
+        begins = match.start() == 0 or text[: match.start()].endswith(". ")
+        return new[:1].upper() + new[1:] if begins else new
+
+    return _VARIABLE.sub(replacement, text)
 
 
 VARIABLES = SettingNames(None)

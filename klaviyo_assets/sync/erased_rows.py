@@ -80,7 +80,8 @@ class ErasedRows:
         rows = self.connection.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
             f"AND lower(schema_name) = lower({literal(self.schema)}) AND data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]') "
-            "AND table_name IN (SELECT table_name FROM duckdb_tables()) ORDER BY ALL"
+            "AND (schema_name, table_name) IN "
+            "(SELECT (schema_name, table_name) FROM duckdb_tables() WHERE database_name = current_database()) ORDER BY ALL"
         ).fetchall()
         tables: dict[str, dict[str, str]] = {}
         for table, column, type_ in rows:

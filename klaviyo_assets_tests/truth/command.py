@@ -15,8 +15,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
 from klaviyo_assets_tests.truth.courses import Course, shared_out
+from klaviyo_assets_tests.truth.difference import Difference
 from klaviyo_assets_tests.truth.faults import FAULTS, Fault
-from klaviyo_assets_tests.truth.living import Difference
 from klaviyo_assets_tests.truth.search import catch
 from klaviyo_assets_tests.truth.tally import Tally
 

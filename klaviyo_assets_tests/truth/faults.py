@@ -109,7 +109,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "a row of the table kept against a newer version",
-        (Edit(Upsert, "_not_older", "new.{version} > old.{version}", "new.{version} < old.{version}"),),
+        (Edit(Upsert, "_not_older", "coalesce({new} > {old}, false)", "coalesce({new} < {old}, false)"),),
         ("profiles", "lists"),
     ),
     Fault(

@@ -12,6 +12,7 @@ from klaviyo_assets.catalog.model import ByCoverage, ResourceType, Walked, Whole
 from klaviyo_assets.sync.days import midnight
 from klaviyo_assets.sync.load import SPAN_START
 from klaviyo_assets_tests.truth.auditing import MetricDay
+from klaviyo_assets_tests.truth.difference import Difference
 from klaviyo_assets_tests.truth.doing import Doing
 from klaviyo_assets_tests.truth.history import History, Version
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, Happening, Life, Sync, Wait
@@ -24,10 +25,6 @@ LONGEST_SETTLING = timedelta(days=17)
 """How late an event may come and still be found by incremental syncs alone."""
 
 _BOUND = re.compile(r"(greater|less)-[a-z-]+\(([\w.]+),([^)]+)\)")
-
-
-class Difference(AssertionError):
-    """The table does not hold what Klaviyo showed."""
 
 
 class Living:

@@ -10,10 +10,11 @@ from hypothesis.strategies import SearchStrategy
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.truth.courses import COURSES, Course, shared_out
-from klaviyo_assets_tests.truth.faults import FAULTS
+from klaviyo_assets_tests.truth.difference import Difference
+from klaviyo_assets_tests.truth.faults import FAULTS, Fault, planted
 from klaviyo_assets_tests.truth.generation import lives
 from klaviyo_assets_tests.truth.lives import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Delete, Event, Life, Sync, Wait
-from klaviyo_assets_tests.truth.living import Difference, Living
+from klaviyo_assets_tests.truth.living import Living
 from klaviyo_assets_tests.truth.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.truth.search import catch, live_many
 from klaviyo_assets_tests.truth.tally import Tally
@@ -94,6 +95,13 @@ def test_a_planted_fault_is_caught(name: str) -> None:
 
     assert caught.failure is not None
     assert isinstance(caught.failure.error, Difference)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_fault_can_be_planted(fault: Fault) -> None:
+    """The code that a fault changes is still there."""
+    with planted(fault):
+        pass
 
 
 @pytest.mark.parametrize("name", QUICKLY_CAUGHT)

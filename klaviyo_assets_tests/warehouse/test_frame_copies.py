@@ -112,16 +112,41 @@ def held(warehouse: LocalFile) -> Iterator[None]:
 
 def test_the_io_manager_waits_as_long_as_it_may_and_says_what_to_do(warehouse: LocalFile, held: None) -> None:
     manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), duckdb_patience=0.2)
-    upstream = dg.build_output_context(definition_metadata={"dagster/table_name": "main.t"})
-    any_type = dg.DagsterType(lambda _, __: True, "frame", typing_type=pl.DataFrame)
-    context = dg.build_input_context(upstream_output=upstream, dagster_type=any_type, asset_key=dg.AssetKey("t"))
-
     with pytest.raises(dg.Failure) as caught:
-        manager.load_input(context)
+        manager.load_input(reading_t("frames"))
 
     assert "is open in another program" in (caught.value.description or "")
     assert caught.value.allow_retries
-    assert "what_to_do" in caught.value.metadata
+    advice = caught.value.metadata["what_to_do"].value
+    assert "The field duckdb_patience of the IO manager 'frames' sets how many seconds" in str(advice)
+    assert "KLAVIYO_" not in f"{caught.value.description} {advice}"
+
+
+def reading_t(io_manager_key: str) -> dg.InputContext:
+    """The context of an asset that reads the table t."""
+    upstream = dg.build_output_context(definition_metadata={"dagster/table_name": "main.t", "dagster/io_manager_key": io_manager_key})
+    any_type = dg.DagsterType(lambda _, __: True, "frame", typing_type=pl.DataFrame)
+    return dg.build_input_context(upstream_output=upstream, dagster_type=any_type, asset_key=dg.AssetKey("t"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "Set the field database of the DuckDB resource of the IO manager 'frames' to another file."),
+        ({"KLAVIYO_DUCKDB_PATH": "the field database of resource 'eu_duckdb'"}, "Set the field database of resource 'eu_duckdb' to another file."),
+        ({"KLAVIYO_DUCKDB_PATH": "KLAVIYO_DUCKDB_PATH"}, "Set KLAVIYO_DUCKDB_PATH to another file."),
+    ],
+    ids=["own", "of a factory", "of the shipped code location"],
+)
+def test_the_io_manager_names_the_users_own_settings(given: dict[str, str], expected: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    other.write_text("no database, but long enough to be looked at " * 10)
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(other)), setting_names=given)
+
+    with pytest.raises(dg.Failure) as caught:
+        manager.load_input(reading_t("frames"))
+
+    assert caught.value.metadata["what_to_do"].value == expected
 
 
 def test_an_erasure_waits_as_long_as_the_setting_says(

@@ -12,7 +12,11 @@ OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer frames api/test_
 	api/test_shared_limits.py sync/test_accounts_and_folders.py sync/test_settings.py \
 	warehouse/test_local_file.py)
 
-.PHONY: .test-oldest audit benchmarks demo faults kills sandbox test test-oldest test-quick truth lint types dev format clean
+# Two parts of the tests run at a time, so that no core waits while one of them installs packages, checks types or comes to its last long test.
+AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+PYTEST := -m pytest --numprocesses 3 --dist worksteal
+
+.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks demo faults kills sandbox test test-oldest test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,19 +48,24 @@ dev: $(STAMP)  ## open the Dagster UI on the same definitions
 sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
 	@$(BIN)/klaviyo-assets sandbox
 
-test: lint types audit test-oldest $(DUCKDB_1)  ## everything that continuous integration runs
-	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/pytest --numprocesses 4 --dist worksteal -m 'duckdb and not slow'
-	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/pytest --numprocesses 4 --dist worksteal
+test:  ## everything that continuous integration runs
+	@$(MAKE) --no-print-directory $(AT_ONCE) lint test-oldest types .test-newest audit .test-duckdb-1
+
+.test-newest: $(STAMP) $(DUCKDB_1)
+	EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/python $(PYTEST)
+
+.test-duckdb-1: $(DUCKDB_1)
+	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/python $(PYTEST) -m 'duckdb and not slow'
 
 test-oldest:  ## the tests that touch each dependency most, with the oldest versions that setup.cfg allows
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
 		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
 
 .test-oldest: $(OLDEST)/.installed
-	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python -m pytest --numprocesses 4 --dist worksteal -m 'not slow' $(OLDEST_TESTS)
+	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) -m 'not slow' $(OLDEST_TESTS)
 
-test-quick: $(STAMP)  ## the tests that need no process of their own
-	$(BIN)/pytest --numprocesses 2 -m 'not slow'
+test-quick: $(STAMP)  ## the tests that start no process and take little, in less than two minutes: what to run while you change something
+	$(BIN)/python $(PYTEST) -m 'not slow and not long'
 
 truth: $(STAMP)  ## thousands of generated lives of an account, compared row by row; then every planted fault
 	$(BIN)/python -m klaviyo_assets_tests.truth $(OPTIONS)

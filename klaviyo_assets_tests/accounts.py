@@ -24,6 +24,7 @@ from klaviyo_assets.sync.request import SyncRequest
 from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
+from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 
 SMALL = SandboxOptions(
     seed=0, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
@@ -33,7 +34,7 @@ SMALL = SandboxOptions(
 
 def small(**changes: Any) -> SandboxProcess:
     """Return a small sandbox, not started yet."""
-    return SandboxProcess(replace(SMALL, **changes))
+    return ForkedSandbox(replace(SMALL, **changes))
 
 
 def started_elsewhere(base_url: str) -> SandboxProcess:

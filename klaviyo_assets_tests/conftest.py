@@ -2,17 +2,20 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests import forked_sandbox
 from klaviyo_assets_tests.accounts import local_file, small
 
 
@@ -34,6 +37,21 @@ def own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+
+@pytest.fixture(autouse=True)
+def only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``make test-quick`` leaves out what starts processes: a test that does without saying so would make it slow again."""
+    if request.node.get_closest_marker("long") or request.node.get_closest_marker("slow"):
+        return
+    start = subprocess.Popen.__init__
+
+    def start_a_sandbox(self: Any, args: Any, *rest: Any, **options: Any) -> None:
+        if forked_sandbox.__name__ not in args:
+            pytest.fail(f"This test starts a process ({args}): mark it with pytest.mark.long.")
+        start(self, args, *rest, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_a_sandbox)
 
 
 @pytest.fixture(scope="session")

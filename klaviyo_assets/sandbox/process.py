@@ -48,14 +48,14 @@ class SandboxProcess:
 
     def __enter__(self) -> Self:
         """Start the process and wait until it answers."""
-        command = [sys.executable, "-m", "klaviyo_assets.sandbox", "--child", "--port=0", *self.options.arguments()]
-        # The child finds the package where this process found it.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
         try:
-            self._wait()
+            # It listens before it says so, so a request sent from here on waits for its answer.
+            line = self._start()
+            if not line:
+                raise RuntimeError("the sandbox ended before it answered")
+            self.base_url = json.loads(line)["base_url"]
+            self._admin = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=_PATIENCE, trust_env=False)
+            self.now()
         except BaseException:
             self._stop()
             raise
@@ -66,16 +66,20 @@ class SandboxProcess:
         self._admin.close()
         self._stop()
 
-    def _wait(self) -> None:
-        assert self._process is not None
+    def _arguments(self) -> list[str]:
+        """Return the arguments of ``python -m klaviyo_assets.sandbox``."""
+        return ["--child", "--port=0", *self.options.arguments()]
+
+    def _start(self) -> str:
+        """Start the process and return its first line; it is empty if the process ended instead."""
+        command = [sys.executable, "-m", "klaviyo_assets.sandbox", *self._arguments()]
+        # The child finds the package where this process found it.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
         assert self._process.stdout is not None
-        # It listens before it says so, so a request sent from here on waits for its answer.
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the sandbox ended with status {self._process.wait()} before it answered")
-        self.base_url = json.loads(line)["base_url"]
-        self._admin = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=_PATIENCE, trust_env=False)
-        self.now()
+        return self._process.stdout.readline()
 
     def _stop(self) -> None:
         if self._process is None:

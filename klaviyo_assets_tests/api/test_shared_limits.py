@@ -40,6 +40,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "limits"
     command = [sys.executable, "-c", PROCESS, str(folder)]
@@ -63,6 +64,7 @@ def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.long
 def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_path: Path) -> None:
     folder = tmp_path / "limits"
     dying = PROCESS.replace("await asyncio.sleep(0.3)", "__import__('os')._exit(0)")

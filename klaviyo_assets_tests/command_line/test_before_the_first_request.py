@@ -212,6 +212,7 @@ def unlike_ascii() -> Iterator[Scripted]:
         yield server
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "environment",
     [
@@ -232,6 +233,7 @@ def test_the_terminal_need_not_have_every_character(environment: dict[str, str],
     assert b"belongs to the account Gr" in result.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [True, False])
 def test_a_reader_who_has_seen_enough_does_not_change_the_status(known: bool, account: SandboxProcess, folder: Path) -> None:
     key = ALL_SCOPES_KEY if known else "pk_" + "1" * 34
@@ -245,6 +247,7 @@ def test_a_reader_who_has_seen_enough_does_not_change_the_status(known: bool, ac
     assert (result.returncode, result.stderr) == (0 if known else 1, b"")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_output_that_cannot_be_written_is_one_sentence(account: SandboxProcess, folder: Path) -> None:
     (folder / ".env").write_text(f"{KEY_LINE}KLAVIYO_BASE_URL={account.base_url}\n")
@@ -254,6 +257,7 @@ def test_output_that_cannot_be_written_is_one_sentence(account: SandboxProcess, 
     assert (result.returncode, result.stderr) == (2, b"The output could not be written (No space left on device).\n")
 
 
+@pytest.mark.long
 def test_a_working_folder_that_is_gone_is_one_sentence(folder: Path) -> None:
     (folder / "gone").mkdir()
     code = "import os, sys; os.chdir('gone'); os.rmdir('../gone'); from klaviyo_assets import cli; sys.exit(cli.main(['check']))"

@@ -32,6 +32,7 @@ def lines(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith("klaviyo/")}
 
 
+@pytest.mark.long
 def test_a_key_with_every_scope(account: SandboxProcess, tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
 
@@ -43,6 +44,7 @@ def test_a_key_with_every_scope(account: SandboxProcess, tmp_path: Path) -> None
     assert not list(tmp_path.glob("data*")), "a check leaves nothing behind"
 
 
+@pytest.mark.long
 def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess, tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=key_lacking("reviews:read"), KLAVIYO_BASE_URL=account.base_url)
 
@@ -53,6 +55,7 @@ def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess
     assert sum(" granted" in line for line in lines(result).values()) == 8
 
 
+@pytest.mark.long
 def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=EIGHT_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
 
@@ -60,6 +63,7 @@ def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Pa
     assert "scope missing (optional)" in lines(result)["klaviyo/accounts"]
 
 
+@pytest.mark.long
 def test_a_plan_gate_is_told_apart(account: SandboxProcess, tmp_path: Path) -> None:
     settings = {"KLAVIYO_API_KEY": PLAN_GATED_KEY, "KLAVIYO_BASE_URL": account.base_url}
     assert "not in the plan" in lines(result := check(tmp_path, **settings))["klaviyo/reviews"]
@@ -67,6 +71,7 @@ def test_a_plan_gate_is_told_apart(account: SandboxProcess, tmp_path: Path) -> N
     assert check(tmp_path, "--select", "lists", "events", **settings).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [401, 400])
 def test_a_key_that_klaviyo_does_not_know(status: int, new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(invalid_key_status=status, events=10, profiles=5)
@@ -79,6 +84,7 @@ def test_a_key_that_klaviyo_does_not_know(status: int, new_account: NewAccount, 
     assert unknown not in result.stdout + result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "words"),
     [
@@ -97,6 +103,7 @@ def test_a_malformed_key_is_refused_before_any_request(key: str | None, words: s
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_nobody_there_means_could_not_tell(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "lists", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL="http://127.0.0.1:9")
 
@@ -105,6 +112,7 @@ def test_nobody_there_means_could_not_tell(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_a_block_at_the_edge_says_nothing_of_the_key(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(events=10, profiles=5)
     sandbox.faults({"path": "/api/lists", "kind": "html403", "times": None})
@@ -114,6 +122,7 @@ def test_a_block_at_the_edge_says_nothing_of_the_key(new_account: NewAccount, tm
     assert "blocked" in lines(result)["klaviyo/lists"]
 
 
+@pytest.mark.long
 def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"KLAVIYO_API_KEY={ALL_SCOPES_KEY}\nKLAVIYO_BASE_URL={account.base_url}\n")
     command = [sys.executable, "-m", "klaviyo_assets.cli", "check", "--select", "lists"]
@@ -122,6 +131,7 @@ def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_pa
     assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "nonsense")
 
@@ -129,6 +139,7 @@ def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
     assert "invalid choice: 'nonsense'" in result.stderr
 
 
+@pytest.mark.long
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_RATE_LIMIT_SHARE="ninety")
 
@@ -136,6 +147,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert "KLAVIYO_RATE_LIMIT_SHARE must be a number above 0 up to 1" in result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("reply", "status", "verdict"),
     [

@@ -117,6 +117,7 @@ def test_other_keys_are_not_warned_of(klaviyo: KlaviyoResource, caplog: pytest.L
     assert caplog.records == []
 
 
+@pytest.mark.long
 def test_the_warning_is_seen_where_code_is_loaded(tmp_path: Path) -> None:
     """On the standard error of the process, without a setting for logs."""
     code = tmp_path / "mine.py"
@@ -300,6 +301,7 @@ def test_the_shipped_code_location_names_its_variables(tmp_path: Path, monkeypat
 # The package -------------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_dir_lists_the_public_names_and_loads_nothing() -> None:
     code = (
         "import sys, klaviyo_assets; names = dir(klaviyo_assets); print(sorted(set(klaviyo_assets.__all__) - set(names)), names == sorted(names), "
@@ -309,6 +311,7 @@ def test_dir_lists_the_public_names_and_loads_nothing() -> None:
     assert {"KlaviyoResource", "build_klaviyo_definitions"} <= set(dir(klaviyo_assets))
 
 
+@pytest.mark.long
 def test_loading_the_code_location_stays_light() -> None:
     code = "import sys, klaviyo_assets.definitions; print([name for name in ('polars', 'httpx', 'pyrate_limiter') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

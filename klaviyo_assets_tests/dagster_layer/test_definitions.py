@@ -189,6 +189,7 @@ def test_every_option_of_the_resource_is_a_variable_and_documented(monkeypatch: 
         assert f"`{option}`" in guide
 
 
+@pytest.mark.long
 def test_what_the_environment_says_reaches_the_resource_of_the_code_location(tmp_path: Path) -> None:
     given = {"KLAVIYO_ACCEPT_CHANGED_OPTIONS": "true", "KLAVIYO_CONCURRENCY": "7", "KLAVIYO_TIMEOUT": "8", "KLAVIYO_MAX_RETRIES": "9"}
     code = (

@@ -100,6 +100,7 @@ def test_a_resource_of_ones_own_is_shown_readably_and_runs(account: SandboxProce
     assert launch(defs, job, instance).success
 
 
+@pytest.mark.long
 def test_the_key_of_the_factory_is_in_no_snapshot_and_no_storage(account: SandboxProcess, tmp_path: Path) -> None:
     """Given as a text, which Dagster would store with the default of a resource's field."""
     home = tmp_path / "home"

@@ -79,6 +79,7 @@ def until(there: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", ["", MANAGED], ids=["Dagster as it comes", "a managed logger"])
 def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: SandboxProcess, tmp_path: Path) -> None:
     database = tmp_path / "shop.duckdb"
@@ -102,6 +103,7 @@ def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: Sand
     assert LOGGER.level == logging.NOTSET
 
 
+@pytest.mark.long
 def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "FIRST_WORD", 0.0)
     monkeypatch.setattr(waiting.Reminder.__init__, "__defaults__", (0.0,))
@@ -117,6 +119,7 @@ def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_
         assert result.result().success
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("held", ["by another program", "by another sync", "by another sync of the type"])
 def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = LocalFile.__init__.__kwdefaults__ | {"patience": 0.0, "lock_timeout": 0.0}

@@ -68,6 +68,7 @@ def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("most_bytes", "what"),
     [(2_000, "The database .* cannot be made"), (13_000, "The files beside the database"), (100_000, "could not be written or read")],
@@ -126,6 +127,7 @@ sync("events", sandbox, warehouse)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["the folder", "the state's folder"])
 def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
     folder, temporary = for_everybody / "database", for_everybody / "temporary"

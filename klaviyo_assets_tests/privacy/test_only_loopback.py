@@ -21,6 +21,7 @@ def first_lines(*arguments: str) -> tuple[str, str]:
         return line, process.communicate()[1]
 
 
+@pytest.mark.long
 def test_the_sandbox_listens_on_loopback() -> None:
     line, warnings = first_lines()
 
@@ -28,6 +29,7 @@ def test_the_sandbox_listens_on_loopback() -> None:
     assert "Warning" not in warnings
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_the_sandbox_warns_where_it_is_opened_to_the_network(host: str) -> None:
     if host == "::" and not socket.has_ipv6:
@@ -37,6 +39,7 @@ def test_the_sandbox_warns_where_it_is_opened_to_the_network(host: str) -> None:
     assert f"everybody who can reach {host} can read and change this sandbox" in warnings
 
 
+@pytest.mark.long
 def test_a_sync_listens_nowhere(account: SandboxProcess, tmp_path: Path) -> None:
     """Python reports each socket that is bound; a sync binds none, and connects to the configured host only."""
     script = textwrap.dedent("""

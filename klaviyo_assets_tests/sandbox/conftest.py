@@ -4,13 +4,14 @@ import httpx
 import pytest
 
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxProcess
+from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.sandbox.helpers import SMALL, headers
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxProcess]:
     """A running sandbox that nobody changes."""
-    with SandboxProcess(SMALL) as process:
+    with ForkedSandbox(SMALL) as process:
         yield process
 
 

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, SandboxOptions, SandboxProcess, key_lacking
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, SandboxOptions, key_lacking
+from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers
 
 PAGED = sorted(name for name, entry in CATALOG.items() if entry.endpoint.page_size)
@@ -183,7 +184,7 @@ def test_the_date_is_the_sandboxs(sandbox, http):
 
 def test_limits_over_http():
     options = SandboxOptions(events=0, profiles=0, campaigns=0, flows=3, lists=3, segments=1, metrics=1, reviews=0)
-    with SandboxProcess(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(ALL_SCOPES_KEY)) as http:
+    with ForkedSandbox(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(ALL_SCOPES_KEY)) as http:
         answers = [http.get("/api/flows") for _ in range(70)]
         good = [answer for answer in answers if answer.status_code == 200]
         refused = [answer for answer in answers if answer.status_code == 429]

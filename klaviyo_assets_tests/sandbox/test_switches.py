@@ -6,12 +6,13 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxProcess, key_lacking
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.access import admit
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.instants import SECOND, render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.sandbox.helpers import SMALL, ask, headers, ids
 
 BOTH = pytest.mark.parametrize("on", [False, True])
@@ -113,7 +114,7 @@ def test_an_event_may_move_updated(on):
 @BOTH
 def test_an_include_may_need_a_scope_of_its_own(on):
     options = replace(SMALL, events=20, profiles=5, includes_need_scope=on)
-    with SandboxProcess(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(key_lacking("profiles:read"))) as http:
+    with ForkedSandbox(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(key_lacking("profiles:read"))) as http:
         assert http.get("/api/events", params={"include": "metric"}).status_code == 200
         assert http.get("/api/events", params={"include": "profile"}).status_code == (403 if on else 200)
 

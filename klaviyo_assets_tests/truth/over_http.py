@@ -20,9 +20,9 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.run import Sync as LibrarySync
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.truth.auditing import MetricDay, audit
 from klaviyo_assets_tests.truth.lives import Life, Sync, Wait
 from klaviyo_assets_tests.truth.world import SCHEMA, AfterAnswer, Killed, ask, entry_for, options_of, request_of
@@ -85,7 +85,7 @@ class OverHttp:
     """
 
     def __init__(self, life: Life, folder: Path) -> None:
-        self._sandbox = SandboxProcess(options_of(life))
+        self._sandbox = ForkedSandbox(options_of(life))
         self._file = _File(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
         self._stack = ExitStack()
 

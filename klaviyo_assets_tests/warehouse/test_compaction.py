@@ -115,6 +115,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_a_program_that_waits_meanwhile_commits_into_the_new_file(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow disk: the program has all the time it needs to get at the old file, if it is not locked."""
     warehouse.ask_for_compaction()
@@ -154,6 +155,7 @@ except duckdb.Error as error:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("linked", [False, True], ids=["no other name", "a hard link"])
 def test_a_program_that_had_opened_the_old_file_is_refused_there(linked: bool, warehouse: LocalFile, tmp_path: Path) -> None:
     backup = tmp_path / "backup"

@@ -123,6 +123,7 @@ def with_log(path: Path) -> Path:
     return log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", LOGS.values(), ids=LOGS)
 def test_a_damaged_log(damage: Callable[[bytes], bytes], path: Path) -> None:
     log = with_log(path)
@@ -133,6 +134,7 @@ def test_a_damaged_log(damage: Callable[[bytes], bytes], path: Path) -> None:
     assert log.read_bytes() == before
 
 
+@pytest.mark.long
 def test_the_log_of_another_database(path: Path) -> None:
     other = path.with_name("other.duckdb")
     with duckdb.connect(str(other), config={"storage_compatibility_version": "v1.5.0"}) as connection:
@@ -143,6 +145,7 @@ def test_the_log_of_another_database(path: Path) -> None:
     assert "belongs to another database" in str(refusal(path))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left", [b"", bytes(300), None], ids=["empty", "zeros", "cut short"])
 def test_a_log_that_a_crash_may_leave_is_no_trouble(left: bytes | None, path: Path) -> None:
     log = with_log(path)
@@ -215,6 +218,7 @@ def test_an_encrypted_file(tmp_path: Path) -> None:
     assert "is an encrypted DuckDB database" in str(refusal(path))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
 def test_files_that_this_user_may_not_read(for_everybody: Path) -> None:
     paths = [for_everybody / name / "klaviyo.duckdb" for name in ("file", "log", "lock", "state", "nothing")]
@@ -290,6 +294,7 @@ def test_an_error_of_the_system_keeps_its_meaning(number: int, words: str, path:
     assert words in meaning[0]
 
 
+@pytest.mark.long
 def test_a_process_with_too_many_open_files(tmp_path: Path) -> None:
     work = textwrap.dedent("""
         import os, resource, sys

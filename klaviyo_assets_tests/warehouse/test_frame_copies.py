@@ -55,6 +55,7 @@ def copies(warehouse: LocalFile) -> list[Path]:
     return list(warehouse.state_dir.rglob("*.parquet"))
 
 
+@pytest.mark.long
 def test_a_killed_consumer_leaves_nothing_for_good(warehouse: LocalFile) -> None:
     with consumer(warehouse) as process:
         assert len(copies(warehouse)) == 1
@@ -71,6 +72,7 @@ def test_a_killed_consumer_leaves_nothing_for_good(warehouse: LocalFile) -> None
     assert list((warehouse.state_dir / "copies").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_consumer_that_ends_takes_its_copy_along(warehouse: LocalFile) -> None:
     work = "import sys, pathlib; from klaviyo_assets.warehouse.frame_copies import new_copy; new_copy(pathlib.Path(sys.argv[1])).touch()"
     subprocess.run([sys.executable, "-c", work, str(warehouse.state_dir)], check=True)

@@ -24,6 +24,7 @@ def test_the_version_is_the_one_that_is_meant() -> None:
     assert duckdb.__version__.startswith(os.environ.get("EXPECTED_DUCKDB", ""))
 
 
+@pytest.mark.long
 def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> None:
     with contextlib.suppress(duckdb.ParserException), warehouse.connection() as connection:
         connection.execute("this is not SQL")
@@ -34,6 +35,7 @@ def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> N
     subprocess.run([sys.executable, "-c", open_read_only, str(warehouse.path)], check=True)
 
 
+@pytest.mark.long
 def test_eight_processes_wait_in_turn(warehouse: LocalFile) -> None:
     work = textwrap.dedent("""
         import sys, time
@@ -65,6 +67,7 @@ def held(path: Path) -> Iterator[subprocess.Popen[bytes]]:
             other.stdin.close()
 
 
+@pytest.mark.long
 def test_a_file_that_another_program_keeps_is_given_up_with_its_process_id(tmp_path: Path) -> None:
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), patience=1.5)
     with held(warehouse.path) as other:
@@ -75,6 +78,7 @@ def test_a_file_that_another_program_keeps_is_given_up_with_its_process_id(tmp_p
         assert "KLAVIYO_DUCKDB_PATIENCE" in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_file_that_another_program_closes_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     warehouse = local_file(tmp_path)
     with held(warehouse.path) as other:

@@ -69,6 +69,7 @@ def use(warehouse: LocalFile) -> None:
         connection.execute("INSERT INTO t VALUES (2)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", [use, LocalFile.compact_if_asked], ids=["use", "compact"])
 @pytest.mark.parametrize("opened", OTHER_SETTINGS)
 def test_a_notebook_with_other_settings_is_named_and_keeps_its_lock(
@@ -82,6 +83,7 @@ def test_a_notebook_with_other_settings_is_named_and_keeps_its_lock(
     work(warehouse)  # after it was closed
 
 
+@pytest.mark.long
 def test_a_notebook_with_the_same_settings_shares_the_file_and_keeps_its_lock(warehouse: LocalFile) -> None:
     with as_dagster_does(warehouse.path) as notebook:
         use(warehouse)
@@ -93,6 +95,7 @@ def test_a_notebook_with_the_same_settings_shares_the_file_and_keeps_its_lock(wa
         assert is_refused_to_others(warehouse.path)
 
 
+@pytest.mark.long
 def test_looking_into_a_file_that_another_thread_opens_meanwhile_keeps_its_lock(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[duckdb.DuckDBPyConnection] = []
     read = own_process.os.read

@@ -50,6 +50,7 @@ def folder(for_everybody: Path) -> Path:
     return for_everybody
 
 
+@pytest.mark.long
 def test_a_database_that_root_makes_in_the_folder_of_a_service(folder: Path) -> None:
     warehouse = local_file(folder / "new" / "data")
     with warehouse.connection() as connection:
@@ -61,6 +62,7 @@ def test_a_database_that_root_makes_in_the_folder_of_a_service(folder: Path) -> 
     assert used_by(SERVICE, warehouse.path) == ""
 
 
+@pytest.mark.long
 def test_a_database_of_a_service_in_a_folder_of_root(for_everybody: Path) -> None:
     for_everybody.chmod(0o777)
     warehouse = local_file(for_everybody)
@@ -76,6 +78,7 @@ def test_a_database_of_a_service_in_a_folder_of_root(for_everybody: Path) -> Non
     assert used_by(SERVICE, warehouse.path) == ""
 
 
+@pytest.mark.long
 def test_root_erases_and_syncs_in_the_file_of_a_service(
     folder: Path, new_account: Callable[..., SandboxProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +97,7 @@ def test_root_erases_and_syncs_in_the_file_of_a_service(
     assert used_by(SERVICE, warehouse.path) == ""
 
 
+@pytest.mark.long
 def test_a_rewrite_that_would_change_the_owner_is_refused(for_everybody: Path) -> None:
     for_everybody.chmod(0o777)
     path = for_everybody / "klaviyo.duckdb"

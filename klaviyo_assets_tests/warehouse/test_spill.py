@@ -43,6 +43,7 @@ def spilt(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("duckdb_temp_*") if SECRET in path.read_bytes()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", [_OURS, _OTHER], ids=["ours", "another program"])
 def test_what_a_killed_process_has_spilt_goes_with_the_next_opening(work: str, warehouse: LocalFile, tmp_path: Path) -> None:
     killed(work, warehouse.path)

@@ -26,7 +26,7 @@ _A_SECOND = EVENTS.endpoint.limit.steady / 60
 _FIRST = 10.0
 """Seconds in which the other client is not known yet."""
 
-_AT_ONCE = 2
+_AT_ONCE = 1
 """Cases that are measured side by side, each with a server of its own."""
 
 

@@ -109,7 +109,7 @@ def _become_a_sandbox(arguments: list[str], input_: int, output: int) -> NoRetur
     os.dup2(output, 1)
     os.close(input_)
     os.close(output)
-    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: PTH123, SIM115  (standard input and output of the process)
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115  (standard input and output of the process)
     sys.argv = ["sandbox", *arguments]
     status = 1
     try:

@@ -41,8 +41,8 @@ def own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 
 @pytest.fixture(autouse=True)
 def only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``make test-quick`` leaves out what starts processes: a test that does without saying so would make it slow again."""
-    if request.node.get_closest_marker("long") or request.node.get_closest_marker("slow"):
+    """``make test-quick`` leaves out what starts processes: there, a test that does without saying so fails, since it would make it slow again."""
+    if "not long" not in request.config.option.markexpr:
         return
     start = subprocess.Popen.__init__
 

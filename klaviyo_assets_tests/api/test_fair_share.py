@@ -43,6 +43,7 @@ def combined(account: SharedAccount, limit: RateLimit, seconds: float) -> float:
     return (len(account.ours.accepted) + len(account.others.accepted)) / (limit.steady / 60 * seconds)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offset", [0.0, 20.37, 55.0])
 @pytest.mark.parametrize("form", FORMS)
 def test_another_client_at_half_of_the_limit_is_hardly_rejected_anything(
@@ -58,6 +59,7 @@ def test_another_client_at_half_of_the_limit_is_hardly_rejected_anything(
     assert combined(account, TIER_XL, 120) >= 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("form", "times", "server"),
     [
@@ -92,6 +94,7 @@ def test_others_that_come_later_are_noticed_and_when_they_stop_all_of_the_share_
     assert by_second[2] == pytest.approx(52.5, abs=1.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.95, 1.0])
 @pytest.mark.parametrize("form", FORMS)
 def test_alone_all_of_the_share_is_used(form: RateLimitHeaders, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +113,7 @@ def test_alone_all_of_a_small_limit_is_used(form: RateLimitHeaders, limit: RateL
     assert len(account.ours.accepted) >= 3 * limit.steady
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("limit", "most"), [(TIER_L, 0.01), (TIER_M, 0.08), (TIER_S, 0.15)], ids=["L", "M", "S"])
 @pytest.mark.parametrize("form", FORMS)
 def test_others_are_given_way_to_at_small_limits_too(form: RateLimitHeaders, limit: RateLimit, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +133,7 @@ def test_a_429_that_asks_for_more_than_a_second_shows_others_where_nothing_else_
     assert min(minutes) <= 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
 def test_two_syncs_that_see_each_other_share_the_limit_without_swinging(form: RateLimitHeaders, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Answered()

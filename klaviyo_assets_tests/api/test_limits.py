@@ -54,6 +54,7 @@ def most_in(times: Sequence[float], seconds: float) -> int:
     return most
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("limit", TIERS.values(), ids=TIERS)
 def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,7 @@ def dg_yaml(text: str) -> dict[str, Any]:
     return {name: value for name, value in (load_run_config_yaml(text) or {}).items() if value}  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_every_job_runs_with_what_its_launchpad_opens_with(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = from_the_factory(new_account(metrics=3, events=800), tmp_path)
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}

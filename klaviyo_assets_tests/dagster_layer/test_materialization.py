@@ -40,6 +40,7 @@ def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key is not None}
 
 
+@pytest.mark.long
 def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path), instance)
 
@@ -66,6 +67,7 @@ def test_a_materialization_tells_its_figures(account: SandboxProcess, tmp_path: 
     assert "•••" in metadata["preview"]
 
 
+@pytest.mark.long
 def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path, key_lacking("reviews:read")), instance)
 
@@ -83,6 +85,7 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
     assert "Create a new private API key that has reviews:read" in words
 
 
+@pytest.mark.long
 def test_without_accounts_read_everything_else_works_and_the_run_is_green(
     account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -322,6 +325,7 @@ def test_a_rule_of_any_type_that_lacks_its_salt_stops_every_sync_with_a_reason(
     assert not (tmp_path / "warehouse.duckdb").exists()
 
 
+@pytest.mark.long
 def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -351,6 +355,7 @@ def marked(folder: Path, table: str) -> list[str]:
     return [id_ for (id_,) in rows]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "variables", "words"),
     [

@@ -145,6 +145,7 @@ def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: San
     assert dg.DagsterEventType.STEP_RESTARTED in kinds
 
 
+@pytest.mark.long
 def test_what_a_user_has_to_correct_is_not_tried_again() -> None:
     assert not failure(WarehouseError("It is no database.", "Use another file.")).allow_retries
     assert not failure(InvalidRange("It is empty.", "Set another end.")).allow_retries
@@ -256,6 +257,7 @@ def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixt
     assert [record.getMessage() for record in caplog.records] == ["still waiting, 5", "still waiting, 65", "still waiting, 125"]
 
 
+@pytest.mark.long
 def test_a_downstream_asset_says_who_has_the_file_while_its_input_waits(account: SandboxProcess, tmp_path: Path) -> None:
     database = tmp_path / "shop.duckdb"
 

@@ -14,6 +14,8 @@ from klaviyo_assets_tests.api.asking import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 from klaviyo_assets_tests.dagster_layer.test_run_log import home, until, words_of
 
+pytestmark = pytest.mark.long
+
 NOTHING = Reply()
 THROTTLED = errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"})
 MAINTENANCE = errors(503, "error", "A server error occurred.", **{"Retry-After": "1"})

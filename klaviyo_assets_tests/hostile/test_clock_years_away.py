@@ -20,6 +20,7 @@ def server() -> Iterator[Scripted]:
         yield script
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "lists", "profiles", "reviews"])
 @pytest.mark.parametrize("date", ["1970-01-01", "2019-06-01", "2060-01-01", "9999-12-31"])
 def test_a_sync_fails_and_says_why(name: str, date: str, server: Scripted, warehouse: LocalFile) -> None:

@@ -19,6 +19,8 @@ from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.api.asking import KEY
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 
+pytestmark = pytest.mark.long
+
 RECENTLY = datetime.now(UTC) - timedelta(hours=2)
 
 TIMES = {"events": "datetime", "profiles": "created", "lists": "created"}

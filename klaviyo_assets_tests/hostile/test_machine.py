@@ -207,6 +207,7 @@ class TestDamagedStaging:
         sandbox.clear_faults()
         return sandbox
 
+    @pytest.mark.long
     @pytest.mark.parametrize("damage", ["cut", "a byte", "gone", "other schema", "foreign type", "manifest", "a file", "outside"])
     def test_it_is_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
         (file, *_) = sorted(warehouse.state_dir.rglob("*.parquet"))
@@ -249,6 +250,7 @@ class TestLayouts:
         "COMMENT ON COLUMN events.id IS 'of an older version'; COMMENT ON COLUMN _syncs.id IS NULL",
     )
 
+    @pytest.mark.long
     @pytest.mark.parametrize("change", OLDER)
     def test_an_older_file_is_brought_up_to_date(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)

@@ -15,6 +15,8 @@ from klaviyo_assets_tests.accounts import in_small_pages, small, sync
 from klaviyo_assets_tests.hostile.network import STRIKES, TROUBLES, Trouble, meet, meet_all
 from klaviyo_assets_tests.hostile.verdict import judge
 
+pytestmark = pytest.mark.long
+
 _UNDER_WAY = timedelta(days=30)
 """After so long what was on its way to the account at its start has arrived."""
 

@@ -21,7 +21,7 @@ from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, query, small, sync, table, truth
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 FILES = sorted((Path(__file__).parent / "files").glob("*.duckdb.gz"))
 

@@ -16,7 +16,7 @@ from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.privacy.test_erase import erase
 from klaviyo_assets_tests.privacy.test_field_rules import SALT, ruled
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 RULES: FieldRules = {"profiles": {"email": "hash", "first_name": "drop", "properties.tier": "hash"}}
 

@@ -12,6 +12,8 @@ import pytest
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxProcess
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[SandboxProcess]:

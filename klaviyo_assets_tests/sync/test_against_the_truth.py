@@ -52,6 +52,7 @@ def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, wareh
     assert query(warehouse, f"SELECT * FROM {name} ORDER BY id") == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("switches", [{}, SWITCHES], ids=["usual", "unusual"])
 def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**switches)
@@ -103,6 +104,7 @@ def test_events_that_come_days_late_are_found_when_their_settling_age_has_passed
     assert_equal_to_truth(sandbox, warehouse, "events")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
 def test_a_full_sync_finds_what_no_other_does(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()

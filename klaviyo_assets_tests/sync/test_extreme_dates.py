@@ -39,6 +39,7 @@ def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
     sandbox.change("add", type=name, attributes={"created": moment.isoformat(), "updated": moment.isoformat()})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
 @pytest.mark.parametrize("name", BY_TIME)
 def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -59,6 +60,7 @@ def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAc
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BY_TIME)
 def test_what_an_earlier_version_left_out_is_read_now(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**FEW)

@@ -199,6 +199,7 @@ def spread(dice: random.Random, count: int, density: str) -> list[datetime]:
 DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

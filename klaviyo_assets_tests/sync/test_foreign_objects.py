@@ -16,7 +16,7 @@ from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 

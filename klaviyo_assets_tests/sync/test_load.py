@@ -130,6 +130,7 @@ def test_json_is_compared_as_text(events: Loads, warehouse: LocalFile) -> None:
     assert query(warehouse, "SELECT event_properties::VARCHAR FROM events WHERE id = 'A'") == [('{"n": 1.00}',)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "now"),
     [
@@ -174,6 +175,7 @@ def test_a_failed_load_counts_nothing(events: Loads, warehouse: LocalFile, tmp_p
     assert vars(loader.counts) == {"inserted": 0, "updated": 0, "deleted": 0}
 
 
+@pytest.mark.long
 def test_many_updates_do_not_bloat_the_file(profiles: Loads, warehouse: LocalFile) -> None:
     def some(updated: int, step: int) -> list[dict[str, Any]]:
         return [

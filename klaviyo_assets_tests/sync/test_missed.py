@@ -13,6 +13,8 @@ from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 

@@ -52,6 +52,7 @@ def test_a_new_key_of_the_same_account_goes_on(new_account: NewAccount, warehous
     assert report.notes == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "lists", "reviews"])
 def test_told_so_a_schema_goes_over_to_another_account(name: str, account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)

@@ -1,8 +1,12 @@
 """What the command says of a planted fault: only a table that is found to be wrong counts."""
 
+import pytest
+
 from klaviyo_assets.sync import plan
 from klaviyo_assets_tests.truth.command import tried
 from klaviyo_assets_tests.truth.faults import Edit, Fault
+
+pytestmark = pytest.mark.long
 
 
 def fault(new: str, old: str = "start - _SECOND", lives: int = 3) -> Fault:

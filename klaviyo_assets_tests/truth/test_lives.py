@@ -20,6 +20,8 @@ from klaviyo_assets_tests.truth.search import catch, live_many
 from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import InProcess
 
+pytestmark = pytest.mark.long
+
 _ENOUGH_FOR_BOTH = 15
 """Lives of which some meet each switch in each position."""
 

@@ -17,6 +17,8 @@ from klaviyo_assets_tests.truth.living import Living
 from klaviyo_assets_tests.truth.tally import Tally
 from klaviyo_assets_tests.truth.world import BASE, InProcess
 
+pytestmark = pytest.mark.long
+
 SLICE_EDGE = DAY + 10
 """The age at which the first read of a long history cuts its newest slice off: a day before the lag of ten seconds."""
 

@@ -112,6 +112,7 @@ def held(warehouse: LocalFile) -> Iterator[None]:
         other.communicate(b"")
 
 
+@pytest.mark.long
 def test_the_io_manager_waits_as_long_as_it_may_and_says_what_to_do(warehouse: LocalFile, held: None) -> None:
     manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), duckdb_patience=0.2)
     with pytest.raises(dg.Failure) as caught:
@@ -151,6 +152,7 @@ def test_the_io_manager_names_the_users_own_settings(given: dict[str, str], expe
     assert caught.value.metadata["what_to_do"].value == expected
 
 
+@pytest.mark.long
 def test_an_erasure_waits_as_long_as_the_setting_says(
     warehouse: LocalFile, held: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

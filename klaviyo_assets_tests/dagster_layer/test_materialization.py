@@ -359,14 +359,14 @@ def marked(folder: Path, table: str) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "variables", "words"),
     [
-        ({"base_url": dg.EnvVar("API")}, {"API": "https://[::1"}, "the field base_url of resource 'klaviyo' (environment variable API) is not a URL"),
+        ({"base_url": dg.EnvVar("API")}, {"API": "https://[::1"}, "The field base_url of resource 'klaviyo' (environment variable API) is not a URL"),
         ({"base_url": dg.EnvVar("API")}, {"API": "http://klaviyo.example"}, "set the field allow_http=True of resource 'klaviyo'"),
         ({"base_url": "https://klaviyo.example"}, {"HTTPS_PROXY": "socks4://proxy"}, "HTTPS_PROXY names a proxy of the kind socks4"),
         ({"base_url": "https://klaviyo.example"}, {"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE (/nowhere) cannot be used"),
         (
             {"start_date": dg.EnvVar("START")},
             {"START": "2999-01-01"},
-            "the field start_date of resource 'klaviyo' (environment variable START) is in the",
+            "The field start_date of resource 'klaviyo' (environment variable START) is in the",
         ),
     ],
 )

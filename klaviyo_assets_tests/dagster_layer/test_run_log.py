@@ -147,8 +147,8 @@ def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: San
 
 @pytest.mark.long
 def test_what_a_user_has_to_correct_is_not_tried_again() -> None:
-    assert not failure(WarehouseError("It is no database.", "Use another file.")).allow_retries
-    assert not failure(InvalidRange("It is empty.", "Set another end.")).allow_retries
+    assert not failure(WarehouseError("It is no database.", "Use another file."), str).allow_retries
+    assert not failure(InvalidRange("It is empty.", "Set another end."), str).allow_retries
 
 
 @contextmanager

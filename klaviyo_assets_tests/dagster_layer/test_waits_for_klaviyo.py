@@ -99,4 +99,4 @@ def test_a_run_that_would_wait_for_hours_ends_at_once(status: int, asked: str, t
     ],
 )
 def test_a_retry_policy_applies_to_what_may_be_over_by_the_next_try(error: Exception, again: bool) -> None:
-    assert failure(error).allow_retries is again
+    assert failure(error, str).allow_retries is again

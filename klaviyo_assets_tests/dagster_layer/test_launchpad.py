@@ -16,6 +16,8 @@ from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 VARIABLE = "KEY_OF_THE_TESTS"
 JOBS = ("klaviyo_sync", "klaviyo_checks", "klaviyo_sync_frequent", "klaviyo_full_profiles", "klaviyo_audit", "klaviyo_repair")
@@ -68,7 +70,6 @@ def dg_yaml(text: str) -> dict[str, Any]:
     return {name: value for name, value in (load_run_config_yaml(text) or {}).items() if value}  # type: ignore[attr-defined]
 
 
-@pytest.mark.long
 def test_every_job_runs_with_what_its_launchpad_opens_with(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = from_the_factory(new_account(metrics=3, events=800), tmp_path)
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
@@ -101,7 +102,6 @@ def test_a_resource_of_ones_own_is_shown_readably_and_runs(account: SandboxProce
     assert launch(defs, job, instance).success
 
 
-@pytest.mark.long
 def test_the_key_of_the_factory_is_in_no_snapshot_and_no_storage(account: SandboxProcess, tmp_path: Path) -> None:
     """Given as a text, which Dagster would store with the default of a resource's field."""
     home = tmp_path / "home"

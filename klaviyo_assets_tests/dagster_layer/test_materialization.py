@@ -14,6 +14,8 @@ from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 
@@ -40,7 +42,6 @@ def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key is not None}
 
 
-@pytest.mark.long
 def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path), instance)
 
@@ -67,7 +68,6 @@ def test_a_materialization_tells_its_figures(account: SandboxProcess, tmp_path: 
     assert "•••" in metadata["preview"]
 
 
-@pytest.mark.long
 def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path, key_lacking("reviews:read")), instance)
 
@@ -85,7 +85,6 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
     assert "Create a new private API key that has reviews:read" in words
 
 
-@pytest.mark.long
 def test_without_accounts_read_everything_else_works_and_the_run_is_green(
     account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -325,7 +324,6 @@ def test_a_rule_of_any_type_that_lacks_its_salt_stops_every_sync_with_a_reason(
     assert not (tmp_path / "warehouse.duckdb").exists()
 
 
-@pytest.mark.long
 def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -355,7 +353,6 @@ def marked(folder: Path, table: str) -> list[str]:
     return [id_ for (id_,) in rows]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "variables", "words"),
     [

@@ -26,6 +26,8 @@ from klaviyo_assets_tests.hostile.dying import STAGES, Stage
 from klaviyo_assets_tests.hostile.machine import kill
 from klaviyo_assets_tests.hostile.verdict import judge
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 
@@ -68,7 +70,6 @@ def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("most_bytes", "what"),
     [(2_000, "The database .* cannot be made"), (13_000, "The files beside the database"), (100_000, "could not be written or read")],
@@ -127,7 +128,6 @@ sync("events", sandbox, warehouse)
 """
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("which", ["the folder", "the state's folder"])
 def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
     folder, temporary = for_everybody / "database", for_everybody / "temporary"
@@ -207,7 +207,6 @@ class TestDamagedStaging:
         sandbox.clear_faults()
         return sandbox
 
-    @pytest.mark.long
     @pytest.mark.parametrize("damage", ["cut", "a byte", "gone", "other schema", "foreign type", "manifest", "a file", "outside"])
     def test_it_is_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
         (file, *_) = sorted(warehouse.state_dir.rglob("*.parquet"))
@@ -250,7 +249,6 @@ class TestLayouts:
         "COMMENT ON COLUMN events.id IS 'of an older version'; COMMENT ON COLUMN _syncs.id IS NULL",
     )
 
-    @pytest.mark.long
     @pytest.mark.parametrize("change", OLDER)
     def test_an_older_file_is_brought_up_to_date(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)

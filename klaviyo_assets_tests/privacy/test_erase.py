@@ -260,7 +260,6 @@ def test_what_a_row_held_before_goes_although_no_table_holds_it(
     assert (b"old@example.org" in left, b"only here" in left, b"new@example.org" in left) == (False, False, True)
 
 
-@pytest.mark.long
 def test_the_log_of_a_killed_sync_goes(filled: LocalFile) -> None:
     id_, email, _ = somebody(filled)
     work = (

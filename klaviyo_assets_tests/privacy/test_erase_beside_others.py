@@ -10,7 +10,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync
 from klaviyo_assets_tests.privacy.test_erase import erase
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,8 @@ from klaviyo_assets.sync.run import Sync, SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 SALT = "a secret of the tests, long enough"
@@ -136,7 +138,6 @@ def test_hashes_of_one_value_in_two_tables_join(account: SandboxProcess, warehou
     assert query(warehouse, "SELECT count(*) FROM reviews JOIN profiles USING (email)") == [(joined,)]
 
 
-@pytest.mark.long
 def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_file(account: SandboxProcess, plain_file: LocalFile) -> None:
     ruled("profiles", account, plain_file, {})
     before = table(plain_file, "profiles")
@@ -156,7 +157,6 @@ def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_
     assert table(plain_file, "profiles").equals(rows)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("column", ["email", "properties"])
 def test_a_new_rule_leaves_nothing_of_what_rows_held_before(
     column: str, new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
@@ -191,7 +191,6 @@ def test_a_first_sync_writes_nothing_anew(account: SandboxProcess, warehouse: Lo
     assert ruled("profiles", account, warehouse, RULES).notes == ()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("rules", [{}, {"profiles": {"email": "hash"}}], ids=["all rules gone", "one of them left"])
 def test_a_rule_that_is_loosened_brings_the_values_back(rules: FieldRules, account: SandboxProcess, warehouse: LocalFile) -> None:
     ruled("profiles", account, warehouse, RULES)

@@ -17,6 +17,8 @@ from klaviyo_assets.text import LONGEST, markdown, one_line
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 NASTY = {

@@ -114,7 +114,6 @@ def test_statistics(own, client):
     assert own.stats()["requests"] == 0
 
 
-@pytest.mark.long
 def test_the_process_ends_with_its_parent():
     command = [sys.executable, "-m", "klaviyo_assets.sandbox", "--child", "--port=0", "--events=0", "--profiles=0", "--reviews=0"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -124,7 +123,6 @@ def test_the_process_ends_with_its_parent():
         assert child.wait(timeout=20) == 0
 
 
-@pytest.mark.long
 def test_a_port_that_is_taken_is_named(own):
     port = own.base_url.rsplit(":", 1)[1]
     done = subprocess.run([sys.executable, "-m", "klaviyo_assets.sandbox", f"--port={port}"], capture_output=True, text=True, timeout=30)
@@ -133,7 +131,6 @@ def test_a_port_that_is_taken_is_named(own):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.long
 def test_the_command_tells_where_it_is_and_which_keys_it_takes():
     command = [sys.executable, "-m", "klaviyo_assets.sandbox", "--port=0", "--events=0", "--profiles=0", "--reviews=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -30,6 +30,8 @@ from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, sync, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 
@@ -132,7 +134,6 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
 def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)

@@ -41,6 +41,7 @@ def test_a_first_sync_brings_everything(name: str, account: SandboxProcess, ware
     assert_equal_to_truth(account, warehouse, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)
@@ -89,6 +90,7 @@ def test_texts_cut_in_the_middle_of_an_emoji_stop_nothing(new_account: NewAccoun
     assert query(warehouse, f"SELECT count(*) > 0 FROM events WHERE regexp_matches(event_properties::VARCHAR, '{half}')") == [(True,)]
 
 
+@pytest.mark.long
 def test_events_that_come_days_late_are_found_when_their_settling_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("events", sandbox, warehouse)

@@ -11,6 +11,8 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 KINDS = {
@@ -28,7 +30,6 @@ def suppress(sandbox: SandboxProcess, id_: str, kind: str) -> None:
     sandbox.change("update", type="profiles", id=id_, attributes={"subscriptions": subscriptions}, moves=False)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_found_by_the_next_sync(kind: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=150)

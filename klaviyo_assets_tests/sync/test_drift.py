@@ -146,6 +146,7 @@ def test_what_is_known_to_have_no_column_is_no_drift(new_account: NewAccount, wa
 ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00", "_odd_text", "relationships.x"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("odd", ODD_NAMES)
 def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(segments=2)
@@ -255,6 +256,7 @@ def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewA
     assert drifts(warehouse, "reviews") == {}
 
 
+@pytest.mark.long
 def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", "0123456789abcdef0123456789abcdef")
     sandbox = new_account(reviews=5, campaigns=3)

@@ -14,7 +14,7 @@ from klaviyo_assets.sync.request import Mode, SyncRequest, range_field
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -39,7 +39,6 @@ def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
     sandbox.change("add", type=name, attributes={"created": moment.isoformat(), "updated": moment.isoformat()})
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
 @pytest.mark.parametrize("name", BY_TIME)
 def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -60,7 +59,6 @@ def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAc
     ]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", BY_TIME)
 def test_what_an_earlier_version_left_out_is_read_now(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**FEW)

@@ -19,7 +19,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.killable_sync import LOADING
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 

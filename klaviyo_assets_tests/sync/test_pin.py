@@ -14,6 +14,8 @@ from klaviyo_assets.sync.request import Mode, SyncRequest
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 NEW_KEY = key_lacking("segments:read")
@@ -52,7 +54,6 @@ def test_a_new_key_of_the_same_account_goes_on(new_account: NewAccount, warehous
     assert report.notes == ()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "lists", "reviews"])
 def test_told_so_a_schema_goes_over_to_another_account(name: str, account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)

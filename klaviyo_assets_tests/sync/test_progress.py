@@ -162,6 +162,7 @@ def test_klaviyos_own_count_is_better_than_the_density(clock: SimpleNamespace, s
     assert (estimate.records.low, estimate.records.high) == pytest.approx((7_820, 8_180))
 
 
+@pytest.mark.long
 def test_a_long_first_sync_asks_for_the_count(
     new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,8 @@ from klaviyo_assets.sync.load import Loader
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 
+pytestmark = pytest.mark.long
+
 NewAccount = Callable[..., SandboxProcess]
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.duckdb
 SECRET = b"ann.secret@example.com"
 
 _SPILL = f"""
-connection.execute("SET memory_limit = '60MB'; SET threads = 1")
+connection.execute("SET memory_limit = '60MB'; SET threads = 1; SET enable_progress_bar = false")
 connection.execute("CREATE TEMP TABLE t AS SELECT i, '{SECRET.decode()}' || repeat('x', 200) || i AS e FROM range(600_000) r(i)")
 print('spilt', flush=True)
 time.sleep(60)
@@ -95,7 +95,7 @@ def test_a_file_that_is_written_anew_spills_there_too(warehouse: LocalFile, monk
 def test_two_openings_in_one_process_do_not_take_each_others_files(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path)
     with warehouse.connection() as first:
-        first.execute("SET memory_limit = '60MB'; SET threads = 1")
+        first.execute("SET memory_limit = '60MB'; SET threads = 1; SET enable_progress_bar = false")
         first.execute("CREATE TEMP TABLE t AS SELECT i, repeat('x', 200) || i AS e FROM range(600_000) r(i)")
         again = first.cursor()
         use_spill_folder(again, warehouse.path, warehouse.state_dir, CONNECTION_CONFIG)

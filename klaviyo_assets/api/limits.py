@@ -149,7 +149,7 @@ class EndpointGate:
         self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:
-        """Let nobody through for so many seconds (and a little more, so that all do not come at once); the caller logs why."""
+        """Block all requests for this many seconds plus jitter; the caller logs the reason."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
         self._told_until = max(self._told_until, self._closed_until)
 

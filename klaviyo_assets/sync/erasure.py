@@ -119,8 +119,8 @@ class Erasure:
             tables = Tables(self.warehouse, self.schema, entry)
             if is_there(connection, self.schema, name) and StoredRules(connection, tables, FieldGuard()).are_lost:
                 raise SyncError(
-                    f"The table {self.schema}._field_rules lacks the field rules that the rows of {name} were stored with: it cannot be told which "
-                    "rows are the person's, and nothing was erased.",
+                    f"The table {self.schema}._field_rules lacks the field rules that the rows of {name} were stored with, so the rows of the "
+                    "person cannot be identified. Nothing was erased.",
                     f"Run a sync of {name}, which records them again; then erase again.",
                 )
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[SandboxProcess]:
-    """A small account that nobody changes."""
+    """A small account that does not change."""
     now = datetime.now(UTC)
     with small(events=200, profiles=80, reviews=20, base=now - timedelta(minutes=61), clock=now) as sandbox:
         yield sandbox

@@ -1,4 +1,4 @@
-"""The tables that record erasures and field rules are dropped, emptied or replaced: nobody comes back, nothing is hashed twice, and it is said."""
+"""The tables that record erasures and field rules are dropped or emptied: erased people stay erased, values are not hashed twice, a note says so."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ LOSSES = ["DROP TABLE {}", "TRUNCATE {}", "DELETE FROM {}"]
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[SandboxProcess]:
-    """A small account that nobody changes."""
+    """A small account that does not change."""
     now = datetime.now(UTC)
     with small(events=60, profiles=40, reviews=20, base=now - timedelta(minutes=61), clock=now) as sandbox:
         yield sandbox

@@ -8,8 +8,8 @@ OLDEST := .venv-oldest
 # The older of the two DuckDB majors that are supported, beside the newer one of the environment.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer frames api/test_answers.py api/test_client.py api/test_network.py \
-	api/test_shared_limits.py sync/test_accounts_and_folders.py sync/test_settings.py \
+OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_responses.py api/test_client.py api/test_network.py \
+	api/rate_limit/test_shared_limits.py sync/test_accounts_and_folders.py test_settings.py \
 	warehouse/test_local_file.py)
 
 # Two parts of the tests run at a time, so that no core waits while one of them installs packages, checks types or comes to its last long test.
@@ -68,17 +68,17 @@ test-quick: $(STAMP)  ## the tests that start no process and take little, in les
 	$(BIN)/python $(PYTEST) -m 'not slow and not long'
 
 truth: $(STAMP)  ## thousands of generated lives of an account, compared row by row; then every planted fault
-	$(BIN)/python -m klaviyo_assets_tests.truth $(OPTIONS)
+	$(BIN)/python -m klaviyo_assets_tests.scenarios $(OPTIONS)
 
 benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	$(BIN)/python -m benchmarks $(ONLY)
 
 faults: $(STAMP)  ## meet every fault of the network and print what the tables held after
-	@$(BIN)/python -m klaviyo_assets_tests.hostile faults
+	@$(BIN)/python -m klaviyo_assets_tests.faults faults
 
 kills: $(STAMP)  ## kill syncs at every stage and print what the tables held after
-	@$(BIN)/python -m klaviyo_assets_tests.hostile kills
+	@$(BIN)/python -m klaviyo_assets_tests.faults kills
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

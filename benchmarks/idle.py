@@ -10,11 +10,11 @@ from benchmarks.measuring import folder
 from benchmarks.table import table
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProcess
-from klaviyo_assets.sync.request import SyncRequest
-from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
 
 _ACCOUNT = SandboxOptions(
@@ -47,6 +47,6 @@ def _sync(base_url: str, warehouse: LocalFile, name: str) -> SyncReport:
     async def run() -> SyncReport:
         settings = ClientSettings(base_url=base_url, rate_limit_share=1.0)
         async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), settings) as client:
-            return await Sync(CATALOG[name], SyncRequest(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
+            return await SyncRunner(CATALOG[name], SyncOptions(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
 
     return asyncio.run(run())

@@ -14,11 +14,11 @@ from dagster_duckdb import DuckDBResource
 from benchmarks.machine import peak_mb
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import RateLimit
-from klaviyo_assets.sync.request import SyncRequest
-from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.catalog.endpoint import RateLimit
+from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
 
 KEY = f"pk_{'0123456789abcdef' * 2}ab"
@@ -46,7 +46,7 @@ async def run(
         entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED))
     settings = ClientSettings(base_url=base_url, rate_limit_share=share, concurrency=concurrency)
     async with KlaviyoClient(parse_api_key(KEY), settings) as client:
-        return await Sync(entry, SyncRequest(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
+        return await SyncRunner(entry, SyncOptions(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
 
 
 def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:

@@ -11,9 +11,9 @@ from dagster_duckdb import DuckDBResource
 from benchmarks.measuring import folder
 from benchmarks.table import middle, table
 from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.frames import EXTRA, SYNCED_AT, frame_schema
-from klaviyo_assets.sync.load import Loader, SyncRow
-from klaviyo_assets.sync.staging import Batch
+from klaviyo_assets.decode import EXTRA, SYNCED_AT, frame_schema
+from klaviyo_assets.load.loader import Loader, SyncLogEntry
+from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
 
 _BATCH = 100_000
@@ -43,9 +43,9 @@ def report(quick: bool) -> str:
     return table(["rows in the table", "ids", "seconds", "rows/s"], lines)
 
 
-def _table(into: Path, size: int) -> tuple[Loader, SyncRow]:
+def _table(into: Path, size: int) -> tuple[Loader, SyncLogEntry]:
     warehouse = LocalFile(DuckDBResource(database=str(into / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
-    loader, row = Loader(warehouse, EVENTS, "klaviyo"), SyncRow("benchmark", "events", "ABC123", "incremental", _START, None)
+    loader, row = Loader(warehouse, EVENTS, "klaviyo"), SyncLogEntry("benchmark", "events", "ABC123", "incremental", _START, None)
     loader.begin(row)
     window = 1_000_000
     for first in range(0, size, window):

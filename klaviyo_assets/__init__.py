@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from klaviyo_assets.api.errors import KlaviyoError
     from klaviyo_assets.assets import KlaviyoSyncConfig, build_klaviyo_assets
     from klaviyo_assets.audit.check import build_klaviyo_checks
+    from klaviyo_assets.build import build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG
-    from klaviyo_assets.code_location import build_klaviyo_definitions
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
+    from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.resources import KlaviyoResource
-    from klaviyo_assets.schedules import build_klaviyo_automation
     from klaviyo_assets.translator import KlaviyoTranslator
 
 __all__ = [
@@ -41,9 +41,9 @@ _HOMES = {
     "KlaviyoSyncConfig": "assets",
     "KlaviyoTranslator": "translator",
     "build_klaviyo_assets": "assets",
-    "build_klaviyo_automation": "schedules",
+    "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "audit.check",
-    "build_klaviyo_definitions": "code_location",
+    "build_klaviyo_definitions": "build",
 }
 
 

@@ -13,11 +13,11 @@ from pydantic import Field
 
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.load_checks import check_keys, check_name, checked_types
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import Mode
 from klaviyo_assets.setting_names import SettingNames
-from klaviyo_assets.sync.request import Mode
 from klaviyo_assets.translator import KlaviyoTranslator
+from klaviyo_assets.validation import check_keys, check_name, checked_types
 
 RESOURCE_TYPE_TAG = "klaviyo_assets/resource_type"
 """Tag of an op that says which resource type it syncs, whatever key a translator gives its asset."""
@@ -131,7 +131,7 @@ def _build_asset(
     )
     def sync_asset(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
         # What a sync takes is loaded when one runs: a code location is loaded far more often, and should be light.
-        from klaviyo_assets.execution import Execution
+        from klaviyo_assets.sync_op import Execution
 
         execution = Execution(
             context=context,

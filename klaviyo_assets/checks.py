@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.text import one_line
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.catalog.resource_type import ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from klaviyo_assets.api.access import Access
+    from klaviyo_assets.api.scope_check import Access
     from klaviyo_assets.audit.compare import Difference
     from klaviyo_assets.audit.store import AuditRecord
-    from klaviyo_assets.sync.drift import Drift
-    from klaviyo_assets.sync.inspect import KeyFindings
+    from klaviyo_assets.quality.drift import Drift
+    from klaviyo_assets.quality.inspector import KeyFindings
 
 API_KEY_VALID = "api_key_valid"
 SCOPE_COVERAGE = "scope_coverage"
@@ -72,7 +72,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
     A 403 of the API on accounts means that the key is valid, whatever it may read: that passes, unless the account is disabled.
     """
-    from klaviyo_assets.api.access import Verdict  # a code location names the checks without what they take
+    from klaviyo_assets.api.scope_check import Verdict  # a code location names the checks without what they take
 
     match access.verdict:
         case Verdict.GRANTED:

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from klaviyo_assets.build import build_klaviyo_definitions
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.code_location import build_klaviyo_definitions
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.setting_names import VARIABLES
 from klaviyo_assets.settings import API_KEY, SCHEMA, from_environment

@@ -11,13 +11,13 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import Field
 
-from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MOST_THREADS
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
-from klaviyo_assets.warehouse.names import parts_of
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MOST_THREADS
+from klaviyo_assets.warehouse.sql import parts_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +75,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:
-            from klaviyo_assets.execution import failure  # what a sync takes is not loaded with the code
+            from klaviyo_assets.sync_op import failure  # what a sync takes is not loaded with the code
 
             raise failure(error, worded) from None
         except duckdb.CatalogException as error:

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import Field, PrivateAttr, field_serializer
 
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.api.options import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import REVISION
-from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS
-from klaviyo_assets.load_checks import check_resource
+from klaviyo_assets.validation import check_resource
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS
 
 if TYPE_CHECKING:
     from dagster._config.pythonic_config import ConfigurableResourceFactoryResourceDefinition
@@ -147,8 +147,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ApiKeyError: If the key cannot be a private API key.
         """
+        from klaviyo_assets._internal.machine_folder import limits_folder
         from klaviyo_assets.api.client import KlaviyoClient
-        from klaviyo_assets.machine_folder import limits_folder
 
         key = self.parsed_key()
         return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())))

@@ -9,15 +9,15 @@ from typing import Final
 
 import msgspec
 
-from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
-from klaviyo_assets.api.redaction import redact
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
-from klaviyo_assets.database_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
-from klaviyo_assets.duckdb_memory import MEMORY_LIMIT_WORDS, MOST_THREADS, is_memory_limit
+from klaviyo_assets._internal.redaction import redact
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
+from klaviyo_assets.api.options import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
-from klaviyo_assets.sync.request import parse_start_date
-from klaviyo_assets.text import one_line
+from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
+from klaviyo_assets.warehouse.memory_limit import MEMORY_LIMIT_WORDS, MOST_THREADS, is_memory_limit
 
 API_KEY = "KLAVIYO_API_KEY"
 BASE_URL = "KLAVIYO_BASE_URL"

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import dagster as dg
 
-from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.warehouse.names import pasted
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.warehouse.sql import pasted
 
 
 class _DefaultText(str):

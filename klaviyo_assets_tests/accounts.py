@@ -13,15 +13,16 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import TIER_XL, Division, PageSize, ResourceType
-from klaviyo_assets.frames import SYNCED_AT, PageDecoder
+from klaviyo_assets.catalog.endpoint import TIER_XL, PageSize
+from klaviyo_assets.catalog.resource_type import ResourceType, Subset
+from klaviyo_assets.decode import SYNCED_AT, PageDecoder
+from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.request import SyncRequest
-from klaviyo_assets.sync.run import Sync, SyncReport
+from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
@@ -51,7 +52,7 @@ def sync(
     name: str | ResourceType,
     sandbox: SandboxProcess,
     warehouse: LocalFile,
-    request: SyncRequest | None = None,
+    request: SyncOptions | None = None,
     *,
     key: str | None = None,
     schema: str = "klaviyo",
@@ -68,9 +69,9 @@ def sync(
             entry = CATALOG[name] if isinstance(name, str) else name
             if not sandbox.options.limits:
                 entry = _unhurried(entry)
-            return await Sync(
+            return await SyncRunner(
                 entry,
-                request or SyncRequest(),
+                request or SyncOptions(),
                 client,
                 warehouse,
                 schema,
@@ -105,7 +106,7 @@ def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
         # The sandbox adds it, behind everything that the API tells.
         by_division.setdefault(channel, []).append(line.removesuffix(f',"meta":{{"channel":"{channel}"}}}}'.encode()) + b"}" if channel else line)
     frames = [
-        PageDecoder(entry, Division(values={"channel": channel})).page(b'{"data":[' + b",".join(records) + b"]}").frame
+        PageDecoder(entry, Subset(values={"channel": channel})).page(b'{"data":[' + b",".join(records) + b"]}").frame
         for channel, records in by_division.items()
     ]
     return pl.concat(frames).sort(entry.primary_key)

@@ -12,9 +12,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse import LocalFile, compaction
 from klaviyo_assets_tests import forked_sandbox
 from klaviyo_assets_tests.accounts import local_file, small
 
@@ -76,6 +77,17 @@ def new_account() -> Iterator[Callable[..., SandboxProcess]]:
 def warehouse(tmp_path: Path) -> LocalFile:
     """An empty DuckDB file."""
     return local_file(tmp_path)
+
+
+@pytest.fixture
+def plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
+    """A database that does not compress, so that a search through its bytes means something; nor does it when it is written anew."""
+    plain = {"force_compression": "uncompressed"}
+    monkeypatch.setattr(LocalFile, "json_column", "JSON")  # what a column declares for itself would count more
+    compact = compaction.compact
+    monkeypatch.setattr(compaction, "compact", lambda path, spill, settings: compact(path, spill, {**settings, **plain}))
+    config = {"storage_compatibility_version": "v1.5.0", **plain}
+    return LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config))
 
 
 @pytest.fixture

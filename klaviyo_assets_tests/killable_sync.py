@@ -12,13 +12,15 @@ from typing import Any
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import PageSize
+from klaviyo_assets.catalog.endpoint import PageSize
+from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
-from klaviyo_assets.sync import run, staging, write_behind
-from klaviyo_assets.sync.load import Loader
-from klaviyo_assets.sync.request import SyncRequest
+from klaviyo_assets.staging import staging
+from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.sync import runner as run
 from klaviyo_assets_tests.accounts import local_file
 
 LOADING = "loading"
@@ -40,7 +42,7 @@ async def main(base_url: str, folder: str, name: str) -> None:
         log = logging.getLogger("klaviyo_assets_tests")
         entry = CATALOG[name]
         entry = replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(20, 100)))
-        await run.Sync(entry, SyncRequest(), client, warehouse, "klaviyo", None, log).run()
+        await run.Sync(entry, SyncOptions(), client, warehouse, "klaviyo", None, log).run()
 
 
 if __name__ == "__main__":

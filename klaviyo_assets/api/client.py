@@ -14,10 +14,12 @@ import httpx
 import msgspec
 import tenacity
 
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._version import __version__
-from klaviyo_assets.api.answers import endpoint_of, error_from, errors_in, retry_after, server_time, set_redirect_aside
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, named_origin, origin
-from klaviyo_assets.api.bodies import ACCEPTED_ENCODINGS, decompressed_size, received_body, whole
+from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
+from klaviyo_assets.api.blocked_hosts import address_of_a_blocked_name
+from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.api.errors import (
     AnswerTooLarge,
@@ -30,18 +32,17 @@ from klaviyo_assets.api.errors import (
     RateLimited,
     RequestFailed,
 )
-from klaviyo_assets.api.lanes import Lanes
-from klaviyo_assets.api.limits import EndpointGate
-from klaviyo_assets.api.memory import AnswerMemory, Share
-from klaviyo_assets.api.names import address_of_a_blocked_name
 from klaviyo_assets.api.network import proxy_for, tls_context
-from klaviyo_assets.api.origins import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
-from klaviyo_assets.api.redaction import redact
+from klaviyo_assets.api.options import DEFAULT_BASE_URL, ClientSettings
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import Obstacle, RequestWait, RequestWaits
-from klaviyo_assets.api.server_clock import ServerClock
-from klaviyo_assets.api.settings import DEFAULT_BASE_URL, ClientSettings
+from klaviyo_assets.api.response_body import ACCEPTED_ENCODINGS, decompressed_size, received_body, whole
+from klaviyo_assets.api.response_memory import AnswerMemory, Share
+from klaviyo_assets.api.responses import endpoint_of, error_from, errors_in, retry_after, server_time, set_redirect_aside
+from klaviyo_assets.api.transport import PooledTransport
 from klaviyo_assets.api.waits import duration
-from klaviyo_assets.catalog.model import Query, RateLimit, ResourceType
+from klaviyo_assets.catalog.endpoint import Query, RateLimit
+from klaviyo_assets.catalog.resource_type import ResourceType
 
 _LONGEST_BACKOFF = 60.0
 _BACKOFF_BASE = 0.5
@@ -93,7 +94,7 @@ P = TypeVar("P", bound=Page)
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
+class ApiResponse(Generic[T]):
     """A successful answer.
 
     Attributes:
@@ -106,7 +107,7 @@ class Answer(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Question:
+class _ApiRequest:
     """One request, as often as it takes to send it, and the bytes that its answer may have where the settings allow for more."""
 
     method: str
@@ -155,9 +156,9 @@ class KlaviyoClient:
             # A retired revision must fail loudly; without this header Klaviyo answers in the shape of another one.
             "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
         }
-        self._lanes = Lanes(self._lane)
+        self._lanes = PooledTransport(self._lane)
         self._slots = asyncio.Semaphore(self.settings.concurrency)
-        self._gates: dict[tuple[str, RateLimit], EndpointGate] = {}
+        self._gates: dict[tuple[str, RateLimit], RateLimiter] = {}
         self._clock = ServerClock()
         self._memory = AnswerMemory()
         self._waits = RequestWaits()
@@ -192,7 +193,7 @@ class KlaviyoClient:
 
     @property
     def knows_the_time(self) -> bool:
-        """True once the server's clock is known for sure, which may take a second answer (:mod:`klaviyo_assets.api.server_clock`)."""
+        """True once the server's clock is known for sure, which may take a second answer (:mod:`klaviyo_assets.api.clock`)."""
         return self._clock.is_sure
 
     @property
@@ -220,7 +221,7 @@ class KlaviyoClient:
         gate = self._gate(entry, entry.endpoint.path, entry.page_parameters)
         return min(self.settings.concurrency, gate.requests_under_way)
 
-    async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> Answer[T]:
+    async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Send one GET request, again after a transient fault, and decode its answer.
 
         Args:
@@ -239,11 +240,11 @@ class KlaviyoClient:
 
     async def _get(
         self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, most_bytes: int | None = None
-    ) -> Answer[T]:
-        question = _Question("GET", target, entry.scope, most_bytes=most_bytes)
+    ) -> ApiResponse[T]:
+        question = _ApiRequest("GET", target, entry.scope, most_bytes=most_bytes)
         return await self._ask(question, self._gate(entry, target.path, dict(target.params)), decode, share)
 
-    async def ask(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> Answer[T]:
+    async def ask(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Put a question to an endpoint that answers POST requests and changes nothing, so that it may be asked again after a fault.
 
         Args:
@@ -255,11 +256,11 @@ class KlaviyoClient:
             KlaviyoError: As :meth:`get` does.
         """
         body = msgspec.json.encode({"data": {"type": query.jsonapi_type, "attributes": attributes}})
-        question = _Question("POST", self._own_url(query.path), query.scope, body)
+        question = _ApiRequest("POST", self._own_url(query.path), query.scope, body)
         with self._memory.share() as share:
             return await self._ask(question, self._gate_of(query.path, query.limit), decode, share)
 
-    async def _ask(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share) -> Answer[T]:
+    async def _ask(self, question: _ApiRequest, gate: RateLimiter, decode: Callable[[bytes], T], share: Share) -> ApiResponse[T]:
         with self._waits.of(f"{question.method} {gate.name}") as wait:
             async for attempt in self._attempts(gate, wait):
                 with attempt:
@@ -271,10 +272,10 @@ class KlaviyoClient:
 
     async def pages(
         self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P], most: int | None = None, most_bytes: int | None = None
-    ) -> AsyncGenerator[Answer[P]]:
+    ) -> AsyncGenerator[ApiResponse[P]]:
         """Walk a collection page by page, by ``links.next`` alone.
 
-        The memory of a page counts as taken until the next one is asked for (:mod:`klaviyo_assets.api.memory`): until then it must be stored.
+        The memory of a page counts as taken until the next one is requested, so store it before that (:mod:`klaviyo_assets.api.response_memory`).
 
         Args:
             entry: The resource type.
@@ -325,7 +326,9 @@ class KlaviyoClient:
             raise ForeignLink(f"A page link of {path} leads to {target.path}, which is another endpoint; it was not followed.")
         return target
 
-    async def _page(self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None) -> Answer[P]:
+    async def _page(
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None
+    ) -> ApiResponse[P]:
         """Ask for a page, and for one of fewer records where it is too large; links that follow keep the smaller size."""
         while True:
             try:
@@ -347,18 +350,18 @@ class KlaviyoClient:
             raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._base_url)}; it was not followed.")
         return target
 
-    def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> EndpointGate:
+    def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> RateLimiter:
         endpoint = entry.endpoint
         is_lookup = path.rstrip("/") != endpoint.path
         limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
         return self._gate_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
 
-    def _gate_of(self, name: str, limit: RateLimit) -> EndpointGate:
+    def _gate_of(self, name: str, limit: RateLimit) -> RateLimiter:
         if (name, limit) not in self._gates:
-            self._gates[name, limit] = EndpointGate(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
+            self._gates[name, limit] = RateLimiter(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
         return self._gates[name, limit]
 
-    def _attempts(self, gate: EndpointGate, request: RequestWait) -> tenacity.AsyncRetrying:
+    def _attempts(self, gate: RateLimiter, request: RequestWait) -> tenacity.AsyncRetrying:
         def before_retry(state: tenacity.RetryCallState) -> None:
             error, seconds = state.outcome.exception() if state.outcome else None, state.upcoming_sleep
             if isinstance(error, RateLimited):
@@ -394,7 +397,7 @@ class KlaviyoClient:
         """Whether a fault is transient and Klaviyo does not ask to come back much later."""
         return isinstance(error, RequestFailed) and (error.retry_after or 0) <= self.settings.longest_wait
 
-    async def _send(self, question: _Question, gate: EndpointGate, decode: Callable[[bytes], T], share: Share, wait: RequestWait) -> Answer[T]:
+    async def _send(self, question: _ApiRequest, gate: RateLimiter, decode: Callable[[bytes], T], share: Share, wait: RequestWait) -> ApiResponse[T]:
         endpoint = f"{question.method} {question.url.path}"
         wait.begin("turn", gate.obstacle)
         request = await gate.enter()
@@ -423,7 +426,7 @@ class KlaviyoClient:
         share.complete()
         seconds = time.monotonic() - sent
         gate.took(seconds - share.seconds_waited)
-        return Answer(value, self.now() - timedelta(seconds=seconds))
+        return ApiResponse(value, self.now() - timedelta(seconds=seconds))
 
     def _no_answer_yet(self, share: Share, seconds: float) -> Obstacle:
         """Return what a request waits for whose answer is not complete."""
@@ -435,10 +438,10 @@ class KlaviyoClient:
             "again. What to do: nothing yet; if it happens often, check the network and https://status.klaviyo.com.",
         )
 
-    def _most_bytes(self, question: _Question) -> int:
+    def _most_bytes(self, question: _ApiRequest) -> int:
         return min(self.settings.max_response_bytes, question.most_bytes or self.settings.max_response_bytes)
 
-    async def _receive(self, question: _Question, share: Share) -> httpx.Response:
+    async def _receive(self, question: _ApiRequest, share: Share) -> httpx.Response:
         """Send a request and return its whole answer, its bytes counted in ``share``."""
         async with self._lanes.one() as lane, asyncio.timeout(_TIMEOUTS_AN_ANSWER * self.settings.timeout):
             headers = {"Content-Type": "application/vnd.api+json"} if question.body is not None else None
@@ -474,7 +477,7 @@ def _decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T])
     """Return what a response holds.
 
     Raises:
-        KlaviyoError: The error that it stands for, or :class:`BadAnswer` if it is not a complete document.
+        KlaviyoError: The error that it stands for, or :class:`BadApiResponse` if it is not a complete document.
     """
     if not response.is_success:
         raise error_from(response, scope)

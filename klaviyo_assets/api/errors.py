@@ -38,9 +38,9 @@ The hierarchy::
 from datetime import datetime
 from typing import Any
 
-from klaviyo_assets.api.redaction import redact
+from klaviyo_assets._internal.redaction import redact
+from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.waits import not_before, wait_in_words
-from klaviyo_assets.text import one_line
 
 _LONGEST_CODE = 80
 _HOUR = 3600.0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from klaviyo_assets.api.base_url import is_loopback
 from klaviyo_assets.api.errors import InvalidNetworkSetting
-from klaviyo_assets.api.origins import is_loopback
 
 _PORTS = {"http": 80, "https": 443}
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")

@@ -7,13 +7,14 @@ import msgspec
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadAnswer, ClocksDisagree
 from klaviyo_assets.api.filters import all_of
-from klaviyo_assets.catalog.model import ColumnType, ResourceType
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
 
 _PROBES_FOR_THE_TIME = 6
 """Requests after which answers whose clocks do not agree are given up."""
 
 
-async def learn_the_time(client: KlaviyoClient, entry: ResourceType) -> None:
+async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
     """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
 
     Raises:

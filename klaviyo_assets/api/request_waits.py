@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from klaviyo_assets import waiting
+from klaviyo_assets._internal import cancellation as waiting
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.waits import duration
 

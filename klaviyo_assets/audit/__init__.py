@@ -1,1 +1,1 @@
-"""Klaviyo's own counts of events against ours: what arrived too late for any settling age is found, and read again."""
+"""Audit: compare Klaviyo's own counts of events with the table. What arrived too late for every lookback age is found and read again."""

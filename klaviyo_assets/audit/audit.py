@@ -11,28 +11,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
-from klaviyo_assets.api.event_counts import counts_by_day, metric_ids, years
 from klaviyo_assets.api.filters import compare
-from klaviyo_assets.api.probe import learn_the_time, probe
+from klaviyo_assets.api.probe import probe, sync_clock
 from klaviyo_assets.audit.compare import Counts, Difference, differences
+from klaviyo_assets.audit.counts import counts_by_day, metric_ids, years
 from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
-from klaviyo_assets.catalog.model import Division
-from klaviyo_assets.frames import PageDecoder
-from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.days import DAY, midnight, whole_days
+from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.extract.plan import LAG
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.days import DAY, midnight, whole_days
+from klaviyo_assets.state.rereads import State
 from klaviyo_assets.sync.errors import first_error
-from klaviyo_assets.sync.plan import LAG
-from klaviyo_assets.sync.struck import State
-from klaviyo_assets.sync.threads import in_thread
 
 TOO_YOUNG = timedelta(days=3)
 """Days that end later than this ago are not compared: the settling ages look after them."""
 
-Piece = tuple[Span, set[date]]
+Piece = tuple[TimeWindow, set[date]]
 """A span that one request asks for, and its days that can be compared."""
 
 _SECONDS_BETWEEN = 30.0
@@ -78,7 +78,7 @@ class Audit:
             WarehouseError: If the database cannot be opened.
         """
         await probe(self.client, METRICS)  # says whether the scope is there
-        await learn_the_time(self.client, METRICS)
+        await sync_clock(self.client, METRICS)
         now = self.client.now()
         last, before = await in_thread(self.store.last)
         wanted = await self._wanted(now, before)
@@ -108,10 +108,10 @@ class Audit:
         if self._refusal is not None and len(metrics) > 1 and self._uncounted >= metrics:
             raise self._refusal
 
-    async def _pieces(self, wanted: Span, before: Sequence[Difference]) -> list[Piece]:
+    async def _pieces(self, wanted: TimeWindow, before: Sequence[Difference]) -> list[Piece]:
         """Return what to ask for, newest first: the years that hold events, each with its covered days."""
         start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
-        grid = [Span(*bounds) for bounds in years(start, end)]
+        grid = [TimeWindow(*bounds) for bounds in years(start, end)]
         if self.only_struck:
             struck = {one.day for one in before if one.state is State.STRUCK}
             spans = await occupied(grid, struck, _nothing_more)
@@ -120,7 +120,7 @@ class Audit:
             known = {*await in_thread(self.store.days, wanted), *(one.day for one in before)}
             spans = await occupied(grid, known, self._their_newest_before)
         covered = await in_thread(self.store.coverage)
-        pieces = [(span, set(whole_days(covered, Span(max(span.start, wanted.start), span.end)))) for span in spans]
+        pieces = [(span, set(whole_days(covered, TimeWindow(max(span.start, wanted.start), span.end)))) for span in spans]
         if self.only_struck:
             pieces = [(span, days & struck) for span, days in pieces]
         return [(span, days) for span, days in pieces if days]
@@ -142,7 +142,7 @@ class Audit:
         too_old = self.start_date is not None and midnight(known.day) < self.start_date
         return too_old or known.metric_id in self._uncounted or (known.metric_id, known.day) in self._left_out
 
-    async def _wanted(self, now: datetime, before: Sequence[Difference]) -> Span | None:
+    async def _wanted(self, now: datetime, before: Sequence[Difference]) -> TimeWindow | None:
         """The span to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
         oldest = [one for one in (await self._their_oldest(), await in_thread(self.store.oldest)) if one is not None]
         oldest += [midnight(one.day) for one in before]
@@ -154,7 +154,7 @@ class Audit:
             start = self.start_date
         else:
             start = start.replace(hour=0, minute=0, second=0, microsecond=0)
-        return Span(start, end) if start < end else None
+        return TimeWindow(start, end) if start < end else None
 
     async def _their_oldest(self) -> datetime | None:
         return await self._first_event({"sort": FIELD})
@@ -169,7 +169,7 @@ class Audit:
             return None
 
     async def _first_event(self, parameters: Mapping[str, str]) -> datetime | None:
-        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Division()).page)
+        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Subset()).page)
         extent = answer.value.extent(FIELD)
         return extent.least if extent else None
 
@@ -220,8 +220,8 @@ def _joined(excluded: Mapping[str, list[str]], more: Mapping[str, list[str]]) ->
     return {reason: sorted({*excluded.get(reason, []), *more.get(reason, [])}) for reason in (*excluded, *more)}
 
 
-def _span_of(days: set[date]) -> Span | None:
-    return Span(midnight(min(days)), midnight(max(days)) + DAY) if days else None
+def _span_of(days: set[date]) -> TimeWindow | None:
+    return TimeWindow(midnight(min(days)), midnight(max(days)) + DAY) if days else None
 
 
 def _midnight_before(moment: datetime) -> datetime:

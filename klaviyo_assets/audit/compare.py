@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from klaviyo_assets.sync.struck import State
+from klaviyo_assets.state.rereads import State
 
 Counts = Mapping[tuple[str, date], int]
 """Events by metric and day (UTC)."""

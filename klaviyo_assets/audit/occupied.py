@@ -4,11 +4,13 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, datetime
 
-from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.days import midnight
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.days import midnight
 
 
-async def occupied(pieces: Sequence[Span], known: Iterable[date], newest_before: Callable[[datetime], Awaitable[datetime | None]]) -> list[Span]:
+async def occupied(
+    pieces: Sequence[TimeWindow], known: Iterable[date], newest_before: Callable[[datetime], Awaitable[datetime | None]]
+) -> list[TimeWindow]:
     """Return the pieces of a history that hold events, here or in Klaviyo, newest first.
 
     The search goes from the newest piece to the oldest. A piece with a known day needs no question. Before each other piece one question is asked,
@@ -35,7 +37,7 @@ async def occupied(pieces: Sequence[Span], known: Iterable[date], newest_before:
     return [pieces[one] for one in sorted(found, reverse=True)]
 
 
-def _place(pieces: Sequence[Span], starts: Sequence[datetime], moment: datetime) -> int | None:
+def _place(pieces: Sequence[TimeWindow], starts: Sequence[datetime], moment: datetime) -> int | None:
     """Return the index of the piece that an instant lies in; None if it lies in none."""
     place = bisect_right(starts, moment) - 1
     return place if place >= 0 and moment < pieces[place].end else None

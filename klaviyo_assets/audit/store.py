@@ -9,14 +9,14 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.audit.compare import Counts, Difference
 from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.catalog.model import ByCoverage
-from klaviyo_assets.sync.coverage import Covered, Span
-from klaviyo_assets.sync.load import Loader
-from klaviyo_assets.sync.struck import AUDIT_DAYS, State, prepare_audit_days
-from klaviyo_assets.sync.tables import DELETED_AT, INSTANT, Columns, is_there, prepare_table
+from klaviyo_assets.catalog.replication import Incremental
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.tables import DELETED_AT, INSTANT, Columns, prepare_table, table_exists
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
+from klaviyo_assets.state.rereads import AUDIT_DAYS, State, prepare_audit_days
 from klaviyo_assets.warehouse.base import Warehouse, literal
 
-assert isinstance(EVENTS.reading, ByCoverage)
+assert isinstance(EVENTS.reading, Incremental)
 FIELD = EVENTS.reading.field
 """The time field of events that days are told by."""
 
@@ -47,7 +47,7 @@ class AuditRecord:
     """
 
     audited_at: datetime
-    compared: Span | None
+    compared: TimeWindow | None
     metrics: int
     days: int
     requests: int
@@ -79,13 +79,13 @@ class AuditStore:
         prepare_table(connection, self.warehouse, self.schema, "_audits", _AUDITS, "The last comparison of events with Klaviyo's own counts.")
         prepare_audit_days(connection, self.warehouse, self.schema)
 
-    def coverage(self) -> list[Covered]:
+    def coverage(self) -> list[CoverageRow]:
         """Return what is covered of the events, by their time."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return [row for row in self._loader.coverage_within(connection) if row.field == FIELD]
 
-    def counts(self, span: Span) -> tuple[Counts, int]:
+    def counts(self, span: TimeWindow) -> tuple[Counts, int]:
         """Count the rows of a span.
 
         Returns:
@@ -99,7 +99,7 @@ class AuditStore:
             ).fetchall()
         return {(metric, day): count for metric, day, count in rows if metric is not None}, sum(row[2] for row in rows if row[0] is None)
 
-    def days(self, span: Span) -> set[date]:
+    def days(self, span: TimeWindow) -> set[date]:
         """Return the days (UTC) of a span of which there are rows."""
         with self.warehouse.connection() as connection:
             rows = connection.execute(
@@ -124,7 +124,7 @@ class AuditStore:
     def last_if_any(self) -> tuple[AuditRecord, list[Difference]] | None:
         """Return the last audit and the differences as they stand; None if there was none: then nothing is written either."""
         with self.warehouse.connection() as connection:
-            if not any(is_there(connection, self.schema, name) for name in ("_audits", AUDIT_DAYS)):
+            if not any(table_exists(connection, self.schema, name) for name in ("_audits", AUDIT_DAYS)):
                 return None
         record, found = self.last()
         return None if record is None else (record, found)
@@ -168,7 +168,7 @@ class AuditStore:
             # Days that differ are from an audit, although its own row is gone.
             return AuditRecord(audited_at, None, 0, 0, 0, {"The table _audits lacks the last audit": ["what it compared"]}) if kept else None
         row = frame.row(0, named=True)
-        compared = Span(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
+        compared = TimeWindow(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
         excluded, lost = json.loads(row["excluded"] or "{}"), max(0, (row["differing"] or 0) - kept)
         return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded, lost)
 

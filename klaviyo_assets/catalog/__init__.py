@@ -4,16 +4,16 @@ A new resource type is one new module here and one new line in ``CATALOG``.
 Facts are those of Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 
-from klaviyo_assets.catalog.accounts import ACCOUNTS
-from klaviyo_assets.catalog.campaigns import CAMPAIGNS
-from klaviyo_assets.catalog.events import EVENTS
-from klaviyo_assets.catalog.flows import FLOWS
-from klaviyo_assets.catalog.lists import LISTS
-from klaviyo_assets.catalog.metrics import METRICS
-from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.catalog.profiles import PROFILES
-from klaviyo_assets.catalog.reviews import REVIEWS
-from klaviyo_assets.catalog.segments import SEGMENTS
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.accounts import ACCOUNTS
+from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
+from klaviyo_assets.catalog.types.events import EVENTS
+from klaviyo_assets.catalog.types.flows import FLOWS
+from klaviyo_assets.catalog.types.lists import LISTS
+from klaviyo_assets.catalog.types.metrics import METRICS
+from klaviyo_assets.catalog.types.profiles import PROFILES
+from klaviyo_assets.catalog.types.reviews import REVIEWS
+from klaviyo_assets.catalog.types.segments import SEGMENTS
 
 REVISION = "2026-07-15"
 """The API revision that the catalogue describes and that every request pins."""

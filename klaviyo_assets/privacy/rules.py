@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ByCoverage, Column, ColumnType, ResourceType, Walked
+from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.privacy.hashing import Kind, kind_of
-from klaviyo_assets.text import one_line
 
 EXTRA = "_extra"
 """The column of attributes that the catalogue does not know; a rule may name what is in it."""
@@ -149,7 +151,7 @@ def _has_rules(entry: ResourceType, column: Column) -> bool:
     """Whether a column may have a rule: it is an attribute, and the sync itself does not go by it."""
     reading = entry.reading
     needed = {entry.version}
-    if isinstance(reading, ByCoverage | Walked):
+    if isinstance(reading, Incremental | NewestFirst):
         needed |= {reading.field, reading.sweep}
     return column.path[0] == "attributes" and column.name not in needed
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.records import encode

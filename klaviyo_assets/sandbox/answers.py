@@ -6,7 +6,7 @@ from enum import Enum, auto
 from itertools import islice
 from urllib.parse import urlencode
 
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox import cursors
 from klaviyo_assets.sandbox.cursors import Cursor
 from klaviyo_assets.sandbox.errors import ApiError

@@ -12,8 +12,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
-from klaviyo_assets.catalog.model import RateLimit, ResourceType
+from klaviyo_assets.catalog.endpoint import RateLimit
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.sandbox import strikes
 from klaviyo_assets.sandbox.access import admit, check_permission, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes

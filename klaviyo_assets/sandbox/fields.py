@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_assets.catalog.model import ColumnType, ResourceType
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox import instants
 
 Value = str | int | bool | None

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from klaviyo_assets.catalog.campaigns import CHANNELS
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox import grammar, instants
 from klaviyo_assets.sandbox.errors import ApiError, invalid
 from klaviyo_assets.sandbox.fields import Kind, Value, canonical, kind_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from klaviyo_assets.catalog.model import RateLimit
+from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.sandbox.errors import ApiError
 
 _BURST_SECONDS = 1

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.errors import invalid
 from klaviyo_assets.sandbox.fieldsets import check_fields
 from klaviyo_assets.sandbox.related import MINOR_TYPES, target_type

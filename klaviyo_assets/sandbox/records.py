@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value, values_of
 from klaviyo_assets.sandbox.members import members_of
 

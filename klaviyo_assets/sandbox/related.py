@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.members import members_of
 from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only
 from klaviyo_assets.sandbox.store import Store

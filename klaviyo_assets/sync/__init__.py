@@ -1,1 +1,1 @@
-"""One sync of one resource type: plan, fetch, stage, load. Knows nothing of Dagster."""
+"""Run one sync of one resource type: plan, extract, stage, load, report. Knows nothing of Dagster."""

@@ -16,8 +16,8 @@ The hierarchy::
 
 import errno
 
-from klaviyo_assets.api.redaction import redact
-from klaviyo_assets.text import one_line
+from klaviyo_assets._internal.redaction import redact
+from klaviyo_assets._internal.sanitize import one_line
 
 _WHAT_TO_CHECK = {
     "Make room on the disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),

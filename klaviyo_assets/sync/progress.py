@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from klaviyo_assets.sync.chain import Chain
-from klaviyo_assets.sync.coverage import USUAL_BEGINNING
-from klaviyo_assets.sync.plan import AnySlice, Slice
+from klaviyo_assets.extract.plan import AnySlice, Slice
+from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.state.coverage import USUAL_BEGINNING
 
 _SECONDS_BETWEEN = 30.0
 _SECONDS_BEFORE_THE_FIRST = 10.0
@@ -74,7 +74,7 @@ class Progress:
     bytes_staged: int = 0
     _began: float = field(default_factory=lambda: time.monotonic())
     _told: float | None = None
-    _seen: set[Chain] = field(default_factory=set)
+    _seen: set[SliceReader] = field(default_factory=set)
 
     def is_due(self) -> bool:
         """Return whether it is time to tell the user again, and take it as told."""
@@ -84,7 +84,7 @@ class Progress:
             self._told = now
         return due
 
-    def estimate(self, records_read: int, chains: Sequence[Chain], waiting: Sequence[AnySlice]) -> Estimate | None:
+    def estimate(self, records_read: int, chains: Sequence[SliceReader], waiting: Sequence[AnySlice]) -> Estimate | None:
         """Return what is left; None while too little has been read to tell, or where a type is not read along time.
 
         Args:
@@ -126,7 +126,7 @@ def _left(expected: int, records_read: int) -> Range:
     return Range(max(0.0, expected * (1 - _COUNT_IS_OFF) - records_read), max(0.0, expected * (1 + _COUNT_IS_OFF) - records_read))
 
 
-def told(name: str, records_read: int, estimate: Estimate) -> str:
+def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
     """Write an estimate for people.
 
     Example:

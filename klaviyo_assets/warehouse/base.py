@@ -6,7 +6,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.text import one_line
+from klaviyo_assets._internal.sanitize import one_line
 
 
 class WarehouseError(Exception):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from klaviyo_assets import owner_only, system_errors
+from klaviyo_assets._internal import os_errors as system_errors
+from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.base import WarehouseError, literal, quoted
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from klaviyo_assets import system_errors
+from klaviyo_assets._internal import os_errors as system_errors
 from klaviyo_assets.warehouse import own_process
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from klaviyo_assets import owner_only
-from klaviyo_assets.file_lock import acquire, file_lock
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.file_lock import acquire, file_lock
 
 _NAME = "copies"
 _LOCK = "lock"

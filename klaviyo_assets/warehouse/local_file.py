@@ -13,12 +13,14 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from filelock import FileLock, Timeout
 
-from klaviyo_assets import owner_only, system_errors, waiting
-from klaviyo_assets.duckdb_memory import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
-from klaviyo_assets.file_lock import acquire, file_lock
+from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets._internal import os_errors as system_errors
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill, wide_tables
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""

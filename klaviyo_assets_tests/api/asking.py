@@ -11,8 +11,8 @@ from klaviyo_assets import CATALOG
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
-from klaviyo_assets.api.settings import ClientSettings
-from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
 KEY = "pk_" + "5ecret" * 5 + "5ecr"

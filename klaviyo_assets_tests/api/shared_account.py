@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from klaviyo_assets.api.limits import EndpointGate
-from klaviyo_assets.catalog.model import TIER_XL, RateLimit
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
+from klaviyo_assets.catalog.endpoint import TIER_XL, RateLimit
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 
@@ -69,7 +69,7 @@ class SharedAccount:
 
     async def sync(self, share: float, seconds: float, answered: Answered | None = None, workers: int = 30) -> None:
         """Send as fast as a gate allows, as a sync does."""
-        gate, end = EndpointGate(PATH, self.limit, share), now() + seconds
+        gate, end = RateLimiter(PATH, self.limit, share), now() + seconds
 
         async def work() -> None:
             while now() < end:

@@ -23,8 +23,8 @@ from klaviyo_assets.api.errors import (
     RequestRefused,
     ServerFault,
 )
-from klaviyo_assets.api.settings import ClientSettings
-from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
@@ -135,7 +135,7 @@ def test_a_429_that_comes_again_and_again_is_waited_for_longer_each_time(
     """A neighbour that keeps the account's limit full lasts longer than a few answers that ask for next to nothing."""
     closed: list[float] = []
     monkeypatch.setattr("klaviyo_assets.api.client._backoff", lambda state: state.attempt_number / 100)
-    monkeypatch.setattr("klaviyo_assets.api.limits.EndpointGate.close_for", lambda _, seconds: closed.append(seconds))
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.limiter.RateLimiter.close_for", lambda _, seconds: closed.append(seconds))
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": asked}))
 
     refused(server, RateLimited, retries=3)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.base_url import InvalidBaseUrl, checked_base_url, is_loopback
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import InvalidNetworkSetting
 from klaviyo_assets.api.network import proxy_for, tls_context
-from klaviyo_assets.api.origins import InvalidBaseUrl, checked_base_url, is_loopback
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets_tests.api.asking import KEY, ask, page
 from klaviyo_assets_tests.api.scripted import Scripted, scripted_server
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.api.errors import ConnectionFailed, RateLimited, ServerFault
-from klaviyo_assets.api.limits import EndpointGate
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import Obstacle, RequestWaits
-from klaviyo_assets.catalog.model import RateLimit
+from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
 EVENTS = "GET /api/events"
@@ -107,7 +107,7 @@ def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
 
 def test_a_request_at_a_gate_that_another_request_has_closed_logs_nothing_more(logged: Any) -> None:
     async def work() -> None:
-        waits, gate = RequestWaits(), EndpointGate("/api/events", RateLimit(350, 3500), 1.0)
+        waits, gate = RequestWaits(), RateLimiter("/api/events", RateLimit(350, 3500), 1.0)
         with waits.of(EVENTS) as rejected, waits.of(EVENTS) as other:
             gate.close_for(30)
             rejected.retry(RateLimited(30.0), 30.0, 2, 7)
@@ -123,7 +123,7 @@ def test_a_request_at_a_gate_that_another_request_has_closed_logs_nothing_more(l
 
 def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> None:
     async def work() -> None:
-        waits, gate = RequestWaits(), EndpointGate("/api/metric-aggregates", RateLimit(1, 15), 1.0)
+        waits, gate = RequestWaits(), RateLimiter("/api/metric-aggregates", RateLimit(1, 15), 1.0)
 
         async def request() -> None:
             with waits.of("POST /api/metric-aggregates") as wait:

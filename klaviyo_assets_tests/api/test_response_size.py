@@ -10,12 +10,12 @@ import pytest
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, KlaviyoError, ServerFault
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, page, refused
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
-from klaviyo_assets_tests.api.test_bodies import bomb
+from klaviyo_assets_tests.api.test_response_body import bomb
 
 LIMIT = 2_000_000
 TOO_LARGE = "Klaviyo's answer is larger than 2,000,000 bytes, which is the most that one may have. [GET /api/lists] What to do: If records are"

@@ -29,8 +29,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run_in_virtual_time(main: Coroutine[Any, Any, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a coroutine to its end; the gates' clock and the limiter's are the loop's."""
     loop = VirtualLoop()
-    for module in ("limits", "pacing"):
-        monkeypatch.setattr(f"klaviyo_assets.api.{module}.time", SimpleNamespace(monotonic=loop.time))
+    for module in ("limiter", "pacing"):
+        monkeypatch.setattr(f"klaviyo_assets.api.rate_limit.{module}.time", SimpleNamespace(monotonic=loop.time))
     monkeypatch.setattr("pyrate_limiter.clocks.monotonic_ns", lambda: round(loop.time() * 1e9))
     try:
         return loop.run_until_complete(main)

@@ -13,16 +13,16 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest
-from klaviyo_assets.api.event_counts import counts_by_day
 from klaviyo_assets.audit import audit
+from klaviyo_assets.audit.counts import counts_by_day
+from klaviyo_assets.extract.fetcher import Fetcher
+from klaviyo_assets.extract.options import Mode, SyncOptions, parse_instant
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.sync.errors import SyncTaken
-from klaviyo_assets.sync.fetch import Fetcher
-from klaviyo_assets.sync.load import Loader
-from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
-from klaviyo_assets.sync.taken import taken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 
@@ -31,7 +31,7 @@ Run = Callable[..., Any]
 
 pytestmark = pytest.mark.slow
 
-REPAIR = SyncRequest(repair=True)
+REPAIR = SyncOptions(repair=True)
 OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"
 
 
@@ -211,7 +211,7 @@ def test_what_an_interrupted_sync_had_read_does_not_undo_a_strike(
     with monkeypatch.context() as broken:
         broken.setattr(Loader, "load", failing)
         with pytest.raises(RuntimeError):
-            sync("events", sandbox, warehouse, SyncRequest(mode=Mode.RANGE, span=Span(start, start + timedelta(days=60))))
+            sync("events", sandbox, warehouse, SyncOptions(mode=Mode.RANGE, span=TimeWindow(start, start + timedelta(days=60))))
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
 
@@ -224,7 +224,7 @@ def test_nothing_is_struck_while_another_run_syncs_events(sandbox: SandboxProces
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
     before = query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")
-    with taken(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncTaken):
+    with sync_lock(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncTaken):
         sync("events", sandbox, warehouse, REPAIR)
 
     assert (query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")) == before
@@ -432,7 +432,7 @@ def test_where_no_metric_is_counted_nothing_is_said_to_be_right(
 
 def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
-    sync("events", sandbox, warehouse, SyncRequest(start_date=parse_instant(start, "start")))
+    sync("events", sandbox, warehouse, SyncOptions(start_date=parse_instant(start, "start")))
     import_old_events(sandbox, 100)
 
     check = run("klaviyo_audit", start_date=start)

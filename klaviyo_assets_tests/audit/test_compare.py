@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.event_counts import years
 from klaviyo_assets.audit.compare import Difference, differences
-from klaviyo_assets.sync.coverage import Covered, Span, without
-from klaviyo_assets.sync.days import DAY, midnight, spans_of, whole_days
-from klaviyo_assets.sync.struck import State
+from klaviyo_assets.audit.counts import years
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, without
+from klaviyo_assets.state.days import DAY, midnight, spans_of, whole_days
+from klaviyo_assets.state.rereads import State
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = st.sets(st.dates(date(2020, 1, 1), date(2020, 3, 1)))
 
 
-def covered(start: datetime, end: datetime) -> Covered:
-    return Covered("all", "datetime", start, end, end, "f", settled=True)
+def covered(start: datetime, end: datetime) -> CoverageRow:
+    return CoverageRow("all", "datetime", start, end, end, "f", settled=True)
 
 
 def test_a_day_counts_when_it_is_covered_from_its_beginning_to_its_end() -> None:
     rows = [covered(NEW_YEAR + timedelta(hours=1), NEW_YEAR + timedelta(days=2, hours=23)), covered(NEW_YEAR + timedelta(days=4), NEW_YEAR + 6 * DAY)]
 
-    found = list(whole_days(rows, Span(NEW_YEAR - DAY, NEW_YEAR + timedelta(days=5, hours=12))))
+    found = list(whole_days(rows, TimeWindow(NEW_YEAR - DAY, NEW_YEAR + timedelta(days=5, hours=12))))
 
     assert found == [date(2026, 1, 2), date(2026, 1, 5)]
 
@@ -32,7 +32,7 @@ def test_a_day_counts_when_it_is_covered_from_its_beginning_to_its_end() -> None
 def test_a_day_that_two_rows_cover_together_counts() -> None:
     noon = NEW_YEAR + timedelta(hours=12)
 
-    assert list(whole_days([covered(noon, NEW_YEAR + DAY), covered(NEW_YEAR, noon)], Span(NEW_YEAR, NEW_YEAR + DAY))) == [date(2026, 1, 1)]
+    assert list(whole_days([covered(noon, NEW_YEAR + DAY), covered(NEW_YEAR, noon)], TimeWindow(NEW_YEAR, NEW_YEAR + DAY))) == [date(2026, 1, 1)]
 
 
 @given(DAYS)
@@ -46,7 +46,7 @@ def test_days_and_spans_say_the_same(days: set[date]) -> None:
 @given(DAYS)
 def test_what_is_struck_is_covered_no_more_and_nothing_else_changes(days: set[date]) -> None:
     row = covered(midnight(date(2019, 12, 1)), midnight(date(2020, 4, 1)))
-    span = Span(row.start, row.end)
+    span = TimeWindow(row.start, row.end)
 
     left = set(whole_days(without([row], spans_of(days)), span))
 
@@ -90,9 +90,9 @@ def test_a_day_without_rows_counts_as_none() -> None:
 
 @given(st.integers(0, 4000), st.integers(1, 4000))
 def test_years_join_to_the_span_and_none_is_longer_than_may_be_asked(start: int, length: int) -> None:
-    span = Span(midnight(date(2010, 1, 1)) + start * DAY, midnight(date(2010, 1, 1)) + (start + length) * DAY)
+    span = TimeWindow(midnight(date(2010, 1, 1)) + start * DAY, midnight(date(2010, 1, 1)) + (start + length) * DAY)
 
-    pieces = [Span(*piece) for piece in years(span.start, span.end)]
+    pieces = [TimeWindow(*piece) for piece in years(span.start, span.end)]
 
     assert (pieces[0].start, pieces[-1].end) == (span.start, span.end)
     assert all(earlier.end == later.start for earlier, later in itertools.pairwise(pieces))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.event_counts import years
+from klaviyo_assets.audit.counts import years
 from klaviyo_assets.audit.occupied import occupied
-from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.days import midnight
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.days import midnight
 
 TODAY = datetime(2026, 11, 20, tzinfo=UTC)
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -29,11 +29,11 @@ class Server:
         return max((moment for moment in self.events if moment < end), default=None)
 
 
-def pieces_since(start: datetime) -> list[Span]:
-    return [Span(*bounds) for bounds in years(start, TODAY)]
+def pieces_since(start: datetime) -> list[TimeWindow]:
+    return [TimeWindow(*bounds) for bounds in years(start, TODAY)]
 
 
-def found(pieces: list[Span], known: Iterable[date], server: Server) -> list[Span]:
+def found(pieces: list[TimeWindow], known: Iterable[date], server: Server) -> list[TimeWindow]:
     return asyncio.run(occupied(pieces, known, server.newest_before))
 
 

@@ -6,8 +6,11 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
-from klaviyo_assets.catalog.model import ByCoverage, ColumnType, RateLimit, ResourceType, Walked, Whole
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.endpoint import RateLimit
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 
 RECORDED_ALONE = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
@@ -223,16 +226,16 @@ def test_what_a_type_is_read_by_exists(entry: ResourceType) -> None:
 
     assert entry.version is None or entry.version in instants
     match entry.reading:
-        case ByCoverage(field=field, settling=settling, sweep=sweep):
+        case Incremental(field=field, settling=settling, sweep=sweep):
             filtered = [one for one in (field, sweep) if one]
             assert list(settling) == sorted(set(settling))
             assert settling[0] > timedelta()
-        case Walked(field=field, sweep=sweep, margin=margin):
+        case NewestFirst(field=field, sweep=sweep, margin=margin):
             filtered = [sweep]
             assert field in instants
             assert field in sorts
             assert margin > timedelta()
-        case Whole():
+        case FullTable():
             filtered = []
     for one in filtered:
         assert one in instants

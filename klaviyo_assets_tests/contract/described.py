@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 
 JSONAPI = "application/vnd.api+json"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from klaviyo_assets.catalog import CATALOG, REVISION
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.contract import described, recorded
 
 FILE = Path(__file__).with_name("digest.json")

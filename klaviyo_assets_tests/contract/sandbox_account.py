@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.limits import Limits

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
-from klaviyo_assets.catalog.model import ColumnType, ResourceType
-from klaviyo_assets.frames import EXTRA, PageDecoder
-from klaviyo_assets.frames.instants import parse_instant
-from klaviyo_assets.sync.drift import DriftFinder, Kind
-from klaviyo_assets.sync.tables import Tables
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import EXTRA, PageDecoder
+from klaviyo_assets.decode.timestamps import parse_instant
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.quality.drift import DriftFinder, Kind
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, by_type
 from klaviyo_assets_tests.contract.example import example

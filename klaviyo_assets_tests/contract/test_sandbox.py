@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
-from klaviyo_assets.catalog.model import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY, key_lacking
 from klaviyo_assets_tests.contract.differences import FRACTIONS, differences, merge
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, Facts, by_type

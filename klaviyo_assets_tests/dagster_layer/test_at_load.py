@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.catalog.model import ResourceType
-from klaviyo_assets.load_checks import InvalidDefinition
-from klaviyo_assets.warehouse.names import KEYWORDS, parts_of, pasted
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.validation import InvalidDefinition
+from klaviyo_assets.warehouse.sql import KEYWORDS, parts_of, pasted
 
 KEY = "pk_" + "s3cret" * 6
 

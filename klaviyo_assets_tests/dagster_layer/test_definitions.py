@@ -14,8 +14,8 @@ from dagster_duckdb import DuckDBResource
 
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.database_name import AmbiguousName, name_in_sql
 from klaviyo_assets.settings import InvalidSetting, Settings, from_environment
+from klaviyo_assets.warehouse.default_name import AmbiguousName, name_in_sql
 
 ROOT = Path(__file__).parents[2]
 

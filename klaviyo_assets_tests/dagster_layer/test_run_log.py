@@ -17,15 +17,16 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log, waiting
-from klaviyo_assets.api.limits import EndpointGate
-from klaviyo_assets.api.server_clock import ServerClock
+from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log
+from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets.api.clock import ServerClock
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.execution import failure
 from klaviyo_assets.run_log import LOGGER, in_the_log_of
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import InvalidRange
+from klaviyo_assets.sync_op import failure
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 
@@ -165,11 +166,11 @@ def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
 
 
 def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
-    async def used_up(gate: EndpointGate) -> None:
+    async def used_up(gate: RateLimiter) -> None:
         gate.leave({"RateLimit-Limit": "3500, 350;w=1, 3500;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, await gate.enter())
 
     with collected() as (log, found), in_the_log_of(log):
-        gate = EndpointGate("events", CATALOG["events"].endpoint.limit, 1.0)
+        gate = RateLimiter("events", CATALOG["events"].endpoint.limit, 1.0)
         asyncio.run(used_up(gate))
         clock = ServerClock()
         for _ in range(10):

@@ -21,7 +21,7 @@ from klaviyo_assets import KlaviyoResource
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ApiKeyMalformed, KlaviyoError, RequestFailed
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -122,7 +122,7 @@ def test_an_error_shows_no_key_even_with_the_variables_of_its_frames(kind: str, 
 
 
 def decode_loosely(data: bytes) -> Any:
-    from klaviyo_assets.frames import PageDecoder
+    from klaviyo_assets.decode import PageDecoder
 
     return PageDecoder(CATALOG["lists"]).page(data)
 

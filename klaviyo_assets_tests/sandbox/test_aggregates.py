@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from klaviyo_assets.catalog.aggregates import METRIC_AGGREGATES
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.limits import Limits

@@ -1,6 +1,6 @@
 import pytest
 
-from klaviyo_assets.catalog.model import TIER_L, TIER_S, TIER_XS
+from klaviyo_assets.catalog.endpoint import TIER_L, TIER_S, TIER_XS
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 from klaviyo_assets_tests.sandbox.helpers import Hand

@@ -18,15 +18,15 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
-from klaviyo_assets.api.settings import ClientSettings
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.extract.options import Mode, SyncOptions, parse_instant
+from klaviyo_assets.load.loader import Loader, SyncLogEntry
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.staging.staging import Batch, Manifest
+from klaviyo_assets.state.identity import Identity, identify, remember
+from klaviyo_assets.state.locks import account_folder, sync_lock
 from klaviyo_assets.sync.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
-from klaviyo_assets.sync.identity import Identity, identify, remember
-from klaviyo_assets.sync.load import Loader, SyncRow
-from klaviyo_assets.sync.request import Mode, SyncRequest, parse_instant
-from klaviyo_assets.sync.staging import Batch, Manifest
-from klaviyo_assets.sync.taken import account_folder, taken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, sync, table, truth
 
@@ -88,7 +88,7 @@ def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: 
     for id_ in before["id"]:
         sandbox.change("delete", type="profiles", id=id_)
 
-    report = sync("profiles", sandbox, warehouse, SyncRequest(mode=Mode.FULL))
+    report = sync("profiles", sandbox, warehouse, SyncOptions(mode=Mode.FULL))
 
     assert "Klaviyo returned no profiles at all" in report.notes[0]
     assert_frame_equal(table(warehouse, "profiles"), before)
@@ -137,8 +137,8 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
 @pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
 def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
-    monkeypatch.setattr("klaviyo_assets.sync.staging.ROWS_PER_FILE", 50)
-    monkeypatch.setattr("klaviyo_assets.sync.take_up.MOST_ROWS_PER_LOAD", most_rows)
+    monkeypatch.setattr("klaviyo_assets.staging.staging.ROWS_PER_FILE", 50)
+    monkeypatch.setattr("klaviyo_assets.sync.resume.MOST_ROWS_PER_LOAD", most_rows)
     sandbox = new_account(events=600)
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})
     with pytest.raises(RequestFailed):
@@ -148,13 +148,13 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
     loads: list[Batch] = []
     load = Loader.load
 
-    def counted(self: Loader, batch: Batch, row: SyncRow, **named: Any) -> None:
+    def counted(self: Loader, batch: Batch, row: SyncLogEntry, **named: Any) -> None:
         loads.append(batch)
         load(self, batch, row, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "load", counted)
-        patched.setattr("klaviyo_assets.sync.run.Sync._read", broken_off)
+        patched.setattr("klaviyo_assets.sync.runner.Sync._read", broken_off)
         with pytest.raises(RequestFailed):
             sync(in_small_pages("events"), sandbox, warehouse)
 
@@ -175,7 +175,7 @@ async def broken_off(*_: object) -> None:
 def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.5)
+    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.5)
     sandbox = new_account()
     sandbox.faults({"path": "/api/accounts", "kind": "429", "seconds": 5, "times": None})
 
@@ -191,7 +191,7 @@ def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
 def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.5)
+    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.5)
     sync("lists", account, warehouse)
     with FileLock(str(warehouse.state_dir / "identity.lock")):
         report = sync("lists", account, warehouse)
@@ -202,8 +202,8 @@ def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
 def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE", 0.1)
-    monkeypatch.setattr("klaviyo_assets.sync.identity._PATIENCE_TO_WRITE", 0.1)
+    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.1)
+    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE_TO_WRITE", 0.1)
     with FileLock(str(warehouse.state_dir / "identity.lock")), pytest.raises(StillLocked, match=r"identity\.lock locked") as caught:
         sync("lists", account, warehouse)
 
@@ -297,7 +297,7 @@ def test_a_link_to_the_file_has_the_same_locks(account: SandboxProcess, warehous
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "klaviyo.duckdb").symlink_to(warehouse.path)
 
-    with taken(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncTaken, match="run-1"):
+    with sync_lock(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncTaken, match="run-1"):
         sync("lists", account, local_file(tmp_path / "links"))
 
 
@@ -315,7 +315,7 @@ def test_an_account_is_synced_once_at_a_time_whichever_database_is_filled(accoun
     account_id = sync("lists", account, warehouse).row.account_id
     other = local_file(tmp_path / "other")
 
-    with taken(locks_of(account, account_id), "lists", "run-1"):
+    with sync_lock(locks_of(account, account_id), "lists", "run-1"):
         with pytest.raises(SyncTaken, match="lists is being synced already into another database or schema by run run-1; nothing was done"):
             sync("lists", account, other)
         assert sync("flows", account, other).row.outcome == "succeeded", "another type has limits of its own"
@@ -324,7 +324,7 @@ def test_an_account_is_synced_once_at_a_time_whichever_database_is_filled(accoun
 
 
 def test_where_the_account_is_not_known_the_key_stands_for_it(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
-    with taken(locks_of(account, "unknown", EIGHT_SCOPES_KEY), "lists", None):
+    with sync_lock(locks_of(account, "unknown", EIGHT_SCOPES_KEY), "lists", None):
         with pytest.raises(SyncTaken):
             sync("lists", account, local_file(tmp_path / "one"), key=EIGHT_SCOPES_KEY)
         other = new_account(seed=99)

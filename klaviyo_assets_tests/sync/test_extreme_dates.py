@@ -7,10 +7,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import ByCoverage, Walked
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.extract.options import Mode, SyncOptions, range_field
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.coverage import BEGINNING, Span
-from klaviyo_assets.sync.request import Mode, SyncRequest, range_field
+from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 
-BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.reading, ByCoverage | Walked)]
+BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.reading, Incremental | NewestFirst)]
 
 FEW = {"events": 400, "profiles": 150, "reviews": 120}
 
@@ -48,7 +48,7 @@ def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAc
     # Small pages, so that slices are cut.
     entry = in_small_pages(name)
 
-    sync(entry, sandbox, warehouse, SyncRequest(mode))
+    sync(entry, sandbox, warehouse, SyncOptions(mode))
 
     assert_frame_equal(table(warehouse, name), truth(sandbox, name))
     again = sync(entry, sandbox, warehouse)
@@ -80,12 +80,12 @@ def test_a_range_may_lie_before_1970(name: str, new_account: NewAccount, warehou
     sandbox = new_account(**FEW)
     for moment in LONG_AGO:
         add_dated(sandbox, name, moment)
-    before = Span(BEGINNING + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC))
+    before = TimeWindow(BEGINNING + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC))
 
-    sync(name, sandbox, warehouse, SyncRequest(Mode.RANGE, span=before))
+    sync(name, sandbox, warehouse, SyncOptions(Mode.RANGE, span=before))
 
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(3,)]
-    sync(name, sandbox, warehouse, SyncRequest(Mode.RANGE, span=Span(BEGINNING, before.end)))
+    sync(name, sandbox, warehouse, SyncOptions(Mode.RANGE, span=TimeWindow(BEGINNING, before.end)))
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(4,)]
 
 

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.load.loader import SPAN_START
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.load import SPAN_START
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.killable_sync import LOADING

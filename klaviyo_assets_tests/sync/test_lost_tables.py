@@ -7,13 +7,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.model import Whole
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.extract.options import Mode, SyncOptions, range_field
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.coverage import Span
+from klaviyo_assets.staging.staging import Batch
+from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.errors import AccountMismatch, TableChanged
-from klaviyo_assets.sync.load import Loader
-from klaviyo_assets.sync.request import Mode, SyncRequest, range_field
-from klaviyo_assets.sync.staging import Batch
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 
@@ -54,7 +54,7 @@ def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str
     again = sync(name, account, warehouse)
     assert not any("klaviyo." in note for note in again.notes)
     assert again.row.rows_inserted == 0
-    assert isinstance(CATALOG[name].reading, Whole) or again.row.records_read < report.row.records_read
+    assert isinstance(CATALOG[name].reading, FullTable) or again.row.records_read < report.row.records_read
 
 
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.RANGE])
@@ -63,9 +63,9 @@ def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: 
     sync(name, account, warehouse)
     query(warehouse, f"DROP TABLE {name}")
     now = account.now()
-    asked = Span(now - timedelta(days=9), now) if mode is Mode.RANGE else None
+    asked = TimeWindow(now - timedelta(days=9), now) if mode is Mode.RANGE else None
 
-    report = sync(name, account, warehouse, SyncRequest(mode, field=range_field(CATALOG[name]) if asked else None, span=asked))
+    report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if asked else None, span=asked))
 
     assert any("was missing" in note for note in report.notes)
     sync(name, account, warehouse)
@@ -183,7 +183,7 @@ def test_rows_that_a_user_deletes_stay_deleted_and_are_told_once(account: Sandbo
     assert any("rows fewer" in note and "mode full" in note for note in report.notes)
     assert table(warehouse, "events").height == left
     assert not any("rows fewer" in note for note in sync("events", account, warehouse).notes)
-    sync("events", account, warehouse, SyncRequest(Mode.FULL))
+    sync("events", account, warehouse, SyncOptions(Mode.FULL))
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 

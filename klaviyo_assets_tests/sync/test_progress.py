@@ -9,17 +9,18 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from klaviyo_assets.api.client import Answer
+from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.catalog import CATALOG, EVENTS
-from klaviyo_assets.catalog.model import Division, PageSize
-from klaviyo_assets.frames import PageDecoder
+from klaviyo_assets.catalog.endpoint import PageSize
+from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.extract.plan import Slice, SubsetSlice
+from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.sandbox.keys import key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.staging.staging import Staging, new_manifest
 from klaviyo_assets.sync import progress as progress_module
-from klaviyo_assets.sync.chain import Chain
-from klaviyo_assets.sync.plan import Slice, WholeSlice
-from klaviyo_assets.sync.progress import Estimate, Progress, Range, told
-from klaviyo_assets.sync.staging import Staging, new_manifest
+from klaviyo_assets.sync.progress import Estimate, Progress, Range, progress_message
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync
 
@@ -41,16 +42,16 @@ def staging(tmp_path: Path) -> Staging:
 
 
 def part(start: datetime, end: datetime, *, newest: bool = False) -> Slice:
-    return Slice(Division(), "datetime", start=start, end=None if newest else end, covers_to=end)
+    return Slice(Subset(), "datetime", start=start, end=None if newest else end, covers_to=end)
 
 
-def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> Chain:
+def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> SliceReader:
     """A chain that has read so many records, evenly, of so much time."""
     assert slice_.start is not None
     times = [slice_.start + read * number / (records - 1) for number in range(records)]
     body = {"data": [{"id": str(time), "attributes": {"datetime": time.isoformat()}} for time in times], "links": {"next": "/more"}}
-    found = Chain(slice_, staging.open(slice_))
-    found.take(Answer(PageDecoder(EVENTS).page(msgspec.json.encode(body)), TOP))
+    found = SliceReader(slice_, staging.open(slice_))
+    found.take(ApiResponse(PageDecoder(EVENTS).page(msgspec.json.encode(body)), TOP))
     return found
 
 
@@ -123,8 +124,8 @@ def test_nothing_is_said_before_something_is_known(clock: SimpleNamespace, stagi
     clock.now += 20
     slice_ = part(TOP - DAY, TOP)
 
-    assert watch.estimate(0, [Chain(slice_, staging.open(slice_))], []) is None
-    assert watch.estimate(10, [], [WholeSlice(Division("live"))]) is None
+    assert watch.estimate(0, [SliceReader(slice_, staging.open(slice_))], []) is None
+    assert watch.estimate(10, [], [SubsetSlice(Subset("live"))]) is None
 
 
 def test_it_is_told_soon_and_then_now_and_then(clock: SimpleNamespace) -> None:
@@ -148,7 +149,7 @@ def test_it_is_told_soon_and_then_now_and_then(clock: SimpleNamespace) -> None:
 def test_the_words(seconds: tuple[float, float], size: tuple[float, float], words: str) -> None:
     estimate = Estimate(Range(1, 2), Range(*seconds), Range(*size), TOP)
 
-    assert told("events", 3_150_000, estimate) == f"events: 3,150,000 records read; all from 2026-03-10 00:00 on is there. {words}"
+    assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read; all from 2026-03-10 00:00 on is there. {words}"
 
 
 def test_klaviyos_own_count_is_better_than_the_density(clock: SimpleNamespace, staging: Staging) -> None:
@@ -168,16 +169,16 @@ def test_a_long_first_sync_asks_for_the_count(
 ) -> None:
     """Slow pages make a small account's sync long enough to tell; without the scope it goes on all the same."""
     monkeypatch.setattr(progress_module, "_SECONDS_BEFORE_THE_FIRST", 0.0)
-    told: list[int | None] = []
+    progress_message: list[int | None] = []
     estimate = Progress.estimate
-    monkeypatch.setattr(Progress, "estimate", lambda self, *rest: (told.append(self.expected), estimate(self, *rest))[1])
+    monkeypatch.setattr(Progress, "estimate", lambda self, *rest: (progress_message.append(self.expected), estimate(self, *rest))[1])
     monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN", 0.0)
     monkeypatch.setitem(CATALOG, "events", replace(EVENTS, endpoint=replace(EVENTS.endpoint, page_size=PageSize(default=20, maximum=100))))
     sandbox = new_account(latency=0.1, metrics=3, history_days=100)
     known = sandbox.truth("events")
 
     sync("events", sandbox, warehouse, concurrency=1)
-    counted = {expected for expected in told if expected is not None}
+    counted = {expected for expected in progress_message if expected is not None}
 
     assert len(counted) == 1
     assert counted.pop() == pytest.approx(len(known), rel=0.05)

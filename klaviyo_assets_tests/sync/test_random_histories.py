@@ -8,10 +8,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.extract.options import Mode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync import staging, write_behind
-from klaviyo_assets.sync.coverage import Span
-from klaviyo_assets.sync.request import Mode, SyncRequest
+from klaviyo_assets.staging import staging
+from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync, table, truth
 
@@ -48,14 +49,14 @@ def let_requests_fail(dice: random.Random, sandbox: SandboxProcess) -> None:
     sandbox.faults({"path": f"/api/{dice.choice(TYPES)}", "kind": kind, "times": dice.choice([1, 2, 6]), "after": dice.randint(0, 4)})
 
 
-def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncRequest:
+def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncOptions:
     kind = dice.random()
     if kind < 0.15:
-        return SyncRequest(mode=Mode.FULL)
+        return SyncOptions(mode=Mode.FULL)
     if kind < 0.3 and name != "lists":
         start = sandbox.now() - timedelta(days=dice.randint(0, 250))
-        return SyncRequest(mode=Mode.RANGE, span=Span(start, start + timedelta(days=dice.choice([1, 30, 400]))))
-    return SyncRequest()
+        return SyncOptions(mode=Mode.RANGE, span=TimeWindow(start, start + timedelta(days=dice.choice([1, 30, 400]))))
+    return SyncOptions()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -88,5 +89,5 @@ def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccoun
         # Of deleted and merged records Klaviyo tells nobody, and merging moves old events: a full sync finds both.
         unseen = ("profile_id",) if name == "events" else ()
         assert_frame_equal(held.filter(held["id"].is_in(known["id"].implode())).drop(unseen), known.drop(unseen))
-        sync(name, sandbox, warehouse, SyncRequest(mode=Mode.FULL))
+        sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
         assert_frame_equal(table(warehouse, name), known)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync import staging
-from klaviyo_assets.sync.load import Loader
+from klaviyo_assets.staging import staging
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 

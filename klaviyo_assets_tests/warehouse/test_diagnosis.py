@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets import system_errors
+from klaviyo_assets._internal import os_errors as system_errors
 from klaviyo_assets.warehouse import LocalFile, WarehouseError, diagnosis
 from klaviyo_assets_tests.accounts import local_file
 

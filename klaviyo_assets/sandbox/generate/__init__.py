@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.campaigns import CHANNELS
+from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox.generate.account import make_account
 from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
 from klaviyo_assets.sandbox.generate.campaigns import make_campaign

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from klaviyo_assets.catalog import CAMPAIGNS
-from klaviyo_assets.catalog.campaigns import CHANNELS
+from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.words import CAMPAIGN_WORDS
 from klaviyo_assets.sandbox.instants import DAY, HOUR, render, render_whole

@@ -1,0 +1,72 @@
+"""Locks between processes, as files for their owner only."""
+
+import errno
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from klaviyo_assets._internal import private_files as owner_only
+
+_NO_FALLBACK: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters else {}
+"""Where ``flock`` is missing, newer versions of filelock would take the file itself for a lock that somebody holds."""
+
+
+def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
+    """Return a lock that is not held yet; its file is there.
+
+    Args:
+        path: The lock's file.
+        like: What says whose the file will be if root makes it; by default its folder.
+
+    Raises:
+        OSError: If the file cannot be made, or something that is not a regular file has its name.
+    """
+    owner_only.make_file(path, like=like)
+    return FileLock(str(path), mode=owner_only.FILE_MODE, **_NO_FALLBACK)
+
+
+def acquire(lock: FileLock, seconds: float) -> None:
+    """Take a lock, or wait for it.
+
+    Args:
+        lock: The lock.
+        seconds: How long to wait.
+
+    Raises:
+        Timeout: If another process holds it all the time.
+        OSError: If the file system does not support such locks; waiting for it would not end.
+    """
+    path = Path(lock.lock_file)
+    try:
+        lock.acquire(timeout=seconds)
+    except NotImplementedError as error:  # of filelock 3
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(path)) from error
+    except Timeout:
+        _refuse_missing_support(path)
+        raise
+
+
+def _refuse_missing_support(path: Path) -> None:
+    """Tell a lock that another process holds from one that nobody can take: filelock takes the one for the other where ``flock`` is missing.
+
+    Raises:
+        OSError: If ``flock`` fails for another reason than that the lock is held.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,133 @@
+"""A folder of this user on this machine for what processes share whichever database they fill: locks, and how far the rate limits are used.
+
+Both matter only while processes run, so the folder lies in the one for temporary files. Names in it contain neither account nor key, but a
+fingerprint that is salted for this machine.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+
+from filelock import Timeout
+
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.file_lock import acquire, file_lock
+
+_SALT = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[0-9a-f]{20}")
+
+_PATIENCE = 5.0
+"""Seconds to wait for another process that makes the salt, which takes it milliseconds."""
+
+_log = logging.getLogger("klaviyo_assets")
+
+
+def folder_of(base_url: str, secret: str) -> Path | None:
+    """Return the folder of an account or a key.
+
+    Args:
+        base_url: Scheme, host and port of the API.
+        secret: The account's id, or the key where the account is not known.
+
+    Returns:
+        The folder, or None if none of our own can be made. Everybody may write to the folder for temporary files: what another user has made there
+        under our name, such as a link, is not used.
+    """
+    root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    try:
+        owner_only.make_folder(root, like=Path(root.anchor))  # root keeps its own, also where its temporary files lie in the folder of another user
+        if not _is_ours(root):
+            _log.warning(
+                "%s is a link, or others may write to it: a sync of the same account into another database is not noticed. What to do: delete it.",
+                root,
+            )
+            return None
+        folder = root / _fingerprint(base_url, secret, _salt(root))
+        owner_only.make_folder(folder)
+    except OSError:
+        return None
+    return folder
+
+
+def limits_folder(base_url: str, key: str) -> Path | None:
+    """Return the folder in which the processes of this machine keep the slowest limits of a key's account together.
+
+    It is the account's where an earlier process noted which account the key belongs to, else the key's own.
+
+    Args:
+        base_url: Scheme, host and port of the API.
+        key: The API key.
+    """
+    folder = folder_of(base_url, key)
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        name = (folder / "account").read_text()
+        if _NAME.fullmatch(name):
+            folder = folder.parent / name
+    return folder / "limits"
+
+
+def note_account(base_url: str, key: str, account_id: str) -> None:
+    """Note which account a key belongs to, so that its other keys share the limits with it."""
+    own, folder = folder_of(base_url, key), folder_of(base_url, account_id)
+    if own is None or folder is None:
+        return
+    with contextlib.suppress(OSError):
+        if not (own / "account").is_file() or (own / "account").read_bytes() != folder.name.encode():
+            partial = own / f"account-{secrets.token_hex(8)}"
+            owner_only.write(partial, folder.name.encode())
+            partial.replace(own / "account")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder in a place that all may write to is one that only we can have made: no link, and nobody else may write there."""
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or (facts.st_uid == os.getuid() and not facts.st_mode & 0o022))
+
+
+def _fingerprint(base_url: str, secret: str, salt: str) -> str:
+    digest = hashlib.blake2b(f"{base_url.rstrip('/')} ".encode(), key=bytes.fromhex(salt), digest_size=10)
+    digest.update(secret.encode())
+    return digest.hexdigest()
+
+
+def _salt(root: Path) -> str:
+    path = root / "salt"
+    if (salt := _read_salt(path)) is not None:
+        return salt
+    lock = file_lock(root / "salt.lock")
+    try:
+        acquire(lock, _PATIENCE)
+    except Timeout:
+        _log.warning(
+            "Another process has kept %s locked for %.0f seconds: this process does not share its pace with others on this machine. What to do: see "
+            "whether a process hangs, and end it.",
+            lock.lock_file,
+            _PATIENCE,
+        )
+        raise
+    try:
+        if (salt := _read_salt(path)) is not None:
+            return salt
+        new, salt = root / f"salt-{secrets.token_hex(8)}", secrets.token_hex(16)
+        owner_only.write(new, salt.encode())
+        new.replace(path)
+        return salt
+    finally:
+        lock.release()
+
+
+def _read_salt(path: Path) -> str | None:
+    """Return the salt, None if there is none, or a crash of the machine has left something else."""
+    try:
+        text = path.read_bytes().decode("ascii")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return text if _SALT.fullmatch(text) else None

@@ -1,0 +1,33 @@
+"""Blocking work beside the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from klaviyo_assets._internal import cancellation as waiting
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Run blocking work in a thread and wait for its end, also when cancelled: a thread cannot be stopped, and a lock must outlast it.
+
+    Work that is still waiting for its turn when it is cancelled gives up; see :mod:`klaviyo_assets._internal.cancellation`.
+    """
+    stop = threading.Event()
+
+    def heedful() -> T:
+        waiting.heed(stop)
+        return work(*arguments, **named)
+
+    task = asyncio.ensure_future(asyncio.to_thread(heedful))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # taken note of: the cancellation is what is raised
+        raise

@@ -1,0 +1,199 @@
+"""Keeps requests to an endpoint under Klaviyo's two windows, and gives way to the account's other integrations.
+
+The limits are the account's, not ours: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from klaviyo_assets.api.rate_limit.concurrency import Concurrency
+from klaviyo_assets.api.rate_limit.fair_share import FairShare
+from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
+from klaviyo_assets.api.rate_limit.pacing import lowered, pacing
+from klaviyo_assets.api.rate_limit.quota import QuotaWindow
+from klaviyo_assets.api.rate_limit.usage import SentRequest
+from klaviyo_assets.api.request_waits import Obstacle
+from klaviyo_assets.api.waits import duration
+from klaviyo_assets.catalog.endpoint import RateLimit
+
+_WORTH_A_CHANGE = 0.02
+"""Change of our share from which on the pace follows."""
+
+_WORTH_SAYING = 10
+"""Seconds of waiting from which on it is logged."""
+
+_LONGEST_PACED = 600
+"""Seconds of the longest window that the gate waits for. A longer one, such as a day, ends the sync with an error when it is used up."""
+
+_NEARLY_FULL = 10
+"""If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
+
+_REMEDY = (
+    "What to do: nothing, it goes on by itself. If it happens often, see which other integrations of the account send many requests, or lower "
+    "KLAVIYO_RATE_LIMIT_SHARE."
+)
+
+_log = logging.getLogger("klaviyo_assets")
+
+
+class RateLimiter:
+    """Every request to one endpoint passes here first.
+
+    Requests are paced at the configured share of the limit (:mod:`klaviyo_assets.api.rate_limit.pacing`). The gate also obeys the server: it
+    closes for ``Retry-After`` on a 429, and while requests in flight use up what is left of the minute (:mod:`klaviyo_assets.api.rate_limit.quota`).
+
+    Args:
+        name: The endpoint, for the limiter's records.
+        limit: Klaviyo's limit.
+        share: Share of the limit to use, above 0 up to 1.
+        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
+
+    Attributes:
+        name: The endpoint.
+        seconds_waited: Time that requests have waited here, in seconds.
+    """
+
+    def __init__(self, name: str, limit: RateLimit, share: float, shared: Path | None = None) -> None:
+        self.seconds_waited = 0.0
+        self.name = name
+        self._closed_until = 0.0
+        self._told_until = 0.0
+        self._documented = limit
+        self._known = (Quota(limit.burst, BURST_SECONDS), Quota(limit.steady, STEADY_SECONDS))
+        self._window = QuotaWindow()
+        self._burst_full_until = 0.0
+        self._fair_share = FairShare(limit, share)
+        self._unanswered: deque[SentRequest] = deque()
+        self._paced_at = share
+        self._concurrency = Concurrency(limit.steady / 60 * share)
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._pacing = pacing(limit, share, name, shared)
+
+    @property
+    def requests_under_way(self) -> int:
+        """Requests that should be under way at once to keep the limit busy."""
+        return self._concurrency.size
+
+    async def enter(self) -> SentRequest:
+        """Wait until one more request may be sent.
+
+        Returns:
+            The request, to be given to :meth:`leave`.
+        """
+        began = time.monotonic()
+        await self._wait_until_open()
+        async with self._turn:
+            self._give_way()
+            await self._pacing.take_turn(self.name)
+            try:
+                # One at a time, so that all who wait for a gate that is closed now do not come at once when it opens.
+                await self._wait_until_open()
+            except BaseException:
+                self._pacing.end_turn()
+                raise
+            request = self._fair_share.sent(time.monotonic())
+            self._unanswered.append(request)
+        self.seconds_waited += time.monotonic() - began
+        return request
+
+    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
+        """Take note of a finished request and of what its response says about the limits.
+
+        Args:
+            headers: Headers of the response; empty if none came.
+            request: What :meth:`enter` returned; the oldest unanswered one if it is left out.
+            rejected_for: On status 429, the seconds that the response asks to wait.
+        """
+        request = request or self._unanswered[0]
+        self._unanswered.remove(request)
+        self._pacing.end_turn()
+        now = time.monotonic()
+        if rejected_for is not None:
+            self._fair_share.rejected(request, rejected_for, now)
+        else:
+            report = read_rate_headers(headers, self._known)
+            self._fair_share.answered(request, report, now)
+            if report is not None:
+                self._note(report, now)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _note(self, report: RateReport, now: float) -> None:
+        if report.seconds <= BURST_SECONDS:
+            if report.remaining < (report.limit or 0) / _NEARLY_FULL:
+                # The second in which the request was counted ends within one second from now.
+                self._burst_full_until = now + BURST_SECONDS
+        elif report.seconds <= _LONGEST_PACED:
+            self._window.note(remaining=report.remaining, reset=min(report.reset, report.seconds), now=now)
+            self._tell(self._seconds_full())
+        limit = lowered(self._documented, report.quotas)
+        if report.quotas and limit != self._fair_share.limit:
+            self._change_limit(limit)
+
+    def _change_limit(self, limit: RateLimit) -> None:
+        """Follow a limit that differs from the documented one; never go beyond that one."""
+        _log.info("%s: responses report a limit of %d a second and %d a minute", self.name, limit.burst, limit.steady)
+        self._fair_share.limit = limit
+        self._pacing.change(self._paced_at, limit)
+        self._concurrency.rate = limit.steady / 60 * self._paced_at
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long an answer took, decoding included."""
+        self._concurrency.note(time.monotonic(), seconds)
+
+    def close_for(self, seconds: float) -> None:
+        """Block all requests for this many seconds plus jitter; the caller logs the reason."""
+        self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
+        self._told_until = max(self._told_until, self._closed_until)
+
+    def obstacle(self) -> Obstacle | None:
+        """Return what a request waits for that has been in :meth:`enter` for long; None if that has been logged."""
+        now = time.monotonic()
+        if now < self._told_until:
+            return None
+        if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
+            return Obstacle(logging.WARNING, _waiting_in_words(seconds))
+        limit, ours = self._fair_share.limit, self._fair_share.ours
+        pace = f"at most {limit.steady * ours:.0f} a minute are sent, {100 * ours:.0f} % of the account's rate limit"
+        return Obstacle(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
+
+    def dispose(self) -> None:
+        """Release the limiter's resources."""
+        self._pacing.close()
+
+    def _give_way(self) -> None:
+        """Pace at what the account's other integrations leave us of our share."""
+        ours = self._fair_share.ours
+        if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.others):
+            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.others, 100 * ours)
+            self._pacing.change(ours, self._fair_share.limit)
+            self._paced_at = ours
+            self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
+
+    async def _wait_until_open(self) -> None:
+        # The gate may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
+        while (seconds := max(max(self._closed_until, self._burst_full_until) - time.monotonic(), self._seconds_full())) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), seconds)
+
+    def _seconds_full(self) -> float:
+        others = self._fair_share.others / self._fair_share.ours
+        return self._window.seconds_full(under_way=len(self._unanswered), others=others, now=time.monotonic())
+
+    def _tell(self, seconds: float) -> None:
+        """Log a long wait, once."""
+        now = time.monotonic()
+        if seconds > _WORTH_SAYING and now + seconds > self._told_until + _WORTH_SAYING:
+            _log.warning("%s: %s", self.name, _waiting_in_words(seconds))
+            self._told_until = now + seconds
+
+
+def _waiting_in_words(seconds: float) -> str:
+    return f"waiting {duration(seconds)}, since the account's rate limit is used up. {_REMEDY}"

@@ -1,0 +1,273 @@
+"""How fast requests to one endpoint are sent: pyrate-limiter, set up for Klaviyo's two windows."""
+
+import asyncio
+import hashlib
+import logging
+import math
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from pyrate_limiter import GCRA, AbstractBucket, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
+
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota
+from klaviyo_assets.catalog.endpoint import RateLimit
+
+_MINUTE_MS = 60_000
+
+_log = logging.getLogger("klaviyo_assets")
+
+_MOST_AT_ONCE = 10
+_SECONDS_AT_ONCE = 0.3
+"""How many requests may be sent without pacing: as many as a stall of so many seconds holds up, which can then be made good, and never more than
+ten. A small burst is gentle on the account's other integrations."""
+
+_CATCHING_UP = 1.02
+"""Pace beside what the minute allows, so that what a longer stall has cost is made good within the minute; the minute's count stays exact."""
+
+_SPARE = 0.1
+"""Seconds beyond the one that one-a-second endpoints ask for."""
+
+_LONGEST_TURN = 180.0
+"""Seconds after which a process that has the turn is waited for no longer: no answer takes as long, so it is stopped."""
+
+_SECONDS_BETWEEN_TRIES = 0.05
+
+_LONGEST_PACED = 600
+"""Seconds of the longest window that a pace is made from."""
+
+_NOT_SHARED = "The pace of requests does not consider other processes on this machine, since the folder %s cannot be used"
+
+
+class Pacing(Protocol):
+    """Lets one request after the other go. One caller at a time."""
+
+    async def take_turn(self, name: str) -> None:
+        """Wait until one more may be sent."""
+
+    def end_turn(self) -> None:
+        """Take note that a request is answered, or will not be sent."""
+
+    def change(self, share: float, limit: RateLimit) -> None:
+        """Go at another share from now on, at most the one that it began with, and of another limit, at most the documented one."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
+def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
+    """Return an endpoint's limit, lowered to what its responses report; windows of an hour or a day cannot be paced at and are left out.
+
+    Example:
+        >>> lowered(RateLimit(75, 750), [Quota(1, 1), Quota(15, 60), Quota(225, 86_400)])
+        RateLimit(burst=1, steady=15)
+    """
+    burst = min((quota.limit for quota in quotas if quota.seconds <= BURST_SECONDS), default=limit.burst)
+    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= _LONGEST_PACED)
+    steady = min((quota.limit * STEADY_SECONDS // quota.seconds for quota in longer), default=limit.steady)
+    return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
+
+
+def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pacing:
+    """Return the pacing of an endpoint.
+
+    Args:
+        limit: Klaviyo's limit.
+        share: Share of it to use, above 0 up to 1.
+        name: The endpoint.
+        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
+    """
+    if limit.burst > 1:
+        return _Minute(limit, share)
+    rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
+    if shared is not None:
+        try:
+            return _shared_pacing(rates, share, shared / f"{_file_name(name)}.sqlite")
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("%s: %s", _NOT_SHARED % shared, error)
+    return _OneASecond(rates, share)
+
+
+def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_OneASecondForAll":
+    try:
+        return _OneASecondForAll(rates, share, state)
+    except sqlite3.DatabaseError:  # what a crash of the machine has left is of no use to anybody
+        state.unlink(missing_ok=True)
+        return _OneASecondForAll(rates, share, state)
+
+
+def _file_name(endpoint: str) -> str:
+    """Return an endpoint's path as a file name, the same in all processes and different for each endpoint."""
+    return re.sub(r"[^a-z0-9]+", "-", endpoint.lower()).strip("-")[:60] + "-" + hashlib.blake2b(endpoint.encode(), digest_size=4).hexdigest()
+
+
+class _Minute:
+    """Even pace, and an exact count of the last minute.
+
+    The pace alone (GCRA) would either lose what a stall costs, or have to be slower than the limit by its burst; the count alone (a log of the last
+    minute) would send a minute's requests at once.
+    """
+
+    def __init__(self, limit: RateLimit, share: float) -> None:
+        self._limit = limit
+        self._share = share
+        self._count = self._counted()
+        self._pace = self._paced_at(share * _CATCHING_UP)
+
+    async def take_turn(self, name: str) -> None:
+        _must(await self._count.try_acquire_async(name))
+        _must(await self._pace.try_acquire_async(name))
+
+    def end_turn(self) -> None:
+        """Nothing: several are under way at once."""
+
+    def change(self, share: float, limit: RateLimit) -> None:
+        if limit != self._limit:
+            self._limit = limit
+            self._count.close()
+            self._count = self._counted()
+        self._pace.close()
+        self._pace = self._paced_at(share * _CATCHING_UP if share >= self._share else share)
+
+    def close(self) -> None:
+        self._count.close()
+        self._pace.close()
+
+    def _counted(self) -> Limiter:
+        a_minute = self._limit.steady * self._share
+        count = max(1, math.floor(a_minute))
+        return Limiter(InMemoryBucket([Rate(count, math.ceil(_MINUTE_MS * max(1.0, count / a_minute)))]), buffer_ms=0)
+
+    def _paced_at(self, share: float) -> Limiter:
+        per_second = self._limit.steady * share / 60
+        at_once = max(1, min(_MOST_AT_ONCE, math.ceil(per_second * _SECONDS_AT_ONCE), self._limit.burst - math.ceil(per_second)))
+        return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)
+
+
+class _OneASecond:
+    """One request after the other, each a while after the *answer* to the one before: between the sending of two any time may pass until they arrive.
+
+    A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
+    """
+
+    def __init__(self, rates: list[Rate], share: float, bucket: AbstractBucket | None = None) -> None:
+        self._share = share
+        self._seconds = self._interval = 1 / share + _SPARE
+        self._steady = rates[0].limit
+        self._limiter = Limiter(bucket or InMemoryBucket(rates), buffer_ms=0 if bucket is None else 5)
+        self._turn = asyncio.Lock()
+        self._answered = -math.inf
+
+    async def take_turn(self, name: str) -> None:
+        await self._turn.acquire()
+        try:
+            await self._take(name)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def _take(self, name: str) -> None:
+        await asyncio.sleep(max(0.0, self._answered + self._seconds - time.monotonic()))
+        _must(await self._limiter.try_acquire_async(name))
+
+    def end_turn(self) -> None:
+        self._answered = time.monotonic()
+        self._turn.release()
+
+    def change(self, share: float, limit: RateLimit) -> None:
+        """Spread the requests over the minute where less than the documented limit or than our own share of it is left to us."""
+        is_less = share < self._share or limit.steady < self._steady
+        self._seconds = max(self._interval, STEADY_SECONDS / (limit.steady * share)) if is_less else self._interval
+
+    def close(self) -> None:
+        self._limiter.close()
+
+
+class _OneASecondForAll(_OneASecond):
+    """The same for several processes: who has the turn has ``<state>.turn`` locked, and ``<state>.answered`` was changed when the last answer came.
+
+    The limiter's lock blocks, so it waits in a thread.
+    """
+
+    def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
+        owner_only.make_folder(state.parent)
+        turn, self._last = state.with_name(f"{state.name}.turn"), state.with_name(f"{state.name}.answered")
+        for path in (state, state.with_name(f"{state.name}.lock"), turn):
+            owner_only.make_file(path)
+        bucket = SQLiteBucket.init_from_file(rates, db_path=str(state), use_file_lock=True)
+        newest = bucket.peek(0)
+        if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
+            bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
+        super().__init__(rates, share, bucket)
+        self._folder = state.parent
+        self._file = FileLock(turn, mode=owner_only.FILE_MODE)
+
+    async def _take(self, name: str) -> None:
+        until = time.monotonic() + _LONGEST_TURN
+        while time.monotonic() < until:
+            if self._lock():
+                break
+            await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
+        try:
+            await asyncio.sleep(self._seconds_to_go())
+            await self._count(name)
+            self._note_now()  # for those who come after this process was killed
+        except BaseException:
+            self._file.release()
+            raise
+
+    async def _count(self, name: str) -> None:
+        try:
+            _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+        except sqlite3.Error as error:
+            self._warn(error)
+
+    def end_turn(self) -> None:
+        self._note_now()
+        self._file.release()
+        super().end_turn()
+
+    def close(self) -> None:
+        self._file.release()
+        super().close()
+
+    def _lock(self) -> bool:
+        try:
+            owner_only.make_folder(self._folder)  # whoever tidies the folder for temporary files may have deleted it
+            self._file.acquire(blocking=False)
+        except Timeout:
+            return False
+        except OSError as error:
+            self._warn(error)
+        return True
+
+    def _note_now(self) -> None:
+        try:
+            owner_only.make_folder(self._folder)
+            owner_only.make_file(self._last)
+            now = time.time()  # the file system's own clock may be some milliseconds late
+            os.utime(self._last, (now, now))
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Log that the pace does not consider other processes now; the interval between two requests of this one is kept all the same."""
+        _log.warning("%s: %s", _NOT_SHARED % self._folder, error)
+
+    def _seconds_to_go(self) -> float:
+        try:
+            since = time.time() - self._last.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return min(self._seconds, max(0.0, self._seconds - since))  # the clock may have been set back
+
+
+def _must(granted: object) -> None:
+    if not granted:
+        raise RuntimeError("the rate limiter refused to wait")

@@ -1,0 +1,163 @@
+"""Bodies of answers: received and decompressed up to a limit of bytes, and no further."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.api.response_memory import Share
+
+try:
+    from isal import isal_zlib as zlib
+except ImportError:  # no wheel for this platform; the same function, two times slower
+    import zlib  # type: ignore[no-redef]
+
+ACCEPTED_ENCODINGS = "gzip, deflate"
+"""``Accept-Encoding`` of requests: what is undone here. Nothing else may come, whatever libraries httpx finds."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+"""zlib's window bits for a gzip stream."""
+
+_GZIP_TRAILER = 4
+"""Bytes at the end of a gzip stream that hold the size of what was compressed, modulo 2³²."""
+
+_AT_ONCE = 16 * 2**20
+"""Bytes that are decompressed in one call: nearly every page. What is larger comes piece by piece, so that it is not held twice."""
+
+_MOST_ENCODINGS = 2
+_MOST_MEMBERS = 64
+"""Streams in a row of which one gzip body may consist; one is usual."""
+
+
+async def received_body(received: httpx.Response, limit: int, share: Share, *, cut: bool) -> bytes:
+    """Receive a body as it comes, without decompressing it.
+
+    Args:
+        received: The answer, whose body is still to come.
+        limit: Bytes that it may have.
+        share: The answer's memory.
+        cut: True if what is beyond the limit is left out, rather than refused.
+
+    Raises:
+        AnswerTooLarge: As soon as more is announced or received.
+    """
+    announced = received.headers.get("Content-Length", "")
+    if not cut and announced.isdecimal() and int(announced) > limit:
+        raise AnswerTooLarge(limit)
+    body = io.BytesIO()  # hands out its own buffer: a large body is not held twice
+    async for piece in received.aiter_raw():
+        await share.take(len(piece))
+        body.write(piece)
+        if body.tell() > limit:
+            if not cut:
+                raise AnswerTooLarge(limit)
+            body.truncate(limit)
+            break
+    return body.getvalue()
+
+
+def decompressed_size(received: httpx.Response, body: bytes) -> int:
+    """Return the bytes that a body has once it is decompressed, by what gzip notes at its end; 0 where it is not compressed or says nothing.
+
+    Args:
+        received: The answer, of which the head counts.
+        body: Its body as it came.
+    """
+    is_gzip = received.headers.get("Content-Encoding", "").strip().lower() == "gzip" and len(body) >= _GZIP_TRAILER
+    return int.from_bytes(body[-_GZIP_TRAILER:], "little") if is_gzip else 0
+
+
+def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: int, *, cut: bool = False) -> httpx.Response:
+    """Return an answer whose body is there and decompressed.
+
+    Args:
+        received: The answer, of which the head counts.
+        body: Its body as it came. It is decompressed in one call, where it is not larger than usual: piece by piece as it comes in, as httpx does
+            it, takes several times as long.
+        request: The request to name in the answer.
+        limit: Bytes that it may have when it is decompressed.
+        cut: True if what is beyond the limit, damaged or missing is left out, rather than refused.
+
+    Raises:
+        httpx.DecodingError: If the body is damaged or cut short, or its encoding is not known.
+        AnswerTooLarge: If it is larger than the limit.
+    """
+    headers = received.headers
+    encodings = [name for part in headers.get("Content-Encoding", "").split(",") if (name := part.strip().lower()) not in {"", "identity"}]
+    if body and encodings:
+        try:
+            body = _decoded(body, encodings, limit)
+        except (httpx.DecodingError, AnswerTooLarge):
+            if not cut:
+                raise
+            body = b""
+    if encodings:
+        headers = httpx.Headers(headers)
+        del headers["Content-Encoding"]
+    return httpx.Response(received.status_code, headers=headers, content=body, request=request)
+
+
+def _decoded(body: bytes, encodings: list[str], limit: int) -> bytes:
+    if len(encodings) > _MOST_ENCODINGS:
+        raise httpx.DecodingError(f"it is encoded {len(encodings)} times")
+    for name in reversed(encodings):
+        decode = _DECODERS.get(name)
+        if decode is None:
+            raise httpx.DecodingError("it has an encoding that was not asked for")
+        body = decode(body, limit)
+        limit -= len(body) if len(encodings) > 1 else 0
+    return body
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    return _inflate(body, _GZIP, limit)
+
+
+def _undeflate(body: bytes, limit: int) -> bytes:
+    """Undo ``deflate``, which some servers send without the frame of zlib that RFC 9110 demands."""
+    try:
+        return _inflate(body, zlib.MAX_WBITS, limit)
+    except httpx.DecodingError:
+        return _inflate(body, -zlib.MAX_WBITS, limit)
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "x-gzip": _gunzip, "deflate": _undeflate}
+
+
+def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
+    try:
+        stream = zlib.decompressobj(window_bits)
+        found = stream.decompress(body, min(limit + 1, _AT_ONCE))
+        if not stream.eof or stream.unused_data:
+            found = _rest(found, stream, window_bits, limit)
+    except zlib.error as error:  # type: ignore[misc]  # a stub without the class
+        raise httpx.DecodingError(str(error)) from error
+    if len(found) > limit:
+        raise AnswerTooLarge(limit)
+    return found
+
+
+def _rest(begun: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
+    """Return the whole of a body that is large, or that consists of several streams, as gzip allows."""
+    found = io.BytesIO()
+    found.write(begun)
+    del begun
+    members = 1
+    while True:
+        while not stream.eof:
+            if found.tell() > limit:
+                raise AnswerTooLarge(limit)
+            piece = stream.decompress(stream.unconsumed_tail, min(limit + 1 - found.tell(), _AT_ONCE) or 1)
+            if not piece and not stream.eof and not stream.unconsumed_tail:
+                raise httpx.DecodingError("it is damaged or cut short")
+            found.write(piece)
+        following = stream.unused_data
+        if not following:
+            return found.getvalue()
+        members += 1
+        if window_bits != _GZIP or members > _MOST_MEMBERS:
+            raise httpx.DecodingError("something follows after its end")
+        stream = zlib.decompressobj(window_bits)
+        found.write(stream.decompress(following, max(1, min(limit + 1 - found.tell(), _AT_ONCE))))

@@ -1,0 +1,182 @@
+"""What a key may read: one verdict per resource type, from one cheap probe each."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import (
+    AccessDenied,
+    AccountDisabled,
+    ApiKeyError,
+    Conflict,
+    ConnectionFailed,
+    EdgeBlocked,
+    InvalidNetworkSetting,
+    KlaviyoError,
+    NotFound,
+    PlanGate,
+    QuotaUsedUp,
+    RateLimited,
+    Redirected,
+    RequestRefused,
+    RevisionRetired,
+    ScopeMissing,
+    ServerFault,
+)
+from klaviyo_assets.api.probe import probe
+from klaviyo_assets.catalog.resource_type import ResourceType
+
+
+class Verdict(StrEnum):
+    """Whether a key may read a resource type."""
+
+    GRANTED = "granted"
+    SCOPE_MISSING = "scope missing"
+    NOT_IN_PLAN = "not in the plan"
+    KEY_REFUSED = "key refused"
+    QUOTA_USED_UP = "limit used up"
+    ACCOUNT_DISABLED = "account disabled"
+    ACCESS_REFUSED = "access refused"
+    BLOCKED = "blocked"
+    RATE_LIMITED = "rate limited"
+    REQUEST_REFUSED = "request refused"
+    NOT_FOUND = "not found"
+    CONFLICT = "conflict"
+    REVISION_RETIRED = "revision retired"
+    REDIRECTED = "redirected"
+    SERVER_FAULT = "server fault"
+    UNUSABLE_ANSWER = "unusable answer"
+    UNREACHABLE = "unreachable"
+    SETTING_UNUSABLE = "setting unusable"
+
+
+_UNCLEAR = {
+    Verdict.QUOTA_USED_UP,
+    Verdict.BLOCKED,
+    Verdict.RATE_LIMITED,
+    Verdict.CONFLICT,
+    Verdict.SERVER_FAULT,
+    Verdict.UNUSABLE_ANSWER,
+    Verdict.UNREACHABLE,
+    Verdict.SETTING_UNUSABLE,
+}
+"""Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
+
+_VALID_KEY = {Verdict.GRANTED, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
+"""Verdicts of which Klaviyo gives none for a key that it does not accept: it answers such a key with 401 or 400."""
+
+_VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
+    (ApiKeyError, Verdict.KEY_REFUSED),
+    (ScopeMissing, Verdict.SCOPE_MISSING),
+    (PlanGate, Verdict.NOT_IN_PLAN),
+    (QuotaUsedUp, Verdict.QUOTA_USED_UP),
+    (AccountDisabled, Verdict.ACCOUNT_DISABLED),
+    (EdgeBlocked, Verdict.BLOCKED),
+    (AccessDenied, Verdict.ACCESS_REFUSED),
+    (NotFound, Verdict.NOT_FOUND),
+    (Conflict, Verdict.CONFLICT),
+    (RevisionRetired, Verdict.REVISION_RETIRED),
+    (Redirected, Verdict.REDIRECTED),
+    (RequestRefused, Verdict.REQUEST_REFUSED),
+    (RateLimited, Verdict.RATE_LIMITED),
+    (ServerFault, Verdict.SERVER_FAULT),
+    (ConnectionFailed, Verdict.UNREACHABLE),
+    (InvalidNetworkSetting, Verdict.SETTING_UNUSABLE),
+)
+"""The verdict of each kind of error, the more special kind first; any other kind is an answer that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A verdict and what to do about it.
+
+    Attributes:
+        entry: The resource type.
+        verdict: The verdict.
+        summary: What happened, in words.
+        advice: What to do next; empty where there is nothing to do.
+        error: The error behind it, None if access is granted.
+        account: For accounts, where granted: organization and id.
+    """
+
+    entry: ResourceType
+    verdict: Verdict
+    summary: str
+    advice: str = ""
+    error: KlaviyoError | None = None
+    account: str | None = None
+
+    @property
+    def granted(self) -> bool:
+        """True if the resource type can be read."""
+        return self.verdict is Verdict.GRANTED
+
+    @property
+    def optional(self) -> bool:
+        """True if what is missing is a scope that users are not told to give: the asset is skipped, and nothing else is affected."""
+        return self.verdict is Verdict.SCOPE_MISSING and not self.entry.recommended_scope
+
+    @property
+    def unclear(self) -> bool:
+        """True if it could not be told."""
+        return self.verdict in _UNCLEAR
+
+    @property
+    def key_is_valid(self) -> bool:
+        """True if the answer shows that Klaviyo accepts the key, whatever it may read."""
+        return self.verdict in _VALID_KEY
+
+
+async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
+    """Probe a resource type's endpoint and say whether the key may read it. Raises nothing of the client's."""
+    try:
+        document = await probe(client, entry)
+    except KlaviyoError as error:
+        return access_from(error, entry)
+    account = _account(document) if entry.name == "accounts" else None
+    return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope}).", account=account)
+
+
+def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
+    """Return the verdict that an error stands for."""
+    verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_ANSWER)
+    advice = error.advice
+    if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
+        advice = (
+            f"Nothing must be done: {entry.name} is skipped and everything else works. "
+            f"To fill it as well, create a new key that also has {entry.scope}."
+        )
+    return Access(entry, verdict, error.message, advice, error)
+
+
+class _Contact(msgspec.Struct):
+    organization_name: str | None = None
+
+
+class _Attributes(msgspec.Struct):
+    contact_information: _Contact | None = None
+
+
+class _Account(msgspec.Struct):
+    id: str
+    attributes: _Attributes | None = None
+
+
+class _Accounts(msgspec.Struct):
+    """The part of an answer of the accounts endpoint that says which account it is."""
+
+    data: list[_Account]
+
+
+def _account(document: dict[str, object]) -> str | None:
+    """Return organization and id of the account; None where the answer does not hold them as Klaviyo documents them."""
+    try:
+        (record,) = msgspec.convert(document, _Accounts).data
+    except (msgspec.ValidationError, ValueError):
+        return None
+    contact = record.attributes.contact_information if record.attributes else None
+    name = contact.organization_name if contact else None
+    return one_line(f"{name} ({record.id})" if name else record.id)

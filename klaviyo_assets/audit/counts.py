@@ -1,0 +1,139 @@
+"""Asks Klaviyo how many events there are: of a metric in each day, or of all in a span."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
+from klaviyo_assets.catalog.types.metrics import METRICS
+
+DAY = timedelta(days=1)
+
+_PAGES_OF_METRICS = 1_000
+"""Pages that the list of metrics may have: a hundred thousand metrics and more."""
+
+
+class _Measurements(msgspec.Struct):
+    count: list[float]
+
+
+class _Measured(msgspec.Struct):
+    measurements: _Measurements
+
+
+class _Attributes(msgspec.Struct):
+    dates: list[datetime]
+    data: list[_Measured]
+
+
+class _Data(msgspec.Struct):
+    attributes: _Attributes
+
+
+class _Document(msgspec.Struct):
+    data: _Data
+
+
+class _Record(msgspec.Struct):
+    id: str
+
+
+class _Links(msgspec.Struct):
+    next: str | None = None
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Record]
+    links: _Links  # without them a page cannot be told from the last one
+
+    @property
+    def next_url(self) -> str | None:
+        """The link to the next page."""
+        return self.links.next
+
+
+def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Cut a span into pieces that one question may be about.
+
+    Example:
+        >>> len(list(years(datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))))
+        3
+    """
+    while start < end:
+        piece_end = min(start + METRIC_AGGREGATES.longest_span, end)
+        yield start, piece_end
+        start = piece_end
+
+
+async def metric_ids(client: KlaviyoClient) -> list[str]:
+    """Return the ids of all metrics.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    found: list[str] = []
+    async for answer in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, most=_PAGES_OF_METRICS):
+        found += [record.id for record in answer.value.data]
+    return found
+
+
+async def count_events(client: KlaviyoClient, start: datetime, end: datetime, *, most_requests: int) -> int | None:
+    """Return how many events Klaviyo counts in a span, all metrics together; None if that takes too many requests.
+
+    Args:
+        client: The client.
+        start: Start of the span.
+        end: End of the span, excluded.
+        most_requests: Requests that the answer is worth.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    metrics, pieces = await metric_ids(client), list(years(start, end))
+    if len(metrics) * len(pieces) > most_requests:
+        return None
+    total = 0
+    for metric in metrics:
+        for piece in pieces:
+            total += sum((await counts_by_day(client, metric, *piece)).values())
+    return total
+
+
+async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
+    """Return how many events of a metric lie in each day (UTC) of a span; days that the answer leaves out are missing.
+
+    Args:
+        client: The client; one request.
+        metric_id: The metric.
+        start: Start of the span, a midnight (UTC) if whole days are wanted.
+        end: End of the span, excluded; a year later at most.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    question = {
+        "metric_id": metric_id,
+        "measurements": ["count"],
+        "interval": "day",
+        "timezone": "UTC",
+        "filter": [f"greater-or-equal(datetime,{_naive(start)})", f"less-than(datetime,{_naive(end)})"],
+    }
+    return (await client.ask(METRIC_AGGREGATES, question, _decode)).value
+
+
+def _decode(body: bytes) -> dict[date, int]:
+    """Read an answer; without grouping it has one set of measurements, or none where nothing was measured."""
+    found = msgspec.json.decode(body, type=_Document).data.attributes
+    days = [moment.astimezone(UTC).date() if moment.tzinfo else moment.date() for moment in found.dates]
+    counts = dict.fromkeys(days, 0)
+    for measured in found.data:
+        for day, count in zip(days, measured.measurements.count, strict=True):
+            counts[day] += int(count)
+    return counts
+
+
+def _naive(moment: datetime) -> str:
+    """Write an instant as this endpoint takes it: without an offset, in the question's timezone."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

@@ -1,0 +1,85 @@
+"""What the check ``complete`` does when it runs."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from klaviyo_assets import checks
+from klaviyo_assets._internal.event_loop import run_to_its_end
+from klaviyo_assets.api.errors import AccessDenied, ApiKeyError
+from klaviyo_assets.audit.audit import Audit
+from klaviyo_assets.audit.compare import Difference
+from klaviyo_assets.audit.store import AuditRecord, AuditStore, names_of
+from klaviyo_assets.extract.options import parse_start_date
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.warehouse.base import Warehouse
+
+
+@dataclass(frozen=True)
+class AuditExecution:
+    """One execution of the check.
+
+    Args:
+        context: Dagster's.
+        asset: Key of the events' asset.
+        schema: DuckDB schema.
+        klaviyo: The Klaviyo resource.
+        warehouse: The database.
+    """
+
+    context: dg.AssetExecutionContext
+    asset: dg.AssetKey
+    schema: str
+    klaviyo: KlaviyoResource
+    warehouse: Warehouse
+
+    @property
+    def _store(self) -> AuditStore:
+        return AuditStore(self.warehouse, self.schema)
+
+    def compare(self, *, only_struck: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
+        """Ask Klaviyo for its counts, compare, and keep what differs.
+
+        Args:
+            only_struck: True to look only at the days that a repair has read again.
+
+        Returns:
+            The result, and the error if the key cannot be used at all: then the run must not end as if the audit had been done.
+
+        Raises:
+            KlaviyoError: If Klaviyo fails.
+            SyncError: If a setting is wrong, or a later version of this library has written the schema.
+            WarehouseError: If the database cannot be used.
+        """
+        try:
+            record, found = run_to_its_end(self._audit(only_struck=only_struck))
+        except AccessDenied as error:
+            return checks.could_not_audit(str(error), self.asset), None
+        except ApiKeyError as error:
+            return checks.could_not_audit(str(error), self.asset), error
+        return self._result(record, found), None
+
+    def stored(self) -> dg.AssetCheckResult | None:
+        """Return what the last audit has found, without asking Klaviyo; None if there was none: then nothing is known that could pass or fail.
+
+        Raises:
+            SyncError: If a later version of this library has written the schema.
+            WarehouseError: If the database cannot be used.
+        """
+        last = self._store.last_if_any()
+        return None if last is None else self._result(*last)
+
+    def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
+        names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})
+        return checks.complete(record, found, names, self.asset)
+
+    async def _audit(self, *, only_struck: bool) -> tuple[AuditRecord, list[Difference]]:
+        start_date = self.klaviyo.start_date
+        async with self.klaviyo.client() as client:
+            return await Audit(
+                client,
+                self._store,
+                self.context.log,
+                start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
+                only_struck=only_struck,
+            ).run()

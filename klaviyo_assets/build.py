@@ -1,0 +1,105 @@
+"""Everything for one account as one ``dagster.Definitions``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.duckdb_resource import as_resource, catalog_of
+from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
+from klaviyo_assets.jobs import build_klaviyo_automation
+from klaviyo_assets.launchpad import kept_out_of_launchpad
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.setting_names import SettingNames, names_of
+from klaviyo_assets.translator import KlaviyoTranslator
+from klaviyo_assets.validation import check_name
+from klaviyo_assets.warehouse.default_name import check_schema_name
+
+
+def build_klaviyo_definitions(
+    klaviyo: KlaviyoResource,
+    *,
+    duckdb: DuckDBResource | str | Path,
+    resource_types: Iterable[str] | None = None,
+    name: str = "klaviyo",
+    owners: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    translator: KlaviyoTranslator | None = None,
+    pool: str | None = None,
+    retry_policy: dg.RetryPolicy | None = None,
+    executor: dg.ExecutorDefinition | None = None,
+    setting_names: SettingNames | None = None,
+) -> dg.Definitions:
+    """Build assets, checks, jobs, schedules and resources for one account.
+
+    Args:
+        klaviyo: Access to the account.
+        duckdb: The database, or the path of its file; the path may be an ``EnvVar``.
+        resource_types: Names from the catalogue; all by default.
+        name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
+            of the database's file.
+        owners: E-mail addresses or ``team:name``, of all assets.
+        tags: Tags of all assets.
+        translator: Makes the asset specs. What is not given to it follows ``name``; ``owners`` and ``tags`` are added to what it returns.
+        pool: Dagster concurrency pool.
+        retry_policy: For what may be over by the next try; see :func:`~klaviyo_assets.build_klaviyo_assets`.
+        executor: The executor of this code location; leave it out when the definitions are merged into others.
+        setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
+
+    Raises:
+        AmbiguousName: If the schema has the name of the database's file, where that is known here.
+        InvalidDefinition: A ``ValueError``: if something cannot be used that is known when code is loaded.
+
+    Example:
+        >>> defs = dg.Definitions.merge(
+        ...     mine, build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY")), duckdb="data/warehouse.duckdb")
+        ... )
+    """
+    check_name(name)
+    frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
+    database = as_resource(duckdb)
+    known_klaviyo, known_database = kept_out_of_launchpad(klaviyo), kept_out_of_launchpad(database)
+    translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
+    if not isinstance(database.database, dg.EnvVar):
+        check_schema_name(translator.schema, database.database)
+    setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
+    assets = build_klaviyo_assets(
+        resource_types=resource_types,
+        name=name,
+        resource_key=name,
+        duckdb_key=duckdb_key,
+        translator=translator,
+        pool=pool,
+        retry_policy=retry_policy,
+        setting_names=setting_names,
+    )
+    # Also what a translator of the user's returns, which need not know of them.
+    assets = list(dg.map_asset_specs(lambda spec: _belonging_to(spec, owners, tags or {}), assets))
+    automation = build_klaviyo_automation(assets, name)
+    return dg.Definitions(
+        assets=assets,
+        jobs=automation.jobs,
+        schedules=automation.schedules,
+        resources={
+            name: known_klaviyo,
+            duckdb_key: known_database,
+            str(translator.io_manager_key): kept_out_of_launchpad(
+                KlaviyoFrameIOManager(
+                    duckdb=database,
+                    duckdb_patience=klaviyo.duckdb_patience,
+                    duckdb_memory_limit=klaviyo.duckdb_memory_limit,
+                    duckdb_threads=klaviyo.duckdb_threads,
+                    setting_names={variable: setting_names.worded(variable) for variable in DATABASE_VARIABLES},
+                )
+            ),
+        },
+        executor=executor,
+    )
+
+
+def _belonging_to(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:
+    """Add owners and tags to a spec; its own value of a tag counts more."""
+    added = [one for one in owners if one not in spec.owners]
+    return spec.replace_attributes(owners=[*spec.owners, *added], tags={**tags, **spec.tags})

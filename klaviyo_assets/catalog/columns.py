@@ -1,0 +1,78 @@
+"""Columns of a resource type, and where in a JSON:API resource object their values come from."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ColumnType(StrEnum):
+    """Type of a column; the value is the DuckDB type of the table's column."""
+
+    STRING = "VARCHAR"
+    INTEGER = "BIGINT"
+    FLOAT = "DOUBLE"
+    BOOLEAN = "BOOLEAN"
+    TIMESTAMP = "TIMESTAMP WITH TIME ZONE"
+    JSON = "JSON"
+    STRINGS = "VARCHAR[]"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table and the place in the JSON:API resource object that fills it.
+
+    Attributes:
+        name: Column name, snake case.
+        type: Column type.
+        description: What the value means; becomes the column's comment in DuckDB and its description in Dagster.
+        path: Where the value stands: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")`` or, for a value that
+            only the division knows, ``("division", "channel")``.
+        personal: True if the value identifies a person; masked in previews.
+        required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
+        values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
+        was_in_extra: True for an attribute that got its column in a later version. Until then ``_extra`` kept its values, which are moved into the
+            column, so what was read before counts as if it had been read with it.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    path: tuple[str, ...]
+    personal: bool = False
+    required: bool = False
+    values: tuple[str, ...] = ()
+    was_in_extra: bool = False
+
+
+def attribute(
+    path: str,
+    type: ColumnType,
+    description: str,
+    *,
+    personal: bool = False,
+    required: bool = False,
+    values: tuple[str, ...] = (),
+    was_in_extra: bool = False,
+) -> Column:
+    """A column for an attribute; a dotted path is flattened (``location.city`` becomes ``location_city``)."""
+    parts = tuple(path.split("."))
+    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values, was_in_extra)
+
+
+def to_one(relationship: str, description: str) -> Column:
+    """A column ``<relationship>_id`` for a to-one relationship."""
+    return Column(f"{relationship.replace('-', '_')}_id", ColumnType.STRING, description, ("relationships", relationship))
+
+
+def to_many(relationship: str, name: str, description: str) -> Column:
+    """A column with the list of ids of a to-many relationship; null where Klaviyo's answer leaves the ids out."""
+    return Column(name, ColumnType.STRINGS, description, ("relationships", relationship))
+
+
+def from_subset(name: str, description: str) -> Column:
+    """A column whose value is the division's, since the API gives it only as a filter."""
+    return Column(name, ColumnType.STRING, description, ("division", name))
+
+
+def record_id(description: str) -> Column:
+    """The primary key column ``id``."""
+    return Column("id", ColumnType.STRING, description, ("id",))

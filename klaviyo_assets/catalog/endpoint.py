@@ -1,0 +1,117 @@
+"""The contract of Klaviyo's endpoints: rate limits, page sizes, filters, sorts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """Klaviyo's two fixed windows for an endpoint, per account (OpenAPI ``x-klaviyo-ratelimit``).
+
+    Attributes:
+        burst: Requests allowed in a window of one second.
+        steady: Requests allowed in a window of one minute.
+    """
+
+    burst: int
+    steady: int
+
+
+# Klaviyo's tiers: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling
+TIER_XS = RateLimit(burst=1, steady=15)
+TIER_S = RateLimit(burst=3, steady=60)
+TIER_M = RateLimit(burst=10, steady=150)
+TIER_L = RateLimit(burst=75, steady=750)
+TIER_XL = RateLimit(burst=350, steady=3500)
+
+
+@dataclass(frozen=True)
+class ReducedLimit:
+    """A lower limit that holds when ``parameter`` of a request contains ``value``; for the look-up of one record only if ``lookup``."""
+
+    parameter: str
+    value: str
+    limit: RateLimit
+    lookup: bool = True
+
+
+@dataclass(frozen=True)
+class PageSize:
+    """Bounds of ``page[size]`` in records."""
+
+    default: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The read side of a collection in Klaviyo's contract.
+
+    Attributes:
+        path: Path of the collection, for example ``/api/events``.
+        limit: Rate limit of the collection.
+        page_size: Bounds of ``page[size]``; None where the endpoint has no such parameter.
+        filters: Filter operators that the endpoint allows, by field.
+        required_filter: Field that every request must filter on, or None.
+        sorts: Fields that it sorts by, ascending and (prefixed with ``-``) descending.
+        includes: Relationships that ``include`` accepts.
+        additional_fields: Attributes given only when asked for with ``additional-fields[<type>]``.
+        reduced_limits: Lower limits that some parameters switch on.
+        lookup_limit: Rate limit of ``<path>/{id}``; None where the API has no such endpoint.
+        unpaged: True if the endpoint answers with everything at once.
+    """
+
+    path: str
+    limit: RateLimit
+    page_size: PageSize | None = None
+    filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    required_filter: str | None = None
+    sorts: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    additional_fields: tuple[str, ...] = ()
+    reduced_limits: tuple[ReducedLimit, ...] = ()
+    lookup_limit: RateLimit | None = None
+    unpaged: bool = False
+
+    def limit_for(self, parameters: Mapping[str, str], *, lookup: bool = False) -> RateLimit:
+        """Return the limit that holds for a request with these query parameters; of a look-up, the collection's limit if none is lower."""
+        for reduced in self.reduced_limits:
+            if (reduced.lookup or not lookup) and reduced.value in parameters.get(reduced.parameter, "").split(","):
+                return reduced.limit
+        return self.limit
+
+    def allows(self, field_name: str, operator: str) -> bool:
+        """Return whether the endpoint's filter takes ``operator`` on ``field_name``."""
+        return operator in self.filters.get(field_name, frozenset())
+
+
+@dataclass(frozen=True)
+class Query:
+    """An endpoint that answers a question put in the body of a POST, and changes nothing.
+
+    Attributes:
+        path: Its path.
+        jsonapi_type: ``type`` member of the question.
+        scope: API scope that it takes.
+        limit: Rate limit.
+        longest_span: The longest span of time that one question may be about.
+    """
+
+    path: str
+    jsonapi_type: str
+    scope: str
+    limit: RateLimit
+    longest_span: timedelta
+
+
+# Operator groups as Klaviyo's filter documentation names them: https://developers.klaviyo.com/en/docs/filtering_
+EQUALS = frozenset({"equals"})
+ANY = frozenset({"any"})
+EQUALS_ANY = frozenset({"equals", "any"})
+HAS = frozenset({"has"})
+CONTAINS = frozenset({"contains"})
+STRICT = frozenset({"greater-than", "less-than"})
+GREATER_ONLY = frozenset({"greater-than"})
+INCLUSIVE = frozenset({"greater-or-equal", "less-or-equal"})
+RANGE = STRICT | INCLUSIVE

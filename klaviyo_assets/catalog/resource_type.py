@@ -1,0 +1,79 @@
+"""A resource type: the description that drives its asset, its checks, its table, its reading and its place in the sandbox.
+
+Frozen data without behavior beyond look-ups.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from klaviyo_assets.catalog.columns import Column
+from klaviyo_assets.catalog.endpoint import Endpoint, Query
+from klaviyo_assets.catalog.replication import Replication
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A part of a resource type that the API gives only apart.
+
+    Attributes:
+        name: Name in coverage and logs, for example ``email/archived``.
+        filters: Filter expressions that select it.
+        values: Column values that follow from it.
+    """
+
+    name: str = "all"
+    filters: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A Klaviyo collection that becomes one table and one asset.
+
+    Attributes:
+        name: Name of the table and the asset, plural: ``profiles``.
+        jsonapi_type: ``type`` member of its resource objects, singular: ``profile``.
+        description: What a row is, for people who see the asset or the table.
+        scope: API scope that reading it takes.
+        endpoint: The contract of its collection.
+        columns: Columns from Klaviyo, the primary key first.
+        reading: How it is kept right.
+        divisions: The parts it must be read in.
+        requested_fields: Additional fields that every read asks for.
+        counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
+        version: Column that orders two versions of a record, or None if records do not change.
+        recommended_scope: True if the scope is among those that users are told to give the key.
+        unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
+            endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
+        docs_url: Klaviyo's page of the endpoint.
+    """
+
+    name: str
+    jsonapi_type: str
+    description: str
+    scope: str
+    endpoint: Endpoint
+    columns: tuple[Column, ...]
+    reading: Replication
+    divisions: tuple[Subset, ...] = (Subset(),)
+    requested_fields: tuple[str, ...] = ()
+    version: str | None = None
+    counted_by: Query | None = None
+    recommended_scope: bool = True
+    unmapped: tuple[tuple[str, str], ...] = ()
+    docs_url: str = ""
+
+    @property
+    def primary_key(self) -> str:
+        """Name of the primary key column."""
+        return self.columns[0].name
+
+    @property
+    def page_parameters(self) -> dict[str, str]:
+        """Query parameters that every page of a read carries (largest page, additional fields)."""
+        parameters: dict[str, str] = {}
+        if self.endpoint.page_size is not None:
+            parameters["page[size]"] = str(self.endpoint.page_size.maximum)
+        if self.requested_fields:
+            parameters[f"additional-fields[{self.jsonapi_type}]"] = ",".join(self.requested_fields)
+        return parameters

@@ -1,0 +1,98 @@
+"""Profiles: the people, one row a profile."""
+
+from datetime import timedelta
+
+from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
+from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, STRICT, TIER_L, TIER_M, Endpoint, PageSize, ReducedLimit
+from klaviyo_assets.catalog.replication import Incremental
+from klaviyo_assets.catalog.resource_type import ResourceType
+
+PROFILES = ResourceType(
+    name="profiles",
+    jsonapi_type="profile",
+    description="One row per profile: a customer or subscriber, with contact data, consent and custom properties.",
+    scope="profiles:read",
+    docs_url="https://developers.klaviyo.com/en/reference/get_profiles",
+    endpoint=Endpoint(
+        path="/api/profiles",
+        limit=TIER_L,
+        lookup_limit=TIER_L,
+        page_size=PageSize(default=20, maximum=100),
+        filters={
+            "id": EQUALS_ANY,
+            "email": EQUALS_ANY,
+            "phone_number": EQUALS_ANY,
+            "external_id": EQUALS_ANY,
+            "_kx": EQUALS,
+            "created": STRICT,
+            "updated": STRICT,
+            "subscriptions.email.marketing.list_suppressions.reason": EQUALS,
+            "subscriptions.email.marketing.list_suppressions.timestamp": RANGE,
+            "subscriptions.email.marketing.list_suppressions.list_id": EQUALS,
+            "subscriptions.email.marketing.suppression.reason": EQUALS,
+            "subscriptions.email.marketing.suppression.timestamp": RANGE,
+        },
+        sorts=(
+            "created",
+            "email",
+            "id",
+            "subscriptions.email.marketing.list_suppressions.timestamp",
+            "subscriptions.email.marketing.suppression.timestamp",
+            "updated",
+        ),
+        includes=("conversations", "push-tokens"),
+        additional_fields=("subscriptions", "predictive_analytics"),
+        reduced_limits=(ReducedLimit("additional-fields[profile]", "predictive_analytics", TIER_M, lookup=False),),
+    ),
+    columns=(
+        record_id("Klaviyo's id of the profile."),
+        attribute("email", ColumnType.STRING, "E-mail address.", personal=True),
+        attribute("phone_number", ColumnType.STRING, "Phone number in E.164 form.", personal=True),
+        attribute("external_id", ColumnType.STRING, "The person's id in the shop's own system.", personal=True),
+        attribute("anonymous_id", ColumnType.STRING, "Klaviyo's id of a visitor who is not identified.", personal=True, was_in_extra=True),
+        attribute("whatsapp_bsuid", ColumnType.STRING, "WhatsApp's business-scoped user id (BSUID) of the person.", personal=True, was_in_extra=True),
+        attribute("first_name", ColumnType.STRING, "First name.", personal=True),
+        attribute("last_name", ColumnType.STRING, "Last name.", personal=True),
+        attribute("organization", ColumnType.STRING, "Company or organization the person works for.", personal=True),
+        attribute("locale", ColumnType.STRING, "Language tag (BCP 47), such as en-US."),
+        attribute("title", ColumnType.STRING, "Job title.", personal=True),
+        attribute("image", ColumnType.STRING, "URL of a picture of the person.", personal=True),
+        attribute("created", ColumnType.TIMESTAMP, "When the profile was created."),
+        attribute("updated", ColumnType.TIMESTAMP, "When the profile was last changed."),
+        attribute("last_event_date", ColumnType.TIMESTAMP, "Time of the latest event that updated the profile."),
+        attribute("location.address1", ColumnType.STRING, "First line of the street address.", personal=True),
+        attribute("location.address2", ColumnType.STRING, "Second line of the street address.", personal=True),
+        attribute("location.city", ColumnType.STRING, "City."),
+        attribute("location.country", ColumnType.STRING, "Country: its name, such as Denmark, or what was sent to Klaviyo."),
+        attribute("location.latitude", ColumnType.FLOAT, "Latitude in degrees.", personal=True),
+        attribute("location.longitude", ColumnType.FLOAT, "Longitude in degrees.", personal=True),
+        attribute("location.region", ColumnType.STRING, "State, province or region."),
+        attribute("location.zip", ColumnType.STRING, "Postal code.", personal=True),
+        attribute("location.timezone", ColumnType.STRING, "IANA time zone."),
+        attribute("location.ip", ColumnType.STRING, "IP address.", personal=True),
+        attribute("properties", ColumnType.JSON, "Custom properties exactly as Klaviyo sent them.", personal=True),
+        attribute("subscriptions", ColumnType.JSON, "Consent and suppression per channel: e-mail, SMS, mobile push, WhatsApp.", personal=True),
+        to_many("push-tokens", "push_token_ids", "Push tokens of the profile; null unless Klaviyo lists them."),
+        to_many("conversations", "conversation_ids", "Conversations of the profile; null unless Klaviyo lists them."),
+    ),
+    # `updated` moves while it is being read, so history is swept along `created`, which does not.
+    reading=Incremental(
+        field="updated",
+        settling=(timedelta(hours=1),),
+        sweep="created",
+        # Whether a change of consent alone moves `updated` is not documented.
+        watched=(
+            "subscriptions.email.marketing.suppression.timestamp",
+            "subscriptions.email.marketing.list_suppressions.timestamp",
+        ),
+    ),
+    requested_fields=("subscriptions",),
+    unmapped=(
+        # The members of a list or segment come with the time at which they joined.
+        ("attributes", "joined_group_at"),
+        ("relationships", "conversation"),
+        ("relationships", "lists"),
+        ("relationships", "segments"),
+    ),
+    version="updated",
+)

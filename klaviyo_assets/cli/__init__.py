@@ -1,0 +1,1 @@
+"""The command ``klaviyo-assets``: one module per subcommand, and ``output`` for what they print."""

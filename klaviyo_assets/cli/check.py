@@ -1,0 +1,96 @@
+"""``klaviyo-assets check``: the access checks in the terminal, with an exit status."""
+
+import asyncio
+import os
+import warnings
+from collections.abc import Sequence
+
+from klaviyo_assets._internal.machine_folder import limits_folder
+from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import ApiKeyError, InvalidNetworkSetting
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.scope_check import Access, Verdict, assess
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.cli.output import say
+from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
+from klaviyo_assets.warehouse.base import WarehouseError
+
+USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
+
+_LONGEST_WAIT = 30.0
+"""Seconds of ``Retry-After`` that a check waits; somebody sits in front of it."""
+
+_TIMES_AT_THE_LIMIT = 6
+"""Times that a request is sent again after a 429; whoever else uses the account leaves room sooner or later."""
+
+
+def check(names: Sequence[str] | None = None) -> int:
+    """Ask for each resource type whether the key may read it, print a table, and return the exit status.
+
+    Args:
+        names: Resource types; all by default.
+
+    Returns:
+        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed about the key (itself, its scopes, its
+        account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the answers may change later.
+    """
+    try:
+        settings = from_environment()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ApiKeyWarning)
+            key = parse_api_key(os.environ.get(API_KEY))
+        for warning in caught:
+            say(f"Warning: {warning.message}", error=True)
+        client_settings = ClientSettings(
+            base_url=settings.base_url,
+            allow_http=settings.allow_http,
+            revision=settings.revision,
+            timeout=settings.timeout,
+            rate_limit_share=settings.rate_limit_share,
+            max_retries=2,
+            max_retries_at_the_limit=_TIMES_AT_THE_LIMIT,
+            max_response_bytes=settings.max_response_bytes,
+            longest_wait=_LONGEST_WAIT,
+            shared_limits=limits_folder(settings.base_url, key.reveal()),
+        )
+        found = asyncio.run(_assess_all(key, client_settings, names or list(CATALOG)))
+    except (ApiKeyError, InvalidNetworkSetting, InvalidSetting, WarehouseError) as error:
+        say(str(error), error=True)
+        return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
+    say(_table(found), "", _summary(found))
+    return exit_status(found)
+
+
+def exit_status(found: Sequence[Access]) -> int:
+    """Return the exit status that verdicts amount to."""
+    if any(not (access.granted or access.optional or access.unclear) for access in found):
+        return NOT_USABLE
+    return UNCLEAR if any(access.unclear for access in found) else USABLE
+
+
+async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> list[Access]:
+    async with KlaviyoClient(key, settings) as client:
+        return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
+
+
+def _table(found: Sequence[Access]) -> str:
+    rows = [("ASSET", "SCOPE", "VERDICT", "WHAT TO DO"), *(_cells(access) for access in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows)
+
+
+def _cells(access: Access) -> tuple[str, str, str, str]:
+    verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
+    words = "" if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
+    return f"klaviyo/{access.entry.name}", access.entry.scope, verdict, words
+
+
+def _summary(found: Sequence[Access]) -> str:
+    refused = next((access for access in found if access.verdict is Verdict.KEY_REFUSED), None)
+    if refused is not None:
+        return f"The API key was refused: {refused.summary}"
+    account = next((access.account for access in found if access.account), None)
+    whose = f"The API key is valid and belongs to the account {account}." if account else ""
+    usable = sum(access.granted for access in found)
+    return f"{whose} {usable} of {len(found)} assets can be read.".strip()

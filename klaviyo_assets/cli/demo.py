@@ -1,0 +1,271 @@
+"""``klaviyo-assets demo``: the main job once, from an account to a DuckDB file, and a table of what landed.
+
+Without ``KLAVIYO_API_KEY`` the account is the sandbox's: the same one at each run, in which something has happened since the last.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.cli.output import say
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, InvalidSetting, from_environment
+
+if TYPE_CHECKING:
+    from klaviyo_assets.sandbox.process import SandboxProcess
+
+DAGSTER_HOME = "DAGSTER_HOME"
+
+_COMMAND = ["-m", "dagster", "job", "execute", "--module-name", "klaviyo_assets.definitions", "--job", "klaviyo_sync"]
+
+_RUN_TAG = "klaviyo_assets/demo"
+"""Run tag that says which demo has started a run: other runs of the same Dagster instance are none of its."""
+
+_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+"""Settings of a Dagster home that the demo makes: nothing is sent anywhere, no questions are asked."""
+
+
+class _Account(msgspec.Struct):
+    """What makes the sandbox's account the same at each run: when it began, and when things happened in it."""
+
+    base: datetime
+    changes: list[datetime] = []
+
+
+class DemoFailed(Exception):
+    """The demo cannot begin; the text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the demo reads from."""
+
+    title: str
+    environment: Mapping[str, str]
+    truth: Mapping[str, int] | None = None
+
+
+def demo(folder: str) -> int:
+    """Sync everything and print what landed.
+
+    Args:
+        folder: Folder for the sandbox's database and Dagster's home.
+
+    Returns:
+        0 if every table was filled and every check passed, else 1.
+    """
+    try:
+        home = Path(folder).expanduser().absolute()
+        home.mkdir(parents=True, exist_ok=True)
+        with _source(home) as source:
+            return _run(home, source)
+    except (InvalidSetting, KlaviyoError, DemoFailed) as error:
+        say(str(error), error=True)
+    except ModuleNotFoundError as error:
+        if error.name not in {"starlette", "uvicorn"}:
+            raise
+        say(f"The sandbox needs {error.name}. What to do: pip install 'klaviyo-assets[sandbox]', or set {API_KEY}.", error=True)
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: the home of a user who does not exist, or a folder that links to itself.
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        say(f"The folder {folder} cannot be used ({reason}). What to do: choose another one with --folder.", error=True)
+    return 1
+
+
+@contextlib.contextmanager
+def _source(home: Path) -> Iterator[_Source]:
+    if os.environ.get(API_KEY, "").strip():
+        settings = from_environment()
+        key = parse_api_key(os.environ[API_KEY])
+        KlaviyoClient(key, ClientSettings(base_url=settings.base_url, allow_http=settings.allow_http))  # refuses what no request could be sent with
+        yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
+        return
+    import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot
+    import uvicorn as _uvicorn  # noqa: F401
+
+    # In place of the user's own: made-up records must not reach the real database.
+    os.environ |= {BASE_URL: "http://127.0.0.1", DUCKDB_PATH: str(home / "demo.duckdb")}
+    from_environment()
+    account = _remembered_account(home / "demo_account.json")
+    say(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …")
+    with contextlib.ExitStack() as stack:
+        sandbox = _sandbox(account, stack)
+        # A Dagster home of its own: in the user's, the real assets would seem to have been filled.
+        environment = {
+            API_KEY: sandbox.keys.all_scopes,
+            BASE_URL: sandbox.base_url,
+            DUCKDB_PATH: os.environ[DUCKDB_PATH],
+            DAGSTER_HOME: str(home / "dagster"),
+        }
+        yield _Source(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
+
+
+def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess":
+    from klaviyo_assets.sandbox.options import SandboxOptions
+    from klaviyo_assets.sandbox.process import SandboxProcess
+
+    try:
+        options = SandboxOptions(base=account.base, change_at=tuple(account.changes), clock=datetime.now(UTC))
+        return stack.enter_context(SandboxProcess(options))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DemoFailed(f"The sandbox did not start ({error}). What to do: choose another --folder, or set {API_KEY}.") from error
+
+
+def _remembered_account(path: Path) -> _Account:
+    """Return the account of the last demo with something new in it, or a fresh one if there is no last one.
+
+    Raises:
+        DemoFailed: If the file is not as a demo writes it; what is in the database beside it was read from that account.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        account = msgspec.json.decode(path.read_bytes(), type=_Account)
+        if not account.base <= min([now, *account.changes]) or max([account.base, *account.changes]) > now:
+            raise ValueError("its dates are not in the past")
+        account.changes.append(now)
+    except FileNotFoundError:
+        account = _Account(now)
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise DemoFailed(
+            f"The record of the demo's account, {path}, cannot be used ({error}). "
+            f"What to do: delete it and the demo.duckdb beside it, or choose another --folder."
+        ) from error
+    partial = path.with_suffix(".tmp")
+    partial.write_bytes(msgspec.json.encode(account))
+    partial.replace(path)
+    return account
+
+
+def _run(home: Path, source: _Source) -> int:
+    log, tag = home / "demo.log", uuid.uuid4().hex
+    dagster_home = Path(source.environment.get(DAGSTER_HOME) or os.environ.get(DAGSTER_HOME) or home / "dagster").absolute()
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    if not (dagster_home / "dagster.yaml").exists():
+        (dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML)
+    os.environ |= {**source.environment, DAGSTER_HOME: str(dagster_home)}
+    say(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …")
+    command = [sys.executable, *_COMMAND, "--tags", msgspec.json.encode({_RUN_TAG: tag}).decode()]
+    # In an empty folder, since Dagster lets a .env file of the working folder override the environment.
+    with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
+        status = subprocess.run(command, cwd=empty, stdout=output, stderr=subprocess.STDOUT, check=False).returncode  # noqa: S603
+    landed = _landed(Path(source.environment[DUCKDB_PATH]))
+    checks = _checks_of_run(tag)
+    say("", _table(landed, checks, source.truth), "")
+    failed = [words for results in checks.values() for words in results if words]
+    passed = sum(not words for results in checks.values() for words in results)
+    say(*failed or [f"All {passed} checks passed." if not status else f"The run broke off; {passed} checks had passed."])
+    missed = _missed(landed, source.truth or {})
+    say(*_untold(landed, source.truth or {}), *missed)
+    say(f"The database is {source.environment[DUCKDB_PATH]} (schema {SCHEMA}); `make dev` opens the Dagster UI.")
+    if status or failed or missed:
+        say(f"Something went wrong: see {log}.", error=True)
+    return int(bool(status or failed or missed))
+
+
+def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+    """Return a line for each table that does not hold what the sandbox holds."""
+    return [
+        f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
+        for name, entry in CATALOG.items()
+        if name in truth and (_rows(landed, name) < truth[name] or (isinstance(entry.reading, FullTable) and _rows(landed, name) > truth[name]))
+    ]
+
+
+def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+    """Return a line for each table with rows that are gone from the account without anybody being told."""
+    return [
+        f"klaviyo.{name} holds {_rows(landed, name) - truth[name]:,} rows more than the sandbox: of deleted and merged {name} Klaviyo tells nobody; "
+        "a sync with mode full marks them."
+        for name, entry in CATALOG.items()
+        if name in truth and not isinstance(entry.reading, FullTable) and _rows(landed, name) > truth[name]
+    ]
+
+
+def _rows(landed: Mapping[str, "_Landed"], name: str) -> int:
+    return landed.get(name, _NOTHING).rows
+
+
+@dataclass(frozen=True)
+class _Landed:
+    """A table after its last sync, in rows."""
+
+    rows: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    outcome: str = "never synced"
+
+
+_NOTHING = _Landed()
+
+
+def _landed(database: Path) -> dict[str, _Landed]:
+    import duckdb
+
+    if not database.exists():
+        return {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'klaviyo' AND table_name = '_syncs'").fetchall():
+            return {}
+        syncs = connection.execute(
+            "SELECT resource_type, rows_inserted, rows_updated, rows_deleted, outcome FROM klaviyo._syncs "
+            "QUALIFY row_number() OVER (PARTITION BY resource_type ORDER BY started_at DESC, finished_at DESC) = 1"
+        ).fetchall()
+        return {
+            name: _Landed(_count(connection.execute(f'SELECT count(*) FROM klaviyo."{name}" WHERE _deleted_at IS NULL').fetchall()), *figures)
+            for name, *figures in syncs
+        }
+
+
+def _count(rows: list[tuple[int]]) -> int:
+    return rows[0][0]
+
+
+def _checks_of_run(tag: str) -> dict[str, list[str]]:
+    """Return by resource type one entry for each check of this demo's run: empty if it passed, else what it says."""
+    from dagster import DagsterError, DagsterEventType, DagsterInstance, RunsFilter
+
+    results: dict[str, list[str]] = {}
+    try:
+        opened = DagsterInstance.get()
+    except DagsterError as error:
+        raise DemoFailed(f"Dagster's home {os.environ[DAGSTER_HOME]} cannot be used ({str(error).splitlines()[0]}). See its dagster.yaml.") from error
+    with opened as instance:
+        for run in instance.get_runs(filters=RunsFilter(tags={_RUN_TAG: tag})):
+            for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
+                event = record.event_log_entry.dagster_event
+                if event is not None:
+                    found = event.asset_check_evaluation_data
+                    words = "" if found.passed else f"{found.asset_key.to_user_string()}: {found.check_name}: {found.description}"
+                    results.setdefault(found.asset_key.path[-1], []).append(words)
+    return results
+
+
+def _table(landed: Mapping[str, _Landed], checks: Mapping[str, Sequence[str]], truth: Mapping[str, int] | None) -> str:
+    header = ["TABLE", "ROWS", *(["IN THE SANDBOX"] if truth is not None else []), "NEW", "CHANGED", "GONE", "CHECKS", "SYNC"]
+    rows = [header]
+    for name in CATALOG:
+        found, results = landed.get(name, _NOTHING), checks.get(name, ())
+        passed = f"{sum(not line for line in results)}/{len(results)} passed"
+        figures = [found.rows, *([truth.get(name, 0)] if truth is not None else []), found.inserted, found.updated, found.deleted]
+        rows.append([f"klaviyo.{name}", *(f"{figure:,}" for figure in figures), passed, found.outcome])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    numbers = range(1, len(header) - 2)
+    return "\n".join(
+        "  ".join(cell.rjust(widths[at]) if at in numbers else cell.ljust(widths[at]) for at, cell in enumerate(row)).rstrip() for row in rows
+    )

@@ -1,0 +1,75 @@
+"""``klaviyo-assets erase``: a person out of the tables, what is staged, and the file's free blocks."""
+
+from collections.abc import Sequence
+
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.cli.output import say
+from klaviyo_assets.erasure.erase import Erased, Erasure, Found
+from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.privacy.hashing import salt_of_environment
+from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.sync.errors import FolderFailed, SyncError
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.local_file import LocalFile
+
+_AFTERWARDS = (
+    "Klaviyo still has what it has: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
+    "_erased holds hashes of their ids.\n"
+    "Out of reach are copies that others have made: backups, exports, other schemas and files, freed space of the disk."
+)
+
+
+_REMEMBERED = "The id is remembered: no sync will store that profile."
+_NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not there yet, name its id."
+
+
+def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
+    """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
+
+    Args:
+        who: E-mail address, phone number with its +, or id of a profile; or several names of one person.
+        database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
+        schema: DuckDB schema.
+        dry_run: Only tell what would be done.
+    """
+    try:
+        person = DataSubject.named(*who)
+        settings = from_environment(database=database)
+        warehouse = LocalFile(
+            DuckDBResource(database=settings.duckdb_path),
+            patience=settings.duckdb_patience,
+            memory_limit=settings.duckdb_memory_limit,
+            threads=settings.duckdb_threads,
+        )
+        if not warehouse.path.is_file():
+            raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
+        erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
+    except (InvalidSetting, WarehouseError, SyncError) as error:
+        say(str(error), error=True)
+        return 1
+    except OSError as error:
+        say(str(FolderFailed(error)), error=True)
+        return 1
+    say(*_told(erased, dry_run=dry_run))
+    return 0
+
+
+def _told(erased: Erased, *, dry_run: bool) -> list[str]:
+    done = not dry_run
+    lines = [_table(erased.found, dry_run=dry_run), *(one_line(note) for note in erased.notes)]
+    if done and not erased.found:
+        lines.append(_REMEMBERED if erased.remembered else _NOT_REMEMBERED)
+    if done and (erased.found or erased.remembered):
+        lines += ["", _AFTERWARDS]
+    return lines
+
+
+def _table(found: Sequence[Found], *, dry_run: bool) -> str:
+    if not found:
+        return "No table holds anything of this person."
+    heads = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")
+    rows = [heads, *((one.table, str(one.rows), str(one.mentions)) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

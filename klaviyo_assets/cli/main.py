@@ -1,0 +1,114 @@
+"""The command ``klaviyo-assets``: ``check`` the key, ``erase`` a person, run the ``demo``, start the ``sandbox``."""
+
+import argparse
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from klaviyo_assets._internal.env_file import load_env_file
+from klaviyo_assets._version import __version__
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
+from klaviyo_assets.settings import InvalidSetting
+
+_INTERRUPTED = 130
+"""Exit status of a command that was ended by Ctrl+C, as a shell has it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    accept_every_character()
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        load_env_file()
+        status: int = options.run(options)
+        say()
+    except (InvalidSetting, OutputFailed) as error:
+        with contextlib.suppress(OutputFailed):
+            say(str(error), error=True)
+        return int(options.failed)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with status 1 where argparse has 2, which means here that something could not be told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print how the command is used and what was wrong, and end."""
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="klaviyo-assets", description="Klaviyo as Dagster assets.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{check,demo,erase,sandbox}")
+
+    check = commands.add_parser(
+        "check",
+        help="ask Klaviyo what the API key may read",
+        description="Ask Klaviyo what the API key may read, and print a table: asset, scope, verdict, what to do. "
+        "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: could not tell.",
+    )
+    check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to ask for; all by default")
+    check.set_defaults(run=_check, failed=2)
+
+    demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
+    demo.add_argument("--folder", default="data", help="where the sandbox's database and Dagster's home go (default: %(default)s)")
+    demo.set_defaults(run=_demo, failed=1)
+
+    erase = commands.add_parser(
+        "erase",
+        help="erase a person from the database",
+        description="Erase a person from all tables, from what is staged and from the free blocks of the DuckDB file, and keep later syncs from "
+        "storing them again. Exit status 0: done; 1: not.",
+    )
+    erase.add_argument(
+        "person", nargs="+", help="e-mail address, phone number that begins with +, or id of the profile; or several of one person, the id first"
+    )
+    erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
+    erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
+    erase.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    erase.set_defaults(run=_erase, failed=1)
+
+    sandbox = commands.add_parser("sandbox", help="start a local Klaviyo with a made-up account")
+    sandbox.set_defaults(run=_sandbox, failed=1)
+    try:
+        from klaviyo_assets.sandbox.command import add_arguments
+    except ModuleNotFoundError as error:
+        sandbox.set_defaults(missing=error.name)
+    else:
+        add_arguments(sandbox)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from klaviyo_assets.cli.check import check
+
+    return check(options.select)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from klaviyo_assets.cli.demo import demo
+
+    return demo(options.folder)
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from klaviyo_assets.cli.erase import erase
+
+    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    if missing := getattr(options, "missing", None):
+        say(f"The sandbox needs {missing}. What to do: pip install 'klaviyo-assets[sandbox]'.", error=True)
+        return 1
+    from klaviyo_assets.sandbox.command import run
+
+    return run(options)

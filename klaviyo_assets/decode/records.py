@@ -1,0 +1,247 @@
+"""Decodes resource objects: strictly first, tolerantly where a record does not fit.
+
+Built from the catalogue. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. What a record holds
+that no column takes is learned: the structs are built again with it, so that only the first page of its kind is decoded tolerantly.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode.errors import UnreadablePage
+from klaviyo_assets.decode.schema import RECORD, RELATIONSHIP, name_beside
+from klaviyo_assets.decode.structs import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""A number as JSON writes it: ``float`` takes more, and makes 13 of 1_3."""
+
+
+class _LooseReference(msgspec.Struct, gc=False):
+    id: str
+
+
+class _LooseToOne(msgspec.Struct, gc=False):
+    data: _LooseReference | None = None
+
+
+class _LooseToMany(msgspec.Struct, gc=False):
+    data: list[_LooseReference] | UnsetType | None = UNSET
+
+
+class _LooseDocument(msgspec.Struct):
+    data: list[Raw]
+    links: Links | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class Document:
+    """A decoded collection document.
+
+    Attributes:
+        records: Its resource objects.
+        next_url: ``links.next``.
+        has_links: Whether it has links at all, whichever they are.
+        tolerant: How many of its records did not fit, and were decoded tolerantly, at a fraction of the speed.
+    """
+
+    records: list[Any]
+    next_url: str | None
+    has_links: bool
+    tolerant: int
+
+
+class RecordDecoder:
+    """Decodes resource objects of one type, one by one or a page at once.
+
+    Args:
+        entry: The resource type.
+    """
+
+    def __init__(self, entry: ResourceType) -> None:
+        self._entry = entry
+        self._relationships = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
+        self._catalogued = StrictDecoder(entry, Unmapped())
+        self._unmapped = Unmapped(without_ids=frozenset(name for root, name in entry.unmapped if root == "relationships"))
+        self._strict = StrictDecoder(entry, self._unmapped)
+        self._loose: msgspec.json.Decoder[_LooseDocument] = msgspec.json.Decoder(_LooseDocument)
+
+    def document(self, data: bytes) -> Document:
+        """Decode a collection document.
+
+        Raises:
+            msgspec.DecodeError: If it is not JSON, or not a collection document.
+            UnreadablePage: If a record is none, or has no id.
+        """
+        strict, tolerant = self._strict, 0
+        try:
+            records, links = strict.decode_document(data)
+        except msgspec.ValidationError:
+            document = self._loose.decode(data)
+            links, records = document.links, []
+            for number, raw in enumerate(document.data, 1):
+                record = _fitting(strict, bytes(raw))
+                tolerant += record is None
+                records.append(record if record is not None else self._tolerant(bytes(raw), number))
+        return Document(records, links.next if links is not UNSET else None, links is not UNSET, tolerant)
+
+    def single(self, data: bytes) -> Any:
+        """Decode a document that holds one resource object."""
+        raw = bytes(msgspec.json.decode(data, type=_Single).data)
+        record = _fitting(self._strict, raw)
+        return record if record is not None else self._tolerant(raw, 1)
+
+    def _tolerant(self, data: bytes, number: int) -> Any:
+        """Decode a record, keeping what does not fit the catalogue in ``extra``."""
+        members = _object(data)
+        if members is None:
+            raise UnreadablePage(f"Record {number} of the page is no object.")
+        id_ = _id(members.get("id"))
+        if id_ is None:
+            raise UnreadablePage(f"Record {number} of the page has no id.")
+        beside = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
+        attributes, unknown = _fit(self._catalogued.attributes, _object(members.get("attributes", _EMPTY)) or {})
+        related = _object(members.get("relationships", _EMPTY)) or {}
+        relationships, misfits = self._fit_relationships(related)
+        self._learn(unknown, related)
+        extra = {**{name_beside(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **beside}
+        return self._catalogued.record(
+            id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
+        )
+
+    def _fit_relationships(self, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Raw]]:
+        known: dict[str, Any] = {}
+        extra: dict[str, Raw] = {}
+        for name, raw in members.items():
+            column = self._relationships.get(name)
+            try:
+                if column is not None:
+                    known[python_name(name)] = msgspec.json.decode(raw, type=ToMany if column.type is ColumnType.STRINGS else ToOne | None)
+                elif has_ids(raw):
+                    extra[f"{RELATIONSHIP}{name}"] = raw
+            except msgspec.ValidationError:
+                extra[f"{RELATIONSHIP}{name}"] = raw
+                if column is not None and (found := _ids_of(raw, column)) is not None:
+                    known[python_name(name)] = found
+        return self._catalogued.relationships(**known), extra
+
+    def _learn(self, unknown: Mapping[str, Any], related: Mapping[str, Raw]) -> None:
+        """Build the strict decoder again, so that it takes the next records with these members; another thread may do the same."""
+        names = frozenset(related) - self._relationships.keys()
+        with_ids = frozenset(name for name in names if has_ids(related[name]))
+        before = self._unmapped
+        unmapped = before.plus(Unmapped(frozenset(_without_column(self._catalogued.attributes, unknown)), names - with_ids, with_ids))
+        if unmapped is not before:
+            self._unmapped, self._strict = unmapped, StrictDecoder(self._entry, unmapped)
+
+
+def _fitting(strict: StrictDecoder, data: bytes) -> Any | None:
+    """Return a record, or None if it does not fit."""
+    try:
+        return strict.decode_record(data)
+    except msgspec.ValidationError:
+        return None
+
+
+def _without_column(group: Group, unknown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of what did not fit because it has no column; the rest had another type."""
+    for name, value in unknown.items():
+        if name not in group.python_names:
+            yield (name,)
+        elif isinstance(value, dict):
+            yield from ((name, *path) for path in _without_column(group.groups[name], value))
+
+
+def _sorted(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return members by name, those of flattened objects too: the strict decoder knows no order, and the same record must give the same text."""
+    return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(members.items())}
+
+
+_EMPTY = Raw(b"{}")
+
+_MEMBERS = {"id": b'"', "attributes": b"{", "relationships": b"{", "type": b"", "links": b""}
+"""Members of a resource object, and what they begin with."""
+
+
+def _is_as_expected(name: str, raw: Raw) -> bool:
+    """Whether a member of a resource object is one that is known and of its type, or says nothing."""
+    text = bytes(raw)
+    return text == b"null" or (text.startswith(_MEMBERS[name]) if name in _MEMBERS else text == b"{}")
+
+
+def _object(raw: Raw | bytes) -> dict[str, Raw] | None:
+    """Return the members of an object; None if it is something else."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Raw])
+    except msgspec.ValidationError:
+        return None
+
+
+def _id(raw: Raw | None) -> str | None:
+    """Return an id; a number stands for its text."""
+    try:
+        id_ = msgspec.json.decode(raw, type=str | int | float) if raw is not None else None
+    except msgspec.ValidationError:
+        return None
+    return id_ if isinstance(id_, str) or raw is None else bytes(raw).decode()
+
+
+def _ids_of(raw: Raw, column: Column) -> _LooseToOne | _LooseToMany | None:
+    """Return the ids of a relationship that holds more than ids."""
+    try:
+        return msgspec.json.decode(raw, type=_LooseToMany) if column.type is ColumnType.STRINGS else msgspec.json.decode(raw, type=_LooseToOne)
+    except msgspec.ValidationError:
+        return None
+
+
+class _Single(msgspec.Struct):
+    data: Raw
+
+
+def _fit(group: Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:
+    """Put members into the group's struct, and what does not fit into a dictionary of the same shape."""
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, raw in members.items():
+        python_name = group.python_names.get(name)
+        if python_name is None:
+            extra[name] = raw
+        elif name in group.groups:
+            known[python_name], rest = _fit_group(group.groups[name], raw)
+            if rest is not None:
+                extra[name] = rest
+        else:
+            try:
+                known[python_name] = _lenient(raw, group.fields[name])
+            except (msgspec.ValidationError, ValueError):
+                extra[name] = raw
+    return group.struct(**known), extra
+
+
+def _fit_group(group: Group, raw: Raw) -> tuple[Any, Any]:
+    try:
+        members = msgspec.json.decode(raw, type=dict[str, Raw] | None)
+    except msgspec.ValidationError:
+        return UNSET, raw
+    if members is None:
+        return None, None
+    struct, rest = _fit(group, members)
+    return struct, rest or None
+
+
+def _lenient(raw: Raw, expected: Any) -> Any:
+    """Decode a value; a number that Klaviyo sends as a string (a latitude, say) is taken as the number."""
+    try:
+        return msgspec.json.decode(raw, type=expected)
+    except msgspec.ValidationError:
+        if expected is STRICT[ColumnType.FLOAT]:
+            text = msgspec.json.decode(raw, type=str)
+            if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+                return number
+        raise

@@ -1,0 +1,45 @@
+"""The database that a user's code names: as a path, or as a resource."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.setting_names import SettingNames
+from klaviyo_assets.validation import InvalidDefinition
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.default_name import name_in_sql
+from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+
+
+def as_resource(duckdb: DuckDBResource | str | Path) -> DuckDBResource:
+    """Return the resource of a database.
+
+    Args:
+        duckdb: The resource, or the path of the file; a text may be an ``EnvVar``.
+
+    Raises:
+        InvalidDefinition: If it is something else, or the path is known and cannot be that of a DuckDB file.
+    """
+    if isinstance(duckdb, Path):
+        duckdb = str(duckdb)
+    if isinstance(duckdb, str):
+        duckdb = DuckDBResource(database=duckdb, connection_config=dict(CONNECTION_CONFIG))
+    if not isinstance(duckdb, DuckDBResource):
+        raise InvalidDefinition(f"duckdb= takes a path or a DuckDBResource, not {type(duckdb).__name__}.")
+    if not isinstance(duckdb.database, dg.EnvVar):
+        try:
+            LocalFile(duckdb)
+        except WarehouseError as error:
+            advice = SettingNames("", "").worded(error.advice).replace("the field database of resource ''", "duckdb=")
+            raise InvalidDefinition(f"duckdb=: {error.summary} {advice}") from None
+    return duckdb
+
+
+def catalog_of(duckdb: DuckDBResource) -> str | None:
+    """Return what DuckDB calls the database; None if its path is not known yet."""
+    path = duckdb.database
+    if isinstance(path, dg.EnvVar):
+        path = os.environ.get(path.env_var_name, "")
+    return name_in_sql(path) or None

@@ -1,0 +1,139 @@
+"""A person is erased: from the tables, from what is staged, and from the free blocks of the file; and is not let in again."""
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.erasure.delete import ErasedRows, Found
+from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.load.reapply_rules import StoredRules
+from klaviyo_assets.load.tables import Tables, table_exists
+from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.privacy.hashing import Salt
+from klaviyo_assets.state import schema_version as layout
+from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
+from klaviyo_assets.state.locks import sync_lock
+from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.warehouse.base import Warehouse
+
+__all__ = ["DataSubject", "Erased", "Erasure", "Found"]
+
+_OURS = (*CATALOG, "_syncs")
+"""Tables of which a schema has one, if a sync has ever filled it."""
+
+
+_COPIES = (
+    "Running programs still read temporary copies of tables ({}), made for lazy frames, which may hold the person; each is deleted when its program "
+    "ends. Run erase again then to see that none is left."
+)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure did.
+
+    Attributes:
+        found: What each table held, tables that held nothing left out.
+        remembered: Whether ids of the person are kept as hashes, so that later syncs do not store them.
+        notes: What could not be told, and what was left on purpose, in words.
+    """
+
+    found: tuple[Found, ...]
+    remembered: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """Erases people from one schema.
+
+    Args:
+        warehouse: The database.
+        schema: DuckDB schema.
+        salt: Of the field rules, where e-mail addresses are stored as hashes.
+    """
+
+    warehouse: Warehouse
+    schema: str
+    salt: Salt | None = None
+
+    def run(self, person: DataSubject, *, dry_run: bool = False) -> Erased:
+        """Erase a person; what an interrupted sync has staged goes as a whole, since the next one reads it again.
+
+        All is done in one transaction, with every sync of the schema kept out; then the file is written anew, whether or not a table held
+        something: a free block may hold what a row once did.
+
+        Args:
+            person: Whom.
+            dry_run: Only tell what would be done.
+
+        Raises:
+            SyncTaken: If a sync is under way.
+            NewerLayout: If a later version of this library has written the schema.
+            SyncError: If there is no such schema, or it cannot be told whose rows are the person's; then nothing was done.
+            WarehouseError: If the database cannot be opened, or not be written anew; then the rows are gone, and the next sync tries again.
+        """
+        with self.warehouse.connection() as connection:
+            self._refuse_unknown_schema(connection)
+            layout.refuse_newer(connection, self.warehouse, self.schema)
+        with ExitStack() as stack:
+            if not dry_run:
+                state = self.warehouse.state_dir / self.schema.lower()
+                owner_only.make_folder(state)
+                for name in CATALOG:
+                    stack.enter_context(sync_lock(state, name, "an erasure"))
+            erased = self._in_transaction(person, dry_run=dry_run)
+            if not dry_run:
+                self.warehouse.compact_if_asked()
+                if copies := self.warehouse.copies_in_use():
+                    erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
+        return erased
+
+    def _in_transaction(self, person: DataSubject, *, dry_run: bool) -> Erased:
+        with self.warehouse.connection() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                self._refuse_lost_rules(connection)
+                copy = BookkeepingCopy(self.warehouse, self.schema)
+                restored = [] if dry_run else [*copy.restore_erased(connection)]
+                rows = ErasedRows(connection, self.warehouse, self.schema, self.salt, person)
+                erased = Erased(tuple(rows.run()), bool(person.ids), (*restored, *rows.notes))
+                if not dry_run:
+                    copy.note_erased(connection)
+                    # Before the commit: what is staged would bring the person back.
+                    shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
+                    self.warehouse.ask_for_compaction()
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("ROLLBACK" if dry_run else "COMMIT")
+        return erased
+
+    def _refuse_lost_rules(self, connection: DuckDBPyConnection) -> None:
+        """Refuse where it is not recorded any more which values of a table are hashes or were dropped: rows of the person would be missed."""
+        for name, entry in CATALOG.items():
+            tables = Tables(self.warehouse, self.schema, entry)
+            if table_exists(connection, self.schema, name) and StoredRules(connection, tables, FieldRuleSet()).are_lost:
+                raise SyncError(
+                    f"The table {self.schema}._field_rules lacks the field rules that the rows of {name} were stored with, so the rows of the "
+                    "person cannot be identified. Nothing was erased.",
+                    f"Run a sync of {name}, which records them again; then erase again.",
+                )
+
+    def _refuse_unknown_schema(self, connection: DuckDBPyConnection) -> None:
+        schemas = {
+            name
+            for name, table in connection.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            ).fetchall()
+            if table in _OURS
+        }
+        if self.schema.lower() not in {name.lower() for name in schemas}:
+            filled = (
+                f"Name one that syncs have filled, with --schema: {', '.join(sorted(schemas))}." if schemas else "See whether it is the right file."
+            )
+            raise SyncError(f"The database has no schema {self.schema!r} with tables of Klaviyo.", filled)

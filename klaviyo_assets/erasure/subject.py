@@ -1,0 +1,82 @@
+"""A person who is to be erased, by all that they are called."""
+
+import re
+from dataclasses import dataclass, field
+
+from klaviyo_assets.erasure.mentions import Mentions
+from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalised
+from klaviyo_assets.sync.errors import SyncError
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+# So long that it stands in a text for nothing but its profile.
+_LONG_ID = re.compile(r"01[0-9A-HJKMNP-TV-Z]{24}")
+
+_SHORTEST_PHONE = 8  # the + included
+
+
+@dataclass
+class DataSubject:
+    """Whom a row may be about.
+
+    Attributes:
+        ids: Ids of profiles.
+        emails: E-mail addresses, in small letters.
+        phones: Phone numbers, as + and digits.
+        hashes: What field rules have left of addresses and numbers, by what it is a hash of.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    emails: set[str] = field(default_factory=set)
+    phones: set[str] = field(default_factory=set)
+    hashes: dict[Kind, set[str]] = field(default_factory=lambda: {Kind.EMAIL: set(), Kind.PHONE: set()})
+
+    @classmethod
+    def named(cls, *names: str) -> "DataSubject":
+        """Return the person that a user names by e-mail addresses, phone numbers with their +, or ids of profiles: one of them, or several.
+
+        Example:
+            >>> DataSubject.named("Ann@Example.com").emails
+            {'ann@example.com'}
+
+        Raises:
+            SyncError: If a name cannot be any of them.
+        """
+        person = cls()
+        for name in names:
+            person._add(name.strip())
+        return person
+
+    def values(self, kind: Kind) -> set[str]:
+        """Return the e-mail addresses or phone numbers."""
+        return self.emails if kind is Kind.EMAIL else self.phones
+
+    def mentions(self, known: set[str]) -> Mentions:
+        """Return what the person may be called by in a text.
+
+        Args:
+            known: Ids that are known to be of a profile; of others only those that can be nothing else.
+        """
+        ids = {id_ for id_ in self.ids if id_ in known or _LONG_ID.fullmatch(id_)}
+        return Mentions(self.emails, self.phones, ids.union(*self.hashes.values()))
+
+    def learn(self, value: str, kind: Kind) -> None:
+        """Add what a column holds, if it is an address or number, or a hash of one; anything else says nothing of who it is."""
+        if is_hash(value):
+            self.hashes[kind].add(value)
+        elif kind is Kind.EMAIL and _EMAIL.fullmatch(value.strip()):
+            self.emails.add(normalised(value, kind))
+        elif kind is Kind.PHONE and is_phone(value) and len(phone := normalised(value, kind)) >= _SHORTEST_PHONE:
+            self.phones.add(phone)
+
+    def _add(self, name: str) -> None:
+        if _EMAIL.fullmatch(name):
+            self.emails.add(normalised(name, Kind.EMAIL))
+        elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalised(name, Kind.PHONE)) >= _SHORTEST_PHONE:
+            self.phones.add(phone)
+        elif _ID.fullmatch(name):
+            self.ids.add(name)
+        else:
+            raise SyncError(
+                f"{name!r} names nobody.", "Name an e-mail address, a whole phone number that begins with +, or the id of a profile, such as 01H2…."
+            )

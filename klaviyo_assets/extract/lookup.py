@@ -1,0 +1,53 @@
+"""Asks once more for records by their ids, before they are called deleted."""
+
+from collections.abc import Sequence
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import NotFound
+from klaviyo_assets.api.filters import all_of, any_of
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import Page, PageDecoder
+
+_IDS_PER_REQUEST = 50
+_PAGES_PER_REQUEST = 100
+"""Pages that so many records may be spread over, empty ones included."""
+
+
+async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+    """Return pages with those of the records that are still there.
+
+    Asks for many at once where the endpoint filters by id, else for one after the other.
+
+    Raises:
+        KlaviyoError: If Klaviyo cannot tell; then nothing must be marked.
+    """
+    if entry.endpoint.allows("id", "any"):
+        return await _together(client, entry, ids)
+    if entry.endpoint.lookup_limit is None:
+        return []
+    return await _one_by_one(client, entry, ids)
+
+
+async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+    decoders = [(division, PageDecoder(entry, division).linked_page) for division in entry.divisions]  # made once: each costs as much as a page
+    pages = []
+    for first in range(0, len(ids), _IDS_PER_REQUEST):
+        some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
+        for division, decode in decoders:
+            parameters = dict(entry.page_parameters) | {"filter": all_of(*division.filters, some)}
+            async for answer in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
+                if answer.value.count:
+                    pages.append(answer.value.stamped(answer.requested_at))
+    return pages
+
+
+async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+    decode = PageDecoder(entry).single
+    pages = []
+    for id_ in ids:
+        try:
+            answer = await client.get(entry, f"{entry.endpoint.path}/{id_}", {}, decode)
+        except NotFound:
+            continue
+        pages.append(answer.value.stamped(answer.requested_at))
+    return pages

@@ -1,0 +1,131 @@
+"""What a sync is asked to do, and the options it reads with."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.sync.errors import InvalidRange
+
+
+class Mode(StrEnum):
+    """How much a sync reads."""
+
+    INCREMENTAL = "incremental"
+    """Read what is not covered."""
+    FULL = "full"
+    """Read everything into a new table, then swap it in."""
+    RANGE = "range"
+    """Read a span of a time field again."""
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """What one sync is asked to do.
+
+    Attributes:
+        mode: How much it reads.
+        field: For ``range``: the time field.
+        span: For ``range``: the span of that field.
+        start_date: Nothing older is wanted, where the resource type honours it; None for the whole history.
+        accept_changed_options: Keep what was read with other options or columns, rather than reading it again.
+        repair: First strike from the coverage the days that the last audit found to differ.
+    """
+
+    mode: Mode = Mode.INCREMENTAL
+    field: str | None = None
+    span: TimeWindow | None = None
+    start_date: datetime | None = None
+    accept_changed_options: bool = False
+    repair: bool = False
+
+    @property
+    def mode_name(self) -> str:
+        """The mode as ``_syncs`` and the UI show it; a repair has a name of its own there."""
+        return "repair" if self.repair else self.mode.value
+
+
+def range_field(entry: ResourceType) -> str | None:
+    """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read whole."""
+    match entry.reading:
+        case Incremental(field=field, sweep=sweep):
+            return sweep or field
+        case NewestFirst(sweep=sweep):
+            return sweep
+        case _:
+            return None
+
+
+def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWindow]:
+    """Return the time field and the span of a ``range`` request.
+
+    Raises:
+        InvalidRange: If the type has no range, or the field or span is wrong; the message says which is right.
+    """
+    allowed = range_field(entry)
+    if allowed is None:
+        raise InvalidRange(f"{entry.name} has no mode range: it is read whole at every sync.", "Run it with mode incremental.")
+    if request.field not in (None, allowed):
+        raise InvalidRange(f"{entry.name} cannot be read by a range of {request.field!r}.", f"Use field: {allowed}.")
+    if request.span is None:
+        raise InvalidRange(f"Mode range of {entry.name} needs a start and an end.", "Set both, for example start: 2026-01-01 and end: 2026-02-01.")
+    if request.span.start >= request.span.end:
+        raise InvalidRange(
+            f"The range of {entry.name} is empty: {request.span.start.isoformat()} is not before {request.span.end.isoformat()}.",
+            "Set an end that lies after the start.",
+        )
+    return allowed, request.span
+
+
+def parse_instant(text: str, name: str) -> datetime:
+    """Read a date or instant that a user wrote; without an offset it means UTC.
+
+    Args:
+        text: ISO 8601, such as ``2026-01-31`` or ``2026-01-31T12:00:00+01:00``.
+        name: What it is called, for the message.
+
+    Raises:
+        InvalidRange: If it is no date.
+    """
+    try:
+        value = datetime.fromisoformat(text.strip())
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRange(f"{name} is not a date: {text!r}.", "Write it as 2026-01-31 or 2026-01-31T12:00:00Z.") from error
+
+
+def parse_start_date(text: str, name: str) -> datetime:
+    """Read a start date, before which nothing is wanted; without an offset it means UTC.
+
+    Args:
+        text: As for :func:`parse_instant`.
+        name: What it is called, for the message.
+
+    Raises:
+        InvalidRange: If it is no date, or in the future by this machine's clock: then nothing would ever be read.
+    """
+    value, now = parse_instant(text, name), datetime.now(UTC)
+    if value > now:
+        raise InvalidRange(f"{name} is in the future: {text!r}, and it is {now:%Y-%m-%dT%H:%MZ} now.", "Set an earlier date.")
+    return value
+
+
+def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
+    """Return a short fingerprint of what a read brings: revision, additional fields, divisions, columns and field rules.
+
+    Two reads with the same fingerprint bring the same values; coverage read with another one is not trusted. A column that was added for values that
+    ``_extra`` had kept does not count.
+    """
+    facts: dict[str, object] = {
+        "revision": revision,
+        "fields": entry.requested_fields,
+        "divisions": [division.filters for division in entry.divisions],
+        "columns": [(column.name, column.type, column.path) for column in entry.columns if not column.was_in_extra],
+    }
+    if rules is not None:
+        facts["rules"] = rules
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

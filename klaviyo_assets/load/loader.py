@@ -1,0 +1,505 @@
+"""Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
+from klaviyo_assets.load.reapply_rules import StoredRules
+from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables, table_exists
+from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet
+from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.quality.null_rates import NullRates
+from klaviyo_assets.staging.staging import Batch
+from klaviyo_assets.state import lost_bookkeeping
+from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
+from klaviyo_assets.state.pin import UNKNOWN_ACCOUNT, Pin
+from klaviyo_assets.state.retention import distrust_the_future, forget
+from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured, recorded
+from klaviyo_assets.state.tombstones import erased
+from klaviyo_assets.sync.errors import TableChanged
+from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
+
+__all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncLogEntry"]
+
+
+_DAY = timedelta(days=1)
+
+
+@dataclass
+class Counts:
+    """What loads have changed, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+@dataclass
+class SyncLogEntry:
+    """The sync's row of ``_syncs``; see the comments of that table for the meaning of each field."""
+
+    id: str
+    resource_type: str
+    account_id: str
+    mode: str
+    started_at: datetime
+    run_id: str | None
+    windows: str = "[]"
+    requests: int = 0
+    bytes: int = 0
+    throttled: int = 0
+    seconds_waited: float = 0.0
+    records_read: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    table_rows: int | None = None
+    table_newest: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    error_class: str | None = None
+    error: str | None = None
+
+
+@dataclass
+class Loader:
+    """Everything that one sync does in the database.
+
+    Each method opens the database, does its work in one transaction, and closes it: a process that is killed at any moment leaves the last committed
+    state.
+
+    Args:
+        warehouse: The database.
+        entry: The resource type.
+        schema: DuckDB schema.
+
+    Attributes:
+        counts: What has been changed so far.
+        row_count: Rows that are not marked as deleted: as the sync began, and from its end on as it has left them.
+        has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
+        erased: Marks of what was erased and is not stored again.
+        notes: Things that the user should know, in words.
+        discard_staged: Deletes what interrupted syncs have left in staging.
+    """
+
+    warehouse: Warehouse
+    entry: ResourceType
+    schema: str
+    counts: Counts = field(default_factory=Counts)
+    row_count: int = 0
+    has_field_rules: bool = False
+    erased: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list)
+    discard_staged: Callable[[], None] = lambda: None
+    _state: TableState | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """Names of the tables."""
+        return Tables(self.warehouse, self.schema, self.entry)
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Open the database for one transaction; an error undoes all of it."""
+        with self.warehouse.connection() as connection:
+            # The order of rows means nothing; keeping that of many staged files would take one thread, and memory for what waits its turn.
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                yield connection
+                self.warehouse.reclaim(connection)
+            except BaseException:
+                with suppress(duckdb.Error):  # the first error is the one to tell
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def begin(
+        self,
+        row: SyncLogEntry,
+        *,
+        key_seen: bool = True,
+        account_asked: bool = True,
+        accept_other_account: bool = False,
+        latest: datetime | None = None,
+    ) -> tuple[list[CoverageRow], datetime | None]:
+        """Prepare the tables, close syncs that were killed, and write the sync's row.
+
+        Returns:
+            The coverage so far, and when the last sync of this type ended (None if there was none).
+
+        Args:
+            row: The sync's row.
+            key_seen: True if the key has filled this schema before.
+            account_asked: False if the account is unknown only because Klaviyo could not be asked now.
+            accept_other_account: True if the schema may go over to another account.
+            latest: What is dated later was written by a sync with a wrong clock; None if the time is not sure.
+
+        Raises:
+            AccountMismatch: If the schema holds another account's data, or if that cannot be told.
+            NewerLayout: If a later version of this library has written the schema.
+        """
+        with self.transaction() as connection:
+            prepared = self.tables.prepare(connection)
+            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
+            row.account_id = Pin(connection, self.tables, self.notes).pin(
+                row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
+            )
+            forget(connection, self.tables, self.entry, row.started_at)
+            self._compare(connection, row, prepared, latest)
+            if latest is not None and distrust_the_future(connection, self.tables, self.entry, latest, row.started_at):
+                self.notes.append(f"An earlier sync of {self.entry.name} was dated later than now, by a wrong clock: what it covered is read again.")
+            connection.execute(
+                f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
+                [row.started_at, self.entry.name],
+            )
+            last_end = connection.sql(
+                f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
+            ).pl()["ended"][0]
+            self._record_state(connection, row)
+            _write_row(connection, self.tables.syncs, row)
+            stored = StoredRules(connection, self.tables, FieldRuleSet())
+            self.notes.extend(stored.look(is_new=self.entry.name in prepared.made))
+            self.has_field_rules = stored.are_noted
+            self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(connection))
+            self.erased = erased(connection, self.warehouse, self.schema)
+            self._count_rows(connection)
+            return self.coverage_within(connection), last_end
+
+    def _compare(self, connection: DuckDBPyConnection, row: SyncLogEntry, prepared: Prepared, latest: datetime | None) -> None:
+        """Take back the coverage where the table does not hold what was read, inside the transaction."""
+        # A row that lacks a fact was damaged by another program.
+        mine = f"FROM {self.tables.coverage} WHERE resource_type = {literal(self.entry.name)}"
+        facts = " AND ".join(f"{name} IS NOT NULL" for name in ("division", "field", "span_start", "span_end", "read_at", "fingerprint", "settled"))
+        connection.execute(f"DELETE {mine} AND NOT ({facts})")
+        name = f"{self.schema}.{self.entry.name}"
+        found = measured(connection, self.tables)
+        was_synced = bool(_count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"))
+        self.notes.extend(lost_bookkeeping.notes(self.schema, self.entry.name, prepared.made, has_rows=bool(found.rows), was_synced=was_synced))
+        lost, note = doubts(
+            recorded(connection, self.tables, latest or row.started_at + _DAY),
+            found,
+            name,
+            was_missing=self.entry.name in prepared.made,
+            is_covered=bool(_count(connection, mine)),
+            has_coverage=isinstance(self.entry.reading, Incremental | NewestFirst) and "_coverage" not in prepared.made,
+        )
+        if note is not None:
+            self.notes.append(note)
+        if DELETED_AT in prepared.changed:
+            self.notes.append(
+                f"The column {DELETED_AT} of {name} was missing, so rows that were marked as deleted are not any more. "
+                "Run a sync with mode full: it marks them again."
+            )
+        if lost:
+            connection.execute(f"DELETE {mine}")
+        if lost or self.entry.name in prepared.made:
+            # Before the commit: what is staged of an interrupted sync counts as read what that had loaded into the table before.
+            self.discard_staged()
+
+    def _record_state(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
+        self._state = measured(connection, self.tables)
+        row.table_rows, row.table_newest = self._state.rows, self._state.newest
+
+    def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
+        """Refuse to go on where another program has emptied or dropped a table since this sync's last commit: its earlier loads are gone.
+
+        Raises:
+            TableChanged: The next sync finds the same, and reads everything again.
+        """
+        names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
+        if not all(table_exists(connection, self.schema, name) for name in {self.entry.name, names[table]}):
+            raise TableChanged(self.schema, names[table], "is gone")
+        if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables))):
+            raise TableChanged(self.schema, self.entry.name, what)
+
+    def apply_rules(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
+        """Treat the rows that are there by field rules which they were not stored with.
+
+        Args:
+            guard: The rules.
+            fingerprint: Makes the fingerprint of a read from that of its rules.
+
+        Returns:
+            Whether rules have changed, and how many rows were rewritten.
+        """
+        with self.transaction() as connection:
+            stored = StoredRules(connection, self.tables, guard)
+            if stored.are_up_to_date:
+                return False, 0
+            if stored.are_tightened and self._was_synced_before(connection):
+                # Even if no row changes: free blocks may hold what rows held once.
+                self.warehouse.ask_for_compaction()
+            rewritten = stored.bring_up_to_date(fingerprint)
+        return True, rewritten
+
+    def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
+        """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
+        synced = _count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
+        return synced or _count(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
+
+    def knows(self, sync_id: str) -> bool:
+        """Return whether a sync has its row in ``_syncs``; one of a file that was replaced by an older copy has none."""
+        with self.warehouse.connection() as connection:
+            return bool(connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE id = ?", [sync_id]).fetchall())
+
+    def coverage(self) -> list[CoverageRow]:
+        """Return the coverage so far."""
+        with self.warehouse.connection() as connection:
+            return self.coverage_within(connection)
+
+    def create_rebuilt(self) -> None:
+        """Create an empty table for a full read."""
+        with self.transaction() as connection:
+            self.tables.create_rebuilt(connection)
+
+    def load(self, batch: Batch, row: SyncLogEntry, *, rebuilt: bool = False) -> None:
+        """Upsert staged rows and widen the coverage; a full read fills its own table and leaves the coverage for :meth:`swap`.
+
+        Args:
+            batch: Files and what is covered with them.
+            row: The sync's row, brought up to date.
+            rebuilt: True for a full read.
+        """
+        before = Counts(**vars(self.counts))
+        try:
+            with self.transaction() as connection:
+                table = self.tables.rebuilt if rebuilt else self.tables.rows
+                self._refuse_if_changed(connection, table)
+                self._upsert(connection, batch.files, table)
+                if not rebuilt:
+                    self._widen(connection, batch.covered, row.account_id)
+                    self._record_state(connection, row)
+                self._update(connection, row)
+        except BaseException:
+            self.counts = before
+            raise
+
+    def missing_ids(self, files: Sequence[Path]) -> list[str]:
+        """Return the ids that are in the table, not marked as deleted, and not in the staged files of a complete read."""
+        with self.warehouse.connection() as connection:
+            key = quoted(self.entry.primary_key)
+            rows = connection.execute(
+                f"SELECT {key} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL "
+                f"AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)}) ORDER BY 1"
+            ).fetchall()
+        return [id_ for (id_,) in rows]
+
+    def mark_deleted(self, connection: DuckDBPyConnection, ids: Sequence[str], at: datetime) -> None:
+        """Mark rows as deleted."""
+        if ids:
+            gone = pl.DataFrame({"id": list(ids)}, schema={"id": pl.String})
+            connection.register("gone_ids", gone)
+            self.counts.deleted += _changed(
+                connection,
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
+                f"WHERE {DELETED_AT} IS NULL AND {quoted(self.entry.primary_key)} IN (SELECT id FROM gone_ids)",
+                [at],
+            )
+            connection.unregister("gone_ids")
+
+    def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[str], now: datetime) -> None:
+        """Load a complete read, mark what is gone and end the sync, all in one transaction."""
+        before = Counts(**vars(self.counts))
+        try:
+            with self.transaction() as connection:
+                self._upsert(connection, batch.files, self.tables.rows)
+                self.mark_deleted(connection, deleted, row.started_at)
+                self._end(connection, row, now)
+        except BaseException:
+            self.counts = before
+            raise
+
+    def mark_missing(self, field_name: str, span: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
+        """Mark rows of a span that a complete read of it did not bring.
+
+        Returns:
+            False if the read was suddenly empty, when nothing is marked.
+        """
+        column, key = quoted(field_name), quoted(self.entry.primary_key)
+        with self.transaction() as connection:
+            in_span = f"{DELETED_AT} IS NULL AND {column} >= ? AND {column} < ?"
+            bounds = [span.start, span.end]
+            if not files:
+                return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {in_span} LIMIT 1", bounds).fetchall()
+            self.counts.deleted += _changed(
+                connection,
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)})",
+                [at, *bounds],
+            )
+        return True
+
+    def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
+        """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
+
+        Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they
+        stay as they are.
+        """
+        tables, key = self.tables, quoted(self.entry.primary_key)
+        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
+        reading = self.entry.reading
+        asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, Incremental) else "true"
+        if isinstance(reading, Incremental | NewestFirst):
+            # A record without the time that a full read goes by is not asked for.
+            asked += f" AND {quoted(reading.sweep or reading.field)} IS NOT NULL"
+        vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
+        with self.transaction() as connection:
+            self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
+            before = f"SELECT {key}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
+            after = f"SELECT {key}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {key}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
+                f"FROM ({before}) AS old JOIN ({after}) AS new USING ({key})"
+            )
+            self.counts.updated = _count(connection, "FROM compared WHERE differs")
+            if self.counts.inserted or self.counts.updated:
+                NullRates(connection, tables).note(tables.rebuilt)
+            self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
+            marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
+            connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
+            # What did not change keeps the time of the read that brought it.
+            connection.execute(
+                f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
+                f"WHERE new.{key} = old.{key} AND NOT old.differs"
+            )
+            connection.execute("DROP TABLE temp.compared")
+            self._replace_rows(connection)
+            connection.execute(f"DELETE FROM {tables.coverage} WHERE resource_type = ?", [self.entry.name])
+            self._widen(connection, covered, row.account_id)
+            self._end(connection, row, now)
+
+    def _replace_rows(self, connection: DuckDBPyConnection) -> None:
+        """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""
+        rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, quoted(self.entry.primary_key)
+        users = foreign_columns(connection, rows, content_columns(self.entry))
+        if not users and not has_indexes(connection, self.schema, self.entry.name):
+            connection.execute(f"DROP TABLE {rows}")
+            connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.entry.name)}")
+            return
+        if users:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key, *users))} FROM {rows}")
+        connection.execute(f"DELETE FROM {rows}")
+        if users:
+            insert_keeping(connection, rows, f"(FROM {rebuilt})", key=key, kept="users_values", columns=users)
+            connection.execute("DROP TABLE temp.users_values")
+        else:
+            connection.execute(f"INSERT INTO {rows} BY NAME FROM {rebuilt}")
+        connection.execute(f"DROP TABLE {rebuilt}")
+
+    def end(self, row: SyncLogEntry, now: datetime) -> None:
+        """Write the outcome of the sync."""
+        with self.transaction() as connection:
+            self._end(connection, row, now)
+
+    def coverage_within(self, connection: DuckDBPyConnection) -> list[CoverageRow]:
+        """Return the coverage as a transaction sees it."""
+        frame = connection.sql(
+            f"SELECT division, field, {SPAN_START} AS span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
+            f"WHERE resource_type = {literal(self.entry.name)}"
+        ).pl()
+        return [CoverageRow(*record) for record in frame.iter_rows()]
+
+    def _widen(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
+        if not new:
+            return
+        before = self.coverage_within(connection)
+        keys = {(row.division, row.field) for row in new}
+        kept = [row for row in before if (row.division, row.field) not in keys]
+        for key in keys:
+            mine = [row for row in before if (row.division, row.field) == key]
+            added = [row for row in new if (row.division, row.field) == key]
+            kept += merged(mine, added, self._settling(key[1]))
+        self._write_coverage(connection, before, kept, account_id)
+
+    def replace_coverage(self, connection: DuckDBPyConnection, field_name: str, change: Callable[[list[CoverageRow]], list[CoverageRow]]) -> None:
+        """Change the coverage of a time field, inside the caller's transaction."""
+        before = self.coverage_within(connection)
+        accounts = connection.execute(f"SELECT DISTINCT account_id FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name]).fetchall()
+        kept = [row for row in before if row.field != field_name] + change([row for row in before if row.field == field_name])
+        self._write_coverage(connection, before, kept, accounts[0][0] if accounts else UNKNOWN_ACCOUNT)
+
+    def _write_coverage(self, connection: DuckDBPyConnection, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:
+        """Write what differs, so that rows which stay cost nothing in the file."""
+        gone = [row for row in before if row not in after]
+        added = [row for row in after if row not in before]
+        coverage = self.tables.coverage
+        for row in gone:
+            connection.execute(
+                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND {SPAN_START} = ?",
+                [self.entry.name, row.division, row.field, row.start],
+            )
+        if added:
+            rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in added])
+            connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
+            connection.execute(
+                f"INSERT INTO {coverage} BY NAME SELECT * REPLACE (CASE WHEN span_start > {_instant(BEGINNING)} THEN span_start "
+                "ELSE '-infinity'::TIMESTAMP WITH TIME ZONE END AS span_start) FROM new_coverage"
+            )
+            connection.unregister("new_coverage")
+
+    def _settling(self, field_name: str) -> tuple[timedelta, ...]:
+        reading = self.entry.reading
+        return reading.settling if isinstance(reading, Incremental) and reading.field == field_name else ()
+
+    def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
+        if files:
+            # A full read is compared as a whole, when its table is swapped in.
+            missed = NullRates(connection, self.tables) if table == self.tables.rows else None
+            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.only_append).run()
+            self.counts.inserted += inserted
+            self.counts.updated += updated
+
+    def _update(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
+        row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
+        values = vars(row)
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
+        # What has succeeded has succeeded, also if the sync is cancelled on its way out.
+        connection.execute(f"UPDATE {self.tables.syncs} SET {assignments} WHERE id = ? AND outcome = 'running'", [*values.values(), row.id])
+
+    def _end(self, connection: DuckDBPyConnection, row: SyncLogEntry, now: datetime) -> None:
+        row.finished_at = now
+        row.outcome = "succeeded" if row.error is None else "failed"
+        if row.error is None:  # else the table is not looked at, and what the last commit recorded counts
+            self._record_state(connection, row)
+        self._update(connection, row)
+        self._count_rows(connection)
+
+    def _count_rows(self, connection: DuckDBPyConnection) -> None:
+        self.row_count = _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
+
+
+def _write_row(connection: DuckDBPyConnection, table: str, row: SyncLogEntry) -> None:
+    values = vars(row)
+    names, places = ", ".join(values), ", ".join("?" for _ in values)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
+
+
+def _count(connection: DuckDBPyConnection, from_clause: str) -> int:
+    ((count,),) = connection.execute(f"SELECT count(*) {from_clause}").fetchall()
+    return int(count)
+
+
+def _changed(connection: DuckDBPyConnection, statement: str, parameters: Sequence[object]) -> int:
+    """Run an UPDATE and return the number of rows that it changed."""
+    ((count,),) = connection.execute(statement, list(parameters)).fetchall()
+    return int(count)
+
+
+def _instant(value: datetime) -> str:
+    return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
+
+
+SPAN_START = f"CASE WHEN isinf(span_start) THEN {_instant(BEGINNING)} ELSE span_start END"
+"""SQL for the start of a span as a date that Python has; where there is no bound, the table has ``-infinity``."""

@@ -1,0 +1,85 @@
+"""A column that gets another type: every value is converted, or kept in ``_extra``; none of them stops a sync."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+from duckdb import DuckDBPyConnection
+from msgspec import Raw
+
+from klaviyo_assets.catalog.columns import Column
+from klaviyo_assets.decode import EXTRA
+from klaviyo_assets.load.predicates import stands_beside
+from klaviyo_assets.warehouse.base import quoted
+
+_ROWS_AT_ONCE = 20_000
+"""Rows that are in memory at once."""
+
+
+def converted(column: str, before: str, after: str) -> str:
+    """Return SQL for the values of a column in another type; null for those that cannot be converted.
+
+    Args:
+        column: The column, quoted.
+        before: Its type.
+        after: Its new type.
+    """
+    if after == "JSON" and before == "VARCHAR":
+        return f"CASE WHEN json_valid({column}) THEN {column}::JSON ELSE to_json({column}) END"
+    if after == "VARCHAR" and before == "JSON":
+        return f"{column} ->> '$'"
+    return f"TRY_CAST({column} AS {after})"
+
+
+def collect_misfits(connection: DuckDBPyConnection, table: str, column: Column, before: str) -> None:
+    """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`put_misfits_beside`.
+
+    Args:
+        connection: The database, in a transaction.
+        table: The table, qualified.
+        column: The column as the catalogue has it now.
+        before: The type that it has in the table.
+    """
+    name = quoted(column.name)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_misfits(column)} AS SELECT rowid AS place, to_json({name})::VARCHAR AS value FROM {table} "
+        f"WHERE {name} IS NOT NULL AND ({converted(name, before, str(column.type))}) IS NULL"
+    )
+
+
+def put_misfits_beside(connection: DuckDBPyConnection, table: str, column: Column) -> None:
+    """Put the values that could not be converted into ``_extra``, where those stand that Klaviyo sends in another type.
+
+    DuckDB 1 commits no change of a column's type after one of its rows, so that this comes last.
+
+    Args:
+        connection: The database, in the same transaction.
+        table: The table, qualified.
+        column: The column.
+    """
+    misfits = f"temp.{_misfits(column)}"
+    ((last,),) = connection.execute(f"SELECT coalesce(max(place), -1) FROM {misfits}").fetchall()
+    for first in range(0, last + 1, _ROWS_AT_ONCE):
+        rows = connection.sql(
+            f"SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {table} AS t JOIN {misfits} AS m ON t.rowid = m.place "
+            f"WHERE place BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1}"
+        ).pl()
+        beside = [_with(extra, stands_beside(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
+        connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
+        connection.execute(f"UPDATE {table} AS t SET {EXTRA} = beside.extra FROM beside WHERE t.rowid = beside.place")
+        connection.unregister("beside")
+    connection.execute(f"DROP TABLE {misfits}")
+
+
+def _misfits(column: Column) -> str:
+    return quoted(f"misfits_of_{column.name}")
+
+
+def _with(extra: str | None, names: tuple[str, ...], value: str) -> str:
+    """Return ``_extra`` with one value more."""
+    members: dict[str, Any] = msgspec.json.decode(extra, type=dict[str, Raw]) if extra is not None else {}
+    first, *rest = names
+    members[first] = (
+        Raw(_with(bytes(members[first]).decode() if first in members else None, tuple(rest), value).encode()) if rest else Raw(value.encode())
+    )
+    return msgspec.json.encode(members).decode()

@@ -1,0 +1,81 @@
+"""Attributes that an earlier version did not know, or had another type for, are moved out of ``_extra``, once there are columns that take them."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+from duckdb import DuckDBPyConnection
+from msgspec import Raw
+
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
+from klaviyo_assets.decode.schema import ATTRIBUTE, RECORD
+from klaviyo_assets.warehouse.base import quoted
+
+_ROWS_AT_ONCE = 20_000
+"""Rows that are in memory at once."""
+
+
+def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceType) -> int:
+    """Put what stands in ``_extra`` and fits a column into that column, inside the caller's transaction; the rest stays.
+
+    Args:
+        connection: The database.
+        table: The table, qualified; it has all columns of the entry.
+        entry: The resource type.
+
+    Returns:
+        Rows that were changed.
+    """
+    ((last,),) = connection.execute(f"SELECT coalesce(max(rowid), -1) FROM {table}").fetchall()
+    return sum(_move(connection, table, entry, first) for first in range(0, last + 1, _ROWS_AT_ONCE))
+
+
+def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, first: int) -> int:
+    rows = connection.sql(
+        f"SELECT rowid AS place, {quoted(entry.primary_key)} AS id, {EXTRA} FROM {table} "
+        f"WHERE rowid BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1} AND {EXTRA} IS NOT NULL"
+    ).pl()
+    if rows.is_empty():
+        return 0
+    records = b",".join(_record(id_, extra) for id_, extra in zip(rows["id"], rows[EXTRA], strict=True))
+    fitted = PageDecoder(entry).page(b'{"data":[' + records + b"]}").frame.with_columns(rows["place"])
+    fitted = fitted.with_columns(pl.Series(EXTRA, map(_with_odd_text, fitted[EXTRA], rows[EXTRA]), dtype=pl.String))
+    fitted = fitted.filter(fitted[EXTRA].ne_missing(rows[EXTRA]))
+    if fitted.is_empty():
+        return 0
+    names = [quoted(column.name) for column in entry.columns if column.path[0] in ("attributes", "relationships")]
+    connection.register("fitted", fitted)
+    connection.execute(
+        f"UPDATE {table} AS t SET {', '.join(f'{name} = coalesce(t.{name}, fitted.{name})' for name in names)}, {EXTRA} = fitted.{EXTRA} "
+        "FROM fitted WHERE t.rowid = fitted.place"
+    )
+    connection.unregister("fitted")
+    return fitted.height
+
+
+def _record(id_: str, extra: str) -> bytes:
+    """Return a resource object of what stood in ``_extra``, each value as it came."""
+    record: dict[str, Any] = {"id": id_}
+    attributes: dict[str, Raw] = {}
+    relationships: dict[str, Raw] = {}
+    for name, raw in _members(extra).items():
+        if name.startswith(RELATIONSHIP):
+            relationships[name.removeprefix(RELATIONSHIP)] = raw
+        elif name.startswith(RECORD):
+            record[name.removeprefix(RECORD)] = raw
+        elif name != ODD_TEXT:
+            attributes[name.removeprefix(ATTRIBUTE)] = raw
+    return msgspec.json.encode({"attributes": attributes, "relationships": relationships} | record)
+
+
+def _with_odd_text(extra: str | None, before: str) -> str | None:
+    """Put back the record as it came: it stays beside the row, whatever has got a column."""
+    odd = _members(before).get(ODD_TEXT)
+    if odd is None:
+        return extra
+    return msgspec.json.encode((_members(extra) if extra is not None else {}) | {ODD_TEXT: odd}).decode()
+
+
+def _members(extra: str) -> dict[str, Raw]:
+    return msgspec.json.decode(extra, type=dict[str, Raw])

@@ -1,0 +1,170 @@
+"""Field rules and the rows that a table held before them: what can be dropped or hashed here and now is; what cannot be undone is read again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.load.foreign_objects import foreign_columns
+from klaviyo_assets.load.tables import Tables, prepare_table
+from klaviyo_assets.load.upsert import content_columns
+from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, mark_of
+from klaviyo_assets.privacy.rules import Action
+from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
+from klaviyo_assets.warehouse.base import literal
+
+_ROWS_AT_ONCE = 20_000
+"""Rows that are in memory at once."""
+
+_NAME = "_field_rules"
+
+_COLUMNS = {
+    "resource_type": ("VARCHAR", "Table."),
+    "field": ("VARCHAR", "Field, as the rule names it."),
+    "action": ("VARCHAR", "drop or hash."),
+    "salt": ("VARCHAR", "Tells one salt from another, and nothing else; null where nothing is hashed."),
+}
+
+
+@dataclass(frozen=True)
+class StoredRules:
+    """The rules of one resource type, and those that its rows were stored with; to be used in a transaction.
+
+    Args:
+        connection: The database.
+        tables: Names of the tables.
+        guard: The rules.
+    """
+
+    connection: DuckDBPyConnection
+    tables: Tables
+    guard: FieldRuleSet
+
+    @property
+    def are_noted(self) -> bool:
+        """Whether any table of the schema has or had rules."""
+        found = self.connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+            f"AND lower(schema_name) = lower({literal(self.tables.schema)}) AND table_name = {literal(_NAME)}"
+        ).fetchall()
+        return bool(found)
+
+    @property
+    def are_up_to_date(self) -> bool:
+        """Whether the rows were stored with these rules."""
+        return set(self.recorded) == set(self.guard.applied)
+
+    @property
+    def are_tightened(self) -> bool:
+        """Whether a rule is new, or an old one has become another: what rows held before must not stay anywhere."""
+        return not set(self.guard.applied) <= set(self.recorded)
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether the rows were stored with rules that are not recorded any more: another program has dropped or emptied the table."""
+        return self._copy.lost_rules(self.tables.entry.name, self.recorded)
+
+    def look(self, *, is_new: bool) -> Iterator[str]:
+        """Compare what is recorded with its copy, and bring the copy up to date; yield what the user should know.
+
+        Args:
+            is_new: True if the table of the resource type has just been made: then no row was stored with any rule.
+        """
+        if self.are_lost and not is_new:
+            name = self.tables.entry.name
+            yield (
+                f"The table {self.tables.schema}.{_NAME} lacked the field rules that the rows of {name} were stored with: the rules of this sync are "
+                "applied to all rows again. Values that are hashed or dropped already stay so; if the rules or the salt have changed since, "
+                "everything is read again."
+            )
+        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(self.recorded))
+
+    def bring_up_to_date(self, fingerprint: Callable[[str | None], str]) -> int:
+        """Apply rules that are new to the rows that are there, and note them.
+
+        Where every row then is as if it had been read with these rules, the coverage goes on to count. Where a rule has been loosened, or its salt
+        has changed, it does not: then the rows are read again.
+
+        Args:
+            fingerprint: Makes the fingerprint of a read from that of its rules.
+
+        Returns:
+            Rows that were rewritten.
+        """
+        before, now = self.recorded, self.guard.applied
+        rewritten = self._rewrite() if self.are_tightened else 0
+        if all(_still_kept(one, now) for one in before):
+            self.connection.execute(
+                f"UPDATE {self.tables.coverage} SET fingerprint = ? WHERE resource_type = ? AND fingerprint = ?",
+                [fingerprint(mark_of(now)), self.tables.entry.name, fingerprint(mark_of(before))],
+            )
+        self._record(now)
+        return rewritten
+
+    @property
+    def recorded(self) -> tuple[AppliedRule, ...]:
+        """The rules that the rows were stored with."""
+        if not self.are_noted:
+            return ()
+        rows = self.connection.execute(
+            f"SELECT field, action, salt FROM {self._table} WHERE resource_type = ? ORDER BY field", [self.tables.entry.name]
+        ).fetchall()
+        return tuple(AppliedRule(field, Action(action), salt) for field, action, salt in rows)
+
+    def _record(self, rules: Sequence[AppliedRule]) -> None:
+        prepare_table(
+            self.connection,
+            self.tables.warehouse,
+            self.tables.schema,
+            _NAME,
+            _COLUMNS,
+            "The field rules that the rows of each table were stored with.",
+        )
+        self.connection.execute(f"DELETE FROM {self._table} WHERE resource_type = ?", [self.tables.entry.name])
+        for one in rules:
+            values = [self.tables.entry.name, one.field, one.action.value, one.salt]
+            self.connection.execute(f"INSERT INTO {self._table} (resource_type, field, action, salt) VALUES (?, ?, ?, ?)", values)
+        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
+
+    def _rewrite(self) -> int:
+        """Put changed rows in place of those that a rule changes, some at a time: a table may be greater than memory."""
+        rows = self.tables.rows
+        ((last,),) = self.connection.execute(f"SELECT coalesce(max(rowid), -1) FROM {rows}").fetchall()
+        return sum(self._rewrite_between(first, first + _ROWS_AT_ONCE - 1) for first in range(0, last + 1, _ROWS_AT_ONCE))
+
+    def _rewrite_between(self, first: int, last: int) -> int:
+        rows = self.tables.rows
+        users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
+        without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
+        before = self.connection.sql(f"SELECT rowid AS place, {without_users} FROM {rows} WHERE rowid BETWEEN {first} AND {last}").pl()
+        after = self.guard.apply(before, again=True)
+        columns = sorted(self.guard.columns & set(before.columns))
+        differs = pl.Series([False]).new_from_index(0, before.height)
+        for name in columns:
+            differs |= before[name].ne_missing(after[name])
+        changed = after.filter(differs)
+        if changed.height:
+            self.connection.register("ruled_rows", changed)
+            listed = "".join(f", {name}" for name in users)
+            theirs = f"SELECT rowid AS place{listed} FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)"
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {theirs}")
+            self.connection.execute(f"DELETE FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)")
+            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM ruled_rows JOIN users_values USING (place)")
+            self.connection.execute("DROP TABLE temp.users_values")
+            self.connection.unregister("ruled_rows")
+        return changed.height
+
+    @property
+    def _table(self) -> str:
+        return self.tables.warehouse.qualified(self.tables.schema, _NAME)
+
+    @property
+    def _copy(self) -> BookkeepingCopy:
+        return BookkeepingCopy(self.tables.warehouse, self.tables.schema)
+
+
+def _still_kept(before: AppliedRule, now: Sequence[AppliedRule]) -> bool:
+    """Return whether what a rule has left of a field is what it is to be now: the same rule counts, or one that drops the field or more."""
+    dropped = any(one.action is Action.DROP and (before.field == one.field or before.field.startswith(f"{one.field}.")) for one in now)
+    return dropped or before in now

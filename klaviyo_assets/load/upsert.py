@@ -1,0 +1,239 @@
+"""Staged rows into a table: new ones appended, changed ones replaced, the same ones left alone.
+
+Wide columns (JSON) make nearly all the cost, so they are read only where they decide something: of the staged rows as they are inserted, and of
+rows that the table has already as they are compared. Everything else (duplicates among the staged rows, which ids are known, which version is the
+newer) is told from narrow columns. A load costs what the batch costs, and one look through the table's ids.
+
+Rows of the table are named by DuckDB's ``rowid``, which holds within one transaction, and only here: with it DuckDB reads just the stretches of the
+table that hold known rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import EXTRA, SYNCED_AT
+from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
+from klaviyo_assets.load.tables import DELETED_AT
+from klaviyo_assets.quality.null_rates import NullRates
+from klaviyo_assets.warehouse.base import literal, quoted
+
+_CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
+"""How much later than the read that brought it a version may be dated and still order two versions."""
+
+_TEMPORARY = ("superseded", "known", "candidates", "changed", "kept", "users_values")
+
+
+def content_columns(entry: ResourceType) -> list[str]:
+    """Return the names of the columns that Klaviyo fills; the rest is our own bookkeeping."""
+    return [*(column.name for column in entry.columns), EXTRA]
+
+
+def hashed(entry: ResourceType, relation: str) -> str:
+    """SQL for a hash of a row's content, 64 bits: rows are compared by it, since a join of wide rows takes twice as long, and memory for them.
+
+    It is DuckDB's own, so it is never kept. A change goes unseen where two hashes agree by chance, once in 10¹⁹ changed rows.
+    """
+    return f"hash({', '.join(_contents(entry, relation))})"
+
+
+def _contents(entry: ResourceType, relation: str) -> list[str]:
+    """SQL for each column that Klaviyo fills; JSON as text, since key order and the spelling of numbers count."""
+    json_columns = {EXTRA, *(column.name for column in entry.columns if column.type == "JSON")}
+    return [f"{relation}.{quoted(name)}{'::VARCHAR' if name in json_columns else ''}" for name in content_columns(entry)]
+
+
+def parquet(files: Sequence[Path], columns: str = "*") -> str:
+    """SQL for staged files; without any, a relation without rows.
+
+    Args:
+        files: Parquet files.
+        columns: The one column that the relation must have if there are no files.
+    """
+    if not files:
+        return f"(SELECT NULL AS {columns} WHERE false)"
+    return _read_parquet(files)
+
+
+def _read_parquet(files: Sequence[Path], *options: str) -> str:
+    listed = ", ".join(literal(str(file)) for file in files)
+    # A folder called id=1 must not become a column.
+    return f"read_parquet({', '.join((f'[{listed}]', 'hive_partitioning = false', *options))})"
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """One batch of staged files on its way into one table, inside the caller's transaction.
+
+    Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
+    replaces a newer one; see :meth:`_not_older`.
+
+    Args:
+        connection: The database, in a transaction.
+        entry: The resource type.
+        files: Staged Parquet files, at least one.
+        table: The table, qualified.
+        missed: Notes columns that lose their values; None where another time is better for that.
+        only_append: Called when all rows are new, before they are inserted.
+
+    Example:
+        >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
+    """
+
+    connection: DuckDBPyConnection
+    entry: ResourceType
+    files: Sequence[Path]
+    table: str
+    missed: NullRates | None = None
+    only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
+
+    def run(self) -> tuple[int, int]:
+        """Write what is new or changed.
+
+        Returns:
+            How many rows were inserted, and how many replaced.
+        """
+        staged, rows = self._staged()
+        known = self._find_known(staged)
+        if not known:
+            self.only_append(self.connection)
+        updated = self._find_changed(staged) if known else 0
+        kept = self._find_kept(updated) if known else 0
+        new = self._without_kept(staged) if kept else staged
+        written = rows - kept
+        if written and self.missed is not None:
+            self.missed.note(new, f"(SELECT * FROM {self.table} WHERE rowid IN (SELECT place FROM changed))" if updated else None)
+        users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
+        if users:
+            self._collect("users_values", f"SELECT {', '.join((self._key, *users))} FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+        if updated:
+            self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+        if written:
+            self._insert(new, users)
+        for name in _TEMPORARY:
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
+        return written - updated, updated
+
+    @property
+    def _key(self) -> str:
+        return quoted(self.entry.primary_key)
+
+    @property
+    def _narrow(self) -> list[str]:
+        """What tells which of two versions of a record is the newer, but for the key."""
+        version = [quoted(self.entry.version)] if self.entry.version else []
+        return [*version, SYNCED_AT]
+
+    def _staged(self) -> tuple[str, int]:
+        """Return SQL for the staged rows, each key once, and their number."""
+        staged = _read_parquet(self.files)
+        # NULL is a key like others here.
+        ((rows, keys),) = self.connection.execute(
+            f"SELECT count(*), count(DISTINCT {self._key}) + coalesce(max(({self._key} IS NULL)::INTEGER), 0) FROM {staged}"
+        ).fetchall()
+        if rows == keys:
+            return staged, rows
+        placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
+        version = [self._version("new")] if self.entry.version else []
+        newest = [*version, f"new.{SYNCED_AT}"]
+        order = ", ".join([*(f"{value} DESC NULLS LAST" for value in newest), "staged_file DESC", "file_row_number DESC"])
+        self._collect(
+            "superseded",
+            f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY row_number() OVER (PARTITION BY new.{self._key} ORDER BY {order}) > 1",
+        )
+        return (
+            f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {placed} AS placed "
+            "WHERE NOT EXISTS (FROM superseded AS s WHERE s.staged_file = placed.staged_file AND s.file_row_number = placed.file_row_number))"
+        ), keys
+
+    def _find_known(self, staged: str) -> int:
+        """Find the staged ids that the table has; of the table this reads the ids, and little else."""
+        narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
+        return self._collect(
+            "known",
+            f"SELECT old.rowid AS place, old.{self._key}, {narrow} FROM {self.table} AS old "
+            f"WHERE old.{self._key} IN (SELECT {self._key} FROM {staged})",
+        )
+
+    def _find_changed(self, staged: str) -> int:
+        """Find the known rows that a newer read has brought with other content, and return the number of their keys."""
+        candidates = self._collect(
+            "candidates",
+            f"SELECT old.place, old.{self._key}, {self._surely_differs()} AS sure FROM {staged} AS new "
+            f"JOIN known AS old ON new.{self._key} = old.{self._key} WHERE {self._not_older()}",
+        )
+        if not candidates:
+            return 0
+        self._collect("changed", f"SELECT place, {self._key} FROM candidates WHERE sure")
+        ((unsure, first, last),) = self.connection.execute("SELECT count(*), min(place), max(place) FROM candidates WHERE NOT sure").fetchall()
+        if unsure:
+            self._add_those_that_differ(staged, first, last)
+        ((keys,),) = self.connection.execute(f"SELECT count(DISTINCT {self._key}) FROM changed").fetchall()
+        return int(keys)
+
+    def _add_those_that_differ(self, staged: str, first: int, last: int) -> None:
+        """Compare those that narrow columns do not decide."""
+        self.connection.execute(
+            f"""
+            INSERT INTO changed
+            SELECT candidate.place, candidate.{self._key} FROM candidates AS candidate
+            JOIN (
+                SELECT old.rowid AS place, {hashed(self.entry, "old")} AS content FROM {self.table} AS old
+                WHERE old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)
+            ) AS old ON old.place = candidate.place
+            JOIN (SELECT {self._key}, {hashed(self.entry, "new")} AS content FROM {staged} AS new) AS new ON new.{self._key} = candidate.{self._key}
+            WHERE NOT candidate.sure AND old.content <> new.content
+            """
+        )
+
+    def _find_kept(self, updated: int) -> int:
+        """Find the known keys whose row stays as it is."""
+        changed = f"WHERE {self._key} NOT IN (SELECT {self._key} FROM changed)" if updated else ""
+        return self._collect("kept", f"SELECT DISTINCT {self._key} FROM known {changed}")
+
+    def _without_kept(self, staged: str) -> str:
+        """Return SQL for the staged rows that will be written."""
+        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = staged.{self._key}))"
+
+    def _insert(self, new: str, users: Sequence[str]) -> None:
+        names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
+        rows = f"(SELECT {names} FROM {new} AS new)"
+        if users:
+            insert_keeping(self.connection, self.table, rows, key=self._key, kept="users_values", columns=users)
+        else:
+            self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
+
+    def _surely_differs(self) -> str:
+        """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""
+        version = f" OR new.{quoted(self.entry.version)} IS DISTINCT FROM old.{quoted(self.entry.version)}" if self.entry.version else ""
+        return f"(old.{DELETED_AT} IS NOT NULL{version})"
+
+    def _not_older(self) -> str:
+        """SQL that says whether ``new`` takes the place of ``old``: it holds a later version, or was read later.
+
+        A version that is missing, lies in the future or has gone back must not keep a row as it is for good. So the later read counts where one of
+        the two has no version, or one that is dated after its read, where the old row is marked as deleted and the record was seen since, and in
+        types that are read whole, where no other read would put it right.
+        """
+        not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
+        if not self.entry.version or isinstance(self.entry.reading, FullTable):
+            return not_older
+        new, old = self._version("new"), self._version("old")
+        same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
+        is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
+        return f"(coalesce({new} > {old}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
+
+    def _version(self, relation: str) -> str:
+        """SQL for the version of a row; null where it is dated later than the read that brought it, since no such date orders anything."""
+        version = f"{relation}.{quoted(self.entry.version or '')}"
+        return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
+
+    def _collect(self, name: str, select: str) -> int:
+        """Keep the result of a query for this transaction, and return the number of its rows."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
+        ((count,),) = self.connection.execute(f"SELECT count(*) FROM {name}").fetchall()
+        return int(count)

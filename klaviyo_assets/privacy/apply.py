@@ -1,0 +1,196 @@
+"""Applies field rules to frames, before anything of them is stored."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from klaviyo_assets.decode.schema import ODD_TEXT, RECORD
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
+from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, splice
+from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
+
+_WHOLE_RECORDS = (ODD_TEXT, f"{RECORD}attributes", f"{RECORD}relationships")
+"""Members of ``_extra`` that hold a record as text, or what stood in place of its attributes: no rule can find its field there."""
+
+
+@dataclass(frozen=True)
+class AppliedRule:
+    """A rule as it was applied, which tells whether another one can still be applied to what it has left.
+
+    Attributes:
+        field: The field.
+        action: What became of it.
+        salt: Fingerprint of the salt; None where nothing is hashed.
+    """
+
+    field: str
+    action: Action
+    salt: str | None
+
+
+@dataclass(frozen=True)
+class FieldRuleSet:
+    """The rules of one resource type, ready to be applied.
+
+    Args:
+        rules: The rules.
+        salt: For those that hash; None where none does.
+
+    Example:
+        >>> guard = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
+        >>> guard.apply(page.frame)
+    """
+
+    rules: tuple[Rule, ...] = ()
+    salt: Salt | None = None
+
+    def apply(self, frame: pl.DataFrame, *, again: bool = False) -> pl.DataFrame:
+        """Return the frame with the rules applied, to as many of their columns as it has.
+
+        Args:
+            frame: Columns as in :func:`klaviyo_assets.decode.frame_schema`.
+            again: True where some values may be hashed already; these stay.
+        """
+        for rule in self.rules:
+            if not rule.inside and rule.column in frame.columns and rule.column != EXTRA:
+                frame = frame.with_columns(self._whole(frame[rule.column], rule, again=again))
+        for name, tree in self._trees(again=again).items():
+            if name in frame.columns:
+                changed = _spliced(frame[name], tree)
+                frame = frame.with_columns(_null_where_empty(changed) if name == EXTRA else changed)
+        if any(rule.column == EXTRA and not rule.inside for rule in self.rules) and EXTRA in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(EXTRA))
+        return frame
+
+    @property
+    def columns(self) -> set[str]:
+        """Columns that the rules are about, ``_extra`` among them."""
+        return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
+
+    @property
+    def mark(self) -> str | None:
+        """A short fingerprint of the rules and the salt; None if there are none."""
+        return mark_of(self.applied)
+
+    @cached_property
+    def applied(self) -> tuple[AppliedRule, ...]:
+        """The rules in the form that is stored: without the salt."""
+        salt = self.salt.fingerprint if self.salt else None
+        return tuple(AppliedRule(rule.field, rule.action, salt if rule.action is Action.HASH else None) for rule in self.rules)
+
+    def _whole(self, values: pl.Series, rule: Rule, *, again: bool) -> pl.Series:
+        if rule.action is Action.DROP:
+            return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
+        change = self._hash(rule.kind, again=again)
+        if values.dtype == pl.List(pl.String):
+            return pl.Series(
+                values.name, [None if some is None else [None if one is None else change(one) for one in some] for some in values], dtype=values.dtype
+            )
+        return _mapped(values, change)
+
+    def _trees(self, *, again: bool) -> dict[str, Tree]:
+        """What to change inside of columns of JSON; a value that did not fit its own column stands in ``_extra``."""
+        trees: dict[str, dict[str, Any]] = {}
+        for rule in self.rules:
+            change = self._json_change(rule, again=again)
+            if rule.inside and rule.column != EXTRA:
+                _plant(trees.setdefault(rule.column, {}), rule.inside, change)
+            if rule.attribute != (EXTRA,):
+                _plant(trees.setdefault(EXTRA, {}), rule.attribute, change, rule.parents)
+            if rule.also:
+                _plant(trees.setdefault(EXTRA, {}), rule.also, change)
+        if trees:
+            for name in _WHOLE_RECORDS:
+                trees.setdefault(EXTRA, {})[name] = _to_null  # that it was there is still told
+        return dict(trees)
+
+    def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
+        assert self.salt is not None
+        salt = self.salt
+
+        def change(value: str) -> str:
+            return value if again and is_hash(value) else salt.hash(value, kind)
+
+        return change
+
+    def _json_change(self, rule: Rule, *, again: bool) -> Change | Remove:
+        if rule.action is Action.DROP:
+            return Remove.MEMBER
+        change = self._hash(rule.kind, again=again)
+
+        def hashed(text: str) -> str:
+            if text == "null":
+                return text
+            # What is no string is hashed as it is written.
+            return json.dumps(change(json.loads(text, strict=False) if text.startswith('"') else text))
+
+        return hashed
+
+
+def guards_for(rules: FieldRules) -> dict[str, FieldRuleSet]:
+    """Return the guard of each resource type that has rules, with the salt from the environment.
+
+    Raises:
+        InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
+    """
+    parsed = parse_rules(rules)
+    salt = _salt() if needs_salt(rule for some in parsed.values() for rule in some) else None
+    return {name: FieldRuleSet(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
+
+
+def mark_of(applied: Iterable[AppliedRule]) -> str | None:
+    """Return a short fingerprint of rules as they were applied; None if there are none."""
+    facts = sorted((one.field, one.action, one.salt) for one in applied)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
+
+
+def _salt() -> Salt:
+    salt = salt_of_environment()
+    if salt is None:
+        raise InvalidFieldRules(
+            f"field_rules hash a field, and {SALT_VARIABLE} is not set. Set it to a secret of your own (python -c 'import secrets; "
+            "print(secrets.token_hex(32))'), and keep it: with another one the same value has another hash."
+        )
+    if len(salt) < SHORTEST_SALT:
+        raise InvalidFieldRules(f"{SALT_VARIABLE} has {len(salt)} characters; a secret needs at least {SHORTEST_SALT}.")
+    return salt
+
+
+def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove, parents: int = 0) -> None:
+    for place, name in enumerate(path[:-1]):
+        tree = tree.setdefault(name, ObjectOnly() if place < parents else {})
+    tree[path[-1]] = change
+
+
+def _to_null(_: str) -> str:
+    return "null"
+
+
+def _null_where_empty(extra: pl.Series) -> pl.Series:
+    """``_extra`` is null where there is nothing in it."""
+    emptied = extra.str.contains(r"^\s*\{\s*\}\s*$").fill_null(False)
+    return extra.set(emptied, None) if emptied.any() else extra
+
+
+def _mapped(values: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Change each value; one that comes often is changed once."""
+    changed = {value: change(value) for value in values.unique() if value is not None}
+    return pl.Series(values.name, [changed.get(value) for value in values], dtype=values.dtype)
+
+
+def _spliced(values: pl.Series, tree: Tree) -> pl.Series:
+    """Change members of JSON texts; texts that hold none of the names are not looked into."""
+    # A name may be written with escapes, and then stands nowhere in plain letters.
+    hints = [json.dumps(name, ensure_ascii=False) for name in tree]
+    concerned = (values.str.contains_any(hints) | values.str.contains("\\", literal=True)).fill_null(False)
+    if not concerned.any():
+        return values
+    texts = values.to_list()
+    for place in concerned.arg_true():
+        texts[place] = splice(texts[place], tree)
+    return pl.Series(values.name, texts, dtype=values.dtype)

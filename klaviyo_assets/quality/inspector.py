@@ -1,0 +1,113 @@
+"""Looks at a table: duplicate keys, unknown attributes, a masked preview."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets._internal.sanitize import markdown
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import EXTRA, SYNCED_AT
+from klaviyo_assets.load.tables import DELETED_AT, Tables, table_exists
+from klaviyo_assets.privacy.ruled_columns import ruled_columns
+from klaviyo_assets.quality.drift import Drift, DriftFinder
+from klaviyo_assets.quality.null_rates import NullRates
+from klaviyo_assets.warehouse.base import Warehouse, quoted
+
+MASK = "•••"
+_LONGEST_TEXT = 60
+
+
+@dataclass(frozen=True)
+class KeyFindings:
+    """What was found about the primary key.
+
+    Attributes:
+        rows: Rows looked at.
+        nulls: Rows without a key.
+        duplicates: Keys that stand in more than one row.
+        touched_only: True if only keys that the last sync touched were looked at.
+    """
+
+    rows: int
+    nulls: int
+    duplicates: list[str]
+    touched_only: bool
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Reads one resource type's table.
+
+    Args:
+        warehouse: The database.
+        entry: The resource type.
+        schema: DuckDB schema.
+    """
+
+    warehouse: Warehouse
+    entry: ResourceType
+    schema: str
+
+    @property
+    def _table(self) -> str:
+        return Tables(self.warehouse, self.schema, self.entry).rows
+
+    def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
+        """Look for keys that are null or not unique, in the whole table or among the rows written since."""
+        key = quoted(self.entry.primary_key)
+        touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
+        parameters = [touched_since] if touched_since else []
+        among = f"WHERE {key} IN (SELECT {key} FROM {self._table} {touched})" if touched_since else ""
+        with self.warehouse.connection() as connection:
+            if not self._exists(connection):
+                return KeyFindings(0, 0, [], touched_only=False)
+            ((rows, nulls),) = connection.execute(
+                f"SELECT count(*), count(*) FILTER ({key} IS NULL) FROM {self._table} {touched}", parameters
+            ).fetchall()
+            duplicates = connection.execute(
+                f"SELECT {key} FROM {self._table} {among} GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000", parameters
+            ).fetchall()
+        return KeyFindings(rows, nulls, [str(name) for (name,) in duplicates], touched_only=bool(touched_since))
+
+    def unknown_attributes(self) -> list[Drift]:
+        """Return the attributes in ``_extra``."""
+        with self.warehouse.connection() as connection:
+            return DriftFinder(connection, self._table, self.entry).unknown() if self._exists(connection) else []
+
+    def drifts(self) -> list[Drift]:
+        """Return where the records differ from what Klaviyo's schema promises; what columns under a field rule hold is the rule's work."""
+        tables = Tables(self.warehouse, self.schema, self.entry)
+        with self.warehouse.connection() as connection:
+            if not self._exists(connection):
+                return []
+            ruled = ruled_columns(connection, tables)
+            return [*DriftFinder(connection, self._table, self.entry, ruled).drifts(), *NullRates(connection, tables).drifts(ruled)]
+
+    def preview(self, rows: int = 5) -> str:
+        """Return the latest rows as a Markdown table, personal data masked and long text cut."""
+        with self.warehouse.connection() as connection:
+            frame = connection.sql(
+                f"SELECT * EXCLUDE ({EXTRA}) FROM {self._table} WHERE {DELETED_AT} IS NULL ORDER BY {SYNCED_AT} DESC LIMIT {int(rows)}"
+            ).pl()
+        return _markdown(frame, {column.name for column in self.entry.columns if column.personal})
+
+    def _exists(self, connection: DuckDBPyConnection) -> bool:
+        return table_exists(connection, self.schema, self.entry.name)
+
+
+def _markdown(frame: pl.DataFrame, masked: set[str]) -> str:
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + " --- |" * frame.width]
+    for record in frame.iter_rows(named=True):
+        cells = [_cell(value, masked=name in masked) for name, value in record.items()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: object, *, masked: bool) -> str:
+    if value is None:
+        return ""
+    if masked:
+        return MASK
+    return markdown(str(value), _LONGEST_TEXT)

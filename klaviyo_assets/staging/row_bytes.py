@@ -1,0 +1,60 @@
+"""How many bytes rows have, and how pages are divided so that frames and files stay small."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+import polars as pl
+
+from klaviyo_assets.decode import Page
+from klaviyo_assets.warehouse.wide_tables import WIDE
+
+__all__ = ["WIDE", "portions", "row_bytes"]
+
+_NARROW = 64
+"""Bytes of a row for all that is no text."""
+
+
+def row_bytes(frame: pl.DataFrame) -> pl.Series:
+    """Return the bytes of each row of a frame: its texts, and a little for all else."""
+    lengths = [_length(pl.col(name), dtype).fill_null(0) for name, dtype in frame.schema.items() if dtype in (pl.String, pl.List(pl.String))]
+    return frame.select(bytes=pl.sum_horizontal(pl.int_range(pl.len()) * 0 + _NARROW, *lengths)).to_series()
+
+
+def _length(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    return column.str.len_bytes() if dtype == pl.String else column.list.eval(pl.element().str.len_bytes()).list.sum()
+
+
+def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator[list[Page]]:
+    """Divide pages into portions that are worth a file each, in their order.
+
+    Args:
+        pages: The pages.
+        most_rows: Rows of a portion, or of one page where that has more.
+        most_bytes: Bytes of a portion, or of one record where that has more.
+    """
+    portion: list[Page] = []
+    rows = size = 0
+    for page in (part for whole in pages for part in _divided(whole, most_bytes)):
+        if portion and (rows + page.count > most_rows or size + page.size > most_bytes):
+            yield portion
+            portion, rows, size = [], 0, 0
+        portion.append(page)
+        rows, size = rows + page.count, size + page.size
+    if portion:
+        yield portion
+
+
+def _divided(page: Page, most_bytes: int) -> Iterator[Page]:
+    """Divide a page that has more bytes by the size of its records, which is looked at only then."""
+    if page.size <= most_bytes or page.count < 2:
+        yield page
+        return
+    first = size = 0
+    for number, record in enumerate(page.records):
+        length = len(msgspec.json.encode(record))
+        if number > first and size + length > most_bytes:
+            yield replace(page, records=page.records[first:number], size=size)
+            first, size = number, 0
+        size += length
+    yield replace(page, records=page.records[first:], size=size)

@@ -1,0 +1,30 @@
+"""Which records a read has brought, in small files that stay until its end: what is missing from them is gone.
+
+The rows themselves are deleted as soon as they are loaded, so that staged files stay few however much is read.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from klaviyo_assets._internal import private_files as owner_only
+
+
+def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
+    """Write a few columns of staged files into one file beside them.
+
+    Args:
+        files: Parquet files of one folder.
+        columns: Which columns.
+
+    Returns:
+        The file; nothing if there are no files.
+    """
+    if not files:
+        return []
+    path = files[0].with_name(f"brought-{files[0].name}")
+    frame = pl.scan_parquet(list(files), hive_partitioning=False).select(*columns).collect()
+    with owner_only.new_file(path) as file:
+        frame.write_parquet(file, compression="zstd", compression_level=1)
+    return [path]

@@ -1,0 +1,155 @@
+"""Writes and loads what has been fetched while fetching goes on, in threads beside the event loop.
+
+Frames are built, files written and loads committed while the next pages are on their way: a sync takes as long as the rate limit makes it take.
+Where the disk or the database is slower than the network, fetching waits: memory and staged files stay bounded.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.staging.staging import Batch, Staging
+
+ROWS_PER_LOAD = 500_000
+"""Rows after which staged files are loaded, at first."""
+
+MOST_ROWS_PER_LOAD = 1_000_000
+"""Rows of a load, at most: what is loaded at once takes memory."""
+
+_GROWTH = 8
+"""A load is worth its look through the table's ids when it adds at least one row to so many."""
+
+_LEAST_ROWS_AHEAD = 100_000
+"""Rows that are worth a load of their own when not much more is to come: the last load, behind which nothing hides, is small then."""
+
+_SECONDS_PER_LOAD = 20.0
+"""Seconds after which staged files are loaded although they are few, so that there is something to look at."""
+
+_SECONDS_PER_FILE = 1.0
+"""Seconds after which pages are written although they are few: what is not written is fetched again after a kill."""
+
+_FILES_IN_MEMORY = 2.0
+"""Files' worth of pages that may wait in memory while another is written."""
+
+_LOADS_ON_DISK = 3
+"""Loads' worth of rows that may wait on disk while another is loaded."""
+
+_BYTES_ON_DISK = 4 * 2**30
+"""Bytes that these rows may have in memory; on disk they are compressed."""
+
+
+@dataclass
+class BackgroundWriter:
+    """Takes pages from staging to disk and on into the database.
+
+    Args:
+        staging: Holds the pages.
+        load: Loads a batch; None if nothing is loaded before the end.
+        rows_known: Rows that the table holds at the start.
+        rows_expected: Tells how many rows are still to come, about.
+    """
+
+    staging: Staging
+    load: Callable[[Batch], Awaitable[None]] | None
+    rows_known: int = 0
+    rows_expected: Callable[[], float] = lambda: math.inf
+    _writing: asyncio.Task[None] | None = None
+    _loading: asyncio.Task[None] | None = None
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _last_write: float = field(default_factory=lambda: time.monotonic())
+    _last_load: float = field(default_factory=lambda: time.monotonic())
+
+    async def after_page(self) -> None:
+        """Start what is due; wait only where writing or loading has fallen behind.
+
+        Raises:
+            Exception: Whatever a write or a load that ran meanwhile has met.
+        """
+        self._start_what_is_due()
+        while self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
+            await asyncio.shield(self._writing)
+            self._start_what_is_due()
+        if self._loading is not None and self._has_much_on_disk:
+            await asyncio.shield(self._loading)
+
+    def _start_what_is_due(self) -> None:
+        self._writing, self._loading = _still_running(self._writing), _still_running(self._loading)
+        if self._writing is None and self._file_is_due:
+            self._writing = asyncio.create_task(self._write())
+        if self._load_is_due and self._loading is None:
+            self._loading = asyncio.create_task(self._load_staged())
+
+    @property
+    def _has_much_on_disk(self) -> bool:
+        return self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load or self.staging.bytes_unloaded >= _BYTES_ON_DISK
+
+    async def loaded(self, batch: Batch) -> None:
+        """Note that a batch is committed."""
+        async with self._alone:
+            await in_thread(self.staging.loaded, batch)
+
+    async def finish(self) -> None:
+        """Write and load all that is left."""
+        await self.settle()
+        await self._write()
+        if self.load is not None:
+            await self._load_staged()
+
+    async def settle(self) -> None:
+        """Wait for what is running.
+
+        Raises:
+            Exception: Whatever it has met.
+        """
+        for task in (self._writing, self._loading):
+            if task is not None:
+                await task
+        self._writing = self._loading = None
+
+    async def give_up(self) -> None:
+        """Keep what has been read for the next sync, after a failure that is told elsewhere."""
+        await asyncio.gather(*(task for task in (self._writing, self._loading) if task is not None), return_exceptions=True)
+        await self._write()
+
+    @property
+    def _rows_per_load(self) -> int:
+        return max(ROWS_PER_LOAD, min(MOST_ROWS_PER_LOAD, self.rows_known // _GROWTH))
+
+    @property
+    def _file_is_due(self) -> bool:
+        worth = self.staging.worth_a_file
+        return worth >= 1 or (worth > 0 and time.monotonic() - self._last_write >= _SECONDS_PER_FILE)
+
+    @property
+    def _load_is_due(self) -> bool:
+        if self.load is None:
+            return False
+        rows = self.staging.rows_unloaded
+        if self.staging.fills_a_load or rows >= self._rows_per_load or (rows >= _LEAST_ROWS_AHEAD and rows >= self.rows_expected()):
+            return True
+        return rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD
+
+    async def _write(self) -> None:
+        async with self._alone:
+            await in_thread(self.staging.write)
+        self._last_write = time.monotonic()
+
+    async def _load_staged(self) -> None:
+        async with self._alone:
+            batches = list(self.staging.batches(MOST_ROWS_PER_LOAD))
+        for batch in batches:
+            if self.load is not None and (batch.files or batch.covered):
+                await self.load(batch)
+                self.rows_known += batch.rows
+                self._last_load = time.monotonic()
+
+
+def _still_running(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
+    """Return a task that is running; raise what one that has ended has met."""
+    if task is None or not task.done():
+        return task
+    task.result()
+    return None

@@ -1,0 +1,110 @@
+"""A second copy of what no bookkeeping table may lose: who was erased, and which tables hold values that field rules have changed.
+
+It lies in the state folder. Without it, dropping or emptying ``_erased``, or putting an older copy of the database in place, would bring erased
+people back with the next sync; without ``_field_rules``, an erasure by e-mail address would miss the rows that hold its hash.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets.state.tombstones import erased, remember_marks
+from klaviyo_assets.warehouse.base import Warehouse
+
+_log = logging.getLogger("klaviyo_assets")
+
+
+class _Content(msgspec.Struct):
+    """Marks of erased records, and resource types whose rows were stored with field rules."""
+
+    erased: list[str] = msgspec.field(default_factory=list)
+    ruled: list[str] = msgspec.field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BookkeepingCopy:
+    """The copy for one schema; to be used while the database is open, which keeps other processes out.
+
+    It is written before the commit of what it repeats. If that commit then fails, it holds too much: a record that was to be erased is not stored,
+    and rules are applied once more.
+
+    Args:
+        warehouse: The database.
+        schema: DuckDB schema.
+    """
+
+    warehouse: Warehouse
+    schema: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.warehouse.state_dir / self.schema.lower() / "bookkeeping.json"
+
+    @property
+    def ruled(self) -> frozenset[str]:
+        """Resource types whose rows were stored with field rules."""
+        return frozenset(self._read().ruled)
+
+    def note_ruled(self, name: str, *, has_rules: bool) -> None:
+        """Note whether the rows of a resource type are stored with field rules.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        content = self._read()
+        ruled = {*content.ruled} | {name} if has_rules else {*content.ruled} - {name}
+        if ruled != {*content.ruled}:
+            self._write(_Content(content.erased, sorted(ruled)))
+
+    def note_erased(self, connection: DuckDBPyConnection) -> None:
+        """Add the marks that the table holds.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        content = self._read()
+        marks = erased(connection, self.warehouse, self.schema) | {*content.erased}
+        if marks != {*content.erased}:
+            self._write(_Content(sorted(marks), content.ruled))
+
+    def restore_erased(self, connection: DuckDBPyConnection) -> Iterator[str]:
+        """Put marks that the table has lost back into it, in the caller's transaction; yield what the user should know."""
+        lost = {*self._read().erased} - erased(connection, self.warehouse, self.schema)
+        if lost:
+            remember_marks(connection, self.warehouse, self.schema, lost)
+            yield (
+                f"The table {self.schema}._erased lacked {len(lost)} record{'s' * (len(lost) > 1)} that had been erased: restored from {self.path}, "
+                "so syncs still do not store them. If an older copy of the database was put in place, run erase again: it may hold their rows. "
+                "To store them again on purpose, delete that file and the rows of _erased."
+            )
+        self.note_erased(connection)
+
+    def lost_rules(self, name: str, recorded: Iterable[object]) -> bool:
+        """Return whether the rows of a resource type were stored with field rules that the table ``_field_rules`` does not hold any more.
+
+        Args:
+            name: The resource type.
+            recorded: Its rules in the table.
+        """
+        return name in self.ruled and not list(recorded)
+
+    def _read(self) -> _Content:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=_Content)
+        except FileNotFoundError:
+            return _Content()
+        except (ValueError, msgspec.MsgspecError, RecursionError):
+            _log.warning("%s cannot be read and is made again from the tables _erased and _field_rules.", self.path)
+            return _Content()
+
+    def _write(self, content: _Content) -> None:
+        owner_only.make_folder(self.path.parent)
+        partial = self.path.with_suffix(".tmp")
+        owner_only.write(partial, msgspec.json.encode(content))
+        partial.replace(self.path)

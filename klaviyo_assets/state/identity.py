@@ -1,0 +1,173 @@
+"""Which account a key belongs to, and which keys have filled a schema: asked once, kept beside the database.
+
+The accounts endpoint allows one request a second for the whole account, so not every process can ask.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from filelock import AsyncFileLock, Timeout
+
+from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.redaction import redact
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError, PlanGate, ScopeMissing
+from klaviyo_assets.api.options import DEFAULT_BASE_URL
+from klaviyo_assets.catalog import ACCOUNTS
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT
+from klaviyo_assets.sync.errors import SyncError
+
+_PATIENCE = 30.0
+"""Seconds to wait for Klaviyo's answer, and for another process that waits for it."""
+
+_PATIENCE_TO_WRITE = 2 * _PATIENCE
+
+_SALT_BYTES = 16
+
+_log = logging.getLogger("klaviyo_assets")
+
+
+class _Book(msgspec.Struct):
+    """Account ids by fingerprint of the key and the server, and fingerprints of those that have filled a schema."""
+
+    salt: str
+    accounts: dict[str, str] = msgspec.field(default_factory=dict)
+    schemas: dict[str, list[str]] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is known of a key.
+
+    Attributes:
+        account_id: The account, or ``unknown``.
+        seen: True if the key has filled this schema before.
+        asked: False if the account is unknown only because Klaviyo could not be asked now.
+    """
+
+    account_id: str
+    seen: bool
+    asked: bool = True
+
+
+async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
+    """Return the account that the client's key belongs to, ``unknown`` if the key may not ask, and whether it has filled the schema before.
+
+    Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key and the base URL (another
+    sandbox may know the same key), and other processes wait for the one that asks. If Klaviyo does not answer within half a minute, the account is
+    unknown for this time: what is wrong with that endpoint must not hold up every resource type.
+
+    Args:
+        client: The client, with its key.
+        state_dir: Folder of the database's state.
+        schema: DuckDB schema.
+        account_id: The account, where the user says it; then Klaviyo is not asked.
+
+    Raises:
+        SyncError: If the account's id is an API key by mistake: it would be stored.
+    """
+    if account_id is not None and redact(account_id) != account_id:
+        raise SyncError(
+            "The account id holds an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
+        )
+    path = state_dir / "identity.json"
+    try:
+        async with _locked(state_dir, _PATIENCE):
+            book = _read(path)
+            name = _fingerprint(client, book.salt)
+            if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
+                book.accounts[name] = found
+                _write(path, book)
+    except Timeout:  # the one that asks gets no answer
+        book = _read(path)
+        name = _fingerprint(client, book.salt)
+    # Earlier versions did not tell servers apart.
+    seen = not {name, _fingerprint_of_key(client.key, book.salt)}.isdisjoint(book.schemas.get(schema, ()))
+    known = account_id or book.accounts.get(name)
+    return Identity(known or UNKNOWN_ACCOUNT, seen, asked=known is not None)
+
+
+async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
+    """Note that the client's key fills a schema."""
+    async with _locked(state_dir, _PATIENCE_TO_WRITE):
+        path = state_dir / "identity.json"
+        book = _read(path)
+        name, earlier = _fingerprint(client, book.salt), _fingerprint_of_key(client.key, book.salt)
+        keys = book.schemas.get(schema, [])
+        if name not in keys:
+            # What an earlier version noted without the server is this server's from now on.
+            book.schemas[schema] = [*(key for key in keys if key != earlier), name]
+            _write(path, book)
+
+
+@asynccontextmanager
+async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
+    owner_only.make_file(state_dir / "identity.lock")
+    lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
+    async with waiting.saying(
+        "Waiting up to %.0f seconds for another run that asks Klaviyo which account the key belongs to. What to do: nothing; if it happens often, "
+        "see whether a run hangs.",
+        seconds,
+    ):
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        await lock.release()
+
+
+async def _ask(client: KlaviyoClient) -> str | None:
+    """Ask Klaviyo; None if the answer says nothing lasting."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
+    except (ScopeMissing, PlanGate):
+        return UNKNOWN_ACCOUNT  # the scopes of a key never change, so there is no use in asking again
+    except (KlaviyoError, TimeoutError):
+        return None
+    ids = answer.value.frame["id"].to_list()
+    return ids[0] if ids else None
+
+
+def _fingerprint(client: KlaviyoClient, salt: str) -> str:
+    """Return what stands for a key at a server; at Klaviyo's own address it is the key's alone, as in earlier versions."""
+    base_url = client.settings.base_url.rstrip("/").lower()
+    return _fingerprint_of_key(client.key, salt, "" if base_url == DEFAULT_BASE_URL else f" {base_url}")
+
+
+def _fingerprint_of_key(key: ApiKey, salt: str, server: str = "") -> str:
+    return hashlib.blake2b(f"{key.reveal()}{server}".encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> _Book:
+    """Return what is noted, or an empty book if there is none, or a crash or somebody's editor has left something else."""
+    try:
+        book = msgspec.json.decode(path.read_bytes(), type=_Book)
+        if len(bytes.fromhex(book.salt)) == _SALT_BYTES:
+            return book
+    except OSError:
+        return _new_book()
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        pass
+    _log.warning("%s cannot be read and is made again: Klaviyo is asked once more which account the key belongs to.", path)
+    return _new_book()
+
+
+def _new_book() -> _Book:
+    return _Book(salt=secrets.token_hex(_SALT_BYTES))
+
+
+def _write(path: Path, book: _Book) -> None:
+    partial = path.with_suffix(".tmp")
+    owner_only.write(partial, msgspec.json.encode(book))
+    partial.replace(path)

@@ -1,0 +1,57 @@
+"""One sync of a resource type at a time: into one schema, and of one account on this machine."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import Timeout
+
+from klaviyo_assets._internal import machine_folder
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.file_lock import acquire, file_lock
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT
+from klaviyo_assets.sync.errors import SyncTaken
+
+
+@contextlib.contextmanager
+def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str = "") -> Iterator[None]:
+    """Hold a resource type for one sync; the lock's neighbour names the run that has it.
+
+    Args:
+        folder: Folder of the lock.
+        resource_type: Name of the resource type.
+        run_id: Dagster run, for others to read.
+        where: What is held, for the message, such as `` into another database``.
+
+    Raises:
+        SyncTaken: If another process holds it.
+    """
+    lock = file_lock(folder / f"{resource_type}.lock")
+    holder = folder / f"{resource_type}.holder"
+    try:
+        acquire(lock, 0)
+    except Timeout as error:
+        name = holder.read_text().strip() if holder.is_file() else ""
+        raise SyncTaken(
+            f"{resource_type} is being synced already{where}{f' by run {name}' if name else ''}; nothing was done.",
+            "Wait for that run to end, then run again if it is still needed.",
+        ) from error
+    try:
+        owner_only.write(holder, (run_id or "outside of Dagster").encode())
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
+    """Return the folder of an account's locks on this machine, whichever database is filled; None if none of our own can be made.
+
+    Where the account is unknown the key stands for it.
+    """
+    base_url, key = client.settings.base_url, client.key.reveal()
+    if account_id == UNKNOWN_ACCOUNT:
+        return machine_folder.folder_of(base_url, key)
+    machine_folder.note_account(base_url, key, account_id)
+    return machine_folder.folder_of(base_url, account_id)

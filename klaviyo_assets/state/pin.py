@@ -1,0 +1,110 @@
+"""SubjectResolver data a schema holds: the first sync pins the account, and another one's key is refused."""
+
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.sync.errors import AccountMismatch
+
+UNKNOWN_ACCOUNT = "unknown"
+"""Stands for the account while the key may not ask for it (no ``accounts:read``)."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The account of a schema, as ``_syncs`` tells it; inside the caller's transaction.
+
+    Args:
+        connection: The database.
+        tables: The tables.
+        notes: Takes what the user should know.
+    """
+
+    connection: DuckDBPyConnection
+    tables: Tables
+    notes: list[str]
+
+    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, asked: bool = True) -> str:
+        """Keep the schema to one account, and give the name to what was read while it was not known.
+
+        Args:
+            account_id: The key's account, or ``unknown``.
+            key_seen: True if the key has filled this schema before.
+            accept_other: True if the schema may go over to another account.
+            asked: False if the account is unknown only because Klaviyo could not be asked now.
+
+        Returns:
+            The account that the sync counts for.
+
+        Raises:
+            AccountMismatch: If the schema holds another account's data, or if that cannot be told.
+        """
+        pinned = self._pinned()
+        if account_id == UNKNOWN_ACCOUNT:
+            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, asked=asked)
+        if pinned is not None and pinned != account_id:
+            self._change(pinned, account_id, accept_other=accept_other)
+        if pinned is None and not key_seen and self._filled_by_others():
+            self.notes.append(
+                f"The schema {self.tables.schema} was filled with another key, whose account could not be told: its rows are taken for those of "
+                f"account {account_id} from now on. If they are another's, use another schema or KLAVIYO_DUCKDB_PATH for this key."
+            )
+        for table in (self.tables.syncs, self.tables.coverage):
+            self.connection.execute(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", [account_id, UNKNOWN_ACCOUNT])
+        return account_id
+
+    def _pinned(self) -> str | None:
+        """Return the account of the latest sync that knew it."""
+        rows = self.connection.execute(
+            f"SELECT account_id FROM {self.tables.syncs} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
+            [UNKNOWN_ACCOUNT],
+        ).fetchall()
+        # Where _syncs was dropped, the coverage still says whose it is.
+        rows = (
+            rows
+            or self.connection.execute(
+                f"SELECT account_id FROM {self.tables.coverage} WHERE account_id <> ? ORDER BY read_at DESC LIMIT 1", [UNKNOWN_ACCOUNT]
+            ).fetchall()
+        )
+        return str(rows[0][0]) if rows else None
+
+    def _filled_by_others(self) -> bool:
+        """Return whether any rows were synced before; by the key at hand they were not."""
+        return bool(self.connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE rows_inserted > 0 LIMIT 1").fetchall())
+
+    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, asked: bool) -> str:
+        schema = self.tables.schema
+        why = "it has no accounts:read" if asked else "Klaviyo could not be asked now"
+        if pinned is not None and not key_seen and not accept_other:
+            later = "" if asked else "Run the sync again later; if that does not help: "
+            raise AccountMismatch(
+                f"The schema {schema} holds the data of Klaviyo account {pinned}, and it cannot be told whether the API key, which is "
+                f"new here, belongs to that account: {why}.",
+                f"{later}Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
+                "KLAVIYO_DUCKDB_PATH.",
+            )
+        if not key_seen:
+            others = (
+                " It was filled with another key before, and nobody can tell whether both are of one account." if self._filled_by_others() else ""
+            )
+            self.notes.append(
+                f"It cannot be told which account the API key belongs to ({why}), so a key of another account would not be noticed "
+                f"in the schema {schema}.{others} Say which account it is with KLAVIYO_ACCOUNT_ID, or use a key that has accounts:read."
+            )
+        return pinned or UNKNOWN_ACCOUNT
+
+    def _change(self, pinned: str, account_id: str, *, accept_other: bool) -> None:
+        schema = self.tables.schema
+        if not accept_other:
+            raise AccountMismatch(
+                f"The schema {schema} holds the data of Klaviyo account {pinned}, and the API key belongs to account {account_id}.",
+                "Use the key of that account, or another schema or KLAVIYO_DUCKDB_PATH for this one. "
+                "If the schema is to go over to the key's account, set KLAVIYO_ACCEPT_OTHER_ACCOUNT=true for one sync of each asset.",
+            )
+        # What was read of the other account says nothing about this one.
+        self.connection.execute(f"DELETE FROM {self.tables.coverage}")
+        self.notes.append(
+            f"The schema {schema} goes over from Klaviyo account {pinned} to {account_id}: everything is read again. Rows of {pinned} stay until a "
+            "sync with mode full marks them as deleted."
+        )

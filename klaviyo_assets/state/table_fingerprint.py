@@ -1,0 +1,105 @@
+"""What a sync left in its table, compared with what is found there later: what was recorded as read counts only while the rows are there."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.load.tables import Tables, has_column
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table in two numbers that cost next to nothing.
+
+    Attributes:
+        rows: Its rows, those marked as deleted included.
+        newest: The latest ``_synced_at``; None if there is none.
+    """
+
+    rows: int
+    newest: datetime | None
+
+    def is_lost(self, found: "TableState") -> str | None:
+        """Return what shows that rows which were here are gone from a table without a trace in the bookkeeping, as the end of a sentence.
+
+        A table that is empty, and one that lacks its latest rows (an older copy was put in its place, or they were deleted). One that lacks other
+        rows may have been cut on purpose, and its coverage goes on to count.
+
+        Args:
+            found: The table as it is now.
+        """
+        if self.rows and not found.rows:
+            return f"is empty, though it held {self.rows:,} rows after the last sync"
+        if self.newest is not None and (found.newest is None or found.newest < self.newest):
+            latest = f"{found.newest:%Y-%m-%d %H:%M:%S}" if found.newest else "never"
+            return f"lacks its latest rows: they were read at {self.newest:%Y-%m-%d %H:%M:%S} (UTC), and what it holds at {latest}"
+        return None
+
+
+def measured(connection: DuckDBPyConnection, tables: Tables) -> TableState:
+    """Return the state of a resource type's table as a transaction sees it."""
+    rows = connection.execute(f"SELECT count(*), max({SYNCED_AT}) FROM {tables.rows}").fetchall()
+    return TableState(*rows[0])
+
+
+def recorded(connection: DuckDBPyConnection, tables: Tables, latest: datetime) -> TableState | None:
+    """Return the state that the last sync recorded; None if none did.
+
+    Args:
+        connection: The database.
+        tables: The tables.
+        latest: Syncs that began later had a wrong clock and do not count.
+    """
+    rows = connection.execute(
+        f"SELECT table_rows, table_newest FROM {tables.syncs} WHERE resource_type = ? AND table_rows IS NOT NULL AND started_at <= ? "
+        "ORDER BY started_at DESC, rowid DESC LIMIT 1",
+        [tables.entry.name, latest],
+    ).fetchall()
+    return TableState(*rows[0]) if rows else None
+
+
+def note_deleted(connection: DuckDBPyConnection, tables: Tables) -> None:
+    """Record the state again after rows were deleted on the user's order, so that the next sync does not miss them."""
+    if not has_column(connection, tables.schema, "_syncs", "table_rows"):  # no sync of this version has recorded any
+        return
+    state = measured(connection, tables)
+    connection.execute(
+        f"UPDATE {tables.syncs} SET table_rows = ?, table_newest = ? WHERE resource_type = ? AND table_rows IS NOT NULL",
+        [state.rows, state.newest, tables.entry.name],
+    )
+
+
+def doubts(
+    before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, has_coverage: bool
+) -> tuple[bool, str | None]:
+    """Say whether what is recorded as read still counts, and what the user should know.
+
+    Args:
+        before: The state that the last sync recorded; None if none did.
+        found: The state that is found.
+        name: The table, as the user knows it.
+        was_missing: True if there was no table.
+        is_covered: True if anything is recorded as read.
+        has_coverage: True if the resource type is read by coverage, and the table of it was there.
+
+    Returns:
+        True if nothing that is recorded as read counts any more; and a note, or None.
+    """
+    again = "What was recorded as read does not count any more: incremental syncs read everything again."
+    if was_missing and (is_covered or (before is not None and before.rows)):
+        held = f" after the last sync, which left {before.rows:,} rows in it" if before is not None else ""
+        return True, f"The table {name} was missing{held}. {again}"
+    if before is None and not found.rows and is_covered:
+        return True, f"The table {name} is empty, and nothing records whether it was so after the last sync. {again}"
+    if before is not None and (what := before.is_lost(found)):
+        return True, f"The table {name} {what}. {again}"
+    if before is not None and found.rows < before.rows:
+        return False, (
+            f"The table {name} has {before.rows - found.rows:,} rows fewer than the last sync left in it: another program has deleted them. "
+            "They are not read again by incremental syncs; if that was a mistake, run a sync with mode full."
+        )
+    if found.rows and before is not None and before.rows and not is_covered and has_coverage:
+        return False, f"The table _coverage records nothing of {name}, which has rows: incremental syncs read everything again."
+    return False, None

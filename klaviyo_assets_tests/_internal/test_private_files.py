@@ -1,0 +1,100 @@
+"""Whatever the umask: what a sync leaves on disk is for its owner, and what was there keeps its mode."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal.machine_folder import limits_folder
+from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import local_file, sync
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files that everybody may write to, as /tmp is."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def open_to_others(folder: Path) -> dict[str, str]:
+    """Return what lies below a folder and may be read or written by others."""
+    modes = {path: path.lstat().st_mode for path in folder.rglob("*")}
+    return {str(path.relative_to(folder)): stat.filemode(mode) for path, mode in modes.items() if mode & 0o077}
+
+
+def test_all_that_a_sync_leaves_is_for_its_owner(
+    new_account: NewAccount, tmp_path: Path, no_umask: None, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox, folder = new_account(), tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    warehouse = local_file(folder)
+    sync("accounts", sandbox, warehouse, shared_limits=limits_folder(sandbox.base_url, ALL_SCOPES_KEY))
+    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
+    with pytest.raises(RequestFailed):
+        sync("events", sandbox, warehouse, concurrency=2)
+
+    names = {path.name for path in folder.rglob("*")}
+    assert {"klaviyo.duckdb", "klaviyo.duckdb.lock", "identity.json", "manifest.json", "000001.parquet"} <= names
+    assert open_to_others(folder) == {}
+    assert open_to_others(temporary) == {}
+    assert list(temporary.rglob("api-accounts-*.sqlite"))
+    assert [path.name for path in temporary.iterdir()] == [f"klaviyo_assets-{os.getuid()}"]
+
+
+def test_what_was_there_keeps_its_mode(account: SandboxProcess, tmp_path: Path, no_umask: None) -> None:
+    warehouse = local_file(tmp_path)
+    warehouse.state_dir.chmod(0o750)
+
+    sync("lists", account, warehouse)
+
+    assert stat.S_IMODE(warehouse.state_dir.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("trap", ["link", "open folder"])
+def test_a_folder_that_another_user_may_have_laid_is_not_used(
+    trap: str, account: SandboxProcess, warehouse: LocalFile, temporary: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bait, name = tmp_path / "bait", temporary / f"klaviyo_assets-{os.getuid()}"
+    bait.mkdir()
+    if trap == "link":
+        name.symlink_to(bait)
+    else:
+        name.mkdir()
+        name.chmod(0o777)
+
+    assert sync("lists", account, warehouse).row.outcome == "succeeded"
+
+    assert list(bait.iterdir()) == []
+    assert list(name.iterdir()) == []
+    assert "is a link, or others may write to it" in caplog.text
+
+
+def test_a_new_file_does_not_follow_a_link(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "name").symlink_to(target)
+
+    owner_only.write(tmp_path / "name", b"new")
+
+    assert target.read_text() == "mine"
+    assert not (tmp_path / "name").is_symlink()

@@ -1,0 +1,473 @@
+"""The gates of the endpoints: never more requests in a window than Klaviyo allows, and nobody through a gate that is closed."""
+
+import asyncio
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import RateLimited
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
+from klaviyo_assets.catalog import LISTS, PROFILES
+from klaviyo_assets.catalog.endpoint import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
+from klaviyo_assets_tests.api.asking import KEY, ask, errors, page, refused
+from klaviyo_assets_tests.api.scripted import Scripted
+from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
+
+TIERS = {"XS": TIER_XS, "S": TIER_S, "M": TIER_M, "L": TIER_L, "XL": TIER_XL}
+SOON = 0.26
+"""A closed gate opens up to a quarter of a second later, so that all do not come at once."""
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def taken(gate: RateLimiter, count: int, workers: int = 8) -> list[float]:
+    """Let workers take so many turns in all; return when each was granted."""
+    times: list[float] = []
+    turns = iter(range(count))
+
+    async def work() -> None:
+        for _ in turns:
+            await gate.enter()
+            times.append(now())
+            gate.leave({})
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return times
+
+
+def most_in(times: Sequence[float], seconds: float) -> int:
+    """Return the most turns within any window of so many seconds, wherever it begins."""
+    most, first = 0, 0
+    for last, moment in enumerate(times):
+        while moment - times[first] >= seconds - 1e-6:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("limit", TIERS.values(), ids=TIERS)
+def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two_rushes() -> list[float]:
+        gate = RateLimiter("/api/any", limit, share)
+        first = await taken(gate, limit.steady + 20)
+        await asyncio.sleep(30)
+        second = await taken(gate, limit.steady + 20)
+        gate.dispose()
+        return first + second
+
+    times = run_in_virtual_time(two_rushes(), monkeypatch)
+
+    assert len(times) == 2 * (limit.steady + 20)
+    assert most_in(times, 1) <= limit.burst
+    assert most_in(times, 60) <= limit.steady
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("limit", [TIER_S, TIER_M, TIER_L, TIER_XL], ids=["S", "M", "L", "XL"])
+def test_a_share_is_kept_to_and_made_use_of(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    async def rush() -> list[float]:
+        gate = RateLimiter("/api/any", limit, share)
+        times = await taken(gate, 2 * limit.steady)
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    assert most_in(times, 60) <= limit.steady * share + 1e-6
+    assert times[-1] - times[0] <= 60 * 2 / share * 1.005
+
+
+@pytest.mark.parametrize("limit", [TIER_L, TIER_XL], ids=["L", "XL"])
+def test_what_stalls_cost_is_made_good(limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fifteen seconds nothing moves for a while, as when the processor is taken away; in the minutes after, nothing of that is missing."""
+
+    async def stalling() -> list[float]:
+        gate = RateLimiter("/api/any", limit, 1.0)
+        began, times, stalls = now(), [], 0
+        while now() < began + 240:
+            await gate.enter()
+            times.append(now() - began)
+            gate.leave({})
+            if now() > began + 15 * (stalls + 1):
+                stalls += 1
+                await asyncio.sleep(0.4)
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(stalling(), monkeypatch)
+
+    assert most_in(times, 60) <= limit.steady
+    assert most_in(times, 1) <= limit.burst
+    assert sum(60 <= time < 240 for time in times) >= 3 * limit.steady * 0.998
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request arrives at any time before its answer; two that are a second apart when they are sent need not be when they arrive."""
+
+    async def rush() -> list[tuple[float, float]]:
+        gate = RateLimiter("/api/accounts", TIER_XS, share)
+        times: list[tuple[float, float]] = []
+
+        async def one(latency: float) -> None:
+            await gate.enter()
+            sent = now()
+            await asyncio.sleep(latency)
+            times.append((sent, now()))
+            gate.leave({})
+
+        await asyncio.gather(*(one(latency) for latency in (0.1, 3, 0.9, 0)))
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 1 / share
+
+
+def test_a_turn_that_is_not_used_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled while the server's minute is used up, or while another has the turn."""
+
+    async def rush() -> float:
+        gate = RateLimiter("/api/accounts", TIER_XS, 1.0)
+        await gate.enter()
+        gate.leave({"RateLimit-Limit": "15", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"})
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        await asyncio.sleep(10)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        began = now()
+        await gate.enter()
+        gate.leave({})
+        gate.dispose()
+        return now() - began
+
+    assert 40 < run_in_virtual_time(rush(), monkeypatch) < 55
+
+
+# --- the gate closes
+
+
+def guarded(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Run an action with a wide gate; return its times as seconds since it began."""
+
+    async def run() -> list[float]:
+        gate, began = RateLimiter("/api/any", TIER_XL, 0.9), now()
+        times = await action(gate)
+        gate.dispose()
+        return [time - began for time in times]
+
+    return run_in_virtual_time(run(), monkeypatch)
+
+
+def test_nobody_passes_a_closed_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        gate.close_for(5)
+        return await taken(gate, 20)
+
+    times = guarded(action, monkeypatch)
+
+    assert len(times) == 20
+    assert 5 <= min(times) <= 5 + SOON
+
+
+def test_a_gate_that_is_closed_for_longer_meanwhile_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        gate.close_for(2)
+        waiting = asyncio.create_task(taken(gate, 5))
+        await asyncio.sleep(1)
+        gate.close_for(10)
+        gate.close_for(1)
+        return await waiting
+
+    assert 11 <= min(guarded(action, monkeypatch)) <= 11 + SOON
+
+
+def test_a_gate_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        slow = RateLimiter("/api/any", TIER_XS, 0.5)
+        first = await taken(slow, 1)
+        waiting = asyncio.create_task(taken(slow, 1))
+        await asyncio.sleep(1)
+        slow.close_for(20)
+        second = await waiting
+        slow.dispose()
+        return first + second
+
+    first, second = guarded(action, monkeypatch)
+
+    assert first == 0
+    assert 21 <= second <= 21 + SOON
+
+
+def leaving(headers: dict[str, str], others: int) -> Callable[[RateLimiter], Awaitable[list[float]]]:
+    """Take note of an answer while so many other requests are still under way, then take one more turn."""
+
+    async def action(gate: RateLimiter) -> list[float]:
+        for _ in range(others + 1):
+            await gate.enter()
+        gate.leave(headers)
+        return await taken(gate, 1)
+
+    return action
+
+
+@pytest.mark.parametrize(("others", "remaining"), [(0, "0"), (3, "3"), (3, "0"), (3, "-1"), (3, "2.0")])
+def test_a_gate_closes_until_the_reset_when_the_rest_of_the_minute_is_under_way(others: int, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"RateLimit-Limit": "3500", "RateLimit-Remaining": remaining, "RateLimit-Reset": "17"}
+
+    (time,) = guarded(leaving(headers, others), monkeypatch)
+
+    assert 17 <= time <= 17 + SOON
+
+
+@pytest.mark.parametrize("reset", ["0", "1"])
+def test_the_rest_of_a_second_is_left_to_others_when_its_burst_is_nearly_used_up(reset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"RateLimit-Limit": "350, 350;w=1, 3500;w=60", "RateLimit-Remaining": "12", "RateLimit-Reset": reset}
+
+    (time,) = guarded(leaving(headers, 0), monkeypatch)
+
+    assert 1 <= time <= 1.1
+
+
+def test_responses_that_report_a_lower_limit_lower_the_pace_until_they_no_longer_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        times = []
+        for number in range(40):
+            await gate.enter()
+            times.append(now())
+            limit = "1, 1;w=1, 15;w=60, 225;w=86400" if number < 10 else "350, 350;w=1, 3500;w=60"
+            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": "1" if number < 10 else "349", "RateLimit-Reset": "0"})
+        return times
+
+    times = guarded(action, monkeypatch)
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+
+    assert min(gaps[1:10]) >= 60 / 15
+    assert max(gaps[12:]) < 0.1
+
+
+def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests_over_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rush() -> list[float]:
+        gate, times = RateLimiter("/api/accounts", TIER_XS, 1.0), []
+        for _ in range(4):
+            await gate.enter()
+            times.append(now())
+            gate.leave({"RateLimit-Limit": "1, 1;w=1, 2;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "0"})
+        gate.dispose()
+        return times
+
+    times = run_in_virtual_time(rush(), monkeypatch)
+
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 30
+
+
+def test_the_first_answer_of_a_new_minute_opens_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resets come in whole seconds; to wait them out would waste up to one in each minute."""
+
+    async def action(gate: RateLimiter) -> list[float]:
+        for _ in range(4):
+            await gate.enter()
+        gate.leave({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3", "RateLimit-Reset": "17"})
+        waiting = asyncio.create_task(taken(gate, 1))
+        await asyncio.sleep(0.2)
+        gate.leave({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3499", "RateLimit-Reset": "60"})
+        return await waiting
+
+    (time,) = guarded(action, monkeypatch)
+
+    assert 0.2 <= time < 0.3
+
+
+def test_a_gate_opens_as_far_as_answers_show_that_something_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests under way count as not counted until they are answered."""
+
+    async def action(gate: RateLimiter) -> list[float]:
+        for _ in range(4):
+            await gate.enter()
+        gate.leave({"RateLimit-Remaining": "2", "RateLimit-Reset": "17"})
+        waiting = asyncio.create_task(taken(gate, 1))
+        for _ in range(2):
+            await asyncio.sleep(1)
+            gate.leave({"RateLimit-Remaining": "2", "RateLimit-Reset": "16"})
+        return await waiting
+
+    (time,) = guarded(action, monkeypatch)
+
+    assert 2 <= time < 2.1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"RateLimit-Remaining": "4", "RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "0"},
+        {"RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "none", "RateLimit-Reset": "17"},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": ""},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": "inf"},
+        {"RateLimit-Limit": "350, 350;w=1, 3500;w=60", "RateLimit-Remaining": "40", "RateLimit-Reset": "0"},
+        {"RateLimit-Limit": "225, 350;w=1, 3500;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "40000"},
+        {},
+    ],
+    ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "burst", "day", "nothing"],
+)
+def test_a_gate_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (time,) = guarded(leaving(headers, 3), monkeypatch)
+
+    assert time < 1
+
+
+def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        began = now()
+        gate.close_for(5)
+        await asyncio.gather(gate.enter(), gate.enter())
+        assert gate.seconds_waited == pytest.approx(2 * (now() - began))
+        return [now()]
+
+    (time,) = guarded(action, monkeypatch)
+
+    assert time >= 5
+
+
+def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered() -> tuple[int, int, int]:
+        gate = RateLimiter("/api/any", TIER_XL, 0.9)
+        before = gate.requests_under_way
+        gate.took(0.05)
+        quick = gate.requests_under_way
+        for _ in range(1000):
+            await asyncio.sleep(0.6 / gate.requests_under_way)
+            gate.took(0.6)
+        slow = gate.requests_under_way
+        gate.dispose()
+        return before, quick, slow
+
+    before, quick, slow = run_in_virtual_time(answered(), monkeypatch)
+
+    assert 1 < quick < before < slow
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining"),
+    [
+        ("-5", "-1"),
+        ("0", "-1.7e308"),
+        ("1e308", "1e308"),
+        ("1e308", "-1"),
+        ("1e308", "-1.7e308"),
+    ],
+)
+def test_headers_without_sense_do_no_harm(limit: str, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(gate: RateLimiter) -> list[float]:
+        for number in range(4):
+            await gate.enter()
+            await asyncio.sleep(20)
+            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": remaining if number else "1e308", "RateLimit-Reset": str(60 - number)})
+        return [now()]
+
+    assert len(guarded(action, monkeypatch)) == 1
+
+
+# --- gates of the client
+
+
+def gates_of(client: KlaviyoClient) -> Counter[tuple[str, RateLimit]]:
+    return Counter(client._gates.keys())
+
+
+def test_each_limit_has_a_gate_of_its_own(server: Scripted) -> None:
+    async def run() -> set[tuple[str, RateLimit]]:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
+            predictive = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
+            await client.get(PROFILES, "/api/profiles", {}, len)
+            await client.get(PROFILES, "/api/profiles", predictive, len)
+            await client.get(PROFILES, "/api/profiles?additional-fields%5Bprofile%5D=predictive_analytics&page%5Bcursor%5D=a", {}, len)
+            await client.get(PROFILES, "/api/profiles/P1", {}, len)
+            await client.get(PROFILES, f"{server.base_url}/api/profiles/P2", {}, len)
+            await client.get(LISTS, "/api/lists", {}, len)
+            return set(gates_of(client))
+
+    assert asyncio.run(run()) == {
+        ("/api/profiles", TIER_L),
+        ("/api/profiles", TIER_M),
+        ("/api/profiles/id", TIER_L),
+        ("/api/lists", TIER_L),
+    }
+
+
+def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scripted) -> None:
+    """Nobody is sent again before the second is over, however many are waiting."""
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
+
+    async def run() -> tuple[float, float, list[float]]:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, concurrency=1)) as client:
+            began = now()
+            granted: list[float] = []
+
+            async def one() -> None:
+                await client.get(LISTS, "/api/lists", {}, len)
+                granted.append(now() - began)
+
+            first = asyncio.create_task(one())
+            while not client.traffic.throttled:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            others = [asyncio.create_task(one()) for _ in range(3)]
+            await asyncio.gather(first, *others)
+            lists, profiles = (client._gate(entry, entry.endpoint.path, {}) for entry in (LISTS, PROFILES))
+            return lists.seconds_waited, profiles.seconds_waited, granted
+
+    lists, profiles, granted = asyncio.run(run())
+
+    assert min(granted) >= 1
+    assert lists >= 1
+    assert profiles == 0
+    assert len(server.requests) == 5
+
+
+def test_a_daily_limit_is_not_waited_for_and_its_end_is_named(server: Scripted) -> None:
+    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "78035"}))
+
+    text = refused(server, RateLimited)
+
+    assert "It asks to wait 21 hours 40 minutes, until 20" in text
+    assert "A daily limit of the account seems to be used up" in text
+    assert len(server.requests) == 1
+
+
+def test_when_the_server_says_that_nothing_is_left_the_next_request_waits_for_the_reset(server: Scripted) -> None:
+    spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
+    server.will(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))
+
+    found, client = ask(server)
+
+    assert found == ["a", "b"]
+    assert client.seconds_waited >= 1
+    assert (client.traffic.requests, client.traffic.throttled) == (2, 0)
+
+
+def test_no_more_requests_are_under_way_at_once_than_is_set(server: Scripted) -> None:
+    server.together = threading.Barrier(3)
+
+    async def run() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, concurrency=3)) as client:
+            await asyncio.gather(*(client.get(LISTS, "/api/lists", {}, len) for _ in range(9)))
+
+    asyncio.run(run())
+
+    assert server.most_at_once == 3
+    assert len(server.requests) == 9

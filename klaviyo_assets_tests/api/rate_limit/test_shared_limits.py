@@ -1,0 +1,160 @@
+"""One-a-second limits that several processes keep together, through a file."""
+
+import asyncio
+import itertools
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
+from klaviyo_assets.catalog.endpoint import TIER_XL, TIER_XS
+
+PROCESS = """
+import asyncio, sys, time
+from pathlib import Path
+from klaviyo_assets.api.rate_limit import limiter as limits
+from klaviyo_assets.api.rate_limit import pacing
+from klaviyo_assets.catalog.endpoint import RateLimit
+
+pacing._SPARE = -0.8  # a fifth of a second after the last answer
+
+async def main():
+    gate = limits.RateLimiter("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(4):
+        await gate.enter()
+        sent = time.time()
+        await asyncio.sleep(0.3)
+        print(sent, time.time(), flush=True)
+        gate.leave({})
+    gate.dispose()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.long
+def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "limits"
+    command = [sys.executable, "-c", PROCESS, str(folder)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) for _ in range(2)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        times = sorted(tuple(map(float, line.split())) for process in processes for line in process.communicate()[0].splitlines())
+
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len(times) == 8
+    assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 0.2
+    (file,) = folder.glob("*.sqlite")
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT count(*) FROM rate_bucket").fetchall() == [(8,)]
+    connection.close()
+
+
+@pytest.mark.long
+def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "limits"
+    dying = PROCESS.replace("await asyncio.sleep(0.3)", "__import__('os')._exit(0)")
+    subprocess.run([sys.executable, "-c", dying, str(folder)], input="go\n", text=True, check=True, stdout=subprocess.PIPE)
+    killed_at = time.time()
+
+    async def enter() -> float:
+        gate = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
+        await asyncio.wait_for(gate.enter(), timeout=30)
+        gate.leave({})
+        gate.dispose()
+        return time.time()
+
+    assert asyncio.run(enter()) - killed_at >= 0.5, "what it has sent may have been counted"
+
+
+def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:
+    RateLimiter("/api/events", TIER_XL, 0.9, tmp_path).dispose()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_was_set_back_does_not_hang(tmp_path: Path) -> None:
+    RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
+    (state,) = tmp_path.glob("*.sqlite")
+    in_an_hour = int(1000 * (datetime.now(UTC) + timedelta(hours=1)).timestamp())
+    with sqlite3.connect(state) as connection:
+        connection.execute("INSERT INTO rate_bucket VALUES ('/api/accounts', ?)", [in_an_hour])
+    connection.close()
+    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+
+    async def enter() -> None:
+        await asyncio.wait_for(gate.enter(), timeout=30)
+
+    asyncio.run(enter())
+    gate.dispose()
+
+
+def test_endpoints_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    gates = [RateLimiter(name, TIER_XS, 1.0, tmp_path) for name in ("/api/accounts", "/api/accounts/id", "/api/webhooks", "/api/web-hooks")]
+
+    async def enter() -> None:
+        await asyncio.wait_for(asyncio.gather(*(gate.enter() for gate in gates)), timeout=30)
+
+    asyncio.run(enter())  # none has left, so that each has the turn of its own endpoint
+    for gate in gates:
+        gate.leave({})
+        gate.dispose()
+
+    assert len(list(tmp_path.glob("*.sqlite"))) == 4
+
+
+@pytest.mark.parametrize("content", [b"\0" * 4096, b"not a database", b"SQLite format 3\0 and no more of it"], ids=["nul", "text", "cut"])
+def test_a_file_that_a_crash_has_left_is_made_again(content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
+    (state,) = tmp_path.glob("*.sqlite")
+    state.write_bytes(content)
+    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert caplog.messages == []
+
+
+def test_where_no_folder_can_be_made_this_process_keeps_the_limit_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path / "file" / "limits")
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert "does not consider other processes" in caplog.text
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.9)
+    folder = tmp_path / "limits"
+    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
+
+    async def enter() -> None:
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        shutil.rmtree(folder)
+        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+
+    asyncio.run(enter())
+    gate.dispose()
+    assert list(folder.glob("*.answered"))

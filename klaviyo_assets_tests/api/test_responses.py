@@ -1,0 +1,599 @@
+"""The whole text that a user reads for each kind of trouble, and answers that nobody promised."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klaviyo_assets.api.auth import ApiKey, origin
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import (
+    AccessRefused,
+    AccountDisabled,
+    ApiKeyRejected,
+    BadAnswer,
+    BadRequest,
+    Conflict,
+    ConnectionFailed,
+    EdgeBlocked,
+    EdgeRateLimited,
+    ForeignLink,
+    KlaviyoError,
+    NotFound,
+    PlanGate,
+    QuotaUsedUp,
+    RateLimited,
+    Redirected,
+    RequestFailed,
+    RequestRefused,
+    RevisionRetired,
+    ScopeMissing,
+    ServerFault,
+)
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.responses import error_from, retry_after, server_time
+from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+
+NEW_KEY = (
+    "What to do: Check that the key is a private one (pk_…), copied whole, still active and of the right account (Klaviyo: Settings > API keys). "
+    "A key is shown only once: if in doubt, create a new one and set KLAVIYO_API_KEY to it."
+)
+OPEN_ISSUE = "What to do: This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
+RUN_AGAIN = "What to do: This is usually temporary: run the sync again later. What was read so far is kept."
+ODD = "What to do: Run the sync again; if it keeps failing, open an issue with this message."
+
+REDIRECT = (
+    "What to do: Set KLAVIYO_BASE_URL to the API itself (https://a.klaviyo.com), with https. If it is right, something between this machine and "
+    "Klaviyo answers in its place (a proxy, a sign-in page of the network): check the network."
+)
+FIREWALL = (
+    "What to do: The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
+    "uses (proxy, VPN, data centre address) and try again later."
+)
+EDGE_LIMIT = (
+    "What to do: Wait some minutes, then run the sync again. If it keeps failing, find out what else sends requests to Klaviyo from this address "
+    "(proxy, VPN, data centre), or use another one. This says nothing about the key."
+)
+
+TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
+    "401": (
+        errors(401, "not_authenticated", "Authentication credentials were not provided."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 401 not_authenticated: “Authentication credentials were not provided.”] " + NEW_KEY,
+    ),
+    "401-html": (Reply(401, b"<html>", HTML), ApiKeyRejected, "Klaviyo does not accept the API key. [GET /api/lists: 401] " + NEW_KEY),
+    "400-code": (
+        errors(400, "authentication_failed", "Incorrect authentication credentials."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400 authentication_failed: “Incorrect authentication credentials.”] " + NEW_KEY,
+    ),
+    "400-words": (
+        errors(400, "invalid", "Missing or invalid API key."),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400 invalid: “Missing or invalid API key.”] " + NEW_KEY,
+    ),
+    "400-html": (
+        Reply(400, b"<html>Bad Request</html>", HTML),
+        ApiKeyRejected,
+        "Klaviyo does not accept the API key. [GET /api/lists: 400] " + NEW_KEY,
+    ),
+    "400": (
+        errors(400, "invalid", "'colour' is not a valid field for the resource 'list'."),
+        BadRequest,
+        "Klaviyo refuses the request. [GET /api/lists: 400 invalid: “'colour' is not a valid field for the resource 'list'.”] " + OPEN_ISSUE,
+    ),
+    "400-no-code": (Reply(400, b"{}"), BadRequest, "Klaviyo refuses the request. [GET /api/lists: 400] " + OPEN_ISSUE),
+    "403-scope": (
+        errors(403, "permission_denied", "You do not have permission to perform this action."),
+        ScopeMissing,
+        "The API key is valid but lacks the scope lists:read. [GET /api/lists: 403 permission_denied: “You do not have permission to perform this "
+        "action.”] What to do: Create a new private API key that has lists:read (Klaviyo: Settings > API keys; “Read-only” has every scope that is "
+        "needed) and set KLAVIYO_API_KEY to it: the scopes of an existing key cannot be changed. If the key used to work, check whether the role of "
+        "the person who made it has changed.",
+    ),
+    "403-plan": (
+        errors(403, "permission_denied", "You must have Advanced KDP enabled to use this endpoint."),
+        PlanGate,
+        "The API key is valid, but the account's plan does not include this. [GET /api/lists: 403 permission_denied: “You must have Advanced KDP "
+        "enabled to use this endpoint.”] What to do: This is not about the key: the account's Klaviyo plan lacks the feature. Leave the asset out, "
+        "or add the product in Klaviyo's billing.",
+    ),
+    "403-html": (
+        Reply(403, b"<html>Attention Required!</html>", HTML),
+        EdgeBlocked,
+        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403] " + FIREWALL,
+    ),
+    "404": (
+        errors(404, "not_found", "A list with id X does not exist."),
+        NotFound,
+        "Klaviyo has no such record. [GET /api/lists: 404 not_found: “A list with id X does not exist.”] " + ODD,
+    ),
+    "410": (
+        errors(410, "gone", "The revision is retired."),
+        RevisionRetired,
+        "Klaviyo no longer serves the API revision that this version uses. [GET /api/lists: 410 gone: “The revision is retired.”] What to do: "
+        "Upgrade klaviyo_assets to a version that pins a newer API revision (pip install --upgrade klaviyo-assets).",
+    ),
+    "301": (
+        Reply(301, b"", headers={"Location": "/api/elsewhere?key=secret"}),
+        Redirected,
+        "The request was answered with a redirect to {base_url}/api/elsewhere; it was not followed. [GET /api/lists: 301] " + REDIRECT,
+    ),
+    "302-html": (
+        Reply(302, b"<title>Sign in</title>", HTML, headers={"Location": "https://me:secret@portal.example/login?key=secret#secret"}),
+        Redirected,
+        "The request was answered with a redirect to https://portal.example/login; it was not followed. [GET /api/lists: 302: “Sign in”] " + REDIRECT,
+    ),
+    "307-nowhere": (
+        Reply(307, b""),
+        Redirected,
+        "The request was answered with a redirect that names no target; it was not followed. [GET /api/lists: 307] " + REDIRECT,
+    ),
+    "303-hostile": (
+        Reply(303, b"", headers={"Location": "https://xn--\x80.example:99999/"}),
+        Redirected,
+        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 303] " + REDIRECT,
+    ),
+    "308-no-url": (
+        Reply(308, b"", headers={"Location": "https://[::1"}),
+        Redirected,
+        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 308] " + REDIRECT,
+    ),
+    "405": (
+        errors(405, "method_not_allowed", "Method not allowed."),
+        RequestRefused,
+        "Klaviyo gave an answer that was not expected. [GET /api/lists: 405 method_not_allowed: “Method not allowed.”] " + ODD,
+    ),
+    "403-daily-limit": (
+        errors(403, "permission_denied", "You have reached your daily limit of 1,000 requests."),
+        QuotaUsedUp,
+        "The API key is valid, but a limit of the account is used up. [GET /api/lists: 403 permission_denied: “You have reached your daily limit of "
+        "1,000 requests.”] What to do: This is not about the key or its scopes. Run the sync again once the limit has been renewed (a daily one: "
+        "tomorrow). What was read so far is kept. If it happens often, see which integrations of the account send the most requests, or ask "
+        "Klaviyo's support for a higher limit.",
+    ),
+    "403-disabled": (
+        errors(403, "forbidden", "This account has been suspended."),
+        AccountDisabled,
+        "The Klaviyo account of this API key is disabled or suspended. [GET /api/lists: 403 forbidden: “This account has been suspended.”] What to "
+        "do: Sign in to Klaviyo and see what it says about the account (Settings > Account, Settings > Billing), or ask Klaviyo's support. Nothing "
+        "can be read before the account is active again.",
+    ),
+    "403-other-words": (
+        errors(403, "permission_denied", "Computer says no."),
+        AccessRefused,
+        "The API key is valid, but Klaviyo refuses access. [GET /api/lists: 403 permission_denied: “Computer says no.”] What to do: See what "
+        "Klaviyo's words say. Most often a scope is missing: create a new private API key that has lists:read and set KLAVIYO_API_KEY to it.",
+    ),
+    "403-1020": (
+        Reply(403, b"<html><title>Access denied | a.klaviyo.com</title><body>Error code 1020</body>", HTML),
+        EdgeBlocked,
+        "The request was blocked before it reached Klaviyo's API. [GET /api/lists: 403: “Access denied | a.klaviyo.com”] " + FIREWALL,
+    ),
+    "403-1015": (
+        Reply(403, b"error code: 1015", "text/plain; charset=UTF-8"),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 403: “error code: 1015”] " + EDGE_LIMIT,
+    ),
+    "404-html": (
+        Reply(404, b"<html><h1>Not &amp; found</h1>", HTML),
+        NotFound,
+        "There is no such endpoint at the configured address. [GET /api/lists: 404: “Not & found”] What to do: Check KLAVIYO_BASE_URL: it must be "
+        "https://a.klaviyo.com, without a path. If it is right, try again later.",
+    ),
+    "407": (
+        Reply(407, b"<title>Sign in</title>", HTML),
+        RequestRefused,
+        "A proxy on the way to Klaviyo asks for a user and a password. [GET /api/lists: 407: “Sign in”] What to do: Put them into the proxy's URL, "
+        "such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY).",
+    ),
+    "408": (Reply(408, b""), ServerFault, "Klaviyo did not process the request. [GET /api/lists: 408] " + RUN_AGAIN),
+    "409": (
+        errors(409, "conflict", "Something is being changed."),
+        Conflict,
+        "The request conflicts with something at Klaviyo. [GET /api/lists: 409 conflict: “Something is being changed.”] What to do: Run the sync "
+        "again later: something at Klaviyo was being changed. If it keeps failing, open an issue with this message.",
+    ),
+    "425": (
+        errors(425, "too_early", "Too early."),
+        ServerFault,
+        "Klaviyo did not process the request. [GET /api/lists: 425 too_early: “Too early.”] " + RUN_AGAIN,
+    ),
+    "429": (
+        errors(429, "throttled", "Request was throttled. Expected available in 0 seconds.", **{"Retry-After": "0"}),
+        RateLimited,
+        "Klaviyo's rate limit is used up. [GET /api/lists: 429 throttled: “Request was throttled. Expected available in 0 seconds.”] What to do: "
+        "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
+        "KLAVIYO_RATE_LIMIT_SHARE.",
+    ),
+    "429-1015": (
+        Reply(429, b"<html><title>Access denied</title><h1>Error <b>1015</b></h1><h2>You are being rate limited</h2>", HTML),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 429: “Access denied”] " + EDGE_LIMIT,
+    ),
+    "429-1015-json": (
+        Reply(429, b'{"title": "Error 1015: You are being rate limited", "status": 429, "error_code": 1015}', "application/json"),
+        EdgeRateLimited,
+        "Requests from this machine's address are limited in front of Klaviyo's API. [GET /api/lists: 429: “Error 1015: You are being rate limited”] "
+        + EDGE_LIMIT,
+    ),
+    "429-bare": (
+        Reply(429, b""),
+        RateLimited,
+        "Klaviyo's rate limit is used up. [GET /api/lists: 429] What to do: The account's rate limit is shared by all its integrations, and others "
+        "use it up now: run the sync again later, or lower KLAVIYO_RATE_LIMIT_SHARE.",
+    ),
+    "500": (
+        errors(500, "error", "A server error occurred."),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 500 error: “A server error occurred.”] " + RUN_AGAIN,
+    ),
+    "502-html": (
+        Reply(502, b"<html><h1>Bad gateway</h1></html>", HTML),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 502: “Bad gateway”] " + RUN_AGAIN,
+    ),
+    "522-html": (
+        Reply(522, b"<html><title>a.klaviyo.com | 522: Connection timed out</title>", HTML),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 522: “a.klaviyo.com | 522: Connection timed out”] " + RUN_AGAIN,
+    ),
+    "503": (
+        errors(503, "service_unavailable", "Please try again."),
+        ServerFault,
+        "Klaviyo could not answer. [GET /api/lists: 503 service_unavailable: “Please try again.”] " + RUN_AGAIN,
+    ),
+    "200-html": (
+        Reply(body=b"<html>Sign in</html>", type=HTML),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
+    ),
+    "200-html-title": (
+        Reply(body=b"\n<!doctype html><title>Sign\n in</title>", type=HTML),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “Sign in”] " + RUN_AGAIN,
+    ),
+    "200-empty": (
+        Reply(body=b""),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected: it is empty. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+    ),
+    **{
+        f"200-{name}": (
+            Reply(body=body),
+            BadAnswer,
+            "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+        )
+        for name, body in {
+            "scalar": b"5",
+            "text": b'"text"',
+            "array": b"[]",
+            "null": b"null",
+            "no-members": b"{}",
+            "no-data": b'{"links": {"next": null}}',
+            "null-data": b'{"data": null, "links": {"next": null}}',
+            "one-record": b'{"data": {"type": "list", "id": "a"}, "links": {"next": null}}',
+            "no-utf8": b"\xff\xfe{}",
+        }.items()
+    },
+    "200-errors": (
+        Reply(body=b'{"errors": [{"code": "error", "detail": "A server error occurred."}, {"detail": "Another."}]}'),
+        BadAnswer,
+        "Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200 error: “A server error occurred. / Another.”] " + RUN_AGAIN,
+    ),
+    "200-errors-and-data": (
+        Reply(body=b'{"data": [], "errors": [{"title": "Partial\\nresult"}], "links": {"next": null}}'),
+        BadAnswer,
+        r"Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200: “Partial\nresult”] " + RUN_AGAIN,
+    ),
+    "202": (
+        Reply(202, b'{"data": [], "links": {"next": null}}'),
+        BadAnswer,
+        "Klaviyo's answer is not a complete document. [GET /api/lists: 202: “Accepted”] " + RUN_AGAIN,
+    ),
+    "206": (
+        Reply(206, b'{"data": [], "links": {"next": null}}'),
+        BadAnswer,
+        "Klaviyo's answer is not a complete document. [GET /api/lists: 206: “Partial Content”] " + RUN_AGAIN,
+    ),
+    "200-cut-json": (
+        Reply(body=b'{"data": [{"id": "a"'),
+        BadAnswer,
+        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+    ),
+    "200-bad-gzip": (
+        Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
+        BadAnswer,
+        "Klaviyo's answer could not be decompressed (it is damaged or cut short). [GET /api/lists] " + RUN_AGAIN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "kind", "text"), TEXTS.values(), ids=TEXTS)
+def test_a_user_reads_what_happened_where_klaviyos_words_and_what_to_do(reply: Reply, kind: type[KlaviyoError], text: str, server: Scripted) -> None:
+    server.will(reply)
+
+    assert refused(server, kind, retries=1) == text.replace("{base_url}", server.base_url)
+    assert len(server.requests) == (2 if issubclass(kind, RequestFailed) else 1)
+
+
+NETWORK = "What to do: Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
+
+
+def test_a_server_that_hangs_up(server: Scripted) -> None:
+    server.will(Reply(drop=True))
+
+    assert refused(server, ConnectionFailed, retries=1) == (
+        "No complete answer from 127.0.0.1 (RemoteProtocolError: Server disconnected without sending a response.). [GET /api/lists] " + NETWORK
+    )
+    assert len(server.requests) == 2
+
+
+def test_a_body_that_stops_half_way(server: Scripted) -> None:
+    server.will(Reply(cut=True))
+
+    text = refused(server, ConnectionFailed, retries=1)
+
+    assert text.startswith("No complete answer from 127.0.0.1 (RemoteProtocolError: peer closed connection without sending complete message body")
+    assert text.endswith(f"[GET /api/lists] {NETWORK}")
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_is_too_slow(server: Scripted) -> None:
+    server.will(Reply(after=3.0))
+
+    assert refused(server, ConnectionFailed, retries=0, timeout=0.5) == (
+        f"No complete answer from 127.0.0.1 (ReadTimeout). [GET /api/lists] {NETWORK}"
+    )
+
+
+def test_one_that_was_slow_once_is_asked_again(server: Scripted) -> None:
+    server.will(Reply(after=3.0), page("a"))
+
+    found, client = ask(server, timeout=0.5)
+
+    assert found == ["a"]
+    assert client.traffic.requests == 2
+
+
+def test_a_foreign_link(server: Scripted, elsewhere: Scripted) -> None:
+    server.will(page("a", next_url=f"{elsewhere.base_url}/api/lists"))
+
+    assert refused(server, ForeignLink) == (
+        f"A link leads to {elsewhere.base_url}, not to {server.base_url}; it was not followed. What to do: Check "
+        "KLAVIYO_BASE_URL; if it is right, please open an issue: a page link led to another host and was not followed."
+    )
+    assert elsewhere.requests == []
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("link", "kind"),
+    [
+        ("//evil.example/api/lists", ForeignLink),
+        ("http://127.0.0.1@evil.example/api/lists", ForeignLink),
+        ("ftp://127.0.0.1/api/lists", ForeignLink),
+        ("http://evil.example\\@127.0.0.1/", ForeignLink),
+        ("javascript:alert(1)", ForeignLink),
+        ("http://127.0.0.1:99999/", ForeignLink),
+        ("http://xn--a/api/lists", ForeignLink),
+        ("http://xn--80ak6aa92e.com/api/lists", ForeignLink),
+        ("http://[::1]/api/lists", ForeignLink),
+        ("http://[::ffff:127.0.0.1]/api/lists", ForeignLink),
+        ("http://[fe80::1%25eth0]/api/lists", ForeignLink),
+        ("http://127.1/api/lists", ForeignLink),
+        ("http://127.0.0.1:0/api/lists", ForeignLink),
+        ("http://127.0.0.1./api/lists", ForeignLink),
+        ("https:///api/lists", ForeignLink),
+        ("mailto:someone@example.com", ForeignLink),
+        ("/api/profiles", ForeignLink),
+        ("/api/lists/../profiles", ForeignLink),
+        ("/api/lists/abc", ForeignLink),
+        ("..", ForeignLink),
+        ("//xn--\u0080/", BadAnswer),
+        ("http://[::1", BadAnswer),
+        ("http://[v1.x]/", BadAnswer),
+        ("http://[1::2::3]/", BadAnswer),
+        ("http://\u0661.example/", BadAnswer),
+        ("/api/lists?" + "x" * 70_000, BadAnswer),
+        ("\u0000", BadAnswer),
+        ("http://127.0.0.1:port/", BadAnswer),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_link_that_is_odd_is_not_followed(link: str, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.will(page("a", next_url=link))
+
+    assert "What to do:" in refused(server, kind)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "link", ["?page%5Bcursor%5D=b", "/api/lists/?page[cursor]=b", "lists?page[cursor]=b", "{base_url}/api/lists?page[cursor]=b#end"]
+)
+def test_a_link_that_is_unusual_and_right_is_followed(link: str, server: Scripted) -> None:
+    server.will(page("a", next_url=link.replace("{base_url}", server.base_url)), page("b"))
+
+    assert ask(server)[0] == ["a", "b"]
+    assert httpx.URL(f"http://server{server.requests[1][0]}").params["page[cursor]"] == "b"
+
+
+@pytest.mark.parametrize("link", ["5", '{"href": "/api/lists"}', '["/api/lists"]', "true", r'"\ud800"', '""'])
+def test_a_link_that_is_no_link_has_its_error(link: str, server: Scripted) -> None:
+    server.will(Reply(body=b'{"data": [], "links": {"next": %s}}' % link.encode()), page("b"))
+
+    with pytest.raises(KlaviyoError) if link != '""' else contextlib.nullcontext():
+        ask(server, retries=0)
+
+
+@given(link=st.text(max_size=30) | st.from_regex(r"https?://[a-z0-9\[\]:.%@\\\-]{0,20}(/[ -~]{0,10})?", fullmatch=True))
+def test_no_link_raises_an_error_of_a_library(link: str) -> None:
+    client = KlaviyoClient(ApiKey(KEY), ClientSettings())
+    with contextlib.suppress(KlaviyoError):
+        client._next_page(LISTS, link)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://[::1]:80/", "http://[0:0:0:0:0:0:0:1]/"),
+        ("https://[2001:DB8::1]/", "https://[2001:db8:0:0::0001]:443/"),
+        ("https://A.klaviyo.com/", "https://a.klaviyo.com:443"),
+    ],
+)
+def test_spellings_of_one_origin_are_one(one: str, other: str) -> None:
+    assert origin(httpx.URL(one)) == origin(httpx.URL(other))
+
+
+def test_a_redirect_within_the_host_is_not_followed_either(server: Scripted) -> None:
+    server.will(Reply(302, b"", headers={"Location": f"{server.base_url}/api/elsewhere"}), page("a"))
+
+    refused(server, RequestRefused)
+
+    assert [path for path, _ in server.requests] == ["/api/lists"]
+
+
+def test_a_circle_of_two_pages_is_noticed(server: Scripted) -> None:
+    first, second = (f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "ab")
+    server.will(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
+
+    assert refused(server, BadAnswer) == f"Klaviyo's page links lead in a circle. [GET /api/lists] {RUN_AGAIN}"
+    assert len(server.requests) == 3
+
+
+# --- error documents that are none
+
+
+def odd_error(**member: object) -> bytes:
+    return json.dumps({"errors": [member]}).encode()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 429, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"errors": null}',
+        b'{"errors": []}',
+        b'{"errors": ["text"]}',
+        b'{"errors": [{}]}',
+        b'{"errors": [{"code": "\xff"}]}',
+        b"[" * 100_000,
+        odd_error(code=["a"], detail={"a": 1}),
+        odd_error(code=5, detail=5.5, title=None),
+        odd_error(code={"a": 1}, title=["a"]),
+    ],
+    ids=["empty", "null", "list", "no-errors", "none", "text", "no-members", "no-utf8", "deep", "list-code", "number-code", "object-code"],
+)
+def test_no_error_document_is_so_odd_that_it_hides_the_status(status: int, body: bytes) -> None:
+    error = error_from(answer(status, body), "lists:read")
+
+    assert isinstance(error, KlaviyoError)
+    assert f"[GET /api/lists: {status}" in str(error)
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, content=body, headers=named, request=httpx.Request("GET", "https://a.klaviyo.com/api/lists?filter=x"))
+
+
+def test_the_title_stands_in_for_a_missing_detail() -> None:
+    assert "“Invalid input.”" in str(error_from(answer(400, odd_error(code="invalid", title="Invalid input.")), "lists:read"))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail": "Not here."}', "Not here."),
+        (b'{"message": "Forbidden"}', "Forbidden"),
+        (b'{"error": "nope", "errors": null}', "nope"),
+        (b'{"errors": "All wrong."}', "All wrong."),
+        (b'{"errors": ["One.", "Two."]}', "One."),
+        (b'{"errors": {"detail": "An object."}}', "An object."),
+        (b"upstream connect error", "upstream connect error"),
+        (b"<html><head><TITLE>A\x1b[2J &lt;page&gt;</TITLE>", r"A\x1b[2J <page>"),
+        (b"<html><h1><b>Heading</b></h1>", "Heading"),
+    ],
+    ids=["detail", "message", "error", "text", "texts", "object", "plain", "title", "heading"],
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 418, 429, 500])
+def test_the_words_of_any_body_are_shown(status: int, body: bytes, words: str) -> None:
+    assert f"[GET /api/lists: {status}: “{words}”]" in str(error_from(answer(status, body), "lists:read"))
+
+
+# --- Retry-After and Date
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("-5", 0.0),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 09:28:30 +0200", 30.0),
+        ("Wed, 21 Oct 2026 07:28:30 -0000", 30.0),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+        ("inf", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0500", None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date_on_the_servers_clock(text: str, seconds: float | None) -> None:
+    assert retry_after(answer(429, retry_after=text, date="Wed, 21 Oct 2026 07:28:00 GMT")) == seconds
+
+
+def test_retry_after_may_be_missing() -> None:
+    assert retry_after(answer(429)) is None
+
+
+@pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 2026 09:28:00 +0200"])
+def test_the_servers_time_is_its_date(text: str) -> None:
+    assert server_time(answer(200, date=text)) == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}], ids=["missing", "garbage"])
+def test_an_answer_without_a_date_tells_no_time(headers: dict[str, str]) -> None:
+    assert server_time(answer(200, **headers)) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "delay"),
+    [
+        (lambda: {"Retry-After": "1"}, 0.9),
+        (lambda: {"Date": "Wed, 21 Oct 2026 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2026 07:28:01 GMT"}, 0.9),
+        (dict, 0.05),
+    ],
+    ids=["seconds", "date", "absent"],
+)
+def test_a_429_is_waited_for_at_the_gate(header: Callable[[], dict[str, str]], delay: float, server: Scripted) -> None:
+    server.will(errors(429, "throttled", "Request was throttled.", **header()), page("a"))
+
+    found, client = ask(server)
+
+    assert found == ["a"]
+    assert client.seconds_waited >= delay
+    assert (client.traffic.requests, client.traffic.throttled) == (2, 1)
+
+
+def test_the_first_date_sets_the_clock(server: Scripted) -> None:
+    server.will(Reply(headers={"Date": "Sat, 01 Jan 2028 00:00:00 GMT"}))
+
+    _, client = ask(server)
+
+    assert timedelta() <= client.now() - datetime(2028, 1, 1, tzinfo=UTC) < timedelta(hours=1)
+    client.catch_up(datetime(2028, 6, 1, tzinfo=UTC))
+    assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)
+    client.catch_up(datetime(2028, 3, 1, tzinfo=UTC))
+    assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)

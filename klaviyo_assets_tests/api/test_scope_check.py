@@ -1,0 +1,151 @@
+"""One cheap question per resource type, and the verdict that each answer gives."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.scope_check import Access, Verdict, assess
+from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
+from klaviyo_assets_tests.api.asking import HTML, KEY, errors
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+
+
+def assessed(server: Scripted, entry: ResourceType) -> Access:
+    async def run() -> Access:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, max_retries=0)) as client:
+            return await assess(client, entry)
+
+    return asyncio.run(run())
+
+
+EMAIL = "and(equals(messages.channel,'email'),equals(archived,false))"
+QUESTIONS = {
+    "accounts": {},
+    "campaigns": {"fields[campaign]": "created_at", "page[size]": "1", "filter": EMAIL},
+    "events": {"fields[event]": "datetime", "page[size]": "1"},
+    "flows": {"fields[flow]": "created", "page[size]": "1"},
+    "lists": {"fields[list]": "created", "page[size]": "1"},
+    "metrics": {"fields[metric]": "created"},
+    "profiles": {"fields[profile]": "created", "page[size]": "1"},
+    "reviews": {"fields[review]": "created", "page[size]": "1"},
+    "segments": {"fields[segment]": "created", "page[size]": "1"},
+}
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_one_record_with_one_time_is_asked_for(name: str, server: Scripted) -> None:
+    found = assessed(server, CATALOG[name])
+
+    ((path, _),) = server.requests
+    url = httpx.URL(f"http://server{path}")
+    assert url.path == f"/api/{name}"
+    assert dict(url.params) == QUESTIONS[name]
+    assert found.granted
+    assert found.summary == f"The key may read {name} ({name}:read)."
+    assert (found.verdict, found.advice, found.error) == (Verdict.GRANTED, "", None)
+
+
+VERDICTS = {
+    "401": (errors(401, "authentication_failed", "Incorrect credentials."), Verdict.KEY_REFUSED, False),
+    "scope": (errors(403, "permission_denied", "You do not have permission to perform this action."), Verdict.SCOPE_MISSING, False),
+    "plan": (errors(403, "permission_denied", "You must have Advanced KDP enabled."), Verdict.NOT_IN_PLAN, False),
+    "daily limit": (errors(403, "permission_denied", "You have reached your daily limit of 1,000 requests."), Verdict.QUOTA_USED_UP, True),
+    "disabled": (errors(403, "forbidden", "Your account has been disabled."), Verdict.ACCOUNT_DISABLED, False),
+    "other words": (errors(403, "permission_denied", "Computer says no."), Verdict.ACCESS_REFUSED, False),
+    "edge": (Reply(403, b"<html>", HTML), Verdict.BLOCKED, True),
+    "edge limit": (Reply(429, b"<title>Access denied | a.klaviyo.com used Cloudflare</title> Error 1015", HTML), Verdict.RATE_LIMITED, True),
+    "throttled": (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "0"}), Verdict.RATE_LIMITED, True),
+    "tomorrow": (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "30000"}), Verdict.RATE_LIMITED, True),
+    "timed out": (Reply(408, b""), Verdict.SERVER_FAULT, True),
+    "too early": (Reply(425, b""), Verdict.SERVER_FAULT, True),
+    "fault": (Reply(503, b""), Verdict.SERVER_FAULT, True),
+    "522": (Reply(522, b"<title>522: Connection timed out</title>", HTML), Verdict.SERVER_FAULT, True),
+    "dropped": (Reply(drop=True), Verdict.UNREACHABLE, True),
+    "html": (Reply(body=b"<html>", type=HTML), Verdict.UNUSABLE_ANSWER, True),
+    "empty": (Reply(body=b""), Verdict.UNUSABLE_ANSWER, True),
+    "scalar": (Reply(body=b"5"), Verdict.UNUSABLE_ANSWER, True),
+    "array": (Reply(body=b"[]"), Verdict.UNUSABLE_ANSWER, True),
+    "no data": (Reply(body=b'{"links": {}}'), Verdict.UNUSABLE_ANSWER, True),
+    "null": (Reply(body=b'{"data": null, "links": {"next": null}}'), Verdict.UNUSABLE_ANSWER, True),
+    "one record": (Reply(body=b'{"data": {"type": "review", "id": "1"}}'), Verdict.UNUSABLE_ANSWER, True),
+    "no records": (Reply(body=b'{"data": [1, 2]}'), Verdict.UNUSABLE_ANSWER, True),
+    "errors": (Reply(body=b'{"errors": [{"code": "error", "detail": "Oh."}]}'), Verdict.UNUSABLE_ANSWER, True),
+    "errors and data": (Reply(body=b'{"data": [], "errors": [{"code": "error", "detail": "Oh."}]}'), Verdict.UNUSABLE_ANSWER, True),
+    "accepted": (Reply(202, b'{"data": []}'), Verdict.UNUSABLE_ANSWER, True),
+    "nothing": (Reply(204, b""), Verdict.UNUSABLE_ANSWER, True),
+    "part": (Reply(206, b'{"data": []}'), Verdict.UNUSABLE_ANSWER, True),
+    "refused": (errors(400, "invalid", "Invalid filter."), Verdict.REQUEST_REFUSED, False),
+    "method": (errors(405, "method_not_allowed", "Method not allowed."), Verdict.REQUEST_REFUSED, False),
+    "unknown": (errors(404, "not_found", "Not found."), Verdict.NOT_FOUND, False),
+    "no endpoint": (Reply(404, b"<html>", HTML), Verdict.NOT_FOUND, False),
+    "conflict": (errors(409, "conflict", "Conflict."), Verdict.CONFLICT, True),
+    "retired": (errors(410, "gone", "Retired."), Verdict.REVISION_RETIRED, False),
+    **{
+        str(status): (Reply(status, b"", headers={"Location": "https://example.com/"}), Verdict.REDIRECTED, False)
+        for status in (301, 302, 303, 307, 308)
+    },
+}
+
+
+@pytest.mark.parametrize(("reply", "verdict", "unclear"), VERDICTS.values(), ids=VERDICTS)
+def test_an_answer_gives_a_verdict(reply: Reply, verdict: Verdict, unclear: bool, server: Scripted) -> None:
+    server.will(reply)
+
+    found = assessed(server, REVIEWS)
+
+    assert (found.verdict, found.unclear, found.granted, found.optional, found.account) == (verdict, unclear, False, False, None)
+    assert found.error is not None
+    assert (found.summary, found.advice) == (found.error.message, found.error.advice)
+    assert f"{found.summary} What to do: {found.advice}" == str(found.error)
+
+
+def test_a_missing_scope_that_is_not_recommended_harms_nothing(server: Scripted) -> None:
+    server.will(errors(403, "permission_denied", "You do not have permission to perform this action."))
+
+    found = assessed(server, ACCOUNTS)
+
+    assert found.optional
+    assert found.advice == (
+        "Nothing must be done: accounts is skipped and everything else works. To fill it as well, create a new key that also has accounts:read."
+    )
+
+
+ACCOUNT_ANSWERS = {
+    "named": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": "Shop"}}}], "Shop (AbC123)"),
+    "no name": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": None}}}], "AbC123"),
+    "no contact": ([{"id": "AbC123", "attributes": {"contact_information": None}}], "AbC123"),
+    "no attributes": ([{"id": "AbC123", "attributes": None}], "AbC123"),
+}
+
+
+@pytest.mark.parametrize(("records", "shown"), ACCOUNT_ANSWERS.values(), ids=ACCOUNT_ANSWERS)
+def test_the_account_is_named(records: list[object], shown: str, server: Scripted) -> None:
+    server.will(Reply(body=json.dumps({"data": records}).encode()))
+
+    assert assessed(server, ACCOUNTS).account == shown
+
+
+@pytest.mark.parametrize(
+    ("reply", "valid"),
+    [
+        (errors(401, "authentication_failed", "Incorrect credentials."), False),
+        (errors(403, "permission_denied", "You do not have permission to perform this action."), True),
+        (errors(403, "permission_denied", "You have reached your daily limit."), True),
+        (errors(403, "forbidden", "Computer says no."), True),
+        (errors(403, "forbidden", "Your account is suspended."), False),
+        (Reply(403, b"<html>", HTML), False),
+        (errors(429, "throttled", "Request was throttled.", **{"Retry-After": "30000"}), False),
+        (errors(400, "invalid", "Invalid filter."), False),
+        (Reply(503, b""), False),
+    ],
+    ids=["401", "scope", "quota", "other words", "suspended", "edge", "429", "400", "503"],
+)
+def test_a_key_is_called_valid_by_answers_that_only_a_valid_key_gets(reply: Reply, valid: bool, server: Scripted) -> None:
+    server.will(reply)
+
+    assert assessed(server, ACCOUNTS).key_is_valid is valid

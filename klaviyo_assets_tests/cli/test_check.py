@@ -1,0 +1,175 @@
+"""``klaviyo-assets check`` as a user runs it: in a process, with a .env file, and with its exit status."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from klaviyo_assets.api.error_body import read_error
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.api.asking import errors
+from klaviyo_assets_tests.api.scripted import Reply, scripted_server
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+def check(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder with these settings in its .env file."""
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KLAVIYO_")}
+    return subprocess.run(
+        [sys.executable, "-m", "klaviyo_assets.cli", "check", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def lines(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    return {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith("klaviyo/")}
+
+
+@pytest.mark.long
+def test_a_key_with_every_scope(account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
+
+    assert result.returncode == 0, result.stderr
+    assert set(lines(result)) == {f"klaviyo/{name}" for name in CATALOG}
+    assert all(" granted" in line for line in lines(result).values())
+    assert "9 of 9 assets can be read" in result.stdout
+    assert ALL_SCOPES_KEY not in result.stdout + result.stderr
+    assert not list(tmp_path.glob("data*")), "a check leaves nothing behind"
+
+
+@pytest.mark.long
+def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_API_KEY=key_lacking("reviews:read"), KLAVIYO_BASE_URL=account.base_url)
+
+    assert result.returncode == 1
+    assert "reviews:read" in lines(result)["klaviyo/reviews"]
+    assert "scope missing" in lines(result)["klaviyo/reviews"]
+    assert "Create a new private API key that has reviews:read" in lines(result)["klaviyo/reviews"]
+    assert sum(" granted" in line for line in lines(result).values()) == 8
+
+
+@pytest.mark.long
+def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_API_KEY=EIGHT_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
+
+    assert result.returncode == 0
+    assert "scope missing (optional)" in lines(result)["klaviyo/accounts"]
+
+
+@pytest.mark.long
+def test_a_plan_gate_is_told_apart(account: SandboxProcess, tmp_path: Path) -> None:
+    settings = {"KLAVIYO_API_KEY": PLAN_GATED_KEY, "KLAVIYO_BASE_URL": account.base_url}
+    assert "not in the plan" in lines(result := check(tmp_path, **settings))["klaviyo/reviews"]
+    assert result.returncode == 1
+    assert check(tmp_path, "--select", "lists", "events", **settings).returncode == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("status", [401, 400])
+def test_a_key_that_klaviyo_does_not_know(status: int, new_account: NewAccount, tmp_path: Path) -> None:
+    sandbox = new_account(invalid_key_status=status, events=10, profiles=5)
+    unknown = "pk_" + "1" * 34
+    result = check(tmp_path, KLAVIYO_API_KEY=unknown, KLAVIYO_BASE_URL=sandbox.base_url)
+
+    assert result.returncode == 1
+    assert "The API key was refused" in result.stdout
+    assert "still active and of the right account" in result.stdout
+    assert unknown not in result.stdout + result.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (None, "KLAVIYO_API_KEY is not set"),
+        ("''", "empty"),
+        ("abc123", "public API key"),
+        ("Bearer pk_0123456789abcdef0123456789abcdef01", "part of the HTTP header"),
+    ],
+    ids=["unset", "empty", "public", "pasted header"],
+)
+def test_a_malformed_key_is_refused_before_any_request(key: str | None, words: str, account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_BASE_URL=account.base_url, **({"KLAVIYO_API_KEY": key} if key is not None else {}))
+
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.long
+def test_nobody_there_means_could_not_tell(tmp_path: Path) -> None:
+    result = check(tmp_path, "--select", "lists", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL="http://127.0.0.1:9")
+
+    assert result.returncode == 2
+    assert "unreachable" in lines(result)["klaviyo/lists"]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.long
+def test_a_block_at_the_edge_says_nothing_of_the_key(new_account: NewAccount, tmp_path: Path) -> None:
+    sandbox = new_account(events=10, profiles=5)
+    sandbox.faults({"path": "/api/lists", "kind": "html403", "times": None})
+    result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=sandbox.base_url)
+
+    assert result.returncode == 2
+    assert "blocked" in lines(result)["klaviyo/lists"]
+
+
+@pytest.mark.long
+def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"KLAVIYO_API_KEY={ALL_SCOPES_KEY}\nKLAVIYO_BASE_URL={account.base_url}\n")
+    command = [sys.executable, "-m", "klaviyo_assets.cli", "check", "--select", "lists"]
+    environment = {**os.environ, "KLAVIYO_API_KEY": "abc123"}
+
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
+
+
+@pytest.mark.long
+def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
+    result = check(tmp_path, "--select", "nonsense")
+
+    assert result.returncode == 1, "2 would mean that it could not be told"
+    assert "invalid choice: 'nonsense'" in result.stderr
+
+
+@pytest.mark.long
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_RATE_LIMIT_SHARE="ninety")
+
+    assert result.returncode == 2, "1 would mean that something is wrong with the key"
+    assert "KLAVIYO_RATE_LIMIT_SHARE must be a number above 0 up to 1" in result.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("reply", "status", "verdict"),
+    [
+        (errors(429, "throttled", "Request was throttled. Expected available in 30000 seconds.", **{"Retry-After": "30000"}), 2, "rate limited"),
+        (errors(403, "permission_denied", "You have reached your daily limit."), 2, "limit used up"),
+        (errors(403, "forbidden", "Your account is suspended."), 1, "account disabled"),
+        (errors(404, "not_found", "Not found."), 1, "not found"),
+        (Reply(body=b'{"data": [], "errors": [{"detail": "Partial."}]}'), 2, "unusable answer"),
+    ],
+    ids=["429 for hours", "daily limit", "suspended", "404", "errors with 200"],
+)
+def test_each_answer_has_its_verdict_status_and_words(reply: Reply, status: int, verdict: str, tmp_path: Path) -> None:
+    with scripted_server() as server:
+        server.will(reply)
+        result = check(tmp_path, "--select", "reviews", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=server.base_url)
+
+    assert result.returncode == status
+    assert verdict in (line := lines(result)["klaviyo/reviews"])
+    assert (read_error(httpx.Response(reply.status, content=reply.body)).detail or "") in line
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,456 @@
+"""Workers, chains and staging against a made-up collection: every record is staged once, wherever records lie and whatever is cut in two."""
+
+import asyncio
+import math
+import random
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_assets.api.client import ApiResponse
+from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.fetcher import Fetcher
+from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.plan import LAG, Slice, SubsetSlice, plan
+from klaviyo_assets.staging.staging import Batch, Staging, new_manifest
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
+
+NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
+TOP = NOW - LAG
+FIELD = {"events": "datetime", "profiles": "created", "reviews": "created"}
+DAYS = 400
+BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\((\w+),([^)]+)\)")
+
+Take = Callable[[], None]
+
+
+@dataclass
+class Collection:
+    """Stands in for the client: serves records page by page, as the endpoint's filters and sort have it.
+
+    Attributes:
+        times: Time of each record; its index is its id.
+        page_size: Records of a page.
+        workers: Chains that are wanted at once.
+        dice: Decides who is answered first.
+        ignores_the_end: True if upper bounds are ignored.
+        unsorted: True if ``sort`` is ignored.
+        requests: Number of pages served.
+        fails_after: Pages after which each request fails.
+        wide: Records that fit only on a page of their own.
+    """
+
+    times: Sequence[datetime]
+    page_size: int = 10
+    workers: int = 6
+    dice: random.Random = field(default_factory=lambda: random.Random(1))
+    ignores_the_end: bool = False
+    unsorted: bool = False
+    requests: int = 0
+    fails_after: float = math.inf
+    wide: frozenset[int] = frozenset()
+    most_at_once: int = 0
+    _under_way: int = 0
+
+    def chains_needed(self, entry: ResourceType) -> int:
+        return self.workers
+
+    async def pages(
+        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+    ) -> AsyncIterator[ApiResponse[Any]]:
+        found = self._found(parameters)
+        if self.unsorted:
+            self.dice.shuffle(found)
+        size = min(self.page_size, int(parameters.get("page[size]", self.page_size)))
+        pages = [found[first : first + size] for first in range(0, len(found), size)] or [[]]
+        for number, ids in enumerate(pages):
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+            for _ in range(self.dice.randint(1, 4)):
+                await asyncio.sleep(0)
+            self._under_way -= 1
+            self.requests += 1
+            if self.requests > self.fails_after:
+                raise ConnectionError("no more")
+            if most_bytes is not None and any(id_ in self.wide for id_ in ids):
+                raise AnswerTooLarge(most_bytes)
+            records = [{"id": str(id_), "attributes": {FIELD[entry.name]: self.times[id_].isoformat()}} for id_ in ids]
+            document = {"data": records, "links": {"next": f"/next/{number}" if number + 1 < len(pages) else None}}
+            yield ApiResponse(decode(msgspec.json.encode(document)), NOW)
+
+    def _found(self, parameters: Mapping[str, str]) -> list[int]:
+        ids = sorted(range(len(self.times)), key=lambda id_: (self.times[id_], id_))
+        for operator, _, text in BOUND.findall(parameters.get("filter", "")):
+            bound = datetime.fromisoformat(text)
+            if operator.startswith("less") and self.ignores_the_end:
+                continue
+            ids = [id_ for id_ in ids if passes(operator, self.times[id_], bound)]
+        return ids
+
+
+def passes(operator: str, value: datetime, bound: datetime) -> bool:
+    match operator:
+        case "greater-or-equal":
+            return value >= bound
+        case "greater-than":
+            return value > bound
+        case "less-than":
+            return value < bound
+        case _:
+            return value <= bound
+
+
+def slices_of(name: str, times: Sequence[datetime]) -> tuple[Slice, ...]:
+    return plan(CATALOG[name], SyncOptions(), (), now=NOW, fingerprint="mark", oldest=min(times, default=None)).slices
+
+
+@dataclass
+class Outcome:
+    """What was staged: by batch, taken on the way and at the end."""
+
+    fetcher: Fetcher
+    batches: list[tuple[list[int], tuple[CoverageRow, ...]]]
+
+    @property
+    def ids(self) -> list[int]:
+        return [id_ for ids, _ in self.batches for id_ in ids]
+
+    @property
+    def covered(self) -> list[CoverageRow]:
+        return [row for _, covered in self.batches for row in covered]
+
+
+def fetched(name: str, collection: Collection, slices: Sequence[Slice] | None = None, *, load_every: int = 0) -> Outcome:
+    """Read a collection; with ``load_every`` a batch is loaded after so many pages."""
+    planned = slices_of(name, collection.times) if slices is None else slices
+    batches: list[tuple[list[int], tuple[CoverageRow, ...]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        facts = {"sync_id": "s", "resource_type": name, "account_id": "a", "fingerprint": "mark"}
+        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+
+        def load() -> None:
+            staging.write()
+            batch = staging.batch()
+            batches.append((ids_in(batch), batch.covered))
+            staging.loaded(batch)
+
+        async def after_page() -> None:
+            await asyncio.sleep(0)
+            if load_every and collection.requests % load_every == 0:
+                load()
+
+        fetcher = Fetcher(collection, CATALOG[name], staging, after_page)  # type: ignore[arg-type]
+        try:
+            asyncio.run(asyncio.wait_for(fetcher.run(planned), 60))
+        finally:
+            load()
+    return Outcome(fetcher, batches)
+
+
+def ids_in(batch: Batch) -> list[int]:
+    return [int(id_) for file in batch.files for id_ in pl.read_parquet(file)["id"]]
+
+
+def glued(covered: Sequence[CoverageRow]) -> list[tuple[datetime, datetime]]:
+    """Join what touches or overlaps."""
+    result: list[tuple[datetime, datetime]] = []
+    for row in sorted(covered, key=lambda row: row.start):
+        if result and row.start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(row.end, result[-1][1]))
+        else:
+            result.append((row.start, row.end))
+    return result
+
+
+def at(days: float) -> datetime:
+    return TOP - timedelta(days=DAYS) + timedelta(days=days)
+
+
+def spread(dice: random.Random, count: int, density: str) -> list[datetime]:
+    """Times of records: to the second or finer, ascending or not."""
+    match density:
+        case "uniform":
+            days = [dice.uniform(0, DAYS) for _ in range(count)]
+        case "two days":
+            days = [dice.uniform(0, DAYS) if dice.random() < 0.5 else dice.uniform(300, 302) for _ in range(count)]
+        case "bursts":
+            centres = [dice.uniform(0, DAYS) for _ in range(5)]
+            days = [min(DAYS, max(0.0, dice.choice(centres) + dice.gauss(0, 0.01))) for _ in range(count)]
+        case "one second":
+            days = [dice.uniform(0, DAYS) if dice.random() < 0.6 else 200.0 for _ in range(count)]
+        case _:
+            days = [200.0] * count
+    return [at(day).replace(microsecond=0) if dice.random() < 0.5 else at(day) for day in days]
+
+
+DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
+
+
+@pytest.mark.long
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    name=st.sampled_from(["events", "profiles", "reviews"]),
+    density=st.sampled_from(DENSITIES),
+    count=st.integers(0, 400),
+    page_size=st.integers(1, 12),
+    workers=st.integers(1, 9),
+    load_every=st.sampled_from([0, 1, 3, 7]),
+    ignores_the_end=st.booleans(),
+)
+def test_every_record_is_staged_once_and_nothing_is_covered_too_soon(
+    seed: int, name: str, density: str, count: int, page_size: int, workers: int, load_every: int, ignores_the_end: bool
+) -> None:
+    dice = random.Random(seed)
+    times = spread(dice, count, density)
+    # On the borders of the plan, and a moment beside them.
+    borders = [part.start for part in slices_of(name, times) if part.start is not None and part.start > BEGINNING]
+    times += [border + shift for border in borders for shift in (timedelta(0), timedelta(microseconds=-1), timedelta(seconds=-1))]
+    collection = Collection(times, page_size, workers, dice, ignores_the_end)
+
+    outcome = fetched(name, collection, load_every=load_every)
+
+    assert sorted(outcome.ids) == list(range(len(times)))
+    assert outcome.fetcher.records_read == len(times)
+    assert glued(outcome.covered) == [(BEGINNING, TOP)]
+    seen: set[int] = set()
+    for ids, covered in outcome.batches:
+        seen.update(ids)
+        for row in covered:
+            assert {id_ for id_, time in enumerate(times) if row.start <= time < row.end} <= seen
+    assert collection.most_at_once <= workers
+
+
+@pytest.mark.parametrize("name", ["events", "profiles"])
+@pytest.mark.parametrize("density", ["uniform", "two days", "bursts"])
+def test_work_is_taken_over_at_little_cost(name: str, density: str) -> None:
+    times = spread(random.Random(3), 4000, density)
+    collection = Collection(times, page_size=10, workers=8)
+
+    outcome = fetched(name, collection)
+
+    assert len(outcome.fetcher.staging.manifest.parts) > len(slices_of(name, times)) + 8
+    assert collection.requests <= 1.3 * len(times) / 10 + 40
+
+
+def test_the_busiest_chain_does_not_do_all_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the records lie in two days; one worker alone would read them one page after the other."""
+    times = spread(random.Random(3), 4000, "two days")
+    most: dict[int, int] = {}
+
+    class Counting(Collection):
+        async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[ApiResponse[Any]]:
+            number = len(most)
+            async for answer in super().pages(*arguments, **named):
+                most[number] = most.get(number, 0) + 1
+                yield answer
+
+    fetched("events", Counting(times, page_size=10, workers=8))
+
+    assert max(most.values()) < 4000 / 10 / 4
+
+
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_a_second_full_of_records_is_read_once(name: str) -> None:
+    times = [*spread(random.Random(3), 600, "uniform"), *[at(200).replace(microsecond=0)] * 400]
+    collection = Collection(times, page_size=10, workers=8)
+
+    outcome = fetched(name, collection)
+
+    assert sorted(outcome.ids) == list(range(1000))
+    assert collection.requests <= 1000 / 10 * 1.6 + 40
+
+
+@pytest.mark.parametrize("workers", [2, 8, 24])
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_records_of_a_dense_second_are_hardly_read_again(name: str, workers: int) -> None:
+    dense = at(200).replace(microsecond=0)
+    times = [*spread(random.Random(3), 600, "uniform"), *[dense] * 400]
+    served: list[int] = []
+
+    class Counting(Collection):
+        async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[ApiResponse[Any]]:
+            async for answer in super().pages(*arguments, **named):
+                served.extend(id_ for record in answer.value.records if (id_ := int(record.id)) >= 600)
+                yield answer
+
+    fetched(name, Counting(times, page_size=10, workers=workers))
+
+    assert len(served) <= 400 + 2 * 10
+
+
+@pytest.mark.parametrize(
+    ("workers", "bursts", "records"),
+    [
+        (6, 60, 100),
+        (6, 200, 30),
+        (24, 60, 100),
+        (24, 200, 30),
+    ],
+)
+def test_many_short_bursts_cost_few_more_requests(workers: int, bursts: int, records: int) -> None:
+    """Campaigns: thousands of records within seconds, then hours with hardly any."""
+    dice = random.Random(7)
+    times = [at(day + dice.uniform(0, 2e-5)) for day in (dice.uniform(0, DAYS - 1) for _ in range(bursts)) for _ in range(records)]
+    collection = Collection(times, page_size=10, workers=workers)
+
+    fetched("events", collection)
+
+    assert collection.requests <= 1.6 * len(times) / 10 + 40
+
+
+def test_an_error_behind_the_pages_is_raised_as_it_is() -> None:
+    times = spread(random.Random(3), 500, "uniform")
+    collection = Collection(times, page_size=10, workers=8)
+    calls = 0
+
+    async def after_page() -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls >= 10:
+            raise OSError(28, "No space left on device")
+
+    with tempfile.TemporaryDirectory() as folder:
+        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "mark"}
+        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+        fetcher = Fetcher(collection, CATALOG["events"], staging, after_page)  # type: ignore[arg-type]
+        with pytest.raises(OSError, match="No space left"):
+            asyncio.run(fetcher.run(slices_of("events", times)))
+        staging.write()
+        assert len(ids_in(staging.batch())) == fetcher.records_read
+
+    assert collection.requests < 10 + 2 * 8
+
+
+def test_as_many_workers_as_are_wanted_come_and_go() -> None:
+    times = spread(random.Random(3), 4000, "two days")
+
+    class Changing(Collection):
+        def chains_needed(self, entry: ResourceType) -> int:
+            return 2 if self.requests < 40 else 12 if self.requests < 200 else 1
+
+    collection = Changing(times, page_size=10)
+
+    outcome = fetched("events", collection)
+
+    assert sorted(outcome.ids) == list(range(4000))
+    assert 6 < collection.most_at_once <= 12
+
+
+def test_small_spans_are_not_cut() -> None:
+    times = [TOP - timedelta(minutes=minute) for minute in range(50)]
+    span = Slice(CATALOG["events"].divisions[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)
+    collection = Collection(times, page_size=1000, workers=20)
+
+    fetched("events", collection, [span])
+
+    assert collection.requests == 1
+
+
+def test_records_out_of_order_are_covered_when_all_is_read() -> None:
+    times = [at(day) for day in range(1, 100)]
+    collection = Collection(times, page_size=5, workers=3, unsorted=True)
+
+    outcome = fetched("events", collection, load_every=2)
+
+    assert sorted(outcome.ids) == list(range(99))
+    seen: set[int] = set()
+    for ids, covered in outcome.batches[:-1]:
+        seen.update(ids)
+        for row in covered:
+            in_span = {id_ for id_, time in enumerate(times) if row.start <= time < row.end}
+            assert in_span <= seen
+
+
+def test_divisions_that_are_read_whole_are_read_once_each() -> None:
+    entry = CATALOG["flows"]
+    served: list[str] = []
+
+    class Divisions(Collection):
+        async def pages(
+            self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+        ) -> AsyncIterator[ApiResponse[Any]]:
+            served.append(parameters["filter"])
+            for number in range(5):
+                await asyncio.sleep(0)
+                data = [{"id": f"{len(served)}{number}", "attributes": {}}]
+                yield ApiResponse(decode(msgspec.json.encode({"data": data, "links": {"next": "/more" if number < 4 else None}})), NOW)
+
+    outcome = fetched("flows", Divisions([], workers=20), [SubsetSlice(division) for division in entry.divisions])
+
+    assert sorted(served) == ["equals(archived,false)", "equals(archived,true)"]
+    assert len(outcome.ids) == 10
+
+
+def test_the_first_error_is_raised_and_what_was_read_stays_staged() -> None:
+    times = spread(random.Random(3), 500, "uniform")
+    collection = Collection(times, page_size=10, workers=4, fails_after=20)
+    batches: list[Batch] = []
+
+    with tempfile.TemporaryDirectory() as folder:
+        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "mark"}
+        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+
+        async def after_page() -> None:
+            pass
+
+        fetcher = Fetcher(collection, CATALOG["events"], staging, after_page)  # type: ignore[arg-type]
+        with pytest.raises(ConnectionError, match="no more"):
+            asyncio.run(fetcher.run(slices_of("events", times)))
+        staging.write()
+        batches.append(staging.batch())
+        ids = set(ids_in(batches[0]))
+
+    assert len(ids) == fetcher.records_read > 150
+    for row in batches[0].covered:
+        assert {id_ for id_, time in enumerate(times) if row.start <= time < row.end} <= ids
+
+
+def test_spans_that_are_covered_do_not_overlap() -> None:
+    times = spread(random.Random(5), 2000, "bursts")
+    outcome = fetched("events", Collection(times, page_size=10, workers=8))
+
+    spans = sorted((row.start, row.end) for row in outcome.covered)
+
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    name=st.sampled_from(["events", "profiles", "reviews"]),
+    density=st.sampled_from(DENSITIES),
+    count=st.integers(1, 120),
+    share=st.sampled_from([0.02, 0.5, 1.0]),
+    workers=st.integers(1, 6),
+)
+def test_records_that_fit_only_on_smaller_pages_are_read_with_all_others(
+    seed: int, name: str, density: str, count: int, share: float, workers: int
+) -> None:
+    dice = random.Random(seed)
+    wide = frozenset(id_ for id_ in range(count) if dice.random() < share)
+    collection = Collection(spread(dice, count, density), page_size=100, workers=workers, dice=dice, wide=wide)
+    outcome = fetched(name, collection)
+    assert set(outcome.ids) == set(range(count))
+
+
+def test_pages_get_larger_again_behind_what_was_wide() -> None:
+    times = [at(0.3 * number) for number in range(1000)]
+    collection = Collection(times, page_size=1000, workers=1, wide=frozenset({5}))
+    outcome = fetched("events", collection)
+    assert set(outcome.ids) == set(range(1000))
+    assert collection.requests < 60, "pages of one record to the end would be a thousand"

@@ -1,0 +1,594 @@
+"""Plans: which slices a sync reads, and the query that each sends."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.extract.options import Mode, SyncOptions, fingerprint, parse_instant, range_field
+from klaviyo_assets.extract.plan import LAG, Plan, Slice, SubsetSlice, plan, slice_parameters
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
+from klaviyo_assets.sync.errors import InvalidRange
+
+NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
+TOP = NOW - LAG
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+WHOLE = [name for name, entry in CATALOG.items() if isinstance(entry.reading, FullTable)]
+TIMED = [name for name in CATALOG if name not in WHOLE]
+
+
+def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
+
+
+def row(field: str, start: datetime, end: datetime, read_at: datetime, mark: str = "same") -> CoverageRow:
+    return CoverageRow("all", field, start, end, read_at, mark)
+
+
+def planned(
+    name: str,
+    request: SyncOptions = SyncOptions(),  # noqa: B008
+    covered: Sequence[CoverageRow] = (),
+    *,
+    oldest: datetime | None = None,
+    now: datetime = NOW,
+    mark: str = "same",
+) -> Plan:
+    return plan(CATALOG[name], request, covered, now=now, fingerprint=mark, oldest=oldest)
+
+
+def spans(slices: Sequence[Slice], field: str | None = None) -> list[tuple[datetime | None, datetime | None]]:
+    return [(part.start, part.covers_to) for part in slices if field in (None, part.field)]
+
+
+def queries(name: str, slices: Sequence[Slice]) -> list[tuple[str | None, str | None]]:
+    parameters = [slice_parameters(CATALOG[name], part) for part in slices]
+    return [(one.get("sort"), one.get("filter")) for one in parameters]
+
+
+def in_range(name: str, start: datetime, end: datetime) -> SyncOptions:
+    return SyncOptions(Mode.RANGE, field=range_field(CATALOG[name]), span=TimeWindow(start, end))
+
+
+# --- types that are read whole
+
+
+WHOLE_QUERIES = {
+    "accounts": [(None, None)],
+    "campaigns": [
+        ("id", "and(equals(messages.channel,'email'),equals(archived,false))"),
+        ("id", "and(equals(messages.channel,'email'),equals(archived,true))"),
+        ("id", "and(equals(messages.channel,'sms'),equals(archived,false))"),
+        ("id", "and(equals(messages.channel,'sms'),equals(archived,true))"),
+        ("id", "and(equals(messages.channel,'mobile_push'),equals(archived,false))"),
+        ("id", "and(equals(messages.channel,'mobile_push'),equals(archived,true))"),
+    ],
+    "flows": [("id", "equals(archived,false)"), ("id", "equals(archived,true)")],
+    "lists": [("id", None)],
+    "metrics": [(None, None)],
+    "segments": [("id", None)],
+}
+
+
+@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_small_type_is_read_whole_in_every_division(name: str, mode: Mode) -> None:
+    slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
+
+    assert queries(name, slices) == WHOLE_QUERIES[name]
+    assert [part.division for part in slices] == list(CATALOG[name].divisions)
+    assert all(isinstance(part, SubsetSlice) for part in slices)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_small_type_has_no_range(name: str) -> None:
+    with pytest.raises(InvalidRange, match=f"{name} has no mode range: it is read whole at every sync") as caught:
+        planned(name, SyncOptions(Mode.RANGE, span=TimeWindow(at(1), at(2))))
+    assert "Run it with mode incremental." in str(caught.value)
+
+
+# --- the first read
+
+
+FIRST = {"events": ("datetime", None), "profiles": ("created", None), "reviews": ("created", "equals(status,'all')")}
+
+
+@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("name", TIMED)
+def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, mode: Mode) -> None:
+    (part,) = planned(name, SyncOptions(mode)).slices
+
+    assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
+    assert queries(name, [part]) == [FIRST[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "events",
+            [
+                ("datetime", "greater-or-equal(datetime,2026-03-09T12:00:00Z)"),
+                ("datetime", "and(greater-or-equal(datetime,2026-03-05T12:00:00Z),less-than(datetime,2026-03-09T12:00:00Z))"),
+                ("datetime", "and(greater-or-equal(datetime,2026-02-17T12:00:00Z),less-than(datetime,2026-03-05T12:00:00Z))"),
+                ("datetime", "less-than(datetime,2026-02-17T12:00:00Z)"),
+            ],
+        ),
+        (
+            "profiles",
+            [
+                ("created", "greater-than(created,2026-03-09T11:59:59Z)"),
+                ("created", "and(greater-than(created,2026-03-05T11:59:59Z),less-than(created,2026-03-09T12:00:01Z))"),
+                ("created", "and(greater-than(created,2026-02-17T11:59:59Z),less-than(created,2026-03-05T12:00:01Z))"),
+                ("created", "less-than(created,2026-02-17T12:00:01Z)"),
+            ],
+        ),
+        (
+            "reviews",
+            [
+                ("created", "and(equals(status,'all'),greater-or-equal(created,2026-03-09T12:00:00Z))"),
+                (
+                    "created",
+                    "and(equals(status,'all'),greater-or-equal(created,2026-03-05T12:00:00Z),less-or-equal(created,2026-03-09T12:00:00Z))",
+                ),
+                (
+                    "created",
+                    "and(equals(status,'all'),greater-or-equal(created,2026-02-17T12:00:00Z),less-or-equal(created,2026-03-05T12:00:00Z))",
+                ),
+                ("created", "and(equals(status,'all'),less-or-equal(created,2026-02-17T12:00:00Z))"),
+            ],
+        ),
+    ],
+)
+def test_a_history_of_known_beginning_is_cut_newest_first(name: str, expected: list[tuple[str, str]]) -> None:
+    slices = planned(name, oldest=at(1, 12) - 30 * DAY).slices
+
+    assert queries(name, slices) == expected
+    assert spans(slices) == [(at(9, 12), TOP), (at(5, 12), at(9, 12)), (at(5, 12) - 16 * DAY, at(5, 12)), (BEGINNING, at(5, 12) - 16 * DAY)]
+    assert [part.end for part in slices] == [None, at(9, 12), at(5, 12), at(5, 12) - 16 * DAY]
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_every_page_is_the_largest_that_the_endpoint_gives(name: str) -> None:
+    entry = CATALOG[name]
+    (part,) = planned(name).slices
+
+    parameters = slice_parameters(entry, part)
+
+    assert entry.endpoint.page_size is not None
+    assert parameters["page[size]"] == str(entry.endpoint.page_size.maximum)
+    assert parameters.get("additional-fields[profile]") == ("subscriptions" if name == "profiles" else None)
+
+
+@pytest.mark.parametrize("oldest", [TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY], ids=["a month", "half an hour", "nothing", "in the future"])
+@pytest.mark.parametrize("name", TIMED)
+def test_a_short_history_is_not_cut(name: str, oldest: datetime) -> None:
+    assert spans(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)]
+
+
+# --- events by coverage
+
+
+def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> None:
+    last = NOW - DAY
+    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.reading.settling)
+
+    slices = planned("events", covered=covered).slices
+
+    hour = NOW.replace(second=0)
+    # Read a day ago: what was then younger than an hour, than six hours, than a day …, has reached that age since.
+    assert spans(slices) == [
+        (last - DAY, TOP),
+        (last - 3 * DAY, hour - 3 * DAY),
+        (last - 7 * DAY, hour - 7 * DAY),
+        (last - 17 * DAY, hour - 17 * DAY),
+    ]
+    assert [part.end for part in slices] == [None, hour - 3 * DAY, hour - 7 * DAY, hour - 17 * DAY]
+
+
+def test_settling_ages_are_looked_at_once_an_hour() -> None:
+    """Syncs every few minutes do not ask for a few minutes at each age."""
+    last = NOW - timedelta(minutes=20)
+    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.reading.settling)
+
+    at_twenty_past = planned("events", covered=covered, now=NOW + timedelta(minutes=20)).slices
+    before_the_hour = planned("events", covered=covered, now=NOW - timedelta(minutes=5)).slices
+
+    assert len(at_twenty_past) == 6
+    assert spans(before_the_hour) == [(last - HOUR, NOW - timedelta(minutes=5) - LAG)]
+
+
+def test_events_that_were_just_read_read_the_last_hour_alone() -> None:
+    covered = merged([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.reading.settling)
+
+    assert spans(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP)]
+
+
+def test_a_gap_is_read_again() -> None:
+    covered = [row("datetime", BEGINNING, at(1), NOW), row("datetime", at(2), TOP, NOW)]
+
+    assert spans(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP), (at(1), at(2))]
+
+
+# --- the start date
+
+
+def test_the_start_date_cuts_events() -> None:
+    (part,) = planned("events", SyncOptions(start_date=at(5))).slices
+
+    assert (part.start, part.covers_to) == (at(5), TOP)
+    assert queries("events", [part]) == [("datetime", "greater-or-equal(datetime,2026-03-05T00:00:00Z)")]
+
+
+def test_an_earlier_start_date_fetches_what_lies_between() -> None:
+    covered = [row("datetime", at(5), TOP, NOW)]
+
+    assert spans(planned("events", SyncOptions(start_date=at(3)), covered).slices) == [(NOW - HOUR, TOP), (at(3), at(5))]
+
+
+def test_a_start_date_that_lies_ahead_reads_nothing() -> None:
+    assert planned("events", SyncOptions(start_date=NOW + DAY)).slices == ()
+
+
+@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("name", [name for name in CATALOG if name != "events"])
+def test_the_start_date_cuts_nothing_but_events(name: str, mode: Mode) -> None:
+    assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
+
+
+# --- profiles
+
+
+def test_a_profile_sweep_that_was_cut_short_goes_on_and_follows_the_moving_field_from_its_start() -> None:
+    first, second = at(8, 6), at(9, 6)
+    covered = [row("created", at(5), first - LAG, first), row("created", at(3), at(4), second)]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
+
+    moved_since = first - LAG - HOUR
+    assert [(part.field, part.start, part.covers_to) for part in slices] == [
+        ("updated", moved_since, TOP),
+        ("created", at(4), at(5)),
+        ("created", BEGINNING, at(3)),
+    ]
+    assert queries("profiles", slices) == [
+        ("updated", "greater-than(updated,2026-03-08T04:59:49Z)"),
+        ("created", "and(greater-than(created,2026-03-03T23:59:59Z),less-than(created,2026-03-05T00:00:01Z))"),
+        ("created", "less-than(created,2026-03-03T00:00:01Z)"),
+    ]
+
+
+def test_swept_profiles_follow_the_moving_field_alone() -> None:
+    first, last = at(8, 6), at(10, 6)
+    covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
+
+    assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [("updated", last - HOUR, None, TOP)]
+
+
+def test_changes_of_consent_are_followed_by_their_own_times() -> None:
+    """Since the first read; then since the last sync, less what becomes visible late; each in one chain, which nothing cuts."""
+    first, last = at(8, 6), at(10, 6)
+    suppressed, from_a_list = (f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions"))
+    covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
+    covered += [row(suppressed, first - LAG - HOUR, last - LAG, last)]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+
+    assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [
+        (suppressed, last - LAG - HOUR, None, TOP),
+        (from_a_list, first - LAG - HOUR, None, TOP),
+    ]
+    assert queries("profiles", slices) == [
+        (suppressed, f"greater-or-equal({suppressed},2026-03-10T04:59:50Z)"),
+        (from_a_list, f"greater-or-equal({from_a_list},2026-03-08T04:59:50Z)"),
+    ]
+    assert not any(part.watched for part in planned("profiles").slices)
+    assert not any(part.watched for part in planned("profiles", SyncOptions(Mode.FULL), covered).slices)
+
+
+def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> None:
+    fields = [f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions")]
+    covered = [row("created", BEGINNING, at(8), at(8, 6)), *(row(field, at(8), TOP, NOW) for field in ("updated", *fields))]
+
+    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+
+    assert [(part.field, part.start, part.covers_to) for part in slices] == [(field, TOP - HOUR, TOP) for field in fields]
+
+
+def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:
+    covered = [row("created", BEGINNING, TOP, NOW), row("updated", at(1), TOP, NOW)]
+
+    (part,) = planned("profiles", SyncOptions(Mode.FULL), covered).slices
+
+    assert (part.field, part.start, part.covers_to) == ("created", BEGINNING, TOP)
+
+
+# --- reviews
+
+
+def test_swept_reviews_are_walked_newest_first() -> None:
+    first = at(8, 6)
+    covered = [row("created", BEGINNING, first - LAG, first)]
+
+    (part,) = planned("reviews", covered=covered).slices
+
+    assert (part.field, part.start, part.end, part.covers_to, part.descending) == ("updated", first - LAG - HOUR, None, TOP, True)
+    assert queries("reviews", [part]) == [("-updated", "equals(status,'all')")]
+
+
+def test_a_walk_goes_down_to_below_the_last_complete_one() -> None:
+    first, last = at(8, 6), at(10, 6)
+    covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
+
+    (part,) = planned("reviews", covered=covered).slices
+
+    assert (part.start, part.covers_to) == (last - LAG - HOUR, TOP)
+
+
+def test_a_walk_goes_down_to_the_oldest_gap() -> None:
+    first, last = at(2, 6), at(10, 6)
+    covered = [
+        row("created", BEGINNING, first - LAG, first),
+        row("updated", first - LAG - HOUR, at(4), at(4)),
+        row("updated", at(6), last - LAG, last),
+    ]
+
+    (part,) = planned("reviews", covered=covered).slices
+
+    assert (part.start, part.covers_to) == (at(4) - HOUR, TOP)
+
+
+def test_a_review_sweep_that_was_cut_short_is_walked_and_goes_on() -> None:
+    first = at(8, 6)
+
+    slices = planned("reviews", covered=[row("created", at(5), first - LAG, first)]).slices
+
+    assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [
+        ("updated", first - LAG - HOUR, None, TOP),
+        ("created", BEGINNING, at(5), at(5)),
+    ]
+
+
+# --- ranges
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("events", ("datetime", "and(greater-or-equal(datetime,2026-03-01T00:00:00Z),less-than(datetime,2026-03-02T00:00:00Z))")),
+        ("profiles", ("created", "and(greater-than(created,2026-02-28T23:59:59Z),less-than(created,2026-03-02T00:00:01Z))")),
+        (
+            "reviews",
+            ("created", "and(equals(status,'all'),greater-or-equal(created,2026-03-01T00:00:00Z),less-or-equal(created,2026-03-02T00:00:00Z))"),
+        ),
+    ],
+)
+def test_a_range_is_read_again_although_it_is_covered(name: str, expected: tuple[str, str]) -> None:
+    field = range_field(CATALOG[name])
+    assert field is not None
+
+    plan_ = planned(name, in_range(name, at(1), at(2)), [row(field, BEGINNING, TOP, NOW)])
+
+    assert queries(name, plan_.slices) == [expected]
+    assert [(part.start, part.end, part.covers_to) for part in plan_.slices] == [(at(1), at(2), at(2))]
+    assert not plan_.stale
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_range_ends_where_the_newest_records_begin(name: str) -> None:
+    (part,) = planned(name, in_range(name, at(9), NOW + 30 * DAY)).slices
+
+    assert (part.start, part.end, part.covers_to) == (at(9), TOP, TOP)
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_range_in_the_future_reads_nothing(name: str) -> None:
+    assert planned(name, in_range(name, NOW + DAY, NOW + 2 * DAY)).slices == ()
+
+
+def test_a_long_range_is_cut() -> None:
+    slices = planned("events", in_range("events", at(5) - 40 * DAY, at(5))).slices
+
+    assert spans(slices) == [(at(4), at(5)), (at(4) - 4 * DAY, at(4)), (at(4) - 20 * DAY, at(4) - 4 * DAY), (at(5) - 40 * DAY, at(4) - 20 * DAY)]
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "message", "advice"),
+    [
+        ("events", SyncOptions(Mode.RANGE), "Mode range of events needs a start and an end", "Set both"),
+        (
+            "events",
+            SyncOptions(Mode.RANGE, "timestamp", TimeWindow(at(1), at(2))),
+            "events cannot be read by a range of 'timestamp'",
+            "Use field: datetime.",
+        ),
+        (
+            "profiles",
+            SyncOptions(Mode.RANGE, "updated", TimeWindow(at(1), at(2))),
+            "profiles cannot be read by a range of 'updated'",
+            "Use field: created.",
+        ),
+        (
+            "reviews",
+            SyncOptions(Mode.RANGE, "updated", TimeWindow(at(1), at(2))),
+            "reviews cannot be read by a range of 'updated'",
+            "Use field: created.",
+        ),
+        (
+            "events",
+            SyncOptions(Mode.RANGE, span=TimeWindow(at(2), at(1))),
+            "The range of events is empty: 2026-03-02T00:00:00+00:00 is not before 2026-03-01T00:00:00+00:00",
+            "Set an end that lies after the start.",
+        ),
+        ("events", SyncOptions(Mode.RANGE, span=TimeWindow(at(2), at(2))), "The range of events is empty", "Set an end that lies after the start."),
+    ],
+    ids=["no span", "field of events", "field of profiles", "field of reviews", "inverted", "empty"],
+)
+def test_a_wrong_range_is_refused_with_advice(name: str, request_: SyncOptions, message: str, advice: str) -> None:
+    with pytest.raises(InvalidRange, match=re.escape(message)) as caught:
+        planned(name, request_)
+    assert advice in str(caught.value)
+
+
+def test_a_range_may_leave_its_field_out() -> None:
+    assert planned("events", SyncOptions(Mode.RANGE, span=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-03-01", at(1)),
+        (" 2026-03-01T12:30 ", at(1, 12, 30)),
+        ("2026-03-01T12:30:00Z", at(1, 12, 30)),
+        ("2026-03-01T12:30:00+01:00", at(1, 11, 30)),
+    ],
+)
+def test_instants_of_users(text: str, instant: datetime) -> None:
+    assert parse_instant(text, "start") == instant
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "01/02/2026", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_what_is_no_date_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidRange, match=re.escape(f"start is not a date: {text!r}.")) as caught:
+        parse_instant(text, "start")
+    assert "2026-01-31" in str(caught.value)
+
+
+# --- changed options
+
+
+COVERAGE_OF = {
+    "events": [row("datetime", BEGINNING, TOP - DAY, NOW - DAY, "before")],
+    "profiles": [row("created", BEGINNING, at(5), at(5), "before"), row("updated", at(5) - HOUR, TOP - DAY, NOW - DAY, "before")],
+    "reviews": [row("created", BEGINNING, at(5), at(5), "before"), row("updated", at(5) - HOUR, TOP - DAY, NOW - DAY, "before")],
+}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_what_was_read_with_other_options_is_read_again(name: str) -> None:
+    again = planned(name, covered=COVERAGE_OF[name])
+
+    assert again.slices == planned(name).slices
+    assert again.stale
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_what_was_read_with_other_options_is_kept_if_that_is_accepted(name: str) -> None:
+    kept = planned(name, SyncOptions(accept_changed_options=True), COVERAGE_OF[name])
+
+    assert kept == planned(name, covered=COVERAGE_OF[name], mark="before")
+    assert not kept.stale
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_full_read_does_not_speak_of_changed_options(name: str) -> None:
+    assert not planned(name, SyncOptions(Mode.FULL), COVERAGE_OF[name]).stale
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_changed_options_are_spoken_of_until_all_is_read_again(name: str) -> None:
+    """What was followed along the moving field before the new sweep began is not wanted any more."""
+    first, *_ = planned(name).slices
+    assert first.field is not None
+    read = [row(first.field, BEGINNING, TOP, NOW)]
+    covered = [one for one in COVERAGE_OF[name] if one.field != first.field] + read
+
+    assert not planned(name, covered=covered, now=NOW + DAY).stale
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_fingerprint_follows_what_is_asked_for(name: str) -> None:
+    entry = CATALOG[name]
+
+    assert fingerprint(entry, "2026-07-15") == fingerprint(entry, "2026-07-15")
+    assert fingerprint(entry, "2026-07-15") != fingerprint(entry, "2026-10-15")
+    assert len({fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
+
+
+# --- what holds for every plan
+
+
+SECONDS = st.integers(-400 * 86_400, 5 * 86_400)
+MOMENTS = st.builds(lambda seconds, micro: TOP + timedelta(seconds=seconds, microseconds=micro), SECONDS, st.integers(0, 999_999))
+
+
+@st.composite
+def coverages(draw: st.DrawFn, name: str) -> list[CoverageRow]:
+    field = range_field(CATALOG[name])
+    follows = {"events": "datetime"}.get(name, "updated")
+    rows = []
+    for _ in range(draw(st.integers(0, 4))):
+        start, end = sorted((draw(MOMENTS), draw(MOMENTS)))
+        read_at = min(end + LAG + timedelta(seconds=draw(st.integers(0, 30 * 86_400))), NOW)
+        if start < min(end, read_at - LAG):
+            rows.append(
+                row(draw(st.sampled_from([str(field), follows])), start, min(end, read_at - LAG), read_at, draw(st.sampled_from(["same", "before"])))
+            )
+    return rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), name=st.sampled_from(TIMED))
+def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str) -> None:
+    covered = data.draw(coverages(name))
+    start, end = sorted((data.draw(MOMENTS), data.draw(MOMENTS)))
+    request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(Mode.FULL), SyncOptions(start_date=start), in_range(name, start, end)]))
+    assume(request.span is None or request.span.start < request.span.end)
+    oldest = data.draw(st.none() | MOMENTS)
+
+    slices = planned(name, request, covered, oldest=oldest).slices
+    whole = planned(name, request, covered).slices
+
+    for part in slices:
+        assert part.start is not None
+        assert part.covers_to is not None
+        assert part.covers_to <= TOP
+        assert part.end in (None, part.covers_to)
+        assert (part.end is None) == (part.covers_to == TOP and request.mode is not Mode.RANGE)
+        for bound in re.findall(r"-\w+\(\w+,([0-9TZ:.-]+)\)", slice_parameters(CATALOG[name], part).get("filter", "")):
+            assert datetime.fromisoformat(bound) <= TOP + timedelta(seconds=1)
+    for field in {part.field for part in slices}:
+        mine, uncut = spans(slices, field), spans(whole, field)
+        assert all(later[0] >= earlier[1] for later, earlier in pairwise(mine))
+        assert glued(mine) == glued(uncut)
+        assert len({start for start, _ in mine}) == len(mine)
+    moving = [part.field == "updated" for part in slices if name != "events"]
+    assert moving == sorted(moving, reverse=True) or not any(part.descending for part in slices)
+
+
+def glued(descending: Sequence[tuple[datetime | None, datetime | None]]) -> list[tuple[datetime | None, datetime | None]]:
+    """Join spans that touch."""
+    result: list[tuple[datetime | None, datetime | None]] = []
+    for start, end in descending:
+        if result and result[-1][0] == end:
+            result[-1] = (start, result[-1][1])
+        else:
+            result.append((start, end))
+    return result
+
+
+def test_borders_between_slices_are_whole_seconds() -> None:
+    """Bounds that an endpoint might round lie on what it can hold."""
+    slices = planned("profiles", oldest=at(1) - 400 * DAY + timedelta(microseconds=123_457)).slices
+
+    assert [part.start.microsecond for part in slices if part.start is not None] == [0] * 6
+
+
+def test_slices_tell_what_they_read() -> None:
+    (first,) = planned("events").slices
+    (division, *_) = planned("campaigns").slices
+    (between,) = planned("profiles", in_range("profiles", at(1), at(2))).slices
+
+    assert first.name == "datetime from … to …"
+    assert division.name == "email/live"
+    assert between.name == "created from 2026-03-01 00:00:00 to 2026-03-02 00:00:00"
+    assert (range_field(EVENTS), range_field(PROFILES), range_field(REVIEWS)) == ("datetime", "created", "created")

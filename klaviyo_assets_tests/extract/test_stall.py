@@ -1,0 +1,115 @@
+"""Chains that lead nowhere are given up; those that only look like it are read to their end."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_assets.extract.stall import MOST_IDLE_PAGES, MOST_PAGES_AT_ONE_TIME, SeenIds, Stall
+
+START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+Page = tuple[list[str], datetime | None, datetime | None]
+
+
+def pages_until_given_up(pages: Iterator[Page], *, most: int = 20_000, bounded: bool = True) -> tuple[int, str] | None:
+    """Let a slice take pages; return after how many it is given up and why, None if it is not."""
+    stall = Stall(START, END) if bounded else Stall()
+    for number, (ids, least, greatest) in enumerate(islice(pages, most), 1):
+        stall.note(ids, len(ids), least, greatest)
+        if stall.reason is not None:
+            return number, stall.reason
+    return None
+
+
+def names(first: int, size: int = 100) -> list[str]:
+    return [f"id-{number}" for number in range(first, first + size)]
+
+
+HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
+    "empty": (lambda: (([], None, None) for _ in count()), "held no record", MOST_IDLE_PAGES),
+    "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had come before", MOST_IDLE_PAGES + 2),
+    "ten pages": (
+        lambda: ((names(n % 10 * 100), START + n % 10 * SECOND, START + (n % 10 + 1) * SECOND) for n in count()),
+        "had come before",
+        MOST_IDLE_PAGES + 21,
+    ),
+    "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had come before", MOST_IDLE_PAGES + 8),
+    "before the slice": (lambda: ((names(n * 100), *2 * [START - 2 * SECOND - n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
+    "on its way to the slice": (
+        lambda: ((names(n * 100), *2 * [START - timedelta(days=900) + n * timedelta(microseconds=1)]) for n in count()),
+        "outside",
+        MOST_IDLE_PAGES,
+    ),
+    "behind the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
+    "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "get on in time", MOST_PAGES_AT_ONE_TIME),
+    "new records of one time": (lambda: ((names(n * 100), START, START) for n in count()), "get on in time", MOST_PAGES_AT_ONE_TIME + 1),
+    "empty after a good beginning": (
+        lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n < 50 else ([], None, None) for n in count()),
+        "held no record",
+        MOST_IDLE_PAGES + 50,
+    ),
+    "repeated and empty by turns": (
+        lambda: ((names(0), START, START) if n % 2 else ([], None, None) for n in count()),
+        "had come before",
+        2 * MOST_IDLE_PAGES + 4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("pages", "reason", "most"), HOSTILE.values(), ids=HOSTILE)
+def test_a_chain_that_leads_nowhere_is_given_up_soon(pages: Callable[[], Iterator[Page]], reason: str, most: int) -> None:
+    found = pages_until_given_up(pages())
+
+    assert found is not None
+    assert reason in found[1]
+    assert found[0] <= most
+
+
+LEGITIMATE: dict[str, Callable[[], Iterator[Page]]] = {
+    "50,000 records of one time": lambda: ((names(n * 100), START, START) for n in range(500)),
+    "many records of each of many seconds": lambda: ((names(n * 100), *2 * [START + n // 400 * SECOND]) for n in range(8_000)),
+    "gaps of empty pages": lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n % 99 == 0 else ([], None, None) for n in range(5_000)),
+    "newest first": lambda: ((names(n * 100), *2 * [END - n * SECOND]) for n in range(5_000)),
+    "records without times": lambda: ((names(n * 100), None, None) for n in range(5_000)),
+    "every page twice": lambda: ((names(n // 2 * 100), *2 * [START + n // 2 * SECOND]) for n in range(5_000)),
+    "the wider bounds of strict operators": lambda: ((names(n * 100), *2 * [START - SECOND / 2 + n * SECOND / 600]) for n in range(900)),
+}
+
+
+@pytest.mark.parametrize("pages", LEGITIMATE.values(), ids=LEGITIMATE)
+def test_a_chain_that_gets_on_is_read_to_its_end(pages: Callable[[], Iterator[Page]]) -> None:
+    assert pages_until_given_up(pages()) is None
+
+
+def test_a_history_without_bounds_has_no_outside() -> None:
+    pages = ((names(n * 100), *2 * [datetime(1800, 1, 1, tzinfo=UTC) + n * timedelta(days=1)]) for n in range(3_000))
+
+    assert pages_until_given_up(pages, bounded=False) is None
+
+
+def test_a_million_records_that_repeat_are_noticed_with_few_of_them_kept() -> None:
+    stall, size = Stall(), 1_000
+    for number in range(1_000):
+        stall.note(names(number * size, size), size)
+        assert stall.reason is None
+    for number in count(1):
+        stall.note(names(number % 10, 1), 1)
+        if stall.reason is not None:
+            break
+    assert number <= MOST_IDLE_PAGES * 256, "few records of a page belong to the sample, so it takes more pages to be sure"
+    assert len(stall._seen._kept) <= 8_192
+
+
+@settings(max_examples=30)
+@given(ids=st.lists(st.text(max_size=3), max_size=300), most=st.integers(1, 50))
+def test_a_sample_is_bounded_and_knows_what_it_has_seen(ids: list[str], most: int) -> None:
+    seen = SeenIds(most)
+    for id_ in ids:
+        seen.add([id_])
+    assert len(seen._kept) <= most
+    assert not seen.add(ids), "all of them have been seen"

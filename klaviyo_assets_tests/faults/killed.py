@@ -1,0 +1,95 @@
+"""A sync in a process of its own that kills itself, as ``kill -9`` would, when it comes to a stage for the nth time.
+
+Run as ``python -m klaviyo_assets_tests.faults.killed STAGE TIMES BASE_URL FOLDER RESOURCE_TYPE MODE``.
+"""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.staging import staging
+from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.staging.staging import Staging
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a sync is killed.
+
+    Attributes:
+        name: In words.
+        owner: Class or module that has the function.
+        function: The function at which it happens.
+        after: True if it happens when the function has done its work; else before it does any.
+        types: Resource types that come to it.
+        mode: Mode of the sync.
+        times: At which calls of the function.
+    """
+
+    name: str
+    owner: Any
+    function: str
+    after: bool = False
+    types: tuple[str, ...] = ("events", "profiles")
+    mode: Mode = Mode.INCREMENTAL
+    times: tuple[int, ...] = (1, 3)
+
+
+STAGES = (
+    Stage("tables are prepared, not committed", Tables, "prepare", after=True, times=(1,)),
+    Stage("a page has come", Staging, "add", after=True, times=(1, 4)),
+    Stage("a staged file is written, without its name", staging, "_crc32"),
+    Stage("a staged file is written, the manifest is not", Staging, "_save", times=(1, 2)),
+    Stage("between slices", Staging, "finish", after=True, times=(1, 2)),
+    Stage("a load begins", Loader, "load"),
+    Stage("rows are loaded, not committed", Loader, "_widen", times=(1, 2)),
+    Stage("rows and coverage are loaded, not committed", Loader, "_widen", after=True, times=(1, 2)),
+    Stage("a load is committed", Loader, "load", after=True),
+    Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), times=(1,)),
+    Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), times=(1,)),
+    Stage("a full read is loaded beside the table", Loader, "load", after=True, mode=Mode.FULL, times=(1, 2)),
+    Stage("a full read is about to be swapped in", Loader, "swap", mode=Mode.FULL, times=(1,)),
+    Stage("a full read is swapped in, not committed", Loader, "_end", mode=Mode.FULL, times=(1,)),
+    Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=Mode.FULL, times=(1,)),
+    Stage("staged files are being deleted", staging.shutil, "rmtree", times=(1,)),
+)
+
+
+def main(number: str, times: str, base_url: str, folder: str, name: str) -> None:
+    """Sync until death."""
+    stage = STAGES[int(number)]
+    write_behind.ROWS_PER_LOAD, write_behind._GROWTH = 100, 1_000_000
+    write_behind._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
+    staging.ROWS_PER_FILE = 50
+    setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
+    sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)
+
+
+def _deadly(function: Callable[..., Any], times: int, *, after: bool) -> Callable[..., Any]:
+    calls = 0
+
+    @functools.wraps(function)
+    def deadly(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == times and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **named)
+        if calls == times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return deadly
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

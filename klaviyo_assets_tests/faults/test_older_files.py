@@ -1,0 +1,70 @@
+"""Files that earlier versions of this library wrote: read on, brought up to date, nothing lost.
+
+Each file in ``files`` holds the account below, synced by the library as it was when the layout of that number was its own. To add one, run
+``python -m klaviyo_assets_tests.faults.test_older_files FILE`` with that version.
+"""
+
+import gzip
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state import schema_version as layout
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import local_file, query, small, sync, table, truth
+
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+
+FILES = sorted((Path(__file__).parent / "files").glob("*.duckdb.gz"))
+
+
+def account() -> SandboxProcess:
+    """Return the account that the files hold, not started yet."""
+    base = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    return small(seed=1, events=120, profiles=60, campaigns=12, flows=4, lists=4, segments=4, metrics=6, reviews=20, history_days=60, base=base)
+
+
+def synced_file(warehouse: LocalFile) -> bytes:
+    """Sync the account twice, seven hours apart, and return the file."""
+    with account() as sandbox:
+        for hours in (7, 0):
+            for name in CATALOG:
+                sync(name, sandbox, warehouse)
+            sandbox.advance(timedelta(hours=hours))
+    query(warehouse, "CHECKPOINT")
+    return gzip.compress(warehouse.path.read_bytes(), mtime=0)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.split(".")[0])
+def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFile) -> None:
+    warehouse.path.write_bytes(gzip.decompress(file.read_bytes()))
+    before = {name: set(table(warehouse, name)["id"]) for name in CATALOG}
+    with account() as sandbox:
+        sandbox.advance(timedelta(days=3))
+        sandbox.change("event")
+        for name in CATALOG:
+            report = sync(name, sandbox, warehouse)
+
+            held = table(warehouse, name)
+            assert before[name] <= set(held["id"])
+            assert before[name], "the file holds something of each type"
+            if isinstance(CATALOG[name].reading, FullTable):
+                assert_frame_equal(held, truth(sandbox, name), check_column_order=False)
+            else:
+                assert report.row.records_read < held.height, "what was covered is not read again"
+                sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+                assert_frame_equal(table(warehouse, name), truth(sandbox, name), check_column_order=False)
+    assert query(warehouse, "SELECT version FROM _layout") == [(layout.LAYOUT,)]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        Path(sys.argv[1]).write_bytes(synced_file(local_file(Path(folder))))

@@ -1,0 +1,74 @@
+"""What a table holds, compared with what Klaviyo holds."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.load.loader import SPAN_START
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, table, truth
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        rows: Rows of the table.
+        records: Records that Klaviyo holds.
+        faults: What is wrong, in words; empty where nothing is.
+    """
+
+    rows: int
+    records: int
+    faults: tuple[str, ...] = ()
+
+    @property
+    def is_equal(self) -> bool:
+        """True if the table equals the truth."""
+        return not self.faults and self.rows == self.records
+
+    def __str__(self) -> str:
+        if self.faults:
+            return f"WRONG: {'; '.join(self.faults)}"
+        return f"equal to the truth, {self.rows} rows" if self.is_equal else f"{self.rows} of {self.records} records, each as Klaviyo has it"
+
+
+def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
+    """Compare a table with the truth: it may lack what is not covered, and nothing else may differ."""
+    known = truth(sandbox, name)
+    with warehouse.connection() as connection:
+        there = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
+    if not there:
+        return Verdict(0, known.height)
+    held = table(warehouse, name)
+    return Verdict(held.height, known.height, (*_wrong_rows(held, known), *_wrong_coverage(sandbox, warehouse, name, held, known)))
+
+
+def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
+    if not held["id"].is_unique().all():
+        return ["a key stands in two rows"]
+    try:
+        assert_frame_equal(held, known.filter(pl.col("id").is_in(held["id"].implode())), check_column_order=False)
+    except AssertionError as error:
+        return [f"rows differ from Klaviyo's records ({str(error).splitlines()[0]})"]
+    return []
+
+
+def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
+    columns = f"field, epoch_us({SPAN_START}), epoch_us(span_end), epoch_us(read_at)"
+    now = sandbox.now().timestamp() * 1e6
+    wrong = []
+    for field, start, end, read_at in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
+        if field not in known.columns:
+            continue  # a time inside of a JSON column
+        begin = start if start is not None else -(2**63)  # a span without a lower bound starts at -infinity
+        covered = known.filter(known[field].dt.epoch("us").is_between(begin, end, closed="left"))
+        missing = set(covered["id"]) - set(held["id"])
+        if missing:
+            wrong.append(f"{len(missing)} records are missing from a span of {field} that counts as covered")
+        if max(end, read_at) > now:
+            wrong.append(f"coverage of {field} lies in the future")
+    return wrong

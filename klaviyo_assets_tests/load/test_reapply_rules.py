@@ -1,0 +1,323 @@
+"""Fields that are dropped or hashed: nothing of them is stored, everything else is as it came."""
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
+from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.sync.runner import SyncReport, SyncRunner
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, table, truth
+
+pytestmark = pytest.mark.long
+
+NewAccount = Callable[..., SandboxProcess]
+
+SALT = "a secret of the tests, long enough"
+
+RULES: FieldRules = {
+    "profiles": {"email": "hash", "phone_number": "hash", "first_name": "drop", "properties": "drop"},
+    "events": {"event_properties.$value": "drop", "event_properties.Items": "hash"},
+    "reviews": {"email": "hash", "author": "drop"},
+}
+
+
+@pytest.fixture(autouse=True)
+def salt(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
+
+
+def ruled(name: str, sandbox: SandboxProcess, warehouse: LocalFile, rules: FieldRules, request: SyncOptions | None = None) -> SyncReport:
+    async def run() -> SyncReport:
+        guard = guards_for(rules).get(name, FieldRuleSet())
+        async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=sandbox.base_url, max_retries=1)) as client:
+            log = logging.getLogger("klaviyo_assets_tests")
+            return await SyncRunner(CATALOG[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, guard=guard).run()
+
+    return asyncio.run(run())
+
+
+def plain_values(sandbox: SandboxProcess, column: str = "email") -> list[str]:
+    return truth(sandbox, "profiles")[column].drop_nulls().to_list()
+
+
+def found_in(data: bytes, values: list[str]) -> list[str]:
+    return [value for value in values if value.encode() in data]
+
+
+def bytes_of(warehouse: LocalFile) -> bytes:
+    return b"".join(path.read_bytes() for path in warehouse.path.parent.rglob("*") if path.is_file())
+
+
+def test_what_a_rule_names_is_stored_nowhere_and_the_rest_is_as_it_came(account: SandboxProcess, plain_file: LocalFile) -> None:
+    ruled("profiles", account, plain_file, RULES)
+
+    rows, wanted = table(plain_file, "profiles"), truth(account, "profiles")
+    salt = Salt(SALT)
+    assert rows["email"].to_list() == [None if value is None else salt.hash(value, Kind.EMAIL) for value in wanted["email"]]
+    assert rows["phone_number"].to_list() == [None if value is None else salt.hash(value, Kind.PHONE) for value in wanted["phone_number"]]
+    assert rows["first_name"].null_count() == rows["properties"].null_count() == rows.height
+    named = ["email", "phone_number", "first_name", "properties"]
+    assert rows.drop(named).equals(wanted.drop(named))
+    everything = bytes_of(plain_file)
+    assert len(plain_values(account)) > 100
+    assert found_in(everything, plain_values(account)) == found_in(everything, plain_values(account, "phone_number")) == []
+    assert SALT.encode() not in everything
+
+
+def test_the_search_would_find_values_that_are_there(account: SandboxProcess, plain_file: LocalFile) -> None:
+    ruled("profiles", account, plain_file, {})
+
+    for _ in range(2):
+        everything = bytes_of(plain_file)
+        assert found_in(everything, plain_values(account)) == plain_values(account)
+        assert found_in(everything, plain_values(account, "properties")) == plain_values(account, "properties"), "JSON is not compressed either"
+        plain_file.ask_for_compaction()
+        plain_file.compact_if_asked()
+
+
+def test_nothing_of_them_lies_in_staging(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    sandbox = new_account(profiles=600)
+    sandbox.faults({"path": "/api/profiles", "kind": "503", "times": None, "after": 4})
+    with pytest.raises(KlaviyoError):
+        ruled("profiles", sandbox, warehouse, RULES)
+
+    staged = pl.concat(pl.read_parquet(path) for path in warehouse.path.parent.rglob("*.parquet"))
+    assert staged.height > 0
+    assert staged["first_name"].null_count() == staged["properties"].null_count() == staged.height
+    assert staged["email"].drop_nulls().str.starts_with("sha256:").all()
+    everything = staged.select(pl.all().cast(pl.String, strict=False)).write_json().encode()
+    assert found_in(everything, plain_values(sandbox)) == found_in(everything, plain_values(sandbox, "phone_number")) == []
+    sandbox.clear_faults()
+    assert ruled("profiles", sandbox, warehouse, RULES).resumed
+    assert table(warehouse, "profiles").height == truth(sandbox, "profiles").height
+
+
+def test_members_of_custom_properties_change_and_every_other_byte_stays(account: SandboxProcess, warehouse: LocalFile) -> None:
+    ruled("events", account, warehouse, RULES)
+
+    rows, wanted = table(warehouse, "events"), truth(account, "events")
+    seen = 0
+    for ours, theirs in zip(rows["event_properties"], wanted["event_properties"], strict=True):
+        before, after = json.loads(theirs), json.loads(ours)
+        assert "$value" not in after
+        assert {name: value for name, value in after.items() if name != "Items"} == {
+            name: value for name, value in before.items() if name not in ("$value", "Items")
+        }
+        seen += before != after
+        assert before != after or ours == theirs
+    assert seen > 10
+    assert rows.drop("event_properties").equals(wanted.drop("event_properties"))
+
+
+def test_hashes_of_one_value_in_two_tables_join(account: SandboxProcess, warehouse: LocalFile) -> None:
+    ruled("profiles", account, warehouse, RULES)
+    ruled("reviews", account, warehouse, RULES)
+
+    joined = truth(account, "reviews").join(truth(account, "profiles"), on="email").height
+    assert query(warehouse, "SELECT count(*) FROM reviews JOIN profiles USING (email)") == [(joined,)]
+
+
+def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_file(account: SandboxProcess, plain_file: LocalFile) -> None:
+    ruled("profiles", account, plain_file, {})
+    before = table(plain_file, "profiles")
+    assert found_in(bytes_of(plain_file), plain_values(account))
+
+    report = ruled("profiles", account, plain_file, RULES)
+
+    assert report.row.records_read < before.height  # it was not read again
+    assert any("were treated by it" in note for note in report.notes)
+    salt, rows = Salt(SALT), table(plain_file, "profiles")
+    assert rows["email"].to_list() == [None if value is None else salt.hash(value, Kind.EMAIL) for value in before["email"]]
+    assert rows.drop("email", "phone_number", "first_name", "properties").equals(before.drop("email", "phone_number", "first_name", "properties"))
+    assert found_in(bytes_of(plain_file), plain_values(account)) == []
+    assert not plain_file.state_dir.joinpath("compaction-due").exists()
+    again = ruled("profiles", account, plain_file, RULES)
+    assert (again.row.rows_updated, again.notes) == (0, ())
+    assert table(plain_file, "profiles").equals(rows)
+
+
+@pytest.mark.parametrize("column", ["email", "properties"])
+def test_a_new_rule_leaves_nothing_of_what_rows_held_before(
+    column: str, new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.local_file._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+    secrets = {"email": "held.before@example.org", "properties": {"ssn": "held.before@example.org"}}
+    sandbox = new_account(profiles=60)
+    (id_,) = sandbox.change("add", type="profiles", attributes={column: secrets[column]})
+    ruled("profiles", sandbox, plain_file, {})
+    sandbox.change("update", type="profiles", id=id_, attributes={column: {"a": 1} if column == "properties" else None})
+    ruled("profiles", sandbox, plain_file, {})
+    assert b"held.before" in bytes_of(plain_file)
+    assert not [row for row in table(plain_file, "profiles").iter_rows() if "held.before" in str(row)]
+
+    ruled("profiles", sandbox, plain_file, {"profiles": {"email": "hash"} if column == "email" else {"properties.ssn": "drop"}})
+
+    assert b"held.before" not in bytes_of(plain_file)
+
+
+def test_a_new_rule_reaches_what_a_full_read_left_behind(account: SandboxProcess, plain_file: LocalFile) -> None:
+    ruled("profiles", account, plain_file, {})
+    query(plain_file, "CREATE TABLE _profiles_rebuilt AS FROM profiles")
+
+    ruled("profiles", account, plain_file, RULES)
+
+    assert found_in(bytes_of(plain_file), plain_values(account)) == []
+
+
+def test_a_first_sync_writes_nothing_anew(account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.compact", None)
+
+    assert ruled("profiles", account, warehouse, RULES).notes == ()
+
+
+@pytest.mark.parametrize("rules", [{}, {"profiles": {"email": "hash"}}], ids=["all rules gone", "one of them left"])
+def test_a_rule_that_is_loosened_brings_the_values_back(rules: FieldRules, account: SandboxProcess, warehouse: LocalFile) -> None:
+    ruled("profiles", account, warehouse, RULES)
+
+    ruled("profiles", account, warehouse, rules)
+
+    wanted = truth(account, "profiles")
+    assert table(warehouse, "profiles")["first_name"].equals(wanted["first_name"])
+    assert table(warehouse, "profiles")["properties"].equals(wanted["properties"])
+    assert table(warehouse, "profiles")["email"].equals(wanted["email"]) is not bool(rules)
+
+
+def test_another_salt_makes_other_hashes_of_all_rows(account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    ruled("profiles", account, warehouse, RULES)
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "another secret of the tests")
+
+    ruled("profiles", account, warehouse, RULES)
+
+    salt = Salt("another secret of the tests")
+    wanted = [None if value is None else salt.hash(value, Kind.EMAIL) for value in truth(account, "profiles")["email"]]
+    assert table(warehouse, "profiles")["email"].to_list() == wanted
+
+
+def test_a_full_read_keeps_to_the_rules(account: SandboxProcess, warehouse: LocalFile) -> None:
+    ruled("profiles", account, warehouse, RULES)
+    rows = table(warehouse, "profiles")
+
+    ruled("profiles", account, warehouse, RULES, SyncOptions(mode=Mode.FULL))
+
+    assert table(warehouse, "profiles").equals(rows)
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "type": ({"profile": {"email": "hash"}}, "which is no resource type"),
+    "field": ({"profiles": {"mail": "hash"}}, "is not known, or needed as it is"),
+    "id": ({"profiles": {"id": "hash"}}, "is not known, or needed as it is"),
+    "version": ({"profiles": {"updated": "drop"}}, "is not known, or needed as it is"),
+    "action": ({"profiles": {"email": "mask"}}, "'mask' is no action. Use drop or hash"),
+    "number": ({"events": {"timestamp": "hash"}}, "no room for a hash"),
+    "json": ({"profiles": {"properties": "hash"}}, "cannot be hashed as a whole"),
+    "inside of text": ({"profiles": {"email.name": "drop"}}, "has nothing inside"),
+    "twice": ({"profiles": {"properties": "drop", "properties.a": "hash"}}, "about the same"),
+    "needed, as extra": ({"profiles": {"_extra.updated": "drop"}}, "has a column, and is needed as it is"),
+    "number, as extra": ({"events": {"_extra.timestamp": "hash"}}, "no room for a hash"),
+    "parent of columns": ({"profiles": {"_extra.location": "drop"}}, "Name these, each with a rule: location.address1"),
+    "twice, as extra": ({"profiles": {"email": "drop", "_extra.email": "drop"}}, "about the same"),
+    "control characters": ({"profiles": {"\x1b[2J": "drop"}}, r"'\\x1b[2J'"),
+}
+
+
+@pytest.mark.parametrize(("rules", "words"), WRONG.values(), ids=WRONG)
+def test_a_rule_that_cannot_be_kept_is_refused(rules: Any, words: str) -> None:
+    with pytest.raises(InvalidFieldRules) as caught:
+        parse_rules(rules)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "short"])
+def test_hashes_need_a_salt_that_is_a_secret(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KLAVIYO_FIELD_SALT")
+    if text is not None:
+        monkeypatch.setenv("KLAVIYO_FIELD_SALT", text)
+
+    with pytest.raises(InvalidFieldRules, match="KLAVIYO_FIELD_SALT"):
+        guards_for(RULES)
+    assert guards_for({"profiles": {"email": "drop"}})["profiles"].salt is None
+
+
+def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_RULES", json.dumps(RULES))
+    assert from_environment().field_rules == RULES
+    for wrong in ("email", '{"profiles": "email"}', '{"profiles": {"mail": "drop"}}'):
+        monkeypatch.setenv("KLAVIYO_FIELD_RULES", wrong)
+        with pytest.raises(InvalidSetting, match="KLAVIYO_FIELD_RULES"):
+            from_environment()
+
+
+def ruled_record(attributes: str, fields: dict[str, str]) -> dict[str, Any]:
+    """Return what is stored of a profile, null values left out."""
+    guard = guards_for({"profiles": fields})["profiles"]
+    document = f'{{"data":[{{"type":"profile","id":"1","attributes":{attributes}}}]}}'.encode()
+    (row,) = guard.apply(PageDecoder(CATALOG["profiles"]).page(document).frame).to_dicts()
+    return {name: value for name, value in row.items() if value is not None and name != "id"}
+
+
+HIDDEN: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
+    "a column, named as extra": ('{"email":"ann@example.com","x":1}', {"_extra.email": "drop"}, {"_extra": '{"x":1}'}),
+    "what did not fit it": ('{"email":["ann@example.com"],"x":1}', {"_extra.email": "drop"}, {"_extra": '{"x":1}'}),
+    "inside of a column": ('{"properties":{"a":1,"b":2}}', {"_extra.properties.a": "drop"}, {"properties": '{"b":2}'}),
+    "by the column's name": ('{"location":{"zip":"1"},"location_zip":"1"}', {"_extra.location_zip": "drop"}, {}),
+    "a parent that is text": ('{"location":"Main St 5","x":1}', {"location.address1": "drop"}, {"_extra": '{"x":1}'}),
+    "a parent that is a list": ('{"location":["Main St 5"]}', {"location.address1": "hash"}, {}),
+    "what is unknown of a parent that is text": ('{"location":"Main St 5"}', {"_extra.location.floor": "drop"}, {}),
+    "a list of what is unknown": ('{"x":[{"a":1,"b":2}]}', {"_extra.x.a": "drop"}, {"_extra": '{"x":[{"b":2}]}'}),
+    "the only thing in extra": ('{"nick":"ann"}', {"_extra.nick": "drop"}, {}),
+    "a list in place of all attributes": ('["ann@example.com"]', {"email": "drop"}, {"_extra": '{"record.attributes":[null]}'}),
+    "half a character elsewhere": ('{"title":"\\ud83d","email":"a@b"}', {"email": "drop"}, {"title": "\\ud83d", "_extra": '{"_odd_text":null}'}),
+}
+
+
+@pytest.mark.parametrize(("attributes", "fields", "stored"), HIDDEN.values(), ids=HIDDEN)
+def test_a_rule_covers_its_field_wherever_it_stands(attributes: str, fields: dict[str, str], stored: dict[str, Any]) -> None:
+    assert ruled_record(attributes, fields) == stored
+
+
+def test_a_rule_for_what_was_unknown_counts_when_there_is_a_column(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = CATALOG["profiles"]
+    older = replace(entry, columns=tuple(column for column in entry.columns if column.name != "first_name"))
+    rules = {"profiles": {"_extra.first_name": "drop"}}
+    with monkeypatch.context() as patch:
+        patch.setitem(CATALOG, "profiles", older)
+        ruled("profiles", account, warehouse, rules)
+
+    ruled("profiles", account, warehouse, rules)
+
+    assert query(warehouse, "SELECT count(first_name), count(*) FILTER (_extra LIKE '%first_name%') FROM profiles") == [(0, 0)]
+    assert query(warehouse, "SELECT count(last_name) > 0 FROM profiles") == [(True,)]
+
+
+def test_a_salt_shows_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "".join(["a sh", "ort one"]))
+
+    with pytest.raises(InvalidFieldRules) as caught:
+        guards_for(RULES)
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "at least 16" in shown
+    assert "a short one" not in shown

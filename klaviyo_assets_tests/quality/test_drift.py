@@ -1,0 +1,407 @@
+"""Records that are not as the catalogue describes them: kept, told with an example, and moved once there is a column."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.api.errors import BadAnswer
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.decode.errors import UnreadablePage
+from klaviyo_assets.decode.surrogates import escape_lone_surrogates
+from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.load.test_reapply_rules import ruled
+
+NewAccount = Callable[..., SandboxProcess]
+
+
+def unknown(warehouse: LocalFile, name: str) -> dict[str, Drift]:
+    return {one.attribute: one for one in Inspector(warehouse, CATALOG[name], "klaviyo").unknown_attributes()}
+
+
+def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
+    return {(one.attribute, one.kind): one for one in Inspector(warehouse, CATALOG[name], "klaviyo").drifts()}
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_nothing_drifts_in_the_sandbox(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+
+    assert unknown(warehouse, name) == {}
+    assert drifts(warehouse, name) == {}
+
+
+CHANGED: dict[str, tuple[str, Any]] = {
+    "text to object": ("name", {"en": "Sale", "de": "Verkauf"}),
+    "text to number": ("name", 7),
+    "text to list": ("name", ["Sale"]),
+    "flag to number": ("is_processing", 1),
+    "flag to object": ("is_starred", {"by": "Ann"}),
+    "flag to text": ("is_active", "yes"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_value_of_another_type_is_kept_and_told(change: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    attribute_name, value = CHANGED[change]
+    sandbox = new_account(segments=5)
+    (id_,) = sandbox.change("add", type="segments", attributes={attribute_name: value})
+
+    sync("segments", sandbox, warehouse)
+
+    assert table(warehouse, "segments").height == 6
+    found = unknown(warehouse, "segments")[attribute_name]
+    assert (found.kind, found.rows, found.example_id) == (Kind.OTHER_TYPE, 1, id_)
+    assert query(warehouse, f"SELECT json_extract(_extra, '$.{attribute_name}')::VARCHAR FROM segments WHERE id = '{id_}'") == [(found.example,)]
+
+
+def test_a_new_attribute_is_told_with_an_example_that_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3, profiles=5)
+    sandbox.change("add", type="lists", attributes={'folder "x"': {"id": 1.0}})
+    sandbox.change("add", type="profiles", attributes={"nick_name": "Annie"})
+    for name in ("lists", "profiles"):
+        sync(name, sandbox, warehouse)
+
+    one, other = unknown(warehouse, "lists")['folder "x"'], unknown(warehouse, "profiles")["nick_name"]
+    assert (one.kind, one.rows, one.example) == (Kind.NEW, 1, '{"id":1.0}')
+    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a text")
+
+
+def test_an_object_with_personal_members_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=3, campaigns=3)
+    sandbox.change("add", type="reviews", attributes={"public_reply": {"author": {"first": "Ann"}, "content": "Hi"}, "status": {"by": "Ann"}})
+    sandbox.change("add", type="reviews", attributes={"rating": "five"})
+    sandbox.change("add", type="campaigns", attributes={"audiences": {"included": [], "by": "Ann"}})
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+
+    found = unknown(warehouse, "reviews")
+    assert {name: one.example for name, one in found.items()} == {"public_reply": "an object", "status": "an object", "rating": '"five"'}
+    assert unknown(warehouse, "campaigns")["audiences"].example == '{"by":"Ann"}'
+
+
+SAYS_NOTHING = [None, "", [], {}, {"a": None}, {"a": {"b": [None, {}]}, "c": ""}, [None, ""], {'a, "b': None, "c]": []}]
+SAYS_SOMETHING = [0, False, 0.0, " ", "null", {"a": 0}, {"a": {"b": [None, {"c": False}]}}, [[], "x"], ["", ":"], ":", '"', {"": "}"}]
+
+
+@pytest.mark.parametrize("name", ["profiles", "lists"])
+def test_an_attribute_that_says_nothing_in_any_row_is_no_drift(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3, profiles=5)
+    for number, value in enumerate(SAYS_NOTHING):
+        sandbox.change("add", type=name, attributes={f"empty {number}": value, "always null": None, "seldom": None})
+    (id_,) = sandbox.change("add", type=name, attributes={"always null": None, "seldom": 0})
+
+    sync(name, sandbox, warehouse)
+
+    assert {one.attribute: (one.rows, one.example_id) for one in unknown(warehouse, name).values()} == {"seldom": (1, id_)}
+    kept = query(warehouse, f"SELECT count(*) FROM {name} WHERE json_exists(_extra, '$.seldom')")
+    assert kept == [(len(SAYS_NOTHING) + 1,)], "what says nothing is kept all the same"
+
+
+def test_an_attribute_that_says_something_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3)
+    for number, value in enumerate(SAYS_SOMETHING):
+        sandbox.change("add", type="lists", attributes={f"new {number}": value})
+
+    sync("lists", sandbox, warehouse)
+
+    assert {name: one.rows for name, one in unknown(warehouse, "lists").items()} == {f"new {number}": 1 for number in range(len(SAYS_SOMETHING))}
+
+
+def test_a_new_member_of_a_flattened_object_counts_where_it_says_something(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    options = [{"new": None}, {"new": None, "ignore_unsubscribes": True}, {"new": 1}, []]
+    ids = [sandbox.change("add", type="campaigns", attributes={"send_options": {"use_smart_sending": True, **one} if one else []}) for one in options]
+
+    sync("campaigns", sandbox, warehouse)
+
+    found = unknown(warehouse, "campaigns")
+    assert {name: (one.kind, one.rows) for name, one in found.items()} == {"send_options": (Kind.OTHER_TYPE, 2)}
+    assert query(warehouse, f"SELECT send_options_ignore_unsubscribes FROM campaigns WHERE id = '{ids[1][0]}'") == [(True,)]
+
+
+def test_what_is_known_to_have_no_column_is_no_drift(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(profiles=5)
+    sandbox.change("add", type="profiles", attributes={"joined_group_at": "2026-09-04T13:46:46+00:00"})
+
+    sync("profiles", sandbox, warehouse)
+
+    assert unknown(warehouse, "profiles") == {}
+    extra = '{"joined_group_at":"2026-09-04T13:46:46+00:00"}'
+    assert query(warehouse, "SELECT _extra FROM profiles WHERE _extra IS NOT NULL") == [(extra,)]
+
+
+ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é", "a/b", "a~b", "nul\x00", "_odd_text", "relationships.x"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("odd", ODD_NAMES)
+def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(segments=2)
+    sandbox.change("add", type="segments", attributes={odd: {"v": 1}})
+
+    sync("segments", sandbox, warehouse)
+
+    (found,) = unknown(warehouse, "segments").values()
+    assert found.attribute.removeprefix("attributes.") == odd
+    assert (found.kind, found.example) == (Kind.NEW, '{"v":1}')
+
+
+def test_a_record_of_an_odd_shape_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", new_account(lists=1), warehouse)
+    query(warehouse, """UPDATE lists SET _extra = '{"record.id":5,"record.attributes":[],"record.meta":{"a":1}}'""")
+
+    found = unknown(warehouse, "lists")
+    assert {name: (one.kind, one.expected, one.example) for name, one in found.items()} == {
+        "record.id": (Kind.OTHER_TYPE, "a text", "5"),
+        "record.attributes": (Kind.OTHER_TYPE, "an object", "[]"),
+        "record.meta": (Kind.NEW, "no such attribute", '{"a":1}'),
+    }
+
+
+def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=5, campaigns=3, profiles=5)
+    (review,) = sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
+    (campaign,) = sandbox.change("add", type="campaigns", attributes={"status": "Paused", "name": None})
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+
+    reviews, campaigns = drifts(warehouse, "reviews"), drifts(warehouse, "campaigns")
+    assert reviews["review_type", Kind.NEW_VALUE] == Drift(
+        Kind.NEW_VALUE, "review_type", "one of question, rating, review, store", 1, review, "video"
+    )
+    assert reviews["verified", Kind.NULL].example_id == review
+    assert campaigns["status", Kind.NEW_VALUE].example == "Paused"
+    assert campaigns["name", Kind.NULL].example_id == campaign
+    assert table(warehouse, "campaigns").equals(truth(sandbox, "campaigns"))
+
+
+def test_half_a_character_is_kept_as_it_came_beside_the_row(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lone_surrogates=True)
+
+    sync("events", sandbox, warehouse)
+
+    found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
+    assert unknown(warehouse, "events") == {}
+    rows = query(warehouse, "SELECT _extra ->> '$._odd_text', event_properties FROM events WHERE _extra IS NOT NULL")
+    assert len(rows) == found.rows > 0
+    sent = set(sandbox.truth_lines("events"))
+    for came, kept in rows:
+        assert came.encode() in sent
+        assert escape_lone_surrogates(came.encode()) != came.encode()
+        assert json.loads(escape_lone_surrogates(came.encode()))["attributes"]["event_properties"] == json.loads(kept)
+    assert sync("events", sandbox, warehouse).row.rows_updated == 0
+
+
+def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
+    ruled("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
+
+    found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
+    assert query(warehouse, "SELECT _extra, count(*) FROM events WHERE _extra IS NOT NULL GROUP BY ALL") == [('{"_odd_text":null}', found.rows)]
+    assert unknown(warehouse, "events") == {}
+
+
+def test_a_difference_is_told_as_long_as_a_row_has_it(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=5, lone_surrogates=True)
+    sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
+    for name in ("reviews", "events"):
+        sync(name, sandbox, warehouse)
+    before = drifts(warehouse, "reviews"), drifts(warehouse, "events")
+    sandbox.advance(timedelta(days=1))
+
+    for name in ("reviews", "events"):
+        sync(name, sandbox, warehouse)
+
+    assert (drifts(warehouse, "reviews"), drifts(warehouse, "events")) == before
+    assert before[0].keys() == {("review_type", Kind.NEW_VALUE), ("verified", Kind.NULL)}
+
+
+def test_a_null_of_json_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    (id_,) = sandbox.change("add", type="campaigns", attributes={"send_strategy": None})
+
+    sync("campaigns", sandbox, warehouse)
+
+    found = drifts(warehouse, "campaigns")["send_strategy", Kind.NULL]
+    assert (found.rows, found.example_id) == (1, id_)
+
+
+def test_a_value_of_another_type_is_no_null(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(campaigns=3)
+    sandbox.change("add", type="campaigns", attributes={"name": 7, "audiences": {"included": "all"}})
+    (without,) = sandbox.change("add", type="campaigns", attributes={"audiences": {"of": "all"}})
+
+    sync("campaigns", sandbox, warehouse)
+
+    assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", Kind.NULL): without}
+
+
+def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(reviews=3)
+    sync("reviews", sandbox, warehouse)
+    query(warehouse, "ALTER TABLE reviews DROP COLUMN review_type; ALTER TABLE reviews DROP COLUMN verified; DROP TABLE _missed")
+
+    assert drifts(warehouse, "reviews") == {}
+
+
+@pytest.mark.long
+def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", "0123456789abcdef0123456789abcdef")
+    sandbox = new_account(reviews=5, campaigns=3)
+    rules = {"reviews": {"review_type": "hash", "verified": "drop", "status.value": "hash"}, "campaigns": {"send_strategy": "drop"}}
+    for name in ("reviews", "campaigns"):
+        sync(name, sandbox, warehouse)
+        ruled(name, sandbox, warehouse, rules)
+
+        assert drifts(warehouse, name) == {}
+
+
+class TestANewColumn:
+    """A later version of the catalogue knows what an earlier one put into _extra."""
+
+    OLD = CATALOG["profiles"]
+
+    def lacking(self, *names: str) -> Any:
+        return replace(self.OLD, columns=tuple(column for column in self.OLD.columns if column.name not in names))
+
+    def test_values_move_to_their_column_and_the_rest_stays(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(profiles=30)
+        (id_,) = sandbox.change(
+            "add", type="profiles", attributes={"first_name": 12, "unheard_of": 1.0, "location": {"city": "Rome", "planet": "Mars"}}
+        )
+        older = self.lacking("first_name", "location_city", "last_event_date", "subscriptions")
+        sync(older, sandbox, warehouse)
+        assert query(warehouse, "SELECT count(*) FROM profiles WHERE _extra IS NULL") == [(0,)]
+
+        sync("profiles", sandbox, warehouse, SyncOptions(accept_changed_options=True))
+
+        wanted = truth(sandbox, "profiles")
+        held = table(warehouse, "profiles").select(wanted.columns)
+        assert held.equals(wanted)
+        ((extra, city, name),) = query(warehouse, f"SELECT _extra, location_city, first_name FROM profiles WHERE id = '{id_}'")
+        assert (city, name) == ("Rome", None)
+        assert json.loads(extra) == {"first_name": 12, "unheard_of": 1.0, "location": {"planet": "Mars"}}
+
+    def test_a_column_for_what_extra_kept_is_filled_without_reading_anything_again(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(profiles=400)
+        sent = {"anonymous_id": "visitor", "whatsapp_bsuid": None, "new": 1.0}
+        (id_,) = sandbox.change("add", type="profiles", attributes=sent)
+        later = [column.name for column in self.OLD.columns if column.was_in_extra]
+        sync(self.lacking(*later), sandbox, warehouse)
+        before = query(warehouse, "SELECT DISTINCT fingerprint FROM _coverage")
+        again = sync(self.lacking(*later), sandbox, warehouse).row.records_read
+
+        assert sync("profiles", sandbox, warehouse).row.records_read == again < 100
+
+        assert query(warehouse, "SELECT DISTINCT fingerprint FROM _coverage") == before
+        assert query(warehouse, f"SELECT anonymous_id, whatsapp_bsuid, _extra FROM profiles WHERE id = '{id_}'") == [("visitor", None, '{"new":1.0}')]
+        wanted = truth(sandbox, "profiles")
+        assert table(warehouse, "profiles").select(wanted.columns).equals(wanted)
+
+    def test_a_column_that_the_catalogue_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
+        sync("profiles", account, warehouse)
+        before = query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id")
+
+        sync(self.lacking("first_name"), account, warehouse, SyncOptions(accept_changed_options=True))
+
+        assert query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id") == before
+
+    def test_a_record_that_came_odd_stays_beside_its_row(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(events=400, lone_surrogates=True)
+        entry = CATALOG["events"]
+        sync(replace(entry, columns=tuple(column for column in entry.columns if column.name != "uuid")), sandbox, warehouse)
+        odd = "SELECT id, _extra ->> '$._odd_text' FROM events WHERE json_exists(_extra, '/_odd_text') ORDER BY id"
+        before = query(warehouse, odd)
+
+        sync("events", sandbox, warehouse, SyncOptions(accept_changed_options=True))
+
+        assert before == query(warehouse, odd) != []
+        assert query(warehouse, "SELECT count(*) FROM events WHERE uuid IS NULL OR json_keys(_extra) <> ['_odd_text']") == [(0,)]
+
+    def test_a_column_that_becomes_json_takes_text_and_what_did_not_fit(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+        sandbox = new_account(segments=4)
+        (id_,) = sandbox.change("add", type="segments", attributes={"name": {"en": "Sale"}})
+        (quoted,) = sandbox.change("add", type="segments", attributes={"name": 'plain "text"'})
+        sync("segments", sandbox, warehouse)
+        entry = CATALOG["segments"]
+        columns = tuple(replace(column, type=ColumnType.JSON) if column.name == "name" else column for column in entry.columns)
+
+        with Loader(warehouse, replace(entry, columns=columns), "klaviyo").transaction() as connection:
+            Tables(warehouse, "klaviyo", replace(entry, columns=columns)).prepare(connection)
+
+        assert query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'") == [('{"en":"Sale"}', None)]
+        assert query(warehouse, f"SELECT name ->> '$' FROM segments WHERE id = '{quoted}'") == [('plain "text"',)]
+        assert query(warehouse, "SELECT count(*) FROM segments WHERE name IS NULL OR NOT json_valid(name)") == [(0,)]
+
+    @pytest.mark.parametrize(
+        ("name", "attribute", "type_", "value", "column", "extra"),
+        [
+            ("segments", "name", ColumnType.INTEGER, "12", 12, None),
+            ("segments", "name", ColumnType.INTEGER, "a name", None, {"name": "a name", "new": 1.0}),
+            ("profiles", "location.city", ColumnType.FLOAT, "Rome", None, {"location": {"city": "Rome"}, "new": 1.0}),
+            ("segments", "definition", ColumnType.STRING, {"a": 1}, '{"a":1}', None),
+            ("segments", "definition", ColumnType.STRING, "text", "text", None),
+        ],
+    )
+    def test_a_value_that_fits_no_new_type_is_kept(
+        self, name: str, attribute: str, type_: ColumnType, value: Any, column: Any, extra: Any, new_account: NewAccount, warehouse: LocalFile
+    ) -> None:
+        sandbox = new_account(segments=2, profiles=2)
+        first, *rest = attribute.split(".")
+        (id_,) = sandbox.change("add", type=name, attributes={first: {rest[0]: value} if rest else value, "new": 1.0})
+        sync(name, sandbox, warehouse)
+        column_name = attribute.replace(".", "_")
+        entry = CATALOG[name]
+        entry = replace(entry, columns=tuple(replace(one, type=type_) if one.name == column_name else one for one in entry.columns))
+
+        with Loader(warehouse, entry, "klaviyo").transaction() as connection:
+            Tables(warehouse, "klaviyo", entry).prepare(connection)
+
+        ((kept, beside),) = query(warehouse, f"SELECT {column_name}, _extra FROM {name} WHERE id = '{id_}'")
+        assert (kept, json.loads(beside)) == (column, extra or {"new": 1.0})
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ['{"record.id":5}', '{"record.attributes":[]}', '{"record.relationships":[],"record.meta":{"a":1.0}}', '{"attributes._odd_text":1,"a":2}'],
+)
+def test_what_has_no_column_stays_beside_its_row(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync("lists", new_account(lists=1), warehouse)
+    query(warehouse, f"UPDATE lists SET id = '5', _extra = '{extra}'")
+    query(warehouse, "ALTER TABLE lists DROP COLUMN flow_trigger_ids")
+
+    with Loader(warehouse, CATALOG["lists"], "klaviyo").transaction() as connection:
+        Tables(warehouse, "klaviyo", CATALOG["lists"]).prepare(connection)
+
+    assert query(warehouse, "SELECT _extra FROM lists") == [(extra,)]
+
+
+def test_an_answer_that_cannot_be_read_says_where() -> None:
+    with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), saying_where():
+        raise BadAnswer("Klaviyo's answer is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
+            "Record 3 of the page has no id."
+        )
+
+
+@pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "no collection")])
+def test_a_sync_that_cannot_read_an_answer_says_where(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(lists=3)
+    sync("lists", sandbox, warehouse)
+    sandbox.faults({"path": "/api/lists", "kind": kind, "times": 99, "after": 1})
+
+    with pytest.raises(BadAnswer, match=words):
+        sync("lists", sandbox, warehouse, max_retries=0)
+
+    assert words in query(warehouse, "SELECT error FROM _syncs WHERE outcome = 'failed'")[0][0]

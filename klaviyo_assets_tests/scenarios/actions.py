@@ -1,0 +1,129 @@
+"""What happens in a life is done to the account."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets_tests.scenarios.histories import (
+    DAY,
+    HOUR,
+    Add,
+    Archive,
+    Attribution,
+    Change,
+    Delete,
+    Event,
+    Happening,
+    Merge,
+    Suppress,
+    Wait,
+)
+from klaviyo_assets_tests.scenarios.world import World
+
+ATTRIBUTED_WITHIN = 3 * HOUR
+"""How old an event may be when its attribution arrives, in seconds."""
+
+_EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
+
+_HUNDREDS = 100
+
+
+class Doing:
+    """Does what happens.
+
+    Args:
+        world: Where.
+        entry: The resource type that is followed.
+    """
+
+    def __init__(self, world: World, entry: ResourceType) -> None:
+        self.world, self.entry = world, entry
+        self._changes = 0
+
+    def do(self, step: Happening, records: Mapping[str, bytes]) -> str | None:
+        """Do it and return what it is called; None if there is nothing that it could be done to.
+
+        Args:
+            step: What happens.
+            records: The type's records, by id.
+        """
+        name, ids = self.entry.name, sorted(records)
+        match step:
+            case Wait(seconds):
+                self.world.advance(timedelta(seconds=seconds))
+                return "time passes"
+            case Event(ago, count):
+                return self._let_events_come(ago, count)
+            case Add(count):
+                for _ in range(count):
+                    self.world.change("add", type=name, seed=self._next())
+                return f"new{_many(count)}"
+            case Change(which, moves, count) if ids:
+                chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
+                for id_ in chosen:
+                    self._edit(id_, moves=moves)
+                return f"{'change' if moves and self.entry.version else 'silent change'}{_many(len(chosen))}"
+            case Attribution(which) if name == "events":
+                return self._attribute(which, records)
+            case Suppress(which, from_list, lifted) if ids and name == "profiles":
+                return self._suppress(records[ids[which % len(ids)]], "list_suppressions" if from_list else "suppression", lifted=lifted)
+            case Archive(which) if ids and name in {"campaigns", "flows"}:
+                self.world.change("archive", type=name, id=ids[which % len(ids)])
+                return "archived"
+            case Delete(which) if ids:
+                self.world.change("delete", type=name, id=ids[which % len(ids)])
+                return "deleted"
+            case Merge(source, destination):
+                return self._merge(source, destination)
+        return None
+
+    def _let_events_come(self, ago: int, count: int) -> str | None:
+        if not self.world.records("profiles") or not self.world.records("metrics"):
+            return None
+        for _ in range(count):
+            self.world.change("event", datetime=self.world.now() - timedelta(seconds=ago), seed=self._next())
+        if ago < 0:
+            return "event dated ahead"
+        kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
+        return f"{kind}{_many(count)}"
+
+    def _edit(self, id_: str, *, moves: bool) -> None:
+        name = self.entry.name
+        value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
+        self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name, "name"): value}, moves=moves)
+
+    def _attribute(self, which: int, records: Mapping[str, bytes]) -> str | None:
+        now = self.world.now().timestamp()
+        ages = {id_: now - json.loads(raw)["attributes"]["timestamp"] for id_, raw in sorted(records.items())}
+        young = [id_ for id_, age in ages.items() if 0 <= age <= ATTRIBUTED_WITHIN]
+        if not young:
+            return None
+        self.world.change("attribution", id=young[which % len(young)], attributions=[f"attribution{self._next()}"])
+        return "attribution of an event"
+
+    def _suppress(self, profile: bytes, kind: str, *, lifted: bool) -> str | None:
+        found = json.loads(profile)
+        subscriptions = found["attributes"]["subscriptions"]
+        marketing = subscriptions["email"]["marketing"]
+        if lifted and not marketing[kind]:
+            return None
+        entry = {"reason": "UNSUBSCRIBE", "timestamp": self.world.now().isoformat()} | ({"list_id": "AbCdEf"} if kind == "list_suppressions" else {})
+        marketing[kind] = [] if lifted else [entry]
+        self.world.change("update", type="profiles", id=found["id"], attributes={"subscriptions": subscriptions}, moves=False)
+        return f"{kind.replace('_', ' ').removesuffix('s')} {'lifted' if lifted else 'comes'} without a change of updated"
+
+    def _merge(self, source: int, destination: int) -> str | None:
+        ids = sorted(self.world.records("profiles"))
+        if len(ids) < 2 or source % len(ids) == destination % len(ids):
+            return None
+        self.world.change("merge", source=ids[source % len(ids)], destination=ids[destination % len(ids)])
+        return "merge of profiles"
+
+    def _next(self) -> int:
+        self._changes += 1
+        return self._changes
+
+
+def _many(count: int) -> str:
+    return ", hundreds of one second" if count >= _HUNDREDS else ", many of one second" if count > 1 else ""

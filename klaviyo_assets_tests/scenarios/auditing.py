@@ -1,0 +1,22 @@
+"""The audit of a world's events, as its job runs it."""
+
+import logging
+from datetime import date
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.audit.audit import Audit
+from klaviyo_assets.audit.compare import State
+from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets_tests.scenarios.difference import Difference
+
+MetricDay = tuple[str, date]
+"""A metric and a day (UTC), which the audit compares."""
+
+
+async def audit(client: KlaviyoClient, warehouse: Warehouse, schema: str) -> set[MetricDay]:
+    """Compare Klaviyo's counts with the table, and return what differs."""
+    _, found = await Audit(client, AuditStore(warehouse, schema), logging.getLogger("klaviyo_assets_tests.scenarios")).run()
+    if any(one.state is State.STRUCK for one in found):
+        raise Difference("events: days that a repair should have read again still wait for it after the next audit")
+    return {(one.metric_id, one.day) for one in found}

@@ -1,0 +1,185 @@
+"""Errors planted into the library, to show that the machine catches each: a word or two of a function are replaced while a block runs."""
+
+import inspect
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from klaviyo_assets.extract import plan
+from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.upsert import Upsert
+from klaviyo_assets.staging.staging import Staging
+from klaviyo_assets.state import coverage
+from klaviyo_assets.state.rereads import Rereads
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A function and what is replaced in its source.
+
+    Attributes:
+        owner: Class or module that has it.
+        function: Its name.
+        old: Text that stands there, at least once.
+        new: What stands there instead.
+    """
+
+    owner: Any
+    function: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A planted error.
+
+    Attributes:
+        name: What is wrong, for the table.
+        edits: How.
+        names: Resource types that can show it.
+        repaired: True if it shows only after an audit and a repair: then every life ends with them.
+        begins_broken: True if it shows only after a first sync that was broken off: then every life begins with one.
+        most_lives: Lives within which it must be caught.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+    names: tuple[str, ...]
+    begins_broken: bool = False
+    repaired: bool = False
+    most_lives: int = 400
+
+
+FAULTS: Sequence[Fault] = (
+    Fault(
+        "no overlap where the API has only strict operators",
+        (Edit(plan, "_bounds", "start - _SECOND", "start"),),
+        ("profiles",),
+    ),
+    Fault(
+        "coverage as far as the newest date, be it in the future",
+        (Edit(Staging, "_covered", "end = part.covers_to if", "end = max(part.covers_to, part.upto or part.covers_to) if"),),
+        ("events",),
+    ),
+    Fault(
+        "ties dropped at the edge of a page",
+        (
+            Edit(
+                SliceReader,
+                "take",
+                "answer.value.stamped(answer.requested_at)\n",
+                "answer.value.stamped(answer.requested_at)\n"
+                "    if self._edge is not None and not part.descending:\n"
+                "        page = page.within(part.field, self._edge + timedelta(microseconds=1), None)\n",
+            ),
+        ),
+        ("events", "profiles"),
+    ),
+    Fault(
+        "ties at the edge of an interrupted chain taken as read",
+        (Edit(SliceReader, "_advance", "self.upto = max(end, self.upto or end) if", "self.upto = end + _SECOND if"),),
+        ("events",),
+        begins_broken=True,
+    ),
+    Fault(
+        "coverage committed before the rows",
+        (
+            Edit(
+                Loader,
+                "load",
+                "with self.transaction() as connection:\n",
+                "with self.transaction() as connection:\n"
+                "            self._widen(connection, [] if rebuilt else batch.covered, row.account_id)\n"
+                "        with self.transaction() as connection:\n",
+            ),
+        ),
+        ("events", "profiles"),
+    ),
+    Fault(
+        "of two versions in a load the older one kept",
+        (
+            Edit(Upsert, "_staged", "DESC NULLS LAST", "ASC NULLS LAST"),
+            Edit(Upsert, "_staged", '"staged_file DESC", "file_row_number DESC"', '"staged_file", "file_row_number"'),
+        ),
+        ("profiles",),
+    ),
+    Fault(
+        "a row of the table kept against a newer version",
+        (Edit(Upsert, "_not_older", "coalesce({new} > {old}, false)", "coalesce({new} < {old}, false)"),),
+        ("profiles", "lists"),
+    ),
+    Fault(
+        "settling ages not looked at",
+        (Edit(coverage, "_good_parts", "if row.settled or not settling:", "if True:"),),
+        ("events",),
+    ),
+    Fault(
+        "only the first settling age looked at",
+        (Edit(coverage, "_good_parts", "zip(settling, [*settling[1:], None], strict=True)", "zip(settling[:1], [None], strict=True)"),),
+        ("events",),
+    ),
+    Fault(
+        "a window that ends with its last second, not before it",
+        (Edit(coverage, "_minus", "TimeWindow(hole.end, span.end)", "TimeWindow(hole.end + timedelta(seconds=1), span.end)"),),
+        ("events", "profiles"),
+    ),
+    Fault(
+        "the newest slice read no further than it covers",
+        (Edit(plan, "_cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
+        ("events",),
+    ),
+    Fault(
+        "what the audit found not struck",
+        (Edit(Rereads, "strike", "without(rows, spans)", "rows"), Edit(Rereads, "spans", "return spans_of(", "return [] and spans_of(")),
+        ("events",),
+        repaired=True,
+    ),
+    Fault(
+        "what a repair did not bring left unmarked",
+        (Edit(Rereads, "_mark", "WHERE {missing}", "WHERE false AND {missing}"),),
+        ("events",),
+        repaired=True,
+    ),
+    Fault(
+        "changes of consent not looked for",
+        (Edit(plan, "_watch", "if since is None:", "if True:"),),
+        ("profiles",),
+    ),
+    Fault(
+        "what a full read did not bring left unmarked",
+        (Edit(Loader, "swap", "coalesce({DELETED_AT}, {_instant(row.started_at)})", "{DELETED_AT}"),),
+        ("events", "profiles", "reviews"),
+    ),
+)
+"""The faults, the ones that every other extractor has had among them."""
+
+
+@contextmanager
+def planted(fault: Fault) -> Iterator[None]:
+    """Run a block with a fault in the library."""
+    with ExitStack() as stack:
+        for edit in fault.edits:
+            stack.enter_context(_edited(edit))
+        yield
+
+
+@contextmanager
+def _edited(edit: Edit) -> Iterator[None]:
+    original = getattr(edit.owner, edit.function)
+    # The text of a function that is edited already stands beside it.
+    source = vars(original).get("edited_source") or textwrap.dedent(inspect.getsource(original))
+    if edit.old not in source:
+        raise LookupError(f"{edit.function} does not hold {edit.old!r} any more")
+    changed = source.replace(edit.old, edit.new)
+    namespace = dict(vars(inspect.getmodule(original) or edit.owner))
+    exec(compile(changed, f"<{edit.function} with a fault>", "exec"), namespace)
+    function = namespace[edit.function]
+    function.edited_source = changed
+    function.__module__ = original.__module__
+    with mock.patch.object(edit.owner, edit.function, function):
+        yield

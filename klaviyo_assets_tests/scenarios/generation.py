@@ -1,0 +1,146 @@
+"""Lives for hypothesis: a list of steps each, so that one that fails is shrunk to the few steps that matter."""
+
+from hypothesis import strategies as st
+
+from klaviyo_assets_tests.scenarios.histories import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SWITCHES_OF,
+    YEAR,
+    Add,
+    Archive,
+    Attribution,
+    Break,
+    Change,
+    Delete,
+    Event,
+    Happening,
+    Life,
+    Merge,
+    Suppress,
+    Sync,
+    Wait,
+)
+
+WHOLE = ("accounts", "lists", "metrics", "campaigns", "flows", "segments")
+_WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
+
+# Around every edge that there is: the lag of ten seconds, the settling ages, a day and 30 days for slices.
+_SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
+_LONG_AGO = (60 * YEAR, 2000 * YEAR)
+_AGES = (
+    *_LONG_AGO,
+    0,
+    1,
+    9,
+    10,
+    11,
+    60,
+    30 * MINUTE,
+    HOUR,
+    HOUR + 10,
+    5 * HOUR,
+    DAY,
+    DAY + 10,
+    2 * DAY,
+    6 * DAY,
+    16 * DAY,
+    17 * DAY,
+    40 * DAY,
+    2 * YEAR,
+    60 * YEAR,
+    2000 * YEAR,
+)
+_AHEAD = (-1, -10, -HOUR, -DAY, -YEAR, -7000 * YEAR)
+_COUNTS = (1, 1, 2, 3, 8)
+_SEVERAL = (*(8, 5, 12) * 5, 300)
+_MANY = (*_COUNTS * 6, 40, 150)
+"""Counts of records of one second, rarely hundreds."""
+
+_which = st.integers(0, 30)
+_waits = st.sampled_from(_SPANS).map(Wait)
+_changes = st.builds(Change, _which, st.sampled_from((True, True, False)), st.sampled_from(_MANY))
+_attributions = st.builds(Attribution, _which)
+_consents = st.builds(Suppress, _which, st.booleans(), st.sampled_from((False, False, False, True)))
+_deletes = st.builds(Delete, _which)
+_merges = st.builds(Merge, _which, _which)
+_adds = st.builds(Add, st.sampled_from(_MANY))
+_several_events = st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from(_SEVERAL))
+_imports = st.builds(Event, st.sampled_from((18 * DAY, 25 * DAY, 40 * DAY, 100 * DAY, 2 * YEAR)), st.sampled_from(_MANY))
+_events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_COUNTS))
+
+
+def _happenings(name: str) -> st.SearchStrategy[Happening]:
+    """What may happen to a type between two syncs."""
+    match name:
+        case "events":
+            return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
+        case "profiles":
+            return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes, _consents, _consents)
+        case "accounts":
+            return st.one_of(_changes, _waits)
+        case "campaigns" | "flows":
+            return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
+        case _:
+            return st.one_of(_adds, _waits, _changes, _deletes, _changes)
+
+
+def _syncs(name: str) -> st.SearchStrategy[Sync]:
+    refused = st.builds(Break, st.just("refuse"), st.integers(3, 10))
+    killed = st.builds(Break, st.just("kill"), st.integers(0, 5))
+    breaks = st.one_of(st.none(), refused, killed)
+    quick = _happenings(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
+    return st.builds(
+        Sync,
+        mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in WHOLE else ())),
+        since=st.sampled_from((3 * DAY, 60, HOUR, DAY, 8 * DAY, 20 * DAY, 3 * YEAR)),
+        until=st.sampled_from((0, 1, 10, 30)),
+        edges=st.tuples(st.one_of(_which, st.none()), st.one_of(st.none(), _which)),
+        page_size=st.sampled_from((3, 1, 2, 5, 7, 100)),
+        workers=st.sampled_from((1, 2, 5)),
+        rows_per_file=st.sampled_from((20_000, 20_000, 4, 15)),
+        rows_per_load=st.sampled_from((500_000, 500_000, 5, 20)),
+        tick=st.sampled_from((0, 0, 1, 7)),
+        broken=breaks,
+        meanwhile=st.lists(st.tuples(st.integers(2, 12), quick), max_size=3).map(tuple),
+    )
+
+
+@st.composite
+def lives(
+    draw: st.DrawFn,
+    names: tuple[str, ...] = _WEIGHTED,
+    syncs: tuple[int, int] = (2, 5),
+    *,
+    begins_broken: bool = False,
+    repaired: bool = False,
+) -> Life:
+    """Lives of the types that are named, as often as they are named.
+
+    Args:
+        draw: Of hypothesis.
+        names: Resource types.
+        syncs: How many syncs a life has at least, and at most.
+        begins_broken: True if the first sync is one that is broken off after a few pages.
+        repaired: True for lives, of events, with imports of old dates, that end with an audit and a repair.
+    """
+    name = draw(st.sampled_from(names))
+    # A few things happen, then a sync reads: without a sync a life proves nothing.
+    # An audit asks Klaviyo for each year since the oldest event: thousands of years would take minutes.
+    happening = st.one_of(_happenings(name).filter(lambda one: getattr(one, "ago", 0) <= 2 * YEAR), _imports) if repaired else _happenings(name)
+    happenings, sync = st.lists(happening, max_size=3), _syncs(name)
+    fewest, most = syncs
+    chapters = draw(st.lists(st.tuples(happenings, sync), min_size=fewest, max_size=most))
+    if begins_broken:
+        first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, broken=Break("refuse", draw(st.integers(4, 10))))
+        chapters.insert(0, ([], first))
+    return Life(
+        name=name,
+        steps=tuple(step for before, order in chapters for step in (*before, order)),
+        records=draw(st.sampled_from((12, 25) if begins_broken else (0, 4, 12, 25))),
+        history_days=draw(st.sampled_from((1, 40, 200))),
+        seed=draw(st.integers(0, 3)),
+        repaired=repaired,
+        switches=frozenset(switch for switch in SWITCHES_OF.get(name, ()) if draw(st.booleans())),
+    )

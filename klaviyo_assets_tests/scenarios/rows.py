@@ -1,0 +1,81 @@
+"""A record's JSON as the row that a table should hold, read by the catalogue's paths in the plainest way."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
+
+Row = tuple[Any, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def row_of(entry: ResourceType, raw: bytes) -> Row:
+    """Return the row of a resource object: instants as microseconds, JSON as the text that was sent.
+
+    Args:
+        entry: The resource type.
+        raw: The resource object; ``meta`` gives what only its division knows.
+    """
+    return tuple(_value(column, raw) for column in entry.columns)
+
+
+def watched_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
+    """Return the times inside of a resource object's attributes that Klaviyo filters by, by their dotted paths; of a list its first entry counts."""
+    found = {}
+    for path in paths:
+        value: Any = _loaded(_member(raw, ("attributes", path.split(".")[0])))
+        for name in path.split(".")[1:]:
+            value = value[0] if isinstance(value, list) and value else value
+            value = value.get(name) if isinstance(value, dict) else None
+        found[path] = micros(datetime.fromisoformat(value)) if value is not None else None
+    return found
+
+
+def row_sql(entry: ResourceType) -> str:
+    """SQL for the columns of such a row."""
+    return ", ".join(f'epoch_us("{one.name}")' if one.type is ColumnType.TIMESTAMP else f'"{one.name}"' for one in entry.columns)
+
+
+def micros(instant: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _value(column: Column, raw: bytes) -> Any:
+    match column.path:
+        case ("relationships", name):
+            data = _loaded(_member(raw, ("relationships", name, "data")))
+            if column.type is ColumnType.STRINGS:
+                return [one["id"] for one in data] if isinstance(data, list) else None
+            return data["id"] if data is not None else None
+        case ("division", name):
+            return _loaded(_member(raw, ("meta", name)))
+        case path:
+            found = _member(raw, path)
+    if column.type is ColumnType.JSON:
+        return found.decode() if found is not None else None
+    value = _loaded(found)
+    if column.type is ColumnType.FLOAT and value is not None:
+        return float(value)  # Klaviyo writes coordinates as numbers or as text
+    return micros(datetime.fromisoformat(value)) if column.type is ColumnType.TIMESTAMP and value is not None else value
+
+
+def _member(raw: bytes, path: tuple[str, ...]) -> bytes | None:
+    """Return a member of a JSON object as the text that it is; None if there is none."""
+    for name in path:
+        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None)
+        if members is None or name not in members:
+            return None
+        raw = bytes(members[name])
+    return raw
+
+
+def _loaded(raw: bytes | None) -> Any:
+    return json.loads(raw) if raw is not None else None

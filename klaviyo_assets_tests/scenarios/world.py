@@ -1,0 +1,327 @@
+"""Where a life is lived: a sandbox, a client and a database, all in this process, so that thousands of lives take minutes.
+
+The client, the sandbox's application and every step of the sync are the real ones. What is replaced: the network by calls of the application, the
+clock by one that moves only when it is told to, the pace of the requests by none, threads by plain calls, the DuckDB file by one in memory.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ParamSpec, Protocol, TypeVar
+from unittest import mock
+
+import duckdb
+import httpx
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.clock import ServerClock
+from klaviyo_assets.api.errors import ConnectionFailed
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.rate_limit.usage import SentRequest
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.sandbox import instants
+from klaviyo_assets.sandbox.app import build_app
+from klaviyo_assets.sandbox.clock import Clock
+from klaviyo_assets.sandbox.generate.campaigns import channel_of
+from klaviyo_assets.sandbox.keys import Keys
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.scripted import apply_change
+from klaviyo_assets.sandbox.state import begin
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
+from klaviyo_assets_tests.scenarios.histories import SWITCHES, Life, Sync
+
+SCHEMA = "klaviyo"
+BASE = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+_ACCOUNT = "AbCdEf"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """Stands for the death of the process: nothing in the library may catch it and go on."""
+
+
+AfterAnswer = Callable[[httpx.QueryParams, bytes], None]
+"""Is told what was asked for and what was answered."""
+
+
+class World(Protocol):
+    """What a life needs."""
+
+    def now(self) -> datetime:
+        """The sandbox's clock."""
+
+    def advance(self, by: timedelta) -> None:
+        """Move it."""
+
+    def change(self, kind: str, **details: Any) -> list[str]:
+        """Change the account; see :func:`klaviyo_assets.sandbox.scripted.apply_change`."""
+
+    def records(self, name: str) -> dict[str, bytes]:
+        """Every record of a type as the API shows it now, by id."""
+
+    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: "AfterAnswer") -> bool:
+        """Sync, and return whether it succeeded; a sync that is broken as ordered does not."""
+
+    def audit(self) -> set[MetricDay]:
+        """Compare the events with Klaviyo's own counts, and return the days that differ."""
+
+    def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
+        """Return rows of a table; none if it is not there yet."""
+
+
+def options_of(life: Life) -> SandboxOptions:
+    """Return the options of a sandbox for a life: few records of its type, and what they need to be there."""
+    needed = {"events": 0, "profiles": 4, "metrics": 2, "campaigns": 0, "flows": 0, "lists": 0, "segments": 0, "reviews": 0}
+    at_least = {"profiles": 1, "metrics": 1} if life.name in {"events", "profiles", "metrics"} else {}
+    counts = needed | ({life.name: max(life.records, at_least.get(life.name, 0))} if life.name in needed else {})
+    switches = {name: SWITCHES[name] for name in life.switches}
+    return SandboxOptions(seed=life.seed, history_days=life.history_days, base=BASE, limits=False, **counts, **switches)
+
+
+def entry_for(name: str, page_size: int) -> ResourceType:
+    """Return a type with smaller pages."""
+    entry = CATALOG[name]
+    bounds = entry.endpoint.page_size
+    if bounds is None:
+        return entry
+    return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(default=bounds.default, maximum=min(page_size, bounds.maximum))))
+
+
+def request_of(order: Sync, now: datetime) -> SyncOptions:
+    """Return what the library is asked for."""
+    span = TimeWindow(now - timedelta(seconds=order.since), now - timedelta(seconds=order.until)) if order.mode == "range" else None
+    return SyncOptions(mode=Mode(order.mode), span=span, repair=order.repair)
+
+
+class StillClock(Clock):
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self._now = start
+
+    def now(self) -> int:
+        """Return the present instant."""
+        return self._now
+
+    def advance(self, micros: int) -> None:
+        """Move the clock ahead."""
+        self._now += micros
+
+
+class _Gate:
+    """An endpoint's gate that is always open."""
+
+    name = "any"
+    seconds_waited = 0.0
+
+    def __init__(self, workers: int) -> None:
+        self.requests_under_way = workers
+
+    async def enter(self) -> None: ...
+
+    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None: ...
+
+    def took(self, seconds: float) -> None: ...
+
+    def close_for(self, seconds: float) -> None: ...
+
+    def obstacle(self) -> None: ...
+
+    def dispose(self) -> None: ...
+
+
+class _Client(KlaviyoClient):
+    """The client, with another network and no pace."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock, key: str) -> None:
+        super().__init__(parse_api_key(key), ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0))
+        self._transport = transport
+        self._api_key = key
+        self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
+
+    def _lane(self) -> httpx.AsyncClient:
+        headers = {**self._headers, "Authorization": f"Klaviyo-API-Key {self._api_key}"}
+        return httpx.AsyncClient(base_url=self._base_url, headers=headers, transport=self._transport)
+
+    def _gate_of(self, name: str, limit: RateLimit) -> Any:
+        return _Gate(self.settings.concurrency)
+
+
+@dataclass
+class _Network(httpx.AsyncBaseTransport):
+    """Calls the application; may fail from a request on."""
+
+    app: httpx.ASGITransport
+    before_request: Callable[[int], None]
+    after_answer: AfterAnswer
+    answers: int | None
+    requests: int = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        if self.answers is not None and self.requests > self.answers:
+            raise httpx.ConnectError("no answer any more")
+        self.before_request(self.requests)
+        response = await self.app.handle_async_request(request)
+        sent = b"".join([piece async for piece in response.aiter_raw()])
+        status, headers = response.status_code, response.headers
+        self.after_answer(request.url.params, httpx.Response(status, headers=headers, content=sent).content)
+        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(sent))
+
+
+class Memory(Warehouse):
+    """A database in memory, opened and closed as a file would be."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._database = duckdb.connect(":memory:", config={"threads": 1})
+        self.database = "memory"
+        self.openings: int | None = None
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder for locks and staged files."""
+        return self._folder
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open it, unless the process is dead by now."""
+        if self.openings is not None:
+            self.openings -= 1
+            if self.openings < 0:
+                raise Killed
+        with self._database.cursor() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._database.close()
+
+
+async def _at_once(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    return work(*arguments, **named)
+
+
+class InProcess:
+    """A world in this process; use it as a context manager.
+
+    Args:
+        life: Gives the account and the switches.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self._state = begin(options_of(life))
+        self._key = Keys(life.seed).all_scopes
+        self._clock = StillClock(instants.to_micros(BASE))
+        self._state.clock = self._state.account.clock = self._clock
+        self._app = httpx.ASGITransport(build_app(self._state), raise_app_exceptions=True)  # type: ignore[arg-type]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "InProcess":
+        """Make the database and still the clocks."""
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="klaviyo-life-", dir=memory))
+        self._warehouse = Memory(Path(folder))
+        self._stack.callback(self._warehouse.close)
+        patched = {
+            "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
+            "klaviyo_assets._internal.machine_folder.tempfile": SimpleNamespace(gettempdir=lambda: folder),
+            "klaviyo_assets.audit.audit.in_thread": _at_once,
+            "klaviyo_assets.sync.runner.in_thread": _at_once,
+            "klaviyo_assets.staging.writer.in_thread": _at_once,
+        }
+        for target, value in patched.items():
+            self._stack.enter_context(mock.patch(target, value))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave nothing behind."""
+        self._stack.close()
+
+    def now(self) -> datetime:
+        """The sandbox's clock."""
+        return instants.from_micros(self._clock.now())
+
+    def advance(self, by: timedelta) -> None:
+        """Move it."""
+        self._clock.advance(by // timedelta(microseconds=1))
+        self._state.account.settle()
+
+    def change(self, kind: str, **details: Any) -> list[str]:
+        """Change the account."""
+        plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}
+        return apply_change(self._state.account, {"kind": kind, **plain}, self._state.account.settle())
+
+    def records(self, name: str) -> dict[str, bytes]:
+        """Every record of a type as the API shows it now."""
+        fields = CATALOG[name].requested_fields
+        channel = b',"meta":{"channel":"%b"}}'
+        return {
+            record.id: record.rendered(fields)[:-1] + channel % channel_of(record).encode() if name == "campaigns" else record.rendered(fields)
+            for record in self._state.account.store[name]
+        }
+
+    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
+        """Sync."""
+        broken = order.broken
+        refuse = broken.after if broken and broken.kind == "refuse" else None
+        self._warehouse.openings = broken.after if broken and broken.kind == "kill" else None
+        network = _Network(self._app, before_request, after_answer, refuse)
+        sizes = {
+            "klaviyo_assets.staging.staging.ROWS_PER_FILE": order.rows_per_file,
+            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": order.rows_per_load,
+        }
+        with ExitStack() as stack:
+            for target, value in sizes.items():
+                stack.enter_context(mock.patch(target, value))
+            try:
+                asyncio.run(self._sync(entry_for(name, order.page_size), request_of(order, self.now()), network, order.workers))
+            except (ConnectionFailed, Killed):
+                if broken is None:
+                    raise
+                return False
+            finally:
+                self._warehouse.openings = None
+        return True
+
+    async def _sync(self, entry: ResourceType, request: SyncOptions, network: _Network, workers: int) -> None:
+        async with _Client(network, workers, self._clock, self._key) as client:
+            log = logging.getLogger("klaviyo_assets_tests.scenarios")
+            await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
+
+    def audit(self) -> set[MetricDay]:
+        """Compare the events with Klaviyo's own counts, and strike the days that differ."""
+        return asyncio.run(self._audit())
+
+    async def _audit(self) -> set[MetricDay]:
+        network = _Network(self._app, lambda number: None, lambda asked, answer: None, None)
+        async with _Client(network, 1, self._clock, self._key) as client:
+            return await audit(client, self._warehouse, SCHEMA)
+
+    def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
+        """Return rows of a table."""
+        with self._warehouse.connection() as connection:
+            return ask(connection, table, columns, rest)
+
+
+def ask(connection: duckdb.DuckDBPyConnection, table: str, columns: str, rest: str) -> list[tuple[Any, ...]]:
+    """Return rows of a table; none if it is not there yet."""
+    there = connection.execute("SELECT database_name FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", [SCHEMA, table]).fetchall()
+    return connection.execute(f'SELECT {columns} FROM "{there[0][0]}"."{SCHEMA}"."{table}" {rest}').fetchall() if there else []

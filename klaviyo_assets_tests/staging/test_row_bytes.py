@@ -1,0 +1,49 @@
+"""Frames, files and loads are bounded by bytes, whatever the mix of records."""
+
+import msgspec
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.decode import Page, PageDecoder
+from klaviyo_assets.staging.row_bytes import portions, row_bytes
+from klaviyo_assets.staging.staging import WIDE_BYTES_PER_LOAD, File, loads_of
+
+DECODER = PageDecoder(CATALOG["events"])
+
+
+def page(sizes: list[int]) -> Page:
+    records = [{"id": str(number), "attributes": {"event_properties": {"note": "x" * size}}} for number, size in enumerate(sizes)]
+    return DECODER.page(msgspec.json.encode({"data": records, "links": {}}))
+
+
+def test_the_bytes_of_rows_are_those_of_their_texts() -> None:
+    frame = pl.DataFrame({"a": ["x", "é", None], "b": [["aa", "b"], None, []], "c": [1, 2, 3]}, schema_overrides={"b": pl.List(pl.String)})
+    assert row_bytes(frame).to_list() == [68, 66, 64]
+    assert row_bytes(frame.clear()).sum() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pages=st.lists(st.lists(st.sampled_from([1, 10, 300, 2_000, 9_000]), min_size=1, max_size=30), min_size=1, max_size=8),
+    most_rows=st.integers(1, 60),
+    most_bytes=st.sampled_from([1_000, 5_000, 20_000]),
+)
+def test_portions_hold_all_records_once_and_few_bytes(pages: list[list[int]], most_rows: int, most_bytes: int) -> None:
+    given_pages = [page(sizes) for sizes in pages]
+    found = list(portions(given_pages, most_rows, most_bytes))
+    assert [record.id for some in found for part in some for record in part.records] == [r.id for one in given_pages for r in one.records]
+    for some in found:
+        rows, size = sum(part.count for part in some), sum(part.size for part in some)
+        assert len(some) == 1 or (rows <= most_rows and size <= most_bytes)
+        assert size <= most_bytes or (len(some) == 1 and some[0].count == 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 24 * 2**20)), max_size=40), st.integers(1, 50_000))
+def test_loads_hold_all_files_in_order_and_few_wide_bytes(sizes: list[tuple[int, int]], most_rows: int) -> None:
+    files = [File(f"{number}.parquet", rows, wide=wide) for number, (rows, wide) in enumerate(sizes)]
+    loads = loads_of(files, most_rows)
+    assert [file for load in loads for file in load] == files
+    for load in loads:
+        assert len(load) == 1 or (sum(file.rows for file in load) <= most_rows and sum(file.wide for file in load) <= WIDE_BYTES_PER_LOAD)

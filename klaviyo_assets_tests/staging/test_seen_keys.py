@@ -1,0 +1,56 @@
+"""What is kept of staged files until a read's end, and that a range keeps no more than that."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.staging.seen_keys import keep_columns
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import in_small_pages, sync, table
+
+
+def test_a_few_columns_of_all_files_go_into_one(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.parquet" for number in range(2)]
+    for number, file in enumerate(files):
+        pl.DataFrame({"id": [str(number)], "datetime": [number], "other": ["x" * 100]}).write_parquet(file)
+
+    (kept,) = keep_columns(files, ("id", "datetime"))
+
+    assert pl.read_parquet(kept).sort("id").to_dict(as_series=False) == {"id": ["0", "1"], "datetime": [0, 1]}
+    assert kept.stat().st_mode & 0o077 == 0
+    assert keep_columns([], ("id",)) == []
+
+
+@pytest.mark.slow
+def test_a_range_keeps_ids_and_not_rows(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = new_account(profiles=400)
+    sync("profiles", sandbox, warehouse)
+    gone = table(warehouse, "profiles")["id"][0]
+    sandbox.change("delete", type="profiles", id=gone)
+    monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_FILE", 0)
+    monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_LOAD", 0)
+    left: list[list[str]] = []
+
+    def mark_missing(self: Loader, field: str, span: TimeWindow, files: list[Path], *rest: Any) -> bool:
+        left.append(sorted(path.name for path in files[0].parent.glob("*.parquet")))
+        assert all(pl.read_parquet_schema(file).names() == ["id", "created"] for file in files)
+        return original(self, field, span, files, *rest)
+
+    original = Loader.mark_missing
+    monkeypatch.setattr(Loader, "mark_missing", mark_missing)
+    span = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
+    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=Mode.RANGE, span=span))
+
+    (names,) = left
+    assert names
+    assert all(name.startswith("brought-") for name in names)
+    assert report.row.rows_deleted == 1
+    assert table(warehouse, "profiles", deleted=True)["id"].to_list() == [gone]

@@ -1,0 +1,201 @@
+"""Coverage against a model that knows each minute by itself."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merged, uncovered
+
+ZERO = datetime(2026, 3, 1, tzinfo=UTC)
+HORIZON = 24
+"""Minutes that the model looks at; reads may be later."""
+
+Read = tuple[int, int, int, str]
+"""Start, end and time of a read in minutes, and its fingerprint."""
+
+AGES = st.sampled_from([(), (0,), (3,), (2, 5), (1, 4, 9), (0, 6, 12, 13)])
+MINUTES = st.integers(0, HORIZON)
+READS = st.lists(st.tuples(MINUTES, MINUTES, st.integers(0, HORIZON + 20), st.sampled_from("ab")), max_size=6)
+
+
+def at(minute: int) -> datetime:
+    return ZERO + timedelta(minutes=minute)
+
+
+def ages(minutes: Sequence[int]) -> tuple[timedelta, ...]:
+    return tuple(timedelta(minutes=minute) for minute in minutes)
+
+
+def covered(read: Read) -> CoverageRow:
+    start, end, read_at, fingerprint = read
+    return CoverageRow("all", "datetime", at(start), at(end), at(read_at), fingerprint)
+
+
+def minutes_of(spans: Iterable[TimeWindow]) -> list[int]:
+    return [
+        minute
+        for span in spans
+        for minute in range(round((span.start - ZERO) / timedelta(minutes=1)), round((span.end - ZERO) / timedelta(minutes=1)))
+    ]
+
+
+def is_good(minute: int, read_times: Iterable[int], settling: Sequence[int], now: int) -> bool:
+    """The rule as it is told: the minute ends at ``minute + 1``, which is the moment that has the age."""
+    times = list(read_times)
+    if not settling:
+        return bool(times)
+    reached = [age for age in settling if minute + 1 + age <= now]
+    return bool(reached) and all(any(time >= minute + 1 + age for time in times) for age in reached)
+
+
+@settings(max_examples=300, deadline=None)
+@given(reads=READS, settling=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
+@example(reads=[(0, 24, 24, "a")], settling=(1, 4, 9), wanted=(0, 24), now=24)
+@example(reads=[(0, 24, 24, "a")], settling=(1, 4, 9), wanted=(0, 24), now=30)
+def test_needed_is_what_the_rule_says(reads: list[Read], settling: Sequence[int], wanted: tuple[int, int], now: int) -> None:
+    reads = [read for read in reads if read[2] <= now]
+
+    spans = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(settling), at(now))
+
+    expected = [
+        minute
+        for minute in range(*wanted)
+        # Each age may have been served by another read, but the last one served serves those before it as well.
+        if not is_good(minute, [read_at for start, end, read_at, _ in reads if start <= minute < end], settling, now)
+    ]
+    assert minutes_of(spans) == expected
+    assert all(span.start < span.end for span in spans)
+    assert all(before.end <= after.start for before, after in pairwise(spans))
+
+
+@settings(max_examples=300, deadline=None)
+@given(reads=READS, settling=AGES)
+def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], settling: Sequence[int]) -> None:
+    rows: list[CoverageRow] = []
+    last: dict[int, Read] = {}
+    for read in reads:
+        rows = merged(rows, [covered(read)], ages(settling))
+        last |= dict.fromkeys(range(read[0], read[1]), read)
+
+    assert all(row.start < row.end for row in rows)
+    assert all(before.end <= after.start for before, after in pairwise(rows))
+    assert minutes_of(TimeWindow(row.start, row.end) for row in rows) == sorted(last)
+    for row in rows:
+        mine = [last[minute] for minute in minutes_of([TimeWindow(row.start, row.end)])]
+        assert {fingerprint for *_, fingerprint in mine} == {row.fingerprint}
+        assert row.read_at <= min(at(read_at) for *_, read_at, _ in mine)
+        assert row.settled or {at(read_at) for *_, read_at, _ in mine} == {row.read_at}
+
+
+@settings(max_examples=400, deadline=None)
+@given(reads=READS, settling=AGES, later=st.integers(0, 40))
+@example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], settling=(2, 5), later=0)
+def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read], settling: Sequence[int], later: int) -> None:
+    reads = sorted(((start, end, read_at, "a") for start, end, read_at, _ in reads), key=lambda read: read[2])
+    now = max([read_at for *_, read_at, _ in reads], default=0) + later
+    rows: list[CoverageRow] = []
+    last: dict[int, int] = {}
+    for read in reads:
+        rows = merged(rows, [covered(read)], ages(settling))
+        last |= dict.fromkeys(range(read[0], read[1]), read[2])
+
+    spans = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(settling), at(now))
+
+    good = [minute for minute, read_at in last.items() if is_good(minute, [read_at], settling, now)]
+    assert minutes_of(spans) == sorted(set(range(HORIZON)) - set(good))
+
+
+@settings(deadline=None)
+@given(reads=READS, settling=AGES)
+def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], settling: Sequence[int]) -> None:
+    rows: list[CoverageRow] = []
+    for read in reads:
+        rows = merged(rows, [covered(read)], ages(settling))
+
+    together = merged([], [covered(read) for read in reads], ages(settling))
+
+    once = [(row.start, row.end, row.fingerprint, row.settled) for row in merged(rows, [], ages(settling))]
+    assert once == [(row.start, row.end, row.fingerprint, row.settled) for row in together]
+
+
+def test_a_settled_row_stays_good_for_ever() -> None:
+    settling = ages((2, 5))
+    rows = merged([], [covered((0, 10, 15, "a"))], settling)
+    assert [row.settled for row in rows] == [True]
+
+    rows = merged(rows, [covered((10, 20, 25, "a"))], settling)
+
+    assert [(row.start, row.end, row.settled, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
+    assert uncovered(TimeWindow(at(0), at(20)), rows, settling, at(10_000)) == []
+
+
+def test_what_is_not_settled_is_joined_only_with_what_was_read_with_it() -> None:
+    settling = ages((5,))
+    rows = merged([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], settling)
+
+    assert [(row.start, row.end, row.read_at) for row in rows] == [(at(0), at(14), at(12)), (at(14), at(16), at(16))]
+
+
+def test_a_read_with_other_options_is_kept_apart_and_takes_the_place_of_what_it_overlaps() -> None:
+    rows = merged([covered((0, 10, 20, "old"))], [covered((4, 6, 30, "new"))], ())
+
+    assert [(row.start, row.end, row.fingerprint) for row in rows] == [(at(0), at(4), "old"), (at(4), at(6), "new"), (at(6), at(10), "old")]
+
+
+@pytest.mark.parametrize("wanted", [(5, 5), (7, 5)], ids=["empty", "inverted"])
+def test_an_empty_span_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
+    assert uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
+    assert merged([], [covered((*wanted, 20, "a"))], ()) == []
+
+
+def test_the_newest_part_is_read_at_every_sync_however_lately_it_was_read() -> None:
+    rows = merged([], [covered((0, 20, 20, "a"))], ages((3,)))
+
+    assert uncovered(TimeWindow(at(0), at(20)), rows, ages((3,)), at(20)) == [TimeWindow(at(17), at(20))]
+
+
+def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
+    settling = ages((1, 4, 9))
+    rows: list[CoverageRow] = []
+    reads = []
+    for now in range(1, 60):
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, settling, at(now))
+        reads += [now for span in spans if span.start <= at(10) < span.end]
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], settling)
+
+    assert reads == [11, 12, 15, 20]
+    assert next((row.settled, row.start) for row in rows) == (True, at(0))
+
+
+@pytest.mark.parametrize("settling", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_rows_stay_few_however_often_syncs_run(settling: Sequence[int], every: int) -> None:
+    rows: list[CoverageRow] = []
+    for now in range(1, 400, every):
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(settling), at(now))
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
+
+    assert len(rows) <= 2 + max(settling, default=0)
+
+
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_with_a_step_each_age_is_served_within_the_step_and_in_fewer_reads(step: int) -> None:
+    settling = (1, 4, 9)
+    rows: list[CoverageRow] = []
+    spans_read = 0
+    reads: dict[int, list[int]] = {minute: [] for minute in range(40)}
+    for now in range(1, 60):
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(settling), at(now), timedelta(minutes=step))
+        spans_read += len(spans)
+        for minute in minutes_of(spans):
+            reads.setdefault(minute, []).append(now)
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
+
+    for minute in range(40):
+        for age in settling:
+            assert any(minute + 1 + age <= time < minute + 1 + age + step for time in reads[minute])
+    assert spans_read < 60 + 2 * 60 / step

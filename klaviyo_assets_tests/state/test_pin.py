@@ -1,0 +1,113 @@
+"""SubjectResolver account: the first sync pins it, another one's key is refused, and where nobody can tell there is a warning."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.sandbox.keys import EIGHT_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync.errors import AccountMismatch
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+
+pytestmark = pytest.mark.long
+
+NewAccount = Callable[..., SandboxProcess]
+
+NEW_KEY = key_lacking("segments:read")
+
+
+def everything(warehouse: LocalFile) -> list[list[tuple[object, ...]]]:
+    return [query(warehouse, f"SELECT * FROM {name} ORDER BY ALL") for name in ("lists", "_syncs", "_coverage")]
+
+
+def test_another_accounts_key_is_refused_with_both_ids_before_anything_is_written(
+    account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile
+) -> None:
+    mine = sync("lists", account, warehouse).row.account_id
+    other = new_account(seed=99)
+    before = everything(warehouse)
+
+    with pytest.raises(AccountMismatch) as caught:
+        sync("lists", other, warehouse)
+
+    (theirs,) = truth(other, "accounts")["id"]
+    assert mine in str(caught.value)
+    assert theirs in str(caught.value)
+    assert "KLAVIYO_ACCEPT_OTHER_ACCOUNT" in str(caught.value)
+    assert everything(warehouse) == before
+    assert other.stats()["endpoints"]["/api/lists"]["requests"] == 1, "only the probe was asked"
+
+
+def test_a_new_key_of_the_same_account_goes_on(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    first = sync("events", sandbox, warehouse)
+
+    report = sync("events", sandbox, warehouse, key=NEW_KEY)
+
+    assert report.row.account_id == first.row.account_id
+    assert report.row.records_read < first.row.records_read / 2, "what was covered stays covered"
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("name", ["events", "lists", "reviews"])
+def test_told_so_a_schema_goes_over_to_another_account(name: str, account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sync(name, account, warehouse)
+    old = set(table(warehouse, name)["id"])
+    other = new_account(seed=99)
+    other.advance(timedelta(minutes=1))  # the clock of a new sandbox begins at a whole second, which may lie a little behind
+
+    report = sync(name, other, warehouse, accept_other_account=True)
+
+    assert "goes over from Klaviyo account" in report.notes[0]
+    known = truth(other, name)
+    assert set(known["id"]) <= set(table(warehouse, name)["id"]), "everything of the new account is read"
+    sync(name, other, warehouse, SyncOptions(mode=Mode.FULL))
+    assert_frame_equal(table(warehouse, name), known)
+    assert set(table(warehouse, name, deleted=True)["id"]) == old - set(known["id"])
+
+
+def test_a_key_that_may_not_say_whose_it_is_is_warned_of_once(account: SandboxProcess, warehouse: LocalFile) -> None:
+    (note,) = sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY).notes
+
+    assert "cannot be told which account" in note
+    assert "KLAVIYO_ACCOUNT_ID" in note
+    assert "another key before" not in note
+    assert sync("flows", account, warehouse, key=EIGHT_SCOPES_KEY).notes == ()
+
+
+def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY)
+
+    (note,) = sync("lists", account, warehouse, key=key_lacking("accounts:read")).notes
+
+    assert "filled with another key before, and nobody can tell" in note
+
+
+def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY)
+
+    report = sync("lists", account, warehouse)
+
+    assert f"its rows are taken for those of account {report.row.account_id}" in report.notes[0]
+    assert sync("lists", account, warehouse).notes == ()
+
+
+def test_what_an_unknown_key_had_staged_is_not_loaded_for_another(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    theirs, mine = new_account(seed=99), new_account()
+    theirs.faults({"path": "/api/events", "kind": "503", "times": None, "after": 3})
+    with pytest.raises(RequestFailed):
+        sync("events", theirs, warehouse, key=theirs.keys.eight_scopes, concurrency=2)
+    assert list((warehouse.state_dir / "klaviyo" / "staging" / "events").iterdir())
+
+    report = sync("events", mine, warehouse, key=NEW_KEY)
+
+    assert not report.resumed
+    assert_frame_equal(table(warehouse, "events"), truth(mine, "events"))

@@ -1,8 +1,0 @@
-"""``python -m klaviyo_assets_tests.truth``; its worker processes import the command, which they could not from here."""
-
-import sys
-
-from klaviyo_assets_tests.truth.command import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Compares Klaviyo's own counts of events with the table, metric by metric and day by day.
 
-Events may be imported with any date, long after the last settling age of their day: nothing in the list of events tells of them but reading it all
+Events may be imported with any date, long after the last lookback age of their day: nothing in the list of events tells of them but reading it all
 again. Klaviyo's counts do, at one request a metric and year that holds events.
 """
 
@@ -30,7 +30,7 @@ from klaviyo_assets.state.rereads import State
 from klaviyo_assets.sync.errors import first_error
 
 TOO_YOUNG = timedelta(days=3)
-"""Days that end later than this ago are not compared: the settling ages look after them."""
+"""Days that end later than this ago are not compared: the lookback ages look after them."""
 
 Piece = tuple[TimeWindow, set[date]]
 """A span that one request asks for, and its days that can be compared."""

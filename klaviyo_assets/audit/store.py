@@ -16,8 +16,8 @@ from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.rereads import AUDIT_DAYS, State, prepare_audit_days
 from klaviyo_assets.warehouse.base import Warehouse, literal
 
-assert isinstance(EVENTS.reading, Incremental)
-FIELD = EVENTS.reading.field
+assert isinstance(EVENTS.replication, Incremental)
+FIELD = EVENTS.replication.field
 """The time field of events that days are told by."""
 
 _AUDITS: Columns = {

@@ -15,35 +15,36 @@ class Incremental:
 
     Attributes:
         field: The time field to follow.
-        settling: Ages at which a span is read once more, ascending, for what arrives late.
-        sweep: A field that does not move, by which the first read sweeps the history; None if ``field`` itself does not move.
+        lookback_ages: Ages at which a span is read once more, ascending, for what arrives late.
+        backfill_field: A field that does not move, by which the first read sweeps the history; None if ``field`` itself does not move.
         future_dated: True if records may be dated in the future; they are read at each sync and never covered.
         honours_start_date: True if the user's start date cuts the history.
-        watched: Times inside of a JSON column, by which changes are found that need not move ``field``; the endpoint filters and sorts by them.
+        secondary_cursors: Times inside of a JSON column, by which changes are found that need not move ``field``;
+            the endpoint filters and sorts by them.
     """
 
     field: str
-    settling: tuple[timedelta, ...]
-    sweep: str | None = None
+    lookback_ages: tuple[timedelta, ...]
+    backfill_field: str | None = None
     future_dated: bool = False
     honours_start_date: bool = False
-    watched: tuple[str, ...] = ()
+    secondary_cursors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class NewestFirst:
-    """Sweep the history by ``sweep`` once, then walk newest ``field`` first, down to below the last complete read.
+    """Sweep the history by ``backfill_field`` once, then walk newest ``field`` first, down to below the last complete read.
 
     For an endpoint that sorts by a field but does not filter by it.
 
     Attributes:
         field: The time field to walk along, descending.
-        sweep: The time field for the first read.
+        backfill_field: The time field for the first read.
         margin: How far below the last complete read the walk goes.
     """
 
     field: str
-    sweep: str
+    backfill_field: str
     margin: timedelta
 
 

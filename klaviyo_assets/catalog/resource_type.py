@@ -37,11 +37,11 @@ class ResourceType:
         scope: API scope that reading it takes.
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, the primary key first.
-        reading: How it is kept right.
+        replication: How it is kept right.
         divisions: The parts it must be read in.
         requested_fields: Additional fields that every read asks for.
         counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
-        version: Column that orders two versions of a record, or None if records do not change.
+        version_column: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the scope is among those that users are told to give the key.
         unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
@@ -54,10 +54,10 @@ class ResourceType:
     scope: str
     endpoint: Endpoint
     columns: tuple[Column, ...]
-    reading: Replication
+    replication: Replication
     divisions: tuple[Subset, ...] = (Subset(),)
     requested_fields: tuple[str, ...] = ()
-    version: str | None = None
+    version_column: str | None = None
     counted_by: Query | None = None
     recommended_scope: bool = True
     unmapped: tuple[tuple[str, str], ...] = ()

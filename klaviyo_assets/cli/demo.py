@@ -182,7 +182,7 @@ def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
     return [
         f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
         for name, entry in CATALOG.items()
-        if name in truth and (_rows(landed, name) < truth[name] or (isinstance(entry.reading, FullTable) and _rows(landed, name) > truth[name]))
+        if name in truth and (_rows(landed, name) < truth[name] or (isinstance(entry.replication, FullTable) and _rows(landed, name) > truth[name]))
     ]
 
 
@@ -192,7 +192,7 @@ def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
         f"klaviyo.{name} holds {_rows(landed, name) - truth[name]:,} rows more than the sandbox: of deleted and merged {name} Klaviyo tells nobody; "
         "a sync with mode full marks them."
         for name, entry in CATALOG.items()
-        if name in truth and not isinstance(entry.reading, FullTable) and _rows(landed, name) > truth[name]
+        if name in truth and not isinstance(entry.replication, FullTable) and _rows(landed, name) > truth[name]
     ]
 
 

@@ -161,7 +161,7 @@ class Fetcher:
             async for answer in answers:
                 page = chain.take(answer)
                 self.records_read += page.count
-                self.staging.add(chain.staged, page, chain.upto)
+                self.staging.add(chain.staged, page, chain.read_up_to)
                 may_grow, is_last = chain.page_size.note(page.size), answer.value.next_url is None
                 # The memory of this page is free once it is written, not when the next one has come.
                 del answer, page

@@ -51,11 +51,11 @@ class SyncOptions:
 
 def range_field(entry: ResourceType) -> str | None:
     """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read whole."""
-    match entry.reading:
-        case Incremental(field=field, sweep=sweep):
-            return sweep or field
-        case NewestFirst(sweep=sweep):
-            return sweep
+    match entry.replication:
+        case Incremental(field=field, backfill_field=backfill_field):
+            return backfill_field or field
+        case NewestFirst(backfill_field=backfill_field):
+            return backfill_field
         case _:
             return None
 

@@ -62,7 +62,7 @@ class Slice:
     end: datetime | None
     covers_to: datetime
     descending: bool = False
-    watched: bool = False
+    secondary_cursors: bool = False
 
     @property
     def name(self) -> str:
@@ -121,14 +121,14 @@ def plan(
     if request.mode is Mode.RANGE:
         field, asked = check_range(entry, request)
         return Plan(tuple(_cut(entry, [(field, TimeWindow(asked.start, min(asked.end, top)))], oldest)))
-    if isinstance(entry.reading, FullTable):
+    if isinstance(entry.replication, FullTable):
         return Plan(tuple(SubsetSlice(division) for division in entry.divisions))
     if request.mode is Mode.FULL:
         trusted = []
-    if isinstance(entry.reading, Incremental):
-        windows, walk = _coverage_windows(entry.reading, request, trusted, now), _watch(entry, entry.reading, trusted, top)
+    if isinstance(entry.replication, Incremental):
+        windows, walk = _coverage_windows(entry.replication, request, trusted, now), _watch(entry, entry.replication, trusted, top)
     else:
-        windows, walk = _sweep_windows(entry.reading.sweep, trusted, top), _walk(entry, entry.reading, trusted, top)
+        windows, walk = _sweep_windows(entry.replication.backfill_field, trusted, top), _walk(entry, entry.replication, trusted, top)
     slices = (*walk, *_cut(entry, windows, oldest, open_end=top))
     set_aside = [] if request.mode is Mode.FULL else [row for row in covered if row not in trusted]
     return Plan(slices, stale=any(_reads(part, row) for part in slices for row in set_aside))
@@ -142,56 +142,56 @@ def _reads(part: Slice, row: CoverageRow) -> bool:
 _Windows = list[tuple[str, TimeWindow]]
 
 
-def _coverage_windows(reading: Incremental, request: SyncOptions, covered: Sequence[CoverageRow], now: datetime) -> _Windows:
+def _coverage_windows(replication: Incremental, request: SyncOptions, covered: Sequence[CoverageRow], now: datetime) -> _Windows:
     top = now - LAG
-    if reading.sweep is None:
-        start = request.start_date if reading.honours_start_date and request.start_date else BEGINNING
-        rows = [row for row in covered if row.field == reading.field]
-        return [(reading.field, span) for span in uncovered(TimeWindow(start, top), rows, reading.settling, now, _STEP)]
-    windows = _sweep_windows(reading.sweep, covered, top)
-    swept_since = _swept_since(reading.sweep, covered)
+    if replication.backfill_field is None:
+        start = request.start_date if replication.honours_start_date and request.start_date else BEGINNING
+        rows = [row for row in covered if row.field == replication.field]
+        return [(replication.field, span) for span in uncovered(TimeWindow(start, top), rows, replication.lookback_ages, now, _STEP)]
+    windows = _sweep_windows(replication.backfill_field, covered, top)
+    swept_since = _swept_since(replication.backfill_field, covered)
     if swept_since is not None:
         # What moved while or since the history was swept turns up along the moving field.
-        wanted = TimeWindow(swept_since - LAG - reading.settling[-1], top)
-        rows = [row for row in covered if row.field == reading.field]
-        windows += [(reading.field, span) for span in uncovered(wanted, rows, reading.settling, now, _STEP)]
+        wanted = TimeWindow(swept_since - LAG - replication.lookback_ages[-1], top)
+        rows = [row for row in covered if row.field == replication.field]
+        windows += [(replication.field, span) for span in uncovered(wanted, rows, replication.lookback_ages, now, _STEP)]
     return windows
 
 
-def _sweep_windows(sweep: str, covered: Sequence[CoverageRow], top: datetime) -> _Windows:
+def _sweep_windows(backfill_field: str, covered: Sequence[CoverageRow], top: datetime) -> _Windows:
     """History along a field that does not move, up to where the first read of it began; later records are found by the moving field."""
-    since = _swept_since(sweep, covered)
+    since = _swept_since(backfill_field, covered)
     end = top if since is None else since - LAG
-    rows = [row for row in covered if row.field == sweep]
-    return [(sweep, span) for span in uncovered(TimeWindow(BEGINNING, end), rows, (), top)]
+    rows = [row for row in covered if row.field == backfill_field]
+    return [(backfill_field, span) for span in uncovered(TimeWindow(BEGINNING, end), rows, (), top)]
 
 
-def _swept_since(sweep: str, covered: Sequence[CoverageRow]) -> datetime | None:
-    return min((row.read_at for row in covered if row.field == sweep), default=None)
+def _swept_since(backfill_field: str, covered: Sequence[CoverageRow]) -> datetime | None:
+    return min((row.read_at for row in covered if row.field == backfill_field), default=None)
 
 
-def _walk(entry: ResourceType, reading: NewestFirst, covered: Sequence[CoverageRow], top: datetime) -> list[Slice]:
-    since = _swept_since(reading.sweep, covered)
+def _walk(entry: ResourceType, replication: NewestFirst, covered: Sequence[CoverageRow], top: datetime) -> list[Slice]:
+    since = _swept_since(replication.backfill_field, covered)
     if since is None:
         return []
-    begin = since - LAG - reading.margin
-    done = [row for row in covered if row.field == reading.field]
+    begin = since - LAG - replication.margin
+    done = [row for row in covered if row.field == replication.field]
     missing = uncovered(TimeWindow(begin, top), done, (), top)
-    start = max(begin, missing[0].start - reading.margin) if missing else top
-    return [Slice(division, reading.field, start, None, top, descending=True) for division in entry.divisions]
+    start = max(begin, missing[0].start - replication.margin) if missing else top
+    return [Slice(division, replication.field, start, None, top, descending=True) for division in entry.divisions]
 
 
-def _watch(entry: ResourceType, reading: Incremental, covered: Sequence[CoverageRow], top: datetime) -> list[Slice]:
+def _watch(entry: ResourceType, replication: Incremental, covered: Sequence[CoverageRow], top: datetime) -> list[Slice]:
     """What has happened since the first read along times that need not move the field which is followed, each a single chain."""
-    since = _swept_since(reading.sweep, covered) if reading.sweep else None
+    since = _swept_since(replication.backfill_field, covered) if replication.backfill_field else None
     if since is None:
         return []
     slices = []
-    for field in reading.watched:
+    for field in replication.secondary_cursors:
         missing = uncovered(TimeWindow(since - LAG, top), [row for row in covered if row.field == field], (), top)
         # What becomes visible late is looked for as long as along the field itself; so is, in a sync that follows within a second, what is new.
-        start = (missing[0].start if missing else top) - reading.settling[-1]
-        slices += [Slice(division, field, start, None, top, watched=True) for division in entry.divisions]
+        start = (missing[0].start if missing else top) - replication.lookback_ages[-1]
+        slices += [Slice(division, field, start, None, top, secondary_cursors=True) for division in entry.divisions]
     return slices
 
 

@@ -31,7 +31,7 @@ class SliceReader:
         part: The slice; it ends earlier once a part has been given away.
         staged: Its part of the manifest.
         page_size: How many records a page is asked for.
-        upto: The slice is read completely up to here, ties excluded; None if that is not known.
+        read_up_to: The slice is read completely up to here, ties excluded; None if that is not known.
         passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
         records: Records of the slice that have been read.
         stall: Counts the pages that brought it no further.
@@ -41,7 +41,7 @@ class SliceReader:
         self.part = part
         self.staged = staged
         self.page_size = page_size or PageSize(None)
-        self.upto: datetime | None = None
+        self.read_up_to: datetime | None = None
         self.passed_the_end = False
         self.records = 0
         self._sorted = True
@@ -60,7 +60,7 @@ class SliceReader:
         """Cut a page to the slice, and note how far it leads."""
         part, page = self.part, answer.value.stamped(answer.requested_at)
         self._at_its_end = page.next_url is None
-        extent = page.extent(part.field) if isinstance(part, Slice) and not part.watched else None
+        extent = page.extent(part.field) if isinstance(part, Slice) and not part.secondary_cursors else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
         if isinstance(part, Slice) and extent is not None:
@@ -83,7 +83,7 @@ class SliceReader:
         self._edge = greatest
         # Pages out of order promise nothing about what is still to come.
         end = min(greatest, part.end) if part.end is not None else greatest
-        self.upto = max(end, self.upto or end) if self._sorted else None
+        self.read_up_to = max(end, self.read_up_to or end) if self._sorted else None
         self.passed_the_end = self._sorted and part.end is not None and greatest >= part.end
 
     def _measure(self, least: datetime, greatest: datetime) -> None:
@@ -98,7 +98,7 @@ class SliceReader:
     def span_left(self) -> timedelta:
         """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
         part = self.part
-        if isinstance(part, SubsetSlice) or part.descending or part.watched or self._at_its_end or self.passed_the_end:
+        if isinstance(part, SubsetSlice) or part.descending or part.secondary_cursors or self._at_its_end or self.passed_the_end:
             return timedelta()
         return max(timedelta(), part.covers_to - self._place(part))
 
@@ -168,23 +168,23 @@ class SliceReader:
     @property
     def has_advanced(self) -> bool:
         """True if a chain that is begun again now would begin behind where this one began."""
-        if isinstance(self.part, SubsetSlice) or self.upto is None:
+        if isinstance(self.part, SubsetSlice) or self.read_up_to is None:
             return False
-        return min(self.upto, self.part.covers_to) > (self._rest_from or self.part.start)
+        return min(self.read_up_to, self.part.covers_to) > (self._rest_from or self.part.start)
 
     @property
     def may_begin_again(self) -> bool:
         """False once it has been begun again so often at the same place that it leads nowhere."""
-        return self._begun_at.count(self.upto) < _MOST_BEGINNINGS
+        return self._begun_at.count(self.read_up_to) < _MOST_BEGINNINGS
 
     def begin_again(self) -> None:
         """Go on with a new chain where the slice is complete, or from its start where that is not known; a record may be read twice."""
-        self._begun_at.append(self.upto)
+        self._begun_at.append(self.read_up_to)
         self.begin_with_other_pages()
 
     def begin_with_other_pages(self) -> None:
         """Do the same because pages of another size are asked for."""
-        self._rest_from = self.upto
+        self._rest_from = self.read_up_to
         self._begins = True
 
     def branch(self, part: Slice, staged: SliceState) -> "SliceReader":

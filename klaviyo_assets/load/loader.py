@@ -193,7 +193,7 @@ class Loader:
             name,
             was_missing=self.entry.name in prepared.made,
             is_covered=bool(_count(connection, mine)),
-            has_coverage=isinstance(self.entry.reading, Incremental | NewestFirst) and "_coverage" not in prepared.made,
+            has_coverage=isinstance(self.entry.replication, Incremental | NewestFirst) and "_coverage" not in prepared.made,
         )
         if note is not None:
             self.notes.append(note)
@@ -348,11 +348,11 @@ class Loader:
         """
         tables, key = self.tables, quoted(self.entry.primary_key)
         names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        reading = self.entry.reading
-        asked = f"{quoted(reading.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(reading, Incremental) else "true"
-        if isinstance(reading, Incremental | NewestFirst):
+        replication = self.entry.replication
+        asked = f"{quoted(replication.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
+        if isinstance(replication, Incremental | NewestFirst):
             # A record without the time that a full read goes by is not asked for.
-            asked += f" AND {quoted(reading.sweep or reading.field)} IS NOT NULL"
+            asked += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
         with self.transaction() as connection:
             self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
@@ -419,7 +419,7 @@ class Loader:
         for key in keys:
             mine = [row for row in before if (row.division, row.field) == key]
             added = [row for row in new if (row.division, row.field) == key]
-            kept += merged(mine, added, self._settling(key[1]))
+            kept += merged(mine, added, self._lookback_ages(key[1]))
         self._write_coverage(connection, before, kept, account_id)
 
     def replace_coverage(self, connection: DuckDBPyConnection, field_name: str, change: Callable[[list[CoverageRow]], list[CoverageRow]]) -> None:
@@ -448,9 +448,9 @@ class Loader:
             )
             connection.unregister("new_coverage")
 
-    def _settling(self, field_name: str) -> tuple[timedelta, ...]:
-        reading = self.entry.reading
-        return reading.settling if isinstance(reading, Incremental) and reading.field == field_name else ()
+    def _lookback_ages(self, field_name: str) -> tuple[timedelta, ...]:
+        replication = self.entry.replication
+        return replication.lookback_ages if isinstance(replication, Incremental) and replication.field == field_name else ()
 
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:

@@ -61,7 +61,7 @@ _COVERAGE = {
     "span_end": (INSTANT, "… and before this were all read."),
     "read_at": (INSTANT, "When that read began, on Klaviyo's clock."),
     "fingerprint": ("VARCHAR", "Of the options and columns that were read."),
-    "settled": ("BOOLEAN", "Whether it was read after its last settling age, so that it need not be read again."),
+    "settled": ("BOOLEAN", "Whether it was read after its last lookback age, so that it need not be read again."),
 }
 
 _MISSED = {

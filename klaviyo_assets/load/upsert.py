@@ -125,7 +125,7 @@ class Upsert:
     @property
     def _narrow(self) -> list[str]:
         """What tells which of two versions of a record is the newer, but for the key."""
-        version = [quoted(self.entry.version)] if self.entry.version else []
+        version = [quoted(self.entry.version_column)] if self.entry.version_column else []
         return [*version, SYNCED_AT]
 
     def _staged(self) -> tuple[str, int]:
@@ -138,7 +138,7 @@ class Upsert:
         if rows == keys:
             return staged, rows
         placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
-        version = [self._version("new")] if self.entry.version else []
+        version = [self._version("new")] if self.entry.version_column else []
         newest = [*version, f"new.{SYNCED_AT}"]
         order = ", ".join([*(f"{value} DESC NULLS LAST" for value in newest), "staged_file DESC", "file_row_number DESC"])
         self._collect(
@@ -209,7 +209,11 @@ class Upsert:
 
     def _surely_differs(self) -> str:
         """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""
-        version = f" OR new.{quoted(self.entry.version)} IS DISTINCT FROM old.{quoted(self.entry.version)}" if self.entry.version else ""
+        version = (
+            f" OR new.{quoted(self.entry.version_column)} IS DISTINCT FROM old.{quoted(self.entry.version_column)}"
+            if self.entry.version_column
+            else ""
+        )
         return f"(old.{DELETED_AT} IS NOT NULL{version})"
 
     def _not_older(self) -> str:
@@ -220,7 +224,7 @@ class Upsert:
         types that are read whole, where no other read would put it right.
         """
         not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
-        if not self.entry.version or isinstance(self.entry.reading, FullTable):
+        if not self.entry.version_column or isinstance(self.entry.replication, FullTable):
             return not_older
         new, old = self._version("new"), self._version("old")
         same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
@@ -229,7 +233,7 @@ class Upsert:
 
     def _version(self, relation: str) -> str:
         """SQL for the version of a row; null where it is dated later than the read that brought it, since no such date orders anything."""
-        version = f"{relation}.{quoted(self.entry.version or '')}"
+        version = f"{relation}.{quoted(self.entry.version_column or '')}"
         return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 
     def _collect(self, name: str, select: str) -> int:

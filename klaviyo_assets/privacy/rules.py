@@ -149,10 +149,10 @@ def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
 
 def _has_rules(entry: ResourceType, column: Column) -> bool:
     """Whether a column may have a rule: it is an attribute, and the sync itself does not go by it."""
-    reading = entry.reading
-    needed = {entry.version}
-    if isinstance(reading, Incremental | NewestFirst):
-        needed |= {reading.field, reading.sweep}
+    replication = entry.replication
+    needed = {entry.version_column}
+    if isinstance(replication, Incremental | NewestFirst):
+        needed |= {replication.field, replication.backfill_field}
     return column.path[0] == "attributes" and column.name not in needed
 
 

@@ -73,7 +73,7 @@ class Account:
         record = self.find(name, id)
         # Only campaigns and reviews keep the fraction of a second.
         written = render(now) if name in ("campaigns", "reviews") else render_whole(now)
-        stamp = {entry.version: written} if moves and entry.version and entry.version not in attributes else {}
+        stamp = {entry.version_column: written} if moves and entry.version_column and entry.version_column not in attributes else {}
         values: dict[str, Value] = {}
         if name == "profiles" and "subscriptions" in attributes:
             values = subscription_values(attributes["subscriptions"])

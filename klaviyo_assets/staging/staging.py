@@ -48,10 +48,10 @@ class SliceState(msgspec.Struct, eq=False):
         start: Start of the slice; None for a division that is read whole.
         end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
-        upto: Everything before has been read and written; None if nothing is sure yet.
+        read_up_to: Everything before has been read and written; None if nothing is sure yet.
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
-        loaded_upto: ``upto`` at the last load.
+        loaded_read_up_to: ``read_up_to`` at the last load.
     """
 
     division: str
@@ -59,10 +59,10 @@ class SliceState(msgspec.Struct, eq=False):
     start: datetime | None
     end: datetime | None
     covers_to: datetime | None
-    upto: datetime | None = None
+    read_up_to: datetime | None = None
     finished: bool = False
     loaded: bool = False
-    loaded_upto: datetime | None = None
+    loaded_read_up_to: datetime | None = None
 
 
 class File(msgspec.Struct):
@@ -118,7 +118,7 @@ class Batch:
     Attributes:
         files: Parquet files.
         covered: Coverage that they bring.
-        progress: How far each slice had come when the batch was taken: (finished, upto) by its place in the manifest.
+        progress: How far each slice had come when the batch was taken: (finished, read_up_to) by its place in the manifest.
         rows: Rows in the files.
     """
 
@@ -132,7 +132,7 @@ class Batch:
 class _Read:
     """How far a slice is read, written or not."""
 
-    upto: datetime | None = None
+    read_up_to: datetime | None = None
     finished: bool = False
 
 
@@ -197,18 +197,18 @@ class Staging:
         """Note that a slice ends at a border, earlier than was planned; what lies behind is a slice of its own."""
         staged.end = staged.covers_to = border
 
-    def add(self, staged: SliceState, page: Page, upto: datetime | None) -> None:
+    def add(self, staged: SliceState, page: Page, read_up_to: datetime | None) -> None:
         """Take a page of a slice.
 
         Args:
             staged: The slice.
             page: Its records that lie in the slice.
-            upto: The slice is read completely up to here, ties excluded; None if that is not known.
+            read_up_to: The slice is read completely up to here, ties excluded; None if that is not known.
         """
         with self._taking:
             if page.count:
                 self._pages.append(page)
-            self._read[staged].upto = upto
+            self._read[staged].read_up_to = read_up_to
 
     def add_loose(self, page: Page) -> None:
         """Take records that came outside of the slices (looked up by id)."""
@@ -221,7 +221,7 @@ class Staging:
     def write(self) -> None:
         """Write the pages that are in memory now, and the manifest; pages that are added meanwhile wait for the next time."""
         with self._taking:
-            reached = {staged: (read.upto, read.finished) for staged, read in self._read.items()}
+            reached = {staged: (read.read_up_to, read.finished) for staged, read in self._read.items()}
             pages, self._pages = self._pages, []
         waiting = deque(portions(pages, ROWS_PER_FILE, BYTES_PER_FILE))
         del pages  # each page is freed once it is written
@@ -234,8 +234,8 @@ class Staging:
             with self._taking:
                 self._pages[:0] = [page for some in waiting for page in some]
             raise
-        for staged, (upto, finished) in reached.items():
-            staged.upto, staged.finished = upto, finished
+        for staged, (read_up_to, finished) in reached.items():
+            staged.read_up_to, staged.finished = read_up_to, finished
         self._save()
 
     def _write_file(self, pages: Sequence[Page]) -> None:
@@ -254,7 +254,7 @@ class Staging:
         return Batch(
             files=tuple(self.folder / file.name for file in files),
             covered=tuple(row for part in parts if (row := self._covered(part)) is not None),
-            progress=tuple((part.finished, part.upto) for part in parts),
+            progress=tuple((part.finished, part.read_up_to) for part in parts),
             rows=self.rows_unloaded,
         )
 
@@ -274,8 +274,8 @@ class Staging:
     def loaded(self, batch: Batch) -> None:
         """Note that a batch has been committed, and delete its files."""
         done = set(batch.files)
-        for part, (finished, upto) in zip(self.manifest.parts, batch.progress, strict=False):  # slices that were begun since come behind
-            part.loaded, part.loaded_upto = finished, upto
+        for part, (finished, read_up_to) in zip(self.manifest.parts, batch.progress, strict=False):  # slices that were begun since come behind
+            part.loaded, part.loaded_read_up_to = finished, read_up_to
         self.manifest.files = [file for file in self.manifest.files if self.folder / file.name not in done]
         self._save()
         for path in batch.files:
@@ -297,8 +297,8 @@ class Staging:
     def _covered(self, part: SliceState) -> CoverageRow | None:
         if part.covers_to is None or part.field is None or part.start is None or part.loaded:
             return None
-        end = part.covers_to if part.finished else min(part.upto or part.start, part.covers_to)
-        if end <= part.start or (not part.finished and part.upto == part.loaded_upto):
+        end = part.covers_to if part.finished else min(part.read_up_to or part.start, part.covers_to)
+        if end <= part.start or (not part.finished and part.read_up_to == part.loaded_read_up_to):
             return None
         manifest = self.manifest
         return CoverageRow(part.division, part.field, part.start, end, manifest.read_at, manifest.fingerprint)

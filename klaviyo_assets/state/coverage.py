@@ -34,7 +34,7 @@ class CoverageRow:
         end: End of the span, excluded.
         read_at: The server's clock when the read began; the earliest, where rows were joined.
         fingerprint: Of the options and columns that were read.
-        settled: True if every part was read after its last settling age.
+        settled: True if every part was read after its last lookback age.
     """
 
     division: str
@@ -47,17 +47,17 @@ class CoverageRow:
 
 
 def uncovered(
-    wanted: TimeWindow, covered: Iterable[CoverageRow], settling: Sequence[timedelta], now: datetime, step: timedelta = timedelta(microseconds=1)
+    wanted: TimeWindow, covered: Iterable[CoverageRow], lookback_ages: Sequence[timedelta], now: datetime, step: timedelta = timedelta(microseconds=1)
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that are not covered well enough, ascending.
 
-    A moment is covered well enough when it has been read since it reached the greatest settling age that it has reached by now. One that has not even
+    A moment is covered well enough when it has been read since it reached the greatest lookback age that it has reached by now. One that has not even
     reached the first is read at every sync.
 
     Args:
         wanted: The span that should be covered.
         covered: Rows of one division and field.
-        settling: Settling ages, ascending; none means that once is enough.
+        lookback_ages: Lookback ages, ascending; none means that once is enough.
         now: The server's clock.
         step: What was read before an age is read again from the next multiple of this time on after it has reached that age, so that
             syncs that follow each other closely do not read a few seconds at each age every time.
@@ -65,16 +65,16 @@ def uncovered(
     stepped = now - (now - BEGINNING) % step
     left = [wanted] if wanted.start < wanted.end else []
     for row in covered:
-        for good in _good_parts(row, settling, now, stepped):
+        for good in _good_parts(row, lookback_ages, now, stepped):
             left = [part for span in left for part in _minus(span, good)]
     return sorted(left)
 
 
-def _good_parts(row: CoverageRow, settling: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
-    if row.settled or not settling:
+def _good_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
+    if row.settled or not lookback_ages:
         return [TimeWindow(row.start, row.end)]
     parts = []
-    for age, next_age in zip(settling, [*settling[1:], None], strict=True):
+    for age, next_age in zip(lookback_ages, [*lookback_ages[1:], None], strict=True):
         # Moments with an age in [age, next_age): good if they had reached `age` when they were read.
         start = max(row.start, stepped - next_age) if next_age is not None else row.start
         end = min(row.end, row.read_at - age, now - age)
@@ -90,20 +90,20 @@ def _minus(span: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
     return [piece for piece in pieces if piece.start < piece.end]
 
 
-def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], settling: Sequence[timedelta]) -> list[CoverageRow]:
+def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_ages: Sequence[timedelta]) -> list[CoverageRow]:
     """Return the coverage after a read: the new rows in place of what they overlap, neighbours joined where nothing is lost by it.
 
     Args:
         covered: Rows of one division and field before.
         new: Rows that the read adds; of two that overlap the later counts.
-        settling: Settling ages of the resource type.
+        lookback_ages: Lookback ages of the resource type.
     """
     rows = list(covered)
     for added in new:
         if added.start < added.end:
             rows = [*(piece for row in rows for piece in _outside(row, added)), added]
     # What is left of a row may be settled although the whole row was not: looked at again, it joins its neighbours, and the rows stay few.
-    return _joined([_settle(row, settling) for row in sorted(rows, key=lambda row: row.start)])
+    return _joined([_settle(row, lookback_ages) for row in sorted(rows, key=lambda row: row.start)])
 
 
 def without(covered: Iterable[CoverageRow], struck: Iterable[TimeWindow]) -> list[CoverageRow]:
@@ -118,8 +118,8 @@ def _outside(row: CoverageRow, added: CoverageRow) -> list[CoverageRow]:
     return [replace(row, start=part.start, end=part.end) for part in _minus(TimeWindow(row.start, row.end), TimeWindow(added.start, added.end))]
 
 
-def _settle(row: CoverageRow, settling: Sequence[timedelta]) -> CoverageRow:
-    return replace(row, settled=row.settled or not settling or row.read_at >= row.end + settling[-1])
+def _settle(row: CoverageRow, lookback_ages: Sequence[timedelta]) -> CoverageRow:
+    return replace(row, settled=row.settled or not lookback_ages or row.read_at >= row.end + lookback_ages[-1])
 
 
 def _joined(rows: Sequence[CoverageRow]) -> list[CoverageRow]:

@@ -65,9 +65,9 @@ class Rereads:
 
     @property
     def _field(self) -> str:
-        reading = self.loader.entry.reading
-        assert isinstance(reading, Incremental)
-        return reading.field
+        replication = self.loader.entry.replication
+        assert isinstance(replication, Incremental)
+        return replication.field
 
     def strike(self) -> None:
         """Strike the days that differ from the coverage, in one transaction with the note that it was done."""

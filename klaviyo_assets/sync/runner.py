@@ -260,7 +260,7 @@ class SyncRunner:
         planned = await self._plan(covered, now)
         self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode_name, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
-        is_whole = isinstance(self.entry.reading, FullTable)
+        is_whole = isinstance(self.entry.replication, FullTable)
         is_full = self.request.mode is Mode.FULL and not is_whole
         staging = self._staging(row, resumable=not (is_whole or is_full))
         if is_full:
@@ -407,8 +407,8 @@ class SyncRunner:
         return float(self.entry.page_parameters.get("page[size]", math.inf))
 
     def _wanted_from(self) -> datetime | None:
-        reading = self.entry.reading
-        return self.request.start_date if isinstance(reading, Incremental) and reading.honours_start_date else None
+        replication = self.entry.replication
+        return self.request.start_date if isinstance(replication, Incremental) and replication.honours_start_date else None
 
     def _count(self, row: SyncLogEntry, fetcher: Fetcher | None = None) -> None:
         traffic = self.client.traffic

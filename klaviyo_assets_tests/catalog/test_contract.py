@@ -224,14 +224,14 @@ def test_what_a_type_is_read_by_exists(entry: ResourceType) -> None:
     instants = {column.name for column in entry.columns if column.type is ColumnType.TIMESTAMP}
     allows, sorts = entry.endpoint.allows, entry.endpoint.sorts
 
-    assert entry.version is None or entry.version in instants
-    match entry.reading:
-        case Incremental(field=field, settling=settling, sweep=sweep):
-            filtered = [one for one in (field, sweep) if one]
-            assert list(settling) == sorted(set(settling))
-            assert settling[0] > timedelta()
-        case NewestFirst(field=field, sweep=sweep, margin=margin):
-            filtered = [sweep]
+    assert entry.version_column is None or entry.version_column in instants
+    match entry.replication:
+        case Incremental(field=field, lookback_ages=lookback_ages, backfill_field=backfill_field):
+            filtered = [one for one in (field, backfill_field) if one]
+            assert list(lookback_ages) == sorted(set(lookback_ages))
+            assert lookback_ages[0] > timedelta()
+        case NewestFirst(field=field, backfill_field=backfill_field, margin=margin):
+            filtered = [backfill_field]
             assert field in instants
             assert field in sorts
             assert margin > timedelta()

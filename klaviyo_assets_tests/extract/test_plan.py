@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
 TOP = NOW - LAG
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-WHOLE = [name for name, entry in CATALOG.items() if isinstance(entry.reading, FullTable)]
+WHOLE = [name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable)]
 TIMED = [name for name in CATALOG if name not in WHOLE]
 
 
@@ -178,7 +178,7 @@ def test_a_short_history_is_not_cut(name: str, oldest: datetime) -> None:
 
 def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> None:
     last = NOW - DAY
-    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.reading.settling)
+    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
     slices = planned("events", covered=covered).slices
 
@@ -193,10 +193,10 @@ def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> Non
     assert [part.end for part in slices] == [None, hour - 3 * DAY, hour - 7 * DAY, hour - 17 * DAY]
 
 
-def test_settling_ages_are_looked_at_once_an_hour() -> None:
+def test_lookback_ages_are_looked_at_once_an_hour() -> None:
     """Syncs every few minutes do not ask for a few minutes at each age."""
     last = NOW - timedelta(minutes=20)
-    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.reading.settling)
+    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
     at_twenty_past = planned("events", covered=covered, now=NOW + timedelta(minutes=20)).slices
     before_the_hour = planned("events", covered=covered, now=NOW - timedelta(minutes=5)).slices
@@ -206,7 +206,7 @@ def test_settling_ages_are_looked_at_once_an_hour() -> None:
 
 
 def test_events_that_were_just_read_read_the_last_hour_alone() -> None:
-    covered = merged([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.reading.settling)
+    covered = merged([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.replication.lookback_ages)
 
     assert spans(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP)]
 
@@ -250,7 +250,7 @@ def test_a_profile_sweep_that_was_cut_short_goes_on_and_follows_the_moving_field
     first, second = at(8, 6), at(9, 6)
     covered = [row("created", at(5), first - LAG, first), row("created", at(3), at(4), second)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.secondary_cursors]
 
     moved_since = first - LAG - HOUR
     assert [(part.field, part.start, part.covers_to) for part in slices] == [
@@ -269,7 +269,7 @@ def test_swept_profiles_follow_the_moving_field_alone() -> None:
     first, last = at(8, 6), at(10, 6)
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if not part.watched]
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.secondary_cursors]
 
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [("updated", last - HOUR, None, TOP)]
 
@@ -281,7 +281,7 @@ def test_changes_of_consent_are_followed_by_their_own_times() -> None:
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
     covered += [row(suppressed, first - LAG - HOUR, last - LAG, last)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+    slices = [part for part in planned("profiles", covered=covered).slices if part.secondary_cursors]
 
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [
         (suppressed, last - LAG - HOUR, None, TOP),
@@ -291,15 +291,15 @@ def test_changes_of_consent_are_followed_by_their_own_times() -> None:
         (suppressed, f"greater-or-equal({suppressed},2026-03-10T04:59:50Z)"),
         (from_a_list, f"greater-or-equal({from_a_list},2026-03-08T04:59:50Z)"),
     ]
-    assert not any(part.watched for part in planned("profiles").slices)
-    assert not any(part.watched for part in planned("profiles", SyncOptions(Mode.FULL), covered).slices)
+    assert not any(part.secondary_cursors for part in planned("profiles").slices)
+    assert not any(part.secondary_cursors for part in planned("profiles", SyncOptions(Mode.FULL), covered).slices)
 
 
 def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> None:
     fields = [f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions")]
     covered = [row("created", BEGINNING, at(8), at(8, 6)), *(row(field, at(8), TOP, NOW) for field in ("updated", *fields))]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if part.watched]
+    slices = [part for part in planned("profiles", covered=covered).slices if part.secondary_cursors]
 
     assert [(part.field, part.start, part.covers_to) for part in slices] == [(field, TOP - HOUR, TOP) for field in fields]
 

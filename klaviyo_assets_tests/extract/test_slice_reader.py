@@ -75,9 +75,9 @@ def test_a_record_without_a_time_is_kept_and_promises_nothing() -> None:
     chain = chain_of(span(100))
 
     assert taken(chain, [None, None]).count == 2
-    assert chain.upto is None
+    assert chain.read_up_to is None
     assert taken(chain, [None, at(5), at(200)]).count == 2
-    assert chain.upto == at(100)
+    assert chain.read_up_to == at(100)
 
 
 def test_pages_carry_the_time_of_their_request() -> None:
@@ -91,7 +91,7 @@ def test_a_walk_newest_first_ends_below_its_start() -> None:
     assert not chain.passed_the_end
     assert take(chain, 1, 0, -1) == [at(1), at(0)]
     assert chain.passed_the_end
-    assert chain.upto is None
+    assert chain.read_up_to is None
 
 
 # --- what is promised
@@ -99,29 +99,29 @@ def test_a_walk_newest_first_ends_below_its_start() -> None:
 
 def test_a_chain_is_sure_up_to_its_last_record_and_never_beyond_its_end() -> None:
     chain = chain_of(span(100))
-    assert chain.upto is None
+    assert chain.read_up_to is None
     take(chain, 1, 2, 2)
-    assert chain.upto == at(2)
+    assert chain.read_up_to == at(2)
     take(chain, 2, 60)
-    assert chain.upto == at(60)
+    assert chain.read_up_to == at(60)
     take(chain, 60, 500)
-    assert chain.upto == at(100)
+    assert chain.read_up_to == at(100)
 
 
 @pytest.mark.parametrize("page", [(5, 4, 6), (1, 7)], ids=["within a page", "from page to page"])
 def test_records_out_of_order_take_the_promise_back_for_good(page: tuple[float, ...]) -> None:
     chain = chain_of(span(100))
     take(chain, 1, 2, 3)
-    assert chain.upto == at(3)
+    assert chain.read_up_to == at(3)
 
     take(chain, *page)
-    assert chain.upto is None
+    assert chain.read_up_to is None
     assert not chain.may_be_cut
 
     take(chain, 50, 60)
-    assert (chain.upto, chain.passed_the_end) == (None, False)
+    assert (chain.read_up_to, chain.passed_the_end) == (None, False)
     take(chain, 99, 101)
-    assert (chain.upto, chain.passed_the_end) == (None, False), "records of the slice may come behind"
+    assert (chain.read_up_to, chain.passed_the_end) == (None, False), "records of the slice may come behind"
 
 
 def test_a_walk_out_of_order_does_not_end_early() -> None:
@@ -180,7 +180,7 @@ def test_what_a_neighbour_knew_helps_to_judge_a_first_page_and_no_more() -> None
 
     branch = chain.branch(above, SliceState("all", "datetime", above.start, above.end, above.covers_to))
 
-    assert (branch.pages_left, branch.upto) == (0.0, None)
+    assert (branch.pages_left, branch.read_up_to) == (0.0, None)
     assert above.start is not None
     taken(branch, [above.start] * 3)  # all in one second, which alone would tell nothing
     assert branch.pages_left == pytest.approx(chain.pages_left, rel=0.05)
@@ -216,7 +216,7 @@ def test_a_cut_leaves_no_gap_and_keeps_away_from_the_last_record(end: float, rea
     assert place + 2 * SECOND <= border < part.covers_to
     assert (below.start, below.end, below.covers_to) == (part.start, border, border)
     assert (above.end, above.covers_to) == (part.end, part.covers_to)
-    assert chain.upto is None or chain.upto <= border
+    assert chain.read_up_to is None or chain.read_up_to <= border
 
 
 @pytest.mark.parametrize("part", [walk(10_000), SubsetSlice(Subset("live"))], ids=["newest first", "whole"])
@@ -260,4 +260,4 @@ def test_who_was_cut_stops_at_the_new_end_by_value() -> None:
     kept = take(chain, 10, border - 1, border, border + 5)
 
     assert kept == [at(10), at(border - 1)]
-    assert (chain.passed_the_end, chain.upto) == (True, above.start)
+    assert (chain.passed_the_end, chain.read_up_to) == (True, above.start)

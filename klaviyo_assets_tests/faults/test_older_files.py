@@ -56,7 +56,7 @@ def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFil
             held = table(warehouse, name)
             assert before[name] <= set(held["id"])
             assert before[name], "the file holds something of each type"
-            if isinstance(CATALOG[name].reading, FullTable):
+            if isinstance(CATALOG[name].replication, FullTable):
                 assert_frame_equal(held, truth(sandbox, name), check_column_order=False)
             else:
                 assert report.row.records_read < held.height, "what was covered is not read again"

@@ -35,16 +35,18 @@ def test_an_update_replaces_what_is_named_and_nothing_else(state):
 
 def test_an_update_moves_the_version_unless_told_otherwise(state):
     for name, entry in CATALOG.items():
-        if entry.version is None:
+        if entry.version_column is None:
             continue
         record = first(state, name)
         before = state.account.settle()
         change(state, kind="update", type=name, id=record.id, attributes={"name": "new"}, moves=False)
         assert (
-            state.account.store[name].get(record.id).values[entry.version] == record.values[entry.version] if entry.version in record.values else True
+            state.account.store[name].get(record.id).values[entry.version_column] == record.values[entry.version_column]
+            if entry.version_column in record.values
+            else True
         )
         change(state, kind="update", type=name, id=record.id, attributes={"name": "new"})
-        stamp = json.loads(state.account.store[name].get(record.id).raw)["attributes"][entry.version]
+        stamp = json.loads(state.account.store[name].get(record.id).raw)["attributes"][entry.version_column]
         assert render(before - before % SECOND) <= stamp <= render(state.account.settle())
 
 
@@ -116,7 +118,7 @@ def test_a_round_does_all_of_it():
     change(state, kind="round", seed=1)
     after = state.account.store
     for name in ("campaigns", "flows", "lists", "metrics", "profiles", "segments"):
-        version = CATALOG[name].version
+        version = CATALOG[name].version_column
         old, new = ({record.id: record for record in store[name]} for store in (before, after))
         assert set(new) - set(old), name
         assert set(old) - set(new), name

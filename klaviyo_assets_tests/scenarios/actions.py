@@ -63,7 +63,7 @@ class Doing:
                 chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
                 for id_ in chosen:
                     self._edit(id_, moves=moves)
-                return f"{'change' if moves and self.entry.version else 'silent change'}{_many(len(chosen))}"
+                return f"{'change' if moves and self.entry.version_column else 'silent change'}{_many(len(chosen))}"
             case Attribution(which) if name == "events":
                 return self._attribute(which, records)
             case Suppress(which, from_list, lifted) if ids and name == "profiles":

@@ -63,7 +63,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "coverage as far as the newest date, be it in the future",
-        (Edit(Staging, "_covered", "end = part.covers_to if", "end = max(part.covers_to, part.upto or part.covers_to) if"),),
+        (Edit(Staging, "_covered", "end = part.covers_to if", "end = max(part.covers_to, part.read_up_to or part.covers_to) if"),),
         ("events",),
     ),
     Fault(
@@ -82,7 +82,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "ties at the edge of an interrupted chain taken as read",
-        (Edit(SliceReader, "_advance", "self.upto = max(end, self.upto or end) if", "self.upto = end + _SECOND if"),),
+        (Edit(SliceReader, "_advance", "self.read_up_to = max(end, self.read_up_to or end) if", "self.read_up_to = end + _SECOND if"),),
         ("events",),
         begins_broken=True,
     ),
@@ -114,13 +114,17 @@ FAULTS: Sequence[Fault] = (
         ("profiles", "lists"),
     ),
     Fault(
-        "settling ages not looked at",
-        (Edit(coverage, "_good_parts", "if row.settled or not settling:", "if True:"),),
+        "lookback ages not looked at",
+        (Edit(coverage, "_good_parts", "if row.settled or not lookback_ages:", "if True:"),),
         ("events",),
     ),
     Fault(
-        "only the first settling age looked at",
-        (Edit(coverage, "_good_parts", "zip(settling, [*settling[1:], None], strict=True)", "zip(settling[:1], [None], strict=True)"),),
+        "only the first lookback age looked at",
+        (
+            Edit(
+                coverage, "_good_parts", "zip(lookback_ages, [*lookback_ages[1:], None], strict=True)", "zip(lookback_ages[:1], [None], strict=True)"
+            ),
+        ),
         ("events",),
     ),
     Fault(

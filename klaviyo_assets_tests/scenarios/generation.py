@@ -26,7 +26,7 @@ from klaviyo_assets_tests.scenarios.histories import (
 WHOLE = ("accounts", "lists", "metrics", "campaigns", "flows", "segments")
 _WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
 
-# Around every edge that there is: the lag of ten seconds, the settling ages, a day and 30 days for slices.
+# Around every edge that there is: the lag of ten seconds, the lookback ages, a day and 30 days for slices.
 _SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
 _LONG_AGO = (60 * YEAR, 2000 * YEAR)
 _AGES = (

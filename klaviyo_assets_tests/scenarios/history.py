@@ -40,7 +40,7 @@ class History:
 
     def __init__(self, entry: ResourceType, began: datetime) -> None:
         self.entry = entry
-        self.watched = entry.reading.watched if isinstance(entry.reading, Incremental) else ()
+        self.secondary_cursors = entry.replication.secondary_cursors if isinstance(entry.replication, Incremental) else ()
         self.moment = 0
         self.versions: dict[str, list[Version]] = {}
         self._unborn = Version(-1, began, None, {})
@@ -53,7 +53,7 @@ class History:
         for id_, raw in records.items():
             if self._raw.get(id_) != raw:
                 row = row_of(self.entry, raw)
-                times = {name: row[place] for place, name in self._times} | watched_times(self.watched, raw)
+                times = {name: row[place] for place, name in self._times} | watched_times(self.secondary_cursors, raw)
                 version = Version(self.moment, at, row, times)
                 self.versions.setdefault(id_, [self._unborn]).append(version)
         for id_ in self._raw.keys() - records.keys():

@@ -91,18 +91,18 @@ class Promises:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self._reading = history.entry.reading
-        self._moving = history.entry.version if isinstance(self._reading, Incremental | NewestFirst) else None
+        self._reading = history.entry.replication
+        self._moving = history.entry.version_column if isinstance(self._reading, Incremental | NewestFirst) else None
         self._lasts: dict[str, frozenset[_Last]] = {}
         self._seen: dict[str, int] = {}
         self._readings: list[Reading] = []
 
-    def take(self, reading: Reading) -> None:
+    def take(self, replication: Reading) -> None:
         """Take note of a sync."""
-        self._readings.append(reading)
+        self._readings.append(replication)
         for id_ in self.history.versions:
             # Of a record that is new the earlier syncs have read the moment, and found nothing.
-            unknown = self._readings if id_ not in self._lasts else [reading]
+            unknown = self._readings if id_ not in self._lasts else [replication]
             for one in unknown:
                 self._lasts[id_] = frozenset(self._after(one, id_, self._lasts.get(id_, frozenset({_Last()}))))
 
@@ -114,68 +114,68 @@ class Promises:
         """Note that the table holds a version, or a later one."""
         self._seen[id_] = max(index, self._seen.get(id_, 0))
 
-    def _after(self, reading: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
+    def _after(self, replication: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
         versions = self.history.versions[id_]
-        began, ended = (self.history.index(id_, moment) for moment in (reading.began, reading.ended))
+        began, ended = (self.history.index(id_, moment) for moment in (replication.began, replication.ended))
         first, last = versions[began], versions[ended]
-        now = _Last(reading.at, began)
+        now = _Last(replication.at, began)
         if first.row is None or last.row is None:
             # Only some reads notice that something is not there; one that was deleted or came while they read may be found or not.
-            sees = began == ended and self._sees_absence(reading, id_)
-            if not (sees and reading.done):
-                yield from self._after_nothing(reading, id_, before)
+            sees = began == ended and self._sees_absence(replication, id_)
+            if not (sees and replication.done):
+                yield from self._after_nothing(replication, id_, before)
             if sees or began != ended:
                 yield now
             return
         # What moves along the field that is read may slip through, and turns up again at the next sync.
-        sure = reading.done and (began == ended or self._moving is None or reading.mode != "incremental")
+        sure = replication.done and (began == ended or self._moving is None or replication.mode != "incremental")
         for known in before:
-            due = self._is_due(reading, first.times, versions[known.index].times, known)
+            due = self._is_due(replication, first.times, versions[known.index].times, known)
             if due:
                 yield now
             if not due or not sure:
                 yield known
 
-    def _after_nothing(self, reading: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
+    def _after_nothing(self, replication: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
         """Its moment was read although it was not there: events that come late are found only when their moment is read again."""
         times = self.history.last_times(id_)
         for known in before:
-            read = self._moving is None and times and self._is_due(reading, times, {}, known)
+            read = self._moving is None and times and self._is_due(replication, times, {}, known)
             if read:
-                yield replace(known, at=reading.at)
-            if not read or not reading.done:
+                yield replace(known, at=replication.at)
+            if not read or not replication.done:
                 yield known
 
-    def _is_due(self, reading: Reading, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _Last) -> bool:
-        if reading.mode == "full" or (self._moving is None and not isinstance(self._reading, Incremental | NewestFirst)):
+    def _is_due(self, replication: Reading, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _Last) -> bool:
+        if replication.mode == "full" or (self._moving is None and not isinstance(self._reading, Incremental | NewestFirst)):
             return True
-        if reading.mode == "range":
-            assert reading.asked is not None
-            return reading.asked.holds(times)
-        if last.at is None or any(one.holds(times) for one in reading.windows):
+        if replication.mode == "range":
+            assert replication.asked is not None
+            return replication.asked.holds(times)
+        if last.at is None or any(one.holds(times) for one in replication.windows):
             return True
         if self._moving is not None and times[self._moving] != known.get(self._moving):
             return True
-        if any(times[one] is not None and times[one] != known.get(one) for one in self.history.watched):
+        if any(times[one] is not None and times[one] != known.get(one) for one in self.history.secondary_cursors):
             return True
         if isinstance(self._reading, NewestFirst):
             return False
         time = times[self._reading.field] if isinstance(self._reading, Incremental) else None
-        return time is not None and _unsettled(time, reading.at, last.at, () if self._moving else LATE_AGES)
+        return time is not None and _unsettled(time, replication.at, last.at, () if self._moving else LATE_AGES)
 
-    def _sees_absence(self, reading: Reading, id_: str) -> bool:
+    def _sees_absence(self, replication: Reading, id_: str) -> bool:
         """Whether a read marks what it does not find; one that is suddenly empty marks nothing."""
         whole = not isinstance(self._reading, Incremental | NewestFirst)
-        if not whole and reading.mode == "incremental":
+        if not whole and replication.mode == "incremental":
             return False
-        span = reading.asked if reading.mode == "range" and not whole else None
+        span = replication.asked if replication.mode == "range" and not whole else None
         if span is not None and not span.holds(self.history.last_times(id_)):
             return False
-        return any(self._is_there(other, reading, span) for other in self.history.versions)
+        return any(self._is_there(other, replication, span) for other in self.history.versions)
 
-    def _is_there(self, id_: str, reading: Reading, span: Window | None) -> bool:
+    def _is_there(self, id_: str, replication: Reading, span: Window | None) -> bool:
         versions = self.history.versions[id_]
-        both = [versions[self.history.index(id_, moment)] for moment in (reading.began, reading.ended)]
+        both = [versions[self.history.index(id_, moment)] for moment in (replication.began, replication.ended)]
         return all(version.row is not None and (span is None or span.holds(version.times)) for version in both)
 
 

@@ -64,11 +64,11 @@ class Living:
                 self.happen(step)
         self.happen(Wait(17 * DAY + 2 * HOUR))
         self.sync(Sync(page_size=40, workers=2))
-        self._hold("after the last settling age", self._settled)
+        self._hold("after the last lookback age", self._settled)
         if self.life.repaired:
             self._repair()
             return
-        if not isinstance(self.entry.reading, FullTable):
+        if not isinstance(self.entry.replication, FullTable):
             self.sync(Sync(mode="full", page_size=40, workers=2))
         self._hold("after a read of everything", lambda id_: len(self.history.versions[id_]) - 1 if self._records else None)
 
@@ -109,15 +109,15 @@ class Living:
 
     def sync(self, order: Sync) -> None:
         """Sync and compare."""
-        if isinstance(self.entry.reading, FullTable):
+        if isinstance(self.entry.replication, FullTable):
             order = replace(order, mode="incremental")
         began, start = self._note(), self.world.now()
         order = self._with_edges(order, start)
         self._shown: dict[str, int] = {}
         done = self.world.sync(self.life.name, order, lambda number: self._meanwhile(order, number), self._see)
-        reading = self._seen(order, began, done, micros(start))
-        self._readings.setdefault(reading.at, []).append(reading)
-        self.promises.take(reading)
+        replication = self._seen(order, began, done, micros(start))
+        self._readings.setdefault(replication.at, []).append(replication)
+        self.promises.take(replication)
         outcome = "succeeded" if done else order.broken.kind if order.broken else "failed"
         self.tally.syncs[self.life.name, order.mode, outcome] += 1
         self._compare()
@@ -132,7 +132,7 @@ class Living:
         """Put the start and the end of a range where records lie."""
         if order.mode != "range" or order.edges == (None, None):
             return order
-        field_name = _range_field(self.entry.reading)
+        field_name = _range_field(self.entry.replication)
         times = sorted({time for id_ in self._records if (time := self.history.versions[id_][-1].times[field_name]) is not None})
         earlier = [time for time in times if time < micros(now)]
         if not earlier:
@@ -152,7 +152,7 @@ class Living:
         if any(name.startswith("fields[") for name in asked):
             return  # a probe: it is read for its time alone
         bounds = [(name, is_after == "greater", micros(datetime.fromisoformat(at))) for is_after, name, at in _BOUND.findall(asked.get("filter", ""))]
-        if not isinstance(self.entry.reading, FullTable) and not bounds:
+        if not isinstance(self.entry.replication, FullTable) and not bounds:
             return  # the question for the oldest record
         for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
             versions = self.history.versions.get(id_)
@@ -178,7 +178,7 @@ class Living:
         asked = None
         if order.mode == "range":
             until = min(asked_at - round(order.until * SECOND), start - LAG)
-            asked = Window(_range_field(self.entry.reading), asked_at - round(order.since * SECOND), until)
+            asked = Window(_range_field(self.entry.replication), asked_at - round(order.since * SECOND), until)
         return Reading(began, ended, start, order.mode, done, windows, asked)
 
     def _compare(self) -> None:
@@ -228,7 +228,7 @@ class Living:
         last = versions[-1]
         if last.row is None:
             return None
-        match self.entry.reading:
+        match self.entry.replication:
             case FullTable():
                 return len(versions) - 1
             case Incremental(field="datetime"):
@@ -236,7 +236,9 @@ class Living:
                 assert time is not None
                 return len(versions) - 1 if micros(last.at - LONGEST_SETTLING) <= time else None
             case _:
-                moved = self.entry.version is not None and last.times[self.entry.version] != versions[-2].times.get(self.entry.version)
+                moved = self.entry.version_column is not None and last.times[self.entry.version_column] != versions[-2].times.get(
+                    self.entry.version_column
+                )
                 return len(versions) - 1 if moved else None
 
     def _compare_coverage(self) -> None:
@@ -260,7 +262,7 @@ class Living:
         began, ended = min(one.began for one in readings), self.history.moment if settled else max(one.ended for one in readings)
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
-            moved = first != last and (versions[last].row is None or span.field in (self.entry.version, *self.history.watched))
+            moved = first != last and (versions[last].row is None or span.field in (self.entry.version_column, *self.history.secondary_cursors))
             if versions[first].row is not None and span.holds(versions[first].times) and not moved:
                 yield id_, first
 
@@ -269,9 +271,9 @@ def _lies_inside(time: int | None, is_start: bool, bound: int) -> bool:
     return time is not None and (time >= bound + SECOND if is_start else time < bound - SECOND)
 
 
-def _range_field(reading: Incremental | NewestFirst | FullTable) -> str:
-    assert not isinstance(reading, FullTable)
-    return reading.sweep or (reading.field if isinstance(reading, Incremental) else "")
+def _range_field(replication: Incremental | NewestFirst | FullTable) -> str:
+    assert not isinstance(replication, FullTable)
+    return replication.backfill_field or (replication.field if isinstance(replication, Incremental) else "")
 
 
 def _told(entry: ResourceType, id_: str, row: Row | None, versions: list[Version], oldest: int, why: str) -> str:

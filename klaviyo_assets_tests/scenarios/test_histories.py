@@ -80,7 +80,7 @@ QUICKLY_CAUGHT = {
     "ties dropped at the edge of a page": 3,
     "coverage committed before the rows": 2,
     "of two versions in a load the older one kept": 7,
-    "settling ages not looked at": 1,
+    "lookback ages not looked at": 1,
     "the newest slice read no further than it covers": 1,
     "what the audit found not struck": 2,
     "changes of consent not looked for": 3,
@@ -140,8 +140,8 @@ WEEKS = tuple(
 """Four weeks with four syncs a day: each day events come that are hours and days late, and attributions of events of all ages."""
 
 
-def test_over_weeks_the_settling_ages_find_what_comes_late() -> None:
-    """After each sync no event is missing that came before its last settling age; the harness looks at every row after every sync."""
+def test_over_weeks_the_lookback_ages_find_what_comes_late() -> None:
+    """After each sync no event is missing that came before its last lookback age; the harness looks at every row after every sync."""
     life = Life("events", WEEKS, records=30, history_days=30)
     with InProcess(life) as world:
         living = Living(life, world, Tally())

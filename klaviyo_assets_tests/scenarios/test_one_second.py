@@ -1,4 +1,4 @@
-"""Hundreds of records of one second, on the edges of pages, slices, settling ages and ranges, read in small pages by five workers.
+"""Hundreds of records of one second, on the edges of pages, slices, lookback ages and ranges, read in small pages by five workers.
 
 They come before a sync, while it reads and after it. Profiles and reviews come when they are created, so that their crowd ages before it is read.
 """
@@ -23,7 +23,7 @@ SLICE_EDGE = DAY + 10
 """The age at which the first read of a long history cuts its newest slice off: a day before the lag of ten seconds."""
 
 AGES = {"events": (0, HOUR, SLICE_EDGE, 2 * DAY), "profiles": (0, HOUR, SLICE_EDGE, 2 * DAY), "reviews": (0, SLICE_EDGE)}
-"""Now, the first settling age, a slice's edge, and an age at which nothing is read again."""
+"""Now, the first lookback age, a slice's edge, and an age at which nothing is read again."""
 
 CROWD = 300
 

@@ -42,8 +42,8 @@ class Sync(Staging):
         super().__init__(folder, manifest())
         self.part_of = {id(one): self.open(one) for one in slices}
 
-    def took(self, slice_: Slice, page: Page, upto: datetime | None) -> None:
-        self.add(self.part_of[id(slice_)], page, upto)
+    def took(self, slice_: Slice, page: Page, read_up_to: datetime | None) -> None:
+        self.add(self.part_of[id(slice_)], page, read_up_to)
 
     def finished(self, slice_: Slice) -> None:
         self.finish(self.part_of[id(slice_)])
@@ -97,14 +97,14 @@ def test_nothing_counts_before_it_is_written(folder: Path) -> None:
     assert (staging.batch().files, staging.batch().covered, staging.rows_unloaded) == ((), (), 0)
 
 
-@pytest.mark.parametrize(("upto", "covered"), [(None, []), (1, []), (3, [(at(1), at(3))]), (4, [(at(1), at(4))]), (30, [(at(1), at(4))])])
+@pytest.mark.parametrize(("read_up_to", "covered"), [(None, []), (1, []), (3, [(at(1), at(3))]), (4, [(at(1), at(4))]), (30, [(at(1), at(4))])])
 def test_a_slice_that_is_not_finished_is_covered_as_far_as_it_is_sure(
-    folder: Path, upto: int | None, covered: list[tuple[datetime, datetime]]
+    folder: Path, read_up_to: int | None, covered: list[tuple[datetime, datetime]]
 ) -> None:
     """Up to the last record, which itself may have others of the same time behind it; never beyond what the slice covers."""
     one = part(1, 4, newest=True)
     staging = staged(folder, one)
-    staging.took(one, page(1, 2), at(upto) if upto else None)
+    staging.took(one, page(1, 2), at(read_up_to) if read_up_to else None)
 
     assert spans(flushed(staging)) == covered
 

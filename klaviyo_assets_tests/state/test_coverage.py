@@ -43,29 +43,29 @@ def minutes_of(spans: Iterable[TimeWindow]) -> list[int]:
     ]
 
 
-def is_good(minute: int, read_times: Iterable[int], settling: Sequence[int], now: int) -> bool:
+def is_good(minute: int, read_times: Iterable[int], lookback_ages: Sequence[int], now: int) -> bool:
     """The rule as it is told: the minute ends at ``minute + 1``, which is the moment that has the age."""
     times = list(read_times)
-    if not settling:
+    if not lookback_ages:
         return bool(times)
-    reached = [age for age in settling if minute + 1 + age <= now]
+    reached = [age for age in lookback_ages if minute + 1 + age <= now]
     return bool(reached) and all(any(time >= minute + 1 + age for time in times) for age in reached)
 
 
 @settings(max_examples=300, deadline=None)
-@given(reads=READS, settling=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
-@example(reads=[(0, 24, 24, "a")], settling=(1, 4, 9), wanted=(0, 24), now=24)
-@example(reads=[(0, 24, 24, "a")], settling=(1, 4, 9), wanted=(0, 24), now=30)
-def test_needed_is_what_the_rule_says(reads: list[Read], settling: Sequence[int], wanted: tuple[int, int], now: int) -> None:
+@given(reads=READS, lookback_ages=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
+@example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=24)
+@example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=30)
+def test_needed_is_what_the_rule_says(reads: list[Read], lookback_ages: Sequence[int], wanted: tuple[int, int], now: int) -> None:
     reads = [read for read in reads if read[2] <= now]
 
-    spans = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(settling), at(now))
+    spans = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(lookback_ages), at(now))
 
     expected = [
         minute
         for minute in range(*wanted)
         # Each age may have been served by another read, but the last one served serves those before it as well.
-        if not is_good(minute, [read_at for start, end, read_at, _ in reads if start <= minute < end], settling, now)
+        if not is_good(minute, [read_at for start, end, read_at, _ in reads if start <= minute < end], lookback_ages, now)
     ]
     assert minutes_of(spans) == expected
     assert all(span.start < span.end for span in spans)
@@ -73,12 +73,12 @@ def test_needed_is_what_the_rule_says(reads: list[Read], settling: Sequence[int]
 
 
 @settings(max_examples=300, deadline=None)
-@given(reads=READS, settling=AGES)
-def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], settling: Sequence[int]) -> None:
+@given(reads=READS, lookback_ages=AGES)
+def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
     last: dict[int, Read] = {}
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(settling))
+        rows = merged(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read)
 
     assert all(row.start < row.end for row in rows)
@@ -92,50 +92,50 @@ def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], settling:
 
 
 @settings(max_examples=400, deadline=None)
-@given(reads=READS, settling=AGES, later=st.integers(0, 40))
-@example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], settling=(2, 5), later=0)
-def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read], settling: Sequence[int], later: int) -> None:
+@given(reads=READS, lookback_ages=AGES, later=st.integers(0, 40))
+@example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], lookback_ages=(2, 5), later=0)
+def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
     reads = sorted(((start, end, read_at, "a") for start, end, read_at, _ in reads), key=lambda read: read[2])
     now = max([read_at for *_, read_at, _ in reads], default=0) + later
     rows: list[CoverageRow] = []
     last: dict[int, int] = {}
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(settling))
+        rows = merged(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read[2])
 
-    spans = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(settling), at(now))
+    spans = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
 
-    good = [minute for minute, read_at in last.items() if is_good(minute, [read_at], settling, now)]
+    good = [minute for minute, read_at in last.items() if is_good(minute, [read_at], lookback_ages, now)]
     assert minutes_of(spans) == sorted(set(range(HORIZON)) - set(good))
 
 
 @settings(deadline=None)
-@given(reads=READS, settling=AGES)
-def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], settling: Sequence[int]) -> None:
+@given(reads=READS, lookback_ages=AGES)
+def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(settling))
+        rows = merged(rows, [covered(read)], ages(lookback_ages))
 
-    together = merged([], [covered(read) for read in reads], ages(settling))
+    together = merged([], [covered(read) for read in reads], ages(lookback_ages))
 
-    once = [(row.start, row.end, row.fingerprint, row.settled) for row in merged(rows, [], ages(settling))]
+    once = [(row.start, row.end, row.fingerprint, row.settled) for row in merged(rows, [], ages(lookback_ages))]
     assert once == [(row.start, row.end, row.fingerprint, row.settled) for row in together]
 
 
 def test_a_settled_row_stays_good_for_ever() -> None:
-    settling = ages((2, 5))
-    rows = merged([], [covered((0, 10, 15, "a"))], settling)
+    lookback_ages = ages((2, 5))
+    rows = merged([], [covered((0, 10, 15, "a"))], lookback_ages)
     assert [row.settled for row in rows] == [True]
 
-    rows = merged(rows, [covered((10, 20, 25, "a"))], settling)
+    rows = merged(rows, [covered((10, 20, 25, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.settled, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
-    assert uncovered(TimeWindow(at(0), at(20)), rows, settling, at(10_000)) == []
+    assert uncovered(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
 
 
 def test_what_is_not_settled_is_joined_only_with_what_was_read_with_it() -> None:
-    settling = ages((5,))
-    rows = merged([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], settling)
+    lookback_ages = ages((5,))
+    rows = merged([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.read_at) for row in rows] == [(at(0), at(14), at(12)), (at(14), at(16), at(16))]
 
@@ -159,43 +159,43 @@ def test_the_newest_part_is_read_at_every_sync_however_lately_it_was_read() -> N
 
 
 def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
-    settling = ages((1, 4, 9))
+    lookback_ages = ages((1, 4, 9))
     rows: list[CoverageRow] = []
     reads = []
     for now in range(1, 60):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, settling, at(now))
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
         reads += [now for span in spans if span.start <= at(10) < span.end]
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], settling)
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], lookback_ages)
 
     assert reads == [11, 12, 15, 20]
     assert next((row.settled, row.start) for row in rows) == (True, at(0))
 
 
-@pytest.mark.parametrize("settling", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])
+@pytest.mark.parametrize("lookback_ages", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])
 @pytest.mark.parametrize("every", [1, 2, 5])
-def test_rows_stay_few_however_often_syncs_run(settling: Sequence[int], every: int) -> None:
+def test_rows_stay_few_however_often_syncs_run(lookback_ages: Sequence[int], every: int) -> None:
     rows: list[CoverageRow] = []
     for now in range(1, 400, every):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(settling), at(now))
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(lookback_ages))
 
-    assert len(rows) <= 2 + max(settling, default=0)
+    assert len(rows) <= 2 + max(lookback_ages, default=0)
 
 
 @pytest.mark.parametrize("step", [2, 3, 6])
 def test_with_a_step_each_age_is_served_within_the_step_and_in_fewer_reads(step: int) -> None:
-    settling = (1, 4, 9)
+    lookback_ages = (1, 4, 9)
     rows: list[CoverageRow] = []
     spans_read = 0
     reads: dict[int, list[int]] = {minute: [] for minute in range(40)}
     for now in range(1, 60):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(settling), at(now), timedelta(minutes=step))
+        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now), timedelta(minutes=step))
         spans_read += len(spans)
         for minute in minutes_of(spans):
             reads.setdefault(minute, []).append(now)
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(settling))
+        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(lookback_ages))
 
     for minute in range(40):
-        for age in settling:
+        for age in lookback_ages:
             assert any(minute + 1 + age <= time < minute + 1 + age + step for time in reads[minute])
     assert spans_read < 60 + 2 * 60 / step

@@ -91,7 +91,7 @@ def test_texts_cut_in_the_middle_of_an_emoji_stop_nothing(new_account: NewAccoun
 
 
 @pytest.mark.long
-def test_events_that_come_days_late_are_found_when_their_settling_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_events_that_come_days_late_are_found_when_their_lookback_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("events", sandbox, warehouse)
     for days in (2, 6, 16):

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 
-BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.reading, Incremental | NewestFirst)]
+BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental | NewestFirst)]
 
 FEW = {"events": 400, "profiles": 150, "reviews": 120}
 

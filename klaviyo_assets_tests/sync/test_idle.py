@@ -39,5 +39,5 @@ def test_the_file_does_not_grow(new_account: Callable[..., SandboxProcess], ware
 
     assert len(set(sizes[2:])) == 1, sizes
     assert asked.items() >= (REQUESTS.items() - {("events", 1)}), asked
-    assert asked["events"] in {1, 6}, "once an hour the settling ages are looked at"
+    assert asked["events"] in {1, 6}, "once an hour the lookback ages are looked at"
     assert query(warehouse, "SELECT count(*), count(DISTINCT outcome) FROM _syncs") == [(_ROUNDS * len(CATALOG), 1)]

@@ -54,7 +54,7 @@ def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str
     again = sync(name, account, warehouse)
     assert not any("klaviyo." in note for note in again.notes)
     assert again.row.rows_inserted == 0
-    assert isinstance(CATALOG[name].reading, FullTable) or again.row.records_read < report.row.records_read
+    assert isinstance(CATALOG[name].replication, FullTable) or again.row.records_read < report.row.records_read
 
 
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.RANGE])

@@ -58,9 +58,9 @@ def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> 
 def test_what_is_left_of_an_even_history_is_what_its_density_says(clock: SimpleNamespace, staging: Staging) -> None:
     watch = Progress()
     clock.now += 20
-    reading = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
+    replication = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
 
-    estimate = watch.estimate(1000, [reading], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
+    estimate = watch.estimate(1000, [replication], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
 
     assert estimate is not None
     assert estimate.records.low == pytest.approx(5000, rel=0.01)
@@ -85,9 +85,9 @@ def test_where_the_density_varies_the_range_is_as_wide(clock: SimpleNamespace, s
 def test_before_the_oldest_record_nothing_is_expected(clock: SimpleNamespace, staging: Staging) -> None:
     watch = Progress(oldest=TOP - 4 * DAY)
     clock.now += 20
-    reading = chain(staging, part(TOP - 2 * DAY, TOP), read=2 * DAY, records=1000)
+    replication = chain(staging, part(TOP - 2 * DAY, TOP), read=2 * DAY, records=1000)
 
-    estimate = watch.estimate(1000, [reading], [part(datetime(1970, 1, 1, tzinfo=UTC), TOP - 2 * DAY)])
+    estimate = watch.estimate(1000, [replication], [part(datetime(1970, 1, 1, tzinfo=UTC), TOP - 2 * DAY)])
 
     assert estimate is not None
     assert estimate.records.high == pytest.approx(1000, rel=0.01)
@@ -110,9 +110,9 @@ def test_it_says_from_when_on_everything_is_there(clock: SimpleNamespace, stagin
 def test_bytes_follow_from_what_was_staged(clock: SimpleNamespace, staging: Staging) -> None:
     watch = Progress(rows_staged=1000, bytes_staged=350_000)
     clock.now += 20
-    reading = chain(staging, part(TOP - 2 * DAY, TOP), read=DAY, records=1000)
+    replication = chain(staging, part(TOP - 2 * DAY, TOP), read=DAY, records=1000)
 
-    estimate = watch.estimate(1000, [reading], [])
+    estimate = watch.estimate(1000, [replication], [])
 
     assert estimate is not None
     assert estimate.bytes.low == pytest.approx(350_000, rel=0.02)
@@ -155,9 +155,9 @@ def test_the_words(seconds: tuple[float, float], size: tuple[float, float], word
 def test_klaviyos_own_count_is_better_than_the_density(clock: SimpleNamespace, staging: Staging) -> None:
     watch = Progress(expected=9_000)
     clock.now += 20
-    reading = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
+    replication = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
 
-    estimate = watch.estimate(1000, [reading], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
+    estimate = watch.estimate(1000, [replication], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
 
     assert estimate is not None
     assert (estimate.records.low, estimate.records.high) == pytest.approx((7_820, 8_180))

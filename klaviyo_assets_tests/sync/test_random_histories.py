@@ -80,7 +80,7 @@ def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccoun
         except KlaviyoError:
             sandbox.clear_faults()
     sandbox.clear_faults()
-    sandbox.advance(timedelta(days=18))  # past the last settling age
+    sandbox.advance(timedelta(days=18))  # past the last lookback age
 
     for name in TYPES:
         sync(name, sandbox, warehouse)

@@ -79,13 +79,13 @@ def test_a_file_that_is_written_anew_spills_there_too(warehouse: LocalFile, monk
     used = []
     connect = duckdb.connect
 
-    def watched(database: str, **options: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    def secondary_cursors(database: str, **options: dict[str, str]) -> duckdb.DuckDBPyConnection:
         connection = connect(database, **options)
         if database == ":memory:":
             used.extend(connection.execute("SELECT current_setting('temp_directory')").fetchall())
         return connection
 
-    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.duckdb.connect", watched)
+    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.duckdb.connect", secondary_cursors)
     warehouse.ask_for_compaction()
     warehouse.compact_if_asked()
 

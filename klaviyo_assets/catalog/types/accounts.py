@@ -37,6 +37,6 @@ ACCOUNTS = ResourceType(
         attribute("public_api_key", ColumnType.STRING, "Public API key (site id), six characters; not a secret.", required=True),
         attribute("locale", ColumnType.STRING, "Language and region of the account, such as en-US.", required=True),
     ),
-    reading=FullTable(),
+    replication=FullTable(),
     recommended_scope=False,
 )

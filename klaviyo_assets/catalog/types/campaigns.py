@@ -98,7 +98,7 @@ CAMPAIGNS = ResourceType(
         to_many("campaign-messages", "campaign_message_ids", "Messages of the campaign."),
         to_many("tags", "tag_ids", "Tags of the campaign; null unless Klaviyo lists them."),
     ),
-    reading=FullTable(),
+    replication=FullTable(),
     divisions=_divisions(),
-    version="updated_at",
+    version_column="updated_at",
 )

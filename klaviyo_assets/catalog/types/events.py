@@ -49,9 +49,9 @@ EVENTS = ResourceType(
         to_one("metric", "The metric (kind of event)."),
         to_many("attributions", "attribution_ids", "Attributions of the event; null unless Klaviyo lists them."),
     ),
-    reading=Incremental(
+    replication=Incremental(
         field="datetime",
-        settling=(
+        lookback_ages=(
             timedelta(hours=1),
             timedelta(hours=6),
             timedelta(days=1),

@@ -41,10 +41,10 @@ FLOWS = ResourceType(
         to_many("flow-actions", "flow_action_ids", "Actions of the flow; null unless Klaviyo lists them."),
         to_many("tags", "tag_ids", "Tags of the flow; null unless Klaviyo lists them."),
     ),
-    reading=FullTable(),
+    replication=FullTable(),
     divisions=(
         Subset("live", ("equals(archived,false)",)),
         Subset("archived", ("equals(archived,true)",)),
     ),
-    version="updated",
+    version_column="updated",
 )

@@ -30,7 +30,7 @@ LISTS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the list; null unless Klaviyo lists them."),
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the list triggers; null unless Klaviyo lists them."),
     ),
-    reading=FullTable(),
+    replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
-    version="updated",
+    version_column="updated",
 )

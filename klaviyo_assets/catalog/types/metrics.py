@@ -26,6 +26,6 @@ METRICS = ResourceType(
         attribute("integration", ColumnType.JSON, "The integration that its events come from (id, name, category, …), as Klaviyo sent it."),
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the metric triggers; null unless Klaviyo lists them."),
     ),
-    reading=FullTable(),
-    version="updated",
+    replication=FullTable(),
+    version_column="updated",
 )

@@ -76,12 +76,12 @@ PROFILES = ResourceType(
         to_many("conversations", "conversation_ids", "Conversations of the profile; null unless Klaviyo lists them."),
     ),
     # `updated` moves while it is being read, so history is swept along `created`, which does not.
-    reading=Incremental(
+    replication=Incremental(
         field="updated",
-        settling=(timedelta(hours=1),),
-        sweep="created",
+        lookback_ages=(timedelta(hours=1),),
+        backfill_field="created",
         # Whether a change of consent alone moves `updated` is not documented.
-        watched=(
+        secondary_cursors=(
             "subscriptions.email.marketing.suppression.timestamp",
             "subscriptions.email.marketing.list_suppressions.timestamp",
         ),
@@ -94,5 +94,5 @@ PROFILES = ResourceType(
         ("relationships", "lists"),
         ("relationships", "segments"),
     ),
-    version="updated",
+    version_column="updated",
 )

@@ -67,8 +67,8 @@ REVIEWS = ResourceType(
         to_many("events", "event_ids", "Events that belong to the review; null unless Klaviyo lists them."),
         to_one("item", "The catalog item that is reviewed."),
     ),
-    reading=NewestFirst(field="updated", sweep="created", margin=timedelta(hours=1)),
+    replication=NewestFirst(field="updated", backfill_field="created", margin=timedelta(hours=1)),
     # Which statuses come without a filter is not documented, so all are asked for.
     divisions=(Subset(filters=("equals(status,'all')",)),),
-    version="updated",
+    version_column="updated",
 )

@@ -40,7 +40,7 @@ SEGMENTS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the segment; null unless Klaviyo lists them."),
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the segment triggers; null unless Klaviyo lists them."),
     ),
-    reading=FullTable(),
+    replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
-    version="updated",
+    version_column="updated",
 )

@@ -5,7 +5,6 @@ alone.
 """
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 
 import dagster as dg
@@ -14,22 +13,13 @@ from pydantic import Field
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import Mode
+from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator
 from klaviyo_assets.validation import check_keys, check_name, checked_types
 
 RESOURCE_TYPE_TAG = "klaviyo_assets/resource_type"
 """Tag of an op that says which resource type it syncs, whatever key a translator gives its asset."""
-
-
-class SyncMode(Enum):
-    """The modes of a sync, in small letters since run config is written with the names."""
-
-    incremental = Mode.INCREMENTAL
-    full = Mode.FULL
-    range = Mode.RANGE
-    repair = "repair"
 
 
 class KlaviyoSyncConfig(dg.Config):

@@ -13,10 +13,10 @@ from klaviyo_assets._internal.sanitize import markdown, one_line
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.api.scope_check import Access, access_from, assess
-from klaviyo_assets.assets import KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.assets import KlaviyoSyncConfig
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import Mode, SyncOptions, parse_instant, parse_start_date
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant, parse_start_date
 from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.quality.inspector import Inspector
@@ -161,12 +161,11 @@ class Execution:
         start = parse_instant(config.start, "start") if config.start else None
         end = parse_instant(config.end, "end") if config.end else None
         return SyncOptions(
-            mode=Mode(config.mode.value) if config.mode is not SyncMode.repair else Mode.INCREMENTAL,
+            mode=config.mode,
             field=config.field,
             span=TimeWindow(start, end) if start and end else None,
             start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
-            repair=config.mode is SyncMode.repair,
         )
 
     def _give_up(self, error: Exception, access: Access | None) -> None:

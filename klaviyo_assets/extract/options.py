@@ -12,15 +12,17 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.errors import InvalidRange
 
 
-class Mode(StrEnum):
-    """How much a sync reads."""
+class SyncMode(StrEnum):
+    """How much a sync reads. Lower-case names, because Dagster's run config uses the names."""
 
-    INCREMENTAL = "incremental"
+    incremental = "incremental"
     """Read what is not covered."""
-    FULL = "full"
+    full = "full"
     """Read everything into a new table, then swap it in."""
-    RANGE = "range"
-    """Read a span of a time field again."""
+    range = "range"
+    """Read a window of a time field again."""
+    repair = "repair"
+    """Like ``incremental``, after removing from the coverage the days for which the last audit found a different count."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,13 @@ class SyncOptions:
         span: For ``range``: the span of that field.
         start_date: Nothing older is wanted, where the resource type honours it; None for the whole history.
         accept_changed_options: Keep what was read with other options or columns, rather than reading it again.
-        repair: First strike from the coverage the days that the last audit found to differ.
     """
 
-    mode: Mode = Mode.INCREMENTAL
+    mode: SyncMode = SyncMode.incremental
     field: str | None = None
     span: TimeWindow | None = None
     start_date: datetime | None = None
     accept_changed_options: bool = False
-    repair: bool = False
-
-    @property
-    def mode_name(self) -> str:
-        """The mode as ``_syncs`` and the UI show it; a repair has a name of its own there."""
-        return "repair" if self.repair else self.mode.value
 
 
 def range_field(entry: ResourceType) -> str | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
-from klaviyo_assets.extract.options import Mode, SyncOptions, check_range
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, uncovered
 
 LAG = timedelta(seconds=10)
@@ -118,19 +118,19 @@ def plan(
     """
     trusted = [row for row in covered if request.accept_changed_options or row.fingerprint == fingerprint]
     top = now - LAG
-    if request.mode is Mode.RANGE:
+    if request.mode is SyncMode.range:
         field, asked = check_range(entry, request)
         return Plan(tuple(_cut(entry, [(field, TimeWindow(asked.start, min(asked.end, top)))], oldest)))
     if isinstance(entry.replication, FullTable):
         return Plan(tuple(SubsetSlice(division) for division in entry.divisions))
-    if request.mode is Mode.FULL:
+    if request.mode is SyncMode.full:
         trusted = []
     if isinstance(entry.replication, Incremental):
         windows, walk = _coverage_windows(entry.replication, request, trusted, now), _watch(entry, entry.replication, trusted, top)
     else:
         windows, walk = _sweep_windows(entry.replication.backfill_field, trusted, top), _walk(entry, entry.replication, trusted, top)
     slices = (*walk, *_cut(entry, windows, oldest, open_end=top))
-    set_aside = [] if request.mode is Mode.FULL else [row for row in covered if row not in trusted]
+    set_aside = [] if request.mode is SyncMode.full else [row for row in covered if row not in trusted]
     return Plan(slices, stale=any(_reads(part, row) for part in slices for row in set_aside))
 
 

@@ -31,7 +31,7 @@ from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.lookup import look_up
-from klaviyo_assets.extract.options import Mode, SyncOptions, check_range, fingerprint, range_field
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint, range_field
 from klaviyo_assets.extract.plan import LAG, AnySlice, Plan, Slice, plan
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
@@ -140,7 +140,7 @@ class SyncRunner:
     async def _run(self) -> SyncReport:
         if not _SCHEMA_NAME.fullmatch(self.schema):
             raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
-        if self.request.mode is Mode.RANGE:
+        if self.request.mode is SyncMode.range:
             check_range(self.entry, self.request)
         with sync_lock(self._state_dir, self.entry.name, self.run_id):
             return await self._locked()
@@ -179,7 +179,7 @@ class SyncRunner:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
-        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode_name, now, self.run_id)
+        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
@@ -196,7 +196,7 @@ class SyncRunner:
                 await remember(self.client, self.warehouse.state_dir, self._schema_key)
             if await in_thread(self._apply_rules, loader) | await in_thread(self._take_up, loader, row, who):
                 covered = await in_thread(loader.coverage)
-            if self.entry.counted_by is not None and self.request.mode is Mode.INCREMENTAL:
+            if self.entry.counted_by is not None and self.request.mode in (SyncMode.incremental, SyncMode.repair):
                 self._struck = await in_thread(self._strike, loader, row)
             with saying_where():
                 slices = await self._read(loader, row, without(covered, self._struck), now)
@@ -241,7 +241,7 @@ class SyncRunner:
         """Load what a killed or failed sync has left in staging; return whether there was anything."""
         mark = self._fingerprint(self.guard.mark)
         wanted = Wanted(row.account_id, who.seen, mark, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
-        self._resumed = resume(self._staging_root, loader, row, None if self.request.mode is Mode.FULL else wanted, self._note)
+        self._resumed = resume(self._staging_root, loader, row, None if self.request.mode is SyncMode.full else wanted, self._note)
         if self._resumed:
             self.log.info("%s: took up what an interrupted sync had read", self.entry.name)
         return self._resumed
@@ -249,7 +249,7 @@ class SyncRunner:
     def _strike(self, loader: Loader, row: SyncLogEntry) -> list[TimeWindow]:
         """Strike what a repair is asked for, and return what must be read again as a whole; what was staged before is loaded by now."""
         struck = Rereads(loader)
-        if self.request.repair:
+        if self.request.mode is SyncMode.repair:
             struck.strike()
         spans = struck.spans(TimeWindow(self._wanted_from() or BEGINNING, row.started_at - LAG))
         if spans:
@@ -258,14 +258,14 @@ class SyncRunner:
 
     async def _read(self, loader: Loader, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> tuple[AnySlice, ...]:
         planned = await self._plan(covered, now)
-        self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode_name, len(planned.slices))
+        self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
         is_whole = isinstance(self.entry.replication, FullTable)
-        is_full = self.request.mode is Mode.FULL and not is_whole
+        is_full = self.request.mode is SyncMode.full and not is_whole
         staging = self._staging(row, resumable=not (is_whole or is_full))
         if is_full:
             await in_thread(loader.create_rebuilt)
-        looks_for_gone = self.request.mode is Mode.RANGE or bool(self._struck)
+        looks_for_gone = self.request.mode is SyncMode.range or bool(self._struck)
         gathered: list[CoverageRow] = []
         files: list[Path] = []
 
@@ -381,12 +381,12 @@ class SyncRunner:
     async def _finish(self, loader: Loader, row: SyncLogEntry, gathered: Sequence[CoverageRow], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)
         match self.request.mode:
-            case Mode.FULL if not files and (known := loader.row_count):
+            case SyncMode.full if not files and (known := loader.row_count):
                 self._note(f"Klaviyo returned no {self.entry.name} at all, though {known} are known: the table was left as it is.")
-            case Mode.FULL:
+            case SyncMode.full:
                 await in_thread(loader.swap, row, gathered, self._wanted_from(), self.client.now())
                 return
-            case Mode.RANGE:
+            case SyncMode.range:
                 field_name, asked = check_range(self.entry, self.request)
                 span = TimeWindow(asked.start, min(asked.end, row.started_at - LAG))
                 if not await in_thread(loader.mark_missing, field_name, span, files, row.started_at):

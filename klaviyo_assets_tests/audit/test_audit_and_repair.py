@@ -16,7 +16,7 @@ from klaviyo_assets.api.errors import BadRequest
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.counts import counts_by_day
 from klaviyo_assets.extract.fetcher import Fetcher
-from klaviyo_assets.extract.options import Mode, SyncOptions, parse_instant
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -31,7 +31,7 @@ Run = Callable[..., Any]
 
 pytestmark = pytest.mark.slow
 
-REPAIR = SyncOptions(repair=True)
+REPAIR = SyncOptions(SyncMode.repair)
 OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"
 
 
@@ -211,7 +211,7 @@ def test_what_an_interrupted_sync_had_read_does_not_undo_a_strike(
     with monkeypatch.context() as broken:
         broken.setattr(Loader, "load", failing)
         with pytest.raises(RuntimeError):
-            sync("events", sandbox, warehouse, SyncOptions(mode=Mode.RANGE, span=TimeWindow(start, start + timedelta(days=60))))
+            sync("events", sandbox, warehouse, SyncOptions(mode=SyncMode.range, span=TimeWindow(start, start + timedelta(days=60))))
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
 

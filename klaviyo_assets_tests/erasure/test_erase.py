@@ -16,7 +16,7 @@ import pytest
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.cli.main import main
 from klaviyo_assets.erasure.subject import DataSubject
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -114,7 +114,7 @@ def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: Sandbo
     assert set(query(filled, "SELECT id FROM events")) == others
 
     for name in ("profiles", "events", "reviews"):
-        sync(name, account, filled, SyncOptions(mode=Mode.FULL) if name != "reviews" else None)
+        sync(name, account, filled, SyncOptions(mode=SyncMode.full) if name != "reviews" else None)
     assert query(filled, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]
     assert query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'") == [(0,)]
     assert set(query(filled, "SELECT id FROM events")) >= others  # an event that is late may have come meanwhile

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
 from klaviyo_assets.catalog.replication import FullTable
-from klaviyo_assets.extract.options import Mode, SyncOptions, fingerprint, parse_instant, range_field
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, fingerprint, parse_instant, range_field
 from klaviyo_assets.extract.plan import LAG, Plan, Slice, SubsetSlice, plan, slice_parameters
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
 from klaviyo_assets.sync.errors import InvalidRange
@@ -54,7 +54,7 @@ def queries(name: str, slices: Sequence[Slice]) -> list[tuple[str | None, str | 
 
 
 def in_range(name: str, start: datetime, end: datetime) -> SyncOptions:
-    return SyncOptions(Mode.RANGE, field=range_field(CATALOG[name]), span=TimeWindow(start, end))
+    return SyncOptions(SyncMode.range, field=range_field(CATALOG[name]), span=TimeWindow(start, end))
 
 
 # --- types that are read whole
@@ -77,9 +77,9 @@ WHOLE_QUERIES = {
 }
 
 
-@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_small_type_is_read_whole_in_every_division(name: str, mode: Mode) -> None:
+def test_a_small_type_is_read_whole_in_every_division(name: str, mode: SyncMode) -> None:
     slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
 
     assert queries(name, slices) == WHOLE_QUERIES[name]
@@ -90,7 +90,7 @@ def test_a_small_type_is_read_whole_in_every_division(name: str, mode: Mode) -> 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_small_type_has_no_range(name: str) -> None:
     with pytest.raises(InvalidRange, match=f"{name} has no mode range: it is read whole at every sync") as caught:
-        planned(name, SyncOptions(Mode.RANGE, span=TimeWindow(at(1), at(2))))
+        planned(name, SyncOptions(SyncMode.range, span=TimeWindow(at(1), at(2))))
     assert "Run it with mode incremental." in str(caught.value)
 
 
@@ -100,9 +100,9 @@ def test_a_small_type_has_no_range(name: str) -> None:
 FIRST = {"events": ("datetime", None), "profiles": ("created", None), "reviews": ("created", "equals(status,'all')")}
 
 
-@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", TIMED)
-def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, mode: Mode) -> None:
+def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, mode: SyncMode) -> None:
     (part,) = planned(name, SyncOptions(mode)).slices
 
     assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
@@ -237,9 +237,9 @@ def test_a_start_date_that_lies_ahead_reads_nothing() -> None:
     assert planned("events", SyncOptions(start_date=NOW + DAY)).slices == ()
 
 
-@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", [name for name in CATALOG if name != "events"])
-def test_the_start_date_cuts_nothing_but_events(name: str, mode: Mode) -> None:
+def test_the_start_date_cuts_nothing_but_events(name: str, mode: SyncMode) -> None:
     assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
 
 
@@ -292,7 +292,7 @@ def test_changes_of_consent_are_followed_by_their_own_times() -> None:
         (from_a_list, f"greater-or-equal({from_a_list},2026-03-08T04:59:50Z)"),
     ]
     assert not any(part.secondary_cursors for part in planned("profiles").slices)
-    assert not any(part.secondary_cursors for part in planned("profiles", SyncOptions(Mode.FULL), covered).slices)
+    assert not any(part.secondary_cursors for part in planned("profiles", SyncOptions(SyncMode.full), covered).slices)
 
 
 def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> None:
@@ -307,7 +307,7 @@ def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> 
 def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:
     covered = [row("created", BEGINNING, TOP, NOW), row("updated", at(1), TOP, NOW)]
 
-    (part,) = planned("profiles", SyncOptions(Mode.FULL), covered).slices
+    (part,) = planned("profiles", SyncOptions(SyncMode.full), covered).slices
 
     assert (part.field, part.start, part.covers_to) == ("created", BEGINNING, TOP)
 
@@ -404,32 +404,37 @@ def test_a_long_range_is_cut() -> None:
 @pytest.mark.parametrize(
     ("name", "request_", "message", "advice"),
     [
-        ("events", SyncOptions(Mode.RANGE), "Mode range of events needs a start and an end", "Set both"),
+        ("events", SyncOptions(SyncMode.range), "Mode range of events needs a start and an end", "Set both"),
         (
             "events",
-            SyncOptions(Mode.RANGE, "timestamp", TimeWindow(at(1), at(2))),
+            SyncOptions(SyncMode.range, "timestamp", TimeWindow(at(1), at(2))),
             "events cannot be read by a range of 'timestamp'",
             "Use field: datetime.",
         ),
         (
             "profiles",
-            SyncOptions(Mode.RANGE, "updated", TimeWindow(at(1), at(2))),
+            SyncOptions(SyncMode.range, "updated", TimeWindow(at(1), at(2))),
             "profiles cannot be read by a range of 'updated'",
             "Use field: created.",
         ),
         (
             "reviews",
-            SyncOptions(Mode.RANGE, "updated", TimeWindow(at(1), at(2))),
+            SyncOptions(SyncMode.range, "updated", TimeWindow(at(1), at(2))),
             "reviews cannot be read by a range of 'updated'",
             "Use field: created.",
         ),
         (
             "events",
-            SyncOptions(Mode.RANGE, span=TimeWindow(at(2), at(1))),
+            SyncOptions(SyncMode.range, span=TimeWindow(at(2), at(1))),
             "The range of events is empty: 2026-03-02T00:00:00+00:00 is not before 2026-03-01T00:00:00+00:00",
             "Set an end that lies after the start.",
         ),
-        ("events", SyncOptions(Mode.RANGE, span=TimeWindow(at(2), at(2))), "The range of events is empty", "Set an end that lies after the start."),
+        (
+            "events",
+            SyncOptions(SyncMode.range, span=TimeWindow(at(2), at(2))),
+            "The range of events is empty",
+            "Set an end that lies after the start.",
+        ),
     ],
     ids=["no span", "field of events", "field of profiles", "field of reviews", "inverted", "empty"],
 )
@@ -440,7 +445,7 @@ def test_a_wrong_range_is_refused_with_advice(name: str, request_: SyncOptions, 
 
 
 def test_a_range_may_leave_its_field_out() -> None:
-    assert planned("events", SyncOptions(Mode.RANGE, span=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
+    assert planned("events", SyncOptions(SyncMode.range, span=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
 
 
 @pytest.mark.parametrize(
@@ -491,7 +496,7 @@ def test_what_was_read_with_other_options_is_kept_if_that_is_accepted(name: str)
 
 @pytest.mark.parametrize("name", TIMED)
 def test_a_full_read_does_not_speak_of_changed_options(name: str) -> None:
-    assert not planned(name, SyncOptions(Mode.FULL), COVERAGE_OF[name]).stale
+    assert not planned(name, SyncOptions(SyncMode.full), COVERAGE_OF[name]).stale
 
 
 @pytest.mark.parametrize("name", TIMED)
@@ -541,7 +546,7 @@ def coverages(draw: st.DrawFn, name: str) -> list[CoverageRow]:
 def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str) -> None:
     covered = data.draw(coverages(name))
     start, end = sorted((data.draw(MOMENTS), data.draw(MOMENTS)))
-    request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(Mode.FULL), SyncOptions(start_date=start), in_range(name, start, end)]))
+    request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(SyncMode.full), SyncOptions(start_date=start), in_range(name, start, end)]))
     assume(request.span is None or request.span.start < request.span.end)
     oldest = data.draw(st.none() | MOMENTS)
 
@@ -553,7 +558,7 @@ def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: s
         assert part.covers_to is not None
         assert part.covers_to <= TOP
         assert part.end in (None, part.covers_to)
-        assert (part.end is None) == (part.covers_to == TOP and request.mode is not Mode.RANGE)
+        assert (part.end is None) == (part.covers_to == TOP and request.mode is not SyncMode.range)
         for bound in re.findall(r"-\w+\(\w+,([0-9TZ:.-]+)\)", slice_parameters(CATALOG[name], part).get("filter", "")):
             assert datetime.fromisoformat(bound) <= TOP + timedelta(seconds=1)
     for field in {part.field for part in slices}:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.staging import staging
@@ -31,7 +31,7 @@ class Stage:
         function: The function at which it happens.
         after: True if it happens when the function has done its work; else before it does any.
         types: Resource types that come to it.
-        mode: Mode of the sync.
+        mode: SyncMode of the sync.
         times: At which calls of the function.
     """
 
@@ -40,7 +40,7 @@ class Stage:
     function: str
     after: bool = False
     types: tuple[str, ...] = ("events", "profiles")
-    mode: Mode = Mode.INCREMENTAL
+    mode: SyncMode = SyncMode.incremental
     times: tuple[int, ...] = (1, 3)
 
 
@@ -56,10 +56,10 @@ STAGES = (
     Stage("a load is committed", Loader, "load", after=True),
     Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), times=(1,)),
     Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), times=(1,)),
-    Stage("a full read is loaded beside the table", Loader, "load", after=True, mode=Mode.FULL, times=(1, 2)),
-    Stage("a full read is about to be swapped in", Loader, "swap", mode=Mode.FULL, times=(1,)),
-    Stage("a full read is swapped in, not committed", Loader, "_end", mode=Mode.FULL, times=(1,)),
-    Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=Mode.FULL, times=(1,)),
+    Stage("a full read is loaded beside the table", Loader, "load", after=True, mode=SyncMode.full, times=(1, 2)),
+    Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, times=(1,)),
+    Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, times=(1,)),
+    Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, times=(1,)),
     Stage("staged files are being deleted", staging.shutil, "rmtree", times=(1,)),
 )
 

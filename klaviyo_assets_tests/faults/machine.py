@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from klaviyo_assets.extract.options import Mode
+from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync
@@ -48,7 +48,7 @@ class Killed:
 
 def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str, times: int) -> Killed:
     """Kill a sync, look at the table, sync in peace, and look again."""
-    if stage.mode is Mode.FULL:
+    if stage.mode is SyncMode.full:
         sync(name, sandbox, warehouse)  # there is a table to be replaced
         sandbox.change("add", type=name) if name != "events" else sandbox.change("event")
         sandbox.advance(timedelta(minutes=1))

@@ -20,7 +20,7 @@ from klaviyo_assets.api.errors import (
     ServerFault,
 )
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -161,7 +161,7 @@ def _judged(
     struck = 0
     with _short_waits():
         for number in range(_MOST_SYNCS):
-            request = SyncOptions(mode=Mode.FULL if number else Mode.INCREMENTAL)
+            request = SyncOptions(mode=SyncMode.full if number else SyncMode.incremental)
             try:
                 sync(in_small_pages(name, records), sandbox, warehouse, request, **settings)
             except KlaviyoError as caught:

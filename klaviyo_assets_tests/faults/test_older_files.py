@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state import schema_version as layout
 from klaviyo_assets.warehouse import LocalFile
@@ -60,7 +60,7 @@ def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFil
                 assert_frame_equal(held, truth(sandbox, name), check_column_order=False)
             else:
                 assert report.row.records_read < held.height, "what was covered is not read again"
-                sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+                sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
                 assert_frame_equal(table(warehouse, name), truth(sandbox, name), check_column_order=False)
     assert query(warehouse, "SELECT version FROM _layout") == [(layout.LAYOUT,)]
 

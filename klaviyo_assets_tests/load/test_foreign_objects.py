@@ -7,7 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.privacy.apply import guards_for
@@ -61,7 +61,7 @@ def test_a_users_column_its_values_views_and_indexes_survive(name: str, column: 
     sandbox.change("update", type=name, id=id_, attributes=CHANGES[name])
     sandbox.advance(timedelta(days=2))
 
-    for mode in (Mode.INCREMENTAL, Mode.FULL, Mode.INCREMENTAL):
+    for mode in (SyncMode.incremental, SyncMode.full, SyncMode.incremental):
         sync(name, sandbox, warehouse, SyncOptions(mode))
         after = dict(query(warehouse, "FROM mine_view"))
         assert {id_: after[id_] for id_, _ in before} == dict(before)
@@ -77,7 +77,7 @@ def test_new_rows_get_the_default_of_a_users_column(account: SandboxProcess, war
     query(warehouse, "UPDATE profiles SET score = 1")
     query(warehouse, "DELETE FROM profiles WHERE id = (SELECT min(id) FROM profiles)")
 
-    sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+    sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
     assert query(warehouse, "SELECT score, count(*) FROM profiles GROUP BY ALL ORDER BY ALL") == [(1, 79), (7, 1)]
 
@@ -132,13 +132,13 @@ def test_a_constraint_is_refused_by_name_and_the_advice_removes_it(kind: str, ac
         query(warehouse, "INSERT INTO profiles BY NAME FROM before")
 
     with pytest.raises(NotOurs) as refused:
-        sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+        sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
     assert message in refused.value.summary
     advice = refused.value.advice
     start = min(advice.index(word) for word in ("ALTER TABLE", "CREATE OR REPLACE", "DROP INDEX") if word in advice)
     query(warehouse, advice[start:].partition(";")[0].removesuffix("."))
-    sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+    sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
     held = truth(account, "profiles")
     assert_frame_equal(table(warehouse, "profiles").select(held.columns), held)
 

@@ -17,7 +17,7 @@ from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
@@ -218,7 +218,7 @@ def test_a_full_read_keeps_to_the_rules(account: SandboxProcess, warehouse: Loca
     ruled("profiles", account, warehouse, RULES)
     rows = table(warehouse, "profiles")
 
-    ruled("profiles", account, warehouse, RULES, SyncOptions(mode=Mode.FULL))
+    ruled("profiles", account, warehouse, RULES, SyncOptions(mode=SyncMode.full))
 
     assert table(warehouse, "profiles").equals(rows)
 

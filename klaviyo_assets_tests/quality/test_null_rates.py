@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.quality.inspector import Inspector
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -137,7 +137,7 @@ class TestRowsThatComeBitByBit:
             sandbox.change("update", type=name, id=id_, attributes={attribute: None})
         sandbox.advance(timedelta(hours=3))
 
-        sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+        sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
 
         assert gone(warehouse, name).keys() == {attribute}
         assert table(warehouse, name)[attribute].null_count() == table(warehouse, name).height

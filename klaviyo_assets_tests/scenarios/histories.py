@@ -126,7 +126,7 @@ class Sync:
     """A sync.
 
     Attributes:
-        mode: ``incremental``, ``full`` or ``range``.
+        mode: ``incremental``, ``full``, ``range`` or ``repair``.
         since: For ``range``: its start, in seconds before now.
         until: For ``range``: its end, in seconds before now.
         edges: For ``range``: numbers of records whose own times are its start and its end instead, to the microsecond; None for neither.
@@ -136,7 +136,6 @@ class Sync:
         rows_per_load: Rows of a load.
         tick: Seconds that pass with each request.
         broken: What stops it.
-        repair: True if it also reads again what an audit has found to differ.
         meanwhile: What happens while it reads, each before the request of a number.
     """
 
@@ -150,7 +149,6 @@ class Sync:
     rows_per_load: int = 500_000
     tick: int = 0
     broken: Break | None = None
-    repair: bool = False
     meanwhile: tuple[tuple[int, Happening], ...] = ()
 
 

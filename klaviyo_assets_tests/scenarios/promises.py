@@ -21,6 +21,9 @@ LAG = 10 * SECOND
 LATE_AGES = tuple(age * SECOND for age in (6 * HOUR, DAY, 3 * DAY, 7 * DAY, 17 * DAY))
 FIRST_AGE = HOUR * SECOND
 
+_INCREMENTAL = ("incremental", "repair")
+"""Modes that read what is not covered."""
+
 _WINDOW = re.compile(r"(\w+) from (…|\S+ \S+) to (…|\S+ \S+)")
 
 
@@ -128,7 +131,7 @@ class Promises:
                 yield now
             return
         # What moves along the field that is read may slip through, and turns up again at the next sync.
-        sure = replication.done and (began == ended or self._moving is None or replication.mode != "incremental")
+        sure = replication.done and (began == ended or self._moving is None or replication.mode not in _INCREMENTAL)
         for known in before:
             due = self._is_due(replication, first.times, versions[known.index].times, known)
             if due:
@@ -166,7 +169,7 @@ class Promises:
     def _sees_absence(self, replication: Reading, id_: str) -> bool:
         """Whether a read marks what it does not find; one that is suddenly empty marks nothing."""
         whole = not isinstance(self._reading, Incremental | NewestFirst)
-        if not whole and replication.mode == "incremental":
+        if not whole and replication.mode in _INCREMENTAL:
             return False
         span = replication.asked if replication.mode == "range" and not whole else None
         if span is not None and not span.holds(self.history.last_times(id_)):

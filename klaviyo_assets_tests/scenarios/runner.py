@@ -76,7 +76,7 @@ class Living:
         """Audit and repair: afterwards no event is missing, and Klaviyo's counts differ from ours nowhere."""
         missing = {id_ for id_ in self.stale() if self._held.get(id_) is None}
         self.world.audit()
-        self.sync(Sync(page_size=40, workers=2, repair=True))
+        self.sync(Sync(page_size=40, workers=2, mode="repair"))
         self.tally.happenings["audit and repair"] += 1
         self.tally.happenings["event that only the audit has found"] += sum(self._held.get(id_) is not None for id_ in missing)
         deletions = {day for id_, versions in self.history.versions.items() if versions[-1].row is None and (day := self._metric_day(id_))}

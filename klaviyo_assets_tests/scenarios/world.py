@@ -28,7 +28,7 @@ from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
@@ -105,7 +105,7 @@ def entry_for(name: str, page_size: int) -> ResourceType:
 def request_of(order: Sync, now: datetime) -> SyncOptions:
     """Return what the library is asked for."""
     span = TimeWindow(now - timedelta(seconds=order.since), now - timedelta(seconds=order.until)) if order.mode == "range" else None
-    return SyncOptions(mode=Mode(order.mode), span=span, repair=order.repair)
+    return SyncOptions(mode=SyncMode(order.mode), span=span)
 
 
 class StillClock(Clock):

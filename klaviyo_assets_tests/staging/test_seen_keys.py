@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.seen_keys import keep_columns
@@ -47,7 +47,7 @@ def test_a_range_keeps_ids_and_not_rows(new_account: Callable[..., SandboxProces
     original = Loader.mark_missing
     monkeypatch.setattr(Loader, "mark_missing", mark_missing)
     span = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
-    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=Mode.RANGE, span=span))
+    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, span=span))
 
     (names,) = left
     assert names

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -56,7 +56,7 @@ def test_an_erased_person_does_not_come_back(loss: str, account: SandboxProcess,
     assert erase(warehouse, id_).returncode == 0
     query(warehouse, loss.format("_erased"))
 
-    report = sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+    report = sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
     assert not has_profile(warehouse, id_)
     assert any("_erased lacked 1 record that had been erased: restored" in note for note in report.notes), report.notes
@@ -80,7 +80,7 @@ def test_nor_does_one_when_more_is_lost(loss: str, account: SandboxProcess, ware
         case _:
             query(warehouse, f"DELETE FROM _erased WHERE record = '{mark_of(ids[0])}'")
 
-    report = sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+    report = sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
     assert not any(has_profile(warehouse, id_) for id_ in ids)
     assert any("had been erased: restored" in note for note in report.notes)
@@ -93,7 +93,7 @@ def test_who_is_let_in_again_on_purpose_is_stored(account: SandboxProcess, wareh
     BookkeepingCopy(warehouse, "klaviyo").path.unlink()
     query(warehouse, "DELETE FROM _erased")
 
-    sync("profiles", account, warehouse, SyncOptions(Mode.FULL))
+    sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
     assert has_profile(warehouse, id_)
 

@@ -7,7 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import RequestFailed
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import EIGHT_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch
@@ -66,7 +66,7 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
     assert "goes over from Klaviyo account" in report.notes[0]
     known = truth(other, name)
     assert set(known["id"]) <= set(table(warehouse, name)["id"]), "everything of the new account is read"
-    sync(name, other, warehouse, SyncOptions(mode=Mode.FULL))
+    sync(name, other, warehouse, SyncOptions(mode=SyncMode.full))
     assert_frame_equal(table(warehouse, name), known)
     assert set(table(warehouse, name, deleted=True)["id"]) == old - set(known["id"])
 

@@ -19,7 +19,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.extract.options import Mode, SyncOptions, parse_instant
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader, SyncLogEntry
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -88,7 +88,7 @@ def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: 
     for id_ in before["id"]:
         sandbox.change("delete", type="profiles", id=id_)
 
-    report = sync("profiles", sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+    report = sync("profiles", sandbox, warehouse, SyncOptions(mode=SyncMode.full))
 
     assert "Klaviyo returned no profiles at all" in report.notes[0]
     assert_frame_equal(table(warehouse, "profiles"), before)

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
@@ -76,7 +76,7 @@ def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_acco
     assert found.height - held.height == 2 * 3
 
     for name in ("events", "profiles"):
-        sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+        sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
         assert_equal_to_truth(sandbox, warehouse, name)
 
 
@@ -116,7 +116,7 @@ def test_a_full_sync_finds_what_no_other_does(name: str, new_account: NewAccount
     sync(name, sandbox, warehouse)
     assert gone in table(warehouse, name)["id"]
 
-    report = sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+    report = sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
 
     assert report.row.rows_deleted == 1
     assert table(warehouse, name, deleted=True)["id"].to_list() == [gone]

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
-from klaviyo_assets.extract.options import Mode, SyncOptions, range_field
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets.warehouse import LocalFile
@@ -39,9 +39,9 @@ def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
     sandbox.change("add", type=name, attributes={"created": moment.isoformat(), "updated": moment.isoformat()})
 
 
-@pytest.mark.parametrize("mode", [Mode.INCREMENTAL, Mode.FULL])
+@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", BY_TIME)
-def test_records_of_all_dates_are_read(name: str, mode: Mode, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_records_of_all_dates_are_read(name: str, mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**FEW)
     for moment in (*LONG_AGO, *FAR_AHEAD):
         add_dated(sandbox, name, moment)
@@ -82,10 +82,10 @@ def test_a_range_may_lie_before_1970(name: str, new_account: NewAccount, warehou
         add_dated(sandbox, name, moment)
     before = TimeWindow(BEGINNING + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC))
 
-    sync(name, sandbox, warehouse, SyncOptions(Mode.RANGE, span=before))
+    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, span=before))
 
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(3,)]
-    sync(name, sandbox, warehouse, SyncOptions(Mode.RANGE, span=TimeWindow(BEGINNING, before.end)))
+    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, span=TimeWindow(BEGINNING, before.end)))
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(4,)]
 
 

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
-from klaviyo_assets.extract.options import Mode, SyncOptions, range_field
+from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.staging import Batch
@@ -57,13 +57,13 @@ def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str
     assert isinstance(CATALOG[name].replication, FullTable) or again.row.records_read < report.row.records_read
 
 
-@pytest.mark.parametrize("mode", [Mode.FULL, Mode.RANGE])
+@pytest.mark.parametrize("mode", [SyncMode.full, SyncMode.range])
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: Mode, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: SyncMode, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)
     query(warehouse, f"DROP TABLE {name}")
     now = account.now()
-    asked = TimeWindow(now - timedelta(days=9), now) if mode is Mode.RANGE else None
+    asked = TimeWindow(now - timedelta(days=9), now) if mode is SyncMode.range else None
 
     report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if asked else None, span=asked))
 
@@ -183,7 +183,7 @@ def test_rows_that_a_user_deletes_stay_deleted_and_are_told_once(account: Sandbo
     assert any("rows fewer" in note and "mode full" in note for note in report.notes)
     assert table(warehouse, "events").height == left
     assert not any("rows fewer" in note for note in sync("events", account, warehouse).notes)
-    sync("events", account, warehouse, SyncOptions(Mode.FULL))
+    sync("events", account, warehouse, SyncOptions(SyncMode.full))
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 

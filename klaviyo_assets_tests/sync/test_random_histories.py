@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import KlaviyoError
-from klaviyo_assets.extract.options import Mode, SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging import staging
 from klaviyo_assets.staging import writer as write_behind
@@ -52,10 +52,10 @@ def let_requests_fail(dice: random.Random, sandbox: SandboxProcess) -> None:
 def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncOptions:
     kind = dice.random()
     if kind < 0.15:
-        return SyncOptions(mode=Mode.FULL)
+        return SyncOptions(mode=SyncMode.full)
     if kind < 0.3 and name != "lists":
         start = sandbox.now() - timedelta(days=dice.randint(0, 250))
-        return SyncOptions(mode=Mode.RANGE, span=TimeWindow(start, start + timedelta(days=dice.choice([1, 30, 400]))))
+        return SyncOptions(mode=SyncMode.range, span=TimeWindow(start, start + timedelta(days=dice.choice([1, 30, 400]))))
     return SyncOptions()
 
 
@@ -89,5 +89,5 @@ def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccoun
         # Of deleted and merged records Klaviyo tells nobody, and merging moves old events: a full sync finds both.
         unseen = ("profile_id",) if name == "events" else ()
         assert_frame_equal(held.filter(held["id"].is_in(known["id"].implode())).drop(unseen), known.drop(unseen))
-        sync(name, sandbox, warehouse, SyncOptions(mode=Mode.FULL))
+        sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
         assert_frame_equal(table(warehouse, name), known)

@@ -18,10 +18,11 @@ from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLink
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import PageSize
-from klaviyo_assets.extract.plan import AnySlice, Slice, slice_parameters
+from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.staging.staging import Staging
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 from klaviyo_assets.sync.errors import first_error
 
@@ -36,12 +37,12 @@ _log = logging.getLogger("klaviyo_assets")
 
 @dataclass
 class Fetcher:
-    """Reads slices into staging.
+    """Reads slices into a sink.
 
     Args:
         client: The client.
         entry: The resource type.
-        staging: Takes the pages.
+        sink: Accepts the pages.
         after_page: Called after each page, for writing, loading and progress.
 
     Attributes:
@@ -52,7 +53,7 @@ class Fetcher:
 
     client: KlaviyoClient
     entry: ResourceType
-    staging: Staging
+    sink: PageSink
     after_page: Callable[[], Awaitable[None]]
     records_read: int = 0
     chains: list[SliceReader] = field(default_factory=list)
@@ -116,7 +117,7 @@ class Fetcher:
         if not self.waiting:
             return None
         part = self.waiting.popleft()
-        return SliceReader(part, self.staging.open(part), page_size=self._page_size.copy())
+        return SliceReader(part, self.sink.open(part), page_size=self._page_size.copy())
 
     def _taken_over(self) -> SliceReader | None:
         """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
@@ -128,8 +129,8 @@ class Fetcher:
             victim = max(long, key=lambda chain: chain.pages_left, default=None)
         if victim is None or (part := victim.cut_off()) is None:
             return None
-        self.staging.cut(victim.staged, part.start)
-        return victim.branch(part, self.staging.open(part))
+        self.sink.truncate(victim.slice_id, part.start)
+        return victim.branch(part, self.sink.open(part))
 
     async def _read(self, chain: SliceReader, group: asyncio.TaskGroup) -> None:
         while True:
@@ -149,7 +150,7 @@ class Fetcher:
                     error.message,
                 )
                 chain.begin_again()
-        self.staging.finish(chain.staged)
+        self.sink.finish(chain.slice_id)
         self.chains.remove(chain)
         self._tell()
 
@@ -161,7 +162,7 @@ class Fetcher:
             async for answer in answers:
                 page = chain.take(answer)
                 self.records_read += page.count
-                self.staging.add(chain.staged, page, chain.read_up_to)
+                self.sink.add(chain.slice_id, page, chain.read_up_to)
                 may_grow, is_last = chain.page_size.note(page.size), answer.value.next_url is None
                 # The memory of this page is free once it is written, not when the next one has come.
                 del answer, page

@@ -1,13 +1,13 @@
 """From the catalogue's entry, the coverage so far and the request to slices, each one cursor chain. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
-from klaviyo_assets.catalog.resource_type import ResourceType, Subset
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range
+from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, uncovered
 
 LAG = timedelta(seconds=10)
@@ -23,62 +23,6 @@ _NEWEST = timedelta(days=1)
 _GROWTH = 4
 """A long window is cut into slices newest first, each so many times longer than the one before: what is newest is complete within seconds, and even
 twenty years are few slices, since workers that become idle cut them further (see :mod:`klaviyo_assets.extract.fetcher`)."""
-
-
-@dataclass(frozen=True)
-class SubsetSlice:
-    """A division that is read whole, by one cursor chain.
-
-    Attributes:
-        division: The division.
-    """
-
-    division: Subset
-
-    @property
-    def name(self) -> str:
-        """What it reads, for logs: the name of the division."""
-        return self.division.name
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A time window of a resource type that is read by one cursor chain.
-
-    Attributes:
-        division: The division it reads.
-        field: Time field that it is sorted and cut by.
-        start: Records before are cut away; ``BEGINNING`` for no bound.
-        end: Records from here on are cut away; None for no bound.
-        covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice reads on beyond, to the newest record of all and to those dated
-            in the future, which are stored and never covered.
-        descending: True if it is read newest first.
-        watched: True if the field lies inside of a JSON column, so that records cannot be cut by it.
-    """
-
-    division: Subset
-    field: str
-    start: datetime
-    end: datetime | None
-    covers_to: datetime
-    descending: bool = False
-    secondary_cursors: bool = False
-
-    @property
-    def name(self) -> str:
-        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``."""
-        bounds = (self.start if self.start != BEGINNING else None, self.end)
-        start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
-        division = "" if self.division.name == Subset().name else f"{self.division.name} "
-        return f"{division}{self.field} from {start} to {end}"
-
-    def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
-        """Return what lies before a border, and from it on; both together read and cover just what this one does."""
-        below = replace(self, end=border, covers_to=min(border, self.covers_to))
-        return below, replace(self, start=border)
-
-
-AnySlice = Slice | SubsetSlice
 
 
 @dataclass(frozen=True)
@@ -222,39 +166,3 @@ def _pieces(window: TimeWindow, oldest: datetime | None) -> list[TimeWindow]:
         spans.append(TimeWindow(border, end))
         end, length = border, length * _GROWTH
     return [*spans, TimeWindow(window.start, end)]
-
-
-def slice_parameters(entry: ResourceType, part: AnySlice) -> dict[str, str]:
-    """Return the query parameters of a slice's first page.
-
-    Where the endpoint has only strict operators the bounds are a second wider, since rows equal to the bound would be lost; the records outside are
-    cut away by their own value.
-    """
-    parameters = dict(entry.page_parameters)
-    filters = list(part.division.filters)
-    if isinstance(part, SubsetSlice):
-        if "id" in entry.endpoint.sorts:
-            parameters["sort"] = "id"
-    else:
-        parameters["sort"] = f"-{part.field}" if part.descending else part.field
-        filters += _bounds(entry, part.field, part.start, part.end)
-    if filters:
-        parameters["filter"] = all_of(*filters)
-    return parameters
-
-
-def _bounds(entry: ResourceType, field: str, start: datetime, end: datetime | None) -> list[str]:
-    allows = entry.endpoint.allows
-    bounds = []
-    if start > BEGINNING + _SECOND:
-        if allows(field, "greater-or-equal"):
-            bounds.append(compare("greater-or-equal", field, start))
-        elif allows(field, "greater-than"):
-            bounds.append(compare("greater-than", field, start - _SECOND))
-    if end is not None:
-        if allows(field, "less-than"):
-            strict_only = not allows(field, "less-or-equal")
-            bounds.append(compare("less-than", field, end + _SECOND if strict_only else end))
-        elif allows(field, "less-or-equal"):
-            bounds.append(compare("less-or-equal", field, end))
-    return bounds

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.page_size import PageSize
-from klaviyo_assets.extract.plan import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
 from klaviyo_assets.extract.stall import Stall
-from klaviyo_assets.staging.staging import SliceState
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
 
 _SECOND = timedelta(seconds=1)
@@ -23,13 +23,13 @@ class SliceReader:
 
     Args:
         part: The slice.
-        staged: Its part of the manifest.
+        slice_id: Its number in the sink.
         time_per_page: How much time a page spans here, where that is known from the chain that it was cut off.
         page_size: How many records a page is asked for.
 
     Attributes:
         part: The slice; it ends earlier once a part has been given away.
-        staged: Its part of the manifest.
+        slice_id: Its number in the sink.
         page_size: How many records a page is asked for.
         read_up_to: The slice is read completely up to here, ties excluded; None if that is not known.
         passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
@@ -37,9 +37,9 @@ class SliceReader:
         stall: Counts the pages that brought it no further.
     """
 
-    def __init__(self, part: AnySlice, staged: SliceState, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
+    def __init__(self, part: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
         self.part = part
-        self.staged = staged
+        self.slice_id = slice_id
         self.page_size = page_size or PageSize(None)
         self.read_up_to: datetime | None = None
         self.passed_the_end = False
@@ -187,6 +187,6 @@ class SliceReader:
         self._rest_from = self.read_up_to
         self._begins = True
 
-    def branch(self, part: Slice, staged: SliceState) -> "SliceReader":
+    def branch(self, part: Slice, slice_id: SliceId) -> "SliceReader":
         """Return the chain of a slice that was cut off this one."""
-        return SliceReader(part, staged, self._time_per_page, self.page_size.copy())
+        return SliceReader(part, slice_id, self._time_per_page, self.page_size.copy())

@@ -21,10 +21,11 @@ import polars as pl
 
 from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets.decode import Page, frame_of
-from klaviyo_assets.extract.plan import AnySlice, Slice
+from klaviyo_assets.extract.page_sink import SliceId
+from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.staging.manifest import FORMAT, Manifest, SliceState, StagedFile, loads_of
 from klaviyo_assets.staging.row_bytes import WIDE, portions, row_bytes
 from klaviyo_assets.state.coverage import CoverageRow
-from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES
 
 ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
@@ -32,83 +33,7 @@ ROWS_PER_FILE = 20_000
 BYTES_PER_FILE = 24 * 2**20
 """Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is written."""
 
-WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
-"""Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
-
 _MANIFEST = "manifest.json"
-_FORMAT = 3
-
-
-class SliceState(msgspec.Struct, eq=False):
-    """What has been written of one slice.
-
-    Attributes:
-        division: Name of the division.
-        field: Time field, None for a division that is read whole.
-        start: Start of the slice; None for a division that is read whole.
-        end: End of the slice; None if it has none.
-        covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
-        read_up_to: Everything before has been read and written; None if nothing is sure yet.
-        finished: True if the whole slice has been read and written.
-        loaded: True if it was finished at the last load.
-        loaded_read_up_to: ``read_up_to`` at the last load.
-    """
-
-    division: str
-    field: str | None
-    start: datetime | None
-    end: datetime | None
-    covers_to: datetime | None
-    read_up_to: datetime | None = None
-    finished: bool = False
-    loaded: bool = False
-    loaded_read_up_to: datetime | None = None
-
-
-class File(msgspec.Struct):
-    """A Parquet file that is not loaded yet.
-
-    Attributes:
-        name: Its name in the folder.
-        rows: Rows in it.
-        crc32: Checksum of its bytes, by which it is known again.
-        bytes: Bytes of its rows in memory.
-        wide: Bytes of those rows that are wide.
-    """
-
-    name: str
-    rows: int
-    crc32: int = 0
-    bytes: int = 0
-    wide: int = 0
-
-
-class Manifest(msgspec.Struct):
-    """What a staging folder holds.
-
-    Attributes:
-        sync_id: The sync that wrote it.
-        resource_type: The resource type.
-        account_id: The account it was read from, or ``unknown``.
-        fingerprint: Of the options and columns that were read.
-        read_at: The server's clock when the sync began.
-        resumable: True if the next sync may load it; a full read starts over instead.
-        format: Of this manifest; one of another version is not taken up.
-        columns: Of the files.
-        parts: By slice.
-        files: Files that are not loaded yet.
-    """
-
-    sync_id: str
-    resource_type: str
-    account_id: str
-    fingerprint: str
-    read_at: datetime
-    resumable: bool
-    format: int
-    columns: list[str] = msgspec.field(default_factory=list)
-    parts: list[SliceState] = msgspec.field(default_factory=list)
-    files: list[File] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -130,7 +55,7 @@ class Batch:
 
 @dataclass
 class _Read:
-    """How far a slice is read, written or not."""
+    """How far a slice has been read, whether written yet or not."""
 
     read_up_to: datetime | None = None
     finished: bool = False
@@ -156,8 +81,8 @@ class Staging:
         self._treat = treat
         self.manifest = manifest
         self._pages: list[Page] = []
-        self._taking = threading.Lock()
-        self._read: dict[SliceState, _Read] = {}
+        self._lock = threading.Lock()
+        self._read = [_Read(state.read_up_to, state.finished) for state in manifest.slices]
         self._files = 0
         self.rows_written = 0
         self.bytes_written = 0
@@ -184,44 +109,43 @@ class Staging:
         """Whether the files that are not loaded yet hold more bytes than may be loaded at once."""
         return len(loads_of(self.manifest.files)) > 1
 
-    def open(self, part: AnySlice) -> SliceState:
+    def open(self, slice_: AnySlice, /) -> SliceId:
         """Begin a slice."""
-        bounds = (part.field, part.start, part.end, part.covers_to) if isinstance(part, Slice) else (None, None, None, None)
-        staged = SliceState(part.division.name, *bounds)
-        with self._taking:
-            self._read[staged] = _Read()
-        self.manifest.parts.append(staged)
-        return staged
+        with self._lock:
+            self.manifest.slices.append(SliceState.of(slice_))
+            self._read.append(_Read())
+        return SliceId(len(self._read) - 1)
 
-    def cut(self, staged: SliceState, border: datetime) -> None:
-        """Note that a slice ends at a border, earlier than was planned; what lies behind is a slice of its own."""
-        staged.end = staged.covers_to = border
+    def truncate(self, slice_id: SliceId, end: datetime) -> None:
+        """Move the end of a slice down; what lies above has become a slice of its own."""
+        state = self.manifest.slices[slice_id]
+        state.end = state.covers_to = end
 
-    def add(self, staged: SliceState, page: Page, read_up_to: datetime | None) -> None:
-        """Take a page of a slice.
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+        """Accept a page of a slice.
 
         Args:
-            staged: The slice.
-            page: Its records that lie in the slice.
-            read_up_to: The slice is read completely up to here, ties excluded; None if that is not known.
+            slice_id: The slice.
+            page: Its records, without those outside of the slice.
+            read_up_to: The slice has been read completely up to this time, ties excluded; None if that is not known.
         """
-        with self._taking:
+        with self._lock:
             if page.count:
                 self._pages.append(page)
-            self._read[staged].read_up_to = read_up_to
+            self._read[slice_id].read_up_to = read_up_to
 
-    def add_loose(self, page: Page) -> None:
-        """Take records that came outside of the slices (looked up by id)."""
+    def add_lookup(self, page: Page) -> None:
+        """Accept records that belong to no slice, because they were looked up by id."""
         self._pages.append(page)
 
-    def finish(self, staged: SliceState) -> None:
-        """Note that a slice has been read to its end."""
-        self._read[staged].finished = True
+    def finish(self, slice_id: SliceId) -> None:
+        """Record that a slice has been read to its end."""
+        self._read[slice_id].finished = True
 
     def write(self) -> None:
         """Write the pages that are in memory now, and the manifest; pages that are added meanwhile wait for the next time."""
-        with self._taking:
-            reached = {staged: (read.read_up_to, read.finished) for staged, read in self._read.items()}
+        with self._lock:
+            reached = [(read.read_up_to, read.finished) for read in self._read]
             pages, self._pages = self._pages, []
         waiting = deque(portions(pages, ROWS_PER_FILE, BYTES_PER_FILE))
         del pages  # each page is freed once it is written
@@ -231,18 +155,18 @@ class Staging:
                 waiting.popleft()
         except BaseException:
             # Nothing that was read after these pages may be written without them.
-            with self._taking:
+            with self._lock:
                 self._pages[:0] = [page for some in waiting for page in some]
             raise
-        for staged, (read_up_to, finished) in reached.items():
-            staged.read_up_to, staged.finished = read_up_to, finished
+        for state, (read_up_to, finished) in zip(self.manifest.slices, reached, strict=False):  # slices that began since then are at the end
+            state.read_up_to, state.finished = read_up_to, finished
         self._save()
 
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
         frame = self._treat(frame_of(pages))
         sizes = row_bytes(frame)
-        file = File(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
+        file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
         file.crc32 = _write_parquet(frame, self.folder / file.name)
         self.bytes_written += (self.folder / file.name).stat().st_size
         self.rows_written += file.rows
@@ -250,11 +174,11 @@ class Staging:
 
     def batch(self) -> Batch:
         """Return what has been written and not loaded, and the coverage that it brings."""
-        parts, files = self.manifest.parts, self.manifest.files
+        slices, files = self.manifest.slices, self.manifest.files
         return Batch(
             files=tuple(self.folder / file.name for file in files),
-            covered=tuple(row for part in parts if (row := self._covered(part)) is not None),
-            progress=tuple((part.finished, part.read_up_to) for part in parts),
+            covered=tuple(row for state in slices if (row := self.manifest.coverage_of(state)) is not None),
+            progress=tuple((state.finished, state.read_up_to) for state in slices),
             rows=self.rows_unloaded,
         )
 
@@ -274,8 +198,8 @@ class Staging:
     def loaded(self, batch: Batch) -> None:
         """Note that a batch has been committed, and delete its files."""
         done = set(batch.files)
-        for part, (finished, read_up_to) in zip(self.manifest.parts, batch.progress, strict=False):  # slices that were begun since come behind
-            part.loaded, part.loaded_read_up_to = finished, read_up_to
+        for state, (finished, read_up_to) in zip(self.manifest.slices, batch.progress, strict=False):  # slices that began since then are at the end
+            state.loaded, state.loaded_read_up_to = finished, read_up_to
         self.manifest.files = [file for file in self.manifest.files if self.folder / file.name not in done]
         self._save()
         for path in batch.files:
@@ -294,45 +218,8 @@ class Staging:
             (self.folder / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _covered(self, part: SliceState) -> CoverageRow | None:
-        if part.covers_to is None or part.field is None or part.start is None or part.loaded:
-            return None
-        end = part.covers_to if part.finished else min(part.read_up_to or part.start, part.covers_to)
-        if end <= part.start or (not part.finished and part.read_up_to == part.loaded_read_up_to):
-            return None
-        manifest = self.manifest
-        return CoverageRow(part.division, part.field, part.start, end, manifest.read_at, manifest.fingerprint)
-
     def _save(self) -> None:
         _write_atomically(self.folder / _MANIFEST, msgspec.json.encode(self.manifest))
-
-
-def loads_of(files: Sequence[File], most_rows: int | None = None) -> list[list[File]]:
-    """Divide files into loads, in their order.
-
-    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what
-    bounds its memory is how many bytes all wide rows of a load have; other rows may be many.
-
-    Args:
-        files: The files.
-        most_rows: Rows of a load, or of one file where that holds more.
-    """
-    loads: list[list[File]] = []
-    rows = wide = 0
-    for file in files:
-        rows, wide = rows + file.rows, wide + file.wide
-        if not loads or (most_rows is not None and rows > most_rows) or wide > WIDE_BYTES_PER_LOAD:
-            loads.append([])
-            rows, wide = file.rows, file.wide
-        loads[-1].append(file)
-    return loads
-
-
-def new_manifest(
-    *, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool, columns: Sequence[str] = ()
-) -> Manifest:
-    """Return the manifest of a sync that begins."""
-    return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, _FORMAT, list(columns))
 
 
 def leftovers(root: Path) -> Iterator[Staging]:
@@ -342,7 +229,7 @@ def leftovers(root: Path) -> Iterator[Staging]:
             manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
         except (OSError, msgspec.DecodeError):
             manifest = None
-        if manifest is None or manifest.format != _FORMAT:
+        if manifest is None or manifest.format != FORMAT:
             _delete(folder)
             continue
         yield Staging(folder, manifest)

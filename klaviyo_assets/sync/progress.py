@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from klaviyo_assets.extract.plan import AnySlice, Slice
 from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import USUAL_BEGINNING
 
 _SECONDS_BETWEEN = 30.0

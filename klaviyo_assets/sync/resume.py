@@ -9,7 +9,8 @@ import duckdb
 
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
-from klaviyo_assets.staging.staging import Manifest, leftovers
+from klaviyo_assets.staging.manifest import Manifest
+from klaviyo_assets.staging.staging import leftovers
 from klaviyo_assets.staging.writer import MOST_ROWS_PER_LOAD
 from klaviyo_assets.warehouse.base import WarehouseError
 

@@ -32,13 +32,15 @@ from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint, range_field
-from klaviyo_assets.extract.plan import LAG, AnySlice, Plan, Slice, plan
+from klaviyo_assets.extract.plan import LAG, Plan, plan
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
-from klaviyo_assets.staging.staging import Batch, Staging, new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, without
 from klaviyo_assets.state.identity import Identity, identify, remember
@@ -366,7 +368,7 @@ class SyncRunner:
         elif missing:
             found = await look_up(self.client, self.entry, missing)
         for page in found:
-            staging.add_loose(page)
+            staging.add_lookup(page)
         if found:
             await in_thread(staging.write)
         still_there = {record.id for page in found for record in page.records}

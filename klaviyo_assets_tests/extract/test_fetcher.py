@@ -22,10 +22,14 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.api.errors import AnswerTooLarge
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.options import SyncOptions
-from klaviyo_assets.extract.plan import LAG, Slice, SubsetSlice, plan
-from klaviyo_assets.staging.staging import Batch, Staging, new_manifest
+from klaviyo_assets.extract.page_sink import SliceId
+from klaviyo_assets.extract.plan import LAG, plan
+from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.staging.manifest import new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
@@ -242,7 +246,7 @@ def test_work_is_taken_over_at_little_cost(name: str, density: str) -> None:
 
     outcome = fetched(name, collection)
 
-    assert len(outcome.fetcher.staging.manifest.parts) > len(slices_of(name, times)) + 8
+    assert len(outcome.fetcher.sink.manifest.slices) > len(slices_of(name, times)) + 8
     assert collection.requests <= 1.3 * len(times) / 10 + 40
 
 
@@ -454,3 +458,44 @@ def test_pages_get_larger_again_behind_what_was_wide() -> None:
     outcome = fetched("events", collection)
     assert set(outcome.ids) == set(range(1000))
     assert collection.requests < 60, "pages of one record to the end would be a thousand"
+
+
+# --- the sink
+
+
+@dataclass
+class Counting:
+    """A sink that writes nothing: the ids of each slice, and whether it is finished."""
+
+    ids: list[list[str]] = field(default_factory=list)
+    ends: list[datetime | None] = field(default_factory=list)
+    finished: set[int] = field(default_factory=set)
+
+    def open(self, slice_: AnySlice, /) -> SliceId:
+        self.ids.append([])
+        self.ends.append(slice_.end if isinstance(slice_, Slice) else None)
+        return SliceId(len(self.ids) - 1)
+
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+        self.ids[slice_id] += [record.id for record in page.records]
+
+    def truncate(self, slice_id: SliceId, end: datetime) -> None:
+        self.ends[slice_id] = end
+
+    def finish(self, slice_id: SliceId) -> None:
+        self.finished.add(slice_id)
+
+
+def test_any_sink_can_receive_the_pages() -> None:
+    times = spread(random.Random(3), 2000, "uniform")
+    sink = Counting()
+
+    async def after_page() -> None:
+        await asyncio.sleep(0)
+
+    fetcher = Fetcher(Collection(times, page_size=10, workers=8), CATALOG["events"], sink, after_page)  # type: ignore[arg-type]
+    asyncio.run(fetcher.run(slices_of("events", times)))
+
+    assert len({id_ for ids in sink.ids for id_ in ids}) == len(times)
+    assert sink.finished == set(range(len(sink.ids)))
+    assert len(sink.ids) > len(slices_of("events", times))  # idle workers have split slices

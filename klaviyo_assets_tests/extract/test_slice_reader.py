@@ -13,9 +13,9 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.extract.plan import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.staging.staging import SliceState
+from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
 from klaviyo_assets.state.coverage import BEGINNING
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,8 +36,7 @@ def walk(end: float) -> Slice:
 
 
 def chain_of(part: AnySlice) -> SliceReader:
-    bounds = (part.field, part.start, part.end, part.covers_to) if isinstance(part, Slice) else (None, None, None, None)
-    return SliceReader(part, SliceState(part.division.name, *bounds))
+    return SliceReader(part, SliceId(0))
 
 
 def take(chain: SliceReader, *seconds: float, last: bool = False) -> list[datetime | None]:
@@ -178,7 +177,7 @@ def test_what_a_neighbour_knew_helps_to_judge_a_first_page_and_no_more() -> None
     above = chain.cut_off()
     assert above is not None
 
-    branch = chain.branch(above, SliceState("all", "datetime", above.start, above.end, above.covers_to))
+    branch = chain.branch(above, SliceId(1))
 
     assert (branch.pages_left, branch.read_up_to) == (0.0, None)
     assert above.start is not None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from klaviyo_assets.extract import plan
+from klaviyo_assets.extract import plan, slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import Upsert
-from klaviyo_assets.staging.staging import Staging
+from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
 from klaviyo_assets.state.rereads import Rereads
 
@@ -58,12 +58,12 @@ class Fault:
 FAULTS: Sequence[Fault] = (
     Fault(
         "no overlap where the API has only strict operators",
-        (Edit(plan, "_bounds", "start - _SECOND", "start"),),
+        (Edit(slice_query, "_bounds", "start - _SECOND", "start"),),
         ("profiles",),
     ),
     Fault(
         "coverage as far as the newest date, be it in the future",
-        (Edit(Staging, "_covered", "end = part.covers_to if", "end = max(part.covers_to, part.read_up_to or part.covers_to) if"),),
+        (Edit(Manifest, "coverage_of", "end = part.covers_to if", "end = max(part.covers_to, part.read_up_to or part.covers_to) if"),),
         ("events",),
     ),
     Fault(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from klaviyo_assets.extract import plan
+from klaviyo_assets.extract import slice_query
 from klaviyo_assets_tests.scenarios.command import tried
 from klaviyo_assets_tests.scenarios.faults import Edit, Fault
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.long
 
 
 def fault(new: str, old: str = "start - _SECOND", lives: int = 3) -> Fault:
-    return Fault("made up", (Edit(plan, "_bounds", old, new),), ("profiles",), most_lives=lives)
+    return Fault("made up", (Edit(slice_query, "_bounds", old, new),), ("profiles",), most_lives=lives)
 
 
 def test_a_wrong_table_counts() -> None:

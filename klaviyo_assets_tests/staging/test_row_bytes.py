@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode import Page, PageDecoder
+from klaviyo_assets.staging.manifest import WIDE_BYTES_PER_LOAD, StagedFile, loads_of
 from klaviyo_assets.staging.row_bytes import portions, row_bytes
-from klaviyo_assets.staging.staging import WIDE_BYTES_PER_LOAD, File, loads_of
 
 DECODER = PageDecoder(CATALOG["events"])
 
@@ -42,7 +42,7 @@ def test_portions_hold_all_records_once_and_few_bytes(pages: list[list[int]], mo
 
 @given(st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 24 * 2**20)), max_size=40), st.integers(1, 50_000))
 def test_loads_hold_all_files_in_order_and_few_wide_bytes(sizes: list[tuple[int, int]], most_rows: int) -> None:
-    files = [File(f"{number}.parquet", rows, wide=wide) for number, (rows, wide) in enumerate(sizes)]
+    files = [StagedFile(f"{number}.parquet", rows, wide=wide) for number, (rows, wide) in enumerate(sizes)]
     loads = loads_of(files, most_rows)
     assert [file for load in loads for file in load] == files
     for load in loads:

@@ -10,9 +10,10 @@ import pytest
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.extract.plan import Slice, SubsetSlice
+from klaviyo_assets.extract.slices import Slice, SubsetSlice
 from klaviyo_assets.staging import staging as staging_module
-from klaviyo_assets.staging.staging import Batch, Manifest, Staging, leftovers, new_manifest
+from klaviyo_assets.staging.manifest import Manifest, new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging, leftovers
 from klaviyo_assets.state.coverage import CoverageRow
 
 READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -166,7 +167,7 @@ def test_records_that_were_looked_up_are_loaded_too(folder: Path) -> None:
     live, archived = SubsetSlice(Subset("live")), SubsetSlice(Subset("archived"))
     staging = staged(folder, live, archived)
     staging.took(archived, page(1), None)
-    staging.add_loose(page(2))
+    staging.add_lookup(page(2))
 
     assert ids(flushed(staging)) == [1, 2]
 
@@ -292,7 +293,7 @@ def test_a_slice_that_was_cut_covers_what_it_kept(folder: Path) -> None:
     staging = staged(folder, one)
     staging.took(one, page(1), at(2))
     _, above = one.cut_at(at(5))
-    staging.cut(staging.part_of[id(one)], at(5))
+    staging.truncate(staging.part_of[id(one)], at(5))
     upper = staging.open(above)
     staging.finished(one)
     staging.add(upper, page(2), at(6))
@@ -308,7 +309,7 @@ def test_a_cut_between_a_batch_and_its_load_loses_nothing(folder: Path) -> None:
     staging.took(one, page(1), at(2))
     first = flushed(staging)
     _, above = one.cut_at(at(5))
-    staging.cut(staging.part_of[id(one)], at(5))
+    staging.truncate(staging.part_of[id(one)], at(5))
     upper = staging.open(above)
     staging.add(upper, page(2), None)
     staging.finish(upper)

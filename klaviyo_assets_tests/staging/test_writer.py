@@ -15,10 +15,12 @@ import pytest
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.extract.plan import Slice
+from klaviyo_assets.extract.page_sink import SliceId
+from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.staging import staging as staging_module
 from klaviyo_assets.staging import writer as write_behind
-from klaviyo_assets.staging.staging import Batch, SliceState, Staging, new_manifest
+from klaviyo_assets.staging.manifest import new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -44,7 +46,7 @@ class Desk:
     def __init__(self, folder: Path, load: Callable[[Batch], Awaitable[None]] | None = None) -> None:
         facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
         self.staging = Staging(folder / "s", new_manifest(**facts, read_at=START + timedelta(days=9), resumable=True))
-        self.part: SliceState = self.staging.open(Slice(Subset(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
+        self.part: SliceId = self.staging.open(Slice(Subset(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
         self.loads: list[Batch] = []
         self.loaded_ids: list[str] = []
         self.behind = BackgroundWriter(self.staging, load or self.load)

@@ -14,11 +14,12 @@ from klaviyo_assets.catalog import CATALOG, EVENTS
 from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.plan import Slice, SubsetSlice
 from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.extract.slices import Slice, SubsetSlice
 from klaviyo_assets.sandbox.keys import key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging.staging import Staging, new_manifest
+from klaviyo_assets.staging.manifest import new_manifest
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.sync import progress as progress_module
 from klaviyo_assets.sync.progress import Estimate, Progress, Range, progress_message
 from klaviyo_assets.warehouse import LocalFile

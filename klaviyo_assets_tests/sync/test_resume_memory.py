@@ -14,7 +14,8 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.load.divide import load_divided, ran_out_of_memory
 from klaviyo_assets.load.loader import Loader, SyncLogEntry
-from klaviyo_assets.staging.staging import Batch, Staging, new_manifest
+from klaviyo_assets.staging.manifest import new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.sync import resume as module
 from klaviyo_assets.sync.resume import Wanted, resume
 from klaviyo_assets.warehouse import LocalFile
@@ -90,7 +91,7 @@ class Small:
         staging = Staging(self.folder / "a-sync", manifest)
         for number, file in enumerate(sizes):
             records = [{"id": f"{number}-{place}", "attributes": {"event_properties": {"note": _text(size)}}} for place, size in enumerate(file)]
-            staging.add_loose(PageDecoder(EVENTS).page(msgspec.json.encode({"data": records})).stamped(NOON))
+            staging.add_lookup(PageDecoder(EVENTS).page(msgspec.json.encode({"data": records})).stamped(NOON))
             staging.write()
         return staging
 

@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging import staging
+from klaviyo_assets.staging import manifest, staging
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 
@@ -42,7 +42,7 @@ def test_wide_rows_are_loaded_in_parts_and_the_last_one_marks_what_is_gone(
     monkeypatch.setattr(staging, "ROWS_PER_FILE", 10)
     if are_wide:
         monkeypatch.setattr(staging, "WIDE", 1)
-        monkeypatch.setattr(staging, "WIDE_BYTES_PER_LOAD", 1)
+        monkeypatch.setattr(manifest, "WIDE_BYTES_PER_LOAD", 1)
     sandbox = new_account(lists=40)
     entry = in_small_pages("lists", 10)
 

@@ -1,0 +1,36 @@
+"""The destination of pages: what :class:`~klaviyo_assets.extract.fetcher.Fetcher` needs from the step after it."""
+
+from datetime import datetime
+from typing import NewType, Protocol
+
+from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.slices import AnySlice
+
+SliceId = NewType("SliceId", int)
+"""A slice within one sync, as its sink numbers it."""
+
+
+class PageSink(Protocol):
+    """Accepts the pages of slices that are read concurrently. All calls come from one thread."""
+
+    def open(self, slice_: AnySlice, /) -> SliceId:
+        """Begin a slice."""
+        ...
+
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+        """Accept a page of a slice.
+
+        Args:
+            slice_id: The slice.
+            page: Its records, without those outside of the slice.
+            read_up_to: The slice has been read completely up to this time, ties excluded; None if that is not known.
+        """
+        ...
+
+    def truncate(self, slice_id: SliceId, end: datetime) -> None:
+        """Move the end of a slice down; what lies above has become a slice of its own."""
+        ...
+
+    def finish(self, slice_id: SliceId) -> None:
+        """Record that a slice has been read to its end."""
+        ...

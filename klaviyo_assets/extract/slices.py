@@ -1,0 +1,63 @@
+"""Slices: the parts of a resource type that are each read by one cursor chain. Data only."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.state.coverage import BEGINNING
+
+
+@dataclass(frozen=True)
+class SubsetSlice:
+    """A division that is read whole, by one cursor chain.
+
+    Attributes:
+        division: The division.
+    """
+
+    division: Subset
+
+    @property
+    def name(self) -> str:
+        """What it reads, for logs: the name of the division."""
+        return self.division.name
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A time window of a resource type that is read by one cursor chain.
+
+    Attributes:
+        division: The division it reads.
+        field: Time field that it is sorted and cut by.
+        start: Records before are cut away; ``BEGINNING`` for no bound.
+        end: Records from here on are cut away; None for no bound.
+        covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice reads on beyond, to the newest record of all and to those dated
+            in the future, which are stored and never covered.
+        descending: True if it is read newest first.
+        watched: True if the field lies inside of a JSON column, so that records cannot be cut by it.
+    """
+
+    division: Subset
+    field: str
+    start: datetime
+    end: datetime | None
+    covers_to: datetime
+    descending: bool = False
+    secondary_cursors: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``."""
+        bounds = (self.start if self.start != BEGINNING else None, self.end)
+        start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
+        division = "" if self.division.name == Subset().name else f"{self.division.name} "
+        return f"{division}{self.field} from {start} to {end}"
+
+    def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
+        """Return what lies before a border, and from it on; both together read and cover just what this one does."""
+        below = replace(self, end=border, covers_to=min(border, self.covers_to))
+        return below, replace(self, start=border)
+
+
+AnySlice = Slice | SubsetSlice

@@ -1,0 +1,132 @@
+"""The manifest of a staging folder: which slices are finished, and which files are not loaded yet."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES
+
+WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
+"""Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
+
+FORMAT = 4
+"""Version of the manifest's format."""
+
+
+class SliceState(msgspec.Struct, eq=False):
+    """What has been written of one slice.
+
+    Attributes:
+        subset: Name of the subset.
+        field: Time field, None for a subset that is read completely.
+        start: Start of the slice; None for a subset that is read completely.
+        end: End of the slice; None if it has none.
+        covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
+        read_up_to: Everything before has been read and written; None if nothing is sure yet.
+        finished: True if the whole slice has been read and written.
+        loaded: True if it was finished at the last load.
+        loaded_read_up_to: ``read_up_to`` at the last load.
+    """
+
+    subset: str
+    field: str | None
+    start: datetime | None
+    end: datetime | None
+    covers_to: datetime | None
+    read_up_to: datetime | None = None
+    finished: bool = False
+    loaded: bool = False
+    loaded_read_up_to: datetime | None = None
+
+    @staticmethod
+    def of(slice_: AnySlice) -> "SliceState":
+        """Return the state of a slice that begins."""
+        if isinstance(slice_, Slice):
+            return SliceState(slice_.division.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
+        return SliceState(slice_.division.name, None, None, None, None)
+
+
+class StagedFile(msgspec.Struct):
+    """A Parquet file that is not loaded yet.
+
+    Attributes:
+        name: Its name in the folder.
+        rows: Rows in it.
+        crc32: Checksum of its bytes, by which it is known again.
+        bytes: Bytes of its rows in memory.
+        wide: Bytes of those rows that are wide.
+    """
+
+    name: str
+    rows: int
+    crc32: int = 0
+    bytes: int = 0
+    wide: int = 0
+
+
+class Manifest(msgspec.Struct):
+    """What a staging folder holds.
+
+    Attributes:
+        sync_id: The sync that wrote it.
+        resource_type: The resource type.
+        account_id: The account it was read from, or ``unknown``.
+        fingerprint: Of the options and columns that were read.
+        read_at: The server's clock when the sync began.
+        resumable: True if the next sync may load it; a full read starts over instead.
+        format: Version of the manifest's format; a folder with another one is not resumed.
+        columns: Of the files.
+        slices: What has been written of each slice, in the order in which they began.
+        files: Files that are not loaded yet.
+    """
+
+    sync_id: str
+    resource_type: str
+    account_id: str
+    fingerprint: str
+    read_at: datetime
+    resumable: bool
+    format: int
+    columns: list[str] = msgspec.field(default_factory=list)
+    slices: list[SliceState] = msgspec.field(default_factory=list)
+    files: list[StagedFile] = msgspec.field(default_factory=list)
+
+    def coverage_of(self, part: SliceState) -> CoverageRow | None:
+        """Return what loading the written files adds to the coverage for a slice; None if nothing."""
+        if part.covers_to is None or part.field is None or part.start is None or part.loaded:
+            return None
+        end = part.covers_to if part.finished else min(part.read_up_to or part.start, part.covers_to)
+        if end <= part.start or (not part.finished and part.read_up_to == part.loaded_read_up_to):
+            return None
+        return CoverageRow(part.subset, part.field, part.start, end, self.read_at, self.fingerprint)
+
+
+def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:
+    """Divide files into loads, in their order.
+
+    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what
+    bounds its memory is how many bytes all wide rows of a load have; other rows may be many.
+
+    Args:
+        files: The files.
+        most_rows: Rows of a load, or of one file where that holds more.
+    """
+    loads: list[list[StagedFile]] = []
+    rows = wide = 0
+    for file in files:
+        rows, wide = rows + file.rows, wide + file.wide
+        if not loads or (most_rows is not None and rows > most_rows) or wide > WIDE_BYTES_PER_LOAD:
+            loads.append([])
+            rows, wide = file.rows, file.wide
+        loads[-1].append(file)
+    return loads
+
+
+def new_manifest(
+    *, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool, columns: Sequence[str] = ()
+) -> Manifest:
+    """Return the manifest of a sync that begins."""
+    return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, FORMAT, list(columns))

@@ -104,7 +104,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
 
 def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report ids that are null or stand in more than one row."""
+    """Report primary keys that are null or not unique."""
     shown = [one_line(id_, _LONGEST_NAME) for id_ in findings.duplicates[:20]]
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -112,7 +112,7 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
         passed=findings.nulls == 0 and not findings.duplicates,
         description=(
             f"{findings.rows} rows looked at ({'those of this sync' if findings.touched_only else 'the whole table'}): "
-            f"{findings.nulls} without an id, {len(findings.duplicates)} ids in more than one row."
+            f"{findings.nulls} without a key, {len(findings.duplicates)} keys in more than one row."
             if findings.rows or findings.touched_only
             else "There is nothing to look at: the table is empty or not there yet."
         ),

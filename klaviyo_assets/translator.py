@@ -108,7 +108,7 @@ def column_schema(entry: ResourceType) -> dg.TableSchema:
             column.name,
             str(column.type),
             column.description,
-            constraints=dg.TableColumnConstraints(nullable=column.name != entry.primary_key, unique=column.name == entry.primary_key),
+            constraints=dg.TableColumnConstraints(nullable=column.name not in entry.primary_key, unique=(column.name,) == entry.primary_key),
             tags={"personal": ""} if column.personal else {},
         )
         for column in entry.columns
@@ -118,4 +118,6 @@ def column_schema(entry: ResourceType) -> dg.TableSchema:
         dg.TableColumn("_synced_at", "TIMESTAMP WITH TIME ZONE", "When the present content was read."),
         dg.TableColumn("_deleted_at", "TIMESTAMP WITH TIME ZONE", "When the record was found to be gone; null while it exists."),
     ]
-    return dg.TableSchema([*columns, *own])
+    key = ", ".join(entry.primary_key)
+    together = dg.TableConstraints(other=[f"({key}) is unique"]) if len(entry.primary_key) > 1 else None
+    return dg.TableSchema([*columns, *own], constraints=together)

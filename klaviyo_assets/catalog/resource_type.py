@@ -36,7 +36,7 @@ class ResourceType:
         description: What a row is, for people who see the asset or the table.
         scope: API scope that reading it takes.
         endpoint: The contract of its collection.
-        columns: Columns from Klaviyo, the primary key first.
+        columns: Columns from Klaviyo, those of the primary key first.
         replication: How it is kept right.
         divisions: The parts it must be read in.
         requested_fields: Additional fields that every read asks for.
@@ -46,6 +46,7 @@ class ResourceType:
         unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
         docs_url: Klaviyo's page of the endpoint.
+        primary_key: Names of the columns of the primary key, one or more: of a child the parent's id and then its own.
     """
 
     name: str
@@ -62,11 +63,7 @@ class ResourceType:
     recommended_scope: bool = True
     unmapped: tuple[tuple[str, str], ...] = ()
     docs_url: str = ""
-
-    @property
-    def primary_key(self) -> str:
-        """Name of the primary key column."""
-        return self.columns[0].name
+    primary_key: tuple[str, ...] = ("id",)
 
     @property
     def page_parameters(self) -> dict[str, str]:

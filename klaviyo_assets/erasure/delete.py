@@ -15,7 +15,8 @@ from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.table_fingerprint import note_deleted
 from klaviyo_assets.state.tombstones import remember
-from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class ErasedRows:
 
     def _delete_rows(self, table: str, theirs: str) -> int:
         qualified = self.warehouse.qualified(self.schema, table)
-        rows = self.connection.execute(f"SELECT {quoted(CATALOG[table].primary_key)} FROM {qualified} WHERE {theirs}").fetchall()
+        rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {theirs}").fetchall()
         if rows and "profile_id" not in self._columns[table]:
             remember(self.connection, self.warehouse, self.schema, {id_ for (id_,) in rows})
         self.connection.execute(f"DELETE FROM {qualified} WHERE {theirs}")
@@ -113,10 +114,10 @@ class ErasedRows:
 
     def _take_out(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
         """Replace the person's names in texts about something else; return in how many rows."""
-        key = CATALOG[table].primary_key if table in CATALOG else None
+        key = CATALOG[table].primary_key if table in CATALOG else ()
         touched: set[int] = set()
         for column, type_ in columns.items():
-            if column != key:
+            if column not in key:
                 touched |= self._replace(self.warehouse.qualified(self.schema, table), column, type_, mentions)
         return len(touched)
 

@@ -1,13 +1,14 @@
 """What other programs have put into the schema under our names: tables, views and constraints that stop a sync, and columns that are kept."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.sync.errors import NotOurs
-from klaviyo_assets.warehouse.base import Warehouse, quoted
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 
 DELETED_AT = "_deleted_at"
 
@@ -37,7 +38,7 @@ class Ownership:
     warehouse: Warehouse
     schema: str
 
-    def check(self, resource_tables: Mapping[str, str], bookkeeping: Mapping[str, Collection[str]]) -> None:
+    def check(self, resource_tables: Mapping[str, Sequence[str]], bookkeeping: Mapping[str, Collection[str]]) -> None:
         """Refuse a schema in which another program uses our names. Names are compared as DuckDB does, without case.
 
         Args:
@@ -90,16 +91,16 @@ class Ownership:
                     self._another_place("view", view),
                 )
 
-    def _refuse_foreign_table(self, table: str, key: str) -> None:
+    def _refuse_foreign_table(self, table: str, key: Sequence[str]) -> None:
         columns = self._columns(table)
-        if key in columns and columns & {*OWN_COLUMNS}:
+        if columns >= {*key} and columns & {*OWN_COLUMNS}:
             if "rowid" in columns:
                 raise NotOurs(
                     f"The column rowid of {self.schema}.{table} hides DuckDB's own rowid, which klaviyo_assets needs.",
                     f'Rename it: ALTER TABLE {self._qualified(table)} RENAME COLUMN "rowid" TO another_name.',
                 )
             return
-        lacking = key if key not in columns else f"any of {', '.join(OWN_COLUMNS)}"
+        lacking = ", ".join(key) if not columns >= {*key} else f"any of {', '.join(OWN_COLUMNS)}"
         raise NotOurs(
             f"The table {self.schema}.{table} was not made by klaviyo_assets: it does not have {lacking}.", self._another_place("table", table)
         )
@@ -171,22 +172,22 @@ def foreign_columns(connection: DuckDBPyConnection, table: str, ours: Iterable[s
     return [quoted(name) for name, *_ in described if name.lower() not in known]
 
 
-def insert_keeping(connection: DuckDBPyConnection, table: str, rows: str, *, key: str, kept: str, columns: Iterable[str]) -> None:
+def insert_keeping(connection: DuckDBPyConnection, table: str, rows: str, *, key: Sequence[str], kept: str, columns: Iterable[str]) -> None:
     """Insert rows whose earlier versions were deleted, with the values that the users' columns had there; new rows get the columns' defaults.
 
     Args:
         connection: The database, in a transaction.
         table: The table, qualified.
         rows: SQL for the rows, in parentheses.
-        key: Column that names a row, quoted.
+        key: Columns of the primary key.
         kept: Table with the key and the users' columns of earlier versions.
         columns: The users' columns, quoted.
     """
     connection.execute(
         f"INSERT INTO {table} BY NAME SELECT new.*, {', '.join(f'old.{name}' for name in columns)} FROM {rows} AS new "
-        f"JOIN (FROM {kept} QUALIFY row_number() OVER (PARTITION BY {key}) = 1) AS old ON new.{key} = old.{key}"
+        f"JOIN (FROM {kept} QUALIFY row_number() OVER (PARTITION BY {key_columns(key)}) = 1) AS old ON {keys_equal(key, 'new', 'old')}"
     )
-    connection.execute(f"INSERT INTO {table} BY NAME FROM {rows} AS new WHERE NOT EXISTS (FROM {kept} AS old WHERE old.{key} = new.{key})")
+    connection.execute(f"INSERT INTO {table} BY NAME FROM {rows} AS new WHERE NOT EXISTS (FROM {kept} AS old WHERE {keys_equal(key, 'old', 'new')})")
 
 
 def has_indexes(connection: DuckDBPyConnection, schema: str, name: str) -> bool:

@@ -28,12 +28,16 @@ from klaviyo_assets.state.retention import distrust_the_future, forget
 from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured, recorded
 from klaviyo_assets.state.tombstones import erased
 from klaviyo_assets.sync.errors import TableChanged
-from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 __all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncLogEntry"]
 
 
 _DAY = timedelta(days=1)
+
+Key = tuple[str, ...]
+"""Values of a primary key."""
 
 
 @dataclass
@@ -286,30 +290,54 @@ class Loader:
             self.counts = before
             raise
 
-    def missing_ids(self, files: Sequence[Path]) -> list[str]:
-        """Return the ids that are in the table, not marked as deleted, and not in the staged files of a complete read."""
+    def missing_keys(self, files: Sequence[Path]) -> list[Key]:
+        """Return the keys that are in the table, not marked as deleted, and not in the staged files of a complete read."""
         with self.warehouse.connection() as connection:
-            key = quoted(self.entry.primary_key)
-            rows = connection.execute(
-                f"SELECT {key} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL "
-                f"AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)}) ORDER BY 1"
-            ).fetchall()
-        return [id_ for (id_,) in rows]
+            key = self.entry.primary_key
+            rows = connection.execute(f"SELECT {key_columns(key)} FROM {self.tables.rows} WHERE {self._are_missing(files)} ORDER BY ALL").fetchall()
+        return rows
 
-    def mark_deleted(self, connection: DuckDBPyConnection, ids: Sequence[str], at: datetime) -> None:
+    def mark_deleted(self, connection: DuckDBPyConnection, keys: Sequence[Key], at: datetime) -> None:
         """Mark rows as deleted."""
-        if ids:
-            gone = pl.DataFrame({"id": list(ids)}, schema={"id": pl.String})
-            connection.register("gone_ids", gone)
+        if keys:
+            key = self.entry.primary_key
+            connection.register("gone_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
             self.counts.deleted += _changed(
                 connection,
                 f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
-                f"WHERE {DELETED_AT} IS NULL AND {quoted(self.entry.primary_key)} IN (SELECT id FROM gone_ids)",
+                f"WHERE {DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM gone_keys)",
                 [at],
             )
-            connection.unregister("gone_ids")
+            connection.unregister("gone_keys")
 
-    def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[str], now: datetime) -> None:
+    def mark_missing_of_parents(
+        self, connection: DuckDBPyConnection, column: str, parents: Sequence[str], files: Sequence[Path], at: datetime
+    ) -> None:
+        """Mark the rows of some parents that a complete read of these did not return; the rows of other parents stay as they are.
+
+        Args:
+            connection: The database, in the transaction that loads the files.
+            column: Column that has the parent's id.
+            parents: Ids of parents that were read completely, or that are gone.
+            files: Staged files of their reads; none if they returned nothing.
+            at: When the read began.
+        """
+        if parents:
+            connection.register("read_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
+            self.counts.deleted += _changed(
+                connection,
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
+                f"WHERE {quoted(column)} IN (SELECT id FROM read_parents) AND {self._are_missing(files)}",
+                [at],
+            )
+            connection.unregister("read_parents")
+
+    def _are_missing(self, files: Sequence[Path]) -> str:
+        """SQL that is true for rows that are not marked as deleted and not in staged files."""
+        key = self.entry.primary_key
+        return f"{DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"
+
+    def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
         """Load a complete read, mark what is gone and end the sync, all in one transaction."""
         before = Counts(**vars(self.counts))
         try:
@@ -327,15 +355,15 @@ class Loader:
         Returns:
             False if the read was suddenly empty, when nothing is marked.
         """
-        column, key = quoted(field_name), quoted(self.entry.primary_key)
+        column = quoted(field_name)
         with self.transaction() as connection:
-            in_span = f"{DELETED_AT} IS NULL AND {column} >= ? AND {column} < ?"
+            in_span = f"{column} >= ? AND {column} < ?"
             bounds = [span.start, span.end]
             if not files:
-                return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {in_span} LIMIT 1", bounds).fetchall()
+                return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_span} LIMIT 1", bounds).fetchall()
             self.counts.deleted += _changed(
                 connection,
-                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)})",
+                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {self._are_missing(files)}",
                 [at, *bounds],
             )
         return True
@@ -346,21 +374,23 @@ class Loader:
         Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they
         stay as they are.
         """
-        tables, key = self.tables, quoted(self.entry.primary_key)
+        tables, key, columns = self.tables, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         replication = self.entry.replication
         asked = f"{quoted(replication.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
         if isinstance(replication, Incremental | NewestFirst):
             # A record without the time that a full read goes by is not asked for.
             asked += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
-        vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {key} FROM {tables.rebuilt})"
+        vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {columns} FROM {tables.rebuilt})"
         with self.transaction() as connection:
-            self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {key} FROM {tables.rows})")
-            before = f"SELECT {key}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
-            after = f"SELECT {key}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
+            self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
+            before = (
+                f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
+            )
+            after = f"SELECT {columns}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
             connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {key}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
-                f"FROM ({before}) AS old JOIN ({after}) AS new USING ({key})"
+                f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
+                f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
             )
             self.counts.updated = _count(connection, "FROM compared WHERE differs")
             if self.counts.inserted or self.counts.updated:
@@ -371,7 +401,7 @@ class Loader:
             # What did not change keeps the time of the read that brought it.
             connection.execute(
                 f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
-                f"WHERE new.{key} = old.{key} AND NOT old.differs"
+                f"WHERE {keys_equal(self.entry.primary_key, 'new', 'old')} AND NOT old.differs"
             )
             connection.execute("DROP TABLE temp.compared")
             self._replace_rows(connection)
@@ -381,14 +411,14 @@ class Loader:
 
     def _replace_rows(self, connection: DuckDBPyConnection) -> None:
         """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""
-        rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, quoted(self.entry.primary_key)
+        rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, self.entry.primary_key
         users = foreign_columns(connection, rows, content_columns(self.entry))
         if not users and not has_indexes(connection, self.schema, self.entry.name):
             connection.execute(f"DROP TABLE {rows}")
             connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.entry.name)}")
             return
         if users:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key, *users))} FROM {rows}")
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key_columns(key), *users))} FROM {rows}")
         connection.execute(f"DELETE FROM {rows}")
         if users:
             insert_keeping(connection, rows, f"(FROM {rebuilt})", key=key, kept="users_values", columns=users)

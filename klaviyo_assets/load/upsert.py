@@ -20,7 +20,7 @@ from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.quality.null_rates import NullRates
-from klaviyo_assets.warehouse.base import literal, quoted
+from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
 """How much later than the read that brought it a version may be dated and still order two versions."""
@@ -47,15 +47,15 @@ def _contents(entry: ResourceType, relation: str) -> list[str]:
     return [f"{relation}.{quoted(name)}{'::VARCHAR' if name in json_columns else ''}" for name in content_columns(entry)]
 
 
-def parquet(files: Sequence[Path], columns: str = "*") -> str:
+def parquet(files: Sequence[Path], key: Sequence[str]) -> str:
     """SQL for staged files; without any, a relation without rows.
 
     Args:
         files: Parquet files.
-        columns: The one column that the relation must have if there are no files.
+        key: The columns that the relation must have if there are no files.
     """
     if not files:
-        return f"(SELECT NULL AS {columns} WHERE false)"
+        return f"(SELECT {', '.join(f'NULL AS {quoted(name)}' for name in key)} WHERE false)"
     return _read_parquet(files)
 
 
@@ -109,7 +109,7 @@ class Upsert:
             self.missed.note(new, f"(SELECT * FROM {self.table} WHERE rowid IN (SELECT place FROM changed))" if updated else None)
         users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
         if users:
-            self._collect("users_values", f"SELECT {', '.join((self._key, *users))} FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+            self._collect("users_values", f"SELECT {', '.join((self._columns, *users))} FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
         if updated:
             self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
         if written:
@@ -120,7 +120,17 @@ class Upsert:
 
     @property
     def _key(self) -> str:
-        return quoted(self.entry.primary_key)
+        return key_value(self.entry.primary_key)
+
+    @property
+    def _columns(self) -> str:
+        return self._columns_of()
+
+    def _columns_of(self, relation: str = "") -> str:
+        return key_columns(self.entry.primary_key, relation)
+
+    def _same_key(self, left: str, right: str) -> str:
+        return keys_equal(self.entry.primary_key, left, right)
 
     @property
     def _narrow(self) -> list[str]:
@@ -141,9 +151,10 @@ class Upsert:
         version = [self._version("new")] if self.entry.version_column else []
         newest = [*version, f"new.{SYNCED_AT}"]
         order = ", ".join([*(f"{value} DESC NULLS LAST" for value in newest), "staged_file DESC", "file_row_number DESC"])
+        ordered = f"row_number() OVER (PARTITION BY {self._columns_of('new')} ORDER BY {order})"
         self._collect(
             "superseded",
-            f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY row_number() OVER (PARTITION BY new.{self._key} ORDER BY {order}) > 1",
+            f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY {ordered} > 1",
         )
         return (
             f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {placed} AS placed "
@@ -155,20 +166,20 @@ class Upsert:
         narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
         return self._collect(
             "known",
-            f"SELECT old.rowid AS place, old.{self._key}, {narrow} FROM {self.table} AS old "
-            f"WHERE old.{self._key} IN (SELECT {self._key} FROM {staged})",
+            f"SELECT old.rowid AS place, {self._columns_of('old')}, {narrow} FROM {self.table} AS old "
+            f"WHERE {key_value(self.entry.primary_key, 'old')} IN (SELECT {self._columns} FROM {staged})",
         )
 
     def _find_changed(self, staged: str) -> int:
         """Find the known rows that a newer read has brought with other content, and return the number of their keys."""
         candidates = self._collect(
             "candidates",
-            f"SELECT old.place, old.{self._key}, {self._surely_differs()} AS sure FROM {staged} AS new "
-            f"JOIN known AS old ON new.{self._key} = old.{self._key} WHERE {self._not_older()}",
+            f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "
+            f"JOIN known AS old ON {self._same_key('new', 'old')} WHERE {self._not_older()}",
         )
         if not candidates:
             return 0
-        self._collect("changed", f"SELECT place, {self._key} FROM candidates WHERE sure")
+        self._collect("changed", f"SELECT place, {self._columns} FROM candidates WHERE sure")
         ((unsure, first, last),) = self.connection.execute("SELECT count(*), min(place), max(place) FROM candidates WHERE NOT sure").fetchall()
         if unsure:
             self._add_those_that_differ(staged, first, last)
@@ -180,30 +191,30 @@ class Upsert:
         self.connection.execute(
             f"""
             INSERT INTO changed
-            SELECT candidate.place, candidate.{self._key} FROM candidates AS candidate
+            SELECT candidate.place, {self._columns_of("candidate")} FROM candidates AS candidate
             JOIN (
                 SELECT old.rowid AS place, {hashed(self.entry, "old")} AS content FROM {self.table} AS old
                 WHERE old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)
             ) AS old ON old.place = candidate.place
-            JOIN (SELECT {self._key}, {hashed(self.entry, "new")} AS content FROM {staged} AS new) AS new ON new.{self._key} = candidate.{self._key}
+            JOIN (SELECT {self._columns}, {hashed(self.entry, "new")} AS content FROM {staged} AS new) AS new ON {self._same_key("new", "candidate")}
             WHERE NOT candidate.sure AND old.content <> new.content
             """
         )
 
     def _find_kept(self, updated: int) -> int:
         """Find the known keys whose row stays as it is."""
-        changed = f"WHERE {self._key} NOT IN (SELECT {self._key} FROM changed)" if updated else ""
-        return self._collect("kept", f"SELECT DISTINCT {self._key} FROM known {changed}")
+        changed = f"WHERE {self._key} NOT IN (SELECT {self._columns} FROM changed)" if updated else ""
+        return self._collect("kept", f"SELECT DISTINCT {self._columns} FROM known {changed}")
 
     def _without_kept(self, staged: str) -> str:
         """Return SQL for the staged rows that will be written."""
-        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE kept.{self._key} = staged.{self._key}))"
+        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE {self._same_key('kept', 'staged')}))"
 
     def _insert(self, new: str, users: Sequence[str]) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         rows = f"(SELECT {names} FROM {new} AS new)"
         if users:
-            insert_keeping(self.connection, self.table, rows, key=self._key, kept="users_values", columns=users)
+            insert_keeping(self.connection, self.table, rows, key=self.entry.primary_key, kept="users_values", columns=users)
         else:
             self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 

@@ -13,7 +13,7 @@ from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP
 from klaviyo_assets.decode.schema import RECORD
 from klaviyo_assets.load.predicates import has_value, stands_beside
 from klaviyo_assets.load.tables import DELETED_AT
-from klaviyo_assets.warehouse.base import literal, quoted
+from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
 _LONGEST_EXAMPLE = 200
 
@@ -171,7 +171,7 @@ class DriftFinder:
 
     @property
     def _key(self) -> str:
-        return quoted(self.entry.primary_key)
+        return key_text(self.entry.primary_key)
 
 
 def _shown(example: str, *, personal: bool) -> str:

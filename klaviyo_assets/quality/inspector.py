@@ -13,7 +13,8 @@ from klaviyo_assets.load.tables import DELETED_AT, Tables, table_exists
 from klaviyo_assets.privacy.ruled_columns import ruled_columns
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import NullRates
-from klaviyo_assets.warehouse.base import Warehouse, quoted
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
 
 MASK = "•••"
 _LONGEST_TEXT = 60
@@ -56,18 +57,19 @@ class Inspector:
 
     def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
         """Look for keys that are null or not unique, in the whole table or among the rows written since."""
-        key = quoted(self.entry.primary_key)
+        key, columns = key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
         parameters = [touched_since] if touched_since else []
-        among = f"WHERE {key} IN (SELECT {key} FROM {self._table} {touched})" if touched_since else ""
+        among = f"WHERE {key} IN (SELECT {columns} FROM {self._table} {touched})" if touched_since else ""
         with self.warehouse.connection() as connection:
             if not self._exists(connection):
                 return KeyFindings(0, 0, [], touched_only=False)
             ((rows, nulls),) = connection.execute(
-                f"SELECT count(*), count(*) FILTER ({key} IS NULL) FROM {self._table} {touched}", parameters
+                f"SELECT count(*), count(*) FILTER ({key_is_null(self.entry.primary_key)}) FROM {self._table} {touched}", parameters
             ).fetchall()
             duplicates = connection.execute(
-                f"SELECT {key} FROM {self._table} {among} GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000", parameters
+                f"SELECT {key_text(self.entry.primary_key)} FROM {self._table} {among} GROUP BY {columns} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000",
+                parameters,
             ).fetchall()
         return KeyFindings(rows, nulls, [str(name) for (name,) in duplicates], touched_only=bool(touched_since))
 

@@ -11,7 +11,7 @@ from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.predicates import has_value
 from klaviyo_assets.load.tables import DELETED_AT, Tables, table_exists
 from klaviyo_assets.quality.drift import Drift, Kind
-from klaviyo_assets.warehouse.base import quoted
+from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30
 """Rows without a value, one after the other, from which on it is missed though older rows still have it."""
@@ -79,7 +79,7 @@ class NullRates:
 
     def _drift(self, column: Column, line: "_Line") -> Drift | None:
         rows = (
-            f"SELECT {quoted(self.tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled "
+            f"SELECT {key_text(self.tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled "
             f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL"
         )
         ((alive, having, id_),) = self.connection.execute(

@@ -18,7 +18,8 @@ from klaviyo_assets.load.tables import DELETED_AT, INSTANT, Columns, prepare_tab
 from klaviyo_assets.load.upsert import parquet
 from klaviyo_assets.state.coverage import TimeWindow, without
 from klaviyo_assets.state.days import DAY, midnight, spans_of
-from klaviyo_assets.warehouse.base import Warehouse, quoted
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import key_columns, key_value, quoted
 
 AUDIT_DAYS = "_audit_days"
 
@@ -116,10 +117,10 @@ class Rereads:
         return empty
 
     def _mark(self, connection: DuckDBPyConnection, span: TimeWindow, files: Sequence[Path], at: datetime) -> tuple[int, bool]:
-        rows, key, field = self.loader.tables.rows, quoted(self.loader.entry.primary_key), quoted(self._field)
+        rows, key, field = self.loader.tables.rows, self.loader.entry.primary_key, quoted(self._field)
         in_span, bounds = f"{field} >= ? AND {field} < ?", [span.start, span.end]
-        missing = f"{DELETED_AT} IS NULL AND {in_span} AND {key} NOT IN (SELECT {key} FROM {parquet(files, key)})"
-        came_empty = not files or not connection.execute(f"SELECT 1 FROM {parquet(files)} WHERE {in_span} LIMIT 1", bounds).fetchall()
+        missing = f"{DELETED_AT} IS NULL AND {in_span} AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"
+        came_empty = not files or not connection.execute(f"SELECT 1 FROM {parquet(files, key)} WHERE {in_span} LIMIT 1", bounds).fetchall()
         if came_empty:
             # An answer that is suddenly empty may be a fault; a count of none besides is a second witness.
             missing += f" AND (metric_id, ({field} AT TIME ZONE 'UTC')::DATE) IN (SELECT (metric_id, day) FROM {self._days} WHERE theirs = 0)"

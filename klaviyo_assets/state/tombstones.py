@@ -1,7 +1,7 @@
 """What was erased is not stored again: hashes of the records' ids, and the filter before staging."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
@@ -47,7 +47,7 @@ def remember_marks(connection: DuckDBPyConnection, warehouse: Warehouse, schema:
         connection.execute(f"INSERT INTO {warehouse.qualified(schema, _NAME)} VALUES (?, ?)", [mark, now])
 
 
-def without_erased(frame: pl.DataFrame, key: str, marks: frozenset[str]) -> pl.DataFrame:
+def without_erased(frame: pl.DataFrame, key: Sequence[str], marks: frozenset[str]) -> pl.DataFrame:
     """Return a frame without the rows of people who were erased.
 
     Args:
@@ -57,6 +57,6 @@ def without_erased(frame: pl.DataFrame, key: str, marks: frozenset[str]) -> pl.D
     """
     if not marks:
         return frame
-    owner = frame["profile_id" if "profile_id" in frame.columns else key]
+    owner = frame["profile_id"] if "profile_id" in frame.columns else frame.select(pl.concat_str(key, separator="/")).to_series()
     gone = {id_ for id_ in owner.unique().drop_nulls() if mark_of(id_) in marks}
     return frame.filter(~owner.is_in(list(gone)).fill_null(False)) if gone else frame

@@ -360,19 +360,19 @@ class SyncRunner:
     async def _finish_whole(self, loader: Loader, row: SyncLogEntry, staging: Staging, fetcher: Fetcher) -> None:
         """Look up what was not returned, then load and mark, in one transaction unless the rows are too wide for that."""
         batch = staging.batch()
-        missing = await in_thread(loader.missing_ids, batch.files)
+        missing = await in_thread(loader.missing_keys, batch.files)
         found: list[Page] = []
         if missing and not batch.files:
             self._note(f"Klaviyo returned no {self.entry.name} at all, though {len(missing)} are known: none was marked as deleted.")
             missing = []
         elif missing:
-            found = await look_up(self.client, self.entry, missing)
+            found = await look_up(self.client, self.entry, [id_ for (id_,) in missing])
         for page in found:
             staging.add_lookup(page)
         if found:
             await in_thread(staging.write)
         still_there = {record.id for page in found for record in page.records}
-        gone = [id_ for id_ in missing if id_ not in still_there]
+        gone = [(id_,) for (id_,) in missing if id_ not in still_there]
         self._count(row, fetcher)
         # Nearly always one; only rows that are too wide for one transaction come in several, of which the last one marks what is gone.
         *before, last = staging.batches()
@@ -402,7 +402,7 @@ class SyncRunner:
     def _told_by(self) -> tuple[str, ...]:
         """Columns that tell which record was brought, and of which span."""
         field_name = range_field(self.entry)
-        return (self.entry.primary_key, field_name) if field_name else (self.entry.primary_key,)
+        return (*self.entry.primary_key, *([field_name] if field_name else []))
 
     @property
     def _page_size(self) -> float:

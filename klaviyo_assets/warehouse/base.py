@@ -7,6 +7,8 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.warehouse.sql import literal as literal
+from klaviyo_assets.warehouse.sql import quoted as quoted
 
 
 class WarehouseError(Exception):
@@ -75,23 +77,3 @@ class Warehouse(ABC):
         Raises:
             WarehouseError: If that cannot be done now; it stays asked for.
         """
-
-
-def quoted(name: str) -> str:
-    """Quote an SQL identifier.
-
-    Example:
-        >>> quoted("events")
-        '"events"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Write an SQL string literal.
-
-    Example:
-        >>> literal("it's")
-        "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"

@@ -1,6 +1,7 @@
-"""Names in SQL, as they can be pasted into a query."""
+"""Pieces of SQL: names, literals, and primary keys of one or more columns."""
 
 import re
+from collections.abc import Sequence
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -35,3 +36,76 @@ def pasted(*parts: str) -> str:
 def parts_of(name: str) -> list[str]:
     """Return the parts of a name, without quotes: the opposite of :func:`pasted`."""
     return [(quoted or "").replace('""', '"') or plain for quoted, plain in _PART.findall(name)]
+
+
+def quoted(name: str) -> str:
+    """Quote an SQL identifier.
+
+    Example:
+        >>> quoted("events")
+        '"events"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Write an SQL string literal.
+
+    Example:
+        >>> literal("it's")
+        "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def key_columns(key: Sequence[str], relation: str = "") -> str:
+    """Return SQL that lists the columns of a primary key: for ``SELECT``, ``USING``, ``GROUP BY`` and ``PARTITION BY``.
+
+    Args:
+        key: Names of its columns.
+        relation: Alias of the relation that has them.
+
+    Example:
+        >>> key_columns(("list_id", "profile_id"), "new")
+        'new."list_id", new."profile_id"'
+    """
+    prefix = f"{relation}." if relation else ""
+    return ", ".join(prefix + quoted(name) for name in key)
+
+
+def key_value(key: Sequence[str], relation: str = "") -> str:
+    """Return SQL for a primary key as one value, to stand before ``IN``; what follows selects :func:`key_columns`.
+
+    DuckDB joins by each column of such a row value; a key of one column is that column, so that its plans stay as they are.
+
+    Example:
+        >>> key_value(("id",)), key_value(("list_id", "profile_id"))
+        ('"id"', '("list_id", "profile_id")')
+    """
+    columns = key_columns(key, relation)
+    return columns if len(key) == 1 else f"({columns})"
+
+
+def keys_equal(key: Sequence[str], left: str, right: str) -> str:
+    """Return an SQL condition that two relations have the same primary key.
+
+    Example:
+        >>> keys_equal(("id",), "new", "old")
+        'new."id" = old."id"'
+    """
+    return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name in key)
+
+
+def key_is_null(key: Sequence[str]) -> str:
+    """Return an SQL condition that a column of a primary key is null.
+
+    Example:
+        >>> key_is_null(("list_id", "profile_id"))
+        '("list_id" IS NULL OR "profile_id" IS NULL)'
+    """
+    return f"({' OR '.join(f'{quoted(name)} IS NULL' for name in key)})"
+
+
+def key_text(key: Sequence[str]) -> str:
+    """Return SQL for a primary key as text, for people: its columns, separated by slashes."""
+    return key_columns(key) if len(key) == 1 else f"concat_ws('/', {key_columns(key)})"

@@ -207,7 +207,7 @@ def test_names_are_unique_and_snake_case(entry: ResourceType) -> None:
     assert len({name.lower() for name in names}) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) for name in [entry.name, *names])
     assert len({column.path for column in entry.columns}) == len(names)
-    assert entry.primary_key == "id"
+    assert entry.primary_key == ("id",)
     assert not {"_extra", "_synced_at", "_deleted_at"} & set(names)
 
 

@@ -148,7 +148,7 @@ def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxPr
     found = check_results(job.resolve_job_def("alone").execute_in_process(instance=instance, raise_on_error=False))
 
     assert not found["lists", "primary_key"].passed
-    assert "1 ids in more than one row" in found["lists", "primary_key"].description
+    assert "1 keys in more than one row" in found["lists", "primary_key"].description
     assert not found["lists", "unknown_attributes"].passed
     assert "colour" in found["lists", "unknown_attributes"].description
 

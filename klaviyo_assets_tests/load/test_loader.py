@@ -1,44 +1,18 @@
 """Loads as such: which version counts, what is written, and what is left alone."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.decode import frame_schema
-from klaviyo_assets.load.loader import Loader, SyncLogEntry
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
+from klaviyo_assets_tests.load.loads import NOON, Loads, after
 
 pytestmark = pytest.mark.duckdb
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-class Loads:
-    """Loads one batch after another into one table."""
-
-    def __init__(self, warehouse: LocalFile, folder: Path, name: str) -> None:
-        self.entry = CATALOG[name]
-        self.warehouse, self.folder, self.number = warehouse, folder, 0
-        self.row = SyncLogEntry("a-sync", name, "unknown", "incremental", NOON, None)
-        Loader(warehouse, self.entry, "klaviyo").begin(self.row)
-
-    def __call__(self, *files: Sequence[dict[str, Any]]) -> tuple[int, int]:
-        paths = []
-        for records in files:
-            self.number += 1
-            paths.append(self.folder / f"{self.number}.parquet")
-            schema = frame_schema(self.entry)
-            pl.DataFrame([{"_synced_at": NOON} | record for record in records], schema=schema).write_parquet(paths[-1])
-        loader = Loader(self.warehouse, self.entry, "klaviyo")
-        loader.load(Batch(files=tuple(paths), covered=()), self.row)
-        return loader.counts.inserted, loader.counts.updated
 
 
 @pytest.fixture
@@ -49,10 +23,6 @@ def events(warehouse: LocalFile, tmp_path: Path) -> Loads:
 @pytest.fixture
 def profiles(warehouse: LocalFile, tmp_path: Path) -> Loads:
     return Loads(warehouse, tmp_path, "profiles")
-
-
-def after(minutes: int) -> datetime:
-    return NOON + timedelta(minutes=minutes)
 
 
 def test_of_duplicates_in_a_batch_the_newest_version_counts(profiles: Loads, warehouse: LocalFile) -> None:

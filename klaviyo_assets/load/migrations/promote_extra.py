@@ -10,7 +10,7 @@ from msgspec import Raw
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
 from klaviyo_assets.decode.schema import ATTRIBUTE, RECORD
-from klaviyo_assets.warehouse.base import quoted
+from klaviyo_assets.warehouse.sql import key_text, quoted
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are in memory at once."""
@@ -33,7 +33,7 @@ def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceT
 
 def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, first: int) -> int:
     rows = connection.sql(
-        f"SELECT rowid AS place, {quoted(entry.primary_key)} AS id, {EXTRA} FROM {table} "
+        f"SELECT rowid AS place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {table} "
         f"WHERE rowid BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1} AND {EXTRA} IS NOT NULL"
     ).pl()
     if rows.is_empty():

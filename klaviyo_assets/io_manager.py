@@ -14,10 +14,10 @@ from pydantic import Field
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.warehouse import frame_copies
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MOST_THREADS
-from klaviyo_assets.warehouse.sql import parts_of
+from klaviyo_assets.warehouse.sql import literal, parts_of, quoted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def warehouse(tmp_path: Path) -> LocalFile:
 def plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
     """A database that does not compress, so that a search through its bytes means something; nor does it when it is written anew."""
     plain = {"force_compression": "uncompressed"}
-    monkeypatch.setattr(LocalFile, "json_column", "JSON")  # what a column declares for itself would count more
+    # What a column declares for itself would count more.
+    monkeypatch.setattr(LocalFile, "capabilities", replace(LocalFile.capabilities, json_column="JSON"))
     compact = compaction.compact
     monkeypatch.setattr(compaction, "compact", lambda path, spill, settings: compact(path, spill, {**settings, **plain}))
     config = {"storage_compatibility_version": "v1.5.0", **plain}

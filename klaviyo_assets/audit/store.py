@@ -11,10 +11,12 @@ from klaviyo_assets.audit.compare import Counts, Difference
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import DELETED_AT, INSTANT, Columns, prepare_table, table_exists
+from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.rereads import AUDIT_DAYS, State, prepare_audit_days
-from klaviyo_assets.warehouse.base import Warehouse, literal
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.sql import literal
 
 assert isinstance(EVENTS.replication, Incremental)
 FIELD = EVENTS.replication.field

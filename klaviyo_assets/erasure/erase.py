@@ -11,7 +11,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import Tables, table_exists
+from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state import schema_version as layout
@@ -19,6 +19,7 @@ from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import table_exists
 
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 
@@ -88,7 +89,7 @@ class Erasure:
                     stack.enter_context(sync_lock(state, name, "an erasure"))
             erased = self._in_transaction(person, dry_run=dry_run)
             if not dry_run:
-                self.warehouse.compact_if_asked()
+                self.warehouse.compact_if_requested()
                 if copies := self.warehouse.copies_in_use():
                     erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
         return erased
@@ -106,7 +107,7 @@ class Erasure:
                     copy.note_erased(connection)
                     # Before the commit: what is staged would bring the person back.
                     shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
-                    self.warehouse.ask_for_compaction()
+                    self.warehouse.request_compaction()
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise

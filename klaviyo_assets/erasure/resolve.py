@@ -16,7 +16,8 @@ from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalised
 from klaviyo_assets.privacy.rules import EXTRA, Action
 from klaviyo_assets.sync.errors import SyncError
-from klaviyo_assets.warehouse.base import Warehouse, literal
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import literal
 
 NAMED_BY = {"email": Kind.EMAIL, "phone_number": Kind.PHONE}
 """Columns that name a person."""

@@ -1,12 +1,11 @@
 """Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import polars as pl
 from duckdb import DuckDBPyConnection
 
@@ -15,7 +14,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables, table_exists
+from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
 from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.quality.null_rates import NullRates
@@ -29,7 +28,8 @@ from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured,
 from klaviyo_assets.state.tombstones import erased
 from klaviyo_assets.sync.errors import TableChanged
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
+from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.sql import changed_rows, count_rows, instant, key_columns, key_value, keys_equal, literal, quoted
 
 __all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncLogEntry"]
 
@@ -113,21 +113,9 @@ class Loader:
         """Names of the tables."""
         return Tables(self.warehouse, self.schema, self.entry)
 
-    @contextmanager
-    def transaction(self) -> Iterator[DuckDBPyConnection]:
+    def transaction(self) -> AbstractContextManager[DuckDBPyConnection]:
         """Open the database for one transaction; an error undoes all of it."""
-        with self.warehouse.connection() as connection:
-            # The order of rows means nothing; keeping that of many staged files would take one thread, and memory for what waits its turn.
-            connection.execute("SET preserve_insertion_order = false")
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
-                self.warehouse.reclaim(connection)
-            except BaseException:
-                with suppress(duckdb.Error):  # the first error is the one to tell
-                    connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        return self.warehouse.transaction()
 
     def begin(
         self,
@@ -189,14 +177,14 @@ class Loader:
         connection.execute(f"DELETE {mine} AND NOT ({facts})")
         name = f"{self.schema}.{self.entry.name}"
         found = measured(connection, self.tables)
-        was_synced = bool(_count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"))
+        was_synced = bool(count_rows(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"))
         self.notes.extend(lost_bookkeeping.notes(self.schema, self.entry.name, prepared.made, has_rows=bool(found.rows), was_synced=was_synced))
         lost, note = doubts(
             recorded(connection, self.tables, latest or row.started_at + _DAY),
             found,
             name,
             was_missing=self.entry.name in prepared.made,
-            is_covered=bool(_count(connection, mine)),
+            is_covered=bool(count_rows(connection, mine)),
             has_coverage=isinstance(self.entry.replication, Incremental | NewestFirst) and "_coverage" not in prepared.made,
         )
         if note is not None:
@@ -244,14 +232,14 @@ class Loader:
                 return False, 0
             if stored.are_tightened and self._was_synced_before(connection):
                 # Even if no row changes: free blocks may hold what rows held once.
-                self.warehouse.ask_for_compaction()
+                self.warehouse.request_compaction()
             rewritten = stored.bring_up_to_date(fingerprint)
         return True, rewritten
 
     def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
         """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
-        synced = _count(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
-        return synced or _count(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
+        synced = count_rows(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
+        return synced or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
     def knows(self, sync_id: str) -> bool:
         """Return whether a sync has its row in ``_syncs``; one of a file that was replaced by an older copy has none."""
@@ -302,7 +290,7 @@ class Loader:
         if keys:
             key = self.entry.primary_key
             connection.register("gone_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
-            self.counts.deleted += _changed(
+            self.counts.deleted += changed_rows(
                 connection,
                 f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
                 f"WHERE {DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM gone_keys)",
@@ -324,7 +312,7 @@ class Loader:
         """
         if parents:
             connection.register("read_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
-            self.counts.deleted += _changed(
+            self.counts.deleted += changed_rows(
                 connection,
                 f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
                 f"WHERE {quoted(column)} IN (SELECT id FROM read_parents) AND {self._are_missing(files)}",
@@ -361,7 +349,7 @@ class Loader:
             bounds = [span.start, span.end]
             if not files:
                 return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_span} LIMIT 1", bounds).fetchall()
-            self.counts.deleted += _changed(
+            self.counts.deleted += changed_rows(
                 connection,
                 f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {self._are_missing(files)}",
                 [at, *bounds],
@@ -377,13 +365,13 @@ class Loader:
         tables, key, columns = self.tables, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         replication = self.entry.replication
-        asked = f"{quoted(replication.field)} >= {_instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
+        asked = f"{quoted(replication.field)} >= {instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
         if isinstance(replication, Incremental | NewestFirst):
             # A record without the time that a full read goes by is not asked for.
             asked += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
         vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {columns} FROM {tables.rebuilt})"
         with self.transaction() as connection:
-            self.counts.inserted = _count(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
+            self.counts.inserted = count_rows(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
             before = (
                 f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
             )
@@ -392,11 +380,11 @@ class Loader:
                 f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
                 f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
             )
-            self.counts.updated = _count(connection, "FROM compared WHERE differs")
+            self.counts.updated = count_rows(connection, "FROM compared WHERE differs")
             if self.counts.inserted or self.counts.updated:
                 NullRates(connection, tables).note(tables.rebuilt)
-            self.counts.deleted = _count(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
-            marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {_instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
+            self.counts.deleted = count_rows(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
+            marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
             connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
             # What did not change keeps the time of the read that brought it.
             connection.execute(
@@ -473,7 +461,7 @@ class Loader:
             rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in added])
             connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
             connection.execute(
-                f"INSERT INTO {coverage} BY NAME SELECT * REPLACE (CASE WHEN span_start > {_instant(BEGINNING)} THEN span_start "
+                f"INSERT INTO {coverage} BY NAME SELECT * REPLACE (CASE WHEN span_start > {instant(BEGINNING)} THEN span_start "
                 "ELSE '-infinity'::TIMESTAMP WITH TIME ZONE END AS span_start) FROM new_coverage"
             )
             connection.unregister("new_coverage")
@@ -486,7 +474,7 @@ class Loader:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
             missed = NullRates(connection, self.tables) if table == self.tables.rows else None
-            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.only_append).run()
+            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.before_append).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 
@@ -507,7 +495,7 @@ class Loader:
         self._count_rows(connection)
 
     def _count_rows(self, connection: DuckDBPyConnection) -> None:
-        self.row_count = _count(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
+        self.row_count = count_rows(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
 
 
 def _write_row(connection: DuckDBPyConnection, table: str, row: SyncLogEntry) -> None:
@@ -516,20 +504,5 @@ def _write_row(connection: DuckDBPyConnection, table: str, row: SyncLogEntry) ->
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
 
 
-def _count(connection: DuckDBPyConnection, from_clause: str) -> int:
-    ((count,),) = connection.execute(f"SELECT count(*) {from_clause}").fetchall()
-    return int(count)
-
-
-def _changed(connection: DuckDBPyConnection, statement: str, parameters: Sequence[object]) -> int:
-    """Run an UPDATE and return the number of rows that it changed."""
-    ((count,),) = connection.execute(statement, list(parameters)).fetchall()
-    return int(count)
-
-
-def _instant(value: datetime) -> str:
-    return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
-
-
-SPAN_START = f"CASE WHEN isinf(span_start) THEN {_instant(BEGINNING)} ELSE span_start END"
+SPAN_START = f"CASE WHEN isinf(span_start) THEN {instant(BEGINNING)} ELSE span_start END"
 """SQL for the start of a span as a date that Python has; where there is no bound, the table has ``-infinity``."""

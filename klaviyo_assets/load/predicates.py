@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.decode import EXTRA, RELATIONSHIP
-from klaviyo_assets.warehouse.base import literal, quoted
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 
 def stands_beside(column: Column) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.load.foreign_objects import foreign_columns
-from klaviyo_assets.load.tables import Tables, prepare_table
+from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, mark_of
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
-from klaviyo_assets.warehouse.base import literal
+from klaviyo_assets.warehouse.ddl import prepare_table, table_exists
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are in memory at once."""
@@ -44,11 +44,7 @@ class StoredRules:
     @property
     def are_noted(self) -> bool:
         """Whether any table of the schema has or had rules."""
-        found = self.connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-            f"AND lower(schema_name) = lower({literal(self.tables.schema)}) AND table_name = {literal(_NAME)}"
-        ).fetchall()
-        return bool(found)
+        return table_exists(self.connection, self.tables.schema, _NAME)
 
     @property
     def are_up_to_date(self) -> bool:

@@ -12,12 +12,9 @@ from klaviyo_assets.load.foreign_objects import RARE_TABLES, Ownership
 from klaviyo_assets.load.migrations.change_type import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.state import schema_version as layout
-from klaviyo_assets.warehouse.base import Warehouse, literal, quoted
-
-Columns = dict[str, tuple[str, str]]
-"""Type and comment of a table's columns, by name."""
-
-INSTANT = "TIMESTAMP WITH TIME ZONE"
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, existing_columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.sql import quoted
 
 _OWN_COLUMNS = {
     EXTRA: (
@@ -154,7 +151,7 @@ class Tables:
         self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
         self._prepare(connection, "_missed", _MISSED, "Columns that rows had a value in, and that rows written since lack.")
         retyped = self._retyped(connection)
-        changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+        changed = prepare_table(connection, self.warehouse, self.schema, self.entry.name, self._columns(), self.entry.description, converted)
         for column in retyped:
             put_misfits_beside(connection, self.rows, column)
         if changed:
@@ -174,7 +171,7 @@ class Tables:
 
     def _retyped(self, connection: DuckDBPyConnection) -> list[Column]:
         """Return the columns that are about to get another type, the values that do not fit it collected."""
-        existing = _existing(connection, self.schema, self.entry.name)
+        existing = existing_columns(connection, self.schema, self.entry.name)
         found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
         if found:
             Ownership(connection, self.warehouse, self.schema).refuse_indexes(self.entry.name, [column.name for column in found])
@@ -184,73 +181,10 @@ class Tables:
 
     def _columns(self) -> Columns:
         columns = {
-            column.name: (self.warehouse.json_column if column.type == "JSON" else str(column.type), column.description)
+            column.name: (self.warehouse.capabilities.json_column if column.type == "JSON" else str(column.type), column.description)
             for column in self.entry.columns
         }
         return columns | _OWN_COLUMNS
 
     def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
         return prepare_table(connection, self.warehouse, self.schema, name, columns, description)
-
-
-def prepare_table(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, columns: Columns, description: str) -> list[str]:
-    """Create a table if it is missing, add the columns that it lacks, and set types and comments that differ.
-
-    Args:
-        connection: The database.
-        warehouse: The same.
-        schema: DuckDB schema; it is there.
-        name: Name of the table, unquoted.
-        columns: Type and comment of each column.
-        description: The table's comment.
-
-    Returns:
-        Columns of a table that was there which were added, or have got another type.
-    """
-    table = warehouse.qualified(schema, name)
-    existing = _existing(connection, schema, name)
-    if not existing:
-        declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-        connection.execute(f"COMMENT ON TABLE {table} IS {literal(description)}")
-    added = [column for column in columns if existing and column not in existing]
-    changed = list(added)
-    for column, (type_, comment) in columns.items():
-        plain_type = type_.split(" USING ")[0]
-        if column in added:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(column)} {plain_type}")
-        known_type, known_comment = existing.get(column, (plain_type, None))
-        if known_type != plain_type:
-            # Our own tables have no _extra for what does not fit: better to fail.
-            using = converted(quoted(column), known_type, plain_type) if EXTRA in columns else f"{quoted(column)}::{plain_type}"
-            connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {plain_type} USING {using}")
-            changed.append(column)
-        if known_comment != comment:
-            connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
-    return changed
-
-
-def table_exists(connection: DuckDBPyConnection, schema: str, name: str) -> bool:
-    """Return whether there is a table.
-
-    Args:
-        connection: The database.
-        schema: DuckDB schema.
-        name: Name of the table, unquoted.
-    """
-    return bool(_existing(connection, schema, name))
-
-
-def has_column(connection: DuckDBPyConnection, schema: str, name: str, column: str) -> bool:
-    """Return whether there is a table with a column; names as in :func:`is_there`."""
-    return column in _existing(connection, schema, name)
-
-
-def _existing(connection: DuckDBPyConnection, schema: str, table: str) -> dict[str, tuple[str, str | None]]:
-    """Return type and comment of a table's columns by name; empty if there is no such table."""
-    rows = connection.execute(
-        "SELECT column_name, data_type, comment FROM duckdb_columns() "
-        "WHERE lower(schema_name) = lower(?) AND lower(table_name) = lower(?) AND database_name = current_database()",
-        [schema, table],
-    ).fetchall()
-    return {name.lower(): (data_type, comment) for name, data_type, comment in rows}

@@ -9,11 +9,12 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets._internal.sanitize import markdown
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
-from klaviyo_assets.load.tables import DELETED_AT, Tables, table_exists
+from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.privacy.ruled_columns import ruled_columns
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import NullRates
 from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
 
 MASK = "•••"

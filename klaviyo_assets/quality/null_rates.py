@@ -9,8 +9,9 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.predicates import has_value
-from klaviyo_assets.load.tables import DELETED_AT, Tables, table_exists
+from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30

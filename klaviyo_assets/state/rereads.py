@@ -14,11 +14,12 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import DELETED_AT, INSTANT, Columns, prepare_table
+from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.load.upsert import parquet
 from klaviyo_assets.state.coverage import TimeWindow, without
 from klaviyo_assets.state.days import DAY, midnight, spans_of
 from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table
 from klaviyo_assets.warehouse.sql import key_columns, key_value, quoted
 
 AUDIT_DAYS = "_audit_days"

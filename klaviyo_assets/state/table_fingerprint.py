@@ -6,7 +6,8 @@ from datetime import datetime
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.decode import SYNCED_AT
-from klaviyo_assets.load.tables import Tables, has_column
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.warehouse.ddl import has_column
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.load.tables import INSTANT, Columns, prepare_table
-from klaviyo_assets.warehouse.base import Warehouse, literal
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table
+from klaviyo_assets.warehouse.sql import literal
 
 _NAME = "_erased"
 

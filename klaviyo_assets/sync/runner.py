@@ -234,7 +234,7 @@ class SyncRunner:
         if rewritten:
             self._note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were treated by it.")
         try:
-            self.warehouse.compact_if_asked()
+            self.warehouse.compact_if_requested()
         except WarehouseError as error:
             self._note(f"What rows held before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed

@@ -1,14 +1,17 @@
-"""What every place that holds the tables must offer."""
+"""What a warehouse must offer, and what it may be able to do."""
 
-from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.warehouse.sql import literal as literal
-from klaviyo_assets.warehouse.sql import quoted as quoted
+from klaviyo_assets.warehouse.sql import quoted
 
 
 class WarehouseError(Exception):
@@ -29,51 +32,97 @@ class WarehouseBusy(WarehouseError):
     """Another program, or another sync, has the database open; that may be over by the next try."""
 
 
-class Warehouse(ABC):
-    """A DuckDB database that holds the tables.
+@dataclass(frozen=True)
+class Capabilities:
+    """What a warehouse can do beyond plain DuckDB SQL.
+
+    The defaults are those of a warehouse that has nothing of its own: they cost more work, and always give the same tables.
 
     Attributes:
-        json_column: How a column of JSON is declared.
+        exclusive_writer: True if an open connection keeps all other processes out of the database. Without it, a transaction may fail because another
+            one has changed the same rows, and is repeated.
+        rowid: True if tables have DuckDB's ``rowid``, which does not change within a transaction. Without it, rows are found by primary key.
+        alter_type_using: True if ``ALTER COLUMN … SET DATA TYPE … USING`` works. Without it, the table is rebuilt.
+        json_column: How a column of JSON is declared: its type and, where the warehouse has them, storage options.
+        can_compact: True if :meth:`Warehouse.compact_if_requested` removes what deleted rows held. Without it, that is up to the warehouse.
+        local_files: True if the database is a file on this machine.
+    """
+
+    exclusive_writer: bool = False
+    rowid: bool = False
+    alter_type_using: bool = False
+    json_column: str = "JSON"
+    can_compact: bool = False
+    local_files: bool = False
+
+
+class Warehouse(Protocol):
+    """A database that DuckDB reads and writes, and that holds the tables.
+
+    Implementations subclass it; they need :attr:`capabilities`, :attr:`state_dir` and :meth:`connection`, which sets :attr:`database`.
+
+    Attributes:
+        capabilities: What it can do.
         database: The database's name in SQL; known while a connection is open. A file ``klaviyo.duckdb`` is called ``klaviyo``, so that a table of
             a schema of the same name must be named with it: ``klaviyo.events`` would be ambiguous.
     """
 
-    json_column = "JSON"
+    capabilities: Capabilities
     database: str
-
-    def qualified(self, schema: str, table: str) -> str:
-        """Return a table's whole name, quoted; only while a connection is open."""
-        return ".".join(quoted(part) for part in (self.database, schema, table))
 
     @property
     @abstractmethod
     def state_dir(self) -> Path:
-        """Folder for what belongs to the database but not in it: locks, staged files, the account's identity."""
+        """Folder on this machine for what belongs to the database but is not in it: locks, staged files, the account's identity. It exists."""
 
     @abstractmethod
     def connection(self) -> AbstractContextManager[DuckDBPyConnection]:
-        """Open the database for one short piece of work, alone, and close it on every path.
+        """Open the database for one short piece of work, and close it on every path. The database is the current one; the time zone is UTC.
 
         Raises:
             WarehouseError: If it cannot be opened.
         """
 
-    def reclaim(self, connection: DuckDBPyConnection) -> None:  # noqa: B027 (a place that looks after itself has nothing to do)
-        """Let go of the space of deleted rows where that is worth its work; called before each commit."""
-
-    def only_append(self, connection: DuckDBPyConnection) -> None:  # noqa: B027
-        """Get ready for a transaction that from here on only appends rows, many and wide."""
-
-    def copies_in_use(self) -> int:
-        """Return how many temporary copies of tables other work still reads, having deleted those that nobody does."""
-        return 0
-
-    def ask_for_compaction(self) -> None:  # noqa: B027 (a place without a file of its own has nothing to do)
-        """Note that what rows held before must not stay anywhere; called before the commit that changes them."""
-
-    def compact_if_asked(self) -> None:  # noqa: B027
-        """Write the database anew, without what rows held before, if that has been asked for and not been done.
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Open the database for one transaction; an error rolls all of it back.
 
         Raises:
-            WarehouseError: If that cannot be done now; it stays asked for.
+            WarehouseError: If the database cannot be opened, or fails.
+        """
+        with self.connection() as connection:
+            # The order of rows means nothing. Keeping that of many staged files would take one thread, and memory for what waits its turn.
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                yield connection
+                self.before_commit(connection)
+            except BaseException:
+                with suppress(duckdb.Error):  # the first error is the one to report
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def qualified(self, schema: str, table: str) -> str:
+        """Return a table's whole name, quoted; only while a connection is open."""
+        return ".".join(quoted(part) for part in (self.database, schema, table))
+
+    def before_commit(self, connection: DuckDBPyConnection) -> None:
+        """Hook before each commit: free the space of deleted rows if that is worth the work."""
+
+    def before_append(self, connection: DuckDBPyConnection) -> None:
+        """Hook in a transaction that from here on only appends rows, many and wide."""
+
+    def copies_in_use(self) -> int:
+        """Delete temporary copies of tables that no process uses any more, and return how many are in use."""
+        return 0
+
+    def request_compaction(self) -> None:
+        """Remember that what deleted rows held must be removed; called before the commit that deletes them, if the warehouse can compact."""
+
+    def compact_if_requested(self) -> None:
+        """Remove what deleted rows held if that was requested and is still to be done; called if the warehouse can compact.
+
+        Raises:
+            WarehouseError: If that cannot be done now; it stays requested.
         """

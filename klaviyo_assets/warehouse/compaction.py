@@ -13,7 +13,8 @@ import duckdb
 from klaviyo_assets._internal import os_errors as system_errors
 from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets.warehouse import diagnosis
-from klaviyo_assets.warehouse.base import WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 _OLD, _NEW = "old", "new"
 

@@ -18,9 +18,10 @@ from klaviyo_assets._internal import os_errors as system_errors
 from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill, wide_tables
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError, literal, quoted
+from klaviyo_assets.warehouse.base import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 """DuckDB settings for new files: tools that still use DuckDB 1.5 can open them."""
@@ -29,7 +30,7 @@ _SETTINGS = {
     "memory_limit": DEFAULT_MEMORY_LIMIT,
     # Each thread that inserts holds a row group of its own, 120,000 wide rows: with many cores those alone would fill the memory.
     "threads": "2",
-    # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see reclaim().
+    # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see before_commit().
     "max_vacuum_tasks": "0",
     # A commit that is bigger goes straight into the file, in place of the log first and the file after.
     "wal_autocheckpoint": "1MB",
@@ -107,8 +108,15 @@ class LocalFile(Warehouse):
         ...     connection.sql("SELECT count(*) FROM klaviyo.events").fetchall()
     """
 
-    # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
-    json_column = "JSON USING COMPRESSION zstd"
+    capabilities = Capabilities(
+        exclusive_writer=True,
+        rowid=True,
+        alter_type_using=True,
+        # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
+        json_column="JSON USING COMPRESSION zstd",
+        can_compact=True,
+        local_files=True,
+    )
 
     def __init__(
         self,
@@ -150,14 +158,14 @@ class LocalFile(Warehouse):
         with self._alone():
             return frame_copies.remove_abandoned(self.state_dir)
 
-    def ask_for_compaction(self) -> None:
+    def request_compaction(self) -> None:
         """Leave a mark beside the file, which outlives this process."""
         try:
             owner_only.make_file(self.state_dir / self._compaction_due.name)
         except OSError as error:
             raise _not_writable(self.state_dir, error) from error
 
-    def compact_if_asked(self) -> None:
+    def compact_if_requested(self) -> None:
         """Write the file anew if there is a mark; see :mod:`klaviyo_assets.warehouse.compaction`."""
         if not self._compaction_due.exists():
             return
@@ -354,7 +362,7 @@ class LocalFile(Warehouse):
         """Whether the resource opens the file as Dagster's own does; another one may be able to open what we cannot."""
         return type(self._resource).get_connection is DuckDBResource.get_connection
 
-    def reclaim(self, connection: DuckDBPyConnection) -> None:
+    def before_commit(self, connection: DuckDBPyConnection) -> None:
         """Let the checkpoint of the commit that follows rewrite tables without their deleted rows, unless that is more work than it is worth.
 
         It is left out as well where it takes more memory than there is; see :mod:`klaviyo_assets.warehouse.wide_tables`.
@@ -370,7 +378,7 @@ class LocalFile(Warehouse):
         if (due or not big) and wide_tables.may_be_merged(connection, measure=due):
             connection.execute(f"SET max_vacuum_tasks = {_VACUUM_TASKS}")
 
-    def only_append(self, connection: DuckDBPyConnection) -> None:
+    def before_append(self, connection: DuckDBPyConnection) -> None:
         """Append with one thread: a second one would hold a hundred megabytes more and bring nothing, since the network is slower than either."""
         if "threads" not in self._chosen | self._given.keys():
             connection.execute("SET threads = 1")

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import literal
+from klaviyo_assets.warehouse.sql import literal
 
 _NAME = "spill"
 

@@ -1,7 +1,10 @@
-"""Pieces of SQL: names, literals, and primary keys of one or more columns."""
+"""Pieces of SQL (names, literals, primary keys of one or more columns), and statements that return a number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from duckdb import DuckDBPyConnection
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -109,3 +112,25 @@ def key_is_null(key: Sequence[str]) -> str:
 def key_text(key: Sequence[str]) -> str:
     """Return SQL for a primary key as text, for people: its columns, separated by slashes."""
     return key_columns(key) if len(key) == 1 else f"concat_ws('/', {key_columns(key)})"
+
+
+def instant(value: datetime) -> str:
+    """Write an SQL literal of a point in time."""
+    return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
+
+
+def count_rows(connection: DuckDBPyConnection, from_clause: str) -> int:
+    """Return the number of rows of a relation.
+
+    Args:
+        connection: The database.
+        from_clause: ``FROM`` and what follows it.
+    """
+    ((count,),) = connection.execute(f"SELECT count(*) {from_clause}").fetchall()
+    return int(count)
+
+
+def changed_rows(connection: DuckDBPyConnection, statement: str, parameters: Iterable[object]) -> int:
+    """Run an ``UPDATE``, ``DELETE`` or ``INSERT`` and return the number of rows that it changed."""
+    ((count,),) = connection.execute(statement, list(parameters)).fetchall()
+    return int(count)

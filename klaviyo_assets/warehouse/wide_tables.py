@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import literal, quoted
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 WIDE = 16 * 2**10
 """Bytes from which on a text is wide; 2,048 that are not have 32 MiB together."""

@@ -91,8 +91,8 @@ def test_the_search_would_find_values_that_are_there(account: SandboxProcess, pl
         everything = bytes_of(plain_file)
         assert found_in(everything, plain_values(account)) == plain_values(account)
         assert found_in(everything, plain_values(account, "properties")) == plain_values(account, "properties"), "JSON is not compressed either"
-        plain_file.ask_for_compaction()
-        plain_file.compact_if_asked()
+        plain_file.request_compaction()
+        plain_file.compact_if_requested()
 
 
 def test_nothing_of_them_lies_in_staging(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:

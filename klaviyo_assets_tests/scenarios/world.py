@@ -39,7 +39,7 @@ from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.histories import SWITCHES, Life, Sync
 
@@ -187,6 +187,8 @@ class _Network(httpx.AsyncBaseTransport):
 
 class Memory(Warehouse):
     """A database in memory, opened and closed as a file would be."""
+
+    capabilities = Capabilities(exclusive_writer=True, rowid=True, alter_type_using=True)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

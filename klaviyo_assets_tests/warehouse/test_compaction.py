@@ -59,8 +59,8 @@ def test_what_is_gone_is_gone_and_the_rest_is_kept(warehouse: LocalFile, tmp_pat
     warehouse.path.chmod(0o640)
     assert SECRET.encode() in warehouse.path.read_bytes()
 
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 
     assert SECRET.encode() not in warehouse.path.read_bytes()
     assert stat.S_IMODE(warehouse.path.stat().st_mode) == 0o640
@@ -72,7 +72,7 @@ def test_what_is_gone_is_gone_and_the_rest_is_kept(warehouse: LocalFile, tmp_pat
 def test_nothing_happens_unless_it_was_asked_for(warehouse: LocalFile) -> None:
     before = warehouse.path.stat()
 
-    warehouse.compact_if_asked()
+    warehouse.compact_if_requested()
 
     assert warehouse.path.stat() == before
 
@@ -91,14 +91,14 @@ def test_where_it_cannot_be_done_the_file_stays_and_it_is_tried_again(trouble: s
                 patch.setattr(compare, lambda connection, path: (connection.execute("DELETE FROM new.main.mine"), original(connection, path)))
             case _:
                 patch.setattr("klaviyo_assets.warehouse.compaction._NEW", "no database")
-        warehouse.ask_for_compaction()
+        warehouse.request_compaction()
         with pytest.raises(WarehouseError):
-            warehouse.compact_if_asked()
+            warehouse.compact_if_requested()
 
     assert warehouse.path.read_bytes() == before
     assert not list(warehouse.path.parent.glob("*.compacting*"))
     assert (warehouse.state_dir / "compaction-due").exists()
-    warehouse.compact_if_asked()
+    warehouse.compact_if_requested()
     assert SECRET.encode() not in warehouse.path.read_bytes()
 
 
@@ -118,7 +118,7 @@ while True:
 @pytest.mark.long
 def test_a_program_that_waits_meanwhile_commits_into_the_new_file(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow disk: the program has all the time it needs to get at the old file, if it is not locked."""
-    warehouse.ask_for_compaction()
+    warehouse.request_compaction()
     flush, others = compaction._flush, []
 
     def slow_flush(path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_program_that_waits_meanwhile_commits_into_the_new_file(warehouse: Loc
         flush(path)
 
     monkeypatch.setattr(compaction, "_flush", slow_flush)
-    warehouse.compact_if_asked()
+    warehouse.compact_if_requested()
     (other,) = others
     with other:
         assert other.wait(timeout=60) == 0
@@ -161,12 +161,12 @@ def test_a_program_that_had_opened_the_old_file_is_refused_there(linked: bool, w
     backup = tmp_path / "backup"
     if linked:
         os.link(warehouse.path, backup)
-    warehouse.ask_for_compaction()
+    warehouse.request_compaction()
     command = [sys.executable, "-c", _OPEN_BEFORE, str(warehouse.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        warehouse.compact_if_asked()
+        warehouse.compact_if_requested()
         said, _ = other.communicate("\n")
 
     if linked:  # somebody's backup stays as it is
@@ -191,8 +191,8 @@ def test_attributes_and_access_control_lists_are_kept(warehouse: LocalFile) -> N
         pytest.skip("this file system has no such attributes")
     before, mode = attributes(warehouse.path), warehouse.path.stat().st_mode
 
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 
     assert attributes(warehouse.path) == before
     assert len(before) >= 2
@@ -207,8 +207,8 @@ def test_a_file_is_rewritten_with_the_memory_and_threads_that_the_user_has_set(t
         warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "file.duckdb"), connection_config=config), **settings)  # type: ignore[arg-type]
         with warehouse.connection():
             pass
-        warehouse.ask_for_compaction()
-        warehouse.compact_if_asked()
+        warehouse.request_compaction()
+        warehouse.compact_if_requested()
 
     compacted({})
     compacted({}, memory_limit="2GB", threads=3)

@@ -125,8 +125,8 @@ def test_the_longest_name_works(tmp_path: Path) -> None:
 
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 
 
 def make_fifo(path: Path) -> None:
@@ -186,7 +186,7 @@ def test_what_lies_next_to_the_file_is_not_touched_either(make: Callable[[Path],
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "x.duckdb")))
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
-    warehouse.ask_for_compaction()
+    warehouse.request_compaction()
     path = tmp_path / f"x.duckdb{suffix}"
     if path.is_dir():
         path.rename(tmp_path / "away")
@@ -195,10 +195,10 @@ def test_what_lies_next_to_the_file_is_not_touched_either(make: Callable[[Path],
     before = path.lstat()
 
     with pytest.raises(WarehouseError), warehouse.connection():
-        warehouse.ask_for_compaction()
+        warehouse.request_compaction()
     if suffix != ".sync":
         with pytest.raises(WarehouseError):
-            warehouse.compact_if_asked()
+            warehouse.compact_if_requested()
 
     assert os.path.samestat(path.lstat(), before)
     assert not (tmp_path / "bait").exists() or (tmp_path / "bait").read_text() == "mine"

@@ -237,7 +237,7 @@ def test_rows_are_appended_by_one_thread_unless_the_user_says_otherwise(config: 
 
     with warehouse.connection() as connection:
         connection.execute("BEGIN TRANSACTION")
-        warehouse.only_append(connection)
+        warehouse.before_append(connection)
         connection.execute("CREATE TABLE written AS SELECT range AS number FROM range(1000)")
         connection.execute("COMMIT")
         assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
@@ -257,7 +257,7 @@ def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path
             ids = "range" if turn == 0 else "range * 2"
             rows = 150_000 if turn == 0 else 75_000
             connection.execute(f"INSERT INTO wide SELECT {ids}, md5(range::VARCHAR || '{turn}') || md5(range::VARCHAR) FROM range({rows})")
-            warehouse.reclaim(connection)
+            warehouse.before_commit(connection)
             connection.execute("COMMIT")
         sizes.append(warehouse.path.stat().st_size)
         fresh = fresh or sizes[0]
@@ -277,7 +277,7 @@ def test_a_big_table_is_rewritten_only_when_much_of_it_is_dead(tmp_path: Path, r
         connection.execute("BEGIN")
         connection.execute("DELETE FROM wide WHERE id < ?", [replaced])
         connection.execute("INSERT INTO wide SELECT range FROM range(?)", [replaced])
-        warehouse.reclaim(connection)
+        warehouse.before_commit(connection)
         ((tasks,),) = connection.execute("SELECT current_setting('max_vacuum_tasks')").fetchall()
         connection.execute("COMMIT")
 

@@ -60,7 +60,7 @@ def warehouse(tmp_path: Path) -> LocalFile:
     warehouse = local_file(tmp_path)
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS i")
-    warehouse.ask_for_compaction()
+    warehouse.request_compaction()
     return warehouse
 
 
@@ -70,7 +70,7 @@ def use(warehouse: LocalFile) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("work", [use, LocalFile.compact_if_asked], ids=["use", "compact"])
+@pytest.mark.parametrize("work", [use, LocalFile.compact_if_requested], ids=["use", "compact"])
 @pytest.mark.parametrize("opened", OTHER_SETTINGS)
 def test_a_notebook_with_other_settings_is_named_and_keeps_its_lock(
     opened: Callable[[Path], duckdb.DuckDBPyConnection], work: Callable[[LocalFile], None], warehouse: LocalFile
@@ -91,7 +91,7 @@ def test_a_notebook_with_the_same_settings_shares_the_file_and_keeps_its_lock(wa
         assert notebook.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
         assert is_refused_to_others(warehouse.path)
         with pytest.raises(WarehouseError, match="already open in this process"):
-            warehouse.compact_if_asked()
+            warehouse.compact_if_requested()
         assert is_refused_to_others(warehouse.path)
 
 

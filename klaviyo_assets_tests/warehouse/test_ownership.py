@@ -26,8 +26,8 @@ warehouse = LocalFile(DuckDBResource(database=sys.argv[1]))
 try:
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS of_the_service AS SELECT 1")
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 except WarehouseError as error:
     print(error)
 """
@@ -55,8 +55,8 @@ def test_a_database_that_root_makes_in_the_folder_of_a_service(folder: Path) -> 
     warehouse = local_file(folder / "new" / "data")
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 
     assert owners(folder) == {}
     assert used_by(SERVICE, warehouse.path) == ""

@@ -86,8 +86,8 @@ def test_a_file_that_is_written_anew_spills_there_too(warehouse: LocalFile, monk
         return connection
 
     monkeypatch.setattr("klaviyo_assets.warehouse.compaction.duckdb.connect", secondary_cursors)
-    warehouse.ask_for_compaction()
-    warehouse.compact_if_asked()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
 
     assert used == [(str(warehouse.state_dir / "spill"),)]
 

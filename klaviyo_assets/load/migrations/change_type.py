@@ -10,7 +10,7 @@ from msgspec import Raw
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.predicates import stands_beside
-from klaviyo_assets.warehouse.base import quoted
+from klaviyo_assets.warehouse.sql import quoted
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are in memory at once."""

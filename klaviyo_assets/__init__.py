@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.audit.check import build_klaviyo_checks
     from klaviyo_assets.build import build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG
+    from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.resources import KlaviyoResource
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATALOG",
+    "KlaviyoAssetsError",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
     "KlaviyoResource",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOMES = {
     "CATALOG": "catalog",
+    "KlaviyoAssetsError": "errors",
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",

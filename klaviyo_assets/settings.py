@@ -9,10 +9,9 @@ from typing import Final
 
 import msgspec
 
-from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
@@ -48,15 +47,8 @@ _INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-class InvalidSetting(ValueError):
-    """An environment variable holds something that cannot be used.
-
-    Args:
-        words: Names the variable, what it holds, and what would be right. A key that stands in the wrong variable is not shown.
-    """
-
-    def __init__(self, words: str) -> None:
-        super().__init__(one_line(redact(words)))
+class InvalidSetting(KlaviyoAssetsError, ValueError):
+    """An environment variable has an unusable value; the text names the variable, its value and a valid one."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_instant
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.sync.errors import SyncError
@@ -30,15 +30,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class InvalidDefinition(ValueError):
-    """Something that the code passes to this library cannot be used.
-
-    Args:
-        words: Names the parameter or field, what it holds, and what would be right. An API key in the wrong place is not shown.
-    """
-
-    def __init__(self, words: str) -> None:
-        super().__init__(one_line(redact(words)))
+class InvalidDefinition(KlaviyoAssetsError, ValueError):
+    """Code passes an unusable value to this package; the text names the parameter or field, its value and a valid one."""
 
 
 def check_resource(klaviyo: KlaviyoResource) -> None:

@@ -41,6 +41,7 @@ from typing import Any
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.waits import not_before, wait_in_words
+from klaviyo_assets.errors import KlaviyoAssetsError
 
 _LONGEST_CODE = 80
 _HOUR = 3600.0
@@ -49,7 +50,7 @@ _AS_LONG_AS_A_DAILY_LIMIT = 900.0
 """Seconds of ``Retry-After`` from which on a daily limit is used up: the other limits of the API are those of a second and of a minute."""
 
 
-class KlaviyoError(Exception):
+class KlaviyoError(KlaviyoAssetsError):
     """Base of all errors of the Klaviyo client.
 
     Args:
@@ -73,16 +74,13 @@ class KlaviyoError(Exception):
         detail: str | None = None,
         advice: str | None = None,
     ) -> None:
-        self.summary = one_line(redact(summary))
         # A link's path is the server's own words too.
         self.endpoint = one_line(redact(endpoint)) if endpoint else None
         self.status = status
         # Of the server's own words any may stand here.
         self.code = one_line(redact(code), _LONGEST_CODE) if code else None
         self.detail = one_line(redact(detail)) if detail else None
-        if advice:
-            self.advice = advice
-        super().__init__(self.message)
+        super().__init__(summary, advice or "")
 
     @property
     def message(self) -> str:
@@ -90,9 +88,6 @@ class KlaviyoError(Exception):
         answer = " ".join(str(part) for part in (self.status, self.code) if part)
         where = ": ".join(part for part in (self.endpoint, answer, f"“{self.detail}”" if self.detail else "") if part)
         return f"{self.summary} [{where}]" if where else self.summary
-
-    def __str__(self) -> str:
-        return f"{self.message} What to do: {self.advice}"
 
 
 class ApiKeyError(KlaviyoError):

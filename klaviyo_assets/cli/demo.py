@@ -19,12 +19,12 @@ import msgspec
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.cli.output import say
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, InvalidSetting, from_environment
+from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, from_environment
 
 if TYPE_CHECKING:
     from klaviyo_assets.sandbox.process import SandboxProcess
@@ -47,7 +47,7 @@ class _Account(msgspec.Struct):
     changes: list[datetime] = []
 
 
-class DemoFailed(Exception):
+class DemoFailed(KlaviyoAssetsError):
     """The demo cannot begin; the text says why, and what to do."""
 
 
@@ -74,7 +74,7 @@ def demo(folder: str) -> int:
         home.mkdir(parents=True, exist_ok=True)
         with _source(home) as source:
             return _run(home, source)
-    except (InvalidSetting, KlaviyoError, DemoFailed) as error:
+    except KlaviyoAssetsError as error:
         say(str(error), error=True)
     except ModuleNotFoundError as error:
         if error.name not in {"starlette", "uvicorn"}:
@@ -123,7 +123,7 @@ def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess"
         options = SandboxOptions(base=account.base, change_at=tuple(account.changes), clock=datetime.now(UTC))
         return stack.enter_context(SandboxProcess(options))
     except (OSError, RuntimeError, ValueError) as error:
-        raise DemoFailed(f"The sandbox did not start ({error}). What to do: choose another --folder, or set {API_KEY}.") from error
+        raise DemoFailed(f"The sandbox did not start ({error}).", f"choose another --folder, or set {API_KEY}.") from error
 
 
 def _remembered_account(path: Path) -> _Account:
@@ -142,8 +142,8 @@ def _remembered_account(path: Path) -> _Account:
         account = _Account(now)
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise DemoFailed(
-            f"The record of the demo's account, {path}, cannot be used ({error}). "
-            f"What to do: delete it and the demo.duckdb beside it, or choose another --folder."
+            f"The record of the demo's account, {path}, cannot be used ({error}).",
+            "delete it and the demo.duckdb beside it, or choose another --folder.",
         ) from error
     partial = path.with_suffix(".tmp")
     partial.write_bytes(msgspec.json.encode(account))

@@ -11,7 +11,7 @@ from klaviyo_assets._internal.env_file import load_env_file
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
-from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.errors import KlaviyoAssetsError
 
 _INTERRUPTED = 130
 """Exit status of a command that was ended by Ctrl+C, as a shell has it."""
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load_env_file()
         status: int = options.run(options)
         say()
-    except (InvalidSetting, OutputFailed) as error:
+    except KlaviyoAssetsError as error:
         with contextlib.suppress(OutputFailed):
             say(str(error), error=True)
         return int(options.failed)

@@ -7,8 +7,10 @@ import os
 import sys
 from typing import TextIO
 
+from klaviyo_assets.errors import KlaviyoAssetsError
 
-class OutputFailed(Exception):
+
+class OutputFailed(KlaviyoAssetsError):
     """The output cannot be written, to a full disk for example."""
 
 

@@ -11,6 +11,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import Kind, kind_of
 
 EXTRA = "_extra"
@@ -22,8 +23,10 @@ FieldRules = Mapping[str, Mapping[str, str]]
 _DOT = re.compile(r"(?<!\\)\.")
 
 
-class InvalidFieldRules(ValueError):
+class InvalidFieldRules(KlaviyoAssetsError, ValueError):
     """A rule names something that does not exist or cannot be done, or there is no salt; nothing was read."""
+
+    longest = 4_000  # the text lists every field that a rule may name
 
 
 class Action(StrEnum):

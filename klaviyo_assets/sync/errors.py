@@ -16,8 +16,7 @@ The hierarchy::
 
 import errno
 
-from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.errors import KlaviyoAssetsError
 
 _WHAT_TO_CHECK = {
     "Make room on the disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
@@ -30,18 +29,8 @@ _ELSE = "Check free disk space and write permission there"
 """What Polars makes of a full disk has no number."""
 
 
-class SyncError(Exception):
-    """Base of the errors of a sync.
-
-    Args:
-        summary: What happened, one sentence.
-        advice: What the user can do next.
-    """
-
-    def __init__(self, summary: str, advice: str) -> None:
-        self.summary = one_line(redact(summary))
-        self.advice = one_line(redact(advice))
-        super().__init__(f"{self.summary} What to do: {self.advice}")
+class SyncError(KlaviyoAssetsError):
+    """Base of the errors of a sync."""
 
 
 class InvalidRange(SyncError):

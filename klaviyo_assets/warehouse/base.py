@@ -10,22 +10,12 @@ from typing import Protocol
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.warehouse.sql import quoted
 
 
-class WarehouseError(Exception):
-    """The database cannot be used.
-
-    Args:
-        summary: What happened and where, one sentence.
-        advice: What the user can do next.
-    """
-
-    def __init__(self, summary: str, advice: str) -> None:
-        self.summary = one_line(summary)
-        self.advice = one_line(advice)
-        super().__init__(f"{self.summary} What to do: {self.advice}")
+class WarehouseError(KlaviyoAssetsError):
+    """The database cannot be used."""
 
 
 class WarehouseBusy(WarehouseError):

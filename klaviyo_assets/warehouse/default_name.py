@@ -4,6 +4,8 @@ import logging
 from functools import cache
 from pathlib import Path
 
+from klaviyo_assets.errors import KlaviyoAssetsError
+
 DEFAULT_PATH = "data/warehouse.duckdb"
 """The database's file, where nothing else is set."""
 
@@ -18,7 +20,7 @@ _FILE_NAMES_THAT_DUCKDB_RENAMES = {"main", "system", "temp"}
 _log = logging.getLogger("klaviyo_assets")
 
 
-class AmbiguousName(ValueError):
+class AmbiguousName(KlaviyoAssetsError, ValueError):
     """A schema has the name of its database, so that ``schema.table`` is an error in SQL."""
 
 
@@ -67,8 +69,8 @@ def check_schema_name(schema: str, database: str) -> None:
     """
     if schema.lower() in _BUILT_IN:
         raise AmbiguousName(
-            f"The schema cannot be called {schema!r}: DuckDB has a database of that name, so {schema}.events is ambiguous in SQL. "
-            "What to do: give the account another name."
+            f"The schema cannot be called {schema!r}: DuckDB has a database of that name, so {schema}.events is ambiguous in SQL.",
+            "give the account another name.",
         )
     name = name_in_sql(database)
     if name.lower() != schema.lower():
@@ -77,8 +79,8 @@ def check_schema_name(schema: str, database: str) -> None:
     if path.name == Path(EARLIER_DEFAULT_PATH).name and path.is_file():
         return
     raise AmbiguousName(
-        f"The database file {database} is called {name!r} in SQL, like the schema {schema!r} in it, so {schema}.events is ambiguous. "
-        f"What to do: give the file another name, such as {path.with_name('warehouse.duckdb')}, or the account another one."
+        f"The database file {database} is called {name!r} in SQL, like the schema {schema!r} in it, so {schema}.events is ambiguous.",
+        f"give the file another name, such as {path.with_name('warehouse.duckdb')}, or the account another one.",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets.cli.main import main as cli
+from klaviyo_assets.cli import main as cli
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server

@@ -1,0 +1,78 @@
+"""All errors that users see have one root, which its module's docstring draws as a tree."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import klaviyo_assets
+from klaviyo_assets import KlaviyoAssetsError, errors
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.validation import InvalidDefinition
+
+INTERNAL = {
+    "klaviyo_assets._internal.cancellation.Interrupted": "ends a thread whose task was cancelled; the task itself raises CancelledError",
+    "klaviyo_assets.api.base_url.InvalidBaseUrl": "the callers add the name of the setting and raise an error of the tree",
+    "klaviyo_assets.api.base_url.PlainHttp": "as InvalidBaseUrl",
+    "klaviyo_assets.decode.errors.UnreadablePage": "the client raises BadAnswer from it",
+}
+"""Exceptions that no user sees, and what happens to them."""
+
+
+def exceptions() -> Iterator[type[BaseException]]:
+    """Yield each exception class that a module of the package defines; the sandbox is a server of its own."""
+    for module in pkgutil.walk_packages(klaviyo_assets.__path__, "klaviyo_assets."):
+        if module.name.endswith(("__main__", "definitions")) or module.name.startswith("klaviyo_assets.sandbox"):
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            is_class = inspect.isclass(value) and issubclass(value, Exception) and not issubclass(value, Warning)
+            if is_class and value.__module__ == module.name:
+                yield value
+
+
+def test_every_error_derives_from_the_root() -> None:
+    found = {f"{one.__module__}.{one.__qualname__}": one for one in exceptions()}
+
+    assert len(found) > 30
+    outside = {name for name, one in found.items() if not issubclass(one, KlaviyoAssetsError)}
+    assert outside == set(INTERNAL)
+
+
+def test_the_tree_in_the_docstring_is_complete() -> None:
+    own_trees = (KlaviyoError, SyncError)
+    drawn = {line.split()[1] for line in (errors.__doc__ or "").splitlines() if line.strip().startswith(("x ", "- "))}
+    below = {one for one in exceptions() if issubclass(one, KlaviyoAssetsError) and one is not KlaviyoAssetsError}
+
+    assert drawn == {one.__name__ for one in below if one in own_trees or not issubclass(one, own_trees)}
+
+
+@pytest.mark.parametrize("module", ["api", "sync"])
+def test_the_trees_of_the_rooms_are_complete(module: str) -> None:
+    room = importlib.import_module(f"klaviyo_assets.{module}.errors")
+    defined = {name for name, value in vars(room).items() if inspect.isclass(value) and value.__module__ == room.__name__}
+    drawn = {line.split()[1] for line in (room.__doc__ or "").splitlines() if line.strip().startswith(("x ", "- "))}
+
+    assert drawn | {"KlaviyoError", "SyncError"} >= defined
+    assert drawn <= defined
+
+
+def test_an_error_has_a_summary_and_an_advice() -> None:
+    error = SyncError("It broke.", "Mend it.")
+
+    assert (error.summary, error.advice, str(error)) == ("It broke.", "Mend it.", "It broke. What to do: Mend it.")
+
+
+def test_texts_hold_no_key_and_no_control_characters() -> None:
+    error = KlaviyoAssetsError("The key is pk_0123456789abcdef.\x1b[2J", "Remove pk_0123456789abcdef\n.")
+
+    assert str(error) == "The key is pk_***.\\x1b[2J What to do: Remove pk_***\\n."
+
+
+@pytest.mark.parametrize("kind", [InvalidSetting, InvalidDefinition])
+def test_wrong_values_are_value_errors_too(kind: type[KlaviyoAssetsError]) -> None:
+    assert issubclass(kind, ValueError)
+    assert str(kind("KLAVIYO_TIMEOUT must be a number.")) == "KLAVIYO_TIMEOUT must be a number."

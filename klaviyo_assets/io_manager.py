@@ -11,19 +11,20 @@ from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import Field
 
+from klaviyo_assets.resources import option_field
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
+from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
-from klaviyo_assets.warehouse.local_file import PATIENCE, LocalFile
-from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MOST_THREADS
+from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.sql import literal, parts_of, quoted
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-DATABASE_VARIABLES = ("KLAVIYO_DUCKDB_PATH", "KLAVIYO_DUCKDB_PATIENCE", "KLAVIYO_DUCKDB_MEMORY_LIMIT", "KLAVIYO_DUCKDB_THREADS")
+DATABASE_VARIABLES = tuple(OPTIONS[name].variable for name in ("duckdb_path", "duckdb_patience", "duckdb_memory_limit", "duckdb_threads"))
 """This library's variables of the settings that reading a table takes."""
 
 
@@ -48,9 +49,9 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     """
 
     duckdb: ResourceDependency[DuckDBResource]
-    duckdb_patience: float = Field(default=PATIENCE, ge=0, description="Seconds to wait for another program that has the DuckDB file open.")
-    duckdb_memory_limit: str | None = Field(default=None, description=f"Memory that DuckDB may use, such as 2GB; {DEFAULT_MEMORY_LIMIT} if None.")
-    duckdb_threads: int | None = Field(default=None, ge=1, le=MOST_THREADS, description="Threads that DuckDB may use; 2 if None.")
+    duckdb_patience: float = option_field("duckdb_patience")
+    duckdb_memory_limit: str | None = option_field("duckdb_memory_limit")
+    duckdb_threads: int | None = option_field("duckdb_threads")
 
     setting_names: dict[str, str] = Field(default={}, description="What error messages call the settings, by this library's variable.")
 

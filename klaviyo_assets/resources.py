@@ -3,22 +3,29 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import Field, PrivateAttr, field_serializer
 
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
-from klaviyo_assets.catalog import REVISION
+from klaviyo_assets._internal.option import Number
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, client_settings
 from klaviyo_assets.validation import check_resource
-from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS
 
 if TYPE_CHECKING:
     from dagster._config.pythonic_config import ConfigurableResourceFactoryResourceDefinition
 
     from klaviyo_assets.api.auth import ApiKey
     from klaviyo_assets.api.client import KlaviyoClient
+
+
+def option_field(name: str) -> Any:
+    """Return the Pydantic field of an option: its default, description and bounds."""
+    option = OPTIONS[name]
+    bounds: dict[str, Any] = option.kind.bounds if isinstance(option.kind, Number) else {}
+    return Field(default=option.default, description=f"{option.description}.", **bounds)
 
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -30,73 +37,32 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     Example:
         >>> KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), rate_limit_share=0.5)
 
-    Attributes are described in their fields. Nothing is validated when code is loaded: the key is checked when it is used, with a message for each
-    way in which it can be wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
+    The options are described in :mod:`klaviyo_assets.settings`. The key is checked when it is used, with a message for each way in which it can be
+    wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
     """
 
     _has_warned: bool = PrivateAttr(default=False)
 
     api_key: str = Field(
         repr=False,
-        description='Private API key (pk_…). Give it as EnvVar("KLAVIYO_API_KEY"), so that it is stored nowhere.',
+        description=f'{API_KEY_OPTION.description}. Give it as EnvVar("{API_KEY_OPTION.variable}"), so that it is stored nowhere.',
     )
-    base_url: str = Field(default=DEFAULT_BASE_URL, description="Scheme, host and port of the API; another one for the sandbox.")
-    allow_http: bool = Field(
-        default=False, description="Accept a base_url of plain http to another machine than this one, which sends the API key unencrypted."
-    )
-    revision: str = Field(default=REVISION, description="API revision that requests pin.")
-    rate_limit_share: float = Field(
-        default=0.9,
-        gt=0,
-        le=1,
-        description="Share of each endpoint's rate limit to use. The limit is the account's: the rest is left to its other integrations.",
-    )
-    concurrency: int = Field(
-        default=64,
-        ge=1,
-        le=256,
-        description="Requests under way at once for one resource type, at most; how many there are follows from the rate limit and the latency.",
-    )
-    timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte after which a request is tried again.")
-    max_retries: int = Field(default=6, ge=0, le=20, description="Times that a request is tried again after a transient fault.")
-    max_response_bytes: int = Field(
-        default=DEFAULT_MAX_RESPONSE_BYTES,
-        ge=LEAST_MAX_RESPONSE_BYTES,
-        description="Bytes that one answer may have, as it comes and decompressed. A page that is larger is asked for again with fewer records.",
-    )
-    start_date: str | None = Field(default=None, description="Nothing older is read, of resource types that have a history to cut (events).")
-    account_id: str | None = Field(
-        default=None,
-        description="Id of the account that the key belongs to, for a key that may not ask (no accounts:read) and is new to a database.",
-    )
-    accept_other_account: bool = Field(
-        default=False,
-        description="Let a schema that holds one account's data go over to the account of this key, rather than refusing the key.",
-    )
-    accept_changed_options: bool = Field(
-        default=False, description="Keep what was read with other options or columns as it is, rather than reading it again."
-    )
-    field_rules: dict[str, dict[str, str]] = Field(
-        default={},
-        description="Fields that are dropped or hashed before anything is stored, by resource type: "
-        '{"profiles": {"email": "hash", "properties.birthday": "drop"}}. Hashes need a secret in KLAVIYO_FIELD_SALT.',
-    )
-    duckdb_patience: float = Field(
-        default=300.0, ge=0, description="Seconds to wait for another program that has the DuckDB file open, before the asset fails."
-    )
-
-    duckdb_memory_limit: str | None = Field(
-        default=None,
-        description=f"Memory that DuckDB may use in a sync: {MEMORY_LIMIT_WORDS}. {DEFAULT_MEMORY_LIMIT} if None. "
-        "memory_limit in the connection_config of the DuckDBResource takes precedence.",
-    )
-    duckdb_threads: int | None = Field(
-        default=None,
-        ge=1,
-        le=MOST_THREADS,
-        description="Threads that DuckDB may use in a sync; 2 if None, 1 where all rows are new. threads in the connection_config of the "
-        "DuckDBResource takes precedence.",
-    )
+    base_url: str = option_field("base_url")
+    allow_http: bool = option_field("allow_http")
+    revision: str = option_field("revision")
+    rate_limit_share: float = option_field("rate_limit_share")
+    concurrency: int = option_field("concurrency")
+    timeout: float = option_field("timeout")
+    max_retries: int = option_field("max_retries")
+    max_response_bytes: int = option_field("max_response_bytes")
+    start_date: str | None = option_field("start_date")
+    account_id: str | None = option_field("account_id")
+    accept_other_account: bool = option_field("accept_other_account")
+    accept_changed_options: bool = option_field("accept_changed_options")
+    field_rules: dict[str, dict[str, str]] = option_field("field_rules")
+    duckdb_patience: float = option_field("duckdb_patience")
+    duckdb_memory_limit: str | None = option_field("duckdb_memory_limit")
+    duckdb_threads: int | None = option_field("duckdb_threads")
 
     @field_serializer("api_key")
     def _masked(self, _: str) -> str:
@@ -159,14 +125,4 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Args:
             shared_limits: Folder through which processes share the slowest limits.
         """
-        return ClientSettings(
-            base_url=self.base_url,
-            allow_http=self.allow_http,
-            revision=self.revision,
-            rate_limit_share=self.rate_limit_share,
-            concurrency=self.concurrency,
-            timeout=self.timeout,
-            max_retries=self.max_retries,
-            max_response_bytes=self.max_response_bytes,
-            shared_limits=shared_limits,
-        )
+        return client_settings(self, shared_limits=shared_limits)

@@ -7,13 +7,15 @@ have no effect; there the same settings are fields of resources, so the Dagster 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets._internal.option import PREFIX
+from klaviyo_assets.settings import OPTIONS
 
-_VARIABLE = re.compile(r"\bKLAVIYO_([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
+_VARIABLE = re.compile(rf"\b{PREFIX}([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
 """Part of the advice for a missing key; not needed where the message names the variable."""
 
@@ -49,7 +51,8 @@ class SettingNames:
         name, value = match.groups()
         if name == _DATABASE:
             return self._field("database", self.duckdb_key, value)
-        if name.lower() in KlaviyoResource.model_fields:
+        option = OPTIONS.get(name.lower())
+        if option is not None and option.on_resource:
             return self._field(name.lower(), self.resource_key, value)
         return match[0]  # read from the environment by every code location, such as the salt of the field rules
 
@@ -94,7 +97,7 @@ VARIABLES = SettingNames(None)
 """Of this library's own code location, whose settings are the variables."""
 
 
-def names_of(resource_key: str, duckdb_key: str, klaviyo: KlaviyoResource, duckdb: DuckDBResource) -> SettingNames:
+def names_of(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: DuckDBResource) -> SettingNames:
     """Return the names for resources that are set in the code: with the variable of each ``EnvVar`` among their values."""
     values = {name: getattr(klaviyo, name) for name in type(klaviyo).model_fields} | {"database": duckdb.database}
     variables = {name: value.env_var_name for name, value in values.items() if isinstance(value, dg.EnvVar)}

@@ -1,252 +1,321 @@
-"""The code location's settings, from the environment (Dagster loads a ``.env`` file of the working folder)."""
+"""Every option of the package, once: name, type, default, bounds, description and environment variable.
 
-import math
+:class:`Settings` is the model. ``KlaviyoResource`` takes the defaults, bounds and descriptions of its fields from it. The shipped code location and
+the command line read it from the environment (:func:`from_environment`). ``.env.example`` and ``docs/options.md`` are generated from it.
+
+Each option has an environment variable ``KLAVIYO_<NAME>``. Unless it says otherwise, it is also a field of ``KlaviyoResource``.
+"""
+
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
+from klaviyo_assets._internal.option import PREFIX, Number, Option, Switch, Text, whole_number
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.api.options import DEFAULT_BASE_URL, LEAST_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
-from klaviyo_assets.sync.errors import SyncError
+from klaviyo_assets.sync.errors import InvalidRange
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
-from klaviyo_assets.warehouse.memory_limit import MEMORY_LIMIT_WORDS, MOST_THREADS, is_memory_limit
-
-API_KEY = "KLAVIYO_API_KEY"
-BASE_URL = "KLAVIYO_BASE_URL"
-DUCKDB_PATH = "KLAVIYO_DUCKDB_PATH"
-RATE_LIMIT_SHARE = "KLAVIYO_RATE_LIMIT_SHARE"
-START_DATE = "KLAVIYO_START_DATE"
-ACCOUNT_ID = "KLAVIYO_ACCOUNT_ID"
-ACCEPT_OTHER_ACCOUNT = "KLAVIYO_ACCEPT_OTHER_ACCOUNT"
-DUCKDB_PATIENCE = "KLAVIYO_DUCKDB_PATIENCE"
-DUCKDB_MEMORY_LIMIT = "KLAVIYO_DUCKDB_MEMORY_LIMIT"
-DUCKDB_THREADS = "KLAVIYO_DUCKDB_THREADS"
-FIELD_RULES = "KLAVIYO_FIELD_RULES"
-MAX_RESPONSE_BYTES = "KLAVIYO_MAX_RESPONSE_BYTES"
-ALLOW_HTTP = "KLAVIYO_ALLOW_HTTP"
-ACCEPT_CHANGED_OPTIONS = "KLAVIYO_ACCEPT_CHANGED_OPTIONS"
-CONCURRENCY = "KLAVIYO_CONCURRENCY"
-TIMEOUT = "KLAVIYO_TIMEOUT"
-MAX_RETRIES = "KLAVIYO_MAX_RETRIES"
-REVISION = "KLAVIYO_REVISION"
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS, PATIENCE, is_memory_limit
 
 SCHEMA: Final = "klaviyo"
 """The schema of this library's own code location."""
 
 MOST_CONCURRENCY, MOST_RETRIES = 256, 20
 
-_QUOTES = "\"'`“”‘’"
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 _BYTE_ORDER_MARK = "\ufeff"
+_OPTION = "option"
+_REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?", re.ASCII)
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class InvalidSetting(KlaviyoAssetsError, ValueError):
     """An environment variable has an unusable value; the text names the variable, its value and a valid one."""
 
 
+def _check_path(text: str, name: str) -> None:
+    if re.search(r"\s#", text):
+        raise ValueError(f"{name} has a comment in its value: {text!r}. Put the comment on a line of its own.")
+    try:
+        check_schema_name(SCHEMA, text)
+    except AmbiguousName as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _check_start_date(text: str, name: str) -> None:
+    try:
+        parse_start_date(text, name)
+    except InvalidRange as error:
+        raise ValueError(f"{error.summary} {error.advice}") from None
+
+
+def _check_account_id(text: str, name: str) -> None:
+    if redact(text) != text:
+        raise ValueError(f"{name} holds an API key. Set it to the account's id (six characters), or leave it out.")
+    if not _ACCOUNT_ID.fullmatch(text):
+        raise ValueError(f"{name} is not the id of an account: {text!r}. Write the id alone, such as AbC123.")
+
+
+def _check_memory_limit(text: str, name: str) -> None:
+    if not is_memory_limit(text):
+        raise ValueError(f"{name} must be {MEMORY_LIMIT_WORDS}; it is {text!r}.")
+
+
+def _check_revision(text: str, name: str) -> None:
+    if not _REVISION.fullmatch(text):
+        raise ValueError(f"{name} is not a revision of Klaviyo's API: {text!r}. Write it as {ClientSettings.revision}, or leave it out.")
+
+
+def _check_base_url(text: str, name: str) -> None:
+    try:
+        checked_base_url(text, allow_http=True)
+    except InvalidBaseUrl as error:
+        raise ValueError(f"{name} {error}: {without_user(text)!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.") from None
+
+
+class _FieldRules:
+    """Field rules, as a JSON object in the environment."""
+
+    def parse(self, text: str, name: str) -> dict[str, dict[str, str]]:
+        """Return the rules, checked against the catalog."""
+        try:
+            rules = msgspec.json.decode(text, type=dict[str, dict[str, str]])
+        except msgspec.MsgspecError as error:
+            raise ValueError(
+                f'{name} is no JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
+            ) from None
+        self.check(rules, name)
+        return rules
+
+    def check(self, value: Mapping[str, Mapping[str, str]], name: str) -> None:
+        """Refuse rules that name something unknown or ask for something impossible."""
+        try:
+            parse_rules(value)
+        except InvalidFieldRules as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
+def _option(default: Any, description: str, **facts: Any) -> Any:
+    """Declare an option; ``facts`` are those of :class:`Option`."""
+    option = Option(description, **facts)
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata={_OPTION: option})
+    return field(default=default, metadata={_OPTION: option})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, but for the key, which is read when it is used.
+    """The options, but for the two secrets (:data:`OPTIONS` has them all), which are read when they are used."""
 
-    Attributes:
-        base_url: ``KLAVIYO_BASE_URL``.
-        duckdb_path: ``KLAVIYO_DUCKDB_PATH``.
-        rate_limit_share: ``KLAVIYO_RATE_LIMIT_SHARE``, above 0 up to 1.
-        start_date: ``KLAVIYO_START_DATE``, None for the whole history.
-        account_id: ``KLAVIYO_ACCOUNT_ID``, None if Klaviyo is to be asked.
-        accept_other_account: ``KLAVIYO_ACCEPT_OTHER_ACCOUNT``, true or false.
-        duckdb_patience: ``KLAVIYO_DUCKDB_PATIENCE``, seconds.
-        duckdb_memory_limit: ``KLAVIYO_DUCKDB_MEMORY_LIMIT``, such as ``2GB``; None for the default.
-        duckdb_threads: ``KLAVIYO_DUCKDB_THREADS``; None for the default.
-        field_rules: ``KLAVIYO_FIELD_RULES``, a JSON object.
-        max_response_bytes: ``KLAVIYO_MAX_RESPONSE_BYTES``, bytes that one response may have.
-        allow_http: ``KLAVIYO_ALLOW_HTTP``, true or false.
-        accept_changed_options: ``KLAVIYO_ACCEPT_CHANGED_OPTIONS``, true or false.
-        concurrency: ``KLAVIYO_CONCURRENCY``, requests at once.
-        timeout: ``KLAVIYO_TIMEOUT``, seconds.
-        max_retries: ``KLAVIYO_MAX_RETRIES``.
-        revision: ``KLAVIYO_REVISION``, a date such as ``2026-07-15``.
-    """
+    duckdb_path: str = _option(
+        DEFAULT_PATH,
+        "Path of the DuckDB file",
+        kind=Text(_check_path),
+        notes="In code: `duckdb=` of `build_klaviyo_definitions`. The file [must not have the name of its schema]"
+        "(troubleshooting.md#ambiguous-reference-to-catalog-or-schema)",
+        on_resource=False,
+    )
+    rate_limit_share: float = _option(
+        ClientSettings.rate_limit_share,
+        "Share of each endpoint's rate limit to use, above 0 up to 1. The limit is the account's: the rest is left to its other integrations",
+        kind=Number("a number above 0 up to 1, such as 0.5", gt=0, le=1),
+    )
+    start_date: str | None = _option(
+        None,
+        "Events before this date are not read. Other resource types always have their whole history",
+        example="2024-01-01",
+        kind=Text(_check_start_date),
+        default_words="the whole history",
+    )
+    account_id: str | None = _option(
+        None,
+        "Id of the account (six characters). Needed only for a key without accounts:read, the first time that it is used with a database",
+        example="AbC123",
+        kind=Text(_check_account_id),
+        default_words="asked of Klaviyo",
+    )
+    accept_other_account: bool = _option(
+        False,
+        "Let a schema that holds one account's data be filled from the account of this key, instead of refusing the key",
+        example="true",
+        kind=Switch(),
+        notes="[More](failures.md#the-account)",
+    )
+    field_rules: dict[str, dict[str, str]] = _option(  # noqa: RUF009 (each instance gets its own dict)
+        {},
+        "Fields that are dropped or hashed before anything is stored, by resource type. Hashes need a secret in KLAVIYO_FIELD_SALT",
+        example='{"profiles": {"email": "hash", "phone_number": "hash", "first_name": "drop"}}',
+        kind=_FieldRules(),
+        default_words="none",
+        notes="In the environment: a JSON object. [More](privacy.md#field-rules)",
+    )
+    accept_changed_options: bool = _option(
+        False,
+        "Keep what was read with other options or columns as it is, instead of reading it again",
+        example="true",
+        kind=Switch(),
+        notes="[More](how-syncs-work.md#coverage)",
+    )
+    duckdb_patience: float = _option(
+        PATIENCE,
+        "Seconds to wait for another program that has the DuckDB file open, before a sync fails",
+        kind=Number("a number of seconds, such as 60", ge=0),
+    )
+    duckdb_memory_limit: str | None = _option(
+        None,
+        f"Memory that DuckDB may use in each process of a sync: {MEMORY_LIMIT_WORDS}. "
+        "memory_limit in the connection_config of a DuckDBResource takes precedence",
+        example=DEFAULT_MEMORY_LIMIT,
+        kind=Text(_check_memory_limit),
+        default_words=f"`{DEFAULT_MEMORY_LIMIT}`",
+    )
+    duckdb_threads: int | None = _option(
+        None,
+        "Threads that DuckDB may use in each process of a sync. threads in the connection_config of a DuckDBResource takes precedence",
+        example="2",
+        kind=whole_number(1, MOST_THREADS),
+        default_words="`2`, or `1` where all rows are new",
+    )
+    concurrency: int = _option(
+        ClientSettings.concurrency,
+        f"Most requests in flight for one resource type, 1 to {MOST_CONCURRENCY}. How many there are follows from the rate limit and the latency",
+        kind=whole_number(1, MOST_CONCURRENCY),
+    )
+    timeout: float = _option(
+        ClientSettings.timeout,
+        "Seconds without a byte after which a request is sent again",
+        kind=Number("a number of seconds above 0, such as 60", gt=0),
+    )
+    max_retries: int = _option(
+        ClientSettings.max_retries,
+        f"Times that a request is sent again after a transient fault, 0 to {MOST_RETRIES}",
+        kind=whole_number(0, MOST_RETRIES),
+    )
+    max_response_bytes: int = _option(
+        ClientSettings.max_response_bytes,
+        "Most bytes of one response, as received and decompressed. A larger page is requested again with fewer records",
+        kind=Number(
+            f"a whole number of bytes from {LEAST_MAX_RESPONSE_BYTES} on, such as {ClientSettings.max_response_bytes}",
+            ge=LEAST_MAX_RESPONSE_BYTES,
+            whole=True,
+        ),
+        notes="[More](failures.md#the-network)",
+    )
+    revision: str = _option(
+        ClientSettings.revision,
+        "Revision of Klaviyo's API that requests pin. Only the default is tested",
+        kind=Text(_check_revision),
+    )
+    base_url: str = _option(
+        DEFAULT_BASE_URL,
+        "Scheme, host and port of the API; another one for the sandbox",
+        kind=Text(_check_base_url, lambda text: text.rstrip("/")),
+        notes="[The sandbox](sandbox.md)",
+    )
+    allow_http: bool = _option(
+        False,
+        "Accept a base URL with plain http to another machine, which sends the API key unencrypted",
+        example="true",
+        kind=Switch(),
+    )
 
-    base_url: str = DEFAULT_BASE_URL
-    duckdb_path: str = DEFAULT_PATH
-    rate_limit_share: float = ClientSettings.rate_limit_share
-    start_date: str | None = None
-    account_id: str | None = None
-    accept_other_account: bool = False
-    duckdb_patience: float = 300.0
-    duckdb_memory_limit: str | None = None
-    duckdb_threads: int | None = None
-    field_rules: dict[str, dict[str, str]] = field(default_factory=dict)
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    allow_http: bool = False
-    accept_changed_options: bool = False
-    concurrency: int = ClientSettings.concurrency
-    timeout: float = ClientSettings.timeout
-    max_retries: int = ClientSettings.max_retries
-    revision: str = ClientSettings.revision
+
+API_KEY_OPTION = Option(
+    "Private API key (pk_…) of the account",
+    name="api_key",
+    notes='In code: `dg.EnvVar("KLAVIYO_API_KEY")`; a text is [stored by Dagster](../SECURITY.md#what-is-not). '
+    "[How to make one](klaviyo-account.md#make-a-private-api-key)",
+)
+FIELD_SALT_OPTION = Option(
+    "Secret that the hashes of field rules are made with",
+    name="field_salt",
+    notes="Always read from the environment. [More](privacy.md#field-rules)",
+    on_resource=False,
+)
+
+
+def _all_options() -> dict[str, Option]:
+    defaults = Settings()
+    declared = [replace(one.metadata[_OPTION], name=one.name, default=getattr(defaults, one.name)) for one in fields(Settings)]
+    options = {option.name: option for option in (API_KEY_OPTION, *declared)}
+    return options | {FIELD_SALT_OPTION.name: FIELD_SALT_OPTION}
+
+
+OPTIONS: Final[Mapping[str, Option]] = _all_options()
+"""All options by name, the two secrets included."""
+
+RESOURCE_OPTIONS: Final = tuple(option for option in OPTIONS.values() if option.on_resource)
+"""The options that are fields of ``KlaviyoResource``."""
+
+API_KEY = API_KEY_OPTION.variable
+BASE_URL = OPTIONS["base_url"].variable
+DUCKDB_PATH = OPTIONS["duckdb_path"].variable
 
 
 def from_environment(*, database: str | None = None) -> Settings:
-    """Read the settings.
+    """Read the settings from the environment (Dagster loads a ``.env`` file of the working folder into it).
 
     Args:
         database: Path of the DuckDB file where the user gave one, which is used instead of ``KLAVIYO_DUCKDB_PATH``.
 
     Raises:
-        InvalidSetting: Naming the variable, what it holds, and what would be right.
+        InvalidSetting: Names the variable, its value and a valid one.
     """
     _refuse_byte_order_mark()
-    allow_http = _yes(ALLOW_HTTP)
-    return Settings(
-        base_url=_base_url(allow_http=allow_http),
-        duckdb_path=database or _duckdb_path(),
-        rate_limit_share=_number(RATE_LIMIT_SHARE, Settings.rate_limit_share, lambda share: 0 < share <= 1, "a number above 0 up to 1, such as 0.5"),
-        start_date=_start_date(),
-        account_id=_account_id(),
-        accept_other_account=_yes(ACCEPT_OTHER_ACCOUNT),
-        duckdb_patience=_number(
-            DUCKDB_PATIENCE, Settings.duckdb_patience, lambda seconds: 0 <= seconds < math.inf, "a number of seconds, such as 60"
-        ),
-        duckdb_memory_limit=_memory_limit(),
-        duckdb_threads=_whole_number(DUCKDB_THREADS, 0, 1, MOST_THREADS) or None,
-        field_rules=_field_rules(os.environ.get(FIELD_RULES, "").strip()),
-        max_response_bytes=int(
-            _number(
-                MAX_RESPONSE_BYTES,
-                Settings.max_response_bytes,
-                lambda count: LEAST_MAX_RESPONSE_BYTES <= count < math.inf and count.is_integer(),
-                f"a whole number of bytes from {LEAST_MAX_RESPONSE_BYTES} on, such as {DEFAULT_MAX_RESPONSE_BYTES}",
-            )
-        ),
-        allow_http=allow_http,
-        accept_changed_options=_yes(ACCEPT_CHANGED_OPTIONS),
-        concurrency=_whole_number(CONCURRENCY, Settings.concurrency, 1, MOST_CONCURRENCY),
-        timeout=_number(TIMEOUT, Settings.timeout, lambda seconds: 0 < seconds < math.inf, "a number of seconds above 0, such as 60"),
-        max_retries=_whole_number(MAX_RETRIES, Settings.max_retries, 0, MOST_RETRIES),
-        revision=_revision(),
-    )
-
-
-def _duckdb_path() -> str:
-    text = _text(DUCKDB_PATH)
-    if not text:
-        return default_path()
-    if re.search(r"\s#", text):
-        raise InvalidSetting(f"{DUCKDB_PATH} has a comment in its value: {text!r}. Put the comment on a line of its own.")
+    environment = {name: text for name, text in os.environ.items() if name.startswith(PREFIX) and not (database and name == DUCKDB_PATH)}
     try:
-        check_schema_name(SCHEMA, text)
-    except AmbiguousName as error:
-        raise InvalidSetting(f"{DUCKDB_PATH}: {error}") from None
-    return text
+        values = {one.name: OPTIONS[one.name].read(environment) for one in fields(Settings)}
+        check_plain_http(values["base_url"], BASE_URL, allow_http=values["allow_http"], switch=f"{OPTIONS['allow_http'].variable}=true")
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from None
+    if not environment.get(DUCKDB_PATH, "").strip():
+        values["duckdb_path"] = database or default_path()
+    return Settings(**values)
 
 
-def _text(variable: str) -> str:
-    """Return what a variable holds, without white space around it.
+def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str) -> None:
+    """Refuse a base URL that would send the API key unencrypted to another machine.
+
+    Args:
+        base_url: The URL, checked otherwise.
+        name: What its setting is called.
+        allow_http: The user accepts it.
+        switch: How the user accepts it, for the message.
 
     Raises:
-        InvalidSetting: If it has quotes around it (a shell removes them, ``docker --env-file`` does not), or invisible characters inside.
+        ValueError: If it would.
     """
-    text = os.environ.get(variable, "").strip()
-    if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
-        raise InvalidSetting(f"{variable} has quotes around its value: {text}. Remove the quotes.")
-    if _INVISIBLE.search(text):
-        raise InvalidSetting(f"{variable} has a line break or another invisible character in its value: {text!a}. Write it again, on one line.")
-    return text
+    try:
+        checked_base_url(base_url, allow_http=allow_http)
+    except PlainHttp as error:
+        raise ValueError(f"{name} {error}: {without_user(base_url)!r}. Use https, or set {switch}.") from None
+
+
+def client_settings(options: object, *, shared_limits: Path | None = None, **others: Any) -> ClientSettings:
+    """Return the settings of a client.
+
+    Args:
+        options: A :class:`Settings` or a ``KlaviyoResource``: what has the options as attributes.
+        shared_limits: Folder through which processes share the slowest limits.
+        others: Fields of :class:`ClientSettings` that differ.
+    """
+    values = {one.name: getattr(options, one.name) for one in fields(ClientSettings) if one.name in OPTIONS}
+    return ClientSettings(**values | others, shared_limits=shared_limits)
 
 
 def _refuse_byte_order_mark() -> None:
-    """Refuse a ``.env`` file that an editor has begun with a mark: its first variable has another name than it seems."""
+    """Refuse a ``.env`` file that begins with a byte order mark: its first variable has another name than it seems."""
     name = next((name for name in os.environ if name.startswith(_BYTE_ORDER_MARK)), None)
     if name is not None:
         raise InvalidSetting(
             f"The .env file begins with a byte order mark, so that its first variable, {name.removeprefix(_BYTE_ORDER_MARK)}, is not found. "
             "Save it as UTF-8 without a byte order mark (BOM)."
         )
-
-
-def _start_date() -> str | None:
-    text = _text(START_DATE) or None
-    if text is not None:
-        try:
-            parse_start_date(text, START_DATE)
-        except SyncError as error:
-            raise InvalidSetting(str(error)) from None
-    return text
-
-
-def _memory_limit() -> str | None:
-    text = _text(DUCKDB_MEMORY_LIMIT) or None
-    if text is not None and not is_memory_limit(text):
-        raise InvalidSetting(f"{DUCKDB_MEMORY_LIMIT} must be {MEMORY_LIMIT_WORDS}; it is {text!r}.")
-    return text
-
-
-def _account_id() -> str | None:
-    text = _text(ACCOUNT_ID) or None
-    if text is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        raise InvalidSetting(f"{ACCOUNT_ID} is not the id of an account: {text!r}. Write the id alone, such as AbC123.")
-    return text
-
-
-def _revision() -> str:
-    text = _text(REVISION) or Settings.revision
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?", text, re.ASCII):
-        raise InvalidSetting(f"{REVISION} is not a revision of Klaviyo's API: {text!r}. Write it as {Settings.revision}, or leave it out.")
-    return text
-
-
-def _field_rules(text: str) -> dict[str, dict[str, str]]:
-    if not text:
-        return {}
-    try:
-        rules = msgspec.json.decode(text, type=dict[str, dict[str, str]])
-        parse_rules(rules)
-    except msgspec.MsgspecError as error:
-        raise InvalidSetting(
-            f'{FIELD_RULES} is no JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
-        ) from None
-    except InvalidFieldRules as error:
-        raise InvalidSetting(f"{FIELD_RULES}: {error}") from None
-    return rules
-
-
-def _base_url(*, allow_http: bool) -> str:
-    text = _text(BASE_URL) or DEFAULT_BASE_URL
-    try:
-        return checked_base_url(text, allow_http=allow_http)
-    except InvalidBaseUrl as error:
-        advice = f"Use https, or set {ALLOW_HTTP}=true." if isinstance(error, PlainHttp) else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
-        raise InvalidSetting(f"{BASE_URL} {error}: {without_user(text)!r}. {advice}") from None
-
-
-def _number(variable: str, default: float, is_right: Callable[[float], bool], words: str) -> float:
-    text = _text(variable)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not is_right(value):
-        raise InvalidSetting(f"{variable} must be {words}; it is {text!r}.")
-    return value
-
-
-def _whole_number(variable: str, default: int, least: int, most: int) -> int:
-    words = f"a whole number from {least} to {most}"
-    return int(_number(variable, default, lambda value: least <= value <= most and value == int(value), words))
-
-
-def _yes(variable: str) -> bool:
-    text = _text(variable).lower()
-    if text not in {"", "true", "false"}:
-        raise InvalidSetting(f"{variable} must be true or false; it is {text!r}.")
-    return text == "true"

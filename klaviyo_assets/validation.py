@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
-from klaviyo_assets.api.options import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.extract.options import parse_instant
-from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
-from klaviyo_assets.sync.errors import SyncError
-from klaviyo_assets.warehouse.memory_limit import MEMORY_LIMIT_WORDS, is_memory_limit
+from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, check_plain_http
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from klaviyo_assets.resources import KlaviyoResource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_FROM_ENVIRONMENT = (dg.EnvVar, type(dg.EnvVar.int("NAME")))
+"""Types of the values that Dagster reads from the environment when a run starts."""
 
 
 class InvalidDefinition(KlaviyoAssetsError, ValueError):
@@ -40,49 +37,25 @@ def check_resource(klaviyo: KlaviyoResource) -> None:
     Raises:
         InvalidDefinition: Naming the field.
     """
-    _check_base_url(klaviyo)
-    _check_start_date(klaviyo.start_date)
-    _check_rules(klaviyo.field_rules)
-    _check_memory_limit(klaviyo.duckdb_memory_limit)
-    account = klaviyo.account_id
-    if account is not None and not isinstance(account, dg.EnvVar) and redact(account) != account:
-        raise InvalidDefinition("The field account_id of KlaviyoResource holds an API key. Give the account's id (six characters), or leave it out.")
-
-
-def _check_base_url(klaviyo: KlaviyoResource) -> None:
-    if isinstance(klaviyo.base_url, dg.EnvVar):
-        return
+    known = {option.name: value for option in RESOURCE_OPTIONS if not _comes_later(value := getattr(klaviyo, option.name))}
     try:
-        checked_base_url(klaviyo.base_url, allow_http=klaviyo.allow_http)
-    except InvalidBaseUrl as error:
-        advice = "Use https, or set allow_http=True." if isinstance(error, PlainHttp) else f"Write it as {DEFAULT_BASE_URL}, or leave it out."
-        raise InvalidDefinition(f"The field base_url of KlaviyoResource {error}: {without_user(klaviyo.base_url)!r}. {advice}") from None
+        for name, value in known.items():
+            OPTIONS[name].kind.check(value, _called(name))
+        if "base_url" in known:
+            check_plain_http(klaviyo.base_url, _called("base_url"), allow_http=klaviyo.allow_http, switch="allow_http=True")
+    except ValueError as error:
+        raise InvalidDefinition(str(error)) from None
 
 
-def _check_start_date(start_date: str | None) -> None:
-    if start_date is None or isinstance(start_date, dg.EnvVar):
-        return
-    where = "The field start_date of KlaviyoResource"
-    try:
-        start = parse_instant(start_date, where)
-    except SyncError as error:
-        raise InvalidDefinition(f"{error.summary} {error.advice}") from None
-    if start > datetime.now(UTC):
-        raise InvalidDefinition(f"{where} lies in the future: {start_date!r}. Give a date in the past, or leave it out for the whole history.")
+def _comes_later(value: object) -> bool:
+    """Return whether a value, or one inside of it, is read from the environment when a run starts."""
+    if isinstance(value, Mapping):
+        return any(_comes_later(one) for one in value.values())
+    return isinstance(value, _FROM_ENVIRONMENT)
 
 
-def _check_memory_limit(limit: str | None) -> None:
-    if limit is not None and not isinstance(limit, dg.EnvVar) and not is_memory_limit(limit):
-        raise InvalidDefinition(f"The field duckdb_memory_limit of KlaviyoResource must be {MEMORY_LIMIT_WORDS}; it is {limit!r}.")
-
-
-def _check_rules(rules: Mapping[str, Mapping[str, str]]) -> None:
-    if any(isinstance(action, dg.EnvVar) for fields in rules.values() for action in fields.values()):
-        return
-    try:
-        parse_rules(rules)
-    except InvalidFieldRules as error:
-        raise InvalidDefinition(f"KlaviyoResource: {error}") from None
+def _called(name: str) -> str:
+    return f"The field {name} of KlaviyoResource"
 
 
 def check_name(name: str) -> None:

@@ -1,15 +1,21 @@
 """Settings from the environment: what they mean, and what is said of those that cannot be used."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from klaviyo_assets.settings import InvalidSetting, Settings, from_environment
+from klaviyo_assets._internal.option import Number, Option
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, InvalidSetting, Settings, client_settings, from_environment
 from klaviyo_assets.warehouse import default_name as database_name
 
-DEFAULTS = Settings("https://a.klaviyo.com", "data/warehouse.duckdb", 0.9, None, None)
+DEFAULTS = Settings(base_url="https://a.klaviyo.com", duckdb_path="data/warehouse.duckdb", rate_limit_share=0.9, duckdb_patience=300.0)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +79,7 @@ def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, m
     assert vars(from_environment()) == vars(DEFAULTS) | {field: value}
 
 
-DATE = "What to do: Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
+DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
 
 
 @pytest.mark.parametrize(
@@ -253,3 +259,40 @@ def test_a_file_of_the_earlier_default_name_goes_on_wherever_it_is(monkeypatch: 
     monkeypatch.setenv("KLAVIYO_DUCKDB_PATH", path)
 
     assert from_environment().duckdb_path == path
+
+
+def test_the_resource_has_every_option_with_its_type_default_and_description() -> None:
+    types = get_type_hints(Settings)
+    for option in RESOURCE_OPTIONS:
+        field = KlaviyoResource.model_fields[option.name]
+        assert field.description
+        if option.name != "api_key":
+            assert (field.default, field.description) == (option.default, f"{option.description}.")
+            assert get_type_hints(KlaviyoResource)[option.name] == types[option.name]
+
+    assert set(KlaviyoResource.model_fields) == {option.name for option in RESOURCE_OPTIONS}
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in RESOURCE_OPTIONS if option.name not in {"api_key", "base_url", "allow_http"}], ids=lambda o: o.name
+)
+def test_an_option_of_the_environment_reaches_the_shipped_code_location(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = option.example or str(option.default)
+    if isinstance(option.kind, Number):
+        text = str(float(text) / 2) if not option.kind.whole else str(int(text) - 1)
+    monkeypatch.setenv(option.variable, text)
+
+    value = getattr(from_environment(), option.name)
+    assert value == option.kind.parse(text, option.variable)
+    assert value != option.default or option.name == "revision"
+
+
+def test_the_options_of_the_client_come_from_the_settings() -> None:
+    settings = replace(DEFAULTS, timeout=1.5, concurrency=3, max_retries=0, base_url="https://example.com")
+
+    assert client_settings(settings, max_retries=2) == ClientSettings(base_url="https://example.com", timeout=1.5, concurrency=3, max_retries=2)
+
+
+def test_the_secrets_are_options_without_a_value_in_the_settings() -> None:
+    assert {OPTIONS["api_key"].variable, OPTIONS["field_salt"].variable} == {"KLAVIYO_API_KEY", SALT_VARIABLE}
+    assert not {"api_key", "field_salt"} & set(vars(DEFAULTS))

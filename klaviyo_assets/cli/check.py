@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from klaviyo_assets._internal.machine_folder import limits_folder
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ApiKeyError, InvalidNetworkSetting
+from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.cli.output import say
-from klaviyo_assets.settings import API_KEY, InvalidSetting, from_environment
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.settings import API_KEY, client_settings, from_environment
 
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
@@ -42,20 +42,12 @@ def check(names: Sequence[str] | None = None) -> int:
             key = parse_api_key(os.environ.get(API_KEY))
         for warning in caught:
             say(f"Warning: {warning.message}", error=True)
-        client_settings = ClientSettings(
-            base_url=settings.base_url,
-            allow_http=settings.allow_http,
-            revision=settings.revision,
-            timeout=settings.timeout,
-            rate_limit_share=settings.rate_limit_share,
-            max_retries=2,
-            max_retries_at_the_limit=_TIMES_AT_THE_LIMIT,
-            max_response_bytes=settings.max_response_bytes,
-            longest_wait=_LONGEST_WAIT,
-            shared_limits=limits_folder(settings.base_url, key.reveal()),
+        limits = limits_folder(settings.base_url, key.reveal())
+        patient = client_settings(
+            settings, shared_limits=limits, max_retries=2, max_retries_at_the_limit=_TIMES_AT_THE_LIMIT, longest_wait=_LONGEST_WAIT
         )
-        found = asyncio.run(_assess_all(key, client_settings, names or list(CATALOG)))
-    except (ApiKeyError, InvalidNetworkSetting, InvalidSetting, WarehouseError) as error:
+        found = asyncio.run(_assess_all(key, patient, names or list(CATALOG)))
+    except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
     say(_table(found), "", _summary(found))

@@ -19,12 +19,11 @@ import msgspec
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.cli.output import say
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, from_environment
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, client_settings, from_environment
 
 if TYPE_CHECKING:
     from klaviyo_assets.sandbox.process import SandboxProcess
@@ -92,7 +91,7 @@ def _source(home: Path) -> Iterator[_Source]:
     if os.environ.get(API_KEY, "").strip():
         settings = from_environment()
         key = parse_api_key(os.environ[API_KEY])
-        KlaviyoClient(key, ClientSettings(base_url=settings.base_url, allow_http=settings.allow_http))  # refuses what no request could be sent with
+        KlaviyoClient(key, client_settings(settings))  # refuses what no request could be sent with
         yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
         return
     import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot

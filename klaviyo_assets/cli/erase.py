@@ -8,9 +8,10 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.cli.output import say
 from klaviyo_assets.erasure.erase import Erased, Erasure, Found
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
-from klaviyo_assets.settings import InvalidSetting, from_environment
-from klaviyo_assets.sync.errors import FolderFailed, SyncError
+from klaviyo_assets.settings import from_environment
+from klaviyo_assets.sync.errors import FolderFailed
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 
@@ -46,7 +47,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         if not warehouse.path.is_file():
             raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
-    except (InvalidSetting, WarehouseError, SyncError) as error:
+    except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return 1
     except OSError as error:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from klaviyo_assets._internal.env_file import load_env_file
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.cli.env_file import load_env_file
 from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
 from klaviyo_assets.errors import KlaviyoAssetsError
 

@@ -20,7 +20,7 @@ from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, own_process, spill, wide_tables
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
-from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, PATIENCE, bytes_of, doubled, is_memory_limit
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
@@ -58,9 +58,6 @@ _UNCOMMITTED = 36_028_797_018_960_000
 
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for other processes of ours; each holds the file for seconds only."""
-
-PATIENCE = 300.0
-"""Seconds to wait for another program to close the file, unless the user says otherwise."""
 
 _LEAST_BYTES = 12_288
 """Bytes of a DuckDB file that holds nothing (its three headers); what is shorter was not made to its end and holds nothing either."""

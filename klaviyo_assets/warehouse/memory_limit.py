@@ -1,4 +1,4 @@
-"""How much memory DuckDB may use, as a text such as ``512MB``."""
+"""How much of the machine DuckDB may use, and how long to wait for its file: defaults and bounds. Loads nothing."""
 
 import re
 
@@ -11,6 +11,9 @@ MEMORY_LIMIT_WORDS = f"a size from {LEAST_MEMORY_LIMIT} on such as 512MB, 2GB or
 """What a limit must be, for messages."""
 
 MOST_THREADS = 256
+
+PATIENCE = 300.0
+"""Seconds to wait for another program to close the file, unless the user says otherwise."""
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|%)", re.ASCII | re.IGNORECASE)

@@ -33,7 +33,7 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "start date in words": ({"fields": {"start_date": "yesterday"}}, "start_date of KlaviyoResource is not a date: 'yesterday'. Write it as"),
     "empty start date": ({"fields": {"start_date": ""}}, "start_date of KlaviyoResource is not a date"),
-    "start date to come": ({"fields": {"start_date": "2999-01-01"}}, "lies in the future"),
+    "start date to come": ({"fields": {"start_date": "2999-01-01"}}, "is in the future"),
     "misspelt field": ({"fields": {"field_rules": {"lists": {"nom": "drop"}}}}, "'nom' is not known"),
     "misspelt action": ({"fields": {"field_rules": {"lists": {"name": "drpo"}}}}, "is no action"),
     "misspelt type in rules": ({"fields": {"field_rules": {"list": {"name": "drop"}}}}, "'list', which is no resource type"),

@@ -1,0 +1,167 @@
+"""How one option is described: its meaning, default and bounds, and how its text in an environment variable is read.
+
+The options themselves are in :mod:`klaviyo_assets.settings`.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+PREFIX = "KLAVIYO_"
+"""What the names of this package's environment variables begin with."""
+
+_QUOTES = "\"'`“”‘’"
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+
+
+class Kind(Protocol):
+    """How the values of an option are read and checked. Both methods raise a ``ValueError`` with a whole sentence that begins with the name."""
+
+    def parse(self, text: str, name: str) -> Any:
+        """Return the value that a text means; the text is not empty."""
+
+    def check(self, value: Any, name: str) -> None:
+        """Refuse a value that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text.
+
+    Attributes:
+        checked_by: Raises a ``ValueError`` for a text that cannot be used.
+        result: Turns a checked text into the value.
+    """
+
+    checked_by: Callable[[str, str], None] = lambda text, name: None
+    result: Callable[[str], str] = str
+
+    def parse(self, text: str, name: str) -> str:
+        """Return the text, checked."""
+        text = plain(text, name)
+        self.check(text, name)
+        return self.result(text)
+
+    def check(self, value: str | None, name: str) -> None:
+        """Refuse a text that cannot be used."""
+        if value is not None:
+            self.checked_by(value, name)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number.
+
+    Attributes:
+        words: What the number must be, for messages.
+        gt: It is greater than this.
+        ge: It is this or more.
+        le: It is this or less.
+        whole: It has no fraction.
+    """
+
+    words: str
+    gt: float | None = None
+    ge: float | None = None
+    le: float | None = None
+    whole: bool = False
+
+    def parse(self, text: str, name: str) -> float | int:
+        """Return the number."""
+        text = plain(text, name)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        self._check(value, name, text)
+        return int(value) if self.whole else value
+
+    def check(self, value: float | None, name: str) -> None:
+        """Refuse a number that is out of bounds."""
+        if value is not None:
+            self._check(value, name, str(value))
+
+    def _check(self, value: float, name: str, text: str) -> None:
+        within = math.isfinite(value) and (self.gt is None or value > self.gt) and (self.ge is None or value >= self.ge)
+        if not within or (self.le is not None and value > self.le) or (self.whole and value != int(value)):
+            raise ValueError(f"{name} must be {self.words}; it is {text!r}.")
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds, as Pydantic's ``Field`` takes them."""
+        return {name: bound for name in ("gt", "ge", "le") if (bound := getattr(self, name)) is not None}
+
+
+def whole_number(least: int, most: int) -> Number:
+    """Return the kind of whole numbers with both bounds."""
+    return Number(f"a whole number from {least} to {most}", ge=least, le=most, whole=True)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """True or false."""
+
+    def parse(self, text: str, name: str) -> bool:
+        """Return what ``true`` or ``false`` means, in any capitalisation."""
+        text = plain(text, name).lower()
+        if text not in {"true", "false"}:
+            raise ValueError(f"{name} must be true or false; it is {text!r}.")
+        return text == "true"
+
+    def check(self, value: bool, name: str) -> None:
+        """Accept either."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the package.
+
+    Attributes:
+        description: What it means, as the first part of a sentence without its full stop; for the UI, the docs and ``.env.example``.
+        example: A value as ``.env.example`` shows it.
+        kind: How its values are read and checked.
+        default_words: What the docs show as its default, where that is not the value itself.
+        notes: More for the docs alone, in Markdown with links relative to ``docs/``.
+        on_resource: It is a field of ``KlaviyoResource``.
+        name: Its name in code.
+        default: Its default.
+    """
+
+    description: str
+    example: str = ""
+    kind: Kind = field(default_factory=Text)
+    default_words: str = ""
+    notes: str = ""
+    on_resource: bool = True
+    name: str = ""
+    default: Any = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, such as ``KLAVIYO_TIMEOUT``."""
+        return f"{PREFIX}{self.name.upper()}"
+
+    def read(self, environment: Mapping[str, str]) -> Any:
+        """Return the value that the environment gives, or the default.
+
+        Raises:
+            ValueError: If the value cannot be used; the text names the variable.
+        """
+        text = environment.get(self.variable, "").strip()
+        return self.kind.parse(text, self.variable) if text else self.default
+
+
+def plain(text: str, name: str) -> str:
+    """Return a text without white space around it.
+
+    Raises:
+        ValueError: If it has quotes around it (a shell removes them, ``docker --env-file`` does not), or invisible characters inside.
+    """
+    text = text.strip()
+    if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
+        raise ValueError(f"{name} has quotes around its value: {text}. Remove the quotes.")
+    if _INVISIBLE.search(text):
+        raise ValueError(f"{name} has a line break or another invisible character in its value: {text!a}. Write it again, on one line.")
+    return text

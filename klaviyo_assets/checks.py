@@ -44,7 +44,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
     if entry.counted_by is not None:
         counts = f"Klaviyo counts as many {entry.name} as the table has, for each metric and day older than three days."
         specs.append(dg.AssetCheckSpec(COMPLETE, asset=asset, description=counts))
-    if entry.name == "accounts":
+    if entry.identifies_account:
         specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key; says which account it belongs to."))
     return specs
 

@@ -136,7 +136,7 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
         document = await probe(client, entry)
     except KlaviyoError as error:
         return access_from(error, entry)
-    account = _account(document) if entry.name == "accounts" else None
+    account = _account(document) if entry.identifies_account else None
     return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope}).", account=account)
 
 

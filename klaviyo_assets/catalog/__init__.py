@@ -1,9 +1,12 @@
 """What Klaviyo offers, as data: one entry per resource type.
 
-A new resource type is one new module here and one new line in ``CATALOG``.
+A new resource type is one new module in ``catalog/types/`` and no other line.
 Facts are those of Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 
+from klaviyo_assets.catalog.catalog import Catalog
+from klaviyo_assets.catalog.discovery import discover
+from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
@@ -16,10 +19,10 @@ from klaviyo_assets.catalog.types.reviews import REVIEWS
 from klaviyo_assets.catalog.types.segments import SEGMENTS
 
 REVISION = "2026-07-15"
-"""The API revision that the catalogue describes and that every request pins."""
+"""The API revision that the catalog describes and that every request pins."""
 
-CATALOG: dict[str, ResourceType] = {entry.name: entry for entry in (ACCOUNTS, CAMPAIGNS, EVENTS, FLOWS, LISTS, METRICS, PROFILES, REVIEWS, SEGMENTS)}
-"""All resource types by name."""
+CATALOG = Catalog(discover())
+"""All resource types that this package knows; the default of every ``catalog=``."""
 
 __all__ = [
     "ACCOUNTS",
@@ -33,5 +36,8 @@ __all__ = [
     "REVIEWS",
     "REVISION",
     "SEGMENTS",
+    "Catalog",
+    "CatalogError",
     "ResourceType",
+    "UnknownResourceType",
 ]

@@ -48,4 +48,9 @@ class NewestFirst:
     margin: timedelta
 
 
+@dataclass(frozen=True)
+class PerParent:
+    """Read the children of each parent completely, one cursor chain per parent. The resource type has a ``parent``."""
+
+
 Replication = FullTable | Incremental | NewestFirst

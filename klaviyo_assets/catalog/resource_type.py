@@ -5,6 +5,8 @@ Frozen data without behavior beyond look-ups.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote
 
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.catalog.endpoint import Endpoint, Query
@@ -24,6 +26,25 @@ class Subset:
     name: str = "all"
     filters: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Where the records of a child type are: at a path of their own for each parent.
+
+    Attributes:
+        type_name: Name of the parent's type, for example ``lists``.
+        path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
+        column: Column of the child's table that holds the parent's id.
+    """
+
+    type_name: str
+    path: str
+    column: str
+
+    def path_of(self, parent_id: str) -> str:
+        """Return the path of one parent's children, the id quoted for use in a URL."""
+        return self.path.replace("{id}", quote(parent_id, safe=""))
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,13 @@ class ResourceType:
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
         docs_url: Klaviyo's page of the endpoint.
         primary_key: Names of the columns of the primary key, one or more: of a child the parent's id and then its own.
+        parent: Where its records are if each parent has its own; None for a collection of its own.
+        identifies_account: True for the type that says which account the key belongs to.
+        refresh: How often its numbers change enough to sync it on a schedule.
+        full_refresh: How often a scheduled full sync reads it, for what an incremental sync cannot see; None for never.
+        subject_column: Column with the id of the profile that a row is about; erasing a person deletes the row. None if there is no such column.
+        read_in_seconds: True if a sync of it takes seconds in any account. Such types share one step.
+        opt_in: True if it is synced only where the user selects it.
     """
 
     name: str
@@ -64,6 +92,13 @@ class ResourceType:
     unmapped: tuple[tuple[str, str], ...] = ()
     docs_url: str = ""
     primary_key: tuple[str, ...] = ("id",)
+    parent: Parent | None = None
+    identifies_account: bool = False
+    refresh: Literal["hourly", "daily"] = "daily"
+    full_refresh: Literal["weekly"] | None = None
+    subject_column: str | None = None
+    read_in_seconds: bool = False
+    opt_in: bool = False
 
     @property
     def page_parameters(self) -> dict[str, str]:

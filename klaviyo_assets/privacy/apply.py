@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode.schema import ODD_TEXT, RECORD
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
 from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, splice
@@ -132,13 +133,13 @@ class FieldRuleSet:
         return hashed
 
 
-def guards_for(rules: FieldRules) -> dict[str, FieldRuleSet]:
+def guards_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, FieldRuleSet]:
     """Return the guard of each resource type that has rules, with the salt from the environment.
 
     Raises:
         InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
     """
-    parsed = parse_rules(rules)
+    parsed = parse_rules(rules, catalog)
     salt = _salt() if needs_salt(rule for some in parsed.values() for rule in some) else None
     return {name: FieldRuleSet(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -66,7 +66,7 @@ class Rule:
         return kind_of(self.attribute[-1])
 
 
-def parse_rules(rules: FieldRules) -> dict[str, tuple[Rule, ...]]:
+def parse_rules(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, tuple[Rule, ...]]:
     """Return the rules by resource type.
 
     Raises:
@@ -76,13 +76,13 @@ def parse_rules(rules: FieldRules) -> dict[str, tuple[Rule, ...]]:
         >>> parse_rules({"profiles": {"email": "hash", "properties.birthday": "drop"}})["profiles"][1].inside
         ('birthday',)
     """
-    return {name: _of_type(name, fields) for name, fields in rules.items()}
+    return {name: _of_type(name, fields, catalog) for name, fields in rules.items()}
 
 
-def _of_type(name: str, fields: Mapping[str, str]) -> tuple[Rule, ...]:
-    entry = CATALOG.get(name)
+def _of_type(name: str, fields: Mapping[str, str], catalog: Catalog) -> tuple[Rule, ...]:
+    entry = catalog.get(name)
     if entry is None:
-        raise InvalidFieldRules(f"field_rules name {one_line(name)!r}, which is no resource type. Known are: {', '.join(CATALOG)}.")
+        raise InvalidFieldRules(f"field_rules name {one_line(name)!r}, which is no resource type. Known are: {', '.join(catalog)}.")
     if not isinstance(fields, Mapping):
         raise InvalidFieldRules(f'The field_rules of {name} are not a mapping. Write them as {{"{name}": {{"email": "hash"}}}}.')
     rules = tuple(sorted((_rule(entry, field, action) for field, action in fields.items()), key=lambda rule: rule.attribute))

@@ -15,7 +15,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
@@ -46,12 +46,19 @@ def salt(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
 
 
-def ruled(name: str, sandbox: SandboxProcess, warehouse: LocalFile, rules: FieldRules, request: SyncOptions | None = None) -> SyncReport:
+def ruled(
+    name: str,
+    sandbox: SandboxProcess,
+    warehouse: LocalFile,
+    rules: FieldRules,
+    request: SyncOptions | None = None,
+    catalog: Catalog = CATALOG,
+) -> SyncReport:
     async def run() -> SyncReport:
-        guard = guards_for(rules).get(name, FieldRuleSet())
+        guard = guards_for(rules, catalog).get(name, FieldRuleSet())
         async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=sandbox.base_url, max_retries=1)) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await SyncRunner(CATALOG[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, guard=guard).run()
+            return await SyncRunner(catalog[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, guard=guard).run()
 
     return asyncio.run(run())
 
@@ -296,15 +303,11 @@ def test_a_rule_covers_its_field_wherever_it_stands(attributes: str, fields: dic
     assert ruled_record(attributes, fields) == stored
 
 
-def test_a_rule_for_what_was_unknown_counts_when_there_is_a_column(
-    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_for_what_was_unknown_counts_when_there_is_a_column(account: SandboxProcess, warehouse: LocalFile) -> None:
     entry = CATALOG["profiles"]
     older = replace(entry, columns=tuple(column for column in entry.columns if column.name != "first_name"))
     rules = {"profiles": {"_extra.first_name": "drop"}}
-    with monkeypatch.context() as patch:
-        patch.setitem(CATALOG, "profiles", older)
-        ruled("profiles", account, warehouse, rules)
+    ruled("profiles", account, warehouse, rules, catalog=Catalog([older]))
 
     ruled("profiles", account, warehouse, rules)
 

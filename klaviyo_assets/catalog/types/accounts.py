@@ -39,4 +39,6 @@ ACCOUNTS = ResourceType(
     ),
     replication=FullTable(),
     recommended_scope=False,
+    identifies_account=True,
+    read_in_seconds=True,
 )

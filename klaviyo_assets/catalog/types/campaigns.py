@@ -101,4 +101,5 @@ CAMPAIGNS = ResourceType(
     replication=FullTable(),
     divisions=_divisions(),
     version_column="updated_at",
+    read_in_seconds=True,
 )

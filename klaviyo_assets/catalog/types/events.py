@@ -63,4 +63,6 @@ EVENTS = ResourceType(
         honours_start_date=True,
     ),
     counted_by=METRIC_AGGREGATES,
+    refresh="hourly",
+    subject_column="profile_id",
 )

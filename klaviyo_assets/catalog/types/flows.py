@@ -47,4 +47,5 @@ FLOWS = ResourceType(
         Subset("archived", ("equals(archived,true)",)),
     ),
     version_column="updated",
+    read_in_seconds=True,
 )

@@ -33,4 +33,5 @@ LISTS = ResourceType(
     replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
     version_column="updated",
+    read_in_seconds=True,
 )

@@ -28,4 +28,5 @@ METRICS = ResourceType(
     ),
     replication=FullTable(),
     version_column="updated",
+    read_in_seconds=True,
 )

@@ -95,4 +95,7 @@ PROFILES = ResourceType(
         ("relationships", "segments"),
     ),
     version_column="updated",
+    refresh="hourly",
+    full_refresh="weekly",
+    subject_column="id",
 )

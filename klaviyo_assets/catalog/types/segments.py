@@ -43,4 +43,5 @@ SEGMENTS = ResourceType(
     replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
     version_column="updated",
+    read_in_seconds=True,
 )

@@ -1,0 +1,102 @@
+"""The catalog: resource types by name, in an order that puts parents before children."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Self
+
+from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType
+
+
+class Catalog(Mapping[str, ResourceType]):
+    """An immutable mapping of names to resource types.
+
+    It iterates by name, except that a parent comes before its children.
+
+    Args:
+        types: The resource types, in any order.
+
+    Raises:
+        CatalogError: If two types have the same name, or a parent is missing.
+
+    Example:
+        >>> catalog = CATALOG.with_(MY_TYPE).select(["lists", "my_type"])
+        >>> catalog["lists"].scope
+        'lists:read'
+    """
+
+    def __init__(self, types: Iterable[ResourceType]) -> None:
+        by_name: dict[str, ResourceType] = {}
+        for entry in types:
+            if by_name.setdefault(entry.name, entry) is not entry:
+                raise CatalogError(f"Two resource types are named {entry.name}. Give each its own name.")
+        self._types = _parents_first(by_name)
+
+    def __getitem__(self, name: str) -> ResourceType:
+        """Return the resource type with this name.
+
+        Raises:
+            UnknownResourceType: If there is none; also a ``KeyError``.
+        """
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownResourceType(f"{name!r} is not a resource type. Known are: {', '.join(self._types)}.") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, parents before children."""
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        """Return the number of resource types."""
+        return len(self._types)
+
+    def __repr__(self) -> str:
+        """Return the names."""
+        return f"Catalog({', '.join(self._types)})"
+
+    def select(self, names: Iterable[str]) -> Self:
+        """Return a catalog of these resource types only.
+
+        Raises:
+            UnknownResourceType: If a name is not in this catalog.
+            CatalogError: If a child is selected without its parent.
+        """
+        return type(self)(self[name] for name in dict.fromkeys(names))
+
+    def with_(self, *types: ResourceType) -> Self:
+        """Return a catalog that holds these resource types as well.
+
+        Raises:
+            CatalogError: If a name is in use, or a parent is missing.
+        """
+        return type(self)((*self.values(), *types))
+
+    @property
+    def default_names(self) -> tuple[str, ...]:
+        """Names of the types that are synced unless the user selects others: all but the opt-in ones."""
+        return tuple(name for name, entry in self.items() if not entry.opt_in)
+
+    def parent_of(self, entry: ResourceType) -> ResourceType | None:
+        """Return the parent of a resource type, or None if it has none."""
+        return None if entry.parent is None else self[entry.parent.type_name]
+
+
+def _parents_first(by_name: Mapping[str, ResourceType]) -> dict[str, ResourceType]:
+    found: dict[str, ResourceType] = {}
+    for name in sorted(by_name):
+        _place(by_name, name, found, ())
+    return found
+
+
+def _place(by_name: Mapping[str, ResourceType], name: str, found: dict[str, ResourceType], children: tuple[str, ...]) -> None:
+    """Add a type behind its parent; ``children`` lead to it."""
+    if name in found:
+        return
+    if name in children:
+        raise CatalogError(f"The parents of {name} form a circle: {' → '.join((*children, name))}.")
+    parent = by_name[name].parent
+    if parent is not None:
+        if parent.type_name not in by_name:
+            raise CatalogError(f"{name} needs its parent {parent.type_name}, which is missing. Add {parent.type_name} to the resource types.")
+        _place(by_name, parent.type_name, found, (*children, name))
+    found[name] = by_name[name]

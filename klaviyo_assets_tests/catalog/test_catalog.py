@@ -1,0 +1,93 @@
+"""The catalog object: names, order, selection, and resource types from elsewhere."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType, UnknownResourceType, types
+from klaviyo_assets.catalog.discovery import discover
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.catalog.resource_type import Parent
+
+BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
+
+
+def child(name: str, parent: str) -> ResourceType:
+    return replace(
+        CATALOG["metrics"], name=name, jsonapi_type=name, parent=Parent(parent, f"/api/{parent}/{{id}}/{name}", "parent_id"), replication=FullTable()
+    )
+
+
+def test_it_holds_what_the_modules_define_each_once() -> None:
+    assert Catalog(discover()) == CATALOG
+    assert len(list(discover())) == len(CATALOG)
+
+
+def test_a_module_added_to_the_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "zebras.py").write_text(
+        "from dataclasses import replace\n"
+        "from klaviyo_assets.catalog.types.metrics import METRICS\n"
+        "ZEBRAS = replace(METRICS, name='zebras', jsonapi_type='zebra')\n"
+    )
+    monkeypatch.setattr(types, "__path__", [*types.__path__, str(tmp_path)])
+
+    assert [*Catalog(discover())] == [*CATALOG, "zebras"]
+
+
+def test_types_come_by_name_and_parents_before_their_children() -> None:
+    grandchild, only = child("aa", "ab"), child("ab", "metrics")
+
+    assert [*CATALOG] == sorted(CATALOG)
+    assert [*Catalog([BRANDS, grandchild, CATALOG["metrics"], only])] == ["metrics", "ab", "aa", "brands"]
+    assert Catalog([BRANDS, CATALOG["metrics"], only]).parent_of(only) is CATALOG["metrics"]
+    assert CATALOG.parent_of(CATALOG["metrics"]) is None
+
+
+def test_a_type_from_elsewhere_leaves_the_default_catalog_as_it_is() -> None:
+    more = CATALOG.with_(BRANDS)
+
+    assert more["brands"] is BRANDS
+    assert "brands" not in CATALOG
+    assert set(more) == {*CATALOG, "brands"}
+
+
+def test_a_selection_holds_only_what_is_named() -> None:
+    assert [*CATALOG.select(["reviews", "lists", "reviews"])] == ["lists", "reviews"]
+
+
+def test_a_type_that_must_be_chosen_is_not_among_the_defaults() -> None:
+    assert "brands" not in CATALOG.with_(replace(BRANDS, opt_in=True)).default_names
+    assert "brands" in CATALOG.with_(BRANDS).default_names
+
+
+def test_it_is_immutable() -> None:
+    with pytest.raises(TypeError):
+        CATALOG["metrics"] = BRANDS  # type: ignore[index]
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownResourceType, match=r"^'brand' is not a resource type\. Known are: accounts, campaigns,"):
+        CATALOG.select(["brand"])
+    with pytest.raises(KeyError):
+        CATALOG["brand"]
+    assert CATALOG.get("brand") is None
+
+
+def test_a_name_given_twice_is_an_error() -> None:
+    with pytest.raises(CatalogError, match="Two resource types are named brands"):
+        CATALOG.with_(BRANDS, replace(BRANDS))
+
+
+def test_a_parent_that_is_missing_is_an_error_that_names_it() -> None:
+    with pytest.raises(CatalogError, match=r"aa needs its parent metrics, which is missing\. Add metrics to the resource types"):
+        Catalog([child("aa", "metrics"), BRANDS])
+
+
+def test_parents_that_form_a_circle_are_an_error() -> None:
+    with pytest.raises(CatalogError, match="circle: aa → ab → aa"):
+        Catalog([child("aa", "ab"), child("ab", "aa")])
+
+
+def test_the_path_of_children_holds_the_id_of_their_parent() -> None:
+    assert Parent("lists", "/api/lists/{id}/profiles", "list_id").path_of("Y6/nRL") == "/api/lists/Y6%2FnRL/profiles"

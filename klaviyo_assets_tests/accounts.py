@@ -100,14 +100,14 @@ def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
     """Return what the sandbox holds now, in the columns of the table."""
     entry = CATALOG[name]
     lines = sandbox.truth_lines(name, entry.requested_fields)
-    by_division: dict[str, list[bytes]] = {"": []}
+    by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
-        channel = msgspec.json.decode(line)["meta"]["channel"] if name == "campaigns" else ""
-        # The sandbox adds it, behind everything that the API tells.
-        by_division.setdefault(channel, []).append(line.removesuffix(f',"meta":{{"channel":"{channel}"}}}}'.encode()) + b"}" if channel else line)
+        # The sandbox adds it, behind everything that the API sends.
+        record, marker, meta = line.rpartition(b',"meta":')
+        by_meta.setdefault(meta[:-1] if marker else b"{}", []).append(record + b"}" if marker else line)
     frames = [
-        PageDecoder(entry, Subset(values={"channel": channel})).page(b'{"data":[' + b",".join(records) + b"]}").frame
-        for channel, records in by_division.items()
+        PageDecoder(entry, Subset(values=msgspec.json.decode(meta))).page(b'{"data":[' + b",".join(records) + b"]}").frame
+        for meta, records in by_meta.items()
     ]
     return pl.concat(frames).sort(entry.primary_key)
 

@@ -24,8 +24,8 @@ class Column:
         name: Column name, snake case.
         type: Column type.
         description: What the value means; becomes the column's comment in DuckDB and its description in Dagster.
-        path: Where the value stands: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")`` or, for a value that
-            only the division knows, ``("division", "channel")``.
+        path: Where the value stands: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
+            only the subset knows, ``("division", "channel")``; for the id of the parent, ``("parent", "list_id")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -73,6 +73,11 @@ def from_subset(name: str, description: str) -> Column:
     return Column(name, ColumnType.STRING, description, ("division", name))
 
 
-def record_id(description: str) -> Column:
-    """The primary key column ``id``."""
-    return Column("id", ColumnType.STRING, description, ("id",))
+def record_id(description: str, name: str = "id") -> Column:
+    """A primary key column: the record's own id."""
+    return Column(name, ColumnType.STRING, description, ("id",))
+
+
+def parent_id(name: str, description: str) -> Column:
+    """A primary key column of a child type: the id of the parent that the record was read from."""
+    return Column(name, ColumnType.STRING, description, ("parent", name))

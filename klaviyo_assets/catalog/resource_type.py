@@ -55,12 +55,14 @@ class ResourceType:
         name: Name of the table and the asset, plural: ``profiles``.
         jsonapi_type: ``type`` member of its resource objects, singular: ``profile``.
         description: What a row is, for people who see the asset or the table.
-        scope: API scope that reading it takes.
+        scope: API scope that reading it needs.
+        more_scopes: Further scopes that reading it needs, as the records of a child type do that belong to another type.
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, those of the primary key first.
         replication: How it is kept right.
         divisions: The parts it must be read in.
         requested_fields: Additional fields that every read asks for.
+        only_fields: Attributes that a read asks for alone, as a sparse fieldset; all attributes if empty.
         counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
         version_column: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the scope is among those that users are told to give the key.
@@ -86,12 +88,14 @@ class ResourceType:
     replication: Replication
     divisions: tuple[Subset, ...] = (Subset(),)
     requested_fields: tuple[str, ...] = ()
+    only_fields: tuple[str, ...] = ()
     version_column: str | None = None
     counted_by: Query | None = None
     recommended_scope: bool = True
     unmapped: tuple[tuple[str, str], ...] = ()
     docs_url: str = ""
     primary_key: tuple[str, ...] = ("id",)
+    more_scopes: tuple[str, ...] = ()
     parent: Parent | None = None
     identifies_account: bool = False
     refresh: Literal["hourly", "daily"] = "daily"
@@ -101,11 +105,18 @@ class ResourceType:
     opt_in: bool = False
 
     @property
+    def scopes(self) -> tuple[str, ...]:
+        """All API scopes that reading it needs."""
+        return (self.scope, *self.more_scopes)
+
+    @property
     def page_parameters(self) -> dict[str, str]:
-        """Query parameters that every page of a read carries (largest page, additional fields)."""
+        """Query parameters that every page of a read carries (largest page, sparse and additional fields)."""
         parameters: dict[str, str] = {}
         if self.endpoint.page_size is not None:
             parameters["page[size]"] = str(self.endpoint.page_size.maximum)
+        if self.only_fields:
+            parameters[f"fields[{self.jsonapi_type}]"] = ",".join(self.only_fields)
         if self.requested_fields:
             parameters[f"additional-fields[{self.jsonapi_type}]"] = ",".join(self.requested_fields)
         return parameters

@@ -8,14 +8,14 @@ Example:
     ...     httpx.get(f"{sandbox.base_url}/api/lists", headers=headers)
 """
 
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, Keys, key_lacking, scopes_of
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, Keys, key_lacking, scopes_of
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 
 __all__ = [
     "ALL_SCOPES_KEY",
-    "EIGHT_SCOPES_KEY",
     "PLAN_GATED_KEY",
+    "RECOMMENDED_SCOPES_KEY",
     "Keys",
     "SandboxOptions",
     "SandboxProcess",

@@ -19,7 +19,7 @@ _PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
 """Klaviyo's words, as seen in the wild."""
 
 
-def admit(headers: Mapping[str, str], options: SandboxOptions) -> None:
+def admit(headers: Mapping[str, str], keys: Keys, options: SandboxOptions) -> None:
     """Let a request with a valid key pass.
 
     Raises:
@@ -31,17 +31,17 @@ def admit(headers: Mapping[str, str], options: SandboxOptions) -> None:
         raise ApiError(401, "not_authenticated", "Authentication credentials were not provided.", "Missing or invalid authorization scheme.")
     if not header.startswith(_SCHEME):
         raise HtmlError(400, "Bad Request")
-    if Keys(options.seed).scopes_of(_key(headers)) is None:
+    if keys.scopes_of(_key(headers)) is None:
         raise _unknown_key(options)
 
 
-def check_permission(headers: Mapping[str, str], needed: frozenset[str], options: SandboxOptions) -> None:
+def check_permission(headers: Mapping[str, str], needed: frozenset[str], keys: Keys) -> None:
     """Let an admitted request pass if its key has the scopes and the account's plan has the feature.
 
     Raises:
         ApiError: 403, if not. The rate limits count such a request: each recorded 403 has their headers.
     """
-    key, keys = _key(headers), Keys(options.seed)
+    key = _key(headers)
     if missing := sorted(needed - (keys.scopes_of(key) or frozenset())):
         raise _denied(f"The API key is missing the following scopes: {', '.join(missing)}.")
     if key == keys.plan_gated and needed & PLAN_GATED_SCOPES:

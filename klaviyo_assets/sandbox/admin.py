@@ -1,6 +1,6 @@
 """The sandbox's own endpoints: its truth, its clock, its changes, its faults and its statistics. No key, no limits."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -8,12 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.faults import Fault
-from klaviyo_assets.sandbox.generate.campaigns import channel_of
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State
+from klaviyo_assets.sandbox.truth import true_records
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -39,25 +38,19 @@ class _Admin:
         self._state = state
 
     async def truth(self, request: Request) -> Response:
-        """Every record of a type as it is now: one resource object a line, its bytes exactly as the API sends them."""
+        """Every record of a type as it is now: one resource object a line; see :func:`~klaviyo_assets.sandbox.truth.true_records`."""
         name = request.path_params["name"]
-        if name not in CATALOG:
+        if name not in self._state.catalog:
             raise LookupError(f"no such type: {name}")
-        asked = request.query_params.get("additional-fields")
-        additional = CATALOG[name].endpoint.additional_fields if asked is None else tuple(asked.split(","))
+        given = request.query_params.get("additional-fields")
         self._state.account.settle()
-        return Response(b"".join(self._lines(name, additional)), media_type="application/x-ndjson")
-
-    def _lines(self, name: str, additional: tuple[str, ...]) -> Iterator[bytes]:
-        for record in self._state.account.store[name]:
-            raw = record.rendered(additional)
-            # The API tells a campaign's channel to nobody, so it is added behind everything that the API does tell.
-            yield raw[:-1] + b',"meta":{"channel":"%b"}}\n' % channel_of(record).encode() if name == "campaigns" else raw + b"\n"
+        found = true_records(self._state, name, None if given is None else tuple(given.split(",")))
+        return Response(b"".join(raw + b"\n" for _, raw in found), media_type="application/x-ndjson")
 
     async def counts(self, request: Request) -> Response:
         self._state.account.settle()
         store = self._state.account.store
-        return JSONResponse({name: len(collection) for name, collection in store.collections.items()} | {"coming": store.coming})
+        return JSONResponse(store.counts() | {"coming": store.coming})
 
     async def clock(self, request: Request) -> Response:
         return JSONResponse(self._now())

@@ -14,9 +14,9 @@ from klaviyo_assets.sandbox.fields import Kind, canonical, kind_of
 from klaviyo_assets.sandbox.fieldsets import keep_fields
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
 from klaviyo_assets.sandbox.options import SandboxOptions
-from klaviyo_assets.sandbox.query import Query, read_query
-from klaviyo_assets.sandbox.records import Record, encode
-from klaviyo_assets.sandbox.related import related_ids, resource, target_type, with_linkage
+from klaviyo_assets.sandbox.query import Query
+from klaviyo_assets.sandbox.records import Record, encode, target_type
+from klaviyo_assets.sandbox.related import related_ids, resource, with_linkage
 from klaviyo_assets.sandbox.store import Position, Store, position
 
 _EVENT_ID = re.compile(r"[0-9A-Za-z]{11}")
@@ -47,7 +47,14 @@ _OVERLAP = 3
 
 
 def collection(
-    store: Store, entry: ResourceType, query: Query, options: SandboxOptions, now: int, origin: str, oddity: Oddity | None = None
+    store: Store,
+    entry: ResourceType,
+    query: Query,
+    options: SandboxOptions,
+    now: int,
+    origin: str,
+    oddity: Oddity | None = None,
+    parent_id: str | None = None,
 ) -> bytes:
     """Return the document with one page of a collection.
 
@@ -59,15 +66,21 @@ def collection(
         now: The sandbox's time.
         origin: Scheme, host and port for the page's links.
         oddity: What is to be odd about the page.
+        parent_id: The parent whose children are asked for, if the type has one.
 
     Raises:
-        ApiError: 400, if Klaviyo would refuse the filter or the cursor.
+        ApiError: 400, if Klaviyo would refuse the filter or the cursor; 404, if there is no such parent.
     """
     path, parameters = entry.endpoint.path, query.parameters
+    if entry.parent is not None and parent_id is not None:
+        parent = store.catalog[entry.parent.type_name]
+        if store[parent.name].get(parent_id) is None:
+            raise _not_found(parent, parent_id)
+        path = entry.parent.path_of(parent_id)
     chosen = compile_filter(entry, parameters.get("filter"), options, now)
     text = parameters.get("page[cursor]")
     cursor = None if text is None else cursors.read(text, path, parameters, now)
-    records, before, behind = _page(store, entry, query, chosen, cursor)
+    records, before, behind = _page(store, entry, query, chosen, cursor, parent_id)
 
     def link(place: Position, backwards: bool) -> str:
         written = cursors.write(Cursor(place, backwards), path, parameters, now)
@@ -125,10 +138,12 @@ def _not_found(entry: ResourceType, id: str) -> ApiError:
     return ApiError(404, "not_found", "Not found.", words.format(type=entry.jsonapi_type, id=id))
 
 
-def _page(store: Store, entry: ResourceType, query: Query, chosen: Filter, cursor: Cursor | None) -> tuple[list[Record], bool, bool]:
+def _page(
+    store: Store, entry: ResourceType, query: Query, chosen: Filter, cursor: Cursor | None, parent_id: str | None
+) -> tuple[list[Record], bool, bool]:
     """Return the records of a page, and whether there are more before and behind."""
     descending = query.sort.startswith("-")
-    found = _matching(store, entry, query, chosen, descending, cursor)
+    found = _matching(store, entry, query, chosen, descending, cursor, parent_id)
     if query.size is None:
         return list(found), False, False
     records = list(islice(found, query.size + 1))
@@ -142,12 +157,14 @@ def _page(store: Store, entry: ResourceType, query: Query, chosen: Filter, curso
     return records, bool(records), more
 
 
-def _matching(store: Store, entry: ResourceType, query: Query, chosen: Filter, descending: bool, cursor: Cursor | None) -> Iterator[Record]:
+def _matching(
+    store: Store, entry: ResourceType, query: Query, chosen: Filter, descending: bool, cursor: Cursor | None, parent_id: str | None
+) -> Iterator[Record]:
     field = canonical(entry, query.sort.removeprefix("-"))
     # Conditions on the instants that are sorted by become bounds, so that a page costs as much as it holds.
     bounding = chosen.on(field) if kind_of(entry, field) is Kind.TIME else []
     lows, highs = zip(*(condition.bounds() for condition in bounding), strict=True) if bounding else ((), ())
-    walked = store[entry.name].walk(
+    walked = store.records_of(entry, parent_id).walk(
         field,
         descending=descending != (cursor is not None and cursor.backwards),
         after=cursor.place if cursor else None,
@@ -155,7 +172,8 @@ def _matching(store: Store, entry: ResourceType, query: Query, chosen: Filter, d
         high=min((high for high in highs if high), default=None),
     )
     rest = chosen.without(bounding)
-    return (record for record in walked if all(condition.met_by(record) for condition in rest)) if rest else walked
+    found = (whole for record in walked if (whole := store.whole(entry, record)) is not None)
+    return (record for record in found if all(condition.met_by(record) for condition in rest)) if rest else found
 
 
 def _rendered(entry: ResourceType, records: Iterable[Record], query: Query) -> Iterator[bytes]:
@@ -176,7 +194,7 @@ def _included(store: Store, entry: ResourceType, records: Iterable[Record], quer
     for record in records:
         for relationship in query.include:
             type_name = target_type(relationship)
-            for id in related_ids(entry, record, relationship):
+            for id in related_ids(record, relationship):
                 raw = None if (type_name, id) in found else resource(store, type_name, id, record.id, entry.jsonapi_type)
                 if raw is not None:
                     names = query.fields.get(type_name)
@@ -190,6 +208,3 @@ def _document(data: bytes, links: Mapping[str, str | None], included: list[bytes
         parts += [b',"included":[', b",".join(included), b"]"]
     parts += [b',"links":', encode(links), b"}"]
     return b"".join(parts)
-
-
-__all__ = ["collection", "lookup", "read_query"]

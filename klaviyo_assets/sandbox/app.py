@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
@@ -32,7 +31,7 @@ _ODDITIES = {FaultKind.EMPTY_PAGE: Oddity.EMPTY, FaultKind.OVERLAP: Oddity.OVERL
 def build_app(state: State) -> ASGIApp:
     """Return the server's application."""
     routes: list[BaseRoute] = [*admin_routes(state)]
-    for entry in CATALOG.values():
+    for entry in state.catalog.values():
         routes.append(Route(entry.endpoint.path, _Records(state, entry, lookup=False), methods=["GET"]))
         if entry.endpoint.lookup_limit is not None:
             routes.append(Route(entry.endpoint.path + "/{id}", _Records(state, entry, lookup=True), methods=["GET"]))
@@ -91,7 +90,7 @@ class _Endpoint(ABC):
         try:
             strikes.raise_for(fault, request.headers)
             headers |= self._admitted(request)
-            check_permission(request.headers, self._scopes(request), self._state.options)
+            check_permission(request.headers, self._scopes(request), self._state.keys)
             return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
             # Of a request that was counted the answer has the limits' headers, whatever it is; a 429 has no content type.
@@ -102,7 +101,7 @@ class _Endpoint(ABC):
     def _admitted(self, request: Request) -> dict[str, str]:
         """Let the request pass the key, the revision and the limits; return the limits' headers."""
         state = self._state
-        admit(request.headers, state.options)
+        admit(request.headers, state.keys, state.options)
         check_revision(request.headers, state.clock.now())
         return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params)))) if state.options.limits else {}
 
@@ -136,8 +135,8 @@ class _Records(_Endpoint):
     def _scopes(self, request: Request) -> frozenset[str]:
         entry = self._entry
         included = request.query_params.get("include", "").split(",") if self._state.options.includes_need_scope else []
-        extra = {scope_for(name) for name in included if name in entry.endpoint.includes} - {None}
-        return frozenset({entry.scope, *(str(scope) for scope in extra)})
+        extra = {scope_for(name, self._state.account.store) for name in included if name in entry.endpoint.includes} - {None}
+        return frozenset({*entry.scopes, *(str(scope) for scope in extra)})
 
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
         """The endpoint's own limit, and the lower one that some parameters switch on: a request counts against both."""
@@ -148,12 +147,13 @@ class _Records(_Endpoint):
 
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
         state, entry = self._state, self._entry
-        query = read_query(entry, request.query_params.multi_items(), lookup=self._lookup)
+        query = read_query(state.account.store, entry, request.query_params.multi_items(), lookup=self._lookup)
         now = state.account.settle()
+        id = request.path_params.get("id")
         if self._lookup:
-            return lookup(state.account.store, entry, query, request.path_params["id"], _origin(request))
+            return lookup(state.account.store, entry, query, str(id), _origin(request))
         oddity = _ODDITIES.get(fault.kind) if fault is not None else None
-        return collection(state.account.store, entry, query, state.options, now, _origin(request), oddity)
+        return collection(state.account.store, entry, query, state.options, now, _origin(request), oddity, id)
 
 
 class _Aggregates(_Endpoint):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
@@ -29,15 +29,17 @@ class Account:
     Args:
         making: Makes new records.
         clock: Tells when a change takes place.
+        catalog: The resource types.
 
     Attributes:
         store: The records.
     """
 
-    def __init__(self, making: Making, clock: Clock) -> None:
+    def __init__(self, making: Making, clock: Clock, catalog: Catalog = CATALOG) -> None:
         self.making = making
         self.clock = clock
-        self.store: Store = generate(making)
+        self.catalog = catalog
+        self.store: Store = generate(making, catalog)
         self.store.on_arrival = self._arrived
 
     @property
@@ -51,12 +53,12 @@ class Account:
         self.store.settle(now)
         return now
 
-    def add(self, name: str, record: Record, now: int) -> None:
+    def add(self, name: str, record: Record, now: int, parent_id: str | None = None) -> None:
         """Add a new record that arrives now."""
-        self.store[name].put(record)
+        self.store.records_of(self.catalog[name], parent_id).put(record)
         self._arrived(name, record, now)
 
-    def update(self, name: str, id: str, attributes: Mapping[str, Any], now: int, *, moves: bool = True) -> Record:
+    def update(self, name: str, id: str, attributes: Mapping[str, Any], now: int, *, moves: bool = True, parent_id: str | None = None) -> Record:
         """Replace some attributes of a record.
 
         Args:
@@ -65,12 +67,13 @@ class Account:
             attributes: The attributes to replace.
             now: When it happens.
             moves: Whether the time of the record's last change moves to now.
+            parent_id: The id of its parent, if the type has one.
 
         Raises:
             UnknownRecord: If there is no such record.
         """
-        entry = CATALOG[name]
-        record = self.find(name, id)
+        entry = self.catalog[name]
+        record = self.find(name, id, parent_id)
         # Only campaigns and reviews keep the fraction of a second.
         written = render(now) if name in ("campaigns", "reviews") else render_whole(now)
         stamp = {entry.version_column: written} if moves and entry.version_column and entry.version_column not in attributes else {}
@@ -79,7 +82,7 @@ class Account:
             values = subscription_values(attributes["subscriptions"])
             record = replace(record, values={key: value for key, value in record.values.items() if not key.startswith("subscriptions.")})
         new = changed(entry, record, {**attributes, **stamp}, values)
-        self.store[name].put(new)
+        self.store.records_of(entry, parent_id).put(new)
         return new
 
     def archive(self, name: str, id: str, now: int) -> Record:
@@ -96,14 +99,19 @@ class Account:
         self.store["events"].put(new)
         return new
 
-    def delete(self, name: str, id: str) -> None:
-        """Delete a record; the events of a deleted profile stay and lose it.
+    def delete(self, name: str, id: str, parent_id: str | None = None) -> None:
+        """Delete a record and its children; the events of a deleted profile stay and lose it.
 
         Raises:
             UnknownRecord: If there is no such record.
         """
-        self.find(name, id)
-        self.store[name].remove(id)
+        self.find(name, id, parent_id)
+        self.store.records_of(self.catalog[name], parent_id).remove(id)
+        for children in self.store.children.values():
+            if children.entry.parent is not None and children.entry.parent.type_name == name:
+                children.remove_parent(id)
+        if parent_id is None:
+            self._replace_in_children(name, id, None)
         if name == "profiles":
             self._move_events(id, None)
 
@@ -119,19 +127,29 @@ class Account:
         theirs, ours = gone.attributes(), kept.attributes()
         filled = {name: value for name, value in theirs.items() if bytes(ours.get(name, b"null")) == b"null"}
         self.store["profiles"].remove(source)
+        self._replace_in_children("profiles", source, destination)
         self._move_events(source, destination)
         return self.update("profiles", destination, filled, now)
 
-    def find(self, name: str, id: str) -> Record:
+    def find(self, name: str, id: str, parent_id: str | None = None) -> Record:
         """Return a record.
 
         Raises:
             UnknownRecord: If there is no such record.
         """
-        record = self.store[name].get(id)
+        entry = self.catalog[name]
+        if (entry.parent is None) != (parent_id is None):
+            raise ValueError(f"{name} has {'no parent' if entry.parent is None else 'a parent: give its id'}")
+        record = self.store.records_of(entry, parent_id).get(id)
         if record is None:
-            raise UnknownRecord(f"no {CATALOG[name].jsonapi_type} has the id {id}")
+            raise UnknownRecord(f"no {entry.jsonapi_type} has the id {id}")
         return record
+
+    def _replace_in_children(self, name: str, id: str, other_id: str | None) -> None:
+        """Let another record, or none, be where a record of this type is a child."""
+        for children in self.store.children.values():
+            if self.store.shared_with(children.entry) is self.store[name]:
+                children.replace_everywhere(id, other_id)
 
     def _arrived(self, name: str, record: Record, instant: int) -> None:
         if name != "events" or not self.options.events_move_updated:

@@ -122,7 +122,7 @@ def _announce(args: argparse.Namespace, listener: socket.socket) -> None:
     print(
         f"A local Klaviyo answers at {base_url} (stop it with Ctrl+C). Its private API keys:\n\n"
         f"  all scopes               {keys.all_scopes}\n"
-        f"  the eight only           {keys.eight_scopes}\n"
+        f"  the recommended ones     {keys.recommended_scopes}\n"
         f"  all but reviews:read     {keys.lacking('reviews:read')}\n"
         f"  a plan without reviews   {keys.plan_gated}\n\n"
         f"Try it:\n\n"

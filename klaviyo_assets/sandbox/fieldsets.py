@@ -12,16 +12,17 @@ from klaviyo_assets.sandbox.members import members_of
 from klaviyo_assets.sandbox.records import encode
 
 
-def check_fields(entry: ResourceType, names: Iterable[str], parameter: str) -> None:
-    """Refuse names that are no field of the type.
+def check_fields(entries: Iterable[ResourceType], names: Iterable[str], parameter: str) -> None:
+    """Refuse names that are no field of any of these types, which have the same JSON:API type.
 
     Raises:
         ApiError: 400, if there is one.
     """
-    known = _known(entry)
+    entries = list(entries)
+    known, free = set[str]().union(*map(_known, entries)), set[str]().union(*map(_free, entries))
     for name in names:
-        if name not in known and not any(name.startswith(f"{free}.") for free in _free(entry)):
-            raise invalid(f"'{name}' is not a valid field for the resource '{entry.jsonapi_type}'.", parameter)
+        if name not in known and not any(name.startswith(f"{one}.") for one in free):
+            raise invalid(f"'{name}' is not a valid field for the resource '{entries[0].jsonapi_type}'.", parameter)
 
 
 def _known(entry: ResourceType) -> set[str]:

@@ -40,6 +40,10 @@ class Identifiers:
         number = self._next("hexadecimal", 64)
         return f"{number:016x}{number * _ODD & (1 << 64) - 1:016x}"
 
+    def of_type(self, name: str) -> str:
+        """An id of a type that has no form of its own: eight characters, unique within the type."""
+        return _spell(self._next(f"type {name}", 40), 8)
+
     def _next(self, kind: str, bits: int) -> int:
         count = self._counters.get(kind, 0)
         self._counters[kind] = count + 1

@@ -3,16 +3,10 @@
 import hashlib
 from functools import cached_property
 
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 
 _LENGTH = 34
 """Characters after ``pk_`` in a private key as Klaviyo issues them."""
-
-ALL_SCOPES = frozenset(entry.scope for entry in CATALOG.values())
-"""Every scope that an endpoint of the sandbox asks for."""
-
-EIGHT_SCOPES = frozenset(entry.scope for entry in CATALOG.values() if entry.recommended_scope)
-"""The scopes that users are told to give their key; ``accounts:read`` is not among them."""
 
 PLAN_GATED_SCOPES = frozenset({"reviews:read"})
 """Scopes whose endpoints answer the plan-gated key with a plan gate."""
@@ -23,14 +17,20 @@ class Keys:
 
     Args:
         seed: The sandbox's seed.
+        catalog: The resource types that it serves.
+
+    Attributes:
+        scopes: Every scope that one of its endpoints needs.
 
     Example:
         >>> Keys(seed=7).all_scopes == Keys(seed=8).all_scopes
         False
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, catalog: Catalog = CATALOG) -> None:
         self._seed = seed
+        self.scopes = frozenset(scope for entry in catalog.values() for scope in entry.scopes)
+        self._recommended = frozenset(scope for entry in catalog.values() if entry.recommended_scope for scope in entry.scopes)
 
     @property
     def all_scopes(self) -> str:
@@ -38,9 +38,9 @@ class Keys:
         return self._key("all")
 
     @property
-    def eight_scopes(self) -> str:
+    def recommended_scopes(self) -> str:
         """A key with the recommended scopes only, so without ``accounts:read``."""
-        return self._key("eight")
+        return self._key("some")
 
     @property
     def plan_gated(self) -> str:
@@ -53,8 +53,8 @@ class Keys:
         Raises:
             ValueError: If no endpoint asks for the scope.
         """
-        if scope not in ALL_SCOPES:
-            raise ValueError(f"no endpoint of the sandbox asks for the scope {scope!r}; known: {', '.join(sorted(ALL_SCOPES))}")
+        if scope not in self.scopes:
+            raise ValueError(f"no endpoint of the sandbox needs the scope {scope!r}; known: {', '.join(sorted(self.scopes))}")
         return self._key("no" + scope.removesuffix(":read"))
 
     def scopes_of(self, key: str) -> frozenset[str] | None:
@@ -64,10 +64,10 @@ class Keys:
     @cached_property
     def _scopes(self) -> dict[str, frozenset[str]]:
         return {
-            self.all_scopes: ALL_SCOPES,
-            self.eight_scopes: EIGHT_SCOPES,
-            self.plan_gated: ALL_SCOPES,
-            **{self.lacking(scope): ALL_SCOPES - {scope} for scope in sorted(ALL_SCOPES)},
+            self.all_scopes: self.scopes,
+            self.recommended_scopes: self._recommended,
+            self.plan_gated: self.scopes,
+            **{self.lacking(scope): self.scopes - {scope} for scope in sorted(self.scopes)},
         }
 
     def _key(self, label: str) -> str:
@@ -81,8 +81,8 @@ _DEFAULT = Keys(seed=0)
 ALL_SCOPES_KEY = _DEFAULT.all_scopes
 """A key with every scope, of a sandbox that is given no seed; see :attr:`Keys.all_scopes`."""
 
-EIGHT_SCOPES_KEY = _DEFAULT.eight_scopes
-"""A key with the recommended scopes only, of a sandbox that is given no seed; see :attr:`Keys.eight_scopes`."""
+RECOMMENDED_SCOPES_KEY = _DEFAULT.recommended_scopes
+"""A key with the recommended scopes only, of a sandbox that is given no seed; see :attr:`Keys.recommended_scopes`."""
 
 PLAN_GATED_KEY = _DEFAULT.plan_gated
 """A key of an account whose plan lacks reviews, of a sandbox that is given no seed; see :attr:`Keys.plan_gated`."""

@@ -26,7 +26,9 @@ class SandboxOptions:
     segments: int = field(default=30, metadata={"help": "segments"})
     metrics: int = field(default=60, metadata={"help": "metrics"})
     reviews: int = field(default=1_500, metadata={"help": "reviews in all statuses"})
+    others: int = field(default=20, metadata={"help": "records of each type without an option of its own; of a child type, per parent at most"})
     history_days: int = field(default=730, metadata={"help": "days of history before the base instant"})
+    catalog: str = field(default="", metadata={"help": "resource types to serve, as module:attribute (default: those of this package)"})
     lone_surrogates: bool = field(default=False, metadata={"help": "let some event properties hold half of an escaped emoji, as cut texts do"})
 
     base: datetime | None = field(default=None, metadata={"help": "instant that the account is generated relative to, to the second (default: now)"})
@@ -71,6 +73,10 @@ class SandboxOptions:
         if self.events and not (self.profiles and self.metrics):
             raise ValueError("events need at least one profile and one metric")
 
+    def count_of(self, name: str) -> int:
+        """Return how many records a resource type gets; of a child type, how many per parent at most."""
+        return int(getattr(self, name)) if name in _COUNTED else self.others
+
     def arguments(self) -> list[str]:
         """Return the command line arguments that make these options from the defaults."""
         found: list[str] = []
@@ -79,6 +85,10 @@ class SandboxOptions:
             if value != one.default:
                 found.extend(_arguments(one.name.replace("_", "-"), value))
         return found
+
+
+_COUNTED = frozenset({"events", "profiles", "campaigns", "flows", "lists", "segments", "metrics", "reviews"})
+"""Resource types with an option of their own."""
 
 
 def _arguments(name: str, value: Any) -> list[str]:

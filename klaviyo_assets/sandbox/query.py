@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.errors import invalid
 from klaviyo_assets.sandbox.fieldsets import check_fields
-from klaviyo_assets.sandbox.related import MINOR_TYPES, target_type
+from klaviyo_assets.sandbox.records import target_type
+from klaviyo_assets.sandbox.store import Store
 
 _UNSIZED_PAGE = 200
 """Records on a page where the endpoint has pages but no ``page[size]``."""
-
-_BY_TYPE = {entry.jsonapi_type: entry for entry in CATALOG.values()}
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,11 @@ class Query:
     fields: Mapping[str, tuple[str, ...]]
 
 
-def read_query(entry: ResourceType, pairs: Iterable[tuple[str, str]], *, lookup: bool) -> Query:
+def read_query(store: Store, entry: ResourceType, pairs: Iterable[tuple[str, str]], *, lookup: bool) -> Query:
     """Return what a request asks for.
 
     Args:
+        store: The account; knows the types that may be included.
         entry: The type.
         pairs: Names and values of the query string.
         lookup: True if one record is asked for by its id.
@@ -63,7 +62,7 @@ def read_query(entry: ResourceType, pairs: Iterable[tuple[str, str]], *, lookup:
         _sort(entry, parameters.get("sort")),
         _listed(parameters, "include", entry.endpoint.includes),
         _listed(parameters, additional, _additional(entry, lookup)),
-        _fields(entry, parameters),
+        _fields(store, entry, parameters),
     )
 
 
@@ -127,14 +126,15 @@ def _listed(parameters: Mapping[str, str], name: str, allowed: tuple[str, ...]) 
     return names
 
 
-def _fields(entry: ResourceType, parameters: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _fields(store: Store, entry: ResourceType, parameters: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, value in parameters.items():
         if name.startswith("fields["):
             type_name = name.removeprefix("fields[").removesuffix("]")
             found[type_name] = tuple(part for part in value.split(",") if part)
-            if type_name == entry.jsonapi_type:
-                check_fields(entry, found[type_name], name)
-            elif type_name not in MINOR_TYPES:
-                check_fields(_BY_TYPE[type_name], found[type_name], name)
+            # The records of a child type may be those of another type too.
+            collection = store.of_jsonapi_type(type_name)
+            known = [*([entry] if type_name == entry.jsonapi_type else []), *([collection.entry] if collection is not None else [])]
+            if known:
+                check_fields(known, found[type_name], name)
     return found

@@ -54,6 +54,15 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
+_TARGETS = {"flow-triggers": "flow"}
+"""Types of relationships that are not named after them."""
+
+
+def target_type(relationship: str) -> str:
+    """Return the JSON:API type that a relationship leads to."""
+    return _TARGETS.get(relationship, relationship.removesuffix("s"))
+
+
 def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
     """Return a relationship object that tells links but no ids, as Klaviyo's do unless asked."""
     return {"links": relationship_links(path, id, relationship)}
@@ -96,6 +105,21 @@ def build(
     raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])
     encoded = {name: encode(value) for name, value in extras.items()}
     return Record(id, raw, cut, {"id": id, **values_of(entry, attributes), **values}, encoded, related)
+
+
+def joined(record: Record, addition: Record) -> Record:
+    """Return a record as another endpoint shows it: with the attributes of ``addition``, which has the same id."""
+    added = members_of(addition.raw)["attributes"]
+    attributes = bytes(added)[1:-1]
+    raw = record.raw[: record.cut] + (b"," + attributes if attributes else b"")
+    return replace(
+        record, raw=raw + not_by_itself(record.raw[record.cut :]), cut=len(raw), values={**record.values, **addition.values}, related=_NOTHING
+    )
+
+
+def not_by_itself(tail: bytes) -> bytes:
+    """Return what follows the attributes as it is at other endpoints than the type's own: there a profile has one ``conversation``, as recorded."""
+    return tail.replace(b"conversations", b"conversation")
 
 
 def changed(entry: ResourceType, record: Record, attributes: Mapping[str, Any], values: Mapping[str, Value] = _NOTHING) -> Record:

@@ -9,41 +9,18 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.members import members_of
-from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only
+from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only, not_by_itself, target_type
 from klaviyo_assets.sandbox.store import Store
 
 _EPOCH = "2024-01-01T00:00:00+00:00"
 
-_TARGETS = {
-    "attributions": "attribution",
-    "campaign-messages": "campaign-message",
-    "conversations": "conversation",
-    "events": "event",
-    "flow-actions": "flow-action",
-    "flow-triggers": "flow",
-    "metric": "metric",
-    "profile": "profile",
-    "push-tokens": "push-token",
-    "tags": "tag",
-}
 
-_TO_ONE = frozenset({"metric", "profile"})
-
-_NAMES = {entry.jsonapi_type: name for name, entry in CATALOG.items()}
-
-
-def target_type(relationship: str) -> str:
-    """Return the JSON:API type that a relationship leads to."""
-    return _TARGETS[relationship]
-
-
-def scope_for(relationship: str) -> str | None:
+def scope_for(relationship: str, store: Store) -> str | None:
     """Return the scope of the included type, if the sandbox serves that type by itself."""
-    name = _NAMES.get(target_type(relationship))
-    return CATALOG[name].scope if name else None
+    collection = store.of_jsonapi_type(target_type(relationship))
+    return None if collection is None else collection.entry.scope
 
 
 def _push_token(id: str, owner: str) -> dict[str, Any]:
@@ -67,10 +44,6 @@ _MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]] | None]] = {
     "tag": ("tags", lambda id, owner: {"name": f"tag {id[:4]}"}),
 }
 
-MINOR_TYPES = frozenset(_MINOR)
-"""Types that are only ever included."""
-
-
 _RELATIONSHIPS: dict[str, tuple[str, ...]] = {
     "attribution": ("event",),
     "campaign-message": ("campaign", "template", "image"),
@@ -81,7 +54,7 @@ _RELATIONSHIPS: dict[str, tuple[str, ...]] = {
 
 
 def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
-    path, attributes = _MINOR[type_name]
+    path, attributes = _MINOR.get(type_name, (f"{type_name}s", lambda id, owner: {}))
     resource: dict[str, Any] = {"type": type_name, "id": id}
     if attributes is not None:
         resource["attributes"] = attributes(id, owner)
@@ -94,12 +67,12 @@ def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
     return encode(resource)
 
 
-def related_ids(entry: ResourceType, record: Record, relationship: str) -> tuple[str, ...]:
+def related_ids(record: Record, relationship: str) -> tuple[str, ...]:
     """Return the ids that a relationship of a record leads to."""
-    if relationship in _TO_ONE:
-        id = record.values.get(f"{relationship}_id")
-        return (str(id),) if id is not None else ()
-    return record.related.get(relationship, ())
+    if relationship in record.related:
+        return record.related[relationship]
+    id = record.values.get(f"{relationship.replace('-', '_')}_id")
+    return () if id is None else (str(id),)
 
 
 def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str) -> bytes | None:
@@ -112,13 +85,11 @@ def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str)
         owner: Id of the record that leads to it.
         owner_type: JSON:API type of that record.
     """
-    if type_name in MINOR_TYPES:
-        return _minor(type_name, id, owner, owner_type)
-    found = store[_NAMES[type_name]].get(id)
-    if found is None:
-        return None
-    # A profile that is not asked for by itself has one conversation; behind its attributes there are relationships and links alone.
-    return found.raw[: found.cut] + found.raw[found.cut :].replace(b"conversations", b"conversation") if type_name == "profile" else found.raw
+    collection = store.of_jsonapi_type(type_name)
+    found = None if collection is None else collection.get(id)
+    if found is not None:
+        return found.raw[: found.cut] + not_by_itself(found.raw[found.cut :])
+    return None if collection is not None and type_name not in _MINOR else _minor(type_name, id, owner, owner_type)
 
 
 def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple[str, ...]) -> bytes:

@@ -2,18 +2,18 @@
 
 import random
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.changes import Account
-from klaviyo_assets.sandbox.generate import Subjects
-from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
-from klaviyo_assets.sandbox.generate.campaigns import make_campaign
 from klaviyo_assets.sandbox.generate.events import make_event
-from klaviyo_assets.sandbox.generate.flows import make_flow
-from klaviyo_assets.sandbox.generate.metrics import make_metric
-from klaviyo_assets.sandbox.generate.profiles import Life, make_profile
+from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
+from klaviyo_assets.sandbox.generate.makers import make_child, make_new
+from klaviyo_assets.sandbox.generate.making import Life
+from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
+from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import DAY, HOUR, SECOND
-from klaviyo_assets.sandbox.records import Record
+
+_LARGE = frozenset({"events", "profiles", "reviews"})
+"""Types of which more than one record changes in a round."""
 
 _SHARE = 100
 """One event, profile or review in this many is new or updated, and at least a few."""
@@ -34,6 +34,7 @@ def apply_round(account: Account, seed: int, now: int) -> None:
     _small_ones(account, rng, now)
     _archive(account, rng, now)
     _reviews(account, rng, now)
+    _children(account, rng, now)
 
 
 def _ids(account: Account, name: str) -> list[str]:
@@ -69,45 +70,35 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
 
 
 def _small_ones(account: Account, rng: random.Random, now: int) -> None:
-    for name in ("lists", "segments", "metrics", "campaigns", "flows"):
+    for name, entry in account.catalog.items():
+        if name in _LARGE or entry.identifies_account or entry.parent is not None:
+            continue
         ids = _ids(account, name)
-        account.add(name, make_new(account, name, rng, now), now)
+        account.add(name, make_new(account.making, account.store, entry, rng, now), now)
         if len(ids) > 2:
             touched, gone = rng.sample(ids, 2)
-            account.update(name, touched, {"name": f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
+            account.update(name, touched, {attribute_to_edit(entry): f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
             account.delete(name, gone)
 
 
-def make_new(account: Account, name: str, rng: random.Random, now: int) -> Record:
-    """Make a new record of a type other than accounts.
-
-    Raises:
-        ValueError: If it is an account.
-    """
-    making = account.making
-    match name:
-        case "lists":
-            return make_list(making, rng, now, now)
-        case "segments":
-            return make_segment(making, rng, now, now)
-        case "metrics":
-            return make_metric(making, rng, 1000 + rng.randrange(100_000), now, now)
-        case "campaigns":
-            return make_campaign(making, rng, now, now)
-        case "flows":
-            return make_flow(making, rng, now, now)
-        case "profiles":
-            return make_profile(making, rng, making.ids.ulid(), Life(now, now))
-        case "reviews":
-            return make_review(making, rng, now, now)
-        case "events":
-            return make_event(making, rng, now // SECOND * SECOND, Subjects(account.store, _ids(account, "profiles"), rng).any())
-        case _:
-            raise ValueError("there is one account")
+def _children(account: Account, rng: random.Random, now: int) -> None:
+    """Let one record come to a parent of each child type, and one go."""
+    for name, children in account.store.children.items():
+        parent = children.entry.parent
+        parent_ids = _ids(account, parent.type_name) if parent is not None else []
+        if not parent_ids:
+            continue
+        parent_id = rng.choice(parent_ids)
+        there = [record.id for record in children.of(parent_id)]
+        record = make_child(account.making, account.store, children.entry, parent_id, rng, Life(now, now))
+        if record is not None:
+            account.add(name, record, now, parent_id)
+        if there:
+            account.delete(name, rng.choice(there), parent_id)
 
 
 def _archive(account: Account, rng: random.Random, now: int) -> None:
-    for name in (name for name, entry in CATALOG.items() if "archived" in entry.endpoint.filters):
+    for name in (name for name, entry in account.catalog.items() if "archived" in entry.endpoint.filters):
         live = [record.id for record in account.store[name] if record.values["archived"] is False]
         if live:
             account.archive(name, rng.choice(live), now)

@@ -4,16 +4,17 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.fields import Value
-from klaviyo_assets.sandbox.generate import Subjects
 from klaviyo_assets.sandbox.generate.events import Subject, make_event
+from klaviyo_assets.sandbox.generate.makers import make_child, make_new
+from klaviyo_assets.sandbox.generate.making import Life
 from klaviyo_assets.sandbox.generate.metrics import template_of
+from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.records import Record, changed
-from klaviyo_assets.sandbox.rounds import apply_round, make_new
+from klaviyo_assets.sandbox.rounds import apply_round
 
 
 def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[str]:
@@ -21,9 +22,10 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
 
     Args:
         account: The account.
-        change: What to do, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed), ``update`` (type, id, attributes, moves),
-            ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
-            attributions: their ids), ``delete`` (type, id) or ``merge`` (source, destination).
+        change: What to do, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed, parent), ``update`` (type, id, attributes, moves,
+            parent), ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
+            attributions: their ids), ``delete`` (type, id, parent) or ``merge`` (source, destination). ``parent`` is the id of the
+            parent, for child types.
         now: When it happens.
 
     Raises:
@@ -35,17 +37,19 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
             apply_round(account, int(change.get("seed", 0)), now)
             return []
         case {"kind": "add", "type": name}:
-            return [_add(account, _type(name), change, now)]
+            return [_add(account, _type(account, name), change, now)]
         case {"kind": "event"}:
             return [_event(account, change, now)]
         case {"kind": "update", "type": name, "id": id, "attributes": attributes}:
-            return [account.update(_type(name), id, attributes, now, moves=bool(change.get("moves", True))).id]
+            return [
+                account.update(_type(account, name), id, attributes, now, moves=bool(change.get("moves", True)), parent_id=change.get("parent")).id
+            ]
         case {"kind": "archive", "type": name, "id": id}:
-            return [account.archive(_type(name), id, now).id]
+            return [account.archive(_type(account, name), id, now).id]
         case {"kind": "attribution", "id": id, "attributions": attributions}:
             return [account.attribute(id, tuple(attributions)).id]
         case {"kind": "delete", "type": name, "id": id}:
-            account.delete(_type(name), id)
+            account.delete(_type(account, name), id, change.get("parent"))
             return [id]
         case {"kind": "merge", "source": source, "destination": destination}:
             return [account.merge(source, destination, now).id]
@@ -53,10 +57,8 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
             raise ValueError(f"no such change, or a member is missing: {', '.join(sorted(change))}")
 
 
-def _type(name: str) -> str:
-    if name not in CATALOG:
-        raise ValueError(f"no such type: {name}; known: {', '.join(CATALOG)}")
-    return name
+def _type(account: Account, name: str) -> str:
+    return account.catalog[name].name
 
 
 def _chance(account: Account, change: Mapping[str, Any], now: int) -> random.Random:
@@ -64,10 +66,18 @@ def _chance(account: Account, change: Mapping[str, Any], now: int) -> random.Ran
 
 
 def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> str:
-    record = make_new(account, name, _chance(account, change, now), now)
+    entry, rng, parent_id = account.catalog[name], _chance(account, change, now), change.get("parent")
+    if entry.parent is None:
+        record = make_new(account.making, account.store, entry, rng, now)
+    else:
+        account.find(entry.parent.type_name, str(parent_id))
+        child = make_child(account.making, account.store, entry, str(parent_id), rng, Life(now, now))
+        if child is None:
+            raise ValueError(f"every record that could be among the {name} of {parent_id} is there already")
+        record = child
     values: dict[str, Value] = {"messages.channel": change["channel"]} if "channel" in change else {}
-    record = changed(CATALOG[name], record, change.get("attributes", {}), values)
-    account.add(name, record, now)
+    record = changed(entry, record, change.get("attributes", {}), values)
+    account.add(name, record, now, parent_id)
     return record.id
 
 
@@ -78,7 +88,7 @@ def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
     rng = _chance(account, change, now)
     event = make_event(account.making, rng, moment // SECOND * SECOND, _subject(account, change, rng))
     if "attributes" in change:
-        event = changed(CATALOG["events"], event, change["attributes"])
+        event = changed(account.catalog["events"], event, change["attributes"])
     _send(account, event, arrival, now)
     return event.id
 

@@ -1,12 +1,15 @@
 """The state of a running sandbox."""
 
+import importlib
 from dataclasses import dataclass, field
 
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.faults import Faults
 from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
+from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.rounds import apply_round
@@ -22,6 +25,7 @@ class State:
         clock: Its clock.
         account: The made-up account.
         faults: The faults in wait.
+        keys: The API keys that it knows.
         limits: The rate limits' windows.
         stats: What has been asked.
     """
@@ -30,8 +34,14 @@ class State:
     clock: Clock
     account: Account
     faults: Faults
+    keys: Keys
     limits: Limits = field(default_factory=Limits)
     stats: Stats = field(default_factory=Stats)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The resource types that it serves."""
+        return self.account.catalog
 
 
 def begin(options: SandboxOptions) -> State:
@@ -39,13 +49,32 @@ def begin(options: SandboxOptions) -> State:
     now = Clock().now()
     base = (now if options.base is None else to_micros(options.base)) // SECOND * SECOND
     changes = sorted(to_micros(instant) for instant in options.change_at)
-    account = Account(Making(options, base), Clock(base))
+    catalog = catalog_of(options)
+    account = Account(Making(options, base), Clock(base), catalog)
     for number, instant in enumerate(changes):
         apply_round(account, options.seed + number, instant)
     account.clock = _clock(options, base, changes)
     account.settle()
     limits = Limits(headers=RateLimitHeaders(options.rate_limit_headers), daily=options.daily_limit)
-    return State(options, account.clock, account, Faults(options.seed), limits)
+    return State(options, account.clock, account, Faults(options.seed), Keys(options.seed, catalog), limits)
+
+
+def catalog_of(options: SandboxOptions) -> Catalog:
+    """Return the catalog that the options name, by default the one of this package.
+
+    Raises:
+        ValueError: If there is no such catalog.
+    """
+    if not options.catalog:
+        return CATALOG
+    module, _, attribute = options.catalog.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"catalog {options.catalog!r} cannot be loaded: {error}") from error
+    if not isinstance(found, Catalog):
+        raise ValueError(f"catalog {options.catalog!r} is not a Catalog")
+    return found
 
 
 def _clock(options: SandboxOptions, base: int, changes: list[int]) -> Clock:

@@ -3,10 +3,12 @@
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value, canonical
-from klaviyo_assets.sandbox.records import Record
+from klaviyo_assets.sandbox.records import Record, joined
 
 Position = tuple[int, Value, str]
 """A place in an order: 0 for null or 1, the value, then the id, so that no two records share a place."""
@@ -89,22 +91,89 @@ class Collection:
         return self._orders[field]
 
 
+class Children:
+    """The records of a child type: a collection per parent.
+
+    Args:
+        entry: The type.
+    """
+
+    def __init__(self, entry: ResourceType) -> None:
+        self.entry = entry
+        self._of: dict[str, Collection] = {}
+
+    def __len__(self) -> int:
+        return sum(len(collection) for collection in self._of.values())
+
+    def __iter__(self) -> Iterator[tuple[str, Record]]:
+        """All records with the ids of their parents, in the order of both ids."""
+        return ((parent_id, record) for parent_id in sorted(self._of) for record in self._of[parent_id])
+
+    def of(self, parent_id: str) -> Collection:
+        """Return the children of one parent."""
+        return self._of.setdefault(parent_id, Collection(self.entry))
+
+    def remove_parent(self, parent_id: str) -> None:
+        """Remove the children of a parent that is gone."""
+        self._of.pop(parent_id, None)
+
+    def replace_everywhere(self, id: str, other_id: str | None) -> None:
+        """Remove a record from every parent; ``other_id`` joins instead where it is not there yet."""
+        for collection in self._of.values():
+            record = collection.remove(id)
+            if record is not None and other_id is not None and collection.get(other_id) is None:
+                raw = record.raw.replace(b'"id":"%b"' % id.encode(), b'"id":"%b"' % other_id.encode(), 1)
+                cut = record.cut + len(raw) - len(record.raw)
+                collection.put(replace(record, id=other_id, raw=raw, cut=cut, values={**record.values, "id": other_id}))
+
+
 class Store:
     """Every collection of the account, and the records that are still on their way.
 
     Args:
-        entries: The types.
+        catalog: The types.
+
+    Attributes:
+        collections: The records of the types that are no children, by type.
+        children: The records of child types, by type.
         on_arrival: Called with the type's name, the record and the instant for each record that arrives late.
     """
 
-    def __init__(self, entries: Iterable[ResourceType]) -> None:
-        self.collections = {entry.name: Collection(entry) for entry in entries}
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.collections = {entry.name: Collection(entry) for entry in catalog.values() if entry.parent is None}
+        self.children = {entry.name: Children(entry) for entry in catalog.values() if entry.parent is not None}
+        self._by_jsonapi_type = {collection.entry.jsonapi_type: collection for collection in self.collections.values()}
         self.on_arrival: Callable[[str, Record, int], None] = lambda name, record, instant: None
         self._coming: list[tuple[int, int, str, Record]] = []
         self._sent = 0
 
     def __getitem__(self, name: str) -> Collection:
         return self.collections[name]
+
+    def of_jsonapi_type(self, type_name: str) -> Collection | None:
+        """Return the collection whose records have this ``type`` member, if there is one."""
+        return self._by_jsonapi_type.get(type_name)
+
+    def shared_with(self, entry: ResourceType) -> Collection | None:
+        """Return the collection that the records of a child type are also in, as the profiles of a list are; None if they are its own."""
+        return None if entry.parent is None else self.of_jsonapi_type(entry.jsonapi_type)
+
+    def records_of(self, entry: ResourceType, parent_id: str | None = None) -> Collection:
+        """Return the records of a type, or of one parent; those that are shared hold only what the parent adds."""
+        return self.collections[entry.name] if parent_id is None else self.children[entry.name].of(parent_id)
+
+    def whole(self, entry: ResourceType, record: Record) -> Record | None:
+        """Return a record with what the API shows of it at its type's endpoint; None if the record that it belongs to is gone."""
+        shared = self.shared_with(entry)
+        if shared is None:
+            return record
+        found = shared.get(record.id)
+        return None if found is None else joined(found, record)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of records by type."""
+        return {name: len(found) for name, found in (self.collections | self.children).items()}
 
     def send(self, name: str, record: Record, arrival: int) -> None:
         """Put a record on its way: it is there once the clock reaches its arrival."""

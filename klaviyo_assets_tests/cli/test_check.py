@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.api.asking import errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
@@ -62,7 +62,7 @@ def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess
 
 @pytest.mark.long
 def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Path) -> None:
-    result = check(tmp_path, KLAVIYO_API_KEY=EIGHT_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
+    result = check(tmp_path, KLAVIYO_API_KEY=RECOMMENDED_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
 
     assert result.returncode == 0
     assert "scope missing (optional)" in lines(result)["klaviyo/accounts"]

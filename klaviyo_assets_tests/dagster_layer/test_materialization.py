@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 
 pytestmark = pytest.mark.long
@@ -88,7 +88,7 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
 def test_without_accounts_read_everything_else_works_and_the_run_is_green(
     account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    result = execute(definitions(account, tmp_path, EIGHT_SCOPES_KEY), instance)
+    result = execute(definitions(account, tmp_path, RECOMMENDED_SCOPES_KEY), instance)
 
     assert result.success
     assert materialized(result) == set(CATALOG) - {"accounts"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.sandbox.answers import collection
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.query import read_query
@@ -31,26 +31,26 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION}
 
 
-def ask(state: State, name: str, parameters: dict[str, str]) -> dict[str, Any]:
+def ask(state: State, name: str, parameters: dict[str, str], parent_id: str | None = None) -> dict[str, Any]:
     """Ask for a page without HTTP."""
-    entry = CATALOG[name]
-    query = read_query(entry, parameters.items(), lookup=False)
+    entry = state.catalog[name]
+    query = read_query(state.account.store, entry, parameters.items(), lookup=False)
     now = state.account.settle()
-    answer: dict[str, Any] = json.loads(collection(state.account.store, entry, query, state.options, now, "http://sandbox"))
+    answer: dict[str, Any] = json.loads(collection(state.account.store, entry, query, state.options, now, "http://sandbox", parent_id=parent_id))
     return answer
 
 
-def pages(state: State, name: str, parameters: dict[str, str], link: str = "next") -> Iterator[dict[str, Any]]:
+def pages(state: State, name: str, parameters: dict[str, str], link: str = "next", parent_id: str | None = None) -> Iterator[dict[str, Any]]:
     """Walk a collection by its links without HTTP."""
     while True:
-        page = ask(state, name, parameters)
+        page = ask(state, name, parameters, parent_id)
         yield page
         if page["links"][link] is None:
             return
         parameters = dict(parse_qsl(urlsplit(page["links"][link]).query))
 
 
-def ids(state: State, name: str, **parameters: str) -> list[str]:
+def ids(state: State, name: str, parent_id: str | None = None, **parameters: str) -> list[str]:
     """Walk a collection and return the ids in the order in which they came."""
     renamed = {name.replace("page_size", "page[size]"): value for name, value in parameters.items()}
-    return [record["id"] for page in pages(state, name, renamed) for record in page["data"]]
+    return [record["id"] for page in pages(state, name, renamed, parent_id=parent_id) for record in page["data"]]

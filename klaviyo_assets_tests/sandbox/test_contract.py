@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, SandboxOptions, key_lacking
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, SandboxOptions, key_lacking
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers
 
@@ -35,7 +35,7 @@ def test_each_endpoint_wants_its_scope(http, name):
     assert error(refused) == (403, "permission_denied", None)
     assert entry.scope in refused.json()["errors"][0]["detail"]
     expected = 200 if entry.recommended_scope else 403
-    assert http.get(path, params=parameters(name), headers=headers(EIGHT_SCOPES_KEY)).status_code == expected
+    assert http.get(path, params=parameters(name), headers=headers(RECOMMENDED_SCOPES_KEY)).status_code == expected
 
 
 def test_what_is_wrong_with_a_key(sandbox, http):

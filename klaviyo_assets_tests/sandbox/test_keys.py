@@ -3,7 +3,7 @@ import re
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, Keys, key_lacking, scopes_of
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, Keys, key_lacking, scopes_of
 from klaviyo_assets_tests.sandbox.helpers import headers
 
 SCOPES = sorted(entry.scope for entry in CATALOG.values())
@@ -11,27 +11,27 @@ SCOPES = sorted(entry.scope for entry in CATALOG.values())
 
 def test_keys_have_the_scopes_that_they_are_named_for():
     assert scopes_of(ALL_SCOPES_KEY) == set(SCOPES)
-    assert scopes_of(EIGHT_SCOPES_KEY) == set(SCOPES) - {"accounts:read"}
+    assert scopes_of(RECOMMENDED_SCOPES_KEY) == set(SCOPES) - {"accounts:read"}
     assert {scope: scopes_of(key_lacking(scope)) for scope in SCOPES} == {scope: set(SCOPES) - {scope} for scope in SCOPES}
     assert scopes_of("pk_" + "a" * 34) is None
 
 
 def test_keys_look_like_keys_and_are_all_different():
-    keys = [ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)]
+    keys = [ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)]
     assert len(set(keys)) == len(keys)
     assert [key for key in keys if not re.fullmatch(r"pk_sandbox[0-9A-Za-z]{27}", key)] == []
 
 
 def all_of(seed: int) -> set[str]:
     keys = Keys(seed)
-    return {keys.all_scopes, keys.eight_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
+    return {keys.all_scopes, keys.recommended_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
 
 
 def test_two_seeds_share_no_key_and_one_seed_has_always_the_same():
     every = [all_of(seed) for seed in range(30)]
     assert len(set().union(*every)) == sum(map(len, every))
     assert every == [all_of(seed) for seed in range(30)]
-    assert all_of(0) == {ALL_SCOPES_KEY, EIGHT_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
+    assert all_of(0) == {ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
 
 
 def test_a_sandbox_knows_its_own_keys_only(sandbox, http):

@@ -1,7 +1,6 @@
 """The same lives with nothing replaced: a sandbox in a process of its own, real requests, threads, a DuckDB file."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.histories import Life, Sync, Wait
+from klaviyo_assets_tests.scenarios.rows import key_of
 from klaviyo_assets_tests.scenarios.world import SCHEMA, AfterAnswer, Killed, ask, entry_for, options_of, request_of
 
 
@@ -113,7 +113,7 @@ class OverHttp:
     def records(self, name: str) -> dict[str, bytes]:
         """Every record of a type as the API shows it now."""
         lines = self._sandbox.truth_lines(name, CATALOG[name].requested_fields)
-        return {json.loads(line)["id"]: line for line in lines}
+        return {key_of(CATALOG[name], line): line for line in lines}
 
     def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
         """Sync; the clock of this world runs on, so that nobody knows which version an answer has caught: nothing is told of answers."""

@@ -26,6 +26,12 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
     return tuple(_value(column, raw) for column in entry.columns)
 
 
+def key_of(entry: ResourceType, raw: bytes) -> str:
+    """Return the primary key of a resource object as one text: the parent's id first, if the type has a parent."""
+    id_ = str(_loaded(_member(raw, ("id",))))
+    return id_ if entry.parent is None else f"{_loaded(_member(raw, ('meta', entry.parent.column)))}/{id_}"
+
+
 def watched_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
     """Return the times inside of a resource object's attributes that Klaviyo filters by, by their dotted paths; of a list its first entry counts."""
     found = {}

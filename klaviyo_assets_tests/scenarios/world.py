@@ -32,11 +32,11 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
-from klaviyo_assets.sandbox.generate.campaigns import channel_of
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
+from klaviyo_assets.sandbox.truth import true_records
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
@@ -273,12 +273,7 @@ class InProcess:
 
     def records(self, name: str) -> dict[str, bytes]:
         """Every record of a type as the API shows it now."""
-        fields = CATALOG[name].requested_fields
-        channel = b',"meta":{"channel":"%b"}}'
-        return {
-            record.id: record.rendered(fields)[:-1] + channel % channel_of(record).encode() if name == "campaigns" else record.rendered(fields)
-            for record in self._state.account.store[name]
-        }
+        return dict(true_records(self._state, name, CATALOG[name].requested_fields))
 
     def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
         """Sync."""

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
-from klaviyo_assets.sandbox.keys import EIGHT_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.errors import AccountMismatch
 from klaviyo_assets.warehouse import LocalFile
@@ -72,16 +72,16 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
 
 
 def test_a_key_that_may_not_say_whose_it_is_is_warned_of_once(account: SandboxProcess, warehouse: LocalFile) -> None:
-    (note,) = sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY).notes
+    (note,) = sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes
 
     assert "cannot be told which account" in note
     assert "KLAVIYO_ACCOUNT_ID" in note
     assert "another key before" not in note
-    assert sync("flows", account, warehouse, key=EIGHT_SCOPES_KEY).notes == ()
+    assert sync("flows", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes == ()
 
 
 def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY)
+    sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY)
 
     (note,) = sync("lists", account, warehouse, key=key_lacking("accounts:read")).notes
 
@@ -89,7 +89,7 @@ def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: 
 
 
 def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY)
+    sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY)
 
     report = sync("lists", account, warehouse)
 
@@ -104,7 +104,7 @@ def test_what_an_unknown_key_had_staged_is_not_loaded_for_another(
     theirs, mine = new_account(seed=99), new_account()
     theirs.faults({"path": "/api/events", "kind": "503", "times": None, "after": 3})
     with pytest.raises(RequestFailed):
-        sync("events", theirs, warehouse, key=theirs.keys.eight_scopes, concurrency=2)
+        sync("events", theirs, warehouse, key=theirs.keys.recommended_scopes, concurrency=2)
     assert list((warehouse.state_dir / "klaviyo" / "staging" / "events").iterdir())
 
     report = sync("events", mine, warehouse, key=NEW_KEY)

@@ -21,7 +21,7 @@ from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader, SyncLogEntry
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, EIGHT_SCOPES_KEY
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import Batch
@@ -51,7 +51,7 @@ def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxP
     other = new_account(seed=99)
 
     with pytest.raises(AccountMismatch, match="it cannot be told whether the API key") as caught:
-        sync("lists", other, warehouse, key=other.keys.eight_scopes)
+        sync("lists", other, warehouse, key=other.keys.recommended_scopes)
 
     assert "KLAVIYO_ACCOUNT_ID" in str(caught.value)
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
@@ -61,12 +61,12 @@ def test_it_is_taken_where_the_user_says_whose_it_is(account: SandboxProcess, wa
     sync("lists", account, warehouse)
     ((account_id,),) = query(warehouse, "SELECT DISTINCT account_id FROM _syncs")
 
-    sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY, account_id=account_id)
-    assert sync("lists", account, warehouse, key=EIGHT_SCOPES_KEY).row.account_id == account_id, "a key that has filled the schema is known"
+    sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY, account_id=account_id)
+    assert sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).row.account_id == account_id, "a key that has filled the schema is known"
 
 
 def test_what_was_read_before_the_account_was_known_is_given_its_name(account: SandboxProcess, warehouse: LocalFile) -> None:
-    assert sync("events", account, warehouse, key=EIGHT_SCOPES_KEY).row.account_id == "unknown"
+    assert sync("events", account, warehouse, key=RECOMMENDED_SCOPES_KEY).row.account_id == "unknown"
 
     known = sync("lists", account, warehouse, key=ALL_SCOPES_KEY).row.account_id
 
@@ -268,12 +268,12 @@ def test_another_server_that_knows_the_same_key_is_asked_for_its_account(new_acc
 
 def test_what_an_earlier_version_noted_of_a_key_counts_at_one_server(account: SandboxProcess, tmp_path: Path) -> None:
     salt = bytes(range(16))
-    earlier = hashlib.blake2b(EIGHT_SCOPES_KEY.encode(), salt=salt, digest_size=16).hexdigest()
+    earlier = hashlib.blake2b(RECOMMENDED_SCOPES_KEY.encode(), salt=salt, digest_size=16).hexdigest()
     book = {"salt": salt.hex(), "accounts": {earlier: "unknown"}, "schemas": {"klaviyo": [earlier]}}
     (tmp_path / "identity.json").write_text(json.dumps(book))
 
     async def run(base_url: str, *, fills: bool) -> bool:
-        async with KlaviyoClient(parse_api_key(EIGHT_SCOPES_KEY), ClientSettings(base_url=base_url)) as client:
+        async with KlaviyoClient(parse_api_key(RECOMMENDED_SCOPES_KEY), ClientSettings(base_url=base_url)) as client:
             found = await identify(client, tmp_path, "klaviyo", account_id="ABC123")
             if fills:
                 await remember(client, tmp_path, "klaviyo")
@@ -325,19 +325,19 @@ def test_an_account_is_synced_once_at_a_time_whichever_database_is_filled(accoun
 
 
 def test_where_the_account_is_not_known_the_key_stands_for_it(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
-    with sync_lock(locks_of(account, "unknown", EIGHT_SCOPES_KEY), "lists", None):
+    with sync_lock(locks_of(account, "unknown", RECOMMENDED_SCOPES_KEY), "lists", None):
         with pytest.raises(SyncTaken):
-            sync("lists", account, local_file(tmp_path / "one"), key=EIGHT_SCOPES_KEY)
+            sync("lists", account, local_file(tmp_path / "one"), key=RECOMMENDED_SCOPES_KEY)
         other = new_account(seed=99)
-        sync("lists", other, local_file(tmp_path / "two"), key=other.keys.eight_scopes)
+        sync("lists", other, local_file(tmp_path / "two"), key=other.keys.recommended_scopes)
 
 
 def test_the_locks_tell_neither_key_nor_account(account: SandboxProcess) -> None:
-    folders = [locks_of(account, "unknown", EIGHT_SCOPES_KEY), locks_of(account, "ABC123")]
+    folders = [locks_of(account, "unknown", RECOMMENDED_SCOPES_KEY), locks_of(account, "ABC123")]
 
     assert len({*folders}) == 2
     for folder in folders:
-        assert EIGHT_SCOPES_KEY not in str(folder)
+        assert RECOMMENDED_SCOPES_KEY not in str(folder)
         assert "ABC123" not in str(folder)
         assert folder.parent.stat().st_mode & 0o077 == 0
 

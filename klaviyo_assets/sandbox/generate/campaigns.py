@@ -11,11 +11,6 @@ from klaviyo_assets.sandbox.instants import DAY, HOUR, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
-def channel_of(record: Record) -> str:
-    """Return a campaign's channel, which its resource object does not tell."""
-    return str(record.values["messages.channel"])
-
-
 def make_campaign(making: Making, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False) -> Record:
     """Make a campaign; without a channel, any of the three."""
     channel = channel or rng.choice(CHANNELS)

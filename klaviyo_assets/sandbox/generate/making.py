@@ -8,6 +8,15 @@ from klaviyo_assets.sandbox.instants import DAY, SECOND
 from klaviyo_assets.sandbox.options import SandboxOptions
 
 
+@dataclass(frozen=True)
+class Life:
+    """When a record was created and last changed, and when a profile last did something."""
+
+    created: int
+    updated: int
+    last_event: int | None = None
+
+
 @dataclass
 class Making:
     """The state of making an account.

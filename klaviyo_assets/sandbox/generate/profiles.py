@@ -1,14 +1,13 @@
 """Makes profiles."""
 
 import random
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from klaviyo_assets.catalog import PROFILES
 from klaviyo_assets.sandbox.fields import Value
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.making import Life, Making
 from klaviyo_assets.sandbox.generate.words import CITIES, FIRST_NAMES, LAST_NAMES, LOCALES
 from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
@@ -21,15 +20,6 @@ _ODD_PROPERTIES = (
     b'{"emoji":"\\ud83d\\ude00 \xf0\x9f\x8f\xb3","rtl":"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d","":0}',
 )
 _REASONS = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED")
-
-
-@dataclass(frozen=True)
-class Life:
-    """When a profile was created, last changed, and last did something."""
-
-    created: int
-    updated: int
-    last_event: int | None = None
 
 
 _NO_TRACKING: dict[str, Any] = {

@@ -1,0 +1,111 @@
+"""Makes records of any resource type from its columns: what a type gets that has no maker of its own."""
+
+import random
+from typing import Any
+
+from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate.making import Life, Making
+from klaviyo_assets.sandbox.generate.words import REVIEW_TEXTS
+from klaviyo_assets.sandbox.instants import render_whole
+from klaviyo_assets.sandbox.records import Record, build, target_type
+from klaviyo_assets.sandbox.store import Collection, Store
+
+_FREE = frozenset({ColumnType.STRING, ColumnType.JSON})
+
+_NULL_SHARE = 0.1
+"""Share of the values that are null where Klaviyo does not promise one."""
+
+
+def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Random, life: Life) -> Record:
+    """Make a record of a type.
+
+    Args:
+        making: The account in the making.
+        store: The records that it may be related to.
+        entry: The type.
+        rng: Source of chance.
+        life: When it was created and last changed.
+    """
+    told: dict[str, Any] = {}
+    related: dict[str, tuple[str, ...]] = {}
+    values: dict[str, Value] = {}
+    for column in entry.columns:
+        match column.path:
+            case ("relationships", name) if column.type is ColumnType.STRINGS:
+                related[name] = _related_ids(making, store, name, rng, most=2)
+            case ("relationships", name):
+                (id,) = _related_ids(making, store, name, rng, least=1, most=1)
+                told[name] = {"type": target_type(name), "id": id}
+                values[column.name] = id
+            case _:
+                pass
+    additional = dict.fromkeys(entry.endpoint.additional_fields)
+    attributes = _attributes(entry, rng, life)
+    extras = {name: attributes.pop(name, value) for name, value in additional.items()}
+    return build(entry, making.ids.of_type(entry.name), attributes, told=told, related=related, extras=extras, values=values)
+
+
+def make_addition(entry: ResourceType, id: str, rng: random.Random, life: Life) -> Record:
+    """Make what a child type adds to a record of another type, such as the time at which a profile joined a list."""
+    return build(entry, id, _attributes(entry, rng, life))
+
+
+def attribute_to_edit(entry: ResourceType) -> str:
+    """Return an attribute that a test may set to any text: the name where there is one, else the first that is free text or JSON.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    free = [
+        column.path[1]
+        for column in entry.columns
+        if column.path[0] == "attributes" and len(column.path) == 2 and column.type in _FREE and not column.values
+    ]
+    if not free:
+        raise ValueError(f"{entry.name} has no attribute that may hold any text")
+    return "name" if "name" in free else free[0]
+
+
+def _attributes(entry: ResourceType, rng: random.Random, life: Life) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for column in entry.columns:
+        if column.path[0] != "attributes":
+            continue
+        holder = found
+        for part in column.path[1:-1]:
+            holder = holder.setdefault(part, {})
+        holder[column.path[-1]] = _value(entry, column, rng, life)
+    return found
+
+
+def _value(entry: ResourceType, column: Column, rng: random.Random, life: Life) -> Any:
+    if column.type is ColumnType.TIMESTAMP:
+        return render_whole(life.updated if column.name == entry.version_column else life.created)
+    if not column.required and column.path[-1] not in entry.endpoint.sorts and rng.random() < _NULL_SHARE:
+        return None
+    match column.type:
+        case ColumnType.STRING if column.values:
+            return rng.choice(column.values)
+        case ColumnType.STRING:
+            return f"{rng.choice(REVIEW_TEXTS)} {rng.randrange(1000)}"
+        case ColumnType.BOOLEAN:
+            return rng.random() < 0.5
+        case ColumnType.INTEGER:
+            return rng.randrange(10_000)
+        case ColumnType.FLOAT:
+            return rng.randrange(1_000_000) / 100
+        case ColumnType.STRINGS:
+            return [f"{column.name} {number}" for number in range(rng.randrange(3))]
+        case _:
+            return {"big": 18446744073709551617, "text": rng.choice(REVIEW_TEXTS), "nothing": None, "list": [1, {"a": []}]}
+
+
+def _related_ids(making: Making, store: Store, relationship: str, rng: random.Random, *, least: int = 0, most: int) -> tuple[str, ...]:
+    """Return ids that a relationship leads to: of records of the account where the sandbox has their type, else made up."""
+    type_name = target_type(relationship)
+    collection: Collection | None = store.of_jsonapi_type(type_name)
+    known = [] if collection is None else [record.id for record in collection]
+    count = rng.randint(least, most)
+    return tuple(rng.sample(known, count)) if len(known) >= count else tuple(making.ids.of_type(type_name) for _ in range(count))

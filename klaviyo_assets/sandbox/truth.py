@@ -1,0 +1,46 @@
+"""What the account holds now, for comparison with a table."""
+
+from collections.abc import Iterator, Mapping
+
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.filters import Filter, compile_filter
+from klaviyo_assets.sandbox.records import Record, encode
+from klaviyo_assets.sandbox.state import State
+
+
+def true_records(state: State, name: str, additional_fields: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield every record of a type, with a key that is unique within the type.
+
+    A record is the JSON that the API sends. What the API does not say of it, but a column of the table holds, follows as its last member ``meta``:
+    the values of its subset (a campaign's channel) and the id of its parent.
+
+    Args:
+        state: The running sandbox.
+        name: The type.
+        additional_fields: Additional fields that the records have; all of them if None.
+    """
+    entry, store = state.catalog[name], state.account.store
+    additional = entry.endpoint.additional_fields if additional_fields is None else additional_fields
+    if entry.parent is None:
+        subsets = _subsets(state, entry)
+        for record in store[name]:
+            yield record.id, _with_meta(record.rendered(additional), _values_of(record, subsets))
+        return
+    for parent_id, child in store.children[name]:
+        whole = store.whole(entry, child)
+        if whole is not None:
+            yield f"{parent_id}/{child.id}", _with_meta(whole.rendered(additional), {entry.parent.column: parent_id})
+
+
+def _subsets(state: State, entry: ResourceType) -> list[tuple[Filter, Mapping[str, str]]]:
+    """Return the filter of each subset whose values are columns, and the values."""
+    now = state.clock.now()
+    return [(compile_filter(entry, ",".join(one.filters), state.options, now), one.values) for one in entry.divisions if one.values]
+
+
+def _values_of(record: Record, subsets: list[tuple[Filter, Mapping[str, str]]]) -> Mapping[str, str]:
+    return next((values for found, values in subsets if all(condition.met_by(record) for condition in found.conditions)), {})
+
+
+def _with_meta(raw: bytes, meta: Mapping[str, str]) -> bytes:
+    return raw[:-1] + b',"meta":%b}' % encode(meta) if meta else raw

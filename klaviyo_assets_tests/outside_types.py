@@ -1,0 +1,78 @@
+"""Resource types that the package does not know, as a user would add them: one of its own, and two kinds of children."""
+
+from klaviyo_assets.catalog import CATALOG as KNOWN
+from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, to_one
+from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, TIER_M, Endpoint, PageSize
+from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType
+
+COUPONS = ResourceType(
+    name="coupons",
+    jsonapi_type="coupon",
+    description="One row per coupon.",
+    scope="coupons:read",
+    docs_url="https://developers.klaviyo.com/en/reference/get_coupons",
+    endpoint=Endpoint(path="/api/coupons", limit=TIER_L, lookup_limit=TIER_L, page_size=PageSize(default=20, maximum=100)),
+    columns=(
+        record_id("Klaviyo's id of the coupon."),
+        attribute("external_id", ColumnType.STRING, "Name of the coupon."),
+        attribute("description", ColumnType.STRING, "What it is for."),
+        attribute("monitor_configuration", ColumnType.JSON, "When to warn that few codes are left."),
+        to_one("flow-trigger", "A relationship to one record of a type that the sandbox has not."),
+    ),
+    replication=FullTable(),
+)
+
+SEGMENT_MEMBERS = ResourceType(
+    name="segment_members",
+    jsonapi_type="profile",
+    primary_key=("segment_id", "profile_id"),
+    description="One row per profile in a segment.",
+    scope="segments:read",
+    more_scopes=("profiles:read",),
+    docs_url="https://developers.klaviyo.com/en/reference/get_profiles_for_segment",
+    endpoint=Endpoint(
+        path="/api/segments/{id}/profiles",
+        limit=TIER_L,
+        page_size=PageSize(default=20, maximum=100),
+        filters={"email": EQUALS_ANY, "joined_group_at": RANGE},
+        sorts=("joined_group_at",),
+        additional_fields=("subscriptions",),
+    ),
+    columns=(
+        parent_id("segment_id", "Id of the segment."),
+        record_id("Id of the profile.", name="profile_id"),
+        attribute("joined_group_at", ColumnType.TIMESTAMP, "When the profile joined the segment."),
+    ),
+    replication=FullTable(),
+    only_fields=("joined_group_at",),
+    parent=Parent("segments", "/api/segments/{id}/profiles", "segment_id"),
+)
+
+COUPON_CODES = ResourceType(
+    name="coupon_codes",
+    jsonapi_type="coupon-code",
+    primary_key=("coupon_id", "code_id"),
+    description="One row per code of a coupon.",
+    scope="coupon-codes:read",
+    docs_url="https://developers.klaviyo.com/en/reference/get_coupon_codes_for_coupon",
+    endpoint=Endpoint(
+        path="/api/coupons/{id}/coupon-codes",
+        limit=TIER_M,
+        page_size=PageSize(default=20, maximum=100),
+        filters={"status": EQUALS, "expires_at": RANGE},
+    ),
+    columns=(
+        parent_id("coupon_id", "Id of the coupon."),
+        record_id("Klaviyo's id of the code.", name="code_id"),
+        attribute("unique_code", ColumnType.STRING, "The code itself."),
+        attribute("expires_at", ColumnType.TIMESTAMP, "When it ends."),
+        attribute("status", ColumnType.STRING, "State of the code.", values=("ASSIGNED_TO_PROFILE", "UNASSIGNED", "USED")),
+    ),
+    replication=FullTable(),
+    parent=Parent("coupons", "/api/coupons/{id}/coupon-codes", "coupon_id"),
+)
+
+CATALOG = KNOWN.with_(COUPON_CODES, COUPONS, SEGMENT_MEMBERS)
+NAME = f"{__name__}:CATALOG"
+"""What the sandbox's option ``catalog`` calls it."""

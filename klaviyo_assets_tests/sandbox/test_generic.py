@@ -1,0 +1,151 @@
+"""Resource types that the sandbox's code does not name: generated from their columns, served by the catalog's contract, changed like the others."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.sandbox.scripted import apply_change
+from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets.sandbox.truth import true_records
+from klaviyo_assets_tests.outside_types import CATALOG, COUPON_CODES, COUPONS, NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, ask, ids
+
+OPTIONS = replace(SMALL, segments=6, others=12, catalog=NAME)
+
+
+@pytest.fixture
+def state() -> State:
+    return begin(OPTIONS)
+
+
+def change(state: State, **what: Any) -> list[str]:
+    return apply_change(state.account, what, state.account.settle())
+
+
+def truth(state: State, name: str) -> dict[str, Any]:
+    return {key: json.loads(raw) for key, raw in true_records(state, name)}
+
+
+def a_segment(state: State) -> str:
+    return next(key.split("/")[0] for key in truth(state, "segment_members"))
+
+
+def test_a_type_without_a_maker_is_made_from_its_columns(state: State) -> None:
+    records = truth(state, "coupons")
+
+    assert len(records) == 12
+    for id_, record in records.items():
+        assert (record["type"], record["id"]) == ("coupon", id_)
+        assert set(record["attributes"]) == {"external_id", "description", "monitor_configuration"}
+        assert record["relationships"]["flow-trigger"]["data"]["type"] == "flow-trigger"
+    assert len({json.dumps(record["attributes"]) for record in records.values()}) > 6
+
+
+def test_it_is_the_same_account_for_the_same_seed() -> None:
+    one, other = (begin(replace(OPTIONS, change_at=(BASE + timedelta(days=1),))) for _ in range(2))
+    for name in CATALOG:
+        assert dict(true_records(one, name)) == dict(true_records(other, name))
+
+
+def test_its_pages_hold_all_records(state: State) -> None:
+    assert sorted(ids(state, "coupons", page_size="5")) == sorted(truth(state, "coupons"))
+
+
+def test_the_children_of_a_parent_are_served_at_its_path(state: State) -> None:
+    members = truth(state, "segment_members")
+    segments = {key.split("/")[0] for key in members}
+
+    assert len(segments) > 2
+    for segment in segments:
+        wanted = sorted(key.split("/")[1] for key in members if key.startswith(segment))
+        assert sorted(ids(state, "segment_members", parent_id=segment, page_size="2")) == wanted
+
+
+def test_a_member_is_the_profile_with_the_time_at_which_it_joined(state: State) -> None:
+    segment = a_segment(state)
+    profiles = truth(state, "profiles")
+    page = ask(state, "segment_members", {"additional-fields[profile]": "subscriptions"}, parent_id=segment)
+
+    for member in page["data"]:
+        assert {**member["attributes"], "joined_group_at": None} == {
+            **{name: value for name, value in profiles[member["id"]]["attributes"].items() if name != "predictive_analytics"},
+            "joined_group_at": None,
+        }
+        assert "conversation" in member["relationships"]
+    sparse = ask(state, "segment_members", {"fields[profile]": "joined_group_at"}, parent_id=segment)["data"]
+    assert all(set(member["attributes"]) == {"joined_group_at"} for member in sparse)
+
+
+def test_members_are_filtered_and_sorted_by_what_both_sides_hold(state: State) -> None:
+    segment = a_segment(state)
+    in_order = [member["attributes"]["joined_group_at"] for member in ask(state, "segment_members", {"sort": "-joined_group_at"}, segment)["data"]]
+    assert in_order == sorted(in_order, reverse=True)
+    later = f"greater-than(joined_group_at,{in_order[-1]})"
+    assert len(ids(state, "segment_members", parent_id=segment, filter=later)) == sum(time > in_order[-1] for time in in_order)
+    with_email = next(member for member in ask(state, "segment_members", {}, segment)["data"] if member["attributes"]["email"])
+    wanted = f"equals(email,'{with_email['attributes']['email']}')"
+    assert with_email["id"] in ids(state, "segment_members", parent_id=segment, filter=wanted)
+
+
+def test_children_come_and_go_by_request(state: State) -> None:
+    segment = a_segment(state)
+    (joined,) = change(state, kind="add", type="segment_members", parent=segment)
+    assert joined in ids(state, "segment_members", parent_id=segment)
+    change(state, kind="delete", type="segment_members", parent=segment, id=joined)
+    assert joined not in ids(state, "segment_members", parent_id=segment)
+    assert joined in truth(state, "profiles")
+
+    coupon = next(iter(truth(state, "coupons")))
+    (code,) = change(state, kind="add", type="coupon_codes", parent=coupon, attributes={"unique_code": "SPRING"})
+    change(state, kind="update", type="coupon_codes", parent=coupon, id=code, attributes={"unique_code": "AUTUMN"})
+    assert truth(state, "coupon_codes")[f"{coupon}/{code}"]["attributes"]["unique_code"] == "AUTUMN"
+
+
+def test_a_profile_that_is_deleted_or_merged_leaves_its_groups(state: State) -> None:
+    segment = a_segment(state)
+    (gone,) = change(state, kind="add", type="segment_members", parent=segment)
+    (merged,) = change(state, kind="add", type="segment_members", parent=segment)
+    kept = next(id_ for id_ in truth(state, "profiles") if id_ not in ids(state, "segment_members", parent_id=segment))
+    change(state, kind="delete", type="profiles", id=gone)
+    change(state, kind="merge", source=merged, destination=kept)
+
+    members = ids(state, "segment_members", parent_id=segment)
+    assert not {gone, merged} & set(members)
+    assert kept in members
+
+
+def test_a_parent_that_is_deleted_takes_its_children_along(state: State) -> None:
+    segment = a_segment(state)
+    change(state, kind="delete", type="segments", id=segment)
+
+    assert not any(key.startswith(segment) for key in truth(state, "segment_members"))
+
+
+def test_a_round_changes_them_too(state: State) -> None:
+    before = {name: truth(state, name) for name in (COUPONS.name, COUPON_CODES.name, SEGMENT_MEMBERS.name)}
+    for seed in range(3):
+        change(state, kind="round", seed=seed)
+
+    for name, records in before.items():
+        after = truth(state, name)
+        assert after.keys() - records.keys(), name
+        assert records.keys() - after.keys(), name
+    coupons = truth(state, "coupons")
+    assert any(coupons[id_] != record for id_, record in before["coupons"].items() if id_ in coupons)
+    assert set(state.account.store.counts()) == set(CATALOG)
+
+
+def test_a_child_without_its_parent_is_refused(state: State) -> None:
+    with pytest.raises(ValueError, match="segment_members has a parent"):
+        change(state, kind="delete", type="segment_members", id="x")
+    with pytest.raises(LookupError, match="no segment has the id"):
+        change(state, kind="add", type="segment_members", parent="nowhere")
+
+
+@pytest.mark.parametrize("wrong", ["no_such_module:X", "klaviyo_assets.catalog:NOTHING", "klaviyo_assets.catalog:REVISION", "x"])
+def test_a_catalog_that_cannot_be_loaded_is_named(wrong: str) -> None:
+    with pytest.raises(ValueError, match="catalog '"):
+        begin(replace(SMALL, catalog=wrong))

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -11,8 +12,8 @@ from pydantic import Field, PrivateAttr, field_serializer
 
 from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, client_settings
-from klaviyo_assets.validation import check_resource
+from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_plain_http, client_settings
+from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
     from dagster._config.pythonic_config import ConfigurableResourceFactoryResourceDefinition
@@ -27,6 +28,9 @@ def option_field(name: str) -> Any:
     bounds: dict[str, Any] = option.kind.bounds if isinstance(option.kind, Number) else {}
     return Field(default=option.default, description=f"{option.description}.", **bounds)
 
+
+_FROM_ENVIRONMENT = (dg.EnvVar, type(dg.EnvVar.int("NAME")))
+"""Types of the values that Dagster reads from the environment when a run starts."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -126,3 +130,30 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             shared_limits: Folder through which processes share the slowest limits.
         """
         return client_settings(self, shared_limits=shared_limits)
+
+
+def check_resource(klaviyo: "KlaviyoResource") -> None:
+    """Check the fields of a resource, as far as they are known.
+
+    Raises:
+        InvalidDefinition: Naming the field.
+    """
+    known = {option.name: value for option in RESOURCE_OPTIONS if not _comes_later(value := getattr(klaviyo, option.name))}
+    try:
+        for name, value in known.items():
+            OPTIONS[name].kind.check(value, _called(name))
+        if "base_url" in known:
+            check_plain_http(klaviyo.base_url, _called("base_url"), allow_http=klaviyo.allow_http, switch="allow_http=True")
+    except ValueError as error:
+        raise InvalidDefinition(str(error)) from None
+
+
+def _comes_later(value: object) -> bool:
+    """Return whether a value, or one inside of it, is read from the environment when a run starts."""
+    if isinstance(value, Mapping):
+        return any(_comes_later(one) for one in value.values())
+    return isinstance(value, _FROM_ENVIRONMENT)
+
+
+def _called(name: str) -> str:
+    return f"The field {name} of KlaviyoResource"

@@ -19,10 +19,9 @@ from klaviyo_assets._internal.option import PREFIX, Number, Option, Switch, Text
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, LEAST_MAX_RESPONSE_BYTES, ClientSettings
-from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
-from klaviyo_assets.sync.errors import InvalidRange
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS, PATIENCE, is_memory_limit
 

@@ -16,6 +16,7 @@ from klaviyo_assets.api.scope_check import Access, access_from, assess
 from klaviyo_assets.assets import KlaviyoSyncConfig
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.errors import InvalidMode, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant, parse_start_date
 from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
 from klaviyo_assets.privacy.rules import InvalidFieldRules
@@ -24,7 +25,6 @@ from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.errors import InvalidMode, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile

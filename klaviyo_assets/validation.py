@@ -1,61 +1,25 @@
-"""What can be known to be wrong when code is loaded: said then, rather than by each run.
-
-A value that is given as an ``EnvVar`` is not known before a run starts, and is checked there.
-"""
+"""Checks of arguments when code is loaded, so that a wrong one fails there and not in every run."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, check_plain_http
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from klaviyo_assets.resources import KlaviyoResource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_FROM_ENVIRONMENT = (dg.EnvVar, type(dg.EnvVar.int("NAME")))
-"""Types of the values that Dagster reads from the environment when a run starts."""
 
 
 class InvalidDefinition(KlaviyoAssetsError, ValueError):
     """Code passes an unusable value to this package; the text names the parameter or field, its value and a valid one."""
-
-
-def check_resource(klaviyo: KlaviyoResource) -> None:
-    """Check the fields of a resource, as far as they are known.
-
-    Raises:
-        InvalidDefinition: Naming the field.
-    """
-    known = {option.name: value for option in RESOURCE_OPTIONS if not _comes_later(value := getattr(klaviyo, option.name))}
-    try:
-        for name, value in known.items():
-            OPTIONS[name].kind.check(value, _called(name))
-        if "base_url" in known:
-            check_plain_http(klaviyo.base_url, _called("base_url"), allow_http=klaviyo.allow_http, switch="allow_http=True")
-    except ValueError as error:
-        raise InvalidDefinition(str(error)) from None
-
-
-def _comes_later(value: object) -> bool:
-    """Return whether a value, or one inside of it, is read from the environment when a run starts."""
-    if isinstance(value, Mapping):
-        return any(_comes_later(one) for one in value.values())
-    return isinstance(value, _FROM_ENVIRONMENT)
-
-
-def _called(name: str) -> str:
-    return f"The field {name} of KlaviyoResource"
 
 
 def check_name(name: str) -> None:

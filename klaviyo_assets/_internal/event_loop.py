@@ -23,3 +23,9 @@ def _in_an_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group of tasks; the others mostly have the same cause."""
+    inner = errors.exceptions[0]
+    return first_error(inner) if isinstance(inner, BaseExceptionGroup) else inner

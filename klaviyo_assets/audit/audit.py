@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
@@ -27,7 +28,6 @@ from klaviyo_assets.extract.plan import LAG
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
 from klaviyo_assets.state.rereads import State
-from klaviyo_assets.sync.errors import first_error
 
 TOO_YOUNG = timedelta(days=3)
 """Days that end later than this ago are not compared: the lookback ages look after them."""

@@ -8,10 +8,9 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.cli.output import say
 from klaviyo_assets.erasure.erase import Erased, Erasure, Found
 from klaviyo_assets.erasure.subject import DataSubject
-from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import from_environment
-from klaviyo_assets.sync.errors import FolderFailed
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 

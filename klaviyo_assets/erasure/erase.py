@@ -10,6 +10,7 @@ from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import FieldRuleSet
@@ -17,7 +18,6 @@ from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state import schema_version as layout
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.locks import sync_lock
-from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 

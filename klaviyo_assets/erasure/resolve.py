@@ -10,12 +10,12 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog import CATALOG, PROFILES
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalised
 from klaviyo_assets.privacy.rules import EXTRA, Action
-from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import literal
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 
 from klaviyo_assets.erasure.mentions import Mentions
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalised
-from klaviyo_assets.sync.errors import SyncError
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
@@ -24,7 +25,6 @@ from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
-from klaviyo_assets.sync.errors import first_error
 
 _WORTH_CUTTING = 3.0
 """Pages; a rest that is shorter is not cut, since each slice costs a request that is only partly filled."""

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.errors import InvalidRange
 
 
 class SyncMode(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
-from klaviyo_assets.sync.errors import NotOurs
+from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 

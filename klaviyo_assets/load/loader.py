@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
@@ -26,7 +27,6 @@ from klaviyo_assets.state.pin import UNKNOWN_ACCOUNT, Pin
 from klaviyo_assets.state.retention import distrust_the_future, forget
 from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured, recorded
 from klaviyo_assets.state.tombstones import erased
-from klaviyo_assets.sync.errors import TableChanged
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import changed_rows, count_rows, instant, key_columns, key_value, keys_equal, literal, quoted

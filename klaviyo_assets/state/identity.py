@@ -24,8 +24,8 @@ from klaviyo_assets.api.errors import KlaviyoError, PlanGate, ScopeMissing
 from klaviyo_assets.api.options import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT
-from klaviyo_assets.sync.errors import SyncError
 
 _PATIENCE = 30.0
 """Seconds to wait for Klaviyo's answer, and for another process that waits for it."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.errors import AccountMismatch
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.sync.errors import AccountMismatch
 
 UNKNOWN_ACCOUNT = "unknown"
 """Stands for the account while the key may not ask for it (no ``accounts:read``)."""

@@ -7,7 +7,7 @@ older version cannot be understood by that alone.
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._version import __version__
-from klaviyo_assets.sync.errors import NewerLayout
+from klaviyo_assets.errors import NewerLayout
 from klaviyo_assets.warehouse.base import Warehouse
 
 LAYOUT = 1

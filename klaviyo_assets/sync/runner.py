@@ -28,6 +28,7 @@ from klaviyo_assets.api.probe import sync_clock
 from klaviyo_assets.catalog.replication import FullTable, Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page, PageDecoder
+from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.lookup import look_up
@@ -47,7 +48,6 @@ from klaviyo_assets.state.identity import Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
 from klaviyo_assets.state.rereads import Rereads
 from klaviyo_assets.state.tombstones import without_erased
-from klaviyo_assets.sync.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.sync.progress_reporter import ProgressReporter
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, Wanted, resume
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError

@@ -10,10 +10,10 @@ from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.sanitize import LONGEST, markdown, one_line
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.checks import unknown_attributes
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 

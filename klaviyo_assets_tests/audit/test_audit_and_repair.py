@@ -15,6 +15,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.counts import counts_by_day
+from klaviyo_assets.errors import SyncTaken
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader
@@ -22,7 +23,6 @@ from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.locks import sync_lock
-from klaviyo_assets.sync.errors import SyncTaken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 

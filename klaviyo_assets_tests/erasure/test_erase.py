@@ -16,13 +16,13 @@ import pytest
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.cli.main import main
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.tombstones import mark_of, without_erased
-from klaviyo_assets.sync.errors import SyncError
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, ruled

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
 from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, fingerprint, parse_instant, range_field
 from klaviyo_assets.extract.plan import LAG, Plan, plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import Slice, SubsetSlice
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
-from klaviyo_assets.sync.errors import InvalidRange
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
 TOP = NOW - LAG

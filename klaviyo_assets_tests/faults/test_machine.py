@@ -16,10 +16,10 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock
 
 from klaviyo_assets._version import __version__
+from klaviyo_assets.errors import NewerLayout
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state import retention as history
 from klaviyo_assets.state import schema_version as layout
-from klaviyo_assets.sync.errors import NewerLayout
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, small, sync

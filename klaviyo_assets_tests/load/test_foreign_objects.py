@@ -7,12 +7,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.privacy.apply import guards_for
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.errors import NotOurs
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 

@@ -19,6 +19,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader, SyncLogEntry
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
@@ -27,7 +28,6 @@ from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.identity import Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
-from klaviyo_assets.sync.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, sync, table, truth
 

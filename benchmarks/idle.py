@@ -15,7 +15,8 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProcess
 from klaviyo_assets.sync.runner import SyncReport, SyncRunner
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 _ACCOUNT = SandboxOptions(
     events=5_000, profiles=500, campaigns=60, flows=20, lists=25, segments=30, metrics=30, reviews=200, history_days=200, limits=False

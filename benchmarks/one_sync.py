@@ -19,7 +19,8 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.sync.runner import SyncReport, SyncRunner
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 KEY = f"pk_{'0123456789abcdef' * 2}ab"
 UNPACED = RateLimit(burst=100_000, steady=6_000_000)

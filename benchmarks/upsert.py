@@ -14,7 +14,8 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import EXTRA, SYNCED_AT, frame_schema
 from klaviyo_assets.load.loader import Loader, SyncLogEntry
 from klaviyo_assets.staging.staging import Batch
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 _BATCH = 100_000
 _NEW = 20_000

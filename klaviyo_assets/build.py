@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -21,7 +22,7 @@ from klaviyo_assets.warehouse.default_name import check_schema_name
 def build_klaviyo_definitions(
     klaviyo: KlaviyoResource,
     *,
-    duckdb: DuckDBResource | str | Path,
+    duckdb: dg.ConfigurableResource[Any] | str | Path,
     resource_types: Iterable[str] | None = None,
     name: str = "klaviyo",
     owners: Sequence[str] = (),
@@ -36,7 +37,8 @@ def build_klaviyo_definitions(
 
     Args:
         klaviyo: Access to the account.
-        duckdb: The database, or the path of its file; the path may be an ``EnvVar``.
+        duckdb: The ``DuckDBResource``, or the path of its file; the path may be an ``EnvVar``. A resource with a method ``warehouse()`` names another
+            kind of warehouse.
         resource_types: Names from the catalogue; all by default.
         name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
             of the database's file.
@@ -62,7 +64,7 @@ def build_klaviyo_definitions(
     database = as_resource(duckdb)
     known_klaviyo, known_database = kept_out_of_launchpad(klaviyo), kept_out_of_launchpad(database)
     translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
-    if not isinstance(database.database, dg.EnvVar):
+    if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
     assets = build_klaviyo_assets(

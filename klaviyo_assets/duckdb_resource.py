@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
@@ -10,14 +11,15 @@ from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.default_name import name_in_sql
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets.warehouse.factory import WarehouseProvider, warehouse_from
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 
-def as_resource(duckdb: DuckDBResource | str | Path) -> DuckDBResource:
+def as_resource(duckdb: dg.ConfigurableResource[Any] | str | Path) -> dg.ConfigurableResource[Any]:
     """Return the resource of a database.
 
     Args:
-        duckdb: The resource, or the path of the file; a text may be an ``EnvVar``.
+        duckdb: The resource, or the path of the file; a text may be an ``EnvVar``. A resource with a method ``warehouse()`` is returned as it is.
 
     Raises:
         InvalidDefinition: If it is something else, or the path is known and cannot be that of a DuckDB file.
@@ -26,19 +28,23 @@ def as_resource(duckdb: DuckDBResource | str | Path) -> DuckDBResource:
         duckdb = str(duckdb)
     if isinstance(duckdb, str):
         duckdb = DuckDBResource(database=duckdb, connection_config=dict(CONNECTION_CONFIG))
+    if isinstance(duckdb, WarehouseProvider) and isinstance(duckdb, dg.ConfigurableResource):
+        return duckdb
     if not isinstance(duckdb, DuckDBResource):
         raise InvalidDefinition(f"duckdb= takes a path or a DuckDBResource, not {type(duckdb).__name__}.")
     if not isinstance(duckdb.database, dg.EnvVar):
         try:
-            LocalFile(duckdb)
+            warehouse_from(duckdb)
         except WarehouseError as error:
             advice = SettingNames("", "").worded(error.advice).replace("the field database of resource ''", "duckdb=")
             raise InvalidDefinition(f"duckdb=: {error.summary} {advice}") from None
     return duckdb
 
 
-def catalog_of(duckdb: DuckDBResource) -> str | None:
-    """Return what DuckDB calls the database; None if its path is not known yet."""
+def catalog_of(duckdb: dg.ConfigurableResource[Any]) -> str | None:
+    """Return what DuckDB calls the database; None if that is not known yet."""
+    if not isinstance(duckdb, DuckDBResource):
+        return None
     path = duckdb.database
     if isinstance(path, dg.EnvVar):
         path = os.environ.get(path.env_var_name, "")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import duckdb
 from dagster import ResourceDependency
-from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse import frame_copies
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
-from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.factory import warehouse_from
 from klaviyo_assets.warehouse.sql import literal, parts_of, quoted
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records come with ``_deleted_at`` set.
 
     Args:
-        duckdb: The DuckDB resource.
+        duckdb: The DuckDB resource, or a resource with a method ``warehouse()``.
         duckdb_patience: Seconds to wait for another program that has the file open.
         duckdb_memory_limit: Memory that DuckDB may use, such as ``2GB``; None for the default.
         duckdb_threads: Threads that DuckDB may use; None for the default.
@@ -48,7 +47,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         ... def subscribers(profiles: pl.LazyFrame) -> None: ...
     """
 
-    duckdb: ResourceDependency[DuckDBResource]
+    duckdb: ResourceDependency[Any]
     duckdb_patience: float = option_field("duckdb_patience")
     duckdb_memory_limit: str | None = option_field("duckdb_memory_limit")
     duckdb_threads: int | None = option_field("duckdb_threads")
@@ -71,7 +70,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         worded = partial(worded_by, _own_names(context) | self.setting_names)
         lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
-            warehouse = LocalFile(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
+            warehouse = warehouse_from(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
             with in_the_log_of(context.log, worded), warehouse.connection() as connection:
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets._internal.option import PREFIX
 from klaviyo_assets.settings import OPTIONS
@@ -97,9 +96,9 @@ VARIABLES = SettingNames(None)
 """Of this library's own code location, whose settings are the variables."""
 
 
-def names_of(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: DuckDBResource) -> SettingNames:
+def names_of(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: object) -> SettingNames:
     """Return the names for resources that are set in the code: with the variable of each ``EnvVar`` among their values."""
-    values = {name: getattr(klaviyo, name) for name in type(klaviyo).model_fields} | {"database": duckdb.database}
+    values = {name: getattr(klaviyo, name) for name in type(klaviyo).model_fields} | {"database": getattr(duckdb, "database", None)}
     variables = {name: value.env_var_name for name, value in values.items() if isinstance(value, dg.EnvVar)}
     return SettingNames(resource_key, duckdb_key, variables)
 

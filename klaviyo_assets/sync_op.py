@@ -27,7 +27,7 @@ from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
-from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.factory import warehouse_from
 
 _SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -81,7 +81,9 @@ class Execution:
 
     def _results(self) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]
         klaviyo = self.klaviyo
-        warehouse = LocalFile(self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads)
+        warehouse = warehouse_from(
+            self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
+        )
         outcome = run_to_its_end(self._outcome(warehouse))
         if outcome.access is not None and checks.API_KEY_VALID in self._checks:
             yield checks.api_key_valid(outcome.access, self.asset)

@@ -24,7 +24,7 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.runner import SyncReport, SyncRunner
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 
 SMALL = SandboxOptions(

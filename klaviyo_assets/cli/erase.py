@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from dagster_duckdb import DuckDBResource
-
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.cli.output import say
 from klaviyo_assets.erasure.erase import Erased, Erasure, Found
@@ -12,7 +10,8 @@ from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import from_environment
 from klaviyo_assets.warehouse.base import WarehouseError
-from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.database_path import checked_path
+from klaviyo_assets.warehouse.factory import warehouse_from
 
 _AFTERWARDS = (
     "Klaviyo still has what it has: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
@@ -37,14 +36,15 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     try:
         person = DataSubject.named(*who)
         settings = from_environment(database=database)
-        warehouse = LocalFile(
-            DuckDBResource(database=settings.duckdb_path),
+        warehouse = warehouse_from(
+            settings.duckdb_path,
             patience=settings.duckdb_patience,
             memory_limit=settings.duckdb_memory_limit,
             threads=settings.duckdb_threads,
         )
-        if not warehouse.path.is_file():
-            raise WarehouseError(f"There is no file {warehouse.path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
+        path = checked_path(settings.duckdb_path)
+        if not path.is_file():
+            raise WarehouseError(f"There is no file {path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
     except KlaviyoAssetsError as error:
         say(str(error), error=True)

@@ -32,6 +32,10 @@ _COPIES = (
     "ends. Run erase again then to see that none is left."
 )
 
+_NOT_COMPACTED = (
+    "This warehouse does not remove what deleted rows held: its older snapshots and files may still hold the person. Expire and delete them there."
+)
+
 
 @dataclass(frozen=True)
 class Erased:
@@ -89,6 +93,8 @@ class Erasure:
                     stack.enter_context(sync_lock(state, name, "an erasure"))
             erased = self._in_transaction(person, dry_run=dry_run)
             if not dry_run:
+                if not self.warehouse.capabilities.can_compact:
+                    erased = replace(erased, notes=(*erased.notes, _NOT_COMPACTED))
                 self.warehouse.compact_if_requested()
                 if copies := self.warehouse.copies_in_use():
                     erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))

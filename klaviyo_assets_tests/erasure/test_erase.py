@@ -246,7 +246,7 @@ def test_what_a_full_read_left_behind_goes(filled: LocalFile) -> None:
 def test_what_a_row_held_before_goes_although_no_table_holds_it(
     new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.warehouse.local_file._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+    monkeypatch.setattr("klaviyo_assets.warehouse.vacuum._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
     sandbox = new_account(profiles=60, events=0)
     (id_,) = sandbox.change("add", type="profiles", attributes={"email": "old@example.org", "properties": {"note": "only here"}})
     sync("profiles", sandbox, plain_file)

@@ -168,7 +168,7 @@ def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_
 def test_a_new_rule_leaves_nothing_of_what_rows_held_before(
     column: str, new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.warehouse.local_file._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+    monkeypatch.setattr("klaviyo_assets.warehouse.vacuum._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
     secrets = {"email": "held.before@example.org", "properties": {"ssn": "held.before@example.org"}}
     sandbox = new_account(profiles=60)
     (id_,) = sandbox.change("add", type="profiles", attributes={column: secrets[column]})

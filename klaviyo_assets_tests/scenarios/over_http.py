@@ -20,7 +20,8 @@ from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG, LocalFile
+from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.histories import Life, Sync, Wait

@@ -10,7 +10,7 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.warehouse import LocalFile, WarehouseError
-from klaviyo_assets.warehouse.local_file import state_folder
+from klaviyo_assets.warehouse.state_dir import state_folder
 
 pytestmark = pytest.mark.duckdb
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from klaviyo_assets.warehouse import LocalFile, WarehouseError, own_process
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.accounts import local_file
 
 pytestmark = pytest.mark.duckdb

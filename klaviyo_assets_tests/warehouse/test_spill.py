@@ -11,8 +11,8 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.local_file import CONNECTION_CONFIG
 from klaviyo_assets.warehouse.spill import use_spill_folder
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.accounts import local_file
 
 pytestmark = pytest.mark.duckdb

@@ -1,0 +1,52 @@
+"""The warehouse that a user names: by a path, a DuckDB resource, or an object of their own."""
+
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.local_file import LocalFile
+from klaviyo_assets.warehouse.memory_limit import PATIENCE
+from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
+
+
+@runtime_checkable
+class WarehouseProvider(Protocol):
+    """An object, such as a Dagster resource, that makes a warehouse of its own kind.
+
+    Example:
+        >>> class Lake(dg.ConfigurableResource):
+        ...     address: str
+        ...
+        ...     def warehouse(self) -> Warehouse:
+        ...         return DuckLake(self.address)
+    """
+
+    def warehouse(self) -> Warehouse:
+        """Return the warehouse, not opened yet."""
+
+
+def warehouse_from(source: Any, *, patience: float = PATIENCE, memory_limit: str | None = None, threads: int | None = None) -> Warehouse:
+    """Return the warehouse that a user names, not opened yet.
+
+    Args:
+        source: The path of a DuckDB file, a ``DuckDBResource``, a :class:`WarehouseProvider`, or a warehouse, which is returned as it is.
+        patience: Seconds to wait for another program that has the file open.
+        memory_limit: Memory that DuckDB may use for a file, such as ``2GB``; None for the default.
+        threads: Threads that DuckDB may use for a file; None for the default.
+
+    Raises:
+        WarehouseError: If the path or the memory limit cannot be used.
+        TypeError: If the source is something else.
+    """
+    if Warehouse in type(source).__mro__:
+        own: Warehouse = source
+        return own
+    if isinstance(source, WarehouseProvider):
+        return source.warehouse()
+    if isinstance(source, str | Path):
+        source = DuckDBResource(database=str(source), connection_config=dict(CONNECTION_CONFIG))
+    if not isinstance(source, DuckDBResource):
+        raise TypeError(f"A warehouse is a path, a DuckDBResource or an object with a method warehouse(), not {type(source).__name__}.")
+    return LocalFile(source, patience=patience, memory_limit=memory_limit, threads=threads)

@@ -1,0 +1,49 @@
+"""When a checkpoint rewrites tables without their deleted rows.
+
+DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it changes
+and not the table. It is left out as well where it takes more memory than there is; see :mod:`klaviyo_assets.warehouse.wide_tables`.
+"""
+
+from collections.abc import Iterator
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.warehouse import wide_tables
+from klaviyo_assets.warehouse.sql import quoted
+
+_BIG_TABLE = 100_000
+"""Rows, deleted ones included, from which on a table is big: it is not rewritten for a few deleted rows."""
+
+_WORTH_A_REWRITE = 0.25
+"""Share of deleted rows from which on a big table is rewritten: the file stays within a small multiple of its rows, and the cost is spread over many
+updates."""
+
+_UNCOMMITTED = 36_028_797_018_960_000
+"""Row number from which on DuckDB numbers the rows of a transaction that is not committed (its ``MAX_ROW_ID``)."""
+
+
+def is_due(connection: DuckDBPyConnection) -> bool:
+    """Return whether the checkpoint of the commit that follows should rewrite tables without their deleted rows."""
+    sizes = list(_sizes(connection))
+    big = [deleted / rows for rows, deleted in sizes if rows >= _BIG_TABLE and deleted]
+    due = any(share >= _WORTH_A_REWRITE for share in big) or any(deleted >= _BIG_TABLE / 2 > rows - deleted for rows, deleted in sizes)
+    return (due or not big) and wide_tables.may_be_merged(connection, measure=due)
+
+
+def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
+    """Yield, for each table of half the size of a big one or more, its rows with the deleted ones, and how many are deleted.
+
+    Row numbers say so, and no column is read. Rows of this transaction count as well; DuckDB numbers them apart from the others until they are
+    committed, and its own estimate, which counts deleted rows too, does not have them.
+    """
+    names = connection.execute(
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
+        f"WHERE database_name = current_database() AND NOT temporary AND NOT internal AND estimated_size >= {_BIG_TABLE // 2}"
+    ).fetchall()
+    for name in names:
+        table = ".".join(quoted(part) for part in name)
+        ((stored, alive, new),) = connection.execute(
+            f"SELECT coalesce(max(rowid) FILTER (rowid < {_UNCOMMITTED}) + 1, 0), count(*) FILTER (rowid < {_UNCOMMITTED}), "
+            f"count(*) FILTER (rowid >= {_UNCOMMITTED}) FROM {table}"
+        ).fetchall()
+        yield stored + new, stored - alive

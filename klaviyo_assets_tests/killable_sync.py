@@ -42,7 +42,7 @@ async def main(base_url: str, folder: str, name: str) -> None:
         log = logging.getLogger("klaviyo_assets_tests")
         entry = CATALOG[name]
         entry = replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(20, 100)))
-        await run.Sync(entry, SyncOptions(), client, warehouse, "klaviyo", None, log).run()
+        await run.SyncRunner(entry, SyncOptions(), client, warehouse, "klaviyo", None, log).run()
 
 
 if __name__ == "__main__":

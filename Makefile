@@ -16,7 +16,7 @@ OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PYTEST := -m pytest --numprocesses 3 --dist worksteal
 
-.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks demo faults kills sandbox test test-oldest test-quick truth lint types dev format clean
+.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks demo docs faults kills sandbox test test-oldest test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,6 +79,9 @@ faults: $(STAMP)  ## meet every fault of the network and print what the tables h
 
 kills: $(STAMP)  ## kill syncs at every stage and print what the tables held after
 	@$(BIN)/python -m klaviyo_assets_tests.faults kills
+
+docs: $(STAMP)  ## write the parts of the docs that follow from the catalog and the options
+	@$(BIN)/python docs/generate.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

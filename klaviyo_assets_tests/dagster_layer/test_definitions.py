@@ -1,6 +1,5 @@
 """What a code location gets: assets, checks, jobs, schedules, resources; one account or several."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dagster_duckdb import DuckDBResource
 
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.settings import InvalidSetting, Settings, from_environment
+from klaviyo_assets.settings import InvalidSetting, from_environment
 from klaviyo_assets.warehouse.default_name import AmbiguousName, name_in_sql
 
 ROOT = Path(__file__).parents[2]
@@ -103,12 +102,6 @@ def test_the_workspace_names_the_module_and_the_location() -> None:
     assert loaded["python_module"] == {"module_name": "klaviyo_assets.definitions", "location_name": "klaviyo_assets"}
 
 
-def test_every_setting_is_shown_in_the_example() -> None:
-    example = (ROOT / ".env.example").read_text()
-    for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_DUCKDB_PATH", "KLAVIYO_RATE_LIMIT_SHARE", "KLAVIYO_START_DATE"):
-        assert name in example
-
-
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -176,17 +169,6 @@ def test_the_name_that_duckdb_gives_a_file_is_known(file: str, tmp_path: Path) -
         ((name,),) = connection.execute("SELECT current_database()").fetchall()
 
     assert name_in_sql(str(tmp_path / file)) == name
-
-
-def test_every_option_of_the_resource_is_a_variable_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = set(KlaviyoResource.model_fields) - {"api_key"}
-    example, guide, readme = (Path(ROOT, path).read_text() for path in (".env.example", "docs/in-your-project.md", "README.md"))
-
-    assert options <= {field.name for field in dataclasses.fields(Settings)}
-    for option in options:
-        assert f"KLAVIYO_{option.upper()}" in example
-        assert f"KLAVIYO_{option.upper()}" in readme
-        assert f"`{option}`" in guide
 
 
 @pytest.mark.long

@@ -1,0 +1,272 @@
+"""Write the parts of the docs that follow from the catalog, the options and the definitions: ``make docs``.
+
+A page has such a part between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :data:`PARTS` says what makes it. Whole files are in :data:`FILES`.
+A test fails when one of them is stale.
+"""
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets._internal.option import Option
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.settings import OPTIONS
+
+ROOT = Path(__file__).parents[1]
+
+_PART = re.compile(r"(?<=<!-- generated: )([a-z]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |".replace("|  |", "| |") + "\n" for line in lines)
+
+
+def in_words(items: Sequence[str]) -> str:
+    """Return items as a list in a sentence.
+
+    Example:
+        >>> in_words(["a", "b", "c"])
+        'a, b and c'
+    """
+    *others, last = items
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def title(entry: ResourceType) -> str:
+    """Return a type's name as words."""
+    return entry.name.replace("_", " ")
+
+
+def types() -> str:
+    """Return a sentence that names every resource type."""
+    names = in_words([title(entry) for entry in CATALOG.values() if not entry.opt_in])
+    optional = [title(entry) for entry in CATALOG.values() if entry.opt_in]
+    more = f" Where you select them: {in_words(optional)}." if optional else ""
+    return textwrap.fill(f"One table each for {names}.{more} [Their columns](docs/columns.md).", 100, break_on_hyphens=False) + "\n"
+
+
+def tables() -> str:
+    """Return the table of tables."""
+    return table(
+        ("table", "a row is", "its times", "JSON columns"),
+        (
+            (f"[`{entry.name}`](columns.md#{entry.name})", _row_is(entry), _of_type(entry, ColumnType.TIMESTAMP), _of_type(entry, ColumnType.JSON))
+            for entry in CATALOG.values()
+        ),
+    )
+
+
+def _row_is(entry: ResourceType) -> str:
+    return entry.description.removeprefix("One row per ").rstrip(".") + (" (only where you select it)" if entry.opt_in else "")
+
+
+def _of_type(entry: ResourceType, kind: ColumnType) -> str:
+    return ", ".join(f"`{column.name}`" for column in entry.columns if column.type is kind)
+
+
+def columns() -> str:
+    """Return the page of all columns."""
+    head = "# Columns\n\nGenerated from the catalog (`make docs`). [Tables](tables.md) explains types, JSON and the columns that every table has.\n"
+    return head + "".join(_columns_of(entry) for entry in CATALOG.values())
+
+
+def _columns_of(entry: ResourceType) -> str:
+    key = in_words([f"`{name}`" for name in entry.primary_key])
+    rows = ((f"`{column.name}`", column.type.value, column.description + (" *Personal.*" if column.personal else "")) for column in entry.columns)
+    path = entry.parent.path if entry.parent else entry.endpoint.path
+    source = f" Source: [{path}]({entry.docs_url})." if entry.docs_url else ""
+    return f"\n## {entry.name}\n\n{entry.description} Primary key: {key}.{source}\n\n{table(('column', 'type', 'meaning'), rows)}"
+
+
+def scopes() -> str:
+    """Return the table of API scopes."""
+    return table(
+        ("asset", "scope", ""),
+        (
+            (f"`klaviyo/{entry.name}`", in_words([f"`{scope}`" for scope in entry.scopes]), _optional(entry))
+            for entry in sorted(CATALOG.values(), key=lambda entry: (entry.identifies_account, entry.name))
+        ),
+    )
+
+
+def _optional(entry: ResourceType) -> str:
+    if entry.identifies_account:
+        return "optional: without it this asset is skipped, and everything else works"
+    return "only where you select the asset" if entry.opt_in else ""
+
+
+def limits() -> str:
+    """Return the table of rate limits, highest first."""
+    entries = sorted(CATALOG.values(), key=lambda entry: (-entry.endpoint.limit.steady, entry.name))
+    return table(
+        ("resource type", "requests a second (burst)", "requests a minute (steady)", "records a request"),
+        ((title(one), f"{one.endpoint.limit.burst:,}", f"{one.endpoint.limit.steady:,}", _page_size(one)) for one in entries),
+    )
+
+
+def _page_size(entry: ResourceType) -> str:
+    size = entry.endpoint.page_size
+    return f"{size.maximum:,}" if size else "all" if entry.endpoint.unpaged else "set by Klaviyo"
+
+
+def replication() -> str:
+    """Return the table of how resource types are read."""
+    return table(
+        ("resource type", "how it is read", "schedules"),
+        ((title(entry), _how(entry), _when(entry)) for entry in CATALOG.values()),
+    )
+
+
+def _how(entry: ResourceType) -> str:
+    match entry.replication:
+        case FullTable():
+            return "in full, at every sync"
+        case Incremental(field=field, backfill_field=None):
+            return f"in time windows of `{field}`"
+        case Incremental(field=field, backfill_field=backfill):
+            return f"in time windows: first of `{backfill}`, then of `{field}`"
+        case NewestFirst(field=field, backfill_field=backfill):
+            return f"first in time windows of `{backfill}`, then newest `{field}` first"
+        case PerParent():
+            parent = entry.parent.type_name if entry.parent else "parent"
+            return f"in full for each of the {parent}"
+        case other:
+            raise TypeError(f"{entry.name}: describe {type(other).__name__} here.")
+
+
+def _when(entry: ResourceType) -> str:
+    return ", ".join([*(["hourly"] if entry.refresh == "hourly" else []), "daily", *(["in full weekly"] if entry.full_refresh == "weekly" else [])])
+
+
+def schedules() -> str:
+    """Return the table of jobs and their schedules."""
+    defs = _definitions()
+    crons = {schedule.job_name: str(schedule.cron_schedule) for schedule in defs.schedules or () if isinstance(schedule, dg.ScheduleDefinition)}
+    jobs = {job.name: job.description or "" for job in defs.jobs or ()}
+    return table(("job", "schedule (UTC)", "what it does"), ((f"`{name}`", _cron(crons.get(name)), words) for name, words in jobs.items()))
+
+
+def _cron(cron: str | None) -> str:
+    if cron is None:
+        return "none"
+    minute, hour, _, _, day = cron.split()
+    if hour == "*":
+        return f"hourly, at minute {minute}"
+    return f"{'daily' if day == '*' else _DAYS[int(day)]} at {int(hour):02}:{int(minute):02}"
+
+
+def checks() -> str:
+    """Return the table of asset checks.
+
+    Raises:
+        ValueError: If a check has different descriptions on two assets, apart from the scope that it names.
+    """
+    found: dict[str, dict[str, set[str]]] = {}
+    scope_of = {f"klaviyo/{entry.name}": entry.scope for entry in CATALOG.values()}
+    for asset in _definitions().assets or ():
+        if isinstance(asset, dg.AssetsDefinition):
+            for spec in asset.check_specs:
+                name = spec.asset_key.to_user_string()
+                words = (spec.description or "").replace(f"the scope {scope_of[name]}", "the scope of the asset")
+                found.setdefault(spec.name, {}).setdefault(words, set()).add(name)
+    if unclear := [name for name, by_words in found.items() if len(by_words) > 1]:
+        raise ValueError(f"Checks with more than one description: {', '.join(unclear)}.")
+    rows = ((f"`{name}`", _on(assets), words) for name, by_words in sorted(found.items()) for words, assets in by_words.items())
+    return table(("check", "on", "passes if"), rows)
+
+
+def _on(assets: set[str]) -> str:
+    return "every asset" if len(assets) == len(CATALOG) else in_words(sorted(name.removeprefix("klaviyo/") for name in assets))
+
+
+def _definitions() -> dg.Definitions:
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar(OPTIONS["api_key"].variable))
+    return build_klaviyo_definitions(klaviyo, duckdb="warehouse.duckdb", resource_types=list(CATALOG))
+
+
+def options() -> str:
+    """Return the table of options."""
+    return table(
+        ("`KlaviyoResource`", "environment variable", "meaning", "default"),
+        (
+            (f"`{one.name}`" if one.on_resource else "", f"`{one.variable}`", f"{one.description}. {one.notes}.".removesuffix(" ."), _default(one))
+            for one in OPTIONS.values()
+        ),
+    )
+
+
+def _default(option: Option) -> str:
+    if option.default_words or option.default is None:
+        return option.default_words
+    return f"`{_value(option.default)}`"
+
+
+def _value(default: object) -> str:
+    """Return a default as the environment variable takes it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def env_example() -> str:
+    """Return ``.env.example``."""
+    head = (
+        "# Copy this file to .env and fill it in. Dagster and klaviyo-assets read .env from the working folder; it wins over the environment.\n"
+        "# docs/options.md explains more. Generated by make docs.\n"
+    )
+    return head + "".join(_example(option) for option in OPTIONS.values())
+
+
+def _example(option: Option) -> str:
+    words = textwrap.fill(f"{option.description}.", 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    value = option.example or ("" if option.default is None else _value(option.default))
+    return f"\n{words}\n{'' if option.name == 'api_key' else '# '}{option.variable}={value}\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "types": types,
+    "tables": tables,
+    "scopes": scopes,
+    "limits": limits,
+    "replication": replication,
+    "schedules": schedules,
+    "checks": checks,
+    "options": options,
+}
+"""What makes the part of a page, by its name."""
+
+FILES: dict[str, Callable[[], str]] = {".env.example": env_example, "docs/columns.md": columns}
+"""What makes a whole file, by its path."""
+
+
+def pages() -> dict[Path, str]:
+    """Return each generated file, and each page with generated parts, as it should be."""
+    found = {ROOT / path: make() for path, make in FILES.items()}
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = path.read_text()
+        if path not in found and _PART.search(text):
+            found[path] = _PART.sub(lambda part: f"{part[1]}{part[2]}{PARTS[part[1]]()}", text)
+    return found
+
+
+def main() -> int:
+    """Write what is stale, and print its name."""
+    for path, text in pages().items():
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            print(path.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

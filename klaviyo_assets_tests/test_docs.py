@@ -1,0 +1,66 @@
+"""The generated parts of the docs are those of today's catalog, options and definitions, and every link in the docs leads somewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from klaviyo_assets._internal.option import Option
+from klaviyo_assets.settings import OPTIONS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_parts_are_not_stale(generate: ModuleType) -> None:
+    stale = [path.name for path, text in generate.pages().items() if path.read_text() != text]
+
+    assert stale == [], "run: make docs"
+
+
+def test_every_part_is_on_a_page(generate: ModuleType) -> None:
+    used = {part for page in PAGES for part in re.findall(r"<!-- generated: ([a-z]+) -->", page.read_text())}
+
+    assert used == set(generate.PARTS)
+
+
+def test_a_stale_part_is_found(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(generate.PARTS, "limits", lambda: "another table\n")
+
+    text = generate.pages()[ROOT / "docs" / "klaviyo-account.md"]
+    assert "<!-- generated: limits -->\nanother table\n<!-- end -->" in text
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=list(OPTIONS))
+def test_every_option_is_documented(option: Option) -> None:
+    assert f"{option.variable}=" in (ROOT / ".env.example").read_text()
+    assert f"`{option.variable}` | {option.description}" in (ROOT / "docs" / "options.md").read_text()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in _LINK.findall(page.read_text()):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors(target), f"{path}#{anchor}"

@@ -1,6 +1,6 @@
 """Klaviyo as Dagster assets.
 
-The public face of the package; names are loaded when they are first used, so that importing it stays light.
+These names are the public API. Each is loaded when it is first used, so that importing the package stays light.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.assets import KlaviyoSyncConfig, build_klaviyo_assets
     from klaviyo_assets.audit.check import build_klaviyo_checks
     from klaviyo_assets.build import build_klaviyo_definitions
-    from klaviyo_assets.catalog import CATALOG
+    from klaviyo_assets.catalog import CATALOG, Catalog
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATALOG",
+    "Catalog",
     "KlaviyoAssetsError",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
@@ -37,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "CATALOG": "catalog",
+    "Catalog": "catalog",
     "KlaviyoAssetsError": "errors",
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",

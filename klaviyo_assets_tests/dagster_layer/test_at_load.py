@@ -13,7 +13,6 @@ import pytest
 from dagster_duckdb import DuckDBResource
 from pydantic import ValidationError
 
-import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.validation import InvalidDefinition
@@ -299,16 +298,6 @@ def test_the_shipped_code_location_names_its_variables(tmp_path: Path, monkeypat
 
 
 # The package -------------------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.long
-def test_dir_lists_the_public_names_and_loads_nothing() -> None:
-    code = (
-        "import sys, klaviyo_assets; names = dir(klaviyo_assets); print(sorted(set(klaviyo_assets.__all__) - set(names)), names == sorted(names), "
-        "[name for name in ('dagster', 'polars', 'duckdb') if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[] True []\n"
-    assert {"KlaviyoResource", "build_klaviyo_definitions"} <= set(dir(klaviyo_assets))
 
 
 @pytest.mark.long

@@ -27,14 +27,6 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
-def test_the_public_names_are_sorted_and_there() -> None:
-    assert klaviyo_assets.__all__ == sorted(klaviyo_assets.__all__)
-    for name in klaviyo_assets.__all__:
-        assert getattr(klaviyo_assets, name) is not None
-    with pytest.raises(AttributeError, match="nonsense"):
-        klaviyo_assets.nonsense  # noqa: B018
-
-
 def test_the_code_location_loads_without_a_key() -> None:
     from klaviyo_assets.definitions import defs
 

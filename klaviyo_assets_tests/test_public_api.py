@@ -1,0 +1,72 @@
+"""The public API: which names there are, that tools see them, and that importing the package loads none of them."""
+
+import ast
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import klaviyo_assets
+
+PUBLIC = [
+    "CATALOG",
+    "Catalog",
+    "KlaviyoAssetsError",
+    "KlaviyoError",
+    "KlaviyoFrameIOManager",
+    "KlaviyoResource",
+    "KlaviyoSyncConfig",
+    "KlaviyoTranslator",
+    "__version__",
+    "build_klaviyo_assets",
+    "build_klaviyo_automation",
+    "build_klaviyo_checks",
+    "build_klaviyo_definitions",
+]
+"""A name that leaves this list breaks users' code; one that joins it is a promise."""
+
+
+def test_the_public_names() -> None:
+    assert klaviyo_assets.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_there_and_described(name: str) -> None:
+    value = getattr(klaviyo_assets, name)
+
+    assert name in dir(klaviyo_assets)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert value.__name__ == name
+        assert inspect.getdoc(value)
+
+
+def test_dir_is_sorted() -> None:
+    assert dir(klaviyo_assets) == sorted(dir(klaviyo_assets))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        klaviyo_assets.nonsense  # noqa: B018
+
+
+def test_type_checkers_see_the_names_where_they_are_loaded_from() -> None:
+    tree = ast.parse(inspect.getsource(klaviyo_assets))
+    seen = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert seen == {name: f"klaviyo_assets.{home}" for name, home in klaviyo_assets._HOMES.items()}
+    assert {*seen, "__version__"} == set(PUBLIC)
+
+
+@pytest.mark.long
+def test_importing_the_package_loads_no_library() -> None:
+    code = "import sys, klaviyo_assets; dir(klaviyo_assets); print([name for name in ('dagster', 'polars', 'duckdb') if name in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -16,7 +16,7 @@ from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.table_fingerprint import note_deleted
 from klaviyo_assets.state.tombstones import remember
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.sql import key_text, literal, quoted
+from klaviyo_assets.warehouse.sql import count_rows, key_text, literal, quoted
 
 
 @dataclass(frozen=True)
@@ -115,25 +115,39 @@ class ErasedRows:
     def _take_out(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
         """Replace the person's names in texts about something else; return in how many rows."""
         key = CATALOG[table].primary_key if table in CATALOG else ()
-        touched: set[int] = set()
-        for column, type_ in columns.items():
-            if column not in key:
-                touched |= self._replace(self.warehouse.qualified(self.schema, table), column, type_, mentions)
-        return len(touched)
+        qualified = self.warehouse.qualified(self.schema, table)
+        replaced = [name for name, type_ in columns.items() if name not in key and self._find_replaced(qualified, name, type_, mentions)]
+        if not replaced:
+            return 0
+        touched = " OR ".join(f"{quoted(name)} IN (SELECT old FROM {_replaced(name)})" for name in replaced)
+        rows = count_rows(self.connection, f"FROM {qualified} WHERE {touched}")
+        for name in replaced:
+            self.connection.execute(
+                f"UPDATE {qualified} AS t SET {quoted(name)} = replaced.new FROM {_replaced(name)} AS replaced WHERE t.{quoted(name)} = replaced.old"
+            )
+            self.connection.execute(f"DROP TABLE {_replaced(name)}")
+        return rows
 
-    def _replace(self, table: str, column: str, type_: str, mentions: Mentions) -> set[int]:
+    def _find_replaced(self, table: str, column: str, type_: str, mentions: Mentions) -> bool:
+        """Collect the texts of a column that name the person, with what replaces them; return whether there are any."""
         name = quoted(column)
         frame = self.connection.sql(
-            f"SELECT rowid AS place, {name} AS text FROM {table} WHERE regexp_matches({name}::VARCHAR, {literal(mentions.candidate)}, 'i')"
+            f"SELECT DISTINCT {name} AS old FROM {table} WHERE regexp_matches({name}::VARCHAR, {literal(mentions.candidate)}, 'i')"
         ).pl()
         change = mentions.without_in_json if type_ == "JSON" else mentions.without
-        new = [_changed(value, change) for value in frame["text"]]
-        changed = frame.with_columns(pl.Series("new", new, dtype=frame["text"].dtype)).filter(pl.col("text").ne_missing(pl.col("new")))
+        new = [_changed(value, change) for value in frame["old"]]
+        changed = frame.with_columns(pl.Series("new", new, dtype=frame["old"].dtype)).filter(pl.col("old").ne_missing(pl.col("new")))
         if changed.height:
-            self.connection.register("renamed", changed.select("place", "new"))
-            self.connection.execute(f"UPDATE {table} SET {name} = renamed.new::{type_} FROM renamed WHERE {table}.rowid = renamed.place")
-            self.connection.unregister("renamed")
-        return set(changed["place"])
+            self.connection.register("found_texts", changed)
+            columns = f"SELECT old::{type_} AS old, new::{type_} AS new FROM found_texts"
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_replaced(column)} AS {columns}")
+            self.connection.unregister("found_texts")
+        return bool(changed.height)
+
+
+def _replaced(column: str) -> str:
+    """Name of the temporary table with the texts of a column and what replaces them."""
+    return f"temp.{quoted(f'replaced_in_{column}')}"
 
 
 def _changed(value: str | list[str | None] | None, change: Callable[[str], str]) -> str | list[str | None] | None:

@@ -94,7 +94,7 @@ class Ownership:
     def _refuse_foreign_table(self, table: str, key: Sequence[str]) -> None:
         columns = self._columns(table)
         if columns >= {*key} and columns & {*OWN_COLUMNS}:
-            if "rowid" in columns:
+            if self.warehouse.capabilities.rowid and "rowid" in columns:
                 raise NotOurs(
                     f"The column rowid of {self.schema}.{table} hides DuckDB's own rowid, which klaviyo_assets needs.",
                     f'Rename it: ALTER TABLE {self._qualified(table)} RENAME COLUMN "rowid" TO another_name.',

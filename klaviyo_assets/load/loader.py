@@ -474,7 +474,9 @@ class Loader:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
             missed = NullRates(connection, self.tables) if table == self.tables.rows else None
-            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.before_append).run()
+            inserted, updated = Upsert(
+                connection, self.entry, files, table, missed, self.warehouse.before_append, self.warehouse.capabilities.rowid
+            ).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 

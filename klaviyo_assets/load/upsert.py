@@ -4,8 +4,8 @@ Wide columns (JSON) make nearly all the cost, so they are read only where they d
 rows that the table has already as they are compared. Everything else (duplicates among the staged rows, which ids are known, which version is the
 newer) is told from narrow columns. A load costs what the batch costs, and one look through the table's ids.
 
-Rows of the table are named by DuckDB's ``rowid``, which holds within one transaction, and only here: with it DuckDB reads just the stretches of the
-table that hold known rows.
+Rows of the table are found by DuckDB's ``rowid``, which does not change within a transaction: with it DuckDB reads just the stretches of the table
+that hold known rows. Where a warehouse has none, they are found by primary key.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,6 +79,7 @@ class Upsert:
         table: The table, qualified.
         missed: Notes columns that lose their values; None where another time is better for that.
         only_append: Called when all rows are new, before they are inserted.
+        rowid: Whether the table has DuckDB's ``rowid``.
 
     Example:
         >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
@@ -90,6 +91,7 @@ class Upsert:
     table: str
     missed: NullRates | None = None
     only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
+    rowid: bool = True
 
     def run(self) -> tuple[int, int]:
         """Write what is new or changed.
@@ -106,12 +108,12 @@ class Upsert:
         new = self._without_kept(staged) if kept else staged
         written = rows - kept
         if written and self.missed is not None:
-            self.missed.note(new, f"(SELECT * FROM {self.table} WHERE rowid IN (SELECT place FROM changed))" if updated else None)
+            self.missed.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
         users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
         if users:
-            self._collect("users_values", f"SELECT {', '.join((self._columns, *users))} FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+            self._collect("users_values", f"SELECT {', '.join((self._columns, *users))} FROM {self.table} WHERE {self._are_changed}")
         if updated:
-            self.connection.execute(f"DELETE FROM {self.table} WHERE rowid IN (SELECT place FROM changed)")
+            self.connection.execute(f"DELETE FROM {self.table} WHERE {self._are_changed}")
         if written:
             self._insert(new, users)
         for name in _TEMPORARY:
@@ -121,6 +123,11 @@ class Upsert:
     @property
     def _key(self) -> str:
         return key_value(self.entry.primary_key)
+
+    @property
+    def _are_changed(self) -> str:
+        """SQL that is true for the rows of the table that are replaced."""
+        return "rowid IN (SELECT place FROM changed)" if self.rowid else f"{self._key} IN (SELECT {self._columns} FROM changed)"
 
     @property
     def _columns(self) -> str:
@@ -166,7 +173,7 @@ class Upsert:
         narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
         return self._collect(
             "known",
-            f"SELECT old.rowid AS place, {self._columns_of('old')}, {narrow} FROM {self.table} AS old "
+            f"SELECT {'old.rowid' if self.rowid else 'NULL::BIGINT'} AS place, {self._columns_of('old')}, {narrow} FROM {self.table} AS old "
             f"WHERE {key_value(self.entry.primary_key, 'old')} IN (SELECT {self._columns} FROM {staged})",
         )
 
@@ -188,14 +195,19 @@ class Upsert:
 
     def _add_those_that_differ(self, staged: str, first: int, last: int) -> None:
         """Compare those that narrow columns do not decide."""
+        if self.rowid:
+            place, same_row = "old.rowid AS place", "old.place = candidate.place"
+            unsure = f"old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)"
+        else:
+            place, same_row = self._columns_of("old"), self._same_key("old", "candidate")
+            unsure = f"{key_value(self.entry.primary_key, 'old')} IN (SELECT {self._columns} FROM candidates WHERE NOT sure)"
         self.connection.execute(
             f"""
             INSERT INTO changed
             SELECT candidate.place, {self._columns_of("candidate")} FROM candidates AS candidate
             JOIN (
-                SELECT old.rowid AS place, {hashed(self.entry, "old")} AS content FROM {self.table} AS old
-                WHERE old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)
-            ) AS old ON old.place = candidate.place
+                SELECT {place}, {hashed(self.entry, "old")} AS content FROM {self.table} AS old WHERE {unsure}
+            ) AS old ON {same_row}
             JOIN (SELECT {self._columns}, {hashed(self.entry, "new")} AS content FROM {staged} AS new) AS new ON {self._same_key("new", "candidate")}
             WHERE NOT candidate.sure AND old.content <> new.content
             """

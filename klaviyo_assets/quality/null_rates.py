@@ -126,11 +126,8 @@ class NullRates:
         """Write a line for those of some columns that enough rows of the table have a value in."""
         if not columns:
             return
-        table = self.tables.rows
         counts = ", ".join(f"count(*) FILTER (WHERE {has_value(column)})" for column in columns)
-        ((rows, *having),) = self.connection.execute(
-            f"SELECT count(*), {counts} FROM {table} WHERE {DELETED_AT} IS NULL AND rowid > (SELECT max(rowid) FROM {table}) - {_ROWS_BEFORE}"
-        ).fetchall()
+        ((rows, *having),) = self.connection.execute(f"SELECT count(*), {counts} FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL").fetchall()
         for column, had in zip(columns, having, strict=True):
             if had and (had >= _SOME_ROWS or had >= _USUAL * rows):
                 self.connection.execute(
@@ -138,6 +135,14 @@ class NullRates:
                     f"SELECT ?, ?, ?, ?, min({SYNCED_AT}), 0 FROM {written} AS w",
                     [self._type, column.name, rows, had],
                 )
+
+    @property
+    def _latest_rows(self) -> str:
+        """SQL for the rows that were written last."""
+        table = self.tables.rows
+        if self.tables.warehouse.capabilities.rowid:  # reads no more than these rows
+            return f"(FROM {table} WHERE rowid > (SELECT max(rowid) FROM {table}) - {_ROWS_BEFORE})"
+        return f"(FROM {table} ORDER BY {SYNCED_AT} DESC LIMIT {_ROWS_BEFORE})"
 
     def _count(self, lacking: Mapping[str, int]) -> None:
         for name, rows in lacking.items():

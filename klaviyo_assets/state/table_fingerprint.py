@@ -55,7 +55,7 @@ def recorded(connection: DuckDBPyConnection, tables: Tables, latest: datetime) -
     """
     rows = connection.execute(
         f"SELECT table_rows, table_newest FROM {tables.syncs} WHERE resource_type = ? AND table_rows IS NOT NULL AND started_at <= ? "
-        "ORDER BY started_at DESC, rowid DESC LIMIT 1",
+        "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
         [tables.entry.name, latest],
     ).fetchall()
     return TableState(*rows[0]) if rows else None

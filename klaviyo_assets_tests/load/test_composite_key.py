@@ -14,9 +14,10 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.quality.inspector import Inspector
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.translator import column_schema
-from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query
+from klaviyo_assets.warehouse import Warehouse
+from klaviyo_assets_tests.accounts import local_file, query
 from klaviyo_assets_tests.load.loads import NOON, Loads, after
+from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
 pytestmark = pytest.mark.duckdb
 
@@ -44,30 +45,35 @@ def rows(pairs: Sequence[tuple[str, str]], **values: object) -> list[dict[str, o
     ]
 
 
+@pytest.fixture(params=["file", "no row numbers"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    return local_file(tmp_path) if request.param == "file" else AttachedDatabase(tmp_path)
+
+
 @pytest.fixture
-def members(warehouse: LocalFile, tmp_path: Path) -> Loads:
+def members(warehouse: Warehouse, tmp_path: Path) -> Loads:
     return Loads(warehouse, tmp_path, MEMBERS)
 
 
-def stored(warehouse: LocalFile, columns: str = "email", where: str = "_deleted_at IS NULL") -> list[tuple[str, ...]]:
+def stored(warehouse: Warehouse, columns: str = "email", where: str = "_deleted_at IS NULL") -> list[tuple[str, ...]]:
     return query(warehouse, f"SELECT list_id, profile_id, {columns} FROM list_members WHERE {where} ORDER BY list_id, profile_id")
 
 
-def test_a_batch_is_deduplicated_by_both_columns(members: Loads, warehouse: LocalFile) -> None:
+def test_a_batch_is_deduplicated_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
     older = rows(PAIRS[:2], email="older", _synced_at=after(-1))
 
     assert members(rows(PAIRS), older) == (4, 0)
     assert stored(warehouse) == [(list_id, profile, f"{list_id}-{profile}") for list_id, profile in PAIRS]
 
 
-def test_new_changed_and_same_rows_are_told_apart_by_both_columns(members: Loads, warehouse: LocalFile) -> None:
+def test_new_changed_and_same_rows_are_told_apart_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[:3]))
 
     assert members(rows(PAIRS[:1]) + rows(PAIRS[1:2], email="changed") + rows(PAIRS[3:])) == (1, 1)
     assert stored(warehouse) == [("L1", "P1", "L1-P1"), ("L1", "P2", "changed"), ("L2", "P1", "L2-P1"), ("L2", "P2", "L2-P2")]
 
 
-def test_a_replaced_row_keeps_what_users_have_added(members: Loads, warehouse: LocalFile) -> None:
+def test_a_replaced_row_keeps_what_users_have_added(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     query(warehouse, "ALTER TABLE list_members ADD COLUMN note VARCHAR")
     query(warehouse, "UPDATE list_members SET note = list_id || profile_id")
@@ -76,7 +82,7 @@ def test_a_replaced_row_keeps_what_users_have_added(members: Loads, warehouse: L
     assert stored(warehouse, "note") == [(list_id, profile, list_id + profile) for list_id, profile in PAIRS]
 
 
-def test_missing_keys_are_those_of_no_file(members: Loads, warehouse: LocalFile) -> None:
+def test_missing_keys_are_those_of_no_file(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
@@ -90,7 +96,7 @@ def test_missing_keys_are_those_of_no_file(members: Loads, warehouse: LocalFile)
 
 
 @pytest.mark.parametrize("returned", [[("L1", "P2")], []], ids=["one left", "all left"])
-def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[tuple[str, str]], members: Loads, warehouse: LocalFile) -> None:
+def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[tuple[str, str]], members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
@@ -103,7 +109,7 @@ def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[t
 
 
 @pytest.mark.parametrize("has_own_column", [False, True], ids=["as made", "with a user's column"])
-def test_a_full_read_is_swapped_in(has_own_column: bool, members: Loads, warehouse: LocalFile) -> None:
+def test_a_full_read_is_swapped_in(has_own_column: bool, members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[:3]))
     if has_own_column:
         query(warehouse, "ALTER TABLE list_members ADD COLUMN note VARCHAR DEFAULT 'mine'")
@@ -120,7 +126,7 @@ def test_a_full_read_is_swapped_in(has_own_column: bool, members: Loads, warehou
     assert [pair for *pair, _ in stored(warehouse, where="_deleted_at IS NOT NULL")] == [["L2", "P1"]]
 
 
-def test_rows_with_the_same_key_are_found(members: Loads, warehouse: LocalFile) -> None:
+def test_rows_with_the_same_key_are_found(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     query(warehouse, "INSERT INTO list_members (list_id, profile_id) VALUES ('L1', 'P1'), ('L1', NULL)")
 
@@ -130,7 +136,7 @@ def test_rows_with_the_same_key_are_found(members: Loads, warehouse: LocalFile) 
     assert Inspector(warehouse, MEMBERS, "klaviyo").primary_key().nulls == 1
 
 
-def test_a_drift_names_a_row_by_both_columns(members: Loads, warehouse: LocalFile) -> None:
+def test_a_drift_names_a_row_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[2:3], email=None, **{EXTRA: '{"unheard_of": 1}'}))
     inspector = Inspector(warehouse, MEMBERS, "klaviyo")
 

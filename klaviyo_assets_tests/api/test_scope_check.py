@@ -11,6 +11,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
+from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets_tests.api.asking import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
@@ -25,7 +26,6 @@ def assessed(server: Scripted, entry: ResourceType) -> Access:
 
 EMAIL = "and(equals(messages.channel,'email'),equals(archived,false))"
 QUESTIONS = {
-    "accounts": {},
     "campaigns": {"fields[campaign]": "created_at", "page[size]": "1", "filter": EMAIL},
     "events": {"fields[event]": "datetime", "page[size]": "1"},
     "flows": {"fields[flow]": "created", "page[size]": "1"},
@@ -37,16 +37,24 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", CATALOG)
+def expected(entry: ResourceType) -> dict[str, str]:
+    """Return the question about a type that has no line above: one record, with its first time alone."""
+    times = [".".join(column.path[1:]) for column in entry.columns if column.type is ColumnType.TIMESTAMP]
+    fields = {f"fields[{entry.jsonapi_type}]": times[0]} if times else {}
+    return fields | ({"page[size]": "1"} if entry.endpoint.page_size else {})
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parent is None])
 def test_one_record_with_one_time_is_asked_for(name: str, server: Scripted) -> None:
-    found = assessed(server, CATALOG[name])
+    entry = CATALOG[name]
+    found = assessed(server, entry)
 
     ((path, _),) = server.requests
     url = httpx.URL(f"http://server{path}")
-    assert url.path == f"/api/{name}"
-    assert dict(url.params) == QUESTIONS[name]
+    assert url.path == entry.endpoint.path
+    assert dict(url.params) == (QUESTIONS.get(name) or expected(entry))
     assert found.granted
-    assert found.summary == f"The key may read {name} ({name}:read)."
+    assert found.summary == f"The key may read {name} ({entry.scope})."
     assert (found.verdict, found.advice, found.error) == (Verdict.GRANTED, "", None)
 
 

@@ -45,12 +45,12 @@ def limit(figures: Facts) -> RateLimit:
 
 @every_type
 def test_scope_and_limits(entry: ResourceType, endpoints: Facts) -> None:
-    collection = endpoints[entry.endpoint.path]
+    collection, single = endpoints[entry.endpoint.path], endpoints.get(f"{entry.endpoint.path}/{{id}}")
 
-    assert [entry.scope] == collection["scopes"]
+    assert list(entry.scopes) == collection["scopes"]
     assert entry.endpoint.limit == limit(collection)
-    assert entry.endpoint.lookup_limit == limit(endpoints[f"{entry.endpoint.path}/{{id}}"])
-    assert endpoints[f"{entry.endpoint.path}/{{id}}"]["scopes"] == [entry.scope]
+    assert entry.endpoint.lookup_limit == (limit(single) if single else None)
+    assert single is None or single["scopes"] == list(entry.scopes)
 
 
 def test_scope_and_limit_of_the_counts(endpoints: Facts) -> None:
@@ -95,7 +95,8 @@ def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Fa
 def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
     """What lowers the limit of the collection is known; what lowers that of a single record may be named as well."""
     path = entry.endpoint.path
-    collection, single = ({one["when"]: limit(one) for one in endpoints[each]["reduced_limits"]} for each in (path, f"{path}/{{id}}"))
+    facts = (endpoints[path], endpoints.get(f"{path}/{{id}}", {"reduced_limits": []}))
+    collection, single = ({one["when"]: limit(one) for one in each["reduced_limits"]} for each in facts)
     known = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits}
     of_a_look_up = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits if one.lookup}
 
@@ -130,6 +131,7 @@ def chain(described: Facts, path: tuple[str, ...]) -> list[Facts]:
 
 @every_type
 def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> None:
+    """Where a read asks for some attributes alone, those have one."""
     columns = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
 
     def missing(facts: Facts, path: tuple[str, ...]) -> list[str]:
@@ -141,7 +143,9 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
 
     left_out = [name for attribute, facts in described["attributes"]["members"].items() for name in missing(facts, (attribute,))]
 
-    assert sorted(set(left_out) - set(entry.endpoint.additional_fields)) == []
+    asked_for = set(entry.only_fields) or set(left_out)
+    assert sorted(set(left_out) & asked_for - set(entry.endpoint.additional_fields)) == []
+    assert not entry.only_fields or {".".join(path) for path in columns} == set(entry.only_fields)
     assert set(entry.requested_fields) <= {path[0] for path in columns}
 
 
@@ -152,6 +156,10 @@ def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
             continue
         if column.path[0] == "division":
             assert all(column.path[1] in division.values for division in entry.divisions)
+            continue
+        if column.path[0] == "parent":
+            assert entry.parent is not None
+            assert column.path[1] == column.name == entry.parent.column
             continue
         if column.path[:1] == ("attributes",) and column.path[1] in entry.endpoint.additional_fields:
             assert column.path[1] in entry.requested_fields
@@ -207,7 +215,6 @@ def test_names_are_unique_and_snake_case(entry: ResourceType) -> None:
     assert len({name.lower() for name in names}) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) for name in [entry.name, *names])
     assert len({column.path for column in entry.columns}) == len(names)
-    assert entry.primary_key == ("id",)
     assert not {"_extra", "_synced_at", "_deleted_at"} & set(names)
 
 
@@ -216,7 +223,6 @@ def test_everything_is_described(entry: ResourceType) -> None:
     texts = [entry.description, *(column.description for column in entry.columns)]
 
     assert all(len(text) > 4 and text[0].isupper() and text.endswith(".") and text == text.strip() for text in texts)
-    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/get_{entry.name}"
 
 
 @every_type
@@ -253,11 +259,37 @@ def test_divisions_ask_for_what_may_be_filtered_and_cannot_be_confused(entry: Re
         assert entry.endpoint.required_filter in (None, *(one[2] for one in asked if one))
 
 
-def test_types_are_named_after_their_place_in_the_catalogue() -> None:
-    assert list(CATALOG) == sorted(CATALOG)
-    assert all(name == entry.name and entry.endpoint.path == f"/api/{name}" for name, entry in CATALOG.items())
-    assert {name: entry.scope for name, entry in CATALOG.items()} == {name: f"{name}:read" for name in CATALOG}
-    assert len({entry.jsonapi_type for entry in CATALOG.values()}) == len(CATALOG)
+@every_type
+def test_the_documentation_is_that_of_the_operation(entry: ResourceType, endpoints: Facts) -> None:
+    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[entry.endpoint.path]['operation']}"
+
+
+@every_type
+def test_the_key_is_the_id_and_that_of_the_parent(entry: ResourceType) -> None:
+    keys = [column for column in entry.columns if column.name in entry.primary_key]
+
+    assert [column.name for column in entry.columns[: len(keys)]] == [column.name for column in keys] == list(entry.primary_key)
+    if entry.parent is None:
+        assert [column.path for column in keys] == [("id",)]
+    else:
+        assert [column.path for column in keys] == [("parent", entry.parent.column), ("id",)]
+        assert entry.endpoint.path == entry.parent.path
+        assert entry.parent.path.startswith(f"{CATALOG[entry.parent.type_name].endpoint.path}/{{id}}/")
+
+
+def test_no_two_types_but_children_have_the_same_records() -> None:
+    types = [entry.jsonapi_type for entry in CATALOG.values() if entry.parent is None]
+    assert len(set(types)) == len(types)
+
+
+def test_the_key_belongs_to_one_account() -> None:
+    assert [name for name, entry in CATALOG.items() if entry.identifies_account] == ["accounts"]
+
+
+@every_type
+def test_a_person_can_be_found_by_a_column_that_exists(entry: ResourceType) -> None:
+    assert entry.subject_column is None or entry.subject_column in [column.name for column in entry.columns]
+    assert entry.subject_column is not None or not any("profile" in column.path[-1] for column in entry.columns)
 
 
 @every_type

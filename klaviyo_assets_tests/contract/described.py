@@ -23,12 +23,17 @@ def variants(description: Schema, schema: Schema) -> Iterator[Schema]:
 
 
 def members(description: Schema, schema: Schema) -> dict[str, Schema]:
-    """Return the members that an object of a schema may have."""
-    found: dict[str, list[Schema]] = {}
-    for variant in variants(description, schema):
-        for name, member in variant.get("properties", {}).items():
-            found.setdefault(name, []).append(member)
-    return {name: {"anyOf": schemas} for name, schemas in found.items()}
+    """Return the members that an object of a schema may have; what several parts say of one is joined as the parts are."""
+    if "$ref" in schema:
+        return members(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    parts = [schema.get("properties", {}), *(members(description, part) for part in schema.get("allOf", []))]
+    choices = [members(description, choice) for word in ("anyOf", "oneOf") for choice in schema.get(word, [])]
+    return _joined("allOf", [*parts, _joined("anyOf", choices)])
+
+
+def _joined(word: str, parts: list[dict[str, Schema]]) -> dict[str, Schema]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: {word: [part[name] for part in parts if name in part]} for name in names}
 
 
 def resource(description: Schema, entry: ResourceType) -> Schema:
@@ -37,11 +42,19 @@ def resource(description: Schema, entry: ResourceType) -> Schema:
     return {"anyOf": [one["items"] for one in variants(description, members(description, response)["data"]) if "items" in one]}
 
 
-def _promised(description: Schema, parent: Schema, name: str, plain: list[Schema]) -> bool:
-    """Return whether every object that ``parent`` allows has the member, never null."""
-    objects = [one for one in variants(description, parent) if "properties" in one]
-    everywhere = all(name in one["properties"] and name in one.get("required", []) for one in objects)
-    return everywhere and not any(one.get("nullable") for one in plain)
+def _required(description: Schema, schema: Schema, name: str) -> bool:
+    """Return whether every object that a schema allows has the member."""
+    if "$ref" in schema:
+        return _required(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]], name)
+    choices = [choice for word in ("anyOf", "oneOf") for choice in schema.get(word, [])]
+    by_part = any(_required(description, part, name) for part in schema.get("allOf", []))
+    by_choices = bool(choices) and all(_required(description, choice, name) for choice in choices)
+    return name in schema.get("required", []) or by_part or by_choices
+
+
+def _nullable(schema: Schema) -> bool:
+    """Return whether a schema, or one that it is joined of, allows null beside what it refers to."""
+    return bool(schema.get("nullable")) or any(_nullable(part) for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, []))
 
 
 def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozens
         facts = {
             "types": sorted({one["type"] for one in plain if "type" in one}),
             "values": sorted({value for one in plain for value in one.get("enum", [])}),
-            "promised": _promised(description, schema, name, [*plain, *member["anyOf"]]),
+            "promised": _required(description, schema, name) and not _nullable(member) and not any(_nullable(one) for one in plain),
             # The times of metrics have no format, but the text about them names it.
             "time": any(one.get("format") == "date-time" or "ISO 8601 format" in one.get("description", "") for one in plain),
             "choices": sum("properties" in one for one in plain) > 1,

@@ -43,8 +43,14 @@ class Account:
         parameters = {"filter": "equals(messages.channel,'email')"} if entry.endpoint.required_filter else {}
         if entry.endpoint.additional_fields:
             parameters[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)
-        found: list[Facts] = self.ask("GET", entry.endpoint.path, params=parameters).json()["data"]
+        found: list[Facts] = self.ask("GET", self.path_of(entry), params=parameters).json()["data"]
         return found
+
+    def path_of(self, entry: ResourceType) -> str:
+        """Return the path of a type's records; of a child type, of those of a parent that has some."""
+        if entry.parent is None:
+            return entry.endpoint.path
+        return entry.parent.path_of(next(parent_id for parent_id, _ in self._state.account.store.children[entry.name]))
 
     def record(self, entry: ResourceType) -> Facts:
         """Return a record of a type, for the values of filters."""
@@ -59,7 +65,8 @@ class Account:
             for name, value in asked["query"]
             if name not in left_out
         }
-        return self.ask(asked["method"], asked["path"].replace("{id}", record["id"]), params=parameters)
+        path = self.path_of(entry) if asked["path"] == entry.endpoint.path else asked["path"].replace("{id}", record["id"])
+        return self.ask(asked["method"], path, params=parameters)
 
 
 def condition(text: str, record: Facts) -> str:

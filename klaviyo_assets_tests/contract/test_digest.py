@@ -21,13 +21,14 @@ def test_the_digest_covers_every_type_and_error() -> None:
     assert DIGEST["revision"] == REVISION
     assert set(DIGEST["types"]) == set(CATALOG)
     assert {"200", "400", "401", "403", "404", "429"} <= statuses
-    assert all({f"get_{name}.200", f"get_{name.removesuffix('s')}.200"} & set(DIGEST["recorded"]) for name in CATALOG)
+    assert set(DIGEST["endpoints"]) >= {entry.endpoint.path for entry in CATALOG.values()}
+    assert sum(name.endswith(".200") for name in DIGEST["recorded"]) >= len(CATALOG)
 
 
 def test_the_digest_is_small_and_holds_no_address() -> None:
     written = FILE.read_text()
 
-    assert len(written) < 200_000
+    assert len(written) < 20_000 * len(CATALOG)
     assert not re.search(r"[\w.+-]+@[\w-]+\.|https?://|\b[0-9A-Z]{26}\b", written)
 
 

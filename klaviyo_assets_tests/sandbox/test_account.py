@@ -13,6 +13,7 @@ from klaviyo_assets.sandbox.state import State, begin
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL
 
 DAY = timedelta(days=1)
+NOTHING = SandboxOptions(events=0, profiles=0, campaigns=0, flows=0, lists=0, segments=0, metrics=0, reviews=0, others=0)
 
 
 def content(state: State) -> dict[str, list[bytes]]:
@@ -33,7 +34,7 @@ def test_the_account_is_a_function_of_its_seed():
 def test_a_later_state_grows_out_of_the_earlier_one():
     one = begin(replace(SMALL, change_at=(BASE + DAY,)))
     earlier, later = content(begin(SMALL)), content(one)
-    for name in set(CATALOG) - {"accounts"}:
+    for name in [name for name, entry in CATALOG.items() if not entry.identifies_account and entry.parent is None]:
         assert len(set(earlier[name]) & set(later[name])) > 0.5 * len(earlier[name])
         assert set(later[name]) - set(earlier[name])
     assert one.clock.now() >= to_micros(BASE + DAY)
@@ -41,9 +42,13 @@ def test_a_later_state_grows_out_of_the_earlier_one():
 
 def test_counts_are_what_the_options_say():
     state = begin(SMALL)
-    wanted = {name: getattr(SMALL, name) for name in CATALOG if name != "accounts"} | {"accounts": 1}
+    wanted = {name: SMALL.count_of(name) for name, entry in CATALOG.items() if entry.parent is None} | {"accounts": 1}
     assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
-    assert begin(SandboxOptions(events=0, profiles=0, campaigns=0, flows=0, lists=0, segments=0, metrics=0, reviews=0)).account.store.coming == 0
+    for children in state.account.store.children.values():
+        of_parents = Counter(parent_id for parent_id, _ in children)
+        assert 0 < max(of_parents.values()) <= SMALL.count_of(children.entry.name)
+    assert begin(NOTHING).account.store.counts() == {name: int(entry.identifies_account) for name, entry in CATALOG.items()}
+    assert begin(NOTHING).account.store.coming == 0
 
 
 def test_no_two_records_share_an_id():

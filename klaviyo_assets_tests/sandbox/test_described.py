@@ -9,7 +9,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.contract.differences import JSON_TYPES
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 from klaviyo_assets_tests.contract.recorded import structure
-from klaviyo_assets_tests.sandbox.test_openapi_judge import CASES, everything
+from klaviyo_assets_tests.sandbox.test_openapi_judge import CASES, everything, path_of
 
 RECORDED_ALONE = {
     "campaign.attributes.send_options.ignore_unsubscribes",
@@ -51,10 +51,10 @@ def of_members(value: Facts, facts: Facts, path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
-def test_records_are_as_described(http, name, given):
+def test_records_are_as_described(http, sandbox, name, given):
     facts = {"members": DIGEST["types"][name], "types": ["object"]}
     for asked in (given, given | everything(name)):
-        records = http.get(CATALOG[name].endpoint.path, params=asked).json()["data"]
+        records = http.get(path_of(sandbox, name), params=asked).json()["data"]
         assert records
         assert sorted({fault for record in records for fault in faults(record, facts, CATALOG[name].jsonapi_type)}) == []
 

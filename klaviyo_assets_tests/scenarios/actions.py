@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets_tests.scenarios.histories import (
     DAY,
     HOUR,
@@ -25,6 +26,7 @@ ATTRIBUTED_WITHIN = 3 * HOUR
 """How old an event may be when its attribution arrives, in seconds."""
 
 _EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
+"""Attributes that change, where it is not the one that the sandbox would choose."""
 
 _HUNDREDS = 100
 
@@ -68,7 +70,7 @@ class Doing:
                 return self._attribute(which, records)
             case Suppress(which, from_list, lifted) if ids and name == "profiles":
                 return self._suppress(records[ids[which % len(ids)]], "list_suppressions" if from_list else "suppression", lifted=lifted)
-            case Archive(which) if ids and name in {"campaigns", "flows"}:
+            case Archive(which) if ids and "archived" in self.entry.endpoint.filters:
                 self.world.change("archive", type=name, id=ids[which % len(ids)])
                 return "archived"
             case Delete(which) if ids:
@@ -91,7 +93,7 @@ class Doing:
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name
         value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
-        self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name, "name"): value}, moves=moves)
+        self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name) or attribute_to_edit(self.entry): value}, moves=moves)
 
     def _attribute(self, which: int, records: Mapping[str, bytes]) -> str | None:
         now = self.world.now().timestamp()

@@ -2,6 +2,8 @@
 
 from hypothesis import strategies as st
 
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets_tests.scenarios.histories import (
     DAY,
     HOUR,
@@ -23,8 +25,8 @@ from klaviyo_assets_tests.scenarios.histories import (
     Wait,
 )
 
-WHOLE = ("accounts", "lists", "metrics", "campaigns", "flows", "segments")
-_WEIGHTED = ("events",) * 8 + ("profiles",) * 7 + ("reviews",) * 3 + WHOLE
+WHOLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
+_WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + tuple(CATALOG)
 
 # Around every edge that there is: the lag of ten seconds, the lookback ages, a day and 30 days for slices.
 _SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
@@ -73,14 +75,15 @@ _events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_
 
 def _happenings(name: str) -> st.SearchStrategy[Happening]:
     """What may happen to a type between two syncs."""
+    entry = CATALOG[name]
     match name:
         case "events":
             return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
         case "profiles":
             return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes, _consents, _consents)
-        case "accounts":
+        case _ if entry.identifies_account:
             return st.one_of(_changes, _waits)
-        case "campaigns" | "flows":
+        case _ if "archived" in entry.endpoint.filters:
             return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
         case _:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)

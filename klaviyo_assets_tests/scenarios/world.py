@@ -86,9 +86,9 @@ class World(Protocol):
 
 def options_of(life: Life) -> SandboxOptions:
     """Return the options of a sandbox for a life: few records of its type, and what they need to be there."""
-    needed = {"events": 0, "profiles": 4, "metrics": 2, "campaigns": 0, "flows": 0, "lists": 0, "segments": 0, "reviews": 0}
+    counts = {"events": 0, "profiles": 4, "metrics": 2, "campaigns": 0, "flows": 0, "lists": 0, "segments": 0, "reviews": 0, "others": 0}
     at_least = {"profiles": 1, "metrics": 1} if life.name in {"events", "profiles", "metrics"} else {}
-    counts = needed | ({life.name: max(life.records, at_least.get(life.name, 0))} if life.name in needed else {})
+    counts[life.name if life.name in counts else "others"] = max(life.records, at_least.get(life.name, 0))
     switches = {name: SWITCHES[name] for name in life.switches}
     return SandboxOptions(seed=life.seed, history_days=life.history_days, base=BASE, limits=False, **counts, **switches)
 

@@ -41,9 +41,9 @@ def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Rand
                 values[column.name] = id
             case _:
                 pass
-    additional = dict.fromkeys(entry.endpoint.additional_fields)
     attributes = _attributes(entry, rng, life)
-    extras = {name: attributes.pop(name, value) for name, value in additional.items()}
+    # Additional fields without a column are left out: nothing says what they look like.
+    extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
     return build(entry, making.ids.of_type(entry.name), attributes, told=told, related=related, extras=extras, values=values)
 
 

@@ -44,6 +44,29 @@ def load_divided(load: Callable[[Batch], None], batch: Batch, may_be_divided: Ca
                 load_divided(load, half, may_be_divided)
 
 
+def load_and_finish(load: Callable[[Batch], None], finish: Callable[[Batch], None], batch: Batch) -> None:
+    """Load a batch and finish a sync in one transaction; where that runs out of memory, load the batch in parts first.
+
+    A kill between the parts leaves rows that are stored and a sync that is not finished: the next one reads everything again.
+
+    Args:
+        load: Loads a batch in one transaction.
+        finish: The same, and also finishes the sync.
+        batch: What is to be loaded.
+
+    Raises:
+        WarehouseError: If a single row cannot be loaded, or for another reason.
+        duckdb.Error: Likewise.
+    """
+    try:
+        finish(batch)
+    except (duckdb.Error, WarehouseError) as error:
+        if not (batch.files and ran_out_of_memory(error)):
+            raise
+        load_divided(load, batch)
+        finish(replace(batch, files=()))
+
+
 @contextmanager
 def _halves(batch: Batch) -> Iterator[list[Batch]]:
     """Yield a batch in two parts, the second with the coverage: by files, or by the rows of a single file; nothing for a single row.

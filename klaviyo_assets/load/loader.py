@@ -1,7 +1,7 @@
 """Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,9 @@ from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.reapply_rules import StoredRules
+from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
-from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet
+from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet, text_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.quality.null_rates import NullRates
 from klaviyo_assets.staging.staging import Batch
@@ -116,6 +117,16 @@ class Loader:
     def transaction(self) -> AbstractContextManager[DuckDBPyConnection]:
         """Open the database for one transaction; an error undoes all of it."""
         return self.warehouse.transaction()
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """Forget what a transaction that failed has counted, also where the commit itself has failed: the next one must not miss its rows."""
+        counts, state = Counts(**vars(self.counts)), self._state
+        try:
+            yield
+        except BaseException:
+            self.counts, self._state = counts, state
+            raise
 
     def begin(
         self,
@@ -233,8 +244,26 @@ class Loader:
             if stored.are_tightened and self._was_synced_before(connection):
                 # Even if no row changes: free blocks may hold what rows held once.
                 self.warehouse.request_compaction()
-            rewritten = stored.bring_up_to_date(fingerprint)
-        return True, rewritten
+            parts = stored.ranges()
+            if len(parts) <= 1:
+                rewritten = sum(map(stored.rewrite, parts))
+                stored.finish(fingerprint)
+                return True, rewritten
+            stored.begin_rewrite(fingerprint)
+        return True, self._rewrite_wide_rows(guard, fingerprint, parts)
+
+    def _rewrite_wide_rows(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str], parts: Sequence[Sequence[RowRange]]) -> int:
+        """Apply field rules in several transactions; the last one records them."""
+        rewritten = 0
+        for part in parts:
+            with self.transaction() as connection:
+                rewritten += StoredRules(connection, self.tables, guard).rewrite(part)
+        with self.transaction() as connection:
+            stored = StoredRules(connection, self.tables, guard)
+            # A checkpoint may have moved rows to other places meanwhile, if the user lets DuckDB vacuum: nearly always this finds nothing to change.
+            rewritten += sum(map(stored.rewrite, stored.ranges()))
+            stored.finish(fingerprint)
+        return rewritten
 
     def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
         """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
@@ -264,19 +293,14 @@ class Loader:
             row: The sync's row, brought up to date.
             rebuilt: True for a full read.
         """
-        before = Counts(**vars(self.counts))
-        try:
-            with self.transaction() as connection:
-                table = self.tables.rebuilt if rebuilt else self.tables.rows
-                self._refuse_if_changed(connection, table)
-                self._upsert(connection, batch.files, table)
-                if not rebuilt:
-                    self._widen(connection, batch.covered, row.account_id)
-                    self._record_state(connection, row)
-                self._update(connection, row)
-        except BaseException:
-            self.counts = before
-            raise
+        with self._undone_on_error(), self.transaction() as connection:
+            table = self.tables.rebuilt if rebuilt else self.tables.rows
+            self._refuse_if_changed(connection, table)
+            self._upsert(connection, batch.files, table)
+            if not rebuilt:
+                self._widen(connection, batch.covered, row.account_id)
+                self._record_state(connection, row)
+            self._update(connection, row)
 
     def missing_keys(self, files: Sequence[Path]) -> list[Key]:
         """Return the keys that are in the table, not marked as deleted, and not in the staged files of a complete read."""
@@ -327,15 +351,10 @@ class Loader:
 
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
         """Load a complete read, mark what is gone and end the sync, all in one transaction."""
-        before = Counts(**vars(self.counts))
-        try:
-            with self.transaction() as connection:
-                self._upsert(connection, batch.files, self.tables.rows)
-                self.mark_deleted(connection, deleted, row.started_at)
-                self._end(connection, row, now)
-        except BaseException:
-            self.counts = before
-            raise
+        with self._undone_on_error(), self.transaction() as connection:
+            self._upsert(connection, batch.files, self.tables.rows)
+            self.mark_deleted(connection, deleted, row.started_at)
+            self._end(connection, row, now)
 
     def mark_missing(self, field_name: str, span: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
         """Mark rows of a span that a complete read of it did not bring.
@@ -359,43 +378,83 @@ class Loader:
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
         """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
 
-        Rows that a full read did not bring are carried over and marked as deleted; those from before the start date were not asked for, so they
-        stay as they are.
+        Rows that a full read did not return are carried over and marked as deleted; those from before the start date were not requested, so they
+        stay as they are. Where such rows are wide, they are carried over in several transactions before the swap: the rebuilt table is
+        not visible yet, and is dropped if the sync ends before.
         """
-        tables, key, columns = self.tables, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
-        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        replication = self.entry.replication
-        asked = f"{quoted(replication.field)} >= {instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
-        if isinstance(replication, Incremental | NewestFirst):
-            # A record without the time that a full read goes by is not asked for.
-            asked += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
-        vanished = f"FROM {tables.rows} AS old WHERE {key} NOT IN (SELECT {columns} FROM {tables.rebuilt})"
+        requested = self._requested_by_full(wanted_from)
         with self.transaction() as connection:
-            self.counts.inserted = count_rows(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
-            before = (
-                f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
-            )
-            after = f"SELECT {columns}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
-                f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
-            )
-            self.counts.updated = count_rows(connection, "FROM compared WHERE differs")
-            if self.counts.inserted or self.counts.updated:
-                NullRates(connection, tables).note(tables.rebuilt)
-            self.counts.deleted = count_rows(connection, f"{vanished} AND {DELETED_AT} IS NULL AND ({asked})")
-            marked = f"CASE WHEN {asked} THEN coalesce({DELETED_AT}, {instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
-            connection.execute(f"INSERT INTO {tables.rebuilt} BY NAME SELECT {names}, {marked} {vanished}")
-            # What did not change keeps the time of the read that brought it.
-            connection.execute(
-                f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
-                f"WHERE {keys_equal(self.entry.primary_key, 'new', 'old')} AND NOT old.differs"
-            )
-            connection.execute("DROP TABLE temp.compared")
-            self._replace_rows(connection)
-            connection.execute(f"DELETE FROM {tables.coverage} WHERE resource_type = ?", [self.entry.name])
-            self._widen(connection, covered, row.account_id)
-            self._end(connection, row, now)
+            self._compare_rebuilt(connection, requested)
+            parts = self._vanished_parts(connection)
+            if len(parts) <= 1:
+                self._put_in_place(connection, requested, row, covered, now)
+                return
+        for part in parts:
+            with self.transaction() as connection:
+                self._carry_over(connection, requested, row, part)
+        with self.transaction() as connection:
+            self._put_in_place(connection, requested, row, covered, now)
+
+    def _requested_by_full(self, wanted_from: datetime | None) -> str:
+        """SQL for the rows of the old table that a full read requests."""
+        replication = self.entry.replication
+        requested = f"{quoted(replication.field)} >= {instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
+        if isinstance(replication, Incremental | NewestFirst):
+            # A record without the time that a full read goes by is not requested.
+            requested += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
+        return requested
+
+    @property
+    def _vanished(self) -> str:
+        """SQL for the rows of the old table that the rebuilt one does not have."""
+        key = self.entry.primary_key
+        return f"FROM {self.tables.rows} AS old WHERE {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {self.tables.rebuilt})"
+
+    def _compare_rebuilt(self, connection: DuckDBPyConnection, requested: str) -> None:
+        """Count what a full read has changed, before rows are carried over; rows that did not change keep the time of the read that wrote them."""
+        tables, key, columns = self.tables, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
+        self.counts.inserted = count_rows(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
+        before = f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
+        after = f"SELECT {columns}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
+            f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
+        )
+        self.counts.updated = count_rows(connection, "FROM compared WHERE differs")
+        if self.counts.inserted or self.counts.updated:
+            NullRates(connection, tables).note(tables.rebuilt)
+        self.counts.deleted = count_rows(connection, f"{self._vanished} AND {DELETED_AT} IS NULL AND ({requested})")
+        connection.execute(
+            f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
+            f"WHERE {keys_equal(self.entry.primary_key, 'new', 'old')} AND NOT old.differs"
+        )
+        connection.execute("DROP TABLE temp.compared")
+
+    def _vanished_parts(self, connection: DuckDBPyConnection) -> list[list[RowRange]]:
+        """Return the places of the rows to carry over, by the transactions that this takes."""
+        source = f"(SELECT old.rowid AS place, old.* {self._vanished})"
+        return transactions_of(row_ranges(connection, source, text_columns(self.entry)))
+
+    def _carry_over(self, connection: DuckDBPyConnection, requested: str, row: SyncLogEntry, part: Sequence[RowRange] | None = None) -> None:
+        """Insert rows that a full read did not return into the rebuilt table, with a mark where they were requested.
+
+        Args:
+            connection: The database, in a transaction.
+            requested: SQL for what the full read requests.
+            row: The sync's row.
+            part: The rows; None for all that are left.
+        """
+        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
+        marked = f"CASE WHEN {requested} THEN coalesce({DELETED_AT}, {instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
+        places = f" AND old.rowid BETWEEN {part[0].first} AND {part[-1].last}" if part is not None else ""
+        connection.execute(f"INSERT INTO {self.tables.rebuilt} BY NAME SELECT {names}, {marked} {self._vanished}{places}")
+
+    def _put_in_place(self, connection: DuckDBPyConnection, requested: str, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
+        self._carry_over(connection, requested, row)
+        self._replace_rows(connection)
+        connection.execute(f"DELETE FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name])
+        self._widen(connection, covered, row.account_id)
+        self._end(connection, row, now)
 
     def _replace_rows(self, connection: DuckDBPyConnection) -> None:
         """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""

@@ -7,15 +7,13 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.load.foreign_objects import foreign_columns
+from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.load.upsert import content_columns
+from klaviyo_assets.load.upsert import content_columns, text_columns
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, mark_of
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.warehouse.ddl import prepare_table, table_exists
-
-_ROWS_AT_ONCE = 20_000
-"""Rows that are in memory at once."""
 
 _NAME = "_field_rules"
 
@@ -76,27 +74,47 @@ class StoredRules:
             )
         self._copy.note_ruled(self.tables.entry.name, has_rules=bool(self.recorded))
 
-    def bring_up_to_date(self, fingerprint: Callable[[str | None], str]) -> int:
-        """Apply rules that are new to the rows that are there, and note them.
+    def ranges(self) -> list[list[RowRange]]:
+        """Return the rows to rewrite, divided by the transactions that this takes: one, or several where wide rows have more bytes than one holds.
 
-        Where every row then is as if it had been read with these rules, the coverage goes on to count. Where a rule has been loosened, or its salt
-        has changed, it does not: then the rows are read again.
+        Empty if no rule is new.
+        """
+        if not self.are_tightened:
+            return []
+        texts = text_columns(self.tables.entry)
+        return transactions_of(row_ranges(self.connection, f"(SELECT rowid AS place, * FROM {self.tables.rows})", texts))
+
+    def begin_rewrite(self, fingerprint: Callable[[str | None], str]) -> None:
+        """Give the coverage another fingerprint until :meth:`finish`, where the rewrite takes several transactions.
+
+        If it is interrupted, and the rules are then taken back, the coverage must not count: some rows have lost values.
+        """
+        self._replace_fingerprint(fingerprint(mark_of(self.recorded)), _unfinished(fingerprint(mark_of(self.recorded))))
+
+    def rewrite(self, ranges: Sequence[RowRange]) -> int:
+        """Apply the rules to the rows of some ranges, and return how many rows were rewritten. Rows that were rewritten before stay as they are."""
+        return sum(self._rewrite_range(one) for one in ranges)
+
+    def finish(self, fingerprint: Callable[[str | None], str]) -> None:
+        """Record the rules, once they are applied to all rows.
+
+        Every row is then as if it had been read with these rules, so the coverage remains valid. Not where a rule has been loosened, or its salt has
+        changed: then the rows are read again.
 
         Args:
             fingerprint: Makes the fingerprint of a read from that of its rules.
-
-        Returns:
-            Rows that were rewritten.
         """
         before, now = self.recorded, self.guard.applied
-        rewritten = self._rewrite() if self.are_tightened else 0
         if all(_still_kept(one, now) for one in before):
-            self.connection.execute(
-                f"UPDATE {self.tables.coverage} SET fingerprint = ? WHERE resource_type = ? AND fingerprint = ?",
-                [fingerprint(mark_of(now)), self.tables.entry.name, fingerprint(mark_of(before))],
-            )
+            old = fingerprint(mark_of(before))
+            for found in (old, _unfinished(old)):
+                self._replace_fingerprint(found, fingerprint(mark_of(now)))
         self._record(now)
-        return rewritten
+
+    def _replace_fingerprint(self, before: str, after: str) -> None:
+        self.connection.execute(
+            f"UPDATE {self.tables.coverage} SET fingerprint = ? WHERE resource_type = ? AND fingerprint = ?", [after, self.tables.entry.name, before]
+        )
 
     @property
     def recorded(self) -> tuple[AppliedRule, ...]:
@@ -123,17 +141,11 @@ class StoredRules:
             self.connection.execute(f"INSERT INTO {self._table} (resource_type, field, action, salt) VALUES (?, ?, ?, ?)", values)
         self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
 
-    def _rewrite(self) -> int:
-        """Put changed rows in place of those that a rule changes, some at a time: a table may be greater than memory."""
-        rows = self.tables.rows
-        ((last,),) = self.connection.execute(f"SELECT coalesce(max(rowid), -1) FROM {rows}").fetchall()
-        return sum(self._rewrite_between(first, first + _ROWS_AT_ONCE - 1) for first in range(0, last + 1, _ROWS_AT_ONCE))
-
-    def _rewrite_between(self, first: int, last: int) -> int:
+    def _rewrite_range(self, some: RowRange) -> int:
         rows = self.tables.rows
         users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
         without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
-        before = self.connection.sql(f"SELECT rowid AS place, {without_users} FROM {rows} WHERE rowid BETWEEN {first} AND {last}").pl()
+        before = self.connection.sql(f"SELECT rowid AS place, {without_users} FROM {rows} WHERE {some.condition}").pl()
         after = self.guard.apply(before, again=True)
         columns = sorted(self.guard.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
@@ -158,6 +170,11 @@ class StoredRules:
     @property
     def _copy(self) -> BookkeepingCopy:
         return BookkeepingCopy(self.tables.warehouse, self.tables.schema)
+
+
+def _unfinished(fingerprint: str) -> str:
+    """Return the fingerprint of coverage while rules are being applied to its rows."""
+    return f"{fingerprint}, rules not applied to all rows"
 
 
 def _still_kept(before: AppliedRule, now: Sequence[AppliedRule]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
@@ -31,6 +32,12 @@ _TEMPORARY = ("superseded", "known", "candidates", "changed", "kept", "users_val
 def content_columns(entry: ResourceType) -> list[str]:
     """Return the names of the columns that Klaviyo fills; the rest is our own bookkeeping."""
     return [*(column.name for column in entry.columns), EXTRA]
+
+
+def text_columns(entry: ResourceType) -> list[str]:
+    """Return the names of the columns that may be wide: text, JSON and lists."""
+    texts = (ColumnType.STRING, ColumnType.JSON, ColumnType.STRINGS)
+    return [*(column.name for column in entry.columns if column.type in texts), EXTRA]
 
 
 def hashed(entry: ResourceType, relation: str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import CoverageRow
-from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES
+from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, divided
 
 WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
 """Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
@@ -114,15 +114,7 @@ def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[
         files: The files.
         most_rows: Rows of a load, or of one file where that holds more.
     """
-    loads: list[list[StagedFile]] = []
-    rows = wide = 0
-    for file in files:
-        rows, wide = rows + file.rows, wide + file.wide
-        if not loads or (most_rows is not None and rows > most_rows) or wide > WIDE_BYTES_PER_LOAD:
-            loads.append([])
-            rows, wide = file.rows, file.wide
-        loads[-1].append(file)
-    return loads
+    return divided(files, most_rows=most_rows, most_wide=WIDE_BYTES_PER_LOAD)
 
 
 def new_manifest(

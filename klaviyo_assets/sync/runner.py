@@ -35,7 +35,7 @@ from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint, range_field
 from klaviyo_assets.extract.plan import LAG, Plan, plan
 from klaviyo_assets.extract.slices import AnySlice, Slice
-from klaviyo_assets.load.divide import load_divided
+from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
@@ -376,9 +376,14 @@ class SyncRunner:
         self._count(row, fetcher)
         # Nearly always one; only rows that are too wide for one transaction come in several, of which the last one marks what is gone.
         *before, last = staging.batches()
+
+        def load(batch: Batch) -> None:
+            loader.load(batch, row)
+
         for part in before:
-            await in_thread(load_divided, lambda some: loader.load(some, row), part)
-        await in_thread(loader.finish_whole, last, row, gone, self.client.now())
+            await in_thread(load_divided, load, part)
+        now = self.client.now()
+        await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, row, gone, now), last)
 
     async def _finish(self, loader: Loader, row: SyncLogEntry, gathered: Sequence[CoverageRow], files: Sequence[Path], fetcher: Fetcher) -> None:
         self._count(row, fetcher)

@@ -3,7 +3,8 @@
 Each load leaves a row group of its own, as wide as the load. DuckDB's vacuum merges small row groups into one, of which it then holds 2,048 rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from duckdb import DuckDBPyConnection
 
@@ -17,6 +18,51 @@ MOST_WIDE_BYTES = 32 * 2**20
 
 _GROUPS_PER_LOOK = 16
 """Row groups after which the texts themselves are measured, which reads them: seldom enough to cost little for each load."""
+
+
+class Sized(Protocol):
+    """Rows that are written together: a file, or a range of a table."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of their text."""
+
+    @property
+    def wide(self) -> int:
+        """Bytes of those rows that are wide."""
+
+
+S = TypeVar("S", bound=Sized)
+
+
+def divided(items: Iterable[S], *, most_rows: int | None = None, most_bytes: int | None = None, most_wide: int | None = None) -> list[list[S]]:
+    """Divide items into groups, in their order; a single item may exceed any limit.
+
+    Args:
+        items: Files or ranges.
+        most_rows: Rows of a group.
+        most_bytes: Bytes of a group.
+        most_wide: Bytes of the wide rows of a group.
+
+    Example:
+        >>> [len(group) for group in divided(files, most_wide=32 * 2**20)]
+        [6, 6, 1]
+    """
+    groups: list[list[S]] = []
+    limits = (most_rows, most_bytes, most_wide)
+    sums = (0, 0, 0)
+    for item in items:
+        sizes = (item.rows, item.bytes, item.wide)
+        sums = (sums[0] + sizes[0], sums[1] + sizes[1], sums[2] + sizes[2])
+        if not groups or any(limit is not None and total > limit for total, limit in zip(sums, limits, strict=True)):
+            groups.append([])
+            sums = sizes
+        groups[-1].append(item)
+    return groups
 
 
 def may_be_merged(connection: DuckDBPyConnection, *, measure: bool) -> bool:

@@ -10,10 +10,8 @@ from msgspec import Raw
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.predicates import stands_beside
+from klaviyo_assets.load.row_ranges import row_ranges
 from klaviyo_assets.warehouse.sql import quoted
-
-_ROWS_AT_ONCE = 20_000
-"""Rows that are in memory at once."""
 
 
 def converted(column: str, before: str, after: str) -> str:
@@ -58,12 +56,9 @@ def put_misfits_beside(connection: DuckDBPyConnection, table: str, column: Colum
         column: The column.
     """
     misfits = f"temp.{_misfits(column)}"
-    ((last,),) = connection.execute(f"SELECT coalesce(max(place), -1) FROM {misfits}").fetchall()
-    for first in range(0, last + 1, _ROWS_AT_ONCE):
-        rows = connection.sql(
-            f"SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {table} AS t JOIN {misfits} AS m ON t.rowid = m.place "
-            f"WHERE place BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1}"
-        ).pl()
+    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {table} AS t JOIN {misfits} AS m ON t.rowid = m.place)"
+    for some in row_ranges(connection, found, ["value", "extra"]):
+        rows = connection.sql(f"FROM {found} WHERE place BETWEEN {some.first} AND {some.last}").pl()
         beside = [_with(extra, stands_beside(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
         connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
         connection.execute(f"UPDATE {table} AS t SET {EXTRA} = beside.extra FROM beside WHERE t.rowid = beside.place")

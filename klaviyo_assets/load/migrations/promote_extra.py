@@ -10,10 +10,8 @@ from msgspec import Raw
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
 from klaviyo_assets.decode.schema import ATTRIBUTE, RECORD
+from klaviyo_assets.load.row_ranges import RowRange, row_ranges
 from klaviyo_assets.warehouse.sql import key_text, quoted
-
-_ROWS_AT_ONCE = 20_000
-"""Rows that are in memory at once."""
 
 
 def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceType) -> int:
@@ -27,17 +25,14 @@ def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceT
     Returns:
         Rows that were changed.
     """
-    ((last,),) = connection.execute(f"SELECT coalesce(max(rowid), -1) FROM {table}").fetchall()
-    return sum(_move(connection, table, entry, first) for first in range(0, last + 1, _ROWS_AT_ONCE))
+    filled = f"(SELECT rowid AS place, {EXTRA} FROM {table} WHERE {EXTRA} IS NOT NULL)"
+    return sum(_move(connection, table, entry, some) for some in row_ranges(connection, filled, [EXTRA]))
 
 
-def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, first: int) -> int:
+def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, some: RowRange) -> int:
     rows = connection.sql(
-        f"SELECT rowid AS place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {table} "
-        f"WHERE rowid BETWEEN {first} AND {first + _ROWS_AT_ONCE - 1} AND {EXTRA} IS NOT NULL"
+        f"SELECT rowid AS place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {table} WHERE {some.condition} AND {EXTRA} IS NOT NULL"
     ).pl()
-    if rows.is_empty():
-        return 0
     records = b",".join(_record(id_, extra) for id_, extra in zip(rows["id"], rows[EXTRA], strict=True))
     fitted = PageDecoder(entry).page(b'{"data":[' + records + b"]}").frame.with_columns(rows["place"])
     fitted = fitted.with_columns(pl.Series(EXTRA, map(_with_odd_text, fitted[EXTRA], rows[EXTRA]), dtype=pl.String))

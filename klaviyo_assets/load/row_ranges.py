@@ -1,0 +1,90 @@
+"""Ranges of rows that are processed one after another, bounded by rows and by bytes: a table may be larger than memory, and so may 20,000 rows of it.
+
+DuckDB processes up to 2,048 rows at a time, and at a commit it holds all rows of such a group that one transaction has written. So a statement, and
+the wide rows of a transaction, must both have a bounded size.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.warehouse.sql import quoted
+from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, WIDE, divided
+
+ROWS_PER_RANGE = 20_000
+"""Rows that are in memory at once, at most."""
+
+BYTES_PER_RANGE = 24 * 2**20
+"""Bytes of text that are in memory at once, at most; a single row may have more. A frame takes several times as much while it is changed."""
+
+_BLOCK = 2_048
+"""Rows whose bytes are added up by DuckDB; only where they exceed the limit are they looked at row by row."""
+
+
+@dataclass(frozen=True)
+class RowRange:
+    """Rows between two places, both included.
+
+    Attributes:
+        first: Place (``rowid``) of the first row.
+        last: Place of the last row.
+        rows: Number of rows.
+        bytes: Bytes of their text.
+        wide: Bytes of those rows that are wide.
+    """
+
+    first: int
+    last: int
+    rows: int
+    bytes: int
+    wide: int
+
+    @property
+    def condition(self) -> str:
+        """SQL for the rows of a table in this range."""
+        return f"rowid BETWEEN {self.first} AND {self.last}"
+
+
+def row_ranges(
+    connection: DuckDBPyConnection,
+    source: str,
+    columns: Sequence[str],
+    *,
+    most_rows: int | None = None,
+    most_bytes: int | None = None,
+) -> list[RowRange]:
+    """Divide rows into ranges, in the order of their places.
+
+    Args:
+        connection: The database.
+        source: SQL of a relation with the columns and ``place``, the row's ``rowid``.
+        columns: Columns that hold text or JSON, unquoted.
+        most_rows: Rows of a range; :data:`ROWS_PER_RANGE` if None.
+        most_bytes: Bytes of a range, or of a single row where that has more; :data:`BYTES_PER_RANGE` if None.
+    """
+    rows, size = most_rows or ROWS_PER_RANGE, most_bytes or BYTES_PER_RANGE
+    return [_joined(part) for part in divided(_pieces(connection, source, columns, size), most_rows=rows, most_bytes=size)]
+
+
+def transactions_of(ranges: Sequence[RowRange]) -> list[list[RowRange]]:
+    """Divide ranges by the transactions in which they are written: one, or several where their wide rows have more than a transaction can hold."""
+    return divided(ranges, most_wide=MOST_WIDE_BYTES)
+
+
+def _joined(part: Sequence[RowRange]) -> RowRange:
+    return RowRange(part[0].first, part[-1].last, *(sum(values) for values in zip(*((one.rows, one.bytes, one.wide) for one in part), strict=True)))
+
+
+def _pieces(connection: DuckDBPyConnection, source: str, columns: Sequence[str], most_bytes: int) -> Iterator[RowRange]:
+    """Yield ranges of up to 2,048 rows, and single rows where these have too many bytes."""
+    length = " + ".join(f"coalesce(strlen({quoted(name)}::VARCHAR), 0)" for name in columns)
+    measured = f"(SELECT place, {length} AS bytes FROM {source})"
+    values = f"min(place), max(place), count(*), sum(bytes)::BIGINT, coalesce(sum(bytes) FILTER (bytes > {WIDE}), 0)::BIGINT"
+    for first, last, *sizes in connection.execute(f"SELECT {values} FROM {measured} GROUP BY place // {_BLOCK} ORDER BY 1").fetchall():
+        block = RowRange(first, last, *sizes)
+        if block.bytes <= most_bytes:
+            yield block
+            continue
+        found = connection.execute(f"SELECT place, bytes FROM {measured} WHERE place BETWEEN {first} AND {last} ORDER BY 1").fetchall()
+        yield from (RowRange(place, place, 1, size, size if size > WIDE else 0) for place, size in found)

@@ -1,0 +1,203 @@
+"""Wide rows are rewritten and carried over within DuckDB's memory limit, and migrated a few at a time, however many there are."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.load import row_ranges as module
+from klaviyo_assets.load.divide import load_and_finish
+from klaviyo_assets.load.loader import Loader, SyncLogEntry
+from klaviyo_assets.load.migrations import change_type, promote_extra
+from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
+from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
+from klaviyo_assets.staging.manifest import new_manifest
+from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.warehouse import LocalFile, wide_tables
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets_tests.accounts import local_file, query
+
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SIZE = 500_000
+"""Bytes of a row."""
+
+LIMIT = "26MiB"
+ROWS = 48
+"""Rows: together they are as large as DuckDB's memory limit."""
+
+EVENTS = CATALOG["events"]
+
+
+class Small:
+    """A database in which DuckDB may use little memory, and a table with wide rows."""
+
+    def __init__(self, folder: Path, entry: ResourceType = EVENTS) -> None:
+        self.folder = folder
+        self.warehouse = LocalFile(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config={"memory_limit": LIMIT}))
+        self.roomy = local_file(folder)
+        self.entry = entry
+        self.row = SyncLogEntry("a-sync", entry.name, "unknown", "incremental", NOON, None)
+        self.loader = Loader(self.warehouse, entry, "klaviyo")
+        self.loader.begin(self.row)
+
+    def stage(self, numbers: Sequence[int], attribute: str = '"event_properties":{"secret":1,"note":"%s"}') -> Batch:
+        """Stage wide rows with these ids."""
+        manifest = new_manifest(sync_id="s", resource_type="events", account_id="unknown", fingerprint="f", read_at=NOON, resumable=True)
+        staging = Staging(self.folder / f"staged-{numbers[0]}-{len(numbers)}", manifest)
+        for number in numbers:
+            text = random.Random(number).randbytes(SIZE // 2).hex()
+            record = f'{{"id":"{number:03}","attributes":{{"datetime":"2026-01-01T00:00:00+00:00",{attribute % text}}}}}'
+            staging.add_lookup(PageDecoder(self.entry).page(f'{{"data":[{record}]}}'.encode()).stamped(NOON))
+            if number % 4 == 3:
+                staging.write()
+        staging.write()
+        return staging.batch()
+
+    def fill(self, **options: str) -> None:
+        """Load the rows, four in a transaction."""
+        for first in range(0, ROWS, 4):
+            Loader(self.roomy, self.entry, "klaviyo").load(self.stage(range(first, first + 4), **options), self.row)
+
+    def upgraded(self, entry: ResourceType) -> None:
+        """Begin a sync with another version of the catalog."""
+        Loader(self.roomy, entry, "klaviyo").begin(replace(self.row, id="b-sync"))
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    for one in (module, wide_tables):
+        monkeypatch.setattr(one, "MOST_WIDE_BYTES", 4 * SIZE)
+    monkeypatch.setattr(module, "BYTES_PER_RANGE", 4 * SIZE)
+    return Small(tmp_path)
+
+
+def test_a_full_sync_carries_over_wide_rows_that_vanished(small: Small) -> None:
+    small.fill()
+    small.loader.create_rebuilt()
+    small.loader.load(small.stage([900]), small.row, rebuilt=True)
+
+    small.loader.swap(small.row, (), None, NOON)
+
+    assert query(small.roomy, "SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > 24e6 FROM events") == [
+        (ROWS + 1, ROWS, True)
+    ]
+    assert vars(small.loader.counts) == {"inserted": 1, "updated": 0, "deleted": ROWS}
+    assert small.row.outcome == "succeeded"
+
+
+def test_a_new_field_rule_rewrites_wide_rows(small: Small) -> None:
+    small.fill()
+    rules = guards_for({"events": {"event_properties.secret": "drop"}})["events"]
+
+    assert small.loader.apply_rules(rules, str) == (True, ROWS)
+
+    assert query(small.roomy, "SELECT count(*), count(event_properties ->> 'note'), count(event_properties ->> 'secret') FROM events") == [
+        (ROWS, ROWS, 0)
+    ]
+    assert small.loader.apply_rules(rules, str) == (False, 0)
+
+
+def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.fill()
+    query(small.roomy, "INSERT INTO _coverage (resource_type, fingerprint) VALUES ('events', 'read with None')")
+    rules = guards_for({"events": {"event_properties.secret": "drop"}})["events"]
+
+    def fingerprint(mark: str | None) -> str:
+        return f"read with {mark}"
+
+    with monkeypatch.context() as patch:
+        calls, apply = iter(range(3)), FieldRuleSet.apply
+
+        def apply_three_times(self: FieldRuleSet, frame: pl.DataFrame, **options: bool) -> pl.DataFrame:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return apply(self, frame, **options)
+
+        patch.setattr(FieldRuleSet, "apply", apply_three_times)
+        with pytest.raises(KeyboardInterrupt):
+            small.loader.apply_rules(rules, fingerprint)
+    ((found,),) = query(small.roomy, "SELECT fingerprint FROM _coverage")
+    assert found != "read with None", "if the rule is taken back now, everything must be read again"
+    assert query(small.roomy, "SELECT count(*) FROM events WHERE event_properties ->> 'secret' IS NULL") == [(9,)]
+
+    small.loader.apply_rules(rules, fingerprint)
+    assert query(small.roomy, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.mark),)]
+
+
+@pytest.fixture
+def ranges(monkeypatch: pytest.MonkeyPatch) -> list[RowRange]:
+    """The ranges of rows that a migration takes into memory, one after another."""
+    found: list[RowRange] = []
+
+    def recorded(*arguments: Any) -> list[RowRange]:
+        some = row_ranges(*arguments)
+        found.extend(some)
+        return some
+
+    for one in (change_type, promote_extra):
+        monkeypatch.setattr(one, "row_ranges", recorded)
+    return found
+
+
+def test_wide_values_move_from_extra_into_a_new_column_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
+    small.fill(attribute='"story":"%s"')
+    story = replace(next(one for one in EVENTS.columns if one.name == "uuid"), name="story", path=("attributes", "story"))
+
+    small.upgraded(replace(EVENTS, columns=(*EVENTS.columns, story)))
+
+    assert query(small.roomy, "SELECT count(story), count(_extra) FROM events") == [(ROWS, 0)]
+    assert len(ranges) >= ROWS // 4
+    assert all(one.bytes <= 4 * SIZE for one in ranges)
+
+
+def test_wide_values_that_do_not_fit_a_new_type_move_to_extra_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
+    small.fill(attribute='"uuid":"%s"')
+    columns = tuple(replace(one, type=ColumnType.INTEGER) if one.name == "uuid" else one for one in EVENTS.columns)
+
+    small.upgraded(replace(EVENTS, columns=columns))
+
+    assert query(small.roomy, "SELECT count(uuid), count(_extra) FROM events") == [(0, ROWS)]
+    assert len(ranges) >= ROWS // 4
+    assert all(one.bytes <= 4 * SIZE for one in ranges)
+
+
+def test_a_complete_read_is_loaded_in_parts_where_memory_runs_out(small: Small) -> None:
+    batch = small.stage(range(4 * ROWS))
+
+    def finish(part: Batch) -> None:
+        small.loader.finish_whole(part, small.row, [], NOON)
+
+    with pytest.raises(WarehouseError, match="ran out of memory"):
+        finish(batch)
+    load_and_finish(lambda part: small.loader.load(part, small.row), finish, batch)
+
+    assert query(small.roomy, "SELECT count(*) FROM events") == [(4 * ROWS,)]
+    assert (small.row.outcome, small.row.rows_inserted) == ("succeeded", 4 * ROWS)
+
+
+def test_ranges_are_bounded_by_rows_and_by_bytes(warehouse: LocalFile) -> None:
+    with warehouse.connection() as connection:
+        connection.execute(
+            "CREATE TABLE t AS SELECT i AS id, repeat('x', CASE WHEN i BETWEEN 6000 AND 6003 THEN 40000 ELSE 10 END) AS text FROM range(9000) AS r(i)"
+        )
+        found = row_ranges(connection, "(SELECT rowid AS place, text FROM t)", ["text"], most_rows=5_000, most_bytes=50_000)
+        everything = row_ranges(connection, "(SELECT rowid AS place, text FROM t)", ["text"])
+
+    assert sum(one.rows for one in found) == 9_000
+    assert [one.last + 1 for one in found[:-1]] == [one.first for one in found[1:]]
+    assert all(one.rows <= 5_000 and (one.bytes <= 50_000 or one.rows == 1) for one in found)
+    assert sum(one.wide for one in found) == 4 * 40_000
+    assert [(one.first, one.last, one.rows) for one in everything] == [(0, 8_999, 9_000)]
+    assert transactions_of(found) == [found]

@@ -40,6 +40,10 @@ ROWS = 48
 EVENTS = CATALOG["events"]
 
 
+def wide_text(number: int) -> str:
+    return random.Random(number).randbytes(SIZE // 2).hex()
+
+
 class Small:
     """A database in which DuckDB may use little memory, and a table with wide rows."""
 
@@ -52,23 +56,27 @@ class Small:
         self.loader = Loader(self.warehouse, entry, "klaviyo")
         self.loader.begin(self.row)
 
-    def stage(self, numbers: Sequence[int], attribute: str = '"event_properties":{"secret":1,"note":"%s"}') -> Batch:
+    def stage(self, numbers: Sequence[int]) -> Batch:
         """Stage wide rows with these ids."""
         manifest = new_manifest(sync_id="s", resource_type="events", account_id="unknown", fingerprint="f", read_at=NOON, resumable=True)
-        staging = Staging(self.folder / f"staged-{numbers[0]}-{len(numbers)}", manifest)
+        staging = Staging(self.folder / "staged", manifest)
         for number in numbers:
-            text = random.Random(number).randbytes(SIZE // 2).hex()
-            record = f'{{"id":"{number:03}","attributes":{{"datetime":"2026-01-01T00:00:00+00:00",{attribute % text}}}}}'
+            record = f'{{"id":"{number:03}","attributes":{{"event_properties":{{"note":"{wide_text(number)}"}}}}}}'
             staging.add_lookup(PageDecoder(self.entry).page(f'{{"data":[{record}]}}'.encode()).stamped(NOON))
             if number % 4 == 3:
                 staging.write()
         staging.write()
         return staging.batch()
 
-    def fill(self, **options: str) -> None:
-        """Load the rows, four in a transaction."""
-        for first in range(0, ROWS, 4):
-            Loader(self.roomy, self.entry, "klaviyo").load(self.stage(range(first, first + 4), **options), self.row)
+    def fill(self, rows: int = ROWS, column: str = "event_properties", value: str = '{"secret":1,"note":"%s"}') -> None:
+        """Insert wide rows, four in a transaction."""
+        with self.roomy.connection() as connection:
+            table = self.roomy.qualified("klaviyo", "events")
+            for first in range(0, rows, 4):
+                records = [(f"{number:03}", value % wide_text(number)) for number in range(first, first + 4)]
+                connection.execute("BEGIN TRANSACTION")
+                connection.executemany(f"INSERT INTO {table} (id, datetime, {column}) VALUES (?, '2026-01-01', ?)", records)
+                connection.execute("COMMIT")
 
     def upgraded(self, entry: ResourceType) -> None:
         """Begin a sync with another version of the catalog."""
@@ -84,16 +92,16 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
 
 
 def test_a_full_sync_carries_over_wide_rows_that_vanished(small: Small) -> None:
-    small.fill()
+    small.fill(2 * ROWS)
     small.loader.create_rebuilt()
     small.loader.load(small.stage([900]), small.row, rebuilt=True)
 
     small.loader.swap(small.row, (), None, NOON)
 
-    assert query(small.roomy, "SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > 24e6 FROM events") == [
-        (ROWS + 1, ROWS, True)
+    assert query(small.roomy, f"SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > {2 * ROWS * SIZE} FROM events") == [
+        (2 * ROWS + 1, 2 * ROWS, True)
     ]
-    assert vars(small.loader.counts) == {"inserted": 1, "updated": 0, "deleted": ROWS}
+    assert vars(small.loader.counts) == {"inserted": 1, "updated": 0, "deleted": 2 * ROWS}
     assert small.row.outcome == "succeeded"
 
 
@@ -152,7 +160,7 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> list[RowRange]:
 
 
 def test_wide_values_move_from_extra_into_a_new_column_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
-    small.fill(attribute='"story":"%s"')
+    small.fill(column="_extra", value='{"story":"%s"}')
     story = replace(next(one for one in EVENTS.columns if one.name == "uuid"), name="story", path=("attributes", "story"))
 
     small.upgraded(replace(EVENTS, columns=(*EVENTS.columns, story)))
@@ -163,7 +171,7 @@ def test_wide_values_move_from_extra_into_a_new_column_in_small_ranges(small: Sm
 
 
 def test_wide_values_that_do_not_fit_a_new_type_move_to_extra_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
-    small.fill(attribute='"uuid":"%s"')
+    small.fill(column="uuid", value="%s")
     columns = tuple(replace(one, type=ColumnType.INTEGER) if one.name == "uuid" else one for one in EVENTS.columns)
 
     small.upgraded(replace(EVENTS, columns=columns))

@@ -119,7 +119,7 @@ def _page_size(entry: ResourceType) -> str:
     return f"{size.maximum:,}" if size else "all" if entry.endpoint.unpaged else "set by Klaviyo"
 
 
-def replication() -> str:
+def how_read() -> str:
     """Return the table of how resource types are read."""
     return table(
         ("resource type", "how it is read", "schedules"),
@@ -128,7 +128,8 @@ def replication() -> str:
 
 
 def _how(entry: ResourceType) -> str:
-    match entry.replication:
+    replication: object = entry.replication  # of a user's type it may be another one
+    match replication:
         case FullTable():
             return "in full, at every sync"
         case Incremental(field=field, backfill_field=None):
@@ -140,8 +141,8 @@ def _how(entry: ResourceType) -> str:
         case PerParent():
             parent = entry.parent.type_name if entry.parent else "parent"
             return f"in full for each of the {parent}"
-        case other:
-            raise TypeError(f"{entry.name}: describe {type(other).__name__} here.")
+        case _:
+            raise TypeError(f"{entry.name}: describe {type(replication).__name__} here.")
 
 
 def _when(entry: ResourceType) -> str:
@@ -238,7 +239,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tables": tables,
     "scopes": scopes,
     "limits": limits,
-    "replication": replication,
+    "replication": how_read,
     "schedules": schedules,
     "checks": checks,
     "options": options,

@@ -116,7 +116,7 @@ def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataF
     """Return a table without our own columns; only the deleted rows, or only the others."""
     with warehouse.connection() as connection:
         where, rows = "IS NOT NULL" if deleted else "IS NULL", warehouse.qualified("klaviyo", name)
-        frame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM {rows} WHERE _deleted_at {where}").pl()
+        frame: pl.DataFrame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM {rows} WHERE _deleted_at {where}").pl()
     return frame.sort("id")
 
 

@@ -99,9 +99,11 @@ class Warehouse(Protocol):
 
     def before_commit(self, connection: DuckDBPyConnection) -> None:
         """Hook before each commit: free the space of deleted rows if that is worth the work."""
+        return
 
     def before_append(self, connection: DuckDBPyConnection) -> None:
         """Hook in a transaction that from here on only appends rows, many and wide."""
+        return
 
     def copies_in_use(self) -> int:
         """Delete temporary copies of tables that no process uses any more, and return how many are in use."""
@@ -109,6 +111,7 @@ class Warehouse(Protocol):
 
     def request_compaction(self) -> None:
         """Remember that what deleted rows held must be removed; called before the commit that deletes them, if the warehouse can compact."""
+        return
 
     def compact_if_requested(self) -> None:
         """Remove what deleted rows held if that was requested and is still to be done; called if the warehouse can compact.
@@ -116,3 +119,4 @@ class Warehouse(Protocol):
         Raises:
             WarehouseError: If that cannot be done now; it stays requested.
         """
+        return

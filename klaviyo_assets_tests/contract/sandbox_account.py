@@ -26,7 +26,7 @@ class Account:
         self._hand = Hand(600.0)
         self._state = begin(replace(SMALL, limits=True))
         self._state.limits = Limits(self._hand)
-        self._app = httpx.ASGITransport(build_app(self._state))  # type: ignore[arg-type]
+        self._app = httpx.ASGITransport(build_app(self._state))
 
     def ask(self, method: str, path: str, *, key: str = ALL_SCOPES_KEY, pause: float = 60.0, **asked: Any) -> httpx.Response:
         """Send one request, ``pause`` seconds after the last one."""

@@ -5,6 +5,7 @@ Run as ``python -m klaviyo_assets_tests.faults.killed STAGE TIMES BASE_URL FOLDE
 
 import functools
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -60,7 +61,7 @@ STAGES = (
     Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, times=(1,)),
     Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, times=(1,)),
     Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, times=(1,)),
-    Stage("staged files are being deleted", staging.shutil, "rmtree", times=(1,)),
+    Stage("staged files are being deleted", shutil, "rmtree", times=(1,)),
 )
 
 

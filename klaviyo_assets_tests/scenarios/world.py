@@ -86,10 +86,20 @@ class World(Protocol):
 
 def options_of(life: Life) -> SandboxOptions:
     """Return the options of a sandbox for a life: few records of its type, and what they need to be there."""
-    counts = {"events": 0, "profiles": 4, "metrics": 2, "campaigns": 0, "flows": 0, "lists": 0, "segments": 0, "reviews": 0, "others": 0}
+    counts: dict[str, Any] = {
+        "events": 0,
+        "profiles": 4,
+        "metrics": 2,
+        "campaigns": 0,
+        "flows": 0,
+        "lists": 0,
+        "segments": 0,
+        "reviews": 0,
+        "others": 0,
+    }
     at_least = {"profiles": 1, "metrics": 1} if life.name in {"events", "profiles", "metrics"} else {}
     counts[life.name if life.name in counts else "others"] = max(life.records, at_least.get(life.name, 0))
-    switches = {name: SWITCHES[name] for name in life.switches}
+    switches: dict[str, Any] = {name: SWITCHES[name] for name in life.switches}
     return SandboxOptions(seed=life.seed, history_days=life.history_days, base=BASE, limits=False, **counts, **switches)
 
 
@@ -233,7 +243,7 @@ class InProcess:
         self._key = Keys(life.seed).all_scopes
         self._clock = StillClock(instants.to_micros(BASE))
         self._state.clock = self._state.account.clock = self._clock
-        self._app = httpx.ASGITransport(build_app(self._state), raise_app_exceptions=True)  # type: ignore[arg-type]
+        self._app = httpx.ASGITransport(build_app(self._state), raise_app_exceptions=True)
         self._stack = ExitStack()
 
     def __enter__(self) -> "InProcess":

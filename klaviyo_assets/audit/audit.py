@@ -24,7 +24,7 @@ from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.plan import LAG
+from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
 from klaviyo_assets.state.rereads import State

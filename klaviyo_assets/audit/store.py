@@ -9,7 +9,6 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.audit.compare import Counts, Difference
 from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
@@ -18,8 +17,7 @@ from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table, table_exists
 from klaviyo_assets.warehouse.sql import literal
 
-assert isinstance(EVENTS.replication, Incremental)
-FIELD = EVENTS.replication.field
+FIELD = EVENTS.replication.cursor_fields[0]
 """The time field of events that days are told by."""
 
 _AUDITS: Columns = {

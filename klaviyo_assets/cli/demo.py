@@ -20,7 +20,6 @@ import msgspec
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.cli.output import say
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, client_settings, from_environment
@@ -181,7 +180,7 @@ def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
     return [
         f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
         for name, entry in CATALOG.items()
-        if name in truth and (_rows(landed, name) < truth[name] or (isinstance(entry.replication, FullTable) and _rows(landed, name) > truth[name]))
+        if name in truth and (_rows(landed, name) < truth[name] or (entry.replication.is_complete_read and _rows(landed, name) > truth[name]))
     ]
 
 
@@ -191,7 +190,7 @@ def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
         f"klaviyo.{name} holds {_rows(landed, name) - truth[name]:,} rows more than the sandbox: of deleted and merged {name} Klaviyo tells nobody; "
         "a sync with mode full marks them."
         for name, entry in CATALOG.items()
-        if name in truth and not isinstance(entry.replication, FullTable) and _rows(landed, name) > truth[name]
+        if name in truth and not entry.replication.is_complete_read and _rows(landed, name) > truth[name]
     ]
 
 

@@ -1,6 +1,7 @@
-"""Asks once more for records by their ids, before they are called deleted."""
+"""Single requests beside the cursor chains: records by their ids before they are marked as deleted, and the oldest record of a type."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import NotFound
@@ -51,3 +52,18 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
             continue
         pages.append(answer.value.stamped(answer.requested_at))
     return pages
+
+
+async def oldest_record(client: KlaviyoClient, entry: ResourceType, field: str) -> datetime | None:
+    """Return the time of the oldest record along a time field, of the first subset; None if there is none.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    subset = entry.divisions[0]
+    parameters = dict(entry.page_parameters) | {"sort": field, "page[size]": "1"}
+    if subset.filters:
+        parameters["filter"] = all_of(*subset.filters)
+    answer = await client.get(entry, entry.endpoint.path, parameters, PageDecoder(entry, subset).page)
+    extent = answer.value.extent(field)
+    return extent.least if extent else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.state.coverage import TimeWindow
@@ -46,13 +45,7 @@ class SyncOptions:
 
 def range_field(entry: ResourceType) -> str | None:
     """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read whole."""
-    match entry.replication:
-        case Incremental(field=field, backfill_field=backfill_field):
-            return backfill_field or field
-        case NewestFirst(backfill_field=backfill_field):
-            return backfill_field
-        case _:
-            return None
+    return entry.replication.range_field
 
 
 def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWindow]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.errors import TableChanged
@@ -196,7 +195,7 @@ class Loader:
             name,
             was_missing=self.entry.name in prepared.made,
             is_covered=bool(count_rows(connection, mine)),
-            has_coverage=isinstance(self.entry.replication, Incremental | NewestFirst) and "_coverage" not in prepared.made,
+            has_coverage=not self.entry.replication.is_complete_read and "_coverage" not in prepared.made,
         )
         if note is not None:
             self.notes.append(note)
@@ -398,10 +397,11 @@ class Loader:
     def _requested_by_full(self, wanted_from: datetime | None) -> str:
         """SQL for the rows of the old table that a full read requests."""
         replication = self.entry.replication
-        requested = f"{quoted(replication.field)} >= {instant(wanted_from)}" if wanted_from and isinstance(replication, Incremental) else "true"
-        if isinstance(replication, Incremental | NewestFirst):
+        start_field = replication.start_date_field
+        requested = f"{quoted(start_field)} >= {instant(wanted_from)}" if wanted_from and start_field else "true"
+        if replication.range_field:
             # A record without the time that a full read goes by is not requested.
-            requested += f" AND {quoted(replication.backfill_field or replication.field)} IS NOT NULL"
+            requested += f" AND {quoted(replication.range_field)} IS NOT NULL"
         return requested
 
     @property
@@ -526,8 +526,7 @@ class Loader:
             connection.unregister("new_coverage")
 
     def _lookback_ages(self, field_name: str) -> tuple[timedelta, ...]:
-        replication = self.entry.replication
-        return replication.lookback_ages if isinstance(replication, Incremental) and replication.field == field_name else ()
+        return self.entry.replication.lookback_ages_of(field_name)
 
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:

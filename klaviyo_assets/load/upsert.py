@@ -15,7 +15,6 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.columns import ColumnType
-from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
@@ -254,7 +253,7 @@ class Upsert:
         types that are read whole, where no other read would put it right.
         """
         not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
-        if not self.entry.version_column or isinstance(self.entry.replication, FullTable):
+        if not self.entry.version_column or self.entry.replication.is_complete_read:
             return not_older
         new, old = self._version("new"), self._version("old")
         same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"

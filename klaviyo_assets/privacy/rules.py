@@ -9,7 +9,6 @@ from itertools import pairwise
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.columns import Column, ColumnType
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import Kind, kind_of
@@ -152,10 +151,7 @@ def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
 
 def _has_rules(entry: ResourceType, column: Column) -> bool:
     """Whether a column may have a rule: it is an attribute, and the sync itself does not go by it."""
-    replication = entry.replication
-    needed = {entry.version_column}
-    if isinstance(replication, Incremental | NewestFirst):
-        needed |= {replication.field, replication.backfill_field}
+    needed = {entry.version_column, *entry.replication.cursor_fields}
     return column.path[0] == "attributes" and column.name not in needed
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.load.upsert import parquet
@@ -67,9 +66,7 @@ class Rereads:
 
     @property
     def _field(self) -> str:
-        replication = self.loader.entry.replication
-        assert isinstance(replication, Incremental)
-        return replication.field
+        return self.loader.entry.replication.cursor_fields[0]
 
     def strike(self) -> None:
         """Strike the days that differ from the coverage, in one transaction with the note that it was done."""

@@ -23,18 +23,18 @@ from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
-from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.api.probe import sync_clock
-from klaviyo_assets.catalog.replication import FullTable, Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode import Page, PageDecoder
+from klaviyo_assets.decode import Page
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.fetcher import Fetcher
-from klaviyo_assets.extract.lookup import look_up
+from klaviyo_assets.extract.lookup import look_up, oldest_record
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint, range_field
-from klaviyo_assets.extract.plan import LAG, Plan, plan
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.plan import Plan, plan
+from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.extract.strategies import Strategy, strategy_for
+from klaviyo_assets.extract.strategies.base import LAG, Completion, PlanContext
 from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
 from klaviyo_assets.load.upsert import content_columns
@@ -159,6 +159,11 @@ class SyncRunner:
         return self.schema.lower()
 
     @property
+    def strategy(self) -> Strategy:
+        """What the resource type's replication reads."""
+        return strategy_for(self.entry)
+
+    @property
     def _staging_root(self) -> Path:
         return self._state_dir / "staging" / self.entry.name
 
@@ -262,8 +267,8 @@ class SyncRunner:
         planned = await self._plan(covered, now)
         self.log.info("%s: %s sync, %d spans or divisions to read", self.entry.name, self.request.mode, len(planned.slices))
         row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
-        is_whole = isinstance(self.entry.replication, FullTable)
-        is_full = self.request.mode is SyncMode.full and not is_whole
+        completion = self.strategy.completion(self.request.mode)
+        is_whole, is_full = completion is Completion.COMPARE_ALL, completion is Completion.SWAP
         staging = self._staging(row, resumable=not (is_whole or is_full))
         if is_full:
             await in_thread(loader.create_rebuilt)
@@ -311,32 +316,16 @@ class SyncRunner:
         return planned.slices
 
     async def _plan(self, covered: Sequence[CoverageRow], now: datetime) -> Plan:
-        mark = self._fingerprint(self.guard.mark)
-
-        def planned(oldest: datetime | None) -> Plan:
-            return plan(self.entry, self.request, covered, now=now, fingerprint=mark, oldest=oldest)
-
-        first = planned(None)
-        history = next((part for part in first.slices if isinstance(part, Slice) and part.start == BEGINNING), None)
-        if first.stale:
+        context = PlanContext(self.entry, self.request, covered, now, self._fingerprint(self.guard.mark))
+        field_name = self.strategy.history_field(context)
+        self._oldest_record = await oldest_record(self.client, self.entry, field_name) if field_name else None
+        planned = plan(self.strategy, context, self._oldest_record)
+        if planned.stale:
             self._note(
                 f"{self.entry.name} was read before with other options or columns: that part is read again "
                 "(set accept_changed_options to keep it as it is)."
             )
-        if history is None:
-            return first
-        self._oldest_record = await self._oldest(history)
-        return planned(self._oldest_record) if self._oldest_record is not None else first
-
-    async def _oldest(self, history: Slice) -> datetime | None:
-        """Ask for the oldest record of a history whose beginning is not known, so that it can be cut into slices."""
-        parameters = dict(self.entry.page_parameters) | {"sort": history.field, "page[size]": "1"}
-        if history.division.filters:
-            parameters["filter"] = all_of(*history.division.filters)
-        decode = PageDecoder(self.entry, history.division).page
-        answer = await self.client.get(self.entry, self.entry.endpoint.path, parameters, decode)
-        extent = answer.value.extent(history.field)
-        return extent.least if extent else None
+        return planned
 
     def _staging(self, row: SyncLogEntry, *, resumable: bool) -> Staging:
         manifest = new_manifest(
@@ -414,8 +403,7 @@ class SyncRunner:
         return float(self.entry.page_parameters.get("page[size]", math.inf))
 
     def _wanted_from(self) -> datetime | None:
-        replication = self.entry.replication
-        return self.request.start_date if isinstance(replication, Incremental) and replication.honours_start_date else None
+        return self.request.start_date if self.entry.replication.start_date_field else None
 
     def _count(self, row: SyncLogEntry, fetcher: Fetcher | None = None) -> None:
         traffic = self.client.traffic

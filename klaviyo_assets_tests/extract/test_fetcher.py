@@ -26,8 +26,10 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.page_sink import SliceId
-from klaviyo_assets.extract.plan import LAG, plan
+from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.strategies import strategy_for
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
@@ -118,7 +120,9 @@ def passes(operator: str, value: datetime, bound: datetime) -> bool:
 
 
 def slices_of(name: str, times: Sequence[datetime]) -> tuple[Slice, ...]:
-    return plan(CATALOG[name], SyncOptions(), (), now=NOW, fingerprint="mark", oldest=min(times, default=None)).slices
+    entry = CATALOG[name]
+    context = PlanContext(entry, SyncOptions(), (), NOW, "mark")
+    return plan(strategy_for(entry), context, min(times, default=None)).slices
 
 
 @dataclass

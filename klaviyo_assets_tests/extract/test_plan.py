@@ -13,9 +13,11 @@ from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, fingerprint, parse_instant, range_field
-from klaviyo_assets.extract.plan import LAG, Plan, plan
+from klaviyo_assets.extract.plan import Plan, plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import Slice, SubsetSlice
+from klaviyo_assets.extract.strategies import strategy_for
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
@@ -43,7 +45,8 @@ def planned(
     now: datetime = NOW,
     mark: str = "same",
 ) -> Plan:
-    return plan(CATALOG[name], request, covered, now=now, fingerprint=mark, oldest=oldest)
+    entry = CATALOG[name]
+    return plan(strategy_for(entry), PlanContext(entry, request, covered, now, mark), oldest)
 
 
 def spans(slices: Sequence[Slice], field: str | None = None) -> list[tuple[datetime | None, datetime | None]]:

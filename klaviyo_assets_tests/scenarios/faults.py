@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from klaviyo_assets.extract import plan, slice_query
+from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.extract.strategies import slicing
+from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
@@ -134,7 +136,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "the newest slice read no further than it covers",
-        (Edit(plan, "_cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
+        (Edit(slicing, "cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
         ("events",),
     ),
     Fault(
@@ -151,12 +153,12 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "changes of consent not looked for",
-        (Edit(plan, "_watch", "if since is None:", "if True:"),),
+        (Edit(IncrementalStrategy, "_secondary", "if since is None:", "if True:"),),
         ("profiles",),
     ),
     Fault(
         "what a full read did not bring left unmarked",
-        (Edit(Loader, "swap", "coalesce({DELETED_AT}, {_instant(row.started_at)})", "{DELETED_AT}"),),
+        (Edit(Loader, "swap", "coalesce({DELETED_AT}, {instant(row.started_at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
     ),
 )

@@ -1,0 +1,91 @@
+"""Time windows to slices, for strategies that read by time. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import SyncMode, check_range
+from klaviyo_assets.extract.slices import Slice
+from klaviyo_assets.extract.strategies.base import LAG, Completion, PlanContext
+from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, uncovered
+
+_LONG = timedelta(days=30)
+_NEWEST = timedelta(days=1)
+_GROWTH = 4
+"""A long window is cut into slices newest first, each so many times longer than the one before: what is newest is complete within seconds, and even
+twenty years are few slices, since workers that become idle cut them further (see :mod:`klaviyo_assets.extract.fetcher`)."""
+
+FieldWindow = tuple[str, TimeWindow]
+"""A time field and a window of it."""
+
+
+def range_windows(context: PlanContext) -> list[FieldWindow]:
+    """Return the window that a sync of mode ``range`` reads; its end is clipped to where coverage ends.
+
+    Raises:
+        InvalidRange: If the range cannot be read.
+    """
+    field, asked = check_range(context.entry, context.options)
+    return [(field, TimeWindow(asked.start, min(asked.end, context.top)))]
+
+
+def backfill_windows(field: str, covered: Sequence[CoverageRow], top: datetime) -> list[FieldWindow]:
+    """Return what is left of the history along a field that does not move.
+
+    It ends where the first read of it began; later records are found by the field that moves.
+    """
+    since = backfilled_since(field, covered)
+    end = top if since is None else since - LAG
+    rows = [row for row in covered if row.field == field]
+    return [(field, window) for window in uncovered(TimeWindow(BEGINNING, end), rows, (), top)]
+
+
+def backfilled_since(field: str, covered: Sequence[CoverageRow]) -> datetime | None:
+    """Return when the first read of the history began; None if there was none."""
+    return min((row.read_at for row in covered if row.field == field), default=None)
+
+
+def history_field(windows: Iterable[FieldWindow]) -> str | None:
+    """Return the field of a window without a lower bound."""
+    return next((field for field, window in windows if window.start == BEGINNING), None)
+
+
+def cut(
+    entry: ResourceType,
+    windows: Iterable[FieldWindow],
+    oldest: datetime | None,
+    open_end: datetime | None = None,
+) -> list[Slice]:
+    """Cut windows into slices, newest first.
+
+    Args:
+        entry: The resource type.
+        windows: The windows.
+        oldest: Time of the oldest record; None if it is not known.
+        open_end: A slice that would end here has no upper bound instead.
+    """
+    return [
+        Slice(division, field, start=span.start, end=None if span.end == open_end else span.end, covers_to=span.end)
+        for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
+        for span in _pieces(window, oldest)
+        for division in entry.divisions
+    ]
+
+
+def _pieces(window: TimeWindow, oldest: datetime | None) -> list[TimeWindow]:
+    """Cut a window at whole seconds, newest first; the last piece also holds what lies before the oldest record."""
+    if window.start >= window.end:
+        return []
+    begin = max(window.start, oldest) if oldest is not None else window.start
+    if begin > BEGINNING:
+        begin = max(begin, USUAL_BEGINNING)
+    pieces, end, length = [], window.end, _NEWEST
+    while begin > BEGINNING and window.end - begin > _LONG and (border := (end - length).replace(microsecond=0)) > begin:
+        pieces.append(TimeWindow(border, end))
+        end, length = border, length * _GROWTH
+    return [*pieces, TimeWindow(window.start, end)]
+
+
+def completion_by_time(mode: SyncMode) -> Completion:
+    """Return how syncs of types that are read by time end."""
+    return {SyncMode.full: Completion.SWAP, SyncMode.range: Completion.COMPARE_WINDOW}.get(mode, Completion.COVERAGE)

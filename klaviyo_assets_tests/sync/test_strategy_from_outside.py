@@ -1,0 +1,79 @@
+"""A kind of replication that the package does not know: it brings its own strategy, and a sync follows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.replication import Replication
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.slices import Slice
+from klaviyo_assets.extract.strategies import strategy_for
+from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync
+
+
+@dataclass(frozen=True)
+class LastDays(Replication):
+    """Read the last days again at each sync; older records stay as they are."""
+
+    field: str
+    days: int
+
+    @property
+    def cursor_fields(self) -> tuple[str, ...]:
+        return (self.field,)
+
+    @property
+    def range_field(self) -> str | None:
+        return self.field
+
+    def history_field(self, context: PlanContext) -> str | None:
+        return None
+
+    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Slice]:
+        start = context.top - timedelta(days=self.days)
+        return [Slice(subset, self.field, start, None, context.top) for subset in context.entry.divisions]
+
+    def completion(self, mode: SyncMode) -> Completion:
+        return Completion.SWAP if mode is SyncMode.full else Completion.COVERAGE
+
+
+@dataclass(frozen=True)
+class Unknown(Replication):
+    """A kind without a strategy."""
+
+
+def test_a_sync_follows_a_strategy_from_outside(account: SandboxProcess, warehouse: LocalFile) -> None:
+    entry = replace(CATALOG["events"], replication=LastDays("datetime", days=20))
+
+    report = sync(entry, account, warehouse)
+
+    (oldest, rows), *_ = query(warehouse, "SELECT min(datetime), count(*) FROM events")
+    begins = report.row.started_at - timedelta(days=20, seconds=10)
+    assert 0 < rows < account.options.events
+    assert begins <= oldest < begins + timedelta(days=3)
+    assert query(warehouse, "SELECT count(*) FROM _coverage") == [(1,)]
+
+    again = sync(entry, account, warehouse)
+    assert (again.row.records_read, again.row.rows_inserted) == (rows, 0)
+
+
+def test_a_kind_without_a_strategy_is_refused() -> None:
+    with pytest.raises(TypeError, match="Unknown, the replication of events, does not implement Strategy"):
+        strategy_for(replace(CATALOG["events"], replication=Unknown()))
+
+
+def test_the_mode_full_ends_as_the_strategy_says(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+    (known,), *_ = query(warehouse, "SELECT count(*) FROM events")
+
+    entry = replace(CATALOG["events"], replication=LastDays("datetime", days=20))
+    report = sync(entry, account, warehouse, SyncOptions(SyncMode.full))
+
+    # The swap keeps what was not returned, marked: the strategy has said that it reads everything there is.
+    assert query(warehouse, "SELECT count(*), count(_deleted_at) FROM events") == [(known, known - report.row.records_read)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.audit.audit import TOO_YOUNG
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
+from klaviyo_assets.catalog.replication import FullTable, Incremental, Replication
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.load.loader import SPAN_START
 from klaviyo_assets.state.days import midnight
@@ -271,9 +271,9 @@ def _lies_inside(time: int | None, is_start: bool, bound: int) -> bool:
     return time is not None and (time >= bound + SECOND if is_start else time < bound - SECOND)
 
 
-def _range_field(replication: Incremental | NewestFirst | FullTable) -> str:
-    assert not isinstance(replication, FullTable)
-    return replication.backfill_field or (replication.field if isinstance(replication, Incremental) else "")
+def _range_field(replication: Replication) -> str:
+    assert replication.range_field is not None
+    return replication.range_field
 
 
 def _told(entry: ResourceType, id_: str, row: Row | None, versions: list[Version], oldest: int, why: str) -> str:

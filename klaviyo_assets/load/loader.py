@@ -431,7 +431,9 @@ class Loader:
         connection.execute("DROP TABLE temp.compared")
 
     def _vanished_parts(self, connection: DuckDBPyConnection) -> list[list[RowRange]]:
-        """Return the places of the rows to carry over, by the transactions that this takes."""
+        """Return the places of the rows to carry over, by the transactions that this takes; nothing where rows have no numbers: then it takes one."""
+        if not self.warehouse.capabilities.rowid:
+            return []
         source = f"(SELECT old.rowid AS place, old.* {self._vanished})"
         return transactions_of(row_ranges(connection, source, text_columns(self.entry)))
 

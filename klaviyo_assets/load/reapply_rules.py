@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.load.foreign_objects import foreign_columns
+from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.upsert import content_columns, text_columns
@@ -82,7 +84,7 @@ class StoredRules:
         if not self.are_tightened:
             return []
         texts = text_columns(self.tables.entry)
-        return transactions_of(row_ranges(self.connection, f"(SELECT rowid AS place, * FROM {self.tables.rows})", texts))
+        return transactions_of(row_ranges(self.connection, self._places.rows, texts))
 
     def begin_rewrite(self, fingerprint: Callable[[str | None], str]) -> None:
         """Give the coverage another fingerprint until :meth:`finish`, where the rewrite takes several transactions.
@@ -142,26 +144,31 @@ class StoredRules:
         self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
 
     def _rewrite_range(self, some: RowRange) -> int:
-        rows = self.tables.rows
+        rows, places = self.tables.rows, self._places
         users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
         without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
-        before = self.connection.sql(f"SELECT rowid AS place, {without_users} FROM {rows} WHERE {some.condition}").pl()
+        before = self.connection.sql(f"SELECT {without_users} FROM {places.rows} WHERE {some.condition}").pl()
         after = self.guard.apply(before, again=True)
         columns = sorted(self.guard.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
         for name in columns:
             differs |= before[name].ne_missing(after[name])
-        changed = after.filter(differs)
+        # All rows of a place: without row numbers, rows with the same key share one.
+        changed = after.filter(after["place"].is_in(after["place"].filter(differs).implode()))
         if changed.height:
             self.connection.register("ruled_rows", changed)
             listed = "".join(f", {name}" for name in users)
-            theirs = f"SELECT rowid AS place{listed} FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)"
+            theirs = f"SELECT DISTINCT ON (place) place{listed} FROM {places.rows} WHERE place IN (SELECT place FROM ruled_rows)"
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {theirs}")
-            self.connection.execute(f"DELETE FROM {rows} WHERE rowid IN (SELECT place FROM ruled_rows)")
+            self.connection.execute(f"DELETE FROM {rows} WHERE {places.are_among('SELECT place FROM ruled_rows')}")
             self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM ruled_rows JOIN users_values USING (place)")
             self.connection.execute("DROP TABLE temp.users_values")
             self.connection.unregister("ruled_rows")
         return changed.height
+
+    @cached_property
+    def _places(self) -> RowPlaces:
+        return self.tables.places(self.connection)
 
     @property
     def _table(self) -> str:

@@ -27,7 +27,7 @@ class RowRange:
     """Rows between two places, both included.
 
     Attributes:
-        first: Place (``rowid``) of the first row.
+        first: Place of the first row; see :class:`klaviyo_assets.load.row_places.RowPlaces`.
         last: Place of the last row.
         rows: Number of rows.
         bytes: Bytes of their text.
@@ -42,8 +42,8 @@ class RowRange:
 
     @property
     def condition(self) -> str:
-        """SQL for the rows of a table in this range."""
-        return f"rowid BETWEEN {self.first} AND {self.last}"
+        """SQL for the rows of a relation with ``place`` that are in this range."""
+        return f"place BETWEEN {self.first} AND {self.last}"
 
 
 def row_ranges(
@@ -58,7 +58,7 @@ def row_ranges(
 
     Args:
         connection: The database.
-        source: SQL of a relation with the columns and ``place``, the row's ``rowid``.
+        source: SQL of a relation with the columns and ``place``.
         columns: Columns that hold text or JSON, unquoted.
         most_rows: Rows of a range; :data:`ROWS_PER_RANGE` if None.
         most_bytes: Bytes of a range, or of a single row where that has more; :data:`BYTES_PER_RANGE` if None.

@@ -11,6 +11,7 @@ from klaviyo_assets.load.foreign_objects import DELETED_AT as DELETED_AT
 from klaviyo_assets.load.foreign_objects import RARE_TABLES, Ownership
 from klaviyo_assets.load.migrations.change_type import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
+from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.state import schema_version as layout
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, existing_columns, prepare_table, table_exists
@@ -153,9 +154,9 @@ class Tables:
         retyped = self._retyped(connection)
         changed = prepare_table(connection, self.warehouse, self.schema, self.entry.name, self._columns(), self.entry.description, converted)
         for column in retyped:
-            put_misfits_beside(connection, self.rows, column)
+            put_misfits_beside(connection, self.places(connection, types_change=True), column)
         if changed:
-            move_from_extra(connection, self.rows, self.entry)
+            move_from_extra(connection, self.places(connection), self.entry)
         # A column that `_extra` has kept the values for until now was just filled from there.
         kept = {column.name for column in self.entry.columns if column.was_in_extra}
         if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *kept)]:
@@ -163,6 +164,17 @@ class Tables:
         self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
         layout.record(connection, self.warehouse, self.schema)
         return Prepared(made, tuple(changed))
+
+    def places(self, connection: DuckDBPyConnection, *, types_change: bool = False) -> RowPlaces:
+        """Return the places of the rows for one transaction.
+
+        Args:
+            connection: The database.
+            types_change: True if columns get another type in this transaction, which may rebuild the table.
+        """
+        capabilities = self.warehouse.capabilities
+        rowid = capabilities.rowid and (capabilities.alter_type_using or not types_change)
+        return RowPlaces.of(connection, self.rows, self.entry.primary_key, rowid=rowid)
 
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, in place of one that was left behind."""
@@ -176,7 +188,7 @@ class Tables:
         if found:
             Ownership(connection, self.warehouse, self.schema).refuse_indexes(self.entry.name, [column.name for column in found])
         for column in found:
-            collect_misfits(connection, self.rows, column, existing[column.name][0])
+            collect_misfits(connection, self.places(connection, types_change=True), column, existing[column.name][0])
         return found
 
     def _columns(self) -> Columns:

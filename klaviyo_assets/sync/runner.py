@@ -186,7 +186,7 @@ class SyncRunner:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
-        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode, now, self.run_id)
+        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest

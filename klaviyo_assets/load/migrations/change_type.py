@@ -10,6 +10,7 @@ from msgspec import Raw
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.predicates import stands_beside
+from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import row_ranges
 from klaviyo_assets.warehouse.sql import quoted
 
@@ -29,39 +30,39 @@ def converted(column: str, before: str, after: str) -> str:
     return f"TRY_CAST({column} AS {after})"
 
 
-def collect_misfits(connection: DuckDBPyConnection, table: str, column: Column, before: str) -> None:
+def collect_misfits(connection: DuckDBPyConnection, places: RowPlaces, column: Column, before: str) -> None:
     """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`put_misfits_beside`.
 
     Args:
         connection: The database, in a transaction.
-        table: The table, qualified.
+        places: The rows of the table.
         column: The column as the catalogue has it now.
         before: The type that it has in the table.
     """
     name = quoted(column.name)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_misfits(column)} AS SELECT rowid AS place, to_json({name})::VARCHAR AS value FROM {table} "
+        f"CREATE OR REPLACE TEMP TABLE {_misfits(column)} AS SELECT place, to_json({name})::VARCHAR AS value FROM {places.rows} "
         f"WHERE {name} IS NOT NULL AND ({converted(name, before, str(column.type))}) IS NULL"
     )
 
 
-def put_misfits_beside(connection: DuckDBPyConnection, table: str, column: Column) -> None:
+def put_misfits_beside(connection: DuckDBPyConnection, places: RowPlaces, column: Column) -> None:
     """Put the values that could not be converted into ``_extra``, where those stand that Klaviyo sends in another type.
 
     DuckDB 1 commits no change of a column's type after one of its rows, so that this comes last.
 
     Args:
         connection: The database, in the same transaction.
-        table: The table, qualified.
+        places: The rows of the table.
         column: The column.
     """
     misfits = f"temp.{_misfits(column)}"
-    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {table} AS t JOIN {misfits} AS m ON t.rowid = m.place)"
+    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {misfits} AS m USING (place))"
     for some in row_ranges(connection, found, ["value", "extra"]):
-        rows = connection.sql(f"FROM {found} WHERE place BETWEEN {some.first} AND {some.last}").pl()
+        rows = connection.sql(f"FROM {found} WHERE {some.condition}").pl()
         beside = [_with(extra, stands_beside(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
         connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
-        connection.execute(f"UPDATE {table} AS t SET {EXTRA} = beside.extra FROM beside WHERE t.rowid = beside.place")
+        connection.execute(places.update(f"{EXTRA} = beside.extra", "beside"))
         connection.unregister("beside")
     connection.execute(f"DROP TABLE {misfits}")
 

@@ -10,28 +10,29 @@ from msgspec import Raw
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
 from klaviyo_assets.decode.schema import ATTRIBUTE, RECORD
+from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges
 from klaviyo_assets.warehouse.sql import key_text, quoted
 
 
-def move_from_extra(connection: DuckDBPyConnection, table: str, entry: ResourceType) -> int:
+def move_from_extra(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType) -> int:
     """Put what stands in ``_extra`` and fits a column into that column, inside the caller's transaction; the rest stays.
 
     Args:
         connection: The database.
-        table: The table, qualified; it has all columns of the entry.
+        places: The rows of the table, which has all columns of the entry.
         entry: The resource type.
 
     Returns:
         Rows that were changed.
     """
-    filled = f"(SELECT rowid AS place, {EXTRA} FROM {table} WHERE {EXTRA} IS NOT NULL)"
-    return sum(_move(connection, table, entry, some) for some in row_ranges(connection, filled, [EXTRA]))
+    filled = f"(SELECT place, {EXTRA} FROM {places.rows} WHERE {EXTRA} IS NOT NULL)"
+    return sum(_move(connection, places, entry, some) for some in row_ranges(connection, filled, [EXTRA]))
 
 
-def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, some: RowRange) -> int:
+def _move(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType, some: RowRange) -> int:
     rows = connection.sql(
-        f"SELECT rowid AS place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {table} WHERE {some.condition} AND {EXTRA} IS NOT NULL"
+        f"SELECT place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {places.rows} WHERE {some.condition} AND {EXTRA} IS NOT NULL"
     ).pl()
     records = b",".join(_record(id_, extra) for id_, extra in zip(rows["id"], rows[EXTRA], strict=True))
     fitted = PageDecoder(entry).page(b'{"data":[' + records + b"]}").frame.with_columns(rows["place"])
@@ -41,10 +42,8 @@ def _move(connection: DuckDBPyConnection, table: str, entry: ResourceType, some:
         return 0
     names = [quoted(column.name) for column in entry.columns if column.path[0] in ("attributes", "relationships")]
     connection.register("fitted", fitted)
-    connection.execute(
-        f"UPDATE {table} AS t SET {', '.join(f'{name} = coalesce(t.{name}, fitted.{name})' for name in names)}, {EXTRA} = fitted.{EXTRA} "
-        "FROM fitted WHERE t.rowid = fitted.place"
-    )
+    moved = [f"{name} = coalesce(t.{name}, fitted.{name})" for name in names]
+    connection.execute(places.update(", ".join([*moved, f"{EXTRA} = fitted.{EXTRA}"]), "fitted"))
     connection.unregister("fitted")
     return fitted.height
 

@@ -173,7 +173,7 @@ def checks() -> str:
         ValueError: If a check has different descriptions on two assets, apart from the scope that it names.
     """
     found: dict[str, dict[str, set[str]]] = {}
-    scope_of = {f"klaviyo/{entry.name}": entry.scope for entry in CATALOG.values()}
+    scope_of = {f"klaviyo/{entry.name}": entry.scope_text for entry in CATALOG.values()}
     for asset in _definitions().assets or ():
         if isinstance(asset, dg.AssetsDefinition):
             for spec in asset.check_specs:

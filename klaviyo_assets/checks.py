@@ -36,7 +36,7 @@ ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks of a resource type's asset."""
     specs = [
-        dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope}, by one cheap request."),
+        dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope_text}, by one cheap request."),
         dg.AssetCheckSpec(PRIMARY_KEY, asset=asset, description="Every row has an id, and no two rows have the same."),
         dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attribute that this version does not know (_extra)."),
         dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts are as Klaviyo's schema describes them."),
@@ -60,7 +60,7 @@ def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
         description=_words(access.summary, access.advice),
         metadata={
             "verdict": access.verdict.value,
-            "scope": access.entry.scope,
+            "scope": access.entry.scope_text,
             "endpoint": access.entry.endpoint.path,
             **_advice(access.advice),
         },

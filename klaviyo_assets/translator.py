@@ -79,7 +79,7 @@ class KlaviyoTranslator:
         """Return the spec of a resource type's asset."""
         spec = dg.AssetSpec(
             key=dg.AssetKey([*self.key_prefix, entry.name]),
-            description=f"{entry.description}\n\nScope: `{entry.scope}`. [Klaviyo's documentation]({entry.docs_url})",
+            description=f"{entry.description}\n\nScope: `{entry.scope_text}`. [Klaviyo's documentation]({entry.docs_url})",
             group_name=str(self.group_name),
             owners=list(self.owners),
             tags=dict(self.tags),
@@ -91,7 +91,7 @@ class KlaviyoTranslator:
                 "dagster/storage_kind": "duckdb",
                 "dagster/column_schema": column_schema(entry),
                 "klaviyo/endpoint": entry.endpoint.path,
-                "klaviyo/scope": entry.scope,
+                "klaviyo/scope": entry.scope_text,
             },
         )
         return spec.with_io_manager_key(str(self.io_manager_key))

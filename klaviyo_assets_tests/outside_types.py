@@ -46,7 +46,7 @@ SEGMENT_MEMBERS = ResourceType(
     ),
     replication=FullTable(),
     only_fields=("joined_group_at",),
-    parent=Parent("segments", "/api/segments/{id}/profiles", "segment_id"),
+    parent=Parent(KNOWN["segments"], "/api/segments/{id}/profiles", "segment_id"),
 )
 
 COUPON_CODES = ResourceType(
@@ -70,7 +70,7 @@ COUPON_CODES = ResourceType(
         attribute("status", ColumnType.STRING, "State of the code.", values=("ASSIGNED_TO_PROFILE", "UNASSIGNED", "USED")),
     ),
     replication=FullTable(),
-    parent=Parent("coupons", "/api/coupons/{id}/coupon-codes", "coupon_id"),
+    parent=Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon_id"),
 )
 
 CATALOG = KNOWN.with_(COUPON_CODES, COUPONS, SEGMENT_MEMBERS)

@@ -241,7 +241,7 @@ class KlaviyoClient:
     async def _get(
         self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, most_bytes: int | None = None
     ) -> ApiResponse[T]:
-        question = _ApiRequest("GET", target, entry.scope, most_bytes=most_bytes)
+        question = _ApiRequest("GET", target, entry.scope_text, most_bytes=most_bytes)
         return await self._ask(question, self._gate(entry, target.path, dict(target.params)), decode, share)
 
     async def ask(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> ApiResponse[T]:
@@ -271,7 +271,13 @@ class KlaviyoClient:
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(
-        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], P], most: int | None = None, most_bytes: int | None = None
+        self,
+        entry: ResourceType,
+        parameters: Mapping[str, str],
+        decode: Callable[[bytes], P],
+        most: int | None = None,
+        most_bytes: int | None = None,
+        parent_id: str | None = None,
     ) -> AsyncGenerator[ApiResponse[P]]:
         """Walk a collection page by page, by ``links.next`` alone.
 
@@ -284,6 +290,7 @@ class KlaviyoClient:
             most: Pages that there may be; None where the caller watches over that.
             most_bytes: Bytes that a page may have, for callers that begin again with smaller pages; None to ask for fewer records here where a page
                 has more bytes than the settings allow for.
+            parent_id: The parent whose children are read, for child types.
 
         Raises:
             AnswerTooLarge: If a page has more bytes.
@@ -293,7 +300,8 @@ class KlaviyoClient:
             CursorRefused: If Klaviyo does not take a link of its own any more.
             KlaviyoError: As :meth:`get` does.
         """
-        target = self._own_url(entry.endpoint.path).copy_merge_params(dict(parameters))
+        target = self._own_url(entry.path_of(parent_id)).copy_merge_params(dict(parameters))
+        path = target.path
         # Of the last ones, as numbers: a longer circle shows in its records.
         seen: dict[int, None] = {}
         for count in itertools.count(1):
@@ -311,16 +319,15 @@ class KlaviyoClient:
             seen[hash(link)] = None
             if len(seen) > _LINKS_KEPT:
                 del seen[next(iter(seen))]
-            target = self._next_page(entry, link)
+            target = self._next_page(path, link)
 
-    def _next_page(self, entry: ResourceType, link: str) -> httpx.URL:
+    def _next_page(self, path: str, link: str) -> httpx.URL:
         """Return the URL that a page link leads to, which must be another page of the same collection.
 
         Raises:
             ForeignLink: If it leads to another origin or another endpoint.
             BadAnswer: If it is not a URL.
         """
-        path = entry.endpoint.path
         target = self._own_url(link, relative_to=path)
         if target.path.rstrip("/") != path:
             raise ForeignLink(f"A page link of {path} leads to {target.path}, which is another endpoint; it was not followed.")
@@ -352,7 +359,8 @@ class KlaviyoClient:
 
     def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> RateLimiter:
         endpoint = entry.endpoint
-        is_lookup = path.rstrip("/") != endpoint.path
+        # The children of all parents share a limit, and are not looked up one by one.
+        is_lookup = entry.parent is None and path.rstrip("/") != endpoint.path
         limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
         return self._gate_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
 

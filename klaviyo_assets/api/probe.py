@@ -32,20 +32,26 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:
-    """Ask for one record of the resource type.
+    """Request one record of the resource type; of a child type, one of the first parent's children.
 
     Returns:
-        The answer's document.
+        The response's document; one without records if a child type has no parent.
 
     Raises:
         KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` where the key lacks the scope.
     """
+    parent_id = None
+    if entry.parent is not None:
+        parents = (await probe(client, entry.parent.entry))["data"]
+        if not parents:
+            return {"data": []}
+        parent_id = parents[0]["id"]
     parameters = _sparse_fieldset(entry)
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"
     if entry.endpoint.required_filter is not None:
         parameters["filter"] = all_of(*entry.divisions[0].filters)
-    answer = await client.get(entry, entry.endpoint.path, parameters, _collection)
+    answer = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
     return answer.value
 
 

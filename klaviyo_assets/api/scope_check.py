@@ -137,7 +137,7 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
     except KlaviyoError as error:
         return access_from(error, entry)
     account = _account(document) if entry.identifies_account else None
-    return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope}).", account=account)
+    return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope_text}).", account=account)
 
 
 def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
@@ -147,7 +147,7 @@ def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
         advice = (
             f"Nothing must be done: {entry.name} is skipped and everything else works. "
-            f"To fill it as well, create a new key that also has {entry.scope}."
+            f"To fill it as well, create a new key that also has {entry.scope_text}."
         )
     return Access(entry, verdict, error.message, advice, error)
 

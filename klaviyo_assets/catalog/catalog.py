@@ -76,27 +76,21 @@ class Catalog(Mapping[str, ResourceType]):
         """Names of the types that are synced unless the user selects others: all but the opt-in ones."""
         return tuple(name for name, entry in self.items() if not entry.opt_in)
 
-    def parent_of(self, entry: ResourceType) -> ResourceType | None:
-        """Return the parent of a resource type, or None if it has none."""
-        return None if entry.parent is None else self[entry.parent.type_name]
-
 
 def _parents_first(by_name: Mapping[str, ResourceType]) -> dict[str, ResourceType]:
     found: dict[str, ResourceType] = {}
     for name in sorted(by_name):
-        _place(by_name, name, found, ())
+        _place(by_name, name, found)
     return found
 
 
-def _place(by_name: Mapping[str, ResourceType], name: str, found: dict[str, ResourceType], children: tuple[str, ...]) -> None:
-    """Add a type behind its parent; ``children`` lead to it."""
+def _place(by_name: Mapping[str, ResourceType], name: str, found: dict[str, ResourceType]) -> None:
+    """Add a type, its parent first."""
     if name in found:
         return
-    if name in children:
-        raise CatalogError(f"The parents of {name} form a circle: {' → '.join((*children, name))}.")
     parent = by_name[name].parent
     if parent is not None:
         if parent.type_name not in by_name:
             raise CatalogError(f"{name} needs its parent {parent.type_name}, which is missing. Add {parent.type_name} to the resource types.")
-        _place(by_name, parent.type_name, found, (*children, name))
+        _place(by_name, parent.type_name, found)
     found[name] = by_name[name]

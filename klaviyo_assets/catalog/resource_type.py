@@ -33,14 +33,19 @@ class Parent:
     """Where the records of a child type are: at a path of their own for each parent.
 
     Attributes:
-        type_name: Name of the parent's type, for example ``lists``.
+        entry: The parent's type.
         path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
         column: Column of the child's table that holds the parent's id.
     """
 
-    type_name: str
+    entry: "ResourceType"
     path: str
     column: str
+
+    @property
+    def type_name(self) -> str:
+        """Name of the parent's type, for example ``lists``."""
+        return self.entry.name
 
     def path_of(self, parent_id: str) -> str:
         """Return the path of one parent's children, the id quoted for use in a URL."""
@@ -108,6 +113,23 @@ class ResourceType:
     def scopes(self) -> tuple[str, ...]:
         """All API scopes that reading it needs."""
         return (self.scope, *self.more_scopes)
+
+    @property
+    def scope_text(self) -> str:
+        """All API scopes that reading it needs, for messages."""
+        return " and ".join(self.scopes)
+
+    def path_of(self, parent_id: str | None) -> str:
+        """Return the path of the type's records; of a child type, of those of one parent.
+
+        Raises:
+            ValueError: If the type is a child type and no parent is named.
+        """
+        if self.parent is None:
+            return self.endpoint.path
+        if parent_id is None:
+            raise ValueError(f"the path of {self.name} needs the id of one of the {self.parent.type_name}")
+        return self.parent.path_of(parent_id)
 
     @property
     def page_parameters(self) -> dict[str, str]:

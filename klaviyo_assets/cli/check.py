@@ -75,7 +75,7 @@ def _table(found: Sequence[Access]) -> str:
 def _cells(access: Access) -> tuple[str, str, str, str]:
     verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
     words = "" if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
-    return f"klaviyo/{access.entry.name}", access.entry.scope, verdict, words
+    return f"klaviyo/{access.entry.name}", access.entry.scope_text, verdict, words
 
 
 def _summary(found: Sequence[Access]) -> str:

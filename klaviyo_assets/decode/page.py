@@ -40,6 +40,7 @@ class Page:
         size: Bytes of the document that it was decoded from.
         tolerant: How many records of the document did not fit and were decoded tolerantly, at a fraction of the speed.
         synced_at: When it was asked for, on the server's clock; None until it is stamped.
+        parent_id: Id of the parent whose children its records are; None for a type without a parent.
     """
 
     records: Sequence[Any]
@@ -48,6 +49,7 @@ class Page:
     size: int = 0
     tolerant: int = 0
     synced_at: datetime | None = None
+    parent_id: str | None = None
 
     @property
     def count(self) -> int:
@@ -80,6 +82,10 @@ class Page:
         """Return the page with the time of its request, the later ``_synced_at`` column."""
         return replace(self, synced_at=synced_at)
 
+    def of_parent(self, parent_id: str) -> "Page":
+        """Return the page as one of a parent's children, whose id becomes the parent column."""
+        return replace(self, parent_id=parent_id)
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -107,7 +113,8 @@ def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
     frames = []
     for decoder, run in groupby(pages, key=lambda page: page.decoder):
         some = list(run)
-        frame = decoder.frame([record for page in some for record in page.records])
+        parent_ids = [page.parent_id for page in some for _ in page.records] if some[0].parent_id is not None else None
+        frame = decoder.frame([record for page in some for record in page.records], parent_ids)
         if some[0].synced_at is not None:
             stamps = pl.Series(SYNCED_AT, [page.synced_at for page in some], dtype=INSTANT)
             frame = frame.with_columns(stamps.gather([number for number, page in enumerate(some) for _ in page.records]))
@@ -136,7 +143,7 @@ class PageDecoder:
         self._entry = entry
         self._division = division or Subset()
         self._records = RecordDecoder(entry)
-        self._read = {column.name: _reader(column, self._division) for column in entry.columns}
+        self._read = {column.name: _reader(column, self._division) for column in entry.columns if column.path[0] != "parent"}
 
     def page(self, data: bytes) -> Page:
         """Decode a collection document.
@@ -180,12 +187,17 @@ class PageDecoder:
         known = [time for text in texts if (time := parse_instant(text)) is not None]
         return Extent(min(known), max(known), known == sorted(known)) if known else None
 
-    def frame(self, records: Sequence[Any]) -> pl.DataFrame:
-        """Build the frame of decoded records: the columns of the catalogue and ``_extra``."""
+    def frame(self, records: Sequence[Any], parent_ids: list[str | None] | None = None) -> pl.DataFrame:
+        """Build the frame of decoded records: the columns of the catalog and ``_extra``.
+
+        Args:
+            records: The records.
+            parent_ids: For each record the id of its parent, for the column of a child type that holds it.
+        """
         extras = [bytes(record.extra) if record.extra is not None else None for record in records]
         columns: dict[str, pl.Series] = {}
         for column in self._entry.columns:
-            values = self._read[column.name](records)
+            values = parent_ids or [None] * len(records) if column.path[0] == "parent" else self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
                 columns[column.name] = instants(column, values, extras)
             elif column.type is ColumnType.JSON:

@@ -7,16 +7,13 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType, UnknownResourceType, types
 from klaviyo_assets.catalog.discovery import discover
-from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import Parent
 
 BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
 
 
-def child(name: str, parent: str) -> ResourceType:
-    return replace(
-        CATALOG["metrics"], name=name, jsonapi_type=name, parent=Parent(parent, f"/api/{parent}/{{id}}/{name}", "parent_id"), replication=FullTable()
-    )
+def child(name: str, parent: ResourceType) -> ResourceType:
+    return replace(CATALOG["metrics"], name=name, jsonapi_type=name, parent=Parent(parent, f"/api/{parent.name}/{{id}}/{name}", "parent_id"))
 
 
 def test_it_holds_what_the_modules_define_each_once() -> None:
@@ -36,12 +33,11 @@ def test_a_module_added_to_the_folder_is_found(tmp_path: Path, monkeypatch: pyte
 
 
 def test_types_come_by_name_and_parents_before_their_children() -> None:
-    grandchild, only = child("aa", "ab"), child("ab", "metrics")
+    only = child("ab", CATALOG["metrics"])
+    grandchild = child("aa", only)
 
     assert [*CATALOG] == sorted(CATALOG)
     assert [*Catalog([BRANDS, grandchild, CATALOG["metrics"], only])] == ["metrics", "ab", "aa", "brands"]
-    assert Catalog([BRANDS, CATALOG["metrics"], only]).parent_of(only) is CATALOG["metrics"]
-    assert CATALOG.parent_of(CATALOG["metrics"]) is None
 
 
 def test_a_type_from_elsewhere_leaves_the_default_catalog_as_it_is() -> None:
@@ -81,13 +77,13 @@ def test_a_name_given_twice_is_an_error() -> None:
 
 def test_a_parent_that_is_missing_is_an_error_that_names_it() -> None:
     with pytest.raises(CatalogError, match=r"aa needs its parent metrics, which is missing\. Add metrics to the resource types"):
-        Catalog([child("aa", "metrics"), BRANDS])
-
-
-def test_parents_that_form_a_circle_are_an_error() -> None:
-    with pytest.raises(CatalogError, match="circle: aa → ab → aa"):
-        Catalog([child("aa", "ab"), child("ab", "aa")])
+        Catalog([child("aa", CATALOG["metrics"]), BRANDS])
 
 
 def test_the_path_of_children_holds_the_id_of_their_parent() -> None:
-    assert Parent("lists", "/api/lists/{id}/profiles", "list_id").path_of("Y6/nRL") == "/api/lists/Y6%2FnRL/profiles"
+    members = child("members", CATALOG["lists"])
+
+    assert members.path_of("Y6/nRL") == "/api/lists/Y6%2FnRL/members"
+    assert CATALOG["lists"].path_of(None) == "/api/lists"
+    with pytest.raises(ValueError, match="needs the id of one of the lists"):
+        members.path_of(None)

@@ -1,0 +1,83 @@
+"""Records of child types: read parent by parent, under one limit, with both scopes, and probed at a parent that exists."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from klaviyo_assets.api.auth import parse_api_key
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.scope_check import Verdict, assess
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.decode.page import Page, frame_of
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.accounts import small
+from klaviyo_assets_tests.outside_types import COUPON_CODES, NAME, SEGMENT_MEMBERS
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[SandboxProcess]:
+    with small(segments=5, others=8, catalog=NAME) as sandbox:
+        yield sandbox
+
+
+def with_client(sandbox: SandboxProcess, work: Callable[[KlaviyoClient], Awaitable[T]], key: str = "") -> T:
+    async def run() -> T:
+        settings = ClientSettings(base_url=sandbox.base_url, max_retries=0)
+        async with KlaviyoClient(parse_api_key(key or sandbox.keys.all_scopes), settings) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("entry", [SEGMENT_MEMBERS, COUPON_CODES], ids=lambda entry: entry.name)
+def test_the_children_of_all_parents_make_one_frame_with_their_parents(shop: SandboxProcess, entry: ResourceType) -> None:
+    assert entry.parent is not None
+    truth = {(one["meta"][entry.parent.column], one["id"]) for one in shop.truth(entry.name)}
+    decoder = PageDecoder(entry)
+
+    async def read(client: KlaviyoClient) -> list[Page]:
+        found = []
+        for parent in shop.truth(entry.parent.type_name):  # type: ignore[union-attr]
+            pages = client.pages(entry, {"page[size]": "3"}, decoder.linked_page, parent_id=parent["id"])
+            found += [answer.value.of_parent(parent["id"]) async for answer in pages]
+        return found
+
+    pages = with_client(shop, read)
+
+    assert set(frame_of(pages).select(entry.primary_key).iter_rows()) == truth
+    assert pages[0].frame[entry.parent.column].unique().to_list() in [[pages[0].parent_id], []]
+
+
+def test_the_children_of_all_parents_share_a_limit(shop: SandboxProcess) -> None:
+    async def read(client: KlaviyoClient) -> set[str]:
+        for parent in shop.truth("segments")[:2]:
+            [_ async for _ in client.pages(SEGMENT_MEMBERS, {}, PageDecoder(SEGMENT_MEMBERS).page, parent_id=parent["id"])]
+        return {name for name, _ in client._gates}
+
+    assert with_client(shop, read) == {"/api/segments/{id}/profiles"}
+
+
+def test_a_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
+    found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS))
+
+    assert found.verdict is Verdict.GRANTED
+    assert found.summary == "The key may read segment_members (segments:read and profiles:read)."
+
+
+@pytest.mark.parametrize("scope", SEGMENT_MEMBERS.scopes)
+def test_each_of_its_scopes_is_needed(shop: SandboxProcess, scope: str) -> None:
+    found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS), shop.keys.lacking(scope))
+
+    assert found.verdict is Verdict.SCOPE_MISSING
+
+
+def test_without_a_parent_there_is_nothing_to_probe() -> None:
+    with small(segments=0, catalog=NAME) as sandbox:
+        assert with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS)).granted
+        assert {one["path"] for one in sandbox.stats()["log"]} == {"/api/segments"}

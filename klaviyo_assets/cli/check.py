@@ -12,7 +12,7 @@ from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.cli.output import say
+from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.settings import API_KEY, client_settings, from_environment
 
@@ -50,7 +50,7 @@ def check(names: Sequence[str] | None = None) -> int:
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
-    say(_table(found), "", _summary(found))
+    say(table(("ASSET", "SCOPE", "VERDICT", "WHAT TO DO"), [_cells(access) for access in found]), "", _summary(found))
     return exit_status(found)
 
 
@@ -64,12 +64,6 @@ def exit_status(found: Sequence[Access]) -> int:
 async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> list[Access]:
     async with KlaviyoClient(key, settings) as client:
         return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
-
-
-def _table(found: Sequence[Access]) -> str:
-    rows = [("ASSET", "SCOPE", "VERDICT", "WHAT TO DO"), *(_cells(access) for access in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows)
 
 
 def _cells(access: Access) -> tuple[str, str, str, str]:

@@ -20,7 +20,7 @@ import msgspec
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.cli.output import say
+from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, client_settings, from_environment
 
@@ -256,14 +256,10 @@ def _checks_of_run(tag: str) -> dict[str, list[str]]:
 
 def _table(landed: Mapping[str, _Landed], checks: Mapping[str, Sequence[str]], truth: Mapping[str, int] | None) -> str:
     header = ["TABLE", "ROWS", *(["IN THE SANDBOX"] if truth is not None else []), "NEW", "CHANGED", "GONE", "CHECKS", "SYNC"]
-    rows = [header]
+    rows = []
     for name in CATALOG:
         found, results = landed.get(name, _NOTHING), checks.get(name, ())
         passed = f"{sum(not line for line in results)}/{len(results)} passed"
         figures = [found.rows, *([truth.get(name, 0)] if truth is not None else []), found.inserted, found.updated, found.deleted]
         rows.append([f"klaviyo.{name}", *(f"{figure:,}" for figure in figures), passed, found.outcome])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    numbers = range(1, len(header) - 2)
-    return "\n".join(
-        "  ".join(cell.rjust(widths[at]) if at in numbers else cell.ljust(widths[at]) for at, cell in enumerate(row)).rstrip() for row in rows
-    )
+    return table(header, rows, numbers=range(1, len(header) - 2))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.cli.output import say
+from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.erasure.erase import Erased, Erasure, Found
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
@@ -70,6 +70,4 @@ def _table(found: Sequence[Found], *, dry_run: bool) -> str:
     if not found:
         return "No table holds anything of this person."
     heads = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")
-    rows = [heads, *((one.table, str(one.rows), str(one.mentions)) for one in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return table(heads, [(one.table, str(one.rows), str(one.mentions)) for one in found])

@@ -5,7 +5,10 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TextIO
+
+from tabulate import tabulate
 
 from klaviyo_assets.errors import KlaviyoAssetsError
 
@@ -49,3 +52,15 @@ def _drop(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: range = range(0)) -> str:
+    """Return rows as columns of text under their heads.
+
+    Args:
+        heads: The first line.
+        rows: The others.
+        numbers: Places of the columns that are aligned to the right.
+    """
+    align = ["right" if place in numbers else "left" for place in range(len(heads))]
+    return str(tabulate([heads, *rows], tablefmt="plain", disable_numparse=True, colalign=align))

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -50,15 +52,15 @@ class Ownership:
         """
         names = {*resource_tables, *bookkeeping}
         self._refuse_views(names)
-        tables = self._tables()
+        tables = self._tables
         for name, key in resource_tables.items():
             if name in tables:
                 self._refuse_foreign_table(tables[name], key)
         for name, columns in bookkeeping.items():
-            if name in tables and 2 * len(self._columns(name) & {*columns}) <= len(columns):
+            if name in tables and 2 * len(self._columns[name] & {*columns}) <= len(columns):
                 raise NotOurs(
                     f"The table {self.schema}.{tables[name]} was not made by klaviyo_assets: it lacks columns such as "
-                    f"{', '.join(sorted({*columns} - self._columns(name))[:3])}.",
+                    f"{', '.join(sorted({*columns} - self._columns[name])[:3])}.",
                     self._another_place("table", tables[name]),
                 )
         for name in sorted(names & tables.keys()):
@@ -71,20 +73,15 @@ class Ownership:
         Raises:
             NotOurs: Naming the index.
         """
-        if indexes := self._rows("index_name, sql", "duckdb_indexes()", table):
-            name, sql = indexes[0]
+        if indexes := self._indexes.get(table.lower()):
+            name, sql, _ = indexes[0]
             raise NotOurs(
                 f"The index {name} on {self.schema}.{table} does not let the column {next(iter(columns))} get its new type.",
                 f"Run DROP INDEX {self._qualified(name)}, then a sync, then {sql}",
             )
 
     def _refuse_views(self, names: Collection[str]) -> None:
-        views = self.connection.execute(
-            "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND NOT internal "
-            "ORDER BY view_name",
-            [self.schema],
-        ).fetchall()
-        for (view,) in views:
+        for (view,) in self._listed("view_name", "duckdb_views()", "AND NOT internal"):
             if view.lower() in names:
                 raise NotOurs(
                     f"{self.schema}.{view} is a view of another program, and klaviyo_assets needs this name for a table.",
@@ -92,7 +89,7 @@ class Ownership:
                 )
 
     def _refuse_foreign_table(self, table: str, key: Sequence[str]) -> None:
-        columns = self._columns(table)
+        columns = self._columns[table.lower()]
         if columns >= {*key} and columns & {*OWN_COLUMNS}:
             if self.warehouse.capabilities.rowid and "rowid" in columns:
                 raise NotOurs(
@@ -107,9 +104,8 @@ class Ownership:
 
     def _refuse_constraints(self, table: str) -> None:
         rebuild = f"CREATE OR REPLACE TABLE {self._qualified(table)} AS FROM {self._qualified(table)}"
-        found = self._rows("constraint_type, constraint_text, constraint_column_names", "duckdb_constraints()", table)
         # A primary key is listed as NOT NULL too, but cannot be removed that way.
-        for kind, text, columns in sorted(found, key=lambda one: one[0] == "NOT NULL"):
+        for kind, text, columns in sorted(self._constraints.get(table.lower(), ()), key=lambda one: one[0] == "NOT NULL"):
             remove = rebuild
             if kind == "NOT NULL":
                 remove = f"ALTER TABLE {self._qualified(table)} ALTER COLUMN {quoted(columns[0])} DROP NOT NULL"
@@ -118,19 +114,19 @@ class Ownership:
                 f"The table {self.schema}.{table} has a constraint that klaviyo_assets did not make: {what}.",
                 f"A constraint can make a sync fail half-way. Remove it, the rows stay: {remove}",
             )
-        for (sql,) in self._rows("sql", "duckdb_tables()", table):
-            if "GENERATED ALWAYS AS" in sql:
-                raise NotOurs(
-                    f"The table {self.schema}.{table} has a generated column, which klaviyo_assets did not make.",
-                    f"Put the expression into a view. This makes it an ordinary column: {rebuild}",
-                )
+        if table.lower() in self._with_generated_columns:
+            raise NotOurs(
+                f"The table {self.schema}.{table} has a generated column, which klaviyo_assets did not make.",
+                f"Put the expression into a view. This makes it an ordinary column: {rebuild}",
+            )
 
     def _refuse_unique_indexes(self, table: str) -> None:
-        for (name,) in self._rows("index_name", "duckdb_indexes()", table, "AND is_unique"):
-            raise NotOurs(
-                f"The table {self.schema}.{table} has a unique index that klaviyo_assets did not make: {name}.",
-                f"It can make a sync fail half-way. Run DROP INDEX {self._qualified(name)}; an index that is not unique may stay.",
-            )
+        for name, _, is_unique in self._indexes.get(table.lower(), ()):
+            if is_unique:
+                raise NotOurs(
+                    f"The table {self.schema}.{table} has a unique index that klaviyo_assets did not make: {name}.",
+                    f"It can make a sync fail half-way. Run DROP INDEX {self._qualified(name)}; an index that is not unique may stay.",
+                )
 
     def _another_place(self, kind: str, name: str) -> str:
         return (
@@ -141,21 +137,42 @@ class Ownership:
     def _qualified(self, name: str) -> str:
         return self.warehouse.qualified(self.schema, name)
 
+    @cached_property
     def _tables(self) -> dict[str, str]:
-        """Return the tables' names as they are spelled, by name in lower case."""
-        found = self.connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND lower(schema_name) = lower(?)", [self.schema]
-        ).fetchall()
-        return {name.lower(): name for (name,) in found}
+        """The tables' names as they are written, by name in lower case."""
+        return {name.lower(): name for (name,) in self._listed("table_name", "duckdb_tables()")}
 
-    def _columns(self, table: str) -> set[str]:
-        return {name.lower() for (name,) in self._rows("column_name", "duckdb_columns()", table)}
+    @cached_property
+    def _with_generated_columns(self) -> set[str]:
+        """Names of tables with a generated column, in lower case."""
+        return {name.lower() for (name,) in self._listed("table_name", "duckdb_tables()", "AND contains(sql, 'GENERATED ALWAYS AS')")}
 
-    def _rows(self, select: str, function: str, table: str, condition: str = "") -> list[tuple[str, ...]]:
+    @cached_property
+    def _columns(self) -> dict[str, set[str]]:
+        """Names of the columns of each table, in lower case."""
+        return {table: {name.lower() for (name,) in rows} for table, rows in self._by_table("column_name", "duckdb_columns()").items()}
+
+    @cached_property
+    def _indexes(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Name, definition and uniqueness of the indexes of each table."""
+        return self._by_table("index_name, sql, is_unique", "duckdb_indexes()")
+
+    @cached_property
+    def _constraints(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Kind, text and columns of the constraints of each table."""
+        return self._by_table("constraint_type, constraint_text, constraint_column_names", "duckdb_constraints()")
+
+    def _by_table(self, select: str, function: str) -> dict[str, list[tuple[Any, ...]]]:
+        """List objects by their table's name in lower case: one query for the schema, since each reads the whole catalog of the database."""
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        for table, *values in self._listed(f"table_name, {select}", function):
+            found.setdefault(table.lower(), []).append(tuple(values))
+        return found
+
+    def _listed(self, select: str, function: str, condition: str = "") -> list[tuple[Any, ...]]:
         return self.connection.execute(
-            f"SELECT {select} FROM {function} WHERE database_name = current_database() AND lower(schema_name) = lower(?) "
-            f"AND lower(table_name) = lower(?) {condition} ORDER BY ALL",
-            [self.schema, table],
+            f"SELECT {select} FROM {function} WHERE database_name = current_database() AND lower(schema_name) = lower(?) {condition} ORDER BY ALL",
+            [self.schema],
         ).fetchall()
 
 

@@ -206,6 +206,11 @@ def test_duckdb_is_kept_small_unless_the_user_says_otherwise(tmp_path: Path) -> 
     assert settings_of(LocalFile(configured, memory_limit="2GiB", threads=4)) == ("1.0 GiB", 3), "connection_config takes precedence"
 
 
+def test_duckdb_prints_no_progress_bar_into_the_output_of_the_program(warehouse: LocalFile) -> None:
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+
+
 def test_a_memory_limit_that_duckdb_cannot_work_with_is_refused_before_the_file_is_opened(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match=r"KLAVIYO_DUCKDB_MEMORY_LIMIT cannot be used .*'-1'.*Set it to a size from 128MB"):
         LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), memory_limit="-1")

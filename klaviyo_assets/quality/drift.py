@@ -1,4 +1,4 @@
-"""Finds where Klaviyo's records differ from what the catalogue says of them: from the table alone, so that it can be looked for at any time."""
+"""Finds where Klaviyo's records differ from the catalog. It reads only the table, so it can run at any time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
 _LONGEST_EXAMPLE = 200
 
-_SAYS_NOTHING = r'(?:[\[\]{},\s]|null|""|"(?:[^"\\]|\\.)*"\s*:)*'
+_EMPTY_JSON = r'(?:[\[\]{},\s]|null|""|"(?:[^"\\]|\\.)*"\s*:)*'
 """JSON that holds no value (RE2): null, an empty text, and lists and objects of nothing else. A name is a text before a colon."""
 
 _JSON_TYPES = {"{": "an object", "[": "a list", '"': "a text", "t": "true or false", "f": "true or false", "n": "null"}
@@ -40,15 +40,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference between the records and the catalogue.
+    """One difference between the records and the catalog.
 
     Attributes:
         kind: What it is.
         attribute: Name of the attribute or column.
-        expected: What the catalogue says.
+        expected: What the catalog says.
         rows: Rows that differ.
         example_id: One of them.
-        example: What it holds, shortened, or what kind of value that is where it might be personal; None where nothing can be shown.
+        example: Its value, shortened, or only the kind of value if it may be personal; None if nothing can be shown.
     """
 
     kind: Kind
@@ -61,37 +61,37 @@ class Drift:
 
 @dataclass(frozen=True)
 class DriftFinder:
-    """Looks through one table, all of its rows: a difference is told as long as a row has it.
+    """Checks all rows of one table: a difference is reported as long as a row has it.
 
-    The columns looked at are narrow, and ``_extra`` is null in nearly all rows, so that five million rows take less than a second.
+    The columns it reads are narrow, and ``_extra`` is null in nearly all rows, so five million rows take less than a second.
 
     Args:
         connection: The database.
-        table: The table, qualified; it may lack columns of a catalogue that is newer than the last sync.
+        table: The table, qualified; it may lack columns of a catalog that is newer than the last sync.
         entry: The resource type.
-        ruled: Columns under a field rule: what they hold is the rule's work.
+        with_rules: Columns under a field rule, whose values the rule has changed.
     """
 
     connection: DuckDBPyConnection
     table: str
     entry: ResourceType
-    ruled: frozenset[str] = frozenset()
+    with_rules: frozenset[str] = frozenset()
 
     def unknown(self) -> list[Drift]:
         """Return the attributes in ``_extra``: those that have no column, and those whose value did not fit it.
 
-        An attribute without a column counts where it says something: one that is null, or empty, in all rows is no loss to anybody.
+        An attribute without a column counts if it has a value in some row: one that is null or empty in all rows is no loss.
         """
         members = f"unnest(json_keys({EXTRA})) AS name, unnest(json_extract({EXTRA}, '$.*'))::VARCHAR AS value"
         rows = self.connection.execute(
             f"SELECT name, count(*), min(id), arg_min(left(value, {_LONGEST_EXAMPLE}), id) FROM ("
             f"SELECT {self._key} AS id, {members} FROM {self.table} WHERE {EXTRA} IS NOT NULL"
-            f") WHERE name <> {literal(ODD_TEXT)} AND {self._says_something()} GROUP BY name ORDER BY name"
+            f") WHERE name <> {literal(ODD_TEXT)} AND {self._has_value()} GROUP BY name ORDER BY name"
         ).fetchall()
         return [self._unknown(str(name), count, id_, value) for name, count, id_, value in rows if name not in self._without_column]
 
     def drifts(self) -> list[Drift]:
-        """Return values that Klaviyo's schema does not allow for, and text that had to be changed."""
+        """Return values that Klaviyo's schema does not allow, and text that had to be changed."""
         return [*self._odd_text(), *self._nulls(), *self._new_values()]
 
     def _unknown(self, name: str, rows: int, id_: str | None, example: str | None) -> Drift:
@@ -106,25 +106,25 @@ class DriftFinder:
         shown = _shown(example, personal=self._may_be_personal(columns)) if example is not None else None
         return Drift(Kind.OTHER_TYPE if columns or name in _SHAPE else Kind.NEW, name, expected, rows, id_, shown)
 
-    def _says_something(self) -> str:
-        """SQL that is true for members of ``_extra`` that somebody may miss: also an empty one, where a column, or an object of columns, lacks it."""
+    def _has_value(self) -> str:
+        """SQL that is true for members of ``_extra`` with a value, and for empty ones that a column, or an object of columns, lacks."""
         columns = self._columns_in_extra
         whole = [*_SHAPE, *(name for name, found in columns.items() if len(found[0].path) <= 2)]
         groups = columns.keys() - set(whole)
-        conditions = [f"NOT regexp_full_match(value, {literal(_SAYS_NOTHING)})", f"name IN ({', '.join(map(literal, whole))})"]
+        conditions = [f"NOT regexp_full_match(value, {literal(_EMPTY_JSON)})", f"name IN ({', '.join(map(literal, whole))})"]
         if groups:
             conditions.append(f"(name IN ({', '.join(map(literal, sorted(groups)))}) AND value NOT LIKE '{{%')")
         return f"({' OR '.join(conditions)})"
 
     @cached_property
     def _without_column(self) -> set[str]:
-        """What ``_extra`` may hold without a warning, because all of it is known."""
+        """Members that ``_extra`` may hold without a warning, because they are known."""
         unmapped = {f"{RELATIONSHIP}{name}" if root == "relationships" else name for root, name in self.entry.unmapped}
         return (unmapped | set(self.entry.endpoint.additional_fields)) - self._columns_in_extra.keys()
 
     @cached_property
     def _columns_in_extra(self) -> dict[str, list[Column]]:
-        """The columns that a member of ``_extra`` is about: of a flattened object there are several."""
+        """The columns that a member of ``_extra`` belongs to: several for a flattened object."""
         found: dict[str, list[Column]] = {}
         for column in self.entry.columns:
             if column.path[0] in ("attributes", "relationships"):
@@ -132,7 +132,7 @@ class DriftFinder:
         return found
 
     def _may_be_personal(self, columns: Sequence[Column]) -> bool:
-        """Whether what stands in ``_extra`` may be about a person; of what has no column, and of what lies in an object, nobody knows."""
+        """Whether a member of ``_extra`` may be personal: unknown for one without a column, or inside an object, so the type decides."""
         is_known = len(columns) == 1 and len(columns[0].path) == 2
         return columns[0].personal if is_known else any(column.personal for column in self.entry.columns)
 
@@ -151,15 +151,15 @@ class DriftFinder:
                 text = f"{quoted(column.name)}::VARCHAR"
                 listed = ", ".join(literal(value) for value in column.values)
                 expected = "one of " + ", ".join(column.values)
-                # A value of a list says nothing of a person, but one that is not listed may.
+                # A listed value is not personal, but one that is not listed may be.
                 example = "NULL" if column.personal else text
                 yield from self._rows_where(Kind.NEW_VALUE, column.name, expected, f"{text} NOT IN ({listed})", example)
 
     @cached_property
     def _columns(self) -> list[Column]:
-        """The columns that the table has and that no rule has changed."""
+        """The columns that the table has and that no field rule has changed."""
         described = self.connection.execute(f"SELECT * FROM {self.table} LIMIT 0").description or []
-        known = {name for name, *_ in described} - self.ruled
+        known = {name for name, *_ in described} - self.with_rules
         return [column for column in self.entry.columns if column.name in known]
 
     def _rows_where(self, kind: Kind, name: str, expected: str, condition: str, example: str = "NULL") -> Iterator[Drift]:
@@ -175,5 +175,5 @@ class DriftFinder:
 
 
 def _shown(example: str, *, personal: bool) -> str:
-    """An example; where it may be about a person, what kind of value it is: the id leads to it."""
+    """Return an example, or only the kind of value if it may be personal: the id leads to it."""
     return _JSON_TYPES.get(example[:1], "a number") if personal else example[:_LONGEST_EXAMPLE]

@@ -1,4 +1,4 @@
-"""Looks at a table: duplicate keys, unknown attributes, a masked preview."""
+"""Queries of one table for checks and metadata: duplicate keys, unknown attributes, drift, a masked preview."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +23,13 @@ _LONGEST_TEXT = 60
 
 @dataclass(frozen=True)
 class KeyFindings:
-    """What was found about the primary key.
+    """Violations of the primary key.
 
     Attributes:
-        rows: Rows looked at.
+        rows: Rows that were checked.
         nulls: Rows without a key.
-        duplicates: Keys that stand in more than one row.
-        touched_only: True if only keys that the last sync touched were looked at.
+        duplicates: Keys of more than one row.
+        touched_only: True if only keys of rows that the last sync wrote were checked.
     """
 
     rows: int
@@ -57,7 +57,7 @@ class Inspector:
         return Tables(self.warehouse, self.schema, self.entry).rows
 
     def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
-        """Look for keys that are null or not unique, in the whole table or among the rows written since."""
+        """Find keys that are null or not unique, in the whole table or among the rows written since."""
         key, columns = key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
         parameters = [touched_since] if touched_since else []
@@ -80,7 +80,7 @@ class Inspector:
             return DriftFinder(connection, self._table, self.entry).unknown() if self._exists(connection) else []
 
     def drifts(self) -> list[Drift]:
-        """Return where the records differ from what Klaviyo's schema promises; what columns under a field rule hold is the rule's work."""
+        """Return where records differ from Klaviyo's schema; columns under a field rule are left out."""
         tables = Tables(self.warehouse, self.schema, self.entry)
         with self.warehouse.connection() as connection:
             if not self._exists(connection):

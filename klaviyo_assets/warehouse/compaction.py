@@ -1,4 +1,4 @@
-"""A DuckDB file written anew, so that nothing of rows which are gone stays in its free blocks."""
+"""Rewrites a DuckDB file, so that its free blocks hold nothing of deleted rows."""
 
 import errno
 import os
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from klaviyo_assets._internal import os_errors as system_errors
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.sql import literal, quoted
@@ -31,7 +30,7 @@ _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name",
 
 
 def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
-    """Write a DuckDB file anew and put it in the old one's place; the caller keeps our other processes out.
+    """Write a DuckDB file again and replace the old one; the caller keeps our other processes out.
 
     Tables, views, sequences, macros, comments and the format's version are kept, as are the file's owner, group, mode and extended attributes (access
     control lists among them). The new file is compared with the old one before it takes its place, which happens in one step: until then, and if
@@ -59,8 +58,8 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
     free = shutil.disk_usage(path.parent).free
     if free < before.st_size:
         raise WarehouseError(
-            f"{path} cannot be written anew: that takes up to {before.st_size / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free.",
-            "Make room; the next sync tries again.",
+            f"{path} cannot be rewritten: that takes up to {before.st_size / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free.",
+            "Free disk space; the next sync tries again.",
         )
     partial = path.with_name(f"{path.name}.compacting")
     _remove(partial)
@@ -77,12 +76,12 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
         if diagnosis.elsewhere(error) is not None:
             raise diagnosis.diagnosed(path, error) from error
         raise WarehouseError(
-            f"{path} could not be written anew ({str(error).splitlines()[0]}); it is as it was.",
+            f"{path} could not be rewritten ({str(error).splitlines()[0]}); it was left as it was.",
             "See whether it holds tables or views of others that cannot be copied (COPY FROM DATABASE in DuckDB), and move those to another file.",
         ) from error
     except OSError as error:
-        what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check free disk space and permissions there")
-        raise WarehouseError(f"{path} could not be written anew: {what}.", f"{advice}; the next sync tries again.") from error
+        what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check free disk space and permissions there")
+        raise WarehouseError(f"{path} could not be rewritten: {what}.", f"{advice}; the next sync tries again.") from error
     finally:
         _remove(partial)
     return before.st_size - path.stat().st_size
@@ -94,7 +93,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> N
     connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
     connection.execute(f"CHECKPOINT {_OLD}")
     ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD}'").fetchall()
-    # Tells that files of that version or later are written, such as "v1.5.0+"; a range like "v1.0.0 - v1.1.3" begins with the first.
+    # The version that files are written for, or later, such as "v1.5.0+"; a range like "v1.0.0 - v1.1.3" begins with the first.
     oldest = str(version).split("+")[0].split(" ")[0]
     connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW} (STORAGE_VERSION {literal(oldest)})")
     connection.execute(f"COPY FROM DATABASE {_OLD} TO {_NEW}")
@@ -107,10 +106,10 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> N
 
 
 def _refuse_other_owners(path: Path, facts: os.stat_result) -> None:
-    """Refuse a file whose owner a new one could not have: it would lock the owner out."""
+    """Refuse a file of another owner, which the new file could not get: it would lock the owner out."""
     if hasattr(os, "geteuid") and os.geteuid() not in {0, facts.st_uid}:
         raise WarehouseError(
-            f"{path} cannot be written anew: it belongs to another user (uid {facts.st_uid}, this process runs as {os.geteuid()}).",
+            f"{path} cannot be rewritten: it belongs to another user (uid {facts.st_uid}, this process runs as {os.geteuid()}).",
             "Run this as that user, or as root, who can give the new file to that user.",
         )
 
@@ -152,7 +151,7 @@ def _attributes(path: Path) -> Iterator[tuple[str, bytes]]:
 def _spoil(old: int, folder: Path) -> None:
     """Overwrite the header of a file that has no name any more, so that DuckDB refuses it.
 
-    Only when the new name is certain to outlast a crash of the machine, and nobody has another name of the old file (a hard link of a backup).
+    Only if the new name will survive a crash of the machine, and the old file has no other name (a backup's hard link).
 
     Args:
         old: The old file, open.
@@ -175,13 +174,15 @@ def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         listed = f"SELECT schema_name, {name} FROM duckdb_{kind}() WHERE database_name = ? ORDER BY ALL"
         old, new = (connection.execute(listed, [database]).fetchall() for database in (_OLD, _NEW))
         if old != new:
-            raise WarehouseError(f"{path} could not be written anew: not all of its {kind} were copied; it is as it was.", "Tell us which it holds.")
+            raise WarehouseError(
+                f"{path} could not be rewritten: not all of its {kind} were copied; it was left as it was.", "Report which objects it holds."
+            )
     tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [_OLD]).fetchall()
     for table in tables:
         qualified = ".".join(quoted(part) for part in table)
         old, new = (connection.execute(f"SELECT count(*) FROM {database}.{qualified}").fetchall() for database in (_OLD, _NEW))
         if old != new:
-            raise WarehouseError(f"{path} could not be written anew: {qualified} was not copied whole; it is as it was.", "Run again.")
+            raise WarehouseError(f"{path} could not be rewritten: {qualified} was not copied whole; it was left as it was.", "Run again.")
 
 
 def _flush(path: Path) -> None:
@@ -191,4 +192,4 @@ def _flush(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     for name in (path.name, f"{path.name}.wal"):
-        owner_only.remove_file(path.with_name(name))
+        private_files.remove_file(path.with_name(name))

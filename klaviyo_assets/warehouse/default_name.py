@@ -27,7 +27,7 @@ class AmbiguousName(KlaviyoAssetsError, ValueError):
 def default_path() -> str:
     """Return the database's file where no setting names one, and log it once if that is the default of earlier versions.
 
-    A file at the earlier default is used until this library has filled one at the present default, which shows in the state folder beside it.
+    A file at the earlier default is used until this library has filled one at the present default, which its state folder shows.
     """
     earlier = Path(EARLIER_DEFAULT_PATH)
     if not earlier.is_file():

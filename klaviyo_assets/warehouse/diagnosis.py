@@ -1,4 +1,4 @@
-"""What is wrong with a database file, told from DuckDB's error and from the file's first bytes, in words that help."""
+"""Explains what is wrong with a database file, from DuckDB's error and the file's first bytes."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from klaviyo_assets._internal import os_errors as system_errors
+from klaviyo_assets._internal import os_errors
 from klaviyo_assets.warehouse import own_process
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 
@@ -25,7 +25,7 @@ class _Case:
     """A kind of trouble.
 
     Attributes:
-        pattern: What DuckDB's message holds (of versions 1.5 and 2.0).
+        pattern: What DuckDB's message contains (versions 1.5 and 2.0).
         summary: What it means; ``{path}`` is the file.
         advice: What to do.
     """
@@ -113,7 +113,7 @@ _HEAD = 512
 
 
 def elsewhere(error: duckdb.Error) -> str | None:
-    """Return which other program has the file open, as DuckDB says it; None if the error is another one."""
+    """Return which other program has the file open, as DuckDB reports it; None if the error is another one."""
     if not _ELSEWHERE.search(str(error)):
         return None
     holder = _HOLDER.search(str(error))
@@ -138,10 +138,10 @@ def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_
         return open_elsewhere(path, holder)
     whole = str(error)
     if "Unique file handle conflict" in whole and not own_process.lock_again(path):
-        return open_elsewhere(path, "which opened it in the moment in which DuckDB had released the lock of this process")
+        return open_elsewhere(path, "which opened it just after DuckDB had released this process's lock")
     text = whole.splitlines()[0] if whole else type(error).__name__
-    system = system_errors.named_in(text)
-    if system is not None and (meaning := system_errors.meaning(system)):
+    system = os_errors.named_in(text)
+    if system is not None and (meaning := os_errors.meaning(system)):
         return WarehouseError(f"{_file_named_in(text, path)} could not be opened, read or written: {meaning[0]}.", f"{meaning[1]}; then run again.")
     for case in _CASES:
         if case.pattern.search(whole):
@@ -169,7 +169,7 @@ def open_elsewhere(path: Path, details: str) -> WarehouseBusy:
 
 
 def refuse_other_files(path: Path) -> None:
-    """Refuse a file that is no DuckDB database before DuckDB opens it: for some kinds it would download an extension, and then write into them.
+    """Refuse a file that is not a DuckDB database before DuckDB opens it: for some kinds it would download an extension, and then write into them.
 
     Raises:
         WarehouseError: If it is something else, or cannot be read.
@@ -190,7 +190,7 @@ def refuse_other_files(path: Path) -> None:
 
 
 def refuse_damaged_log(path: Path) -> None:
-    """Refuse a log that cannot be one: DuckDB would ignore it without a word, and with it what was committed.
+    """Refuse a file that cannot be a DuckDB log: DuckDB would silently ignore it, and the transactions in it.
 
     A log that is empty, zeros, or cut short is what a crash leaves before the first commit, or in the middle of one; DuckDB handles those.
 
@@ -225,19 +225,19 @@ def _kind_of(head: bytes) -> str | None:
 
 
 def _unreadable(path: Path, error: OSError) -> WarehouseError:
-    what, advice = system_errors.meaning(error) or (error.strerror or str(error), "Check the file")
+    what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check the file")
     return WarehouseError(f"{path} cannot be read: {what}{owner(path)}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another file.")
 
 
 def _file_named_in(text: str, path: Path) -> str:
-    """Return the file that a message of DuckDB names (the log, say), and whose it is."""
+    """Return the file that a message of DuckDB names (the log, say), and its owner, if that is another user."""
     found = re.search(r'"([^"]+)"', text)
     file = Path(found[1]) if found and Path(found[1]).is_absolute() else path
     return f"{file}{owner(file)}"
 
 
 def owner(path: Path) -> str:
-    """Say whose a file is, in brackets, if it is another user's; otherwise nothing."""
+    """Return the owner of a file, in brackets, if it is another user; otherwise nothing."""
     try:
         uid = path.stat().st_uid
     except OSError:

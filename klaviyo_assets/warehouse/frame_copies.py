@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 
 _NAME = "copies"
@@ -24,13 +24,13 @@ def new_copy(state: Path) -> Path:
     """Return the path of a Parquet file that is to be written, in a folder for the owner only; it is deleted when the process ends.
 
     Args:
-        state: Folder of the database's state; its file lock is held, so that nobody cleans up meanwhile.
+        state: Folder of the database's state; its file lock is held, so that no other process cleans up meanwhile.
 
     Raises:
         OSError: If the folder cannot be made.
     """
     folder = state / _NAME / secrets.token_hex(8)
-    owner_only.make_folder(folder)
+    private_files.make_folder(folder)
     lock = file_lock(folder / _LOCK)
     acquire(lock, 0)
     _ours[folder] = lock

@@ -204,7 +204,7 @@ class LocalFile(Warehouse):
         with ExitStack() as stack:
             connection = self._entered(stack)
             stack.callback(connection.close)
-            limit = ""  # as long as DuckDB could not be asked
+            limit = ""  # until DuckDB has reported it
             try:
                 spill.use_spill_folder(connection, self.path, self.state_dir, self._resource.connection_config)
                 frame_copies.remove_abandoned(self.state_dir)

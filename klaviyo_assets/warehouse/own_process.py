@@ -1,7 +1,7 @@
-"""Whether this process has a file open already, and how to look into a file without harm to those who have.
+"""Whether this process already has a file open, and how to read a file without releasing locks of this process.
 
 DuckDB locks its file with POSIX locks (``fcntl``), which belong to a process and a file: when *any* descriptor of the file is closed, all locks that
-the process has on it are gone. A notebook that has the database open would lose its lock because somebody reads the file's first bytes.
+the process has on it are gone. A notebook that has the database open would lose its lock because the file's first bytes are read.
 """
 
 import os
@@ -58,9 +58,9 @@ def head(path: Path, size: int) -> bytes | None:
 
 
 def lock_again(path: Path) -> bool:
-    """Take the POSIX locks again that this process had on a file; return False if another process has taken one meanwhile.
+    """Acquire the POSIX locks again that this process had on a file; return False if another process has acquired one meanwhile.
 
-    DuckDB itself releases them when it is told to open a file that another of its instances in the process has attached: it looks at the file's first
+    DuckDB itself releases them when it is to open a file that another of its instances in the process has attached: it looks at the file's first
     bytes before it notices.
     """
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""A file that is written anew holds what it held, and nothing of what is gone."""
+"""A rewritten file holds what it held, and nothing of deleted rows."""
 
 import os
 import shutil

@@ -113,7 +113,7 @@ def test_a_home_folder_that_is_not_known(home: str | None, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("bytes_", [241, 250, 255, 256, 300])
 @pytest.mark.parametrize("character", ["x", "ä"])
-def test_a_name_that_leaves_no_room_for_the_names_beside_it(bytes_: int, character: str, tmp_path: Path) -> None:
+def test_a_name_that_leaves_no_room_for_the_names_of_the_files_next_to_it(bytes_: int, character: str, tmp_path: Path) -> None:
     name = (character * bytes_).encode()[: bytes_ // 2 * 2].decode() + "x" * (bytes_ % 2)
     assert len(name.encode()) == bytes_
 

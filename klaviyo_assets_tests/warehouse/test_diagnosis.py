@@ -286,9 +286,9 @@ SYSTEM: dict[int, str] = {
 
 @pytest.mark.parametrize(("number", "words"), SYSTEM.items(), ids=[errno.errorcode[number] for number in SYSTEM])
 def test_an_error_of_the_system_keeps_its_meaning(number: int, words: str, path: Path) -> None:
-    told = diagnosis.diagnosed(path, duckdb.IOException(f'IO Error: Cannot open file "{path}": {os.strerror(number)}'))
+    error = diagnosis.diagnosed(path, duckdb.IOException(f'IO Error: Cannot open file "{path}": {os.strerror(number)}'))
 
-    assert words in str(told)
+    assert words in str(error)
     meaning = system_errors.meaning(OSError(number, os.strerror(number)))
     assert meaning is not None
     assert words in meaning[0]

@@ -158,7 +158,7 @@ def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> Non
 
 
 class OwnSettings(DuckDBResource):
-    """A user's own kind of resource, which opens the file with settings that nobody else knows, or as any other does."""
+    """A user's own kind of resource, which opens the file with settings of its own, or as any other resource does."""
 
     settings: dict[str, str]
     _tries: list[dict[str, str]] = PrivateAttr(default_factory=list)

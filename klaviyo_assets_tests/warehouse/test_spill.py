@@ -73,7 +73,7 @@ def test_a_folder_of_the_users_own_is_used_and_left_alone(tmp_path: Path) -> Non
     assert (folder / "duckdb_temp_of_another").exists()
 
 
-def test_a_file_that_is_written_anew_spills_there_too(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rewrite_of_the_file_spills_there_too(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     with warehouse.connection():
         pass
     used = []

@@ -6,15 +6,22 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.sandbox.answers import collection
 from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sandbox.query import read_query
 from klaviyo_assets.sandbox.state import State
 
 BASE = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
 
 SMALL = SandboxOptions(seed=0, events=600, profiles=150, campaigns=60, reviews=80, metrics=25, lists=23, base=BASE, limits=False)
+
+
+def path_of(sandbox: SandboxProcess, name: str) -> str:
+    """Return the path of a type's records; of a child type, of those of a parent that has some."""
+    entry = CATALOG[name]
+    return entry.path_of(None if entry.parent is None else sandbox.truth(name)[0]["meta"][entry.parent.column])
 
 
 class Hand:

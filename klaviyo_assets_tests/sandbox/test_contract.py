@@ -9,7 +9,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, SandboxOptions, key_lacking
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
-from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers, path_of
 
 PAGED = sorted(name for name, entry in CATALOG.items() if entry.endpoint.page_size)
 
@@ -28,12 +28,13 @@ def error(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_each_endpoint_wants_its_scope(http, name):
-    path, entry = CATALOG[name].endpoint.path, CATALOG[name]
+def test_each_endpoint_wants_its_scopes(http, sandbox, name):
+    path, entry = path_of(sandbox, name), CATALOG[name]
     assert http.get(path, params=parameters(name)).status_code == 200
-    refused = http.get(path, params=parameters(name), headers=headers(key_lacking(entry.scope)))
-    assert error(refused) == (403, "permission_denied", None)
-    assert entry.scope in refused.json()["errors"][0]["detail"]
+    for scope in entry.scopes:
+        refused = http.get(path, params=parameters(name), headers=headers(key_lacking(scope)))
+        assert error(refused) == (403, "permission_denied", None)
+        assert scope in refused.json()["errors"][0]["detail"]
     expected = 200 if entry.recommended_scope else 403
     assert http.get(path, params=parameters(name), headers=headers(RECOMMENDED_SCOPES_KEY)).status_code == expected
 
@@ -62,17 +63,18 @@ def test_revisions(http):
 
 
 @pytest.mark.parametrize("name", PAGED)
-def test_page_sizes_are_bounded(http, name):
-    path, bounds = CATALOG[name].endpoint.path, CATALOG[name].endpoint.page_size
+def test_page_sizes_are_bounded(http, sandbox, name):
+    path, bounds = path_of(sandbox, name), CATALOG[name].endpoint.page_size
     for wrong in ("0", str(bounds.maximum + 1), "ten", "-1", ""):
         assert error(http.get(path, params=parameters(name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
     one = http.get(path, params=parameters(name) | {"page[size]": "1"}).json()
     assert len(one["data"]) == 1
-    assert one["links"]["next"].startswith(str(http.base_url))
+    assert one["links"]["next"] is None or one["links"]["next"].startswith(str(http.base_url))
+    assert one["links"]["next"] is not None or CATALOG[name].parent is not None
     assert one["links"]["prev"] is None
     default = http.get(path, params=parameters(name)).json()
     assert len(default["data"]) <= bounds.default
-    assert (default["links"]["next"] is None) == (len(default["data"]) < bounds.default)
+    assert default["links"]["next"] is None or len(default["data"]) == bounds.default
 
 
 @pytest.mark.parametrize("name", ["accounts", "metrics"])
@@ -110,7 +112,7 @@ def test_a_parameter_given_twice_is_refused(http):
     assert error(http.get("/api/events?sort=datetime&sort=-datetime")) == (400, "invalid", "sort")
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.lookup_limit])
 def test_one_record_by_its_id(http, name):
     path = CATALOG[name].endpoint.path
     record = http.get(path, params=parameters(name)).json()["data"][0]
@@ -127,7 +129,7 @@ def test_a_count_of_profiles_by_look_up_only(http):
 
 
 def test_a_path_that_is_not_served(http):
-    assert error(http.get("/api/coupons")) == (404, "not_found", None)
+    assert error(http.get("/api/unicorns")) == (404, "not_found", None)
     assert http.post("/api/events").status_code == 405
 
 

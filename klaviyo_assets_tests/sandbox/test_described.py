@@ -9,7 +9,8 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.contract.differences import JSON_TYPES
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 from klaviyo_assets_tests.contract.recorded import structure
-from klaviyo_assets_tests.sandbox.test_openapi_judge import CASES, everything, path_of
+from klaviyo_assets_tests.sandbox.helpers import path_of
+from klaviyo_assets_tests.sandbox.test_openapi_judge import CASES, everything
 
 RECORDED_ALONE = {
     "campaign.attributes.send_options.ignore_unsubscribes",
@@ -17,6 +18,7 @@ RECORDED_ALONE = {
     "profile.attributes.anonymous_id",
     "profile.attributes.subscriptions.whatsapp",
     "profile.attributes.whatsapp_bsuid",
+    "profile.relationships.conversation",
 }
 """Members that the API sends, or sends as null, other than the description says."""
 

@@ -23,6 +23,7 @@ TESTS = {"greater-than": operator.gt, "greater-or-equal": operator.ge, "less-tha
 TIMED = [
     (name, field, op)
     for name, entry in CATALOG.items()
+    if entry.parent is None
     for field, operators in entry.endpoint.filters.items()
     for op in sorted(operators)
     if kind_of(entry, field) is Kind.TIME

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
-from klaviyo_assets.sandbox import SandboxProcess, key_lacking
-from klaviyo_assets_tests.sandbox.helpers import headers
+from klaviyo_assets.sandbox import key_lacking
+from klaviyo_assets_tests.sandbox.helpers import headers, path_of
 
 validators = pytest.importorskip("openapi_schema_validator", reason="openapi-schema-validator is not installed")
 
@@ -69,12 +69,6 @@ def everything(name: str) -> dict[str, str]:
 CASES = [(name, {}) for name, entry in CATALOG.items() if entry.endpoint.required_filter is None] + [
     ("campaigns", {"filter": f"equals(messages.channel,'{channel}')"}) for channel in ("email", "sms", "mobile_push")
 ] + [("flows", {"filter": "equals(archived,true)"}), ("reviews", {"filter": "equals(status,'all')"})]  # fmt: skip
-
-
-def path_of(sandbox: SandboxProcess, name: str) -> str:
-    """Return the path of a type's records; of a child type, of those of a parent that has some."""
-    entry = CATALOG[name]
-    return entry.endpoint.path if entry.parent is None else entry.parent.path_of(sandbox.truth(name)[0]["meta"][entry.parent.column])
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)

@@ -25,7 +25,8 @@ from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.runner import SyncReport, SyncRunner
+from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.factory import warehouse_from
 

@@ -6,8 +6,6 @@ therefore takes over the later half of what another has left.
 
 import asyncio
 import logging
-import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -15,10 +13,11 @@ from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages
+from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages, NotFound
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import PageSize
 from klaviyo_assets.extract.slice_query import slice_parameters
@@ -45,19 +44,14 @@ class Fetcher:
         sink: Accepts the pages.
         after_page: Called after each page, for writing, loading and progress.
 
-    Attributes:
-        records_read: Records received within the slices' bounds.
-        chains: Chains that are being read, in the order of their beginning.
-        waiting: Slices that are not begun, newest first.
+        state: How far it is.
     """
 
     client: KlaviyoClient
     entry: ResourceType
     sink: PageSink
     after_page: Callable[[], Awaitable[None]]
-    records_read: int = 0
-    chains: list[SliceReader] = field(default_factory=list)
-    waiting: deque[AnySlice] = field(default_factory=deque)
+    state: FetchState = field(default_factory=FetchState)
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,21 +69,16 @@ class Fetcher:
             EndlessPages: If a slice's pages lead nowhere though each has a link to another one.
         KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays staged.
         """
-        self.waiting.extend(slices)
+        self.state.waiting.extend(slices)
         try:
             async with asyncio.TaskGroup() as group:
                 self._staff(group)
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
 
-    @property
-    def pages_expected(self) -> float:
-        """Pages that are left of all slices, about; without an end while slices are not begun or nothing is known of one."""
-        return math.inf if self.waiting else sum(chain.pages_expected for chain in self.chains)
-
     def _staff(self, group: asyncio.TaskGroup) -> None:
         """Employ as many workers as it takes to keep the rate limit busy at the latency seen."""
-        while (self.waiting or self._cuttable) and self._workers < self.client.chains_needed(self.entry):
+        while (self.state.waiting or self._cuttable) and self._workers < self.client.chains_needed(self.entry):
             self._workers += 1
             group.create_task(self._work(group))
 
@@ -102,7 +91,7 @@ class Fetcher:
         """Return the chain to read next, waiting while others have yet to find out how much they have left; None if this worker is not needed."""
         while self._workers <= self.client.chains_needed(self.entry):
             if (chain := self._taken_over() or self._begun()) is not None:
-                self.chains.append(chain)
+                self.state.readers.append(chain)
                 return chain
             if not self._cuttable:
                 return None
@@ -111,21 +100,21 @@ class Fetcher:
 
     @property
     def _cuttable(self) -> bool:
-        return any(chain.may_be_cut for chain in self.chains)
+        return any(chain.may_be_cut for chain in self.state.readers)
 
     def _begun(self) -> SliceReader | None:
-        if not self.waiting:
+        if not self.state.waiting:
             return None
-        part = self.waiting.popleft()
+        part = self.state.waiting.popleft()
         return SliceReader(part, self.sink.open(part), page_size=self._page_size.copy())
 
     def _taken_over(self) -> SliceReader | None:
         """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
-        if self.waiting:
-            long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_HELPING)
+        if self.state.waiting:
+            long = (chain for chain in self.state.readers if chain.may_be_cut and chain.pages_left >= _WORTH_HELPING)
             victim = max(long, key=_start, default=None)
         else:
-            long = (chain for chain in self.chains if chain.may_be_cut and chain.pages_left >= _WORTH_CUTTING)
+            long = (chain for chain in self.state.readers if chain.may_be_cut and chain.pages_left >= _WORTH_CUTTING)
             victim = max(long, key=lambda chain: chain.pages_left, default=None)
         if victim is None or (part := victim.cut_off()) is None:
             return None
@@ -150,8 +139,14 @@ class Fetcher:
                     error.message,
                 )
                 chain.begin_again()
+            except NotFound:
+                if chain.part.parent_id is None:
+                    raise
+                # A parent that was deleted meanwhile is no trouble of the others.
+                self.state.gone_parents.append(chain.part.parent_id)
+                break
         self.sink.finish(chain.slice_id)
-        self.chains.remove(chain)
+        self.state.readers.remove(chain)
         self._tell()
 
     async def _walk(self, chain: SliceReader, group: asyncio.TaskGroup) -> bool:
@@ -161,7 +156,7 @@ class Fetcher:
         async with aclosing(self.client.pages(self.entry, parameters, decode, most_bytes=chain.page_size.most_bytes)) as answers:
             async for answer in answers:
                 page = chain.take(answer)
-                self.records_read += page.count
+                self.state.records_read += page.count
                 self.sink.add(chain.slice_id, page, chain.read_up_to)
                 may_grow, is_last = chain.page_size.note(page.size), answer.value.next_url is None
                 # The memory of this page is free once it is written, not when the next one has come.

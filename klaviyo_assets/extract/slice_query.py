@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.slices import AnySlice, SubsetSlice
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _SECOND = timedelta(seconds=1)
@@ -18,7 +18,7 @@ def slice_parameters(entry: ResourceType, part: AnySlice) -> dict[str, str]:
     """
     parameters = dict(entry.page_parameters)
     filters = list(part.division.filters)
-    if isinstance(part, SubsetSlice):
+    if not isinstance(part, Slice):
         if "id" in entry.endpoint.sorts:
             parameters["sort"] = "id"
     else:

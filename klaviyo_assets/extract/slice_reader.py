@@ -8,7 +8,7 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.page_size import PageSize
-from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.extract.stall import Stall
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
 
@@ -98,7 +98,7 @@ class SliceReader:
     def span_left(self) -> timedelta:
         """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
         part = self.part
-        if isinstance(part, SubsetSlice) or part.descending or part.secondary_cursors or self._at_its_end or self.passed_the_end:
+        if not isinstance(part, Slice) or part.descending or part.secondary_cursors or self._at_its_end or self.passed_the_end:
             return timedelta()
         return max(timedelta(), part.covers_to - self._place(part))
 
@@ -149,7 +149,7 @@ class SliceReader:
         again.
         """
         part = self.part
-        if isinstance(part, SubsetSlice) or not self.may_be_cut:
+        if not isinstance(part, Slice) or not self.may_be_cut:
             return None
         border = (self._place(part) + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
         if border >= part.covers_to:
@@ -160,7 +160,7 @@ class SliceReader:
     @property
     def rest(self) -> AnySlice:
         """What is to be asked for now: the slice, or what is left of it where it is begun again."""
-        if isinstance(self.part, SubsetSlice) or self._rest_from is None:
+        if not isinstance(self.part, Slice) or self._rest_from is None:
             return self.part
         # The API refuses a bound in the future, and the newest slice may have come to records that are dated there.
         return replace(self.part, start=min(self._rest_from, self.part.covers_to))
@@ -168,7 +168,7 @@ class SliceReader:
     @property
     def has_advanced(self) -> bool:
         """True if a chain that is begun again now would begin behind where this one began."""
-        if isinstance(self.part, SubsetSlice) or self.read_up_to is None:
+        if not isinstance(self.part, Slice) or self.read_up_to is None:
             return False
         return min(self.read_up_to, self.part.covers_to) > (self._rest_from or self.part.start)
 

@@ -9,18 +9,45 @@ from klaviyo_assets.state.coverage import BEGINNING
 
 @dataclass(frozen=True)
 class SubsetSlice:
-    """A division that is read whole, by one cursor chain.
+    """A subset that is read completely, by one cursor chain.
 
     Attributes:
-        division: The division.
+        division: The subset.
     """
 
     division: Subset
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: the name of the division."""
+        """What it reads, for logs: the name of the subset."""
         return self.division.name
+
+    @property
+    def parent_id(self) -> None:
+        """None: its records have no parent."""
+
+
+@dataclass(frozen=True)
+class ParentSlice:
+    """The children of one parent, which are read completely, by one cursor chain.
+
+    Attributes:
+        division: The subset.
+        parent_id: Id of the parent.
+        field: Column of the parent's id; coverage is recorded for it.
+        covers_to: The parent's children up to this time are covered once the slice is read.
+    """
+
+    division: Subset
+    parent_id: str
+    field: str
+    covers_to: datetime
+
+    @property
+    def name(self) -> str:
+        """What it reads, for logs: ``list_id Y6nRLr``."""
+        division = "" if self.division.name == Subset().name else f"{self.division.name} "
+        return f"{division}{self.field} {self.parent_id}"
 
 
 @dataclass(frozen=True)
@@ -54,10 +81,14 @@ class Slice:
         division = "" if self.division.name == Subset().name else f"{self.division.name} "
         return f"{division}{self.field} from {start} to {end}"
 
+    @property
+    def parent_id(self) -> None:
+        """None: its records have no parent."""
+
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
         """Return what lies before a border, and from it on; both together read and cover just what this one does."""
         below = replace(self, end=border, covers_to=min(border, self.covers_to))
         return below, replace(self, start=border)
 
 
-AnySlice = Slice | SubsetSlice
+AnySlice = Slice | SubsetSlice | ParentSlice

@@ -1,6 +1,6 @@
 """Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -342,6 +342,40 @@ class Loader:
                 [at],
             )
             connection.unregister("read_parents")
+
+    def parent_ids(self, parent: str) -> list[str] | None:
+        """Return the ids in a parent's table that are not marked as deleted, ascending; None if there is no such table."""
+        with self.warehouse.connection() as connection:
+            if not table_exists(connection, self.schema, parent):
+                return None
+            rows = connection.execute(
+                f"SELECT id FROM {self.warehouse.qualified(self.schema, parent)} WHERE {DELETED_AT} IS NULL ORDER BY id"
+            ).fetchall()
+        return [id_ for (id_,) in rows]
+
+    def finish_parents(
+        self, column: str, read: Collection[str], live: Collection[str], files: Sequence[Path], row: SyncLogEntry, now: datetime
+    ) -> None:
+        """Mark what complete reads of some parents did not return, and all rows of parents that are gone; end the sync, in one transaction.
+
+        Args:
+            column: Column that has the parent's id.
+            read: Ids of the parents that were read.
+            live: Ids of all parents that exist.
+            files: Staged files with the keys that were returned.
+            row: The sync's row.
+            now: When the sync ends.
+        """
+        before = Counts(**vars(self.counts))
+        try:
+            with self.transaction() as connection:
+                known = connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
+                gone = {id_ for (id_,) in known} - {*live}
+                self.mark_missing_of_parents(connection, column, sorted({*read} | gone), files, row.started_at)
+                self._end(connection, row, now)
+        except BaseException:
+            self.counts = before
+            raise
 
     def _are_missing(self, files: Sequence[Path]) -> str:
         """SQL that is true for rows that are not marked as deleted and not in staged files."""

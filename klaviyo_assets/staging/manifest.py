@@ -5,8 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from klaviyo_assets.extract.slices import AnySlice, Slice
-from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.extract.slices import AnySlice, ParentSlice, Slice
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, divided
 
 WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
@@ -25,6 +25,7 @@ class SliceState(msgspec.Struct, eq=False):
         start: Start of the slice; None for a subset that is read completely.
         end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
+        parent: Id of the parent record of which it reads the children; empty if it has none.
         read_up_to: Everything before has been read and written; None if nothing is sure yet.
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
@@ -40,12 +41,15 @@ class SliceState(msgspec.Struct, eq=False):
     finished: bool = False
     loaded: bool = False
     loaded_read_up_to: datetime | None = None
+    parent: str = ""
 
     @staticmethod
     def of(slice_: AnySlice) -> "SliceState":
         """Return the state of a slice that begins."""
         if isinstance(slice_, Slice):
             return SliceState(slice_.division.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
+        if isinstance(slice_, ParentSlice):
+            return SliceState(slice_.division.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
         return SliceState(slice_.division.name, None, None, None, None)
 
 

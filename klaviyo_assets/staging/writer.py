@@ -86,8 +86,7 @@ class BackgroundWriter:
     def _has_much_on_disk(self) -> bool:
         return self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load or self.staging.bytes_unloaded >= _BYTES_ON_DISK
 
-    async def loaded(self, batch: Batch) -> None:
-        """Note that a batch is committed."""
+    async def _loaded(self, batch: Batch) -> None:
         async with self._alone:
             await in_thread(self.staging.loaded, batch)
 
@@ -143,6 +142,7 @@ class BackgroundWriter:
         for batch in batches:
             if self.load is not None and (batch.files or batch.covered):
                 await self.load(batch)
+                await self._loaded(batch)
                 self.rows_known += batch.rows
                 self._last_load = time.monotonic()
 

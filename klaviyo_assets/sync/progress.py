@@ -1,29 +1,32 @@
-"""How far a long sync is, and what is left of it: an estimate as a range. Pure, but for the clock.
+"""Progress reports of long syncs: records read, estimated time left, expected disk use.
 
-Klaviyo's lists do not say how many records they hold. Of events it may be asked for its own counts; else what is known is how dense records lie where
-they were read, and what is left may be thinner or denser, so each number comes as a range.
+Klaviyo's lists do not say how many records they hold. What is known is how densely records lie where they were read; what is left may be sparser or
+denser, so each number is a range. Klaviyo's own counts of events would narrow it, and are not requested: up to 120 requests of a quota that is
+shared with others are too much for an estimate.
 """
 
+import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import USUAL_BEGINNING
 
 _SECONDS_BETWEEN = 30.0
 _SECONDS_BEFORE_THE_FIRST = 10.0
 
-_SAYS_SOMETHING = 300
-"""Records of a chain, from which on its density counts."""
-
-_COUNT_IS_OFF = 0.02
-"""By how much of itself Klaviyo's count may differ from what it lists."""
+_MEANINGFUL = 300
+"""Records of a slice from which on its density counts."""
 
 _FILE_OVERHEAD = 1.6
-"""How much more than its Parquet file a row may take in the DuckDB file, at most; at least it takes as much."""
+"""How much more than its Parquet file a row may need in the DuckDB file, at most; at least it needs as much."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Estimate:
     Attributes:
         records: Records left to read.
         seconds: Seconds left, at the pace so far.
-        bytes: Bytes that those records will take in the database.
-        complete_from: Everything from here on has been read; None if not even the newest slice is finished.
+        bytes: Bytes that those records will need in the database.
+        complete_from: Everything from this time on has been read; None if not even the newest slice is finished.
     """
 
     records: Range
@@ -57,63 +60,61 @@ class Estimate:
 
 @dataclass
 class Progress:
-    """Watches one sync.
+    """Estimates what is left of one sync. Pure, but for the clock.
 
     Args:
         oldest: Time of the oldest record, where it is known.
 
     Attributes:
-        expected: Records that Klaviyo counts in what the sync reads; None if that is not known.
         rows_staged: Rows that have been written to staging.
         bytes_staged: Bytes of their files.
     """
 
     oldest: datetime | None = None
-    expected: int | None = None
     rows_staged: int = 0
     bytes_staged: int = 0
     _began: float = field(default_factory=lambda: time.monotonic())
-    _told: float | None = None
+    _reported: float | None = None
     _seen: set[SliceReader] = field(default_factory=set)
 
     def is_due(self) -> bool:
-        """Return whether it is time to tell the user again, and take it as told."""
+        """Return whether it is time for a report; if so, the next one is due after a while."""
         now = time.monotonic()
-        due = now - self._began >= _SECONDS_BEFORE_THE_FIRST if self._told is None else now - self._told >= _SECONDS_BETWEEN
+        due = now - self._began >= _SECONDS_BEFORE_THE_FIRST if self._reported is None else now - self._reported >= _SECONDS_BETWEEN
         if due:
-            self._told = now
+            self._reported = now
         return due
 
-    def estimate(self, records_read: int, chains: Sequence[SliceReader], waiting: Sequence[AnySlice]) -> Estimate | None:
-        """Return what is left; None while too little has been read to tell, or where a type is not read along time.
+    def estimate(self, records_read: int, readers: Sequence[SliceReader], waiting: Sequence[AnySlice]) -> Estimate | None:
+        """Return what is left; None while too little has been read, or where a type is not read by time.
 
         Args:
             records_read: Records read so far.
-            chains: Chains that are being read.
-            waiting: Slices that are not begun.
+            readers: Slices that are being read.
+            waiting: Slices that have not begun.
         """
-        self._seen.update(chains)
-        densities = sorted(chain.density for chain in self._seen if chain.density is not None and chain.records >= _SAYS_SOMETHING)
+        self._seen.update(readers)
+        densities = sorted(reader.density for reader in self._seen if reader.density is not None and reader.records >= _MEANINGFUL)
         elapsed = time.monotonic() - self._began
         to_come = [part for part in waiting if isinstance(part, Slice)]
         if not densities or not records_read or elapsed <= 0 or len(to_come) < len(waiting):
             return None
-        thin, middle, dense = (densities[int(place * (len(densities) - 1))] for place in (0.1, 0.5, 0.9))
+        sparse, middle, dense = (densities[int(place * (len(densities) - 1))] for place in (0.1, 0.5, 0.9))
         low = high = 0.0
-        for chain in chains:
-            own = chain.density if chain.density is not None else dense
-            seconds = chain.span_left.total_seconds()
+        for reader in readers:
+            own = reader.density if reader.density is not None else dense
+            seconds = reader.span_left.total_seconds()
             low, high = low + seconds * min(own, middle), high + seconds * max(own, middle)
         for part in to_come:
             seconds = self._length(part).total_seconds()
-            low, high = low + seconds * thin, high + seconds * dense
-        records = Range(low, high) if self.expected is None else _left(self.expected, records_read)
+            low, high = low + seconds * sparse, high + seconds * dense
+        records = Range(low, high)
         per_row = self.bytes_staged / self.rows_staged if self.rows_staged else 0.0
         return Estimate(
             records=records,
             seconds=records.times(elapsed / records_read, elapsed / records_read),
             bytes=records.times(per_row, per_row * _FILE_OVERHEAD),
-            complete_from=_complete_from([*(chain.part for chain in chains), *to_come]),
+            complete_from=_complete_from([*(reader.part for reader in readers), *to_come]),
         )
 
     def _length(self, part: Slice) -> timedelta:
@@ -121,26 +122,64 @@ class Progress:
         return max(timedelta(), part.covers_to - start)
 
 
-def _left(expected: int, records_read: int) -> Range:
-    """What is left of a count that may be a little off: Klaviyo counts events that it does not list, and the other way round."""
-    return Range(max(0.0, expected * (1 - _COUNT_IS_OFF) - records_read), max(0.0, expected * (1 + _COUNT_IS_OFF) - records_read))
+@dataclass
+class ProgressReporter:
+    """Reports the progress of one sync.
+
+    Args:
+        name: Name of the resource type.
+        state: What has been fetched.
+        staging: What has been staged.
+        folder: Folder of the database, which will grow.
+        oldest: Time of the oldest record, where it is known.
+        log: Receives the reports.
+        note: Receives what the user should also know after the sync.
+    """
+
+    name: str
+    state: FetchState
+    staging: Staging
+    folder: Path
+    oldest: datetime | None
+    log: logging.Logger
+    note: Callable[[str], None]
+    _progress: Progress = field(init=False)
+    _warned_of_the_disk: bool = False
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._progress = Progress(self.oldest)
+
+    def after_page(self) -> None:
+        """Report, if it is time for that."""
+        if not self._progress.is_due():
+            return
+        self._progress.rows_staged, self._progress.bytes_staged = self.staging.rows_written, self.staging.bytes_written
+        estimate = self._progress.estimate(self.state.records_read, self.state.readers, self.state.waiting)
+        if estimate is None:
+            return
+        self.log.info(progress_message(self.name, self.state.records_read, estimate))
+        free = shutil.disk_usage(self.folder).free
+        if estimate.bytes.low > free and not self._warned_of_the_disk:
+            self._warned_of_the_disk = True
+            self.note(f"{self.name} will need more disk space than is free ({free / 1e9:.1f} GB).")
 
 
 def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
-    """Write an estimate for people.
+    """Return an estimate as text.
 
     Example:
-        >>> told("events", 3_150_000, estimate)
-        'events: 3,150,000 records read; all from 2026-10-01 on is there. About 25 to 40 minutes and 2.1 to 5.0 GB are left.'
+        >>> progress_message("events", 3_150_000, estimate)
+        'events: 3,150,000 records read, complete from 2026-10-01 00:00 on. About 25 to 40 minutes and 2.1 to 5.0 GB left.'
     """
-    there = f"; all from {estimate.complete_from:%Y-%m-%d %H:%M} on is there" if estimate.complete_from else ""
+    complete = f", complete from {estimate.complete_from:%Y-%m-%d %H:%M} on" if estimate.complete_from else ""
     time_left = _between(estimate.seconds, _duration)
     size = f" and {_between(estimate.bytes, _size)}" if estimate.bytes.high else ""
-    return f"{name}: {records_read:,} records read{there}. About {time_left}{size} left."
+    return f"{name}: {records_read:,} records read{complete}. About {time_left}{size} left."
 
 
 def _complete_from(unfinished: Sequence[AnySlice]) -> datetime | None:
-    """Return from where on everything has been read; None while the newest slice, which has no end, is being read."""
+    """Return the time from which on everything has been read; None while the newest slice, which has no end, is being read."""
     ends = [part.covers_to for part in unfinished if isinstance(part, Slice) and part.end is not None]
     return max(ends) if ends and len(ends) == len(unfinished) else None
 

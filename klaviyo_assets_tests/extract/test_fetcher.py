@@ -232,7 +232,7 @@ def test_every_record_is_staged_once_and_nothing_is_covered_too_soon(
     outcome = fetched(name, collection, load_every=load_every)
 
     assert sorted(outcome.ids) == list(range(len(times)))
-    assert outcome.fetcher.records_read == len(times)
+    assert outcome.fetcher.state.records_read == len(times)
     assert glued(outcome.covered) == [(BEGINNING, TOP)]
     seen: set[int] = set()
     for ids, covered in outcome.batches:
@@ -339,7 +339,7 @@ def test_an_error_behind_the_pages_is_raised_as_it_is() -> None:
         with pytest.raises(OSError, match="No space left"):
             asyncio.run(fetcher.run(slices_of("events", times)))
         staging.write()
-        assert len(ids_in(staging.batch())) == fetcher.records_read
+        assert len(ids_in(staging.batch())) == fetcher.state.records_read
 
     assert collection.requests < 10 + 2 * 8
 
@@ -423,7 +423,7 @@ def test_the_first_error_is_raised_and_what_was_read_stays_staged() -> None:
         batches.append(staging.batch())
         ids = set(ids_in(batches[0]))
 
-    assert len(ids) == fetcher.records_read > 150
+    assert len(ids) == fetcher.state.records_read > 150
     for row in batches[0].covered:
         assert {id_ for id_, time in enumerate(times) if row.start <= time < row.end} <= ids
 

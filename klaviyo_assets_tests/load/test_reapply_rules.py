@@ -24,7 +24,8 @@ from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_ru
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.settings import InvalidSetting, from_environment
-from klaviyo_assets.sync.runner import SyncReport, SyncRunner
+from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
 

@@ -56,7 +56,6 @@ class Desk:
         self.loads.append(batch)
         self.loaded_ids += [id_ for file in batch.files for id_ in pl.read_parquet(file)["id"]]
         await asyncio.sleep(0)
-        await self.behind.loaded(batch)
 
     async def page(self, rows: int = 5) -> None:
         times = [START + timedelta(seconds=self.rows + number) for number in range(rows)]
@@ -177,7 +176,6 @@ def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
         async def slowly(batch: Batch) -> None:
             await may_load.wait()
             loads.append(batch)
-            await desk.behind.loaded(batch)
 
         desk = Desk(tmp_path, slowly)
 
@@ -267,7 +265,6 @@ def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) 
         async def slowly(batch: Batch) -> None:
             loads.append(batch)
             await may_load.wait()
-            await desk.behind.loaded(batch)
 
         desk = Desk(tmp_path, slowly)
         while not loads:

@@ -1,7 +1,5 @@
 """What is told of a long sync while it runs: honest about what is not known."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,20 +8,15 @@ import msgspec
 import pytest
 
 from klaviyo_assets.api.client import ApiResponse
-from klaviyo_assets.catalog import CATALOG, EVENTS
-from klaviyo_assets.catalog.endpoint import PageSize
+from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import Slice, SubsetSlice
-from klaviyo_assets.sandbox.keys import key_lacking
-from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.sync import progress as progress_module
 from klaviyo_assets.sync.progress import Estimate, Progress, Range, progress_message
-from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import sync
 
 DAY = timedelta(days=1)
 TOP = datetime(2026, 3, 10, tzinfo=UTC)
@@ -150,37 +143,4 @@ def test_it_is_told_soon_and_then_now_and_then(clock: SimpleNamespace) -> None:
 def test_the_words(seconds: tuple[float, float], size: tuple[float, float], words: str) -> None:
     estimate = Estimate(Range(1, 2), Range(*seconds), Range(*size), TOP)
 
-    assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read; all from 2026-03-10 00:00 on is there. {words}"
-
-
-def test_klaviyos_own_count_is_better_than_the_density(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress(expected=9_000)
-    clock.now += 20
-    replication = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
-
-    estimate = watch.estimate(1000, [replication], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
-
-    assert estimate is not None
-    assert (estimate.records.low, estimate.records.high) == pytest.approx((7_820, 8_180))
-
-
-@pytest.mark.long
-def test_a_long_first_sync_asks_for_the_count(
-    new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Slow pages make a small account's sync long enough to tell; without the scope it goes on all the same."""
-    monkeypatch.setattr(progress_module, "_SECONDS_BEFORE_THE_FIRST", 0.0)
-    progress_message: list[int | None] = []
-    estimate = Progress.estimate
-    monkeypatch.setattr(Progress, "estimate", lambda self, *rest: (progress_message.append(self.expected), estimate(self, *rest))[1])
-    monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setitem(CATALOG, "events", replace(EVENTS, endpoint=replace(EVENTS.endpoint, page_size=PageSize(default=20, maximum=100))))
-    sandbox = new_account(latency=0.1, metrics=3, history_days=100)
-    known = sandbox.truth("events")
-
-    sync("events", sandbox, warehouse, concurrency=1)
-    counted = {expected for expected in progress_message if expected is not None}
-
-    assert len(counted) == 1
-    assert counted.pop() == pytest.approx(len(known), rel=0.05)
-    assert sync("events", sandbox, warehouse, key=key_lacking("metrics:read"), schema="other", concurrency=1).row_count == len(known)
+    assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read, complete from 2026-03-10 00:00 on. {words}"

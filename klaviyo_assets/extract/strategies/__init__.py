@@ -1,24 +1,27 @@
 """The behaviour of each kind of replication: what a sync reads, and what becomes of rows that it does not return.
 
-One class a module: ``full_table``, ``incremental``, ``newest_first``. ``base`` has the protocol, ``slicing`` what those that read by time share.
+One class a module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, and ``slicing``
+what those that read by time share.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.strategies.base import Strategy
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
+from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
 
-__all__ = ["FullTableStrategy", "IncrementalStrategy", "NewestFirstStrategy", "Strategy", "strategy_for"]
+__all__ = ["FullTableStrategy", "IncrementalStrategy", "NewestFirstStrategy", "PerParentStrategy", "Strategy", "strategy_for"]
 
 _STRATEGIES: Mapping[type, Callable[[Any], Strategy]] = {
     FullTable: FullTableStrategy,
     Incremental: IncrementalStrategy,
     NewestFirst: NewestFirstStrategy,
+    PerParent: PerParentStrategy,
 }
 
 

@@ -24,6 +24,9 @@ class Completion(Enum):
     """Everything has been read: ids that are missing are looked up once more, then marked as deleted. Rows are loaded at the end."""
     COMPARE_WINDOW = auto()
     """Like ``COVERAGE``; then rows of the window that was asked for are marked as deleted if they were not returned."""
+    COMPARE_PER_PARENT = auto()
+    """Rows are loaded while pages arrive; then rows of the parents that were read, and of those that are gone, are marked as deleted if they were
+    not returned."""
     SWAP = auto()
     """Rows are loaded into a new table, which replaces the old one together with the coverage. Rows that were not returned are kept, marked."""
 
@@ -38,6 +41,7 @@ class PlanContext:
         covered: The type's rows of ``_coverage``.
         now: The server's clock at the start of the sync.
         fingerprint: Of the options and columns that are read now.
+        parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
     """
 
     entry: ResourceType
@@ -45,6 +49,7 @@ class PlanContext:
     covered: Sequence[CoverageRow]
     now: datetime
     fingerprint: str
+    parents: Sequence[str] = ()
 
     @property
     def top(self) -> datetime:

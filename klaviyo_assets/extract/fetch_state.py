@@ -1,0 +1,30 @@
+"""How far the extraction of one sync is: written by the fetcher, read by the steps after it."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from klaviyo_assets.extract.slice_reader import SliceReader
+from klaviyo_assets.extract.slices import AnySlice
+
+
+@dataclass
+class FetchState:
+    """How far the extraction of one sync is.
+
+    Attributes:
+        records_read: Records received within the bounds of the slices.
+        readers: Slices that are being read, in the order in which they began.
+        waiting: Slices that have not begun, the most urgent first.
+        gone_parents: Ids of parents that Klaviyo does not know any more.
+    """
+
+    records_read: int = 0
+    readers: list[SliceReader] = field(default_factory=list)
+    waiting: deque[AnySlice] = field(default_factory=deque)
+    gone_parents: list[str] = field(default_factory=list)
+
+    @property
+    def pages_expected(self) -> float:
+        """Estimate of the pages that are left; infinite while slices have not begun, or nothing is known of one."""
+        return math.inf if self.waiting else sum(reader.pages_expected for reader in self.readers)

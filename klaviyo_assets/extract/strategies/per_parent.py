@@ -1,0 +1,42 @@
+"""PerParent: the children of each parent, each by one cursor chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from klaviyo_assets.catalog.replication import PerParent
+from klaviyo_assets.extract.options import SyncMode, check_range
+from klaviyo_assets.extract.slices import ParentSlice
+from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+
+
+@dataclass(frozen=True)
+class PerParentStrategy:
+    """Reads the children of all parents that are in the parent's table and not deleted.
+
+    None is skipped: that a parent's own record is unchanged says nothing of its children (a profile that joins a list does not change ``updated`` of
+    the list). Parents that have not been read yet come first, then those that were read the longest time ago: a sync that is interrupted leaves no
+    parent behind for good.
+    """
+
+    replication: PerParent
+
+    def history_field(self, context: PlanContext) -> str | None:
+        """Return None: nothing is read by time."""
+        return None
+
+    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[ParentSlice]:
+        """Return a slice for each parent and subset.
+
+        Raises:
+            InvalidRange: If a range is asked for: there is none.
+        """
+        if context.options.mode is SyncMode.range:
+            check_range(context.entry, context.options)
+        parent = context.entry.parent
+        assert parent is not None
+        return [ParentSlice(division, id_, parent.column, context.top) for id_ in context.parents for division in context.entry.divisions]
+
+    def completion(self, mode: SyncMode) -> Completion:
+        """Return ``COMPARE_PER_PARENT``."""
+        return Completion.COMPARE_PER_PARENT

@@ -1,0 +1,122 @@
+"""The end of a sync, as its strategy says: what becomes of rows that were not returned. See ``Completion``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.fetch_state import FetchState
+from klaviyo_assets.extract.lookup import look_up
+from klaviyo_assets.extract.options import check_range
+from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.extract.strategies.base import LAG, Completion
+from klaviyo_assets.load.divide import load_and_finish, load_divided
+from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
+from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.sync.context import SyncContext
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a sync has read.
+
+    Attributes:
+        slices: The slices, all of which have been read completely.
+        parents: Ids of the parents that the parent's table holds; empty for a type without parents.
+        state: What has been fetched.
+        covered: Coverage of the batches that were loaded.
+        files: Staged files with the keys of the rows that were returned, where they are compared.
+        rereads: Covered windows that were read again, each as a whole.
+    """
+
+    slices: Sequence[AnySlice]
+    parents: Sequence[str]
+    state: FetchState
+    covered: Sequence[CoverageRow]
+    files: Sequence[Path]
+    rereads: Sequence[TimeWindow]
+
+
+async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
+    """Compare what was read with the table as the strategy demands, and end the sync.
+
+    Raises:
+        KlaviyoError: If records that are missing cannot be looked up.
+        WarehouseError: If the database fails.
+    """
+    match sync.completion:
+        case Completion.COMPARE_ALL:
+            await _compare_all(sync, staging)
+            return
+        case Completion.COMPARE_PER_PARENT:
+            await _compare_per_parent(sync, read)
+            return
+        case Completion.SWAP if read.files or not sync.loader.row_count:
+            await in_thread(sync.loader.swap, sync.row, read.covered, sync.wanted_from, sync.client.now())
+            return
+        case Completion.SWAP:
+            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was left as it is.")
+        case Completion.COMPARE_WINDOW:
+            await _compare_window(sync, read)
+        case Completion.COVERAGE:
+            await _finish_rereads(sync, read)
+    await in_thread(sync.loader.end, sync.row, sync.client.now())
+
+
+async def _compare_all(sync: SyncContext, staging: Staging) -> None:
+    """Look up what was not returned, then load and mark, in one transaction unless the rows are too wide for that."""
+    loader, name = sync.loader, sync.entry.name
+    batch = staging.batch()
+    missing = await in_thread(loader.missing_keys, batch.files)
+    found: list[Page] = []
+    if missing and not batch.files:
+        sync.note(f"Klaviyo returned no {name} at all, though {len(missing)} are known: none was marked as deleted.")
+        missing = []
+    elif missing:
+        found = await look_up(sync.client, sync.entry, [id_ for (id_,) in missing])
+    for page in found:
+        staging.add_lookup(page)
+    if found:
+        await in_thread(staging.write)
+    still_there = {record.id for page in found for record in page.records}
+    gone = [(id_,) for (id_,) in missing if id_ not in still_there]
+    sync.record_traffic()
+    # Nearly always one; only rows that are too wide for one transaction come in several, of which the last one marks what is gone.
+    *before, last = staging.batches()
+
+    def load(batch: Batch) -> None:
+        loader.load(batch, sync.row)
+
+    for part in before:
+        await in_thread(load_divided, load, part)
+    now = sync.client.now()
+    await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, sync.row, gone, now), last)
+
+
+async def _compare_window(sync: SyncContext, read: Read) -> None:
+    field_name, asked = check_range(sync.entry, sync.options)
+    window = TimeWindow(asked.start, min(asked.end, sync.row.started_at - LAG))
+    if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row.started_at):
+        sync.note(f"Klaviyo returned nothing for the range, though {sync.entry.name} of it are known: none was marked as deleted.")
+
+
+async def _finish_rereads(sync: SyncContext, read: Read) -> None:
+    if not read.rereads:
+        return
+    for window in await in_thread(Rereads(sync.loader).finish, read.rereads, read.files, sync.row.started_at):
+        sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")
+
+
+async def _compare_per_parent(sync: SyncContext, read: Read) -> None:
+    """Mark rows of the parents that were read, if they were not returned, and all rows of parents that are gone."""
+    parent = sync.entry.parent
+    assert parent is not None
+    done = [one.parent_id for one in read.slices if one.parent_id is not None]
+    live = {*read.parents} - {*read.state.gone_parents}
+    if not read.files and sync.loader.row_count:
+        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: none was marked as deleted.")
+        await in_thread(sync.loader.end, sync.row, sync.client.now())
+        return
+    await in_thread(sync.loader.finish_parents, parent.column, done, live, read.files, sync.row, sync.client.now())

@@ -1,0 +1,68 @@
+"""What the steps of one sync share."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.strategies import Strategy, strategy_for
+from klaviyo_assets.extract.strategies.base import Completion
+from klaviyo_assets.load.loader import Loader, SyncLogEntry
+
+
+@dataclass
+class SyncContext:
+    """What the steps of one sync share.
+
+    Args:
+        entry: The resource type.
+        options: What is requested.
+        client: The client, open.
+        loader: What the sync does in the database.
+        row: The sync's row of ``_syncs``.
+        log: Receives progress.
+        fingerprint: Of the options and columns that are read, field rules included.
+
+    Attributes:
+        notes: Messages for the user.
+    """
+
+    entry: ResourceType
+    options: SyncOptions
+    client: KlaviyoClient
+    loader: Loader
+    row: SyncLogEntry
+    log: logging.Logger
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """What the resource type's replication reads."""
+        return strategy_for(self.entry)
+
+    @property
+    def completion(self) -> Completion:
+        """How the sync ends."""
+        return self.strategy.completion(self.options.mode)
+
+    @property
+    def wanted_from(self) -> datetime | None:
+        """The user's start date, where the resource type has a use for it."""
+        return self.options.start_date if self.entry.replication.start_date_field else None
+
+    def note(self, text: str) -> None:
+        """Tell the user something, now and in the report."""
+        self.notes.append(text)
+        self.log.warning(text)
+
+    def record_traffic(self, records_read: int | None = None) -> None:
+        """Bring the row of ``_syncs`` up to date with the client's traffic."""
+        traffic, row = self.client.traffic, self.row
+        row.requests, row.bytes, row.throttled = traffic.requests, traffic.bytes, traffic.throttled
+        row.seconds_waited = round(self.client.seconds_waited, 3)
+        if records_read is not None:
+            row.records_read = records_read

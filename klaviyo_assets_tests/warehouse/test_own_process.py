@@ -125,5 +125,5 @@ def test_a_file_that_this_process_does_not_have_open_is_looked_into(warehouse: L
 
 def test_a_lock_that_another_process_has_got_meanwhile_is_said(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.warehouse.own_process.lock_again", lambda _: False)
-    with attached(warehouse.path), pytest.raises(WarehouseError, match="released the lock of this process"), warehouse.connection():
+    with attached(warehouse.path), pytest.raises(WarehouseError, match="released this process's lock"), warehouse.connection():
         pass

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode
 import uvicorn
 
 from benchmarks.account import DENSITIES, Collection, build, microseconds
-from benchmarks.packed import PackedRecords
+from benchmarks.packed import PackedRecords, gzipped
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
@@ -115,7 +115,7 @@ class Server:
         head = b'{"links":%s,"data":[' % json.dumps({"self": "", "next": following}).encode()
         if (packed := self._packed.get(scope["path"])) is not None and first < last:
             return packed.page(head, first, last)
-        return gzip.compress(b"".join([head, *collection.json(first, last), b"]}"]), 1)
+        return gzipped(b"".join([head, *collection.json(first, last), b"]}"]))
 
     def _stats(self) -> bytes:
         used = os.times()

@@ -14,7 +14,7 @@ MOST_BYTES_UNDER_WAY = 64 * 2**20
 """Bytes of all answers that are being received or were handed on and are not stored yet, decompressed."""
 
 
-class AnswerMemory:
+class ResponseMemory:
     """The memory of one client's answers.
 
     One answer is always received to its end, however large, so that nothing ever waits for itself.
@@ -23,7 +23,7 @@ class AnswerMemory:
         most: Bytes of all answers together; one answer more may exceed it.
 
     Example:
-        >>> memory = AnswerMemory(64 * 2**20)
+        >>> memory = ResponseMemory(64 * 2**20)
         >>> with memory.share() as share:
         ...     await share.take(65_536)
     """
@@ -89,7 +89,7 @@ class Share:
         is_waiting: True while it does.
     """
 
-    def __init__(self, memory: AnswerMemory) -> None:
+    def __init__(self, memory: ResponseMemory) -> None:
         self._memory = memory
         self._size = 0
         self._held = False

@@ -1,13 +1,14 @@
-"""From an HTTP answer that is not a success to the error that says what it means.
+"""From an HTTP response to the document that it holds, or to the error that says what it means.
 
 Sources: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling for the statuses; matched on status and ``code``, since Klaviyo may
 change ``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy).
 """
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -37,6 +38,11 @@ from klaviyo_assets.api.errors import (
     ServerFault,
 )
 
+T = TypeVar("T")
+
+_COMPLETE = {200, 201, 203}
+"""Statuses whose body is the whole requested document."""
+
 _KEY_TROUBLE = {"authentication_failed", "not_authenticated"}
 
 _PROXY_SIGN_IN = "Put them into the proxy's URL, such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY)."
@@ -58,6 +64,41 @@ async def set_redirect_aside(response: httpx.Response) -> None:
     """
     if "location" in response.headers:
         response.headers[_REDIRECT_TARGET] = response.headers.pop("location")
+
+
+def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) -> T:
+    """Return what a response holds.
+
+    Raises:
+        KlaviyoError: The error that it stands for, or :class:`BadAnswer` if it is not a complete document.
+    """
+    if not response.is_success:
+        raise error_from(response, scope)
+    facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code}
+    if response.status_code not in _COMPLETE:
+        raise BadAnswer("Klaviyo's answer is not a complete document.", detail=response.reason_phrase, **facts)
+    if (reported := _errors_in(response)) is not None:
+        raise reported
+    try:
+        return decode(response.content)
+    # msgspec's errors are no ValueError before its version 0.21.
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        # The parser's own words may quote the body, so they stay out of the message.
+        raise BadAnswer(f"Klaviyo's answer is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
+
+
+def _kind_of(response: httpx.Response) -> str:
+    """Say what came in place of JSON, where that is plain to see; the place of the trouble in a page is added elsewhere."""
+    body = response.content.lstrip()
+    if not body:
+        return ": it is empty"
+    return ": it is an HTML page" if body.startswith(b"<") else ""
+
+
+def _words_of(response: httpx.Response) -> str | None:
+    """Return the title of an HTML page, else the content type."""
+    title = read_error(response).detail if response.content.lstrip().startswith(b"<") else None
+    return title or response.headers.get("content-type")
 
 
 def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
@@ -105,7 +146,7 @@ def endpoint_of(response: httpx.Response) -> str:
     return f"{response.request.method} {response.request.url.path}"
 
 
-def errors_in(response: httpx.Response) -> BadAnswer | None:
+def _errors_in(response: httpx.Response) -> BadAnswer | None:
     """Return the error that a successful status with ``errors`` in its document stands for, None if there are none.
 
     JSON:API forbids ``errors`` beside ``data``; if a page comes with both, it cannot be known to be complete.
@@ -198,6 +239,13 @@ def retry_after(response: httpx.Response) -> float | None:
         date = _http_date(text)
         seconds = (date - _sent_at(response)).total_seconds() if date else math.nan
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def rejected_for(response: httpx.Response) -> float | None:
+    """Return the seconds that a 429 asks to wait, None for other responses. One that comes as HTML, from the edge, says nothing about the account."""
+    if response.status_code != 429:
+        return None
+    return 0.0 if "html" in response.headers.get("content-type", "") else retry_after(response) or 0.0
 
 
 def server_time(response: httpx.Response) -> datetime | None:

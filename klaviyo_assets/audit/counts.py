@@ -120,7 +120,7 @@ async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, 
         "timezone": "UTC",
         "filter": [f"greater-or-equal(datetime,{_naive(start)})", f"less-than(datetime,{_naive(end)})"],
     }
-    return (await client.ask(METRIC_AGGREGATES, question, _decode)).value
+    return (await client.query(METRIC_AGGREGATES, question, _decode)).value
 
 
 def _decode(body: bytes) -> dict[date, int]:

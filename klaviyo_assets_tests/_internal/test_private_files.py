@@ -44,7 +44,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
 def test_all_that_a_sync_leaves_is_for_its_owner(
     new_account: NewAccount, tmp_path: Path, no_umask: None, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox, folder = new_account(), tmp_path / "data"
     folder.mkdir(mode=0o755)
     warehouse = local_file(folder)

@@ -22,5 +22,5 @@ def elsewhere() -> Iterator[Scripted]:
 
 @pytest.fixture(autouse=True)
 def no_long_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.001)
-    monkeypatch.setattr("klaviyo_assets.api.client._LONGEST_BACKOFF", 0.2)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.001)
+    monkeypatch.setattr("klaviyo_assets.api.retries.LONGEST_BACKOFF", 0.2)

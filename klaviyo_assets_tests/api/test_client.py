@@ -134,7 +134,7 @@ def test_a_429_that_comes_again_and_again_is_waited_for_longer_each_time(
 ) -> None:
     """A neighbour that keeps the account's limit full lasts longer than a few answers that ask for next to nothing."""
     closed: list[float] = []
-    monkeypatch.setattr("klaviyo_assets.api.client._backoff", lambda state: state.attempt_number / 100)
+    monkeypatch.setattr("klaviyo_assets.api.retries.backoff", lambda state: state.attempt_number / 100)
     monkeypatch.setattr("klaviyo_assets.api.rate_limit.limiter.RateLimiter.close_for", lambda _, seconds: closed.append(seconds))
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": asked}))
 

@@ -16,6 +16,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import InvalidNetworkSetting
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.transport import HttpTransport
 from klaviyo_assets_tests.api.asking import KEY, ask, page
 from klaviyo_assets_tests.api.scripted import Scripted, scripted_server
 
@@ -128,7 +129,7 @@ def test_whatever_stands_in_the_variables_there_is_a_proxy_or_a_sentence(text: s
             proxy_for(KLAVIYO)
         except InvalidNetworkSetting:
             return
-        KlaviyoClient(ApiKey(KEY))._lane()
+        HttpTransport(ApiKey(KEY), ClientSettings()).connect()
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from klaviyo_assets.api.response_memory import AnswerMemory, Share
+from klaviyo_assets.api.response_memory import ResponseMemory, Share
 
 
-async def _receive(memory: AnswerMemory, pieces: int, seen: list[int], stored: asyncio.Event | None = None) -> None:
+async def _receive(memory: ResponseMemory, pieces: int, seen: list[int], stored: asyncio.Event | None = None) -> None:
     with memory.share() as share:
         for _ in range(pieces):
             await share.take(10)
@@ -22,8 +22,8 @@ async def _receive(memory: AnswerMemory, pieces: int, seen: list[int], stored: a
 @pytest.mark.parametrize("answers", [1, 2, 7, 40])
 @pytest.mark.parametrize("pieces", [1, 5, 30])
 def test_all_answers_come_to_their_end_within_the_memory_and_one_answer(answers: int, pieces: int) -> None:
-    async def run() -> AnswerMemory:
-        memory, seen = AnswerMemory(100), list[int]()
+    async def run() -> ResponseMemory:
+        memory, seen = ResponseMemory(100), list[int]()
         await asyncio.wait_for(asyncio.gather(*(_receive(memory, pieces, seen) for _ in range(answers))), 30)
         assert len(seen) == answers * pieces
         assert max(seen) <= 100 + 10 * pieces
@@ -35,7 +35,7 @@ def test_all_answers_come_to_their_end_within_the_memory_and_one_answer(answers:
 
 def test_an_answer_waits_for_one_that_is_not_stored_yet() -> None:
     async def run() -> None:
-        memory, stored, seen = AnswerMemory(100), asyncio.Event(), list[int]()
+        memory, stored, seen = ResponseMemory(100), asyncio.Event(), list[int]()
         first = asyncio.create_task(_receive(memory, 10, [], stored))
         for _ in range(30):
             await asyncio.sleep(0)
@@ -52,7 +52,7 @@ def test_an_answer_waits_for_one_that_is_not_stored_yet() -> None:
 
 def test_what_a_failed_attempt_has_taken_is_free_again() -> None:
     async def run() -> None:
-        memory = AnswerMemory(100)
+        memory = ResponseMemory(100)
         with memory.share() as share:
             await share.take(80)
             share.release()

@@ -47,7 +47,7 @@ def definitions(server: Scripted, database: Path, **options: object) -> dg.Defin
 @pytest.mark.parametrize(("fault", "reason", "remedy"), FAULTS.values(), ids=FAULTS)
 def test_a_run_says_why_klaviyo_is_waited_for(fault: Reply, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "FIRST_WORD", 0.0)
-    monkeypatch.setattr("klaviyo_assets.api.client._LONGEST_BACKOFF", 0.2)
+    monkeypatch.setattr("klaviyo_assets.api.retries.LONGEST_BACKOFF", 0.2)
     with scripted_server() as server, home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
         server.will(fault)
         job = definitions(server, tmp_path / "shop.duckdb").resolve_job_def("klaviyo_sync")

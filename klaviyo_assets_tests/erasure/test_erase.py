@@ -133,7 +133,7 @@ def test_a_dry_run_tells_and_changes_nothing(filled: LocalFile) -> None:
 
 
 def test_what_is_staged_goes(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account()
     sync("profiles", sandbox, warehouse)
     id_, email, _ = query(warehouse, "SELECT id, email, 0 FROM profiles WHERE email IS NOT NULL LIMIT 1")[0]

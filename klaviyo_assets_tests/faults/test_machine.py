@@ -199,7 +199,7 @@ class TestDamagedStaging:
 
     @pytest.fixture
     def interrupted(self, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> SandboxProcess:
-        monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+        monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
         sandbox = new_account(events=600)
         sandbox.advance(timedelta(days=30))
         sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})

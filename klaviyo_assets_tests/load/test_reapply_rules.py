@@ -104,7 +104,7 @@ def test_the_search_would_find_values_that_are_there(account: SandboxProcess, pl
 
 
 def test_nothing_of_them_lies_in_staging(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account(profiles=600)
     sandbox.faults({"path": "/api/profiles", "kind": "503", "times": None, "after": 4})
     with pytest.raises(KlaviyoError):

@@ -105,7 +105,7 @@ def faulty(new_account: NewAccount) -> SandboxProcess:
 
 @pytest.mark.parametrize("kind", ["drop", "cut", "503", "429", "html403", "badjson", "foreign_next", "retired"])
 def test_an_error_shows_no_key_even_with_the_variables_of_its_frames(kind: str, faulty: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     faulty.faults({"path": "/api/lists", "kind": kind, "times": None, "seconds": 400})
     entry = CATALOG["lists"]
 

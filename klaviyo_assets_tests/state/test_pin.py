@@ -100,7 +100,7 @@ def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(acc
 def test_what_an_unknown_key_had_staged_is_not_loaded_for_another(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     theirs, mine = new_account(seed=99), new_account()
     theirs.faults({"path": "/api/events", "kind": "503", "times": None, "after": 3})
     with pytest.raises(RequestFailed):

@@ -97,7 +97,7 @@ def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: 
 
 def break_off(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave what a sync of events had staged when Klaviyo failed."""
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
     with pytest.raises(RequestFailed):
         sync("events", sandbox, warehouse, concurrency=2)
@@ -137,7 +137,7 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
 
 @pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
 def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     monkeypatch.setattr("klaviyo_assets.staging.staging.ROWS_PER_FILE", 50)
     monkeypatch.setattr("klaviyo_assets.sync.resume.MOST_ROWS_PER_LOAD", most_rows)
     sandbox = new_account(events=600)

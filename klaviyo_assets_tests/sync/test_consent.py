@@ -49,7 +49,7 @@ def test_it_is_found_by_the_next_sync(kind: str, new_account: NewAccount, wareho
 
 
 def test_it_is_found_after_a_sync_that_failed_before_it(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account(profiles=150)
     sync("profiles", sandbox, warehouse)
     (id_,) = table(warehouse, "profiles")["id"].to_list()[:1]

@@ -91,7 +91,7 @@ def test_a_first_sync_of_profiles_killed_and_taken_up_three_days_later(new_accou
 
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
 def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account()
     sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": None, "after": 6})
     with pytest.raises(RequestFailed):
@@ -112,7 +112,7 @@ def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAcco
 def test_what_a_failed_sync_staged_without_a_column_that_there_is_now_is_read_again(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox, entry = new_account(), CATALOG["profiles"]
     older = replace(entry, columns=tuple(column for column in entry.columns if not column.was_in_extra))
     sandbox.change("add", type="profiles", attributes={"anonymous_id": "visitor"})
@@ -130,7 +130,7 @@ def test_what_a_failed_sync_staged_without_a_column_that_there_is_now_is_read_ag
 def test_a_type_that_is_read_whole_is_left_as_it_was_when_its_read_breaks_off(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account()
     sync("campaigns", sandbox, warehouse)
     before = table(warehouse, "campaigns")

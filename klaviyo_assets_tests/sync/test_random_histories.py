@@ -62,7 +62,7 @@ def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncOpti
 @pytest.mark.parametrize("seed", range(4))
 def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr("klaviyo_assets.api.client._BACKOFF_BASE", 0.01)
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", dice.choice([50, 200, 100_000]))
     monkeypatch.setattr(staging, "ROWS_PER_FILE", dice.choice([20, 100, 20_000]))
     switches = {name: dice.random() < 0.5 for name in SWITCHES}

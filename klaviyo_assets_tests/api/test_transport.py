@@ -1,0 +1,99 @@
+"""An httpx transport from outside of the package carries the requests, and an error keeps no body."""
+
+import asyncio
+import gc
+import traceback
+
+import httpx
+import pytest
+
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import AnswerTooLarge, ApiKeyRejected
+from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets_tests.api.asking import KEY, LISTS
+from klaviyo_assets_tests.api.scripted import Reply, Scripted
+from klaviyo_assets_tests.api.test_response_body import bomb
+
+
+class Recording(httpx.AsyncBaseTransport):
+    """A transport that plays recorded pages."""
+
+    def __init__(self, *pages: dict[str, object], status: int = 200) -> None:
+        self.requests: list[httpx.Request] = []
+        self.is_closed = False
+        self._pages, self._status = iter(pages), status
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(self._status, json=next(self._pages), headers={"Date": "Thu, 01 Jan 2026 12:00:00 GMT"})
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+def walk(transport: httpx.AsyncBaseTransport, settings: ClientSettings | None = None) -> list[str]:
+    async def ids() -> list[str]:
+        async with KlaviyoClient(ApiKey(KEY), settings, transport=transport) as client:
+            return [id_ async for answer in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in answer.value.frame["id"]]
+
+    return asyncio.run(ids())
+
+
+def page(id_: str, following: str | None) -> dict[str, object]:
+    return {"data": [{"type": "list", "id": id_, "attributes": {"name": id_}}], "links": {"next": following}}
+
+
+def test_a_transport_from_outside_carries_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing answers there
+    transport = Recording(page("A", "https://a.klaviyo.com/api/lists?page%5Bcursor%5D=2"), page("B", None))
+
+    assert walk(transport) == ["A", "B"]
+
+    assert [str(request.url.copy_with(query=None)) for request in transport.requests] == ["https://a.klaviyo.com/api/lists"] * 2
+    assert {request.headers["authorization"] for request in transport.requests} == {f"Klaviyo-API-Key {KEY}"}
+    assert transport.is_closed
+
+
+def test_errors_mean_the_same_through_a_transport_from_outside() -> None:
+    transport = Recording({"errors": [{"code": "not_authenticated", "detail": "Missing or invalid private key."}]}, status=401)
+
+    with pytest.raises(ApiKeyRejected) as caught:
+        walk(transport)
+
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+TOO_LARGE = {
+    "announced": Reply(body=b" " * 3_000_000),
+    "compressed": Reply(body=bomb(30), headers={"Content-Encoding": "gzip"}),
+    "endless": Reply(body=b" " * 100_000, endless=True),
+}
+
+
+@pytest.mark.parametrize("reply", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_the_error_of_a_response_that_is_too_large_keeps_none_of_it(reply: Reply, server: Scripted) -> None:
+    """What a frame of its traceback holds lives until a garbage collection of the oldest generation, which may never come."""
+    server.will(reply)
+    settings = ClientSettings(base_url=server.base_url, rate_limit_share=1.0, max_response_bytes=2_000_000)
+
+    async def kept() -> int:
+        async with KlaviyoClient(ApiKey(KEY), settings) as client:
+            gc.collect()
+            gc.disable()
+            try:
+                await client.get(LISTS, "/api/lists", {}, lambda data: data)
+            except AnswerTooLarge as error:
+                chain: list[BaseException | None] = [error, error.__context__, error.__cause__]
+                frames = [frame for one in chain if one is not None for frame, _ in traceback.walk_tb(one.__traceback__)]
+                return max(size_of(value) for frame in frames for value in frame.f_locals.values())
+            finally:
+                gc.enable()
+        raise AssertionError("no error")
+
+    assert asyncio.run(kept()) < 100_000
+
+
+def size_of(value: object) -> int:
+    return value.__sizeof__()

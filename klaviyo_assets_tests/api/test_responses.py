@@ -436,7 +436,7 @@ def test_a_link_that_is_no_link_has_its_error(link: str, server: Scripted) -> No
 def test_no_link_raises_an_error_of_a_library(link: str) -> None:
     client = KlaviyoClient(ApiKey(KEY), ClientSettings())
     with contextlib.suppress(KlaviyoError):
-        client._next_page(LISTS, link)
+        client._next_page(LISTS.endpoint.path, link)
 
 
 @pytest.mark.parametrize(

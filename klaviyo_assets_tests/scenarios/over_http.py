@@ -40,25 +40,22 @@ def without_jumps(life: Life) -> Life:
     return replace(life, steps=tuple(steps))
 
 
-class _Client(KlaviyoClient):
-    """The client; before each request something may happen, and from a request on it may get no answer."""
+class _Network(httpx.AsyncHTTPTransport):
+    """The network; before each request something may happen, and from a request on it may get no answer."""
 
-    def __init__(self, base_url: str, key: str, order: Sync, before_request: Callable[[int], None]) -> None:
-        super().__init__(parse_api_key(key), ClientSettings(base_url=base_url, concurrency=order.workers, max_retries=0))
+    def __init__(self, order: Sync, before_request: Callable[[int], None]) -> None:
+        super().__init__()
         self._last = order.broken.after if order.broken and order.broken.kind == "refuse" else None
         self._before_request = before_request
         self._requests = 0
 
-    def _lane(self) -> httpx.AsyncClient:
-        lane = super()._lane()
-        lane.event_hooks["request"].append(self._count)
-        return lane
-
-    async def _count(self, request: httpx.Request) -> None:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it, unless the network is down by now."""
         self._requests += 1
         if self._last is not None and self._requests > self._last:
             raise httpx.ConnectError("no answer any more")
         self._before_request(self._requests)
+        return await super().handle_async_request(request)
 
 
 class _File(LocalFile):
@@ -136,8 +133,12 @@ class OverHttp:
                 self._file.openings = None
         return True
 
+    def _client(self, order: Sync, before_request: Callable[[int], None]) -> KlaviyoClient:
+        settings = ClientSettings(base_url=self._sandbox.base_url, concurrency=order.workers, max_retries=0)
+        return KlaviyoClient(parse_api_key(self._sandbox.keys.all_scopes), settings, transport=_Network(order, before_request))
+
     async def _sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> None:
-        async with _Client(self._sandbox.base_url, self._sandbox.keys.all_scopes, order, before_request) as client:
+        async with self._client(order, before_request) as client:
             log = logging.getLogger("klaviyo_assets_tests.scenarios")
             await LibrarySync(
                 entry_for(name, order.page_size), request_of(order, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
@@ -148,7 +149,7 @@ class OverHttp:
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:
-        async with _Client(self._sandbox.base_url, self._sandbox.keys.all_scopes, Sync(), lambda number: None) as client:
+        async with self._client(Sync(), lambda number: None) as client:
             return await audit(client, self._file, SCHEMA)
 
     def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:

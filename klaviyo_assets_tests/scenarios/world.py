@@ -160,14 +160,9 @@ class _Client(KlaviyoClient):
     """The client, with another network and no pace."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock, key: str) -> None:
-        super().__init__(parse_api_key(key), ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0))
-        self._transport = transport
-        self._api_key = key
+        settings = ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0)
+        super().__init__(parse_api_key(key), settings, transport=transport)
         self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
-
-    def _lane(self) -> httpx.AsyncClient:
-        headers = {**self._headers, "Authorization": f"Klaviyo-API-Key {self._api_key}"}
-        return httpx.AsyncClient(base_url=self._base_url, headers=headers, transport=self._transport)
 
     def _gate_of(self, name: str, limit: RateLimit) -> Any:
         return _Gate(self.settings.concurrency)

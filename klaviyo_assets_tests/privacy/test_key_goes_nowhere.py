@@ -22,6 +22,7 @@ from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ApiKeyMalformed, KlaviyoError, RequestFailed
 from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.transport import HttpTransport
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
@@ -169,7 +170,8 @@ def everything_that_holds_a_key() -> dict[str, Any]:
         "key": key,
         "auth": KlaviyoAuth(key, httpx.URL("https://a.klaviyo.com")),
         "client": KlaviyoClient(key, ClientSettings()),
-        "lane": KlaviyoClient(key, ClientSettings())._lane(),
+        "transport": HttpTransport(key, ClientSettings()),
+        "connection": HttpTransport(key, ClientSettings()).connect(),
         "resource": KlaviyoResource(api_key=KEY),
     }
 

@@ -10,10 +10,10 @@ from klaviyo_assets._version import __version__
 
 if TYPE_CHECKING:
     from klaviyo_assets.api.errors import KlaviyoError
-    from klaviyo_assets.assets import KlaviyoSyncConfig, build_klaviyo_assets
-    from klaviyo_assets.audit.check import build_klaviyo_checks
-    from klaviyo_assets.build import build_klaviyo_definitions
+    from klaviyo_assets.assets import build_klaviyo_assets
+    from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
+    from klaviyo_assets.config import KlaviyoSyncConfig
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
@@ -43,11 +43,11 @@ _HOMES = {
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",
-    "KlaviyoSyncConfig": "assets",
+    "KlaviyoSyncConfig": "config",
     "KlaviyoTranslator": "translator",
     "build_klaviyo_assets": "assets",
     "build_klaviyo_automation": "jobs",
-    "build_klaviyo_checks": "audit.check",
+    "build_klaviyo_checks": "build",
     "build_klaviyo_definitions": "build",
 }
 

@@ -1,47 +1,31 @@
-"""One asset per resource type: a thin shell over the sync, with its checks inside.
+"""Assets: one per resource type, in as few ops as is useful. The ops are thin: what they do is in :mod:`klaviyo_assets.sync_op`.
 
-Each is a ``multi_asset`` with a single spec, since only in that shape is a check reported also when the asset then fails, and can a check be run
-alone.
+Resource types that are read completely within seconds share one op, so that a run starts one process for all of them rather than one for each. Every
+other type has an op of its own. Each op is a subsettable ``multi_asset`` that holds the checks of its assets: only there can a check be reported when
+its asset fails, and can a check run alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from klaviyo_assets import checks
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import SyncMode
+from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator
-from klaviyo_assets.validation import check_keys, check_name, checked_types
+from klaviyo_assets.validation import check_keys, check_name, selected_types
 
-RESOURCE_TYPE_TAG = "klaviyo_assets/resource_type"
-"""Tag of an op that says which resource type it syncs, whatever key a translator gives its asset."""
-
-
-class KlaviyoSyncConfig(dg.Config):
-    """Run config of an asset: how much to read.
-
-    Example:
-        >>> KlaviyoSyncConfig(mode=SyncMode.range, start="2026-01-01", end="2026-02-01")
-    """
-
-    mode: SyncMode = Field(
-        default=SyncMode.incremental,
-        description="incremental: what is not read yet. full: everything, into a new table that is then swapped in. range: a span of time again. "
-        "repair (events): the days that the last audit found to differ, and what is not read yet.",
-    )
-    field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); may be left out.")
-    start: str | None = Field(default=None, description="For range: first instant, such as 2026-01-01 or 2026-01-01T12:00:00Z.")
-    end: str | None = Field(default=None, description="For range: first instant that is no longer read.")
+SMALL_TYPES = "small_types"
+"""Name of the shared op, after the prefix: ``klaviyo_small_types``."""
 
 
 def build_klaviyo_assets(
     *,
     resource_types: Iterable[str] | None = None,
+    catalog: Catalog = CATALOG,
     name: str = "klaviyo",
     resource_key: str = "klaviyo",
     duckdb_key: str = "duckdb",
@@ -52,20 +36,24 @@ def build_klaviyo_assets(
 ) -> list[dg.AssetsDefinition]:
     """Build one asset per resource type, with its checks.
 
+    The result has one element per op: one for all types that are read within seconds (``<name>_small_types``), then one for each other type
+    (``<name>_<type>``).
+
     Args:
-        resource_types: Names from the catalogue; all by default.
+        resource_types: Names from the catalog; by default all that are not opt-in.
+        catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
         name: Prefix of the op names; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`.
         duckdb_key: Key of the ``dagster_duckdb.DuckDBResource``.
         translator: Makes the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
-        retry_policy: For what may be over by the next try: transient faults that outlast the client's own retries, a database that another program
-            has open, another sync of the same resource type. Nothing else is retried, and nothing where Klaviyo
-            asks to wait 15 minutes or longer.
+        retry_policy: Applies to failures that may be over by the next try: transient faults that outlast the client's own retries, a database that
+            another program has open, another sync of the same resource type. Nothing else is retried, and nothing where Klaviyo asks to wait 15
+            minutes or longer. A retry of the shared op syncs all its selected types again; for those that had succeeded that is an idle sync.
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
-        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalogue, or a name or key cannot be used.
+        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog, or a name or key cannot be used.
 
     Example:
         >>> defs = dg.Definitions(
@@ -77,62 +65,77 @@ def build_klaviyo_assets(
         ...     },
         ... )
     """
-    names = checked_types(resource_types)
+    entries = list(selected_types(resource_types, catalog).values())
     check_name(name)
     translator = translator or KlaviyoTranslator()
-    check_keys((one, translator.get_asset_spec(CATALOG[one])) for one in names)
+    specs = {entry.name: _spec(translator, entry) for entry in entries}
+    check_keys(specs.items())
     return [
-        _build_asset(
-            CATALOG[one],
-            op_name=f"{name}_{one}",
+        _build_op(
+            f"{name}_{op_name}",
+            [(entry, specs[entry.name]) for entry in group],
             resource_key=resource_key,
             duckdb_key=duckdb_key,
-            translator=translator,
+            schema=translator.schema,
             pool=pool,
             retry_policy=retry_policy,
             setting_names=setting_names or SettingNames(resource_key, duckdb_key),
         )
-        for one in names
+        for op_name, group in _ops_of(entries).items()
     ]
 
 
-def _build_asset(
-    entry: ResourceType,
-    *,
+def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
+    """Return which resource types each op syncs, by the op's name without prefix; the shared op comes first."""
+    shared: list[ResourceType] = []
+    own: dict[str, list[ResourceType]] = {}
+    for entry in entries:
+        if entry.read_in_seconds:
+            shared.append(entry)
+        else:
+            own[entry.name] = [entry]
+    return {SMALL_TYPES: shared, **own} if shared else own
+
+
+def _spec(translator: KlaviyoTranslator, entry: ResourceType) -> dg.AssetSpec:
+    """Return the translator's spec, with the metadata by which jobs find the resource type."""
+    return translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
+
+
+def _build_op(
     op_name: str,
+    group: Sequence[tuple[ResourceType, dg.AssetSpec]],
+    *,
     resource_key: str,
     duckdb_key: str,
-    translator: KlaviyoTranslator,
+    schema: str,
     pool: str | None,
     retry_policy: dg.RetryPolicy | None,
     setting_names: SettingNames,
 ) -> dg.AssetsDefinition:
-    spec = translator.get_asset_spec(entry)
-
     @dg.multi_asset(
         name=op_name,
-        specs=[spec],
-        check_specs=checks.check_specs(entry, spec.key),
+        description=f"Syncs {', '.join(entry.name for entry, _ in group)}: all of them, or those that are selected.",
+        specs=[spec for _, spec in group],
+        check_specs=[check for entry, spec in group for check in checks.check_specs(entry, spec.key)],
         can_subset=True,
         pool=pool,
         retry_policy=retry_policy,
-        op_tags={RESOURCE_TYPE_TAG: entry.name},
         required_resource_keys={resource_key, duckdb_key},
     )
-    def sync_asset(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
-        # What a sync takes is loaded when one runs: a code location is loaded far more often, and should be light.
-        from klaviyo_assets.sync_op import Execution
+    def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
+        # Imported only when a sync runs: a code location is loaded far more often, and should load fast.
+        from klaviyo_assets.sync_op import SyncStep
 
-        execution = Execution(
+        step = SyncStep(
             context=context,
             config=config,
-            entry=entry,
-            asset=spec.key,
-            schema=translator.schema,
+            assets={spec.key: entry for entry, spec in group},
+            schema=schema,
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
         )
-        yield from execution.run()
+        yield from step.run()
 
-    return sync_asset
+    return sync_assets

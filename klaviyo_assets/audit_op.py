@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets._internal.event_loop import run_to_its_end
+from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.errors import AccessDenied, ApiKeyError
 from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.compare import Difference
@@ -37,7 +37,7 @@ class AuditExecution:
     def _store(self) -> AuditStore:
         return AuditStore(self.warehouse, self.schema)
 
-    def compare(self, *, only_struck: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
+    async def compare(self, *, only_struck: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
         """Ask Klaviyo for its counts, compare, and keep what differs.
 
         Args:
@@ -52,12 +52,12 @@ class AuditExecution:
             WarehouseError: If the database cannot be used.
         """
         try:
-            record, found = run_to_its_end(self._audit(only_struck=only_struck))
+            record, found = await self._audit(only_struck=only_struck)
         except AccessDenied as error:
             return checks.could_not_audit(str(error), self.asset), None
         except ApiKeyError as error:
             return checks.could_not_audit(str(error), self.asset), error
-        return self._result(record, found), None
+        return await in_thread(self._result, record, found), None
 
     def stored(self) -> dg.AssetCheckResult | None:
         """Return what the last audit has found, without asking Klaviyo; None if there was none: then nothing is known that could pass or fail.

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation
@@ -24,6 +25,7 @@ def build_klaviyo_definitions(
     *,
     duckdb: dg.ConfigurableResource[Any] | str | Path,
     resource_types: Iterable[str] | None = None,
+    catalog: Catalog = CATALOG,
     name: str = "klaviyo",
     owners: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
@@ -39,7 +41,8 @@ def build_klaviyo_definitions(
         klaviyo: Access to the account.
         duckdb: The ``DuckDBResource``, or the path of its file; the path may be an ``EnvVar``. A resource with a method ``warehouse()`` names another
             kind of warehouse.
-        resource_types: Names from the catalogue; all by default.
+        resource_types: Names from the catalog; by default all that are not opt-in.
+        catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
         name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
             of the database's file.
         owners: E-mail addresses or ``team:name``, of all assets.
@@ -47,7 +50,8 @@ def build_klaviyo_definitions(
         translator: Makes the asset specs. What is not given to it follows ``name``; ``owners`` and ``tags`` are added to what it returns.
         pool: Dagster concurrency pool.
         retry_policy: For what may be over by the next try; see :func:`~klaviyo_assets.build_klaviyo_assets`.
-        executor: The executor of this code location; leave it out when the definitions are merged into others.
+        executor: The executor of all jobs of this code location. By default each job has a suitable one (see
+            :func:`~klaviyo_assets.build_klaviyo_automation`), and the code location's own is left to the definitions that these are merged with.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
@@ -69,6 +73,7 @@ def build_klaviyo_definitions(
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
     assets = build_klaviyo_assets(
         resource_types=resource_types,
+        catalog=catalog,
         name=name,
         resource_key=name,
         duckdb_key=duckdb_key,
@@ -79,7 +84,7 @@ def build_klaviyo_definitions(
     )
     # Also what a translator of the user's returns, which need not know of them.
     assets = list(dg.map_asset_specs(lambda spec: _belonging_to(spec, owners, tags or {}), assets))
-    automation = build_klaviyo_automation(assets, name)
+    automation = build_klaviyo_automation(assets, name, catalog=catalog, executor=executor)
     return dg.Definitions(
         assets=assets,
         jobs=automation.jobs,
@@ -105,3 +110,25 @@ def _belonging_to(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, 
     """Add owners and tags to a spec; its own value of a tag counts more."""
     added = [one for one in owners if one not in spec.owners]
     return spec.replace_attributes(owners=[*spec.owners, *added], tags={**tags, **spec.tags})
+
+
+def build_klaviyo_checks(
+    *,
+    resource_types: Sequence[str] | None = None,
+    resource_key: str = "klaviyo",
+    duckdb_key: str = "duckdb",
+    translator: KlaviyoTranslator | None = None,
+) -> list[dg.AssetChecksDefinition]:
+    """Return no checks: every check belongs to its asset. Kept so that code for earlier versions loads.
+
+    Args:
+        resource_types: No effect.
+        resource_key: No effect.
+        duckdb_key: No effect.
+        translator: No effect.
+
+    Example:
+        >>> build_klaviyo_checks(resource_types=["events"])
+        []
+    """
+    return []

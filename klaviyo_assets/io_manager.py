@@ -75,7 +75,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:
-            from klaviyo_assets.sync_op import failure  # what a sync takes is not loaded with the code
+            from klaviyo_assets.failures import failure  # what a sync takes is not loaded with the code
 
             raise failure(error, worded) from None
         except duckdb.CatalogException as error:

@@ -1,16 +1,18 @@
-"""Jobs and schedules over the assets. Schedules are stopped until somebody starts them, as Dagster has it."""
+"""Jobs and schedules over the assets. Schedules are stopped until a user starts them, as is Dagster's default."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.assets import RESOURCE_TYPE_TAG
-from klaviyo_assets.catalog import PROFILES
+from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.config import RESOURCE_TYPE, SyncMode
+from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -20,8 +22,6 @@ HOURLY = "15 * * * *"
 DAILY_CHECKS = "45 4 * * *"
 WEEKLY_FULL = "30 2 * * 6"
 WEEKLY_AUDIT = "30 3 * * 0"
-FREQUENT = ("events", "profiles")
-"""Resource types that the hourly schedule refreshes."""
 
 
 @dataclass(frozen=True)
@@ -33,82 +33,146 @@ class Automation:
 
 
 def build_klaviyo_automation(
-    assets: Sequence[dg.AssetsDefinition], name: str = "klaviyo", asset_checks: Sequence[dg.AssetChecksDefinition] = ()
+    assets: Sequence[dg.AssetsDefinition],
+    name: str = "klaviyo",
+    asset_checks: Sequence[dg.AssetChecksDefinition] = (),
+    *,
+    catalog: Catalog = CATALOG,
+    executor: dg.ExecutorDefinition | None = None,
 ) -> Automation:
-    """Build jobs, with a schedule each but for the repair.
+    """Build jobs, each with a schedule except the repair job.
 
-    They are: everything; events and profiles; the access checks; a full read of profiles, which finds the deleted and the merged; the audit of
-    events, which compares them with Klaviyo's own counts; the repair of what it has found.
+    The jobs: everything; the types that change by the hour (events, profiles); the access checks; a full sync of each type that needs one from time
+    to time (profiles: it finds deleted and merged ones); the audit, which compares events with Klaviyo's own counts; the repair of what it found.
+    A job exists only if there are assets for it.
 
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.
         name: Prefix of the names; give each account its own.
-        asset_checks: Without effect; kept so that code for earlier versions loads.
+        asset_checks: No effect; kept so that code for earlier versions loads.
+        catalog: The catalog that the assets were built with.
+        executor: Executor of all jobs. By default, the access checks and the audit run in one process, and a sync runs each op in a process of its
+            own, all at the same time.
+
+    Raises:
+        InvalidDefinition: A ``ValueError``: if an asset does not say which resource type it is.
 
     Example:
         >>> automation = build_klaviyo_automation(assets)
         >>> defs = dg.Definitions(assets=assets, jobs=automation.jobs, schedules=automation.schedules, resources=resources)
     """
-    everything = dg.define_asset_job(
-        f"{name}_sync", selection=dg.AssetSelection.assets(*assets), description="Sync every resource type, with its checks."
-    )
-    access = dg.define_asset_job(
-        f"{name}_checks",
-        selection=dg.AssetSelection.checks(*_access_checks(assets)),
-        description="Ask whether the API key is valid and has every scope; syncs nothing.",
-    )
-    jobs = [everything, access]
-    schedules = [
-        _schedule(everything, DAILY, "Everything, once a day."),
-        _schedule(access, DAILY_CHECKS, "The access checks, before the daily sync."),
+    found = list(_Builder(_members_of(assets, catalog), name, executor).jobs())
+    schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
+    return Automation([one.job for one in found], schedules)
+
+
+def sync_executor(ops: int) -> dg.ExecutorDefinition:
+    """Return an executor that runs all ops at the same time, each in a process of its own.
+
+    Ops wait for the network most of the time, so more of them than there are cores may run.
+
+    Args:
+        ops: How many ops there are.
+    """
+    return dg.multiprocess_executor.configured({"max_concurrent": ops})
+
+
+@dataclass(frozen=True)
+class _Member:
+    """An asset: its resource type, its spec's key and the op that syncs it."""
+
+    entry: ResourceType
+    key: dg.AssetKey
+    op_name: str
+    checks: Collection[dg.AssetCheckKey]
+
+    def check_keys(self, names: Collection[str]) -> list[dg.AssetCheckKey]:
+        """Return the keys of its checks with these names."""
+        return [key for key in self.checks if key.name in names]
+
+
+@dataclass(frozen=True)
+class _ScheduledJob:
+    """A job, and when its schedule runs it; None if it has no schedule."""
+
+    job: UnresolvedAssetJobDefinition
+    cron: str | None
+    occasion: str = ""
+
+
+def _members_of(assets: Sequence[dg.AssetsDefinition], catalog: Catalog) -> list[_Member]:
+    return [
+        _Member(_entry_of(spec, catalog), spec.key, asset.op.name, [key for key in asset.check_keys if key.asset_key == spec.key])
+        for asset in assets
+        for spec in asset.specs
     ]
-    frequent = [asset for asset in assets if _resource_type(asset) in FREQUENT]
-    if frequent:
-        job = dg.define_asset_job(
-            f"{name}_sync_frequent",
-            selection=dg.AssetSelection.assets(*frequent),
-            description="Sync events and profiles, with their checks.",
+
+
+def _entry_of(spec: dg.AssetSpec, catalog: Catalog) -> ResourceType:
+    name = spec.metadata.get(RESOURCE_TYPE)
+    if not isinstance(name, str) or name not in catalog:
+        raise InvalidDefinition(
+            f"The asset {spec.key.to_user_string()} does not say which resource type it is (metadata {RESOURCE_TYPE}: {name!r}). "
+            "Pass the assets that build_klaviyo_assets returns, and the same catalog."
         )
-        jobs.append(job)
-        schedules.append(_schedule(job, HOURLY, "Events and profiles, every hour."))
-    for asset in assets:
-        if _resource_type(asset) == PROFILES.name:
-            job = dg.define_asset_job(
-                f"{name}_full_profiles",
-                selection=dg.AssetSelection.assets(asset),
-                config=_mode(asset, "full"),
-                description="Read all profiles again: marks those that were deleted or merged, of which Klaviyo tells nobody.",
-            )
-            jobs.append(job)
-            schedules.append(_schedule(job, WEEKLY_FULL, "All profiles again, once a week."))
-        if audits := [key for key in asset.check_keys if key.name == checks.COMPLETE]:
-            audit = dg.define_asset_job(
-                f"{name}_audit",
-                selection=dg.AssetSelection.checks(*audits),
-                description="Compare the events with Klaviyo's own counts, by metric and day; syncs nothing.",
-            )
-            repair = dg.define_asset_job(
-                f"{name}_repair",
-                selection=dg.AssetSelection.assets(asset),
-                config=_mode(asset, "repair"),
-                description="Read the days again that the last audit found to differ, and compare them once more.",
-            )
-            jobs += [audit, repair]
-            schedules.append(_schedule(audit, WEEKLY_AUDIT, "The audit of events, once a week."))
-    return Automation(jobs, schedules)
+    return catalog[name]
 
 
-def _resource_type(asset: dg.AssetsDefinition) -> str:
-    """Return the name of the resource type; a translator may give the asset any key."""
-    return asset.op.tags.get(RESOURCE_TYPE_TAG, "")
+@dataclass(frozen=True)
+class _Builder:
+    members: Sequence[_Member]
+    name: str
+    executor: dg.ExecutorDefinition | None
+
+    def jobs(self) -> Iterator[_ScheduledJob]:
+        """Yield the jobs for which there are assets."""
+        yield _ScheduledJob(self._sync("sync", self.members, "Sync every resource type, with its checks."), DAILY, "Everything, once a day.")
+        description = "Ask Klaviyo whether the API key is valid and has every scope; syncs nothing."
+        access = self._checks("checks", checks.ACCESS_CHECKS, description)
+        yield _ScheduledJob(access, DAILY_CHECKS, "The access checks, before the daily sync.")
+        if hourly := [one for one in self.members if one.entry.refresh == "hourly"]:
+            names = _listed(hourly)
+            frequent = self._sync("sync_frequent", hourly, f"Sync {names}, with their checks.")
+            yield _ScheduledJob(frequent, HOURLY, f"{names.capitalize()}, every hour.")
+        for one in self.members:
+            if one.entry.full_refresh == "weekly":
+                type_ = one.entry.name
+                description = f"Read all {type_} again, which finds those that were deleted or merged: Klaviyo reports neither."
+                full = self._sync(f"full_{type_}", [one], description, SyncMode.full)
+                yield _ScheduledJob(full, WEEKLY_FULL, f"All {type_} again, once a week.")
+        if counted := [one for one in self.members if one.entry.counted_by is not None]:
+            names = _listed(counted)
+            description = f"Compare {names} with Klaviyo's own counts, by metric and day; syncs nothing."
+            audit = self._checks("audit", [checks.COMPLETE], description)
+            yield _ScheduledJob(audit, WEEKLY_AUDIT, f"The audit of {names}, once a week.")
+            description = "Read the days again for which the last audit found a difference, and compare them once more."
+            yield _ScheduledJob(self._sync("repair", counted, description, SyncMode.repair), None)
+
+    def _sync(self, name: str, members: Sequence[_Member], description: str, mode: SyncMode | None = None) -> UnresolvedAssetJobDefinition:
+        ops = dict.fromkeys(one.op_name for one in members)
+        config: dict[str, Any] | None = {"ops": {op: {"config": {"mode": mode.value}} for op in ops}} if mode is not None else None
+        return dg.define_asset_job(
+            f"{self.name}_{name}",
+            selection=dg.AssetSelection.assets(*(one.key for one in members)),
+            config=config,
+            description=description,
+            executor_def=self.executor or sync_executor(len(ops)),
+        )
+
+    def _checks(self, name: str, check_names: Collection[str], description: str) -> UnresolvedAssetJobDefinition:
+        keys = [key for one in self.members for key in one.check_keys(check_names)]
+        return dg.define_asset_job(
+            f"{self.name}_{name}",
+            selection=dg.AssetSelection.checks(*keys),
+            description=description,
+            executor_def=self.executor or dg.in_process_executor,
+        )
 
 
-def _mode(asset: dg.AssetsDefinition, mode: str) -> dict[str, Any]:
-    return {"ops": {asset.op.name: {"config": {"mode": mode}}}}
-
-
-def _access_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetCheckKey]:
-    return [key for asset in assets for key in asset.check_keys if key.name in checks.ACCESS_CHECKS]
+def _listed(members: Sequence[_Member]) -> str:
+    """Return the names of resource types as a list in words: ``events and profiles``."""
+    *others, last = [one.entry.name for one in members]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _schedule(job: UnresolvedAssetJobDefinition, cron: str, description: str) -> dg.ScheduleDefinition:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CatalogError
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from klaviyo_assets.catalog import Catalog
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,25 +34,32 @@ def check_name(name: str) -> None:
         raise InvalidDefinition(f"name={name!r} cannot be a prefix. Use letters, digits and underscores, beginning with a letter.")
 
 
-def checked_types(resource_types: Iterable[str] | None) -> list[str]:
-    """Return the names of resource types; all of the catalogue for None.
+def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Catalog:
+    """Return the resource types that a user selects.
+
+    Args:
+        resource_types: Their names; None for all that are not opt-in.
+        catalog: The resource types that exist.
 
     Raises:
-        InvalidDefinition: If there are none, one is unknown or twice there, or they are given as one text.
+        InvalidDefinition: If there are none, one is unknown or listed twice, a parent is missing, or they are given as one text.
     """
-    known = f"Known are: {', '.join(CATALOG)}."
+    known = f"Known are: {', '.join(catalog)}."
     if resource_types is None:
-        return list(CATALOG)
+        return catalog.select(catalog.default_names)
     if isinstance(resource_types, str):
         raise InvalidDefinition(f"resource_types is a text: {resource_types!r}. Give a list, such as [{resource_types!r}]. {known}")
     names = list(resource_types)
     if not names:
         raise InvalidDefinition(f"resource_types is empty. Leave it out for all. {known}")
-    if unknown := [str(one) for one in names if one not in CATALOG]:
+    if unknown := [str(one) for one in names if one not in catalog]:
         raise InvalidDefinition(f"Unknown resource types: {', '.join(unknown)}. {known}")
     if twice := [one for one, times in Counter(names).items() if times > 1]:
         raise InvalidDefinition(f"Resource types that are named twice: {', '.join(twice)}. Name each once.")
-    return names
+    try:
+        return catalog.select(names)
+    except CatalogError as error:
+        raise InvalidDefinition(f"resource_types: {error}") from None
 
 
 def check_keys(specs: Iterable[tuple[str, dg.AssetSpec]]) -> None:

@@ -1,20 +1,84 @@
-"""Runs coroutines from code that is not asynchronous, as Dagster's assets are."""
+"""Runs asynchronous work from code that is not asynchronous, as Dagster's ops are."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
-    if not _in_an_event_loop():
-        return asyncio.run(work)
+@dataclass(frozen=True)
+class _Item(Generic[T]):
+    """An item of a source."""
+
+    value: T
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a source, with the exception that ended it."""
+
+    error: Exception | None = None
+
+
+def merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
+    """Consume asynchronous iterables concurrently in one event loop, and yield their items in the order in which they come.
+
+    The loop runs only while the next item is waited for. Where an event loop is running already (a notebook), all items come at the end.
+
+    Args:
+        sources: The iterables.
+
+    Raises:
+        BaseException: The first exception of a source; the others are cancelled.
+    """
+    if _in_an_event_loop():
+        yield from _in_another_thread(lambda: list(_merged(sources)))
+    else:
+        yield from _merged(sources)
+
+
+def _merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
+    arrivals: asyncio.Queue[_Item[T] | _End] = asyncio.Queue()
+
+    async def consume(source: AsyncIterable[T]) -> None:
+        try:
+            async for value in source:
+                arrivals.put_nowait(_Item(value))
+        except Exception as error:
+            arrivals.put_nowait(_End(error))
+        else:
+            arrivals.put_nowait(_End())
+
+    async def begin() -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(consume(source)) for source in sources]
+
+    runner = asyncio.Runner()
+    try:
+        tasks = runner.run(begin())  # kept: an event loop holds its tasks weakly
+        running = len(tasks)
+        while running:
+            arrival = runner.run(arrivals.get())
+            if isinstance(arrival, _Item):
+                yield arrival.value
+            elif arrival.error is not None:
+                raise arrival.error
+            else:
+                running -= 1
+    finally:
+        # What consumes the items may fail, and may close this generator while a loop of its own is running in this thread.
+        if _in_an_event_loop():
+            _in_another_thread(runner.close)
+        else:
+            runner.close()
+
+
+def _in_another_thread(work: Callable[[], T]) -> T:
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(copy_context().run, asyncio.run, work).result()
+        return pool.submit(copy_context().run, work).result()
 
 
 def _in_an_event_loop() -> bool:

@@ -619,7 +619,7 @@ def results_of(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluatio
 def test_repair_is_for_events(sandbox: SandboxProcess, tmp_path: Path) -> None:
     klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
     defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "klaviyo.duckdb"), executor=dg.in_process_executor)
-    config = {"ops": {"klaviyo_lists": {"config": {"mode": "repair"}}}}
+    config = {"ops": {"klaviyo_small_types": {"config": {"mode": "repair"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])], run_config=config, raise_on_error=False

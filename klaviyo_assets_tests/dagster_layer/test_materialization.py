@@ -317,7 +317,7 @@ def test_a_rule_of_any_type_that_lacks_its_salt_stops_every_sync_with_a_reason(
 
     result = execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "metrics"])])
 
-    failure = result.failure_data_for_node("klaviyo_metrics")
+    failure = result.failure_data_for_node("klaviyo_small_types")
     assert failure is not None
     assert failure.user_failure_data is not None
     assert "KLAVIYO_FIELD_SALT is not set" in (failure.user_failure_data.description or "")

@@ -23,10 +23,10 @@ from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
+from klaviyo_assets.failures import failure
 from klaviyo_assets.run_log import LOGGER, in_the_log_of
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync_op import failure
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 

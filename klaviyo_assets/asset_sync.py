@@ -1,0 +1,207 @@
+"""One asset in a sync op: probe the API, sync, inspect the table, report."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import dagster as dg
+import duckdb
+
+from klaviyo_assets import checks
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.scope_check import Access, access_from, assess
+from klaviyo_assets.audit_op import AuditExecution
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.extract.options import SyncOptions, parse_instant, parse_start_date
+from klaviyo_assets.materialization import materialization
+from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+
+Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
+"""What an op reports to Dagster."""
+
+
+@dataclass(frozen=True)
+class AssetFailure:
+    """A resource type failed, after its results."""
+
+    entry: ResourceType
+    error: Exception
+
+
+@dataclass(frozen=True)
+class AssetSync:
+    """The part of a step that is about one asset.
+
+    Args:
+        context: Dagster's.
+        config: Run config of the op.
+        entry: The resource type.
+        asset: Key of the asset.
+        materializes: True to sync it, False to run checks only.
+        checks: Names of its checks that are selected.
+        schema: DuckDB schema.
+        klaviyo: The Klaviyo resource.
+        warehouse: The database.
+        rules: Field rules of the resource type.
+        worded: Puts the user's own names of settings into a message.
+    """
+
+    context: dg.AssetExecutionContext
+    config: KlaviyoSyncConfig
+    entry: ResourceType
+    asset: dg.AssetKey
+    materializes: bool
+    checks: frozenset[str]
+    schema: str
+    klaviyo: KlaviyoResource
+    warehouse: Warehouse
+    rules: FieldRuleSet
+    worded: Callable[[str], str]
+
+    async def results(self) -> AsyncIterator[Result | AssetFailure]:
+        """Yield the check results and the materialization, and at the end the failure if there is one; raise nothing."""
+        try:
+            async for result in self._results():
+                yield result
+        except Exception as error:  # whatever it is, it concerns this asset only; the step raises it when the other assets are done
+            yield AssetFailure(self.entry, error)
+
+    async def _results(self) -> AsyncIterator[Result]:
+        access: Access | None = None
+        report: SyncReport | None = None
+        failure: Exception | None = None
+        if self.materializes or self.checks & set(checks.ACCESS_CHECKS):
+            access, report, failure = await self._probe_and_sync()
+            for result in self._access_checks(access):
+                yield result
+        if not isinstance(failure, WarehouseError):
+            # After a failed sync too: Dagster counts a selected check without a result as failed, which would be a false statement about the table.
+            for result in await in_thread(self._inspect, report):
+                yield result
+            async for check in self._complete(report):
+                yield check
+        if failure is not None:
+            self._skip_or_raise(failure, access)
+
+    async def _probe_and_sync(self) -> tuple[Access, SyncReport | None, Exception | None]:
+        try:
+            client = self.klaviyo.client()
+        except KlaviyoError as error:
+            return access_from(error, self.entry), None, error if self.materializes else None
+        async with client:
+            access = await assess(client, self.entry)
+            if not self.materializes:
+                return access, None, None
+            try:
+                return access, await self._sync(client, access), None
+            except (KlaviyoError, SyncError, WarehouseError) as error:
+                return access, None, error
+
+    async def _sync(self, client: KlaviyoClient, access: Access) -> SyncReport:
+        sync = SyncRunner(
+            entry=self.entry,
+            request=self._options(),
+            client=client,
+            warehouse=self.warehouse,
+            schema=self.schema,
+            run_id=self.context.run.run_id,
+            log=self.context.log,
+            refusal=access.error,
+            account_id=self.klaviyo.account_id,
+            guard=self.rules,
+            accept_other_account=self.klaviyo.accept_other_account,
+        )
+        return await sync.run()
+
+    def _options(self) -> SyncOptions:
+        config, start_date = self.config, self.klaviyo.start_date
+        if config.mode is SyncMode.repair and self.entry.counted_by is None:
+            raise InvalidMode(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
+        if config.mode is not SyncMode.range and (config.field or config.start or config.end):
+            raise InvalidRange(
+                f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
+            )
+        start = parse_instant(config.start, "start") if config.start else None
+        end = parse_instant(config.end, "end") if config.end else None
+        return SyncOptions(
+            mode=config.mode,
+            field=config.field,
+            span=TimeWindow(start, end) if start and end else None,
+            start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
+            accept_changed_options=self.klaviyo.accept_changed_options,
+        )
+
+    def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
+        """Raise the failure, unless there is nothing to do about it: then log it, and let the asset end as skipped."""
+        scheduled = SCHEDULE_TAG in self.context.run.tags
+        if (access is not None and access.optional) or (isinstance(failure, SyncTaken) and scheduled):
+            reason = access.advice if access is not None and access.optional else str(failure)
+            self.context.log.warning("Skipped. %s", self.worded(reason))
+            return
+        raise failure
+
+    def _access_checks(self, access: Access) -> list[Result]:
+        reports = {checks.API_KEY_VALID: checks.api_key_valid, checks.SCOPE_COVERAGE: checks.scope_coverage}
+        return [report(access, self.asset) for name, report in reports.items() if name in self.checks]
+
+    def _inspect(self, report: SyncReport | None) -> list[Result]:
+        """Return the materialization and the results of the checks of the table, for which the database is opened once."""
+        inspector = Inspector(self.warehouse, self.entry, self.schema)
+        since = report.row.started_at if report else None
+        looks: dict[str, Callable[[], dg.AssetCheckResult]] = {
+            checks.PRIMARY_KEY: lambda: checks.primary_key(inspector.primary_key(since), self.asset),
+            checks.UNKNOWN_ATTRIBUTES: lambda: checks.unknown_attributes(inspector.unknown_attributes(), self.asset),
+            checks.SCHEMA_DRIFT: lambda: checks.schema_drift(inspector.drifts(), self.asset),
+        }
+        found: list[Result] = [materialization(report, inspector, self.asset, self.worded)] if report else []
+        return found + [self._looked(name, look) for name, look in looks.items() if name in self.checks]
+
+    def _looked(self, name: str, look: Callable[[], dg.AssetCheckResult]) -> dg.AssetCheckResult:
+        """Run a check of the table. An error is the result of this check alone: the rows are committed, and the other checks go on."""
+        try:
+            return look()
+        except (WarehouseError, duckdb.Error, ValueError) as error:
+            self.context.log.warning("The check %s of %s could not read the table: %s", name, self.entry.name, one_line(str(error)))
+            return checks.could_not_look(name, error, self.asset)
+
+    async def _complete(self, report: SyncReport | None) -> AsyncIterator[dg.AssetCheckResult]:
+        """Audit if the check runs alone; compare the days that a repair has read again; otherwise report what the last audit found.
+
+        The result is repeated for each materialization, since Dagster shows the results of the latest one only.
+        """
+        repaired = report is not None and self.config.mode is SyncMode.repair
+        if not (repaired or checks.COMPLETE in self.checks):
+            return
+        audit = AuditExecution(self.context, self.asset, self.schema, self.klaviyo, self.warehouse)
+        if self.materializes and not repaired:
+            if (last := await in_thread(self._last_audit, audit)) is not None:
+                yield last
+            return
+        result, unusable_key = await audit.compare(only_struck=repaired)
+        if checks.COMPLETE in self.checks:
+            yield result
+        elif not result.passed:
+            self.context.log.warning("%s", self.worded(result.description or ""))
+        if unusable_key is not None:
+            raise unusable_key
+
+    def _last_audit(self, audit: AuditExecution) -> dg.AssetCheckResult | None:
+        try:
+            result = audit.stored()
+        except (SyncError, WarehouseError, duckdb.Error) as error:
+            return checks.could_not_look(checks.COMPLETE, error, self.asset)
+        if result is None:
+            self.context.log.info(
+                "The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts."
+            )
+        return result

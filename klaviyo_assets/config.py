@@ -1,0 +1,32 @@
+"""What a user can set per run: the run config of the sync ops, and the names of the tags and metadata that say which resource type is which."""
+
+import dagster as dg
+from pydantic import Field
+
+from klaviyo_assets.extract.options import SyncMode
+
+__all__ = ["RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoSyncConfig", "SyncMode"]
+
+RESOURCE_TYPE = "klaviyo/resource_type"
+"""Metadata of an asset that names its resource type, whatever key a translator gives it."""
+
+SCHEDULE_TAG = "dagster/schedule_name"
+"""Tag that Dagster gives to runs of a schedule."""
+
+
+class KlaviyoSyncConfig(dg.Config):
+    """Run config of a sync op: how much to read. It applies to every selected asset of the op.
+
+    Example:
+        >>> KlaviyoSyncConfig(mode=SyncMode.range, start="2026-01-01", end="2026-02-01")
+    """
+
+    mode: SyncMode = Field(
+        default=SyncMode.incremental,
+        description="incremental: what has not been read yet. full: everything, into a new table that then replaces the old one. range: a time "
+        "window again. repair (events): the days for which the last audit found a different count, and what has not been read yet. A type without "
+        "a time field is read completely in both incremental and full mode, and has no range.",
+    )
+    field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); optional.")
+    start: str | None = Field(default=None, description="For range: start of the window, such as 2026-01-01 or 2026-01-01T12:00:00Z.")
+    end: str | None = Field(default=None, description="For range: end of the window, which is not part of it.")

@@ -1,0 +1,70 @@
+"""From errors to what Dagster shows when a step fails, and whether it tries again."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
+from klaviyo_assets.errors import StillLocked, SyncError, SyncTaken
+from klaviyo_assets.privacy.rules import InvalidFieldRules
+from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
+
+EXPLAINED = (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules)
+"""Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
+
+
+def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
+    """Turn an error into what the UI shows; only what may be over by the next try is worth a retry.
+
+    Args:
+        error: The error.
+        worded: Puts the user's own names of settings into a message.
+    """
+    metadata: dict[str, Any] = {"error": type(error).__name__}
+    for attribute in ("endpoint", "status", "code", "detail", "scope"):
+        if (value := getattr(error, attribute, None)) is not None:
+            metadata[attribute] = value
+    if advice := getattr(error, "advice", ""):
+        metadata["what_to_do"] = worded(advice)
+    return dg.Failure(description=worded(str(error)), metadata=metadata, allow_retries=_may_end_soon(error))
+
+
+def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callable[[str], str]) -> dg.Failure:
+    """Turn the errors of some resource types of a step into one failure that names each of them.
+
+    Types with the same error share a sentence. The step may be retried if one of the errors may be over by then: the types that succeeded, or that
+    fail for good, lose nothing by another try.
+
+    Args:
+        errors: Errors by the name of the resource type; at least one.
+        syncs: How many types the step was to sync or to check.
+        worded: Puts the user's own names of settings into a message.
+    """
+    names_by_text: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        names_by_text.setdefault(worded(_text(error)), []).append(name)
+    parts = [f"{', '.join(names)}: {text}" for text, names in names_by_text.items()]
+    metadata: dict[str, Any] = {"failed": ", ".join(errors)}
+    if len(errors) == 1:
+        (error,) = errors.values()
+        metadata |= failure(error, worded).metadata
+    else:
+        records = [
+            dg.TableRecord({"resource type": name, "error": type(error).__name__, "what to do": worded(getattr(error, "advice", ""))})
+            for name, error in errors.items()
+        ]
+        metadata["errors"] = dg.MetadataValue.table(records)
+    description = "\n".join([f"{len(errors)} of {syncs} resource types failed.", *parts])
+    return dg.Failure(description=description, metadata=metadata, allow_retries=any(_may_end_soon(error) for error in errors.values()))
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, EXPLAINED) else one_line(f"{type(error).__name__}: {error}")
+
+
+def _may_end_soon(error: Exception) -> bool:
+    if isinstance(error, RequestFailed):
+        return error.may_end_soon
+    return isinstance(error, SyncTaken | StillLocked | WarehouseBusy)

@@ -1,0 +1,51 @@
+"""From a sync's report to what the UI shows of a materialization."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from klaviyo_assets._internal.sanitize import markdown
+from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.warehouse.base import WarehouseError
+
+
+def materialization(report: SyncReport, inspector: Inspector, asset: dg.AssetKey, worded: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Return the materialization of an asset.
+
+    Args:
+        report: What the sync did.
+        inspector: Reads the table, for a preview of some rows with personal data masked.
+        asset: Key of the asset.
+        worded: Puts the user's own names of settings into a message.
+    """
+    row = report.row
+    metadata: dict[str, Any] = {
+        "dagster/row_count": report.row_count,
+        "mode": str(row.mode),
+        "records_read": row.records_read,
+        "rows_inserted": row.rows_inserted,
+        "rows_updated": row.rows_updated,
+        "rows_deleted": row.rows_deleted,
+        "requests": row.requests,
+        "throttled_429": row.throttled,
+        "bytes": row.bytes,
+        "seconds": round(report.seconds, 2),
+        "seconds_waited_for_rate_limit": row.seconds_waited,
+        "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.slices) or "nothing"),
+        "resumed": report.resumed,
+        "account": row.account_id,
+        "preview": dg.MetadataValue.md(_preview(inspector)),
+    }
+    if report.notes:
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(worded(note))}" for note in report.notes))
+    return dg.MaterializeResult(asset_key=asset, metadata=metadata)
+
+
+def _preview(inspector: Inspector) -> str:
+    try:
+        return inspector.preview()
+    except (WarehouseError, duckdb.Error) as error:
+        return markdown(str(error))  # the rows are committed, whatever has happened to the database since

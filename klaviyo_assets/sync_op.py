@@ -76,7 +76,7 @@ class SyncStep:
             else:
                 yield result
         if errors:
-            self._fail(errors, len(syncs))
+            self._fail({sync.entry.name: errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield what to do for each asset that is selected, or that has a selected check."""

@@ -1,0 +1,74 @@
+"""Asynchronous iterables, consumed concurrently by code that is not asynchronous."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import pytest
+
+from klaviyo_assets._internal.event_loop import merged
+
+
+async def numbers(*values: int) -> AsyncIterator[int]:
+    for value in values:
+        await asyncio.sleep(0)
+        yield value
+
+
+def test_items_of_all_sources_come_and_those_of_one_in_their_order() -> None:
+    found = list(merged([numbers(1, 2, 3), numbers(), numbers(10, 20)]))
+
+    assert sorted(found) == [1, 2, 3, 10, 20]
+    assert [one for one in found if one < 10] == [1, 2, 3]
+
+
+def test_a_source_that_waits_holds_up_no_other() -> None:
+    go = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[str]:
+        await go.wait()
+        yield "late"
+
+    async def opening() -> AsyncIterator[str]:
+        yield "early"
+        go.set()
+
+    assert list(merged([waiting(), opening()])) == ["early", "late"]
+
+
+def test_an_exception_of_a_source_is_raised_and_cancels_the_others() -> None:
+    cancelled = []
+
+    async def patient() -> AsyncIterator[int]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        yield 1
+
+    async def failing() -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(merged([patient(), failing()]))
+    assert cancelled == [True]
+
+
+def test_it_works_inside_of_an_event_loop() -> None:
+    async def notebook() -> list[int]:
+        return list(merged([numbers(1, 2), numbers(3)]))
+
+    assert sorted(asyncio.run(notebook())) == [1, 2, 3]
+
+
+def test_a_consumer_that_stops_while_a_loop_of_its_own_runs_leaves_nothing_behind() -> None:
+    found = merged([numbers(1, 2, 3)])
+    assert next(found) == 1
+
+    async def closing() -> None:
+        found.close()  # type: ignore[attr-defined]
+
+    asyncio.run(closing())
+    gc.collect()  # a loop or task that was left open would be reported here

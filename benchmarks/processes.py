@@ -44,7 +44,7 @@ def report(quick: bool) -> str:
         process = subprocess.Popen([sys.executable, "run_all.py"], cwd=into, env=environment, stdout=log, stderr=log)
         resident = proportional = most = 0
         while process.poll() is None:
-            sizes = [_memory(pid) for pid in _tree(process.pid)]
+            sizes = [_memory(pid) for pid in tree(process.pid)]
             resident, proportional = max(resident, sum(one[0] for one in sizes)), max(proportional, sum(one[1] for one in sizes))
             most = max(most, len(sizes))
             time.sleep(0.5)
@@ -53,12 +53,14 @@ def report(quick: bool) -> str:
     return table(["run", "processes", "resident MB, added up", "proportional MB (shared pages once)"], [line])
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
     """Return a process and all below it."""
     found = [root]
     for pid in found:
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        found += [int(child) for child in children.read_text().split()] if children.is_file() else []
+        try:
+            found += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:  # it has ended meanwhile
+            continue
     return found
 
 

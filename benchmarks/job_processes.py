@@ -1,0 +1,112 @@
+"""Jobs that find nothing new, run as Dagster runs them: wall time and CPU time of all their processes."""
+
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measuring import folder
+from benchmarks.processes import tree
+from benchmarks.table import table
+from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProcess
+
+_ACCOUNT = SandboxOptions(events=5_000, profiles=500, campaigns=60, flows=20, lists=25, segments=30, metrics=30, reviews=200, history_days=200)
+_FIRST = "klaviyo_sync"
+_JOBS = {"klaviyo_checks": "checks job", "klaviyo_sync": "idle sync of everything", "klaviyo_sync_frequent": "idle hourly sync"}
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """What one run of a job took.
+
+    Attributes:
+        wall_seconds: From the start of the process to its end.
+        cpu_seconds: User and system time of the process and of all processes that it has waited for.
+        processes: Processes that ran at once, at most.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    processes: int
+
+
+def report(quick: bool) -> str:
+    """Run it."""
+    times = 1 if quick else 5
+    with SandboxProcess(_ACCOUNT) as sandbox, folder() as into:
+        (into / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(into),
+            "KLAVIYO_API_KEY": ALL_SCOPES_KEY,
+            "KLAVIYO_BASE_URL": sandbox.base_url,
+            "KLAVIYO_DUCKDB_PATH": str(into / "warehouse.duckdb"),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        run(_FIRST, into, environment)
+        found = {job: [run(job, into, environment) for _ in range(times)] for job in _JOBS}
+    lines = [
+        [
+            _JOBS[job],
+            _shown([one.wall_seconds for one in runs]),
+            _shown([one.cpu_seconds for one in runs]),
+            max(one.processes for one in runs),
+        ]
+        for job, runs in found.items()
+    ]
+    return table([f"median (least to most) of {times} runs", "wall seconds", "CPU seconds", "processes at once"], lines)
+
+
+def run(job: str, into: Path, environment: dict[str, str]) -> JobRun:
+    """Run a job of the shipped code location to its end, in processes of its own.
+
+    Args:
+        job: Name of the job.
+        into: The working folder; gets the log.
+        environment: The environment of the processes.
+
+    Raises:
+        RuntimeError: If the job fails.
+    """
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "klaviyo_assets.definitions", "-j", job]
+    log = into / f"{job}.log"
+    with log.open("w") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=into, env=environment, stdout=output, stderr=output)
+        count = _ProcessCount(process.pid)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{job} failed: {log.read_text()[-3000:]}")
+    return JobRun(wall, used.ru_utime + used.ru_stime, count.most())
+
+
+class _ProcessCount:
+    """Counts a process and all below it, a few times a second, until it has ended."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._most = 1
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
+            self._most = max(self._most, len(tree(self._root)))
+
+    def most(self) -> int:
+        """Stop counting, and return the most that there were at once."""
+        self._ended.set()
+        self._thread.join()
+        return self._most
+
+
+def _shown(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"

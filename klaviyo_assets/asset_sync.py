@@ -7,7 +7,6 @@ import dagster as dg
 import duckdb
 
 from klaviyo_assets import checks
-from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
@@ -19,11 +18,11 @@ from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncError, SyncTake
 from klaviyo_assets.extract.options import SyncOptions, parse_instant, parse_start_date
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.privacy.apply import FieldRuleSet
-from klaviyo_assets.quality.inspector import Inspector
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
@@ -155,24 +154,12 @@ class AssetSync:
         return [report(access, self.asset) for name, report in reports.items() if name in self.checks]
 
     def _inspect(self, report: SyncReport | None) -> list[Result]:
-        """Return the materialization and the results of the checks of the table, for which the database is opened once."""
-        inspector = Inspector(self.warehouse, self.entry, self.schema)
-        since = report.row.started_at if report else None
-        looks: dict[str, Callable[[], dg.AssetCheckResult]] = {
-            checks.PRIMARY_KEY: lambda: checks.primary_key(inspector.primary_key(since), self.asset),
-            checks.UNKNOWN_ATTRIBUTES: lambda: checks.unknown_attributes(inspector.unknown_attributes(), self.asset),
-            checks.SCHEMA_DRIFT: lambda: checks.schema_drift(inspector.drifts(), self.asset),
-        }
-        found: list[Result] = [materialization(report, inspector, self.asset, self.worded)] if report else []
-        return found + [self._looked(name, look) for name, look in looks.items() if name in self.checks]
-
-    def _looked(self, name: str, look: Callable[[], dg.AssetCheckResult]) -> dg.AssetCheckResult:
-        """Run a check of the table. An error is the result of this check alone: the rows are committed, and the other checks go on."""
-        try:
-            return look()
-        except (WarehouseError, duckdb.Error, ValueError) as error:
-            self.context.log.warning("The check %s of %s could not read the table: %s", name, self.entry.name, one_line(str(error)))
-            return checks.could_not_look(name, error, self.asset)
+        """Return the materialization and the results of the checks of the table."""
+        if report is None and not self.checks & set(checks.TABLE_CHECKS):
+            return []
+        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset)
+        found = table.run(self.checks, report.row.started_at if report else None)
+        return [*([materialization(report, found.preview, self.asset, self.worded)] if report else []), *found.results]
 
     async def _complete(self, report: SyncReport | None) -> AsyncIterator[dg.AssetCheckResult]:
         """Audit if the check runs alone; compare the days that a repair has read again; otherwise report what the last audit found.

@@ -32,6 +32,9 @@ _LONGEST_NAME = 100
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 """Checks that need no materialization before them."""
 
+TABLE_CHECKS = (PRIMARY_KEY, UNKNOWN_ATTRIBUTES, SCHEMA_DRIFT)
+"""Checks of the rows that the table has."""
+
 
 def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks of a resource type's asset."""

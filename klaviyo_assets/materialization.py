@@ -4,20 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
-import duckdb
 
 from klaviyo_assets._internal.sanitize import markdown
-from klaviyo_assets.quality.inspector import Inspector
 from klaviyo_assets.sync.report import SyncReport
-from klaviyo_assets.warehouse.base import WarehouseError
 
 
-def materialization(report: SyncReport, inspector: Inspector, asset: dg.AssetKey, worded: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, worded: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Return the materialization of an asset.
 
     Args:
         report: What the sync did.
-        inspector: Reads the table, for a preview of some rows with personal data masked.
+        preview: Some rows as a Markdown table, personal data masked.
         asset: Key of the asset.
         worded: Puts the user's own names of settings into a message.
     """
@@ -37,15 +34,8 @@ def materialization(report: SyncReport, inspector: Inspector, asset: dg.AssetKey
         "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.slices) or "nothing"),
         "resumed": report.resumed,
         "account": row.account_id,
-        "preview": dg.MetadataValue.md(_preview(inspector)),
+        "preview": dg.MetadataValue.md(preview),
     }
     if report.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(worded(note))}" for note in report.notes))
     return dg.MaterializeResult(asset_key=asset, metadata=metadata)
-
-
-def _preview(inspector: Inspector) -> str:
-    try:
-        return inspector.preview()
-    except (WarehouseError, duckdb.Error) as error:
-        return markdown(str(error))  # the rows are committed, whatever has happened to the database since

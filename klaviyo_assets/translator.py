@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import dagster as dg
 
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.warehouse.sql import pasted
 
@@ -102,22 +103,22 @@ def _is_default(value: object) -> bool:
 
 
 def column_schema(entry: ResourceType) -> dg.TableSchema:
-    """Return the entry's columns for Dagster's UI."""
+    """Return the columns of a resource type's table for Dagster's UI.
+
+    A column that Klaviyo promises a value for is shown as not nullable.
+    """
     columns = [
         dg.TableColumn(
             column.name,
             str(column.type),
             column.description,
-            constraints=dg.TableColumnConstraints(nullable=column.name not in entry.primary_key, unique=(column.name,) == entry.primary_key),
+            constraints=dg.TableColumnConstraints(
+                nullable=not (column.required or column.name in entry.primary_key), unique=(column.name,) == entry.primary_key
+            ),
             tags={"personal": ""} if column.personal else {},
         )
-        for column in entry.columns
-    ]
-    own = [
-        dg.TableColumn("_extra", "JSON", "Attributes that the catalogue does not know; null when there are none."),
-        dg.TableColumn("_synced_at", "TIMESTAMP WITH TIME ZONE", "When the present content was read."),
-        dg.TableColumn("_deleted_at", "TIMESTAMP WITH TIME ZONE", "When the record was found to be gone; null while it exists."),
+        for column in (*entry.columns, *ADDED_COLUMNS)
     ]
     key = ", ".join(entry.primary_key)
     together = dg.TableConstraints(other=[f"({key}) is unique"]) if len(entry.primary_key) > 1 else None
-    return dg.TableSchema([*columns, *own], constraints=together)
+    return dg.TableSchema(columns, constraints=together)

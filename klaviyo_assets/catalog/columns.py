@@ -43,6 +43,28 @@ class Column:
     was_in_extra: bool = False
 
 
+EXTRA = "_extra"
+"""Column of each table: what no column of the catalog holds."""
+
+SYNCED_AT = "_synced_at"
+"""Column of each table: age of the row's content, on Klaviyo's clock."""
+
+DELETED_AT = "_deleted_at"
+"""Column of each table: set for a record that Klaviyo does not have any more."""
+
+ADDED_COLUMNS = (
+    Column(
+        EXTRA,
+        ColumnType.JSON,
+        "Attributes that this version of klaviyo_assets does not know, or whose value did not fit their column; null when there are none.",
+        path=(),
+    ),
+    Column(SYNCED_AT, ColumnType.TIMESTAMP, "When the request was sent that returned the present content of the row.", path=(), required=True),
+    Column(DELETED_AT, ColumnType.TIMESTAMP, "When the record was found to be gone from Klaviyo; null while it exists.", path=()),
+)
+"""Columns that each table has after those of its resource type."""
+
+
 def attribute(
     path: str,
     type: ColumnType,

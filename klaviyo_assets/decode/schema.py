@@ -2,11 +2,10 @@
 
 import polars as pl
 
+from klaviyo_assets.catalog.columns import EXTRA as EXTRA
+from klaviyo_assets.catalog.columns import SYNCED_AT as SYNCED_AT
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-
-EXTRA = "_extra"
-"""Column (JSON text) for attributes that the catalogue does not know, or whose value does not fit their column; null when empty."""
 
 ODD_TEXT = "_odd_text"
 """Member of ``_extra``: the record's JSON as it came, where it held text that no JSON type takes (half a character)."""
@@ -19,9 +18,6 @@ RECORD = "record."
 
 ATTRIBUTE = "attributes."
 """What the names of attributes begin with in ``_extra`` that would else be taken for one of our own."""
-
-SYNCED_AT = "_synced_at"
-"""Column with the server's time at which the request was sent that brought the present content."""
 
 INSTANT = pl.Datetime("us", "UTC")
 

@@ -7,14 +7,12 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.decode import EXTRA, SYNCED_AT
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 
-DELETED_AT = "_deleted_at"
-
-OWN_COLUMNS = (EXTRA, SYNCED_AT, DELETED_AT)
+OWN_COLUMNS = tuple(column.name for column in ADDED_COLUMNS)
 """Columns of every table of a resource type that Klaviyo does not fill."""
 
 RARE_TABLES: Mapping[str, Collection[str]] = {

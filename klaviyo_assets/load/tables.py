@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.columns import Column
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column
+from klaviyo_assets.catalog.columns import DELETED_AT as DELETED_AT
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode import EXTRA, SYNCED_AT
-from klaviyo_assets.load.foreign_objects import DELETED_AT as DELETED_AT
+from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import RARE_TABLES, Ownership
 from klaviyo_assets.load.migrations.change_type import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
@@ -17,14 +17,7 @@ from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, existing_columns, prepare_table, table_exists
 from klaviyo_assets.warehouse.sql import quoted
 
-_OWN_COLUMNS = {
-    EXTRA: (
-        "JSON",
-        "Attributes that this version of klaviyo_assets does not know, or whose value did not fit their column; null when there are none.",
-    ),
-    SYNCED_AT: (INSTANT, "When the request was sent that brought the present content of the row."),
-    DELETED_AT: (INSTANT, "When the record was found to be gone from Klaviyo; null while it exists."),
-}
+_ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}
 
 _SYNCS = {
     "id": ("VARCHAR", "Id of the sync."),
@@ -196,7 +189,7 @@ class Tables:
             column.name: (self.warehouse.capabilities.json_column if column.type == "JSON" else str(column.type), column.description)
             for column in self.entry.columns
         }
-        return columns | _OWN_COLUMNS
+        return columns | _ADDED_COLUMNS
 
     def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
         return prepare_table(connection, self.warehouse, self.schema, name, columns, description)

@@ -1,5 +1,7 @@
 """Queries of one table for checks and metadata: duplicate keys, unknown attributes, drift, a masked preview."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,61 +45,80 @@ class Inspector:
     """Reads one resource type's table.
 
     Args:
+        connection: An open connection of the warehouse.
         warehouse: The database.
         entry: The resource type.
         schema: DuckDB schema.
+
+    Example:
+        >>> with inspecting(warehouse, CATALOG["lists"], "klaviyo") as inspector:
+        ...     print(inspector.preview())
     """
 
+    connection: DuckDBPyConnection
     warehouse: Warehouse
     entry: ResourceType
     schema: str
 
     @property
-    def _table(self) -> str:
-        return Tables(self.warehouse, self.schema, self.entry).rows
+    def _tables(self) -> Tables:
+        return Tables(self.warehouse, self.schema, self.entry)
+
+    @property
+    def _exists(self) -> bool:
+        return table_exists(self.connection, self.schema, self.entry.name)
 
     def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
         """Find keys that are null or not unique, in the whole table or among the rows written since."""
-        key, columns = key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
+        if not self._exists:
+            return KeyFindings(0, 0, [], touched_only=False)
+        table, key, columns = self._tables.rows, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
         parameters = [touched_since] if touched_since else []
-        among = f"WHERE {key} IN (SELECT {columns} FROM {self._table} {touched})" if touched_since else ""
-        with self.warehouse.connection() as connection:
-            if not self._exists(connection):
-                return KeyFindings(0, 0, [], touched_only=False)
-            ((rows, nulls),) = connection.execute(
-                f"SELECT count(*), count(*) FILTER ({key_is_null(self.entry.primary_key)}) FROM {self._table} {touched}", parameters
-            ).fetchall()
-            duplicates = connection.execute(
-                f"SELECT {key_text(self.entry.primary_key)} FROM {self._table} {among} GROUP BY {columns} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000",
-                parameters,
-            ).fetchall()
+        among = f"WHERE {key} IN (SELECT {columns} FROM {table} {touched})" if touched_since else ""
+        ((rows, nulls),) = self.connection.execute(
+            f"SELECT count(*), count(*) FILTER ({key_is_null(self.entry.primary_key)}) FROM {table} {touched}", parameters
+        ).fetchall()
+        duplicates = self.connection.execute(
+            f"SELECT {key_text(self.entry.primary_key)} FROM {table} {among} GROUP BY {columns} HAVING count(*) > 1 ORDER BY 1 LIMIT 1000",
+            parameters,
+        ).fetchall()
         return KeyFindings(rows, nulls, [str(name) for (name,) in duplicates], touched_only=bool(touched_since))
 
     def unknown_attributes(self) -> list[Drift]:
         """Return the attributes in ``_extra``."""
-        with self.warehouse.connection() as connection:
-            return DriftFinder(connection, self._table, self.entry).unknown() if self._exists(connection) else []
+        return DriftFinder(self.connection, self._tables.rows, self.entry).unknown() if self._exists else []
 
     def drifts(self) -> list[Drift]:
-        """Return where records differ from Klaviyo's schema; columns under a field rule are left out."""
-        tables = Tables(self.warehouse, self.schema, self.entry)
-        with self.warehouse.connection() as connection:
-            if not self._exists(connection):
-                return []
-            ruled = ruled_columns(connection, tables)
-            return [*DriftFinder(connection, self._table, self.entry, ruled).drifts(), *NullRates(connection, tables).drifts(ruled)]
+        """Return where the records differ from Klaviyo's schema, apart from the effects of field rules."""
+        if not self._exists:
+            return []
+        tables = self._tables
+        ruled = ruled_columns(self.connection, tables)
+        return [*DriftFinder(self.connection, tables.rows, self.entry, ruled).drifts(), *NullRates(self.connection, tables).drifts(ruled)]
 
     def preview(self, rows: int = 5) -> str:
         """Return the latest rows as a Markdown table, personal data masked and long text cut."""
-        with self.warehouse.connection() as connection:
-            frame = connection.sql(
-                f"SELECT * EXCLUDE ({EXTRA}) FROM {self._table} WHERE {DELETED_AT} IS NULL ORDER BY {SYNCED_AT} DESC LIMIT {int(rows)}"
-            ).pl()
+        frame = self.connection.sql(
+            f"SELECT * EXCLUDE ({EXTRA}) FROM {self._tables.rows} WHERE {DELETED_AT} IS NULL ORDER BY {SYNCED_AT} DESC LIMIT {int(rows)}"
+        ).pl()
         return _markdown(frame, {column.name for column in self.entry.columns if column.personal})
 
-    def _exists(self, connection: DuckDBPyConnection) -> bool:
-        return table_exists(connection, self.schema, self.entry.name)
+
+@contextmanager
+def inspecting(warehouse: Warehouse, entry: ResourceType, schema: str) -> Iterator[Inspector]:
+    """Open the database to read one resource type's table.
+
+    Args:
+        warehouse: The database.
+        entry: The resource type.
+        schema: DuckDB schema.
+
+    Raises:
+        WarehouseError: If the database cannot be opened or read.
+    """
+    with warehouse.connection() as connection:
+        yield Inspector(connection, warehouse, entry, schema)
 
 
 def _markdown(frame: pl.DataFrame, masked: set[str]) -> str:

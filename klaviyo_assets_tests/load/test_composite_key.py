@@ -11,7 +11,7 @@ from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.types.lists import LISTS
 from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.translator import column_schema
 from klaviyo_assets.warehouse import Warehouse
@@ -130,17 +130,17 @@ def test_rows_with_the_same_key_are_found(members: Loads, warehouse: Warehouse) 
     members(rows(PAIRS))
     query(warehouse, "INSERT INTO list_members (list_id, profile_id) VALUES ('L1', 'P1'), ('L1', NULL)")
 
-    for since in (None, after(-1)):
-        found = Inspector(warehouse, MEMBERS, "klaviyo").primary_key(since)
-        assert found.duplicates == ["L1/P1"]
-    assert Inspector(warehouse, MEMBERS, "klaviyo").primary_key().nulls == 1
+    with inspecting(warehouse, MEMBERS, "klaviyo") as inspector:
+        for since in (None, after(-1)):
+            assert inspector.primary_key(since).duplicates == ["L1/P1"]
+        assert inspector.primary_key().nulls == 1
 
 
 def test_a_drift_names_a_row_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[2:3], email=None, **{EXTRA: '{"unheard_of": 1}'}))
-    inspector = Inspector(warehouse, MEMBERS, "klaviyo")
 
-    assert [drift.example_id for drift in (*inspector.unknown_attributes(), *inspector.drifts())] == ["L2/P1", "L2/P1"]
+    with inspecting(warehouse, MEMBERS, "klaviyo") as inspector:
+        assert [drift.example_id for drift in (*inspector.unknown_attributes(), *inspector.drifts())] == ["L2/P1", "L2/P1"]
 
 
 def test_dagster_shows_both_columns_as_the_key() -> None:

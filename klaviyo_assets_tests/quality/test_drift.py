@@ -18,7 +18,7 @@ from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.quality.drift import Drift, Kind
-from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
@@ -28,11 +28,13 @@ NewAccount = Callable[..., SandboxProcess]
 
 
 def unknown(warehouse: LocalFile, name: str) -> dict[str, Drift]:
-    return {one.attribute: one for one in Inspector(warehouse, CATALOG[name], "klaviyo").unknown_attributes()}
+    with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
+        return {one.attribute: one for one in inspector.unknown_attributes()}
 
 
 def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
-    return {(one.attribute, one.kind): one for one in Inspector(warehouse, CATALOG[name], "klaviyo").drifts()}
+    with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
+        return {(one.attribute, one.kind): one for one in inspector.drifts()}
 
 
 @pytest.mark.parametrize("name", CATALOG)

@@ -8,7 +8,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.quality.drift import Drift, Kind
-from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table
@@ -19,7 +19,8 @@ NewAccount = Callable[..., SandboxProcess]
 
 
 def gone(warehouse: LocalFile, name: str) -> dict[str, Drift]:
-    found = Inspector(warehouse, CATALOG[name], "klaviyo").drifts()
+    with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
+        found = inspector.drifts()
     return {one.attribute: one for one in found if one.kind is Kind.GONE}
 
 

@@ -43,7 +43,7 @@ def build_klaviyo_automation(
     """Build jobs, each with a schedule except the repair job.
 
     The jobs: everything; the types that change by the hour (events, profiles); the access checks; a full sync of each type that needs one from time
-    to time (profiles: it finds deleted and merged ones); the audit, which compares events with Klaviyo's own counts; the repair of what it found.
+    to time (such as profiles: it finds deleted and merged ones); the audit, which compares events with Klaviyo's own counts; the repair of what it found.
     A job exists only if there are assets for it.
 
     Args:
@@ -137,7 +137,7 @@ class _Builder:
         for one in self.members:
             if one.entry.full_refresh == "weekly":
                 type_ = one.entry.name
-                description = f"Read all {type_} again, which finds those that were deleted or merged: Klaviyo reports neither."
+                description = f"Read all {type_} again. That finds those that are gone from Klaviyo, which an incremental sync cannot see."
                 full = self._sync(f"full_{type_}", [one], description, SyncMode.full)
                 yield _ScheduledJob(full, WEEKLY_FULL, f"All {type_} again, once a week.")
         if counted := [one for one in self.members if one.entry.counted_by is not None]:

@@ -55,9 +55,10 @@ def test_schedules_are_there_and_stopped() -> None:
         "klaviyo_sync_schedule": "0 5 * * *",
         "klaviyo_checks_schedule": "45 4 * * *",
         "klaviyo_sync_frequent_schedule": "15 * * * *",
-        "klaviyo_full_profiles_schedule": "30 2 * * 6",
+        **{f"klaviyo_full_{entry.name}_schedule": "30 2 * * 6" for entry in CATALOG.values() if entry.full_refresh},
         "klaviyo_audit_schedule": "30 3 * * 0",
     }
+    assert "klaviyo_full_profiles_schedule" in schedules
     assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())  # type: ignore[union-attr]
 
 

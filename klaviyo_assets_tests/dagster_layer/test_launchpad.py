@@ -145,11 +145,12 @@ def test_the_resources_of_the_factory_serve_other_uses(account: SandboxProcess, 
     assert dg.materialize([mine], resources=defs.resources, instance=instance).success
     assert seen == [(ALL_SCOPES_KEY, account.base_url, str(tmp_path / "shop.duckdb"))]
 
-    (lists,) = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition) and asset.key.path[-1] == "lists"]
-    assert dg.materialize([lists], resources=defs.resources, instance=instance).success
-    (bound,) = dg.with_resources([lists], dict(defs.resources or {}))
+    key = dg.AssetKey(["klaviyo", "lists"])
+    (small,) = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition) and key in asset.keys]
+    assert dg.materialize([small], resources=defs.resources, instance=instance, selection=[key]).success
+    (bound,) = dg.with_resources([small], dict(defs.resources or {}))
     assert isinstance(bound, dg.AssetsDefinition)
-    assert dg.materialize([bound], instance=instance).success
+    assert dg.materialize([bound], instance=instance, selection=[key]).success
     assert defs.load_asset_value(["klaviyo", "lists"], python_type=pl.DataFrame, instance=instance).height == account.counts()["lists"]
 
 

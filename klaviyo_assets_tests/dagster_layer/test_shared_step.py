@@ -180,7 +180,8 @@ def test_jobs_find_their_assets_whatever_keys_a_translator_gives_them() -> None:
     assert "crm/raw_EVENTS" in selected("klaviyo_repair")
     assert selected("klaviyo_audit") == {"complete"}
     schedules = {schedule.name for schedule in defs.schedules or ()}
-    assert schedules == {f"klaviyo_{name}_schedule" for name in ("sync", "checks", "sync_frequent", "full_profiles", "audit")}
+    full = {f"full_{entry.name}" for entry in CATALOG.values() if entry.full_refresh}
+    assert schedules == {f"klaviyo_{name}_schedule" for name in {"sync", "checks", "sync_frequent", "audit"} | full}
 
 
 def test_an_asset_of_another_kind_is_refused_by_the_jobs() -> None:

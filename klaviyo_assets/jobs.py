@@ -43,8 +43,8 @@ def build_klaviyo_automation(
     """Build jobs, each with a schedule except the repair job.
 
     The jobs: everything; the types that change by the hour (events, profiles); the access checks; a full sync of each type that needs one from time
-    to time (such as profiles: it finds deleted and merged ones); the audit, which compares events with Klaviyo's own counts; the repair of what it found.
-    A job exists only if there are assets for it.
+    to time (such as profiles: it finds those that were deleted or merged); the audit, which compares events with Klaviyo's own counts; the repair
+    of what it found. A job exists only if there are assets for it.
 
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.

@@ -48,6 +48,14 @@ def test_an_asset_says_what_it_is() -> None:
     assert all(column.description for column in columns.values())
 
 
+def test_a_column_that_klaviyo_promises_a_value_for_is_not_nullable_in_the_ui() -> None:
+    columns = specs(definitions())["klaviyo/accounts"].metadata["dagster/column_schema"].columns
+
+    promised = {column.name for column in CATALOG["accounts"].columns if column.required}
+    assert "timezone" in promised
+    assert {column.name for column in columns if not column.constraints.nullable} == {"id", "_synced_at"} | promised
+
+
 def test_schedules_are_there_and_stopped() -> None:
     schedules = {schedule.name: schedule for schedule in definitions().schedules or []}
 

@@ -146,6 +146,6 @@ def test_a_drift_names_a_row_by_both_columns(members: Loads, warehouse: Warehous
 def test_dagster_shows_both_columns_as_the_key() -> None:
     schema = column_schema(MEMBERS)
 
-    assert [column.name for column in schema.columns if not column.constraints.nullable] == ["list_id", "profile_id", "_synced_at"]
+    assert [column.name for column in schema.columns if not column.constraints.nullable] == ["list_id", "profile_id", "email", "_synced_at"]
     assert not any(column.constraints.unique for column in schema.columns)
     assert schema.constraints.other == ["(list_id, profile_id) is unique"]

@@ -11,6 +11,8 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.scope_check import Access, access_from, assess
+from klaviyo_assets.audit.audit import request_rereads
+from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
@@ -120,6 +122,8 @@ class AssetSync:
             guard=self.rules,
             accept_other_account=self.klaviyo.accept_other_account,
         )
+        if self.config.mode is SyncMode.repair and access.error is None:
+            await request_rereads(client, AuditStore(self.warehouse, self.schema))
         return await sync.run()
 
     def _options(self) -> SyncOptions:
@@ -174,7 +178,7 @@ class AssetSync:
             if (last := await in_thread(self._last_audit, audit)) is not None:
                 yield last
             return
-        result, unusable_key = await audit.compare(only_struck=repaired)
+        result, unusable_key = await audit.compare(only_rereads=repaired)
         if checks.COMPLETE in self.checks:
             yield result
         elif not result.passed:

@@ -9,7 +9,8 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.errors import AccessDenied, ApiKeyError
 from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.compare import Difference
-from klaviyo_assets.audit.store import AuditRecord, AuditStore, names_of
+from klaviyo_assets.audit.store import AuditStore, names_of
+from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.warehouse.base import Warehouse
@@ -37,11 +38,11 @@ class AuditExecution:
     def _store(self) -> AuditStore:
         return AuditStore(self.warehouse, self.schema)
 
-    async def compare(self, *, only_struck: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
+    async def compare(self, *, only_rereads: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
         """Ask Klaviyo for its counts, compare, and keep what differs.
 
         Args:
-            only_struck: True to look only at the days that a repair has read again.
+            only_rereads: True to compare only the days that a repair has requested to be read again.
 
         Returns:
             The result, and the error if the key cannot be used at all: then the run must not end as if the audit had been done.
@@ -52,7 +53,7 @@ class AuditExecution:
             WarehouseError: If the database cannot be used.
         """
         try:
-            record, found = await self._audit(only_struck=only_struck)
+            record, found = await self._audit(only_rereads=only_rereads)
         except AccessDenied as error:
             return checks.could_not_audit(str(error), self.asset), None
         except ApiKeyError as error:
@@ -73,7 +74,7 @@ class AuditExecution:
         names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})
         return checks.complete(record, found, names, self.asset)
 
-    async def _audit(self, *, only_struck: bool) -> tuple[AuditRecord, list[Difference]]:
+    async def _audit(self, *, only_rereads: bool) -> tuple[AuditRecord, list[Difference]]:
         start_date = self.klaviyo.start_date
         async with self.klaviyo.client() as client:
             return await Audit(
@@ -81,5 +82,5 @@ class AuditExecution:
                 self._store,
                 self.context.log,
                 start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
-                only_struck=only_struck,
+                only_rereads=only_rereads,
             ).run()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from klaviyo_assets.api.scope_check import Access
     from klaviyo_assets.audit.compare import Difference
-    from klaviyo_assets.audit.store import AuditRecord
+    from klaviyo_assets.audit.tables import AuditRecord
     from klaviyo_assets.quality.drift import Drift
     from klaviyo_assets.quality.inspector import KeyFindings
 
@@ -206,27 +206,27 @@ def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
 
 
 def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report what the last audit has found: it fails while days differ that a repair may read again, and warns of those that still differ after it.
+    """Report what the last audit has found: fail while days differ that a repair may read again, warn of those that still differ after it.
 
     Args:
-        record: What the audit looked at.
+        record: What the audit compared.
         found: Days that differ.
         names: Names of metrics by id.
         asset: Key of the events' asset.
     """
     by_state = Counter(one.state.value for one in found)
-    todo, confirmed = by_state["differs"], by_state["confirmed"]
-    read_again = sum(one.state.value == "struck" and one.read_again_at is not None for one in found)
-    struck = by_state["struck"] - read_again
+    todo, unresolved = by_state["mismatch"], by_state["unresolved"]
+    read_again = sum(one.state.value == "reread_pending" and one.reread_at is not None for one in found)
+    pending = by_state["reread_pending"] - read_again
     sentences = [f"{record.days} days of {record.metrics} metrics were compared with Klaviyo's own counts."]
     if todo:
         sentences.append(f"{todo} differ. What to do: run the repair job; it reads just those days again.")
-    if struck:
-        sentences.append(f"{struck} are struck: the next sync of events reads them again, and the next audit compares them.")
+    if pending:
+        sentences.append(f"{pending} wait to be read again: the next sync of events does so, and the next audit compares them.")
     if read_again:
         sentences.append(f"{read_again} have been read again since. What to do: run the audit or the repair job; it compares them.")
-    if confirmed:
-        sentences.append(f"{confirmed} still differ after they were read again: Klaviyo counts other events than it lists.")
+    if unresolved:
+        sentences.append(f"{unresolved} still differ after they were read again: Klaviyo counts other events than it lists.")
     if record.lost:
         sentences.append(f"{record.lost} more differed, and the table _audit_days does not hold them any more. What to do: run the audit job again.")
     if not found and not record.lost:
@@ -237,7 +237,7 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
         asset_key=asset,
         check_name=COMPLETE,
         passed=not found and not record.lost,
-        severity=dg.AssetCheckSeverity.WARN if len(found) == confirmed and not record.lost else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if len(found) == unresolved and not record.lost else dg.AssetCheckSeverity.ERROR,
         description=" ".join(sentences),
         metadata={
             "audited_at": dg.MetadataValue.timestamp(record.audited_at),
@@ -245,8 +245,8 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
             "metrics_compared": record.metrics,
             "requests": record.requests,
             "differing": len(found),
-            "missing_events": sum(max(0, one.theirs - one.ours) for one in found),
-            "surplus_events": sum(max(0, one.ours - one.theirs) for one in found),
+            "missing_events": sum(max(0, one.klaviyo_count - one.table_count) for one in found),
+            "surplus_events": sum(max(0, one.table_count - one.klaviyo_count) for one in found),
             **({"days": _table_of(found, names)} if found else {}),
             **({"excluded": dg.MetadataValue.json(record.excluded)} if record.excluded else {}),
         },
@@ -261,7 +261,7 @@ def could_not_audit(reason: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
 def _table_of(found: Sequence[Difference], names: Mapping[str, str]) -> dg.TableMetadataValue:
     """Show differing days, those that can be repaired first."""
-    order = {"differs": 0, "struck": 1, "confirmed": 2}
+    order = {"mismatch": 0, "reread_pending": 1, "unresolved": 2}
     shown = sorted(found, key=lambda one: (order[one.state.value], one.day))[:_ROWS_SHOWN]
     return dg.MetadataValue.table(
         records=[
@@ -269,9 +269,9 @@ def _table_of(found: Sequence[Difference], names: Mapping[str, str]) -> dg.Table
                 {
                     "day": one.day.isoformat(),
                     "metric": one_line(names.get(one.metric_id, one.metric_id), _LONGEST_NAME),
-                    "Klaviyo": one.theirs,
-                    "here": one.ours,
-                    "missing": one.theirs - one.ours,
+                    "Klaviyo": one.klaviyo_count,
+                    "here": one.table_count,
+                    "missing": one.klaviyo_count - one.table_count,
                     "state": one.state.value,
                 }
             )

@@ -14,11 +14,13 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.audit.audit import request_rereads
+from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import TIER_XL, PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import SYNCED_AT, PageDecoder
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -70,6 +72,8 @@ def sync(
             entry = CATALOG[name] if isinstance(name, str) else name
             if not sandbox.options.limits:
                 entry = _unhurried(entry)
+            if request is not None and request.mode is SyncMode.repair:
+                await request_rereads(client, AuditStore(warehouse, schema))
             return await SyncRunner(
                 entry,
                 request or SyncOptions(),

@@ -17,17 +17,17 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.filters import compare
 from klaviyo_assets.api.probe import probe, sync_clock
-from klaviyo_assets.audit.compare import Counts, Difference, differences
+from klaviyo_assets.audit.compare import Counts, Difference, State, differences
 from klaviyo_assets.audit.counts import counts_by_day, metric_ids, years
 from klaviyo_assets.audit.occupied import occupied
-from klaviyo_assets.audit.store import FIELD, AuditRecord, AuditStore
+from klaviyo_assets.audit.store import FIELD, AuditStore
+from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
-from klaviyo_assets.state.rereads import State
 
 TOO_YOUNG = timedelta(days=3)
 """Days that end later than this ago are not compared: the lookback ages look after them."""
@@ -49,7 +49,7 @@ class Audit:
         store: Where findings are kept.
         log: Where progress is told.
         start_date: The user's start date: what lies before was never asked for.
-        only_struck: True to look only at what was struck by a repair, and leave the other findings as they are.
+        only_rereads: True to compare only the days that a repair has requested to be read again, and leave the other findings as they are.
 
     Example:
         >>> record, found = await Audit(client, AuditStore(warehouse, "klaviyo"), log).run()
@@ -59,8 +59,8 @@ class Audit:
     store: AuditStore
     log: logging.Logger
     start_date: datetime | None = None
-    only_struck: bool = False
-    _theirs: dict[tuple[str, date], int] = field(default_factory=dict)
+    only_rereads: bool = False
+    _klaviyo_counts: dict[tuple[str, date], int] = field(default_factory=dict)
     _excluded: dict[str, list[str]] = field(default_factory=dict)
     _refused: dict[str, list[str]] = field(default_factory=dict)
     _uncounted: set[str] = field(default_factory=set)
@@ -83,23 +83,25 @@ class Audit:
         last, before = await in_thread(self.store.last)
         wanted = await self._wanted(now, before)
         pieces = await self._pieces(wanted, before) if wanted is not None else []
-        if not pieces and not self.only_struck:
+        if not pieces and not self.only_rereads:
             self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
-        if self.only_struck:
-            struck = [one for one in before if one.state is State.STRUCK]
-            metrics = {one.metric_id for one in struck}
+        if self.only_rereads:
+            pending = [one for one in before if one.state is State.REREAD_PENDING]
+            metrics = {one.metric_id for one in pending}
         else:
             metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
         days = {day for _, some in pieces for day in some}
         if days:
             await self._ask(sorted(metrics), pieces)
             self._refuse_if_none_is_counted(metrics)
-        found = differences(self._theirs, await self._ours(metrics, days), [one for one in before if not self._is_excluded(one)])
+        found = differences(self._klaviyo_counts, await self._table_counts(metrics, days), [one for one in before if not self._is_excluded(one)])
         excluded = self._excluded | self._refused
-        record = AuditRecord(now, _span_of(days), len({metric for metric, _ in self._theirs}), len(self._theirs), self._requests, excluded)
+        record = AuditRecord(
+            now, _span_of(days), len({metric for metric, _ in self._klaviyo_counts}), len(self._klaviyo_counts), self._requests, excluded
+        )
         self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
-        if self.only_struck and last is not None:
-            record = replace(last, excluded=_joined(last.excluded, self._refused))  # a second look at a few days does not stand for the whole
+        if self.only_rereads and last is not None:
+            record = replace(last, excluded=_joined(last.excluded, self._refused))  # a comparison of a few days does not replace that of all
         await in_thread(self.store.save, record, found)
         return record, found
 
@@ -112,30 +114,30 @@ class Audit:
         """Return what to ask for, newest first: the years that hold events, each with its covered days."""
         start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
         grid = [TimeWindow(*bounds) for bounds in years(start, end)]
-        if self.only_struck:
-            struck = {one.day for one in before if one.state is State.STRUCK}
-            spans = await occupied(grid, struck, _nothing_more)
+        if self.only_rereads:
+            pending = {one.day for one in before if one.state is State.REREAD_PENDING}
+            spans = await occupied(grid, pending, _nothing_more)
         else:
-            struck = set()
+            pending = set()
             known = {*await in_thread(self.store.days, wanted), *(one.day for one in before)}
-            spans = await occupied(grid, known, self._their_newest_before)
+            spans = await occupied(grid, known, self._newest_event_before)
         covered = await in_thread(self.store.coverage)
         pieces = [(span, set(whole_days(covered, TimeWindow(max(span.start, wanted.start), span.end)))) for span in spans]
-        if self.only_struck:
-            pieces = [(span, days & struck) for span, days in pieces]
+        if self.only_rereads:
+            pieces = [(span, days & pending) for span, days in pieces]
         return [(span, days) for span, days in pieces if days]
 
-    async def _ours(self, metrics: set[str], days: set[date]) -> Counts:
+    async def _table_counts(self, metrics: set[str], days: set[date]) -> Counts:
         """Count the table's rows, and note those that no count of Klaviyo's speaks of."""
         span = _span_of(days)
         if span is None:
             return {}
-        ours, without_metric = await in_thread(self.store.counts, span)
+        counts, without_metric = await in_thread(self.store.counts, span)
         if without_metric:
             self._excluded["Events without a metric belong to no count"] = [f"{without_metric} events"]
-        if unknown := sorted({metric for metric, _ in ours} - metrics):
+        if unknown := sorted({metric for metric, _ in counts} - metrics):
             self._excluded["Klaviyo does not list these metrics any more"] = unknown
-        return ours
+        return counts
 
     def _is_excluded(self, known: Difference) -> bool:
         """Whether a day that differed before cannot be compared any more; it is listed as such."""
@@ -144,7 +146,7 @@ class Audit:
 
     async def _wanted(self, now: datetime, before: Sequence[Difference]) -> TimeWindow | None:
         """The span to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
-        oldest = [one for one in (await self._their_oldest(), await in_thread(self.store.oldest)) if one is not None]
+        oldest = [one for one in (await self._oldest_event(), await in_thread(self.store.oldest)) if one is not None]
         oldest += [midnight(one.day) for one in before]
         if not oldest:
             return None
@@ -156,10 +158,10 @@ class Audit:
             start = start.replace(hour=0, minute=0, second=0, microsecond=0)
         return TimeWindow(start, end) if start < end else None
 
-    async def _their_oldest(self) -> datetime | None:
+    async def _oldest_event(self) -> datetime | None:
         return await self._first_event({"sort": FIELD})
 
-    async def _their_newest_before(self, end: datetime) -> datetime | None:
+    async def _newest_event_before(self, end: datetime) -> datetime | None:
         """Return the time of Klaviyo's newest event before an instant; None if there is none, or if Klaviyo refuses so early a date."""
         try:
             return await self._first_event({"sort": f"-{FIELD}", "filter": compare("less-than", FIELD, end)})
@@ -207,13 +209,24 @@ class Audit:
                     early = {day for _, days in pieces[place:] for day in days}
                     self._leave_out(metric, early, f"Klaviyo does not count days so long ago ({error.detail or error.message})")
                 return
-            self._theirs |= {(metric, day): count for day, count in counts.items() if day in asked}
+            self._klaviyo_counts |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
                 self._leave_out(metric, left_out, "Klaviyo's answer leaves days out")
 
     def _leave_out(self, metric: str, days: set[date], reason: str) -> None:
         self._left_out |= {(metric, day) for day in days}
         self._refused.setdefault(reason, []).append(f"{metric}: {len(days)} days from {min(days)} on")
+
+
+async def request_rereads(client: KlaviyoClient, store: AuditStore) -> int:
+    """Request that syncs read the days again that the last audit found to differ; return how many these are.
+
+    Raises:
+        KlaviyoError: If Klaviyo does not tell its time.
+        WarehouseError: If the database cannot be opened.
+    """
+    await sync_clock(client, EVENTS)
+    return await in_thread(store.request_rereads, client.now().replace(microsecond=0))
 
 
 def _joined(excluded: Mapping[str, list[str]], more: Mapping[str, list[str]]) -> dict[str, list[str]]:

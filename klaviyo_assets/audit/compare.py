@@ -1,13 +1,23 @@
-"""What differs, and what a difference has come to. Pure."""
+"""Compares counts, and decides the state of each difference. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-
-from klaviyo_assets.state.rereads import State
+from enum import StrEnum
 
 Counts = Mapping[tuple[str, date], int]
 """Events by metric and day (UTC)."""
+
+
+class State(StrEnum):
+    """What has become of a difference."""
+
+    MISMATCH = "mismatch"
+    """Found, and nothing done yet."""
+    REREAD_PENDING = "reread_pending"
+    """A repair has requested the day to be read again; the next audit compares it."""
+    UNRESOLVED = "unresolved"
+    """Still there after the day was read again."""
 
 
 @dataclass(frozen=True)
@@ -17,47 +27,47 @@ class Difference:
     Attributes:
         day: The day, UTC.
         metric_id: The metric.
-        theirs: Klaviyo's count.
-        ours: Rows of the table.
-        state: What it has come to.
-        read_again_at: When the read began that brought the whole day again after it was struck; None until then.
+        klaviyo_count: Klaviyo's count.
+        table_count: Rows of the table.
+        state: What has become of it.
+        reread_at: When the read began that read the whole day again after it was requested; None until then.
     """
 
     day: date
     metric_id: str
-    theirs: int
-    ours: int
-    state: State = State.DIFFERS
-    read_again_at: datetime | None = None
+    klaviyo_count: int
+    table_count: int
+    state: State = State.MISMATCH
+    reread_at: datetime | None = None
 
 
-def differences(theirs: Counts, ours: Counts, before: Iterable[Difference]) -> list[Difference]:
-    """Return the days that differ, with what each has come to.
+def differences(klaviyo_counts: Counts, table_counts: Counts, before: Iterable[Difference]) -> list[Difference]:
+    """Return the days that do not match, with the state of each.
 
     Args:
-        theirs: Klaviyo's counts, of every metric and day that was compared.
-        ours: The table's counts; what is missing counts as none.
-        before: Differences that are known. One that was struck stays so until the day has been read again; then it is confirmed, unless Klaviyo's
-            count has changed since. One that is confirmed stays so until a count changes. One that was not compared this time stays as it is.
+        klaviyo_counts: Klaviyo's counts, of every metric and day that was compared.
+        table_counts: The table's counts; what is missing counts as none.
+        before: Differences that are known. A pending one stays so until the day has been read again; then it is unresolved, unless Klaviyo's
+            count has changed since. An unresolved one stays so until a count changes. One that was not compared this time stays as it is.
     """
     known = {(one.metric_id, one.day): one for one in before}
-    found = [one for key, one in known.items() if key not in theirs]
-    for (metric_id, day), count in theirs.items():
-        here = ours.get((metric_id, day), 0)
-        if count != here:
+    found = [one for key, one in known.items() if key not in klaviyo_counts]
+    for (metric_id, day), klaviyo_count in klaviyo_counts.items():
+        table_count = table_counts.get((metric_id, day), 0)
+        if klaviyo_count != table_count:
             one = known.get((metric_id, day))
-            state = _state(one, count, here)
-            read_again_at = one.read_again_at if one is not None and state is not State.DIFFERS else None
-            found.append(Difference(day, metric_id, count, here, state, read_again_at))
+            state = _state(one, klaviyo_count, table_count)
+            reread_at = one.reread_at if one is not None and state is not State.MISMATCH else None
+            found.append(Difference(day, metric_id, klaviyo_count, table_count, state, reread_at))
     return sorted(found, key=lambda one: (one.day, one.metric_id))
 
 
-def _state(before: Difference | None, theirs: int, ours: int) -> State:
-    if before is None or before.state is State.DIFFERS:
-        return State.DIFFERS
-    if before.read_again_at is None:
-        # What an older version has confirmed was perhaps not read again, and nothing was marked.
-        return State.STRUCK if before.state is State.STRUCK else State.DIFFERS
-    if before.theirs != theirs:
-        return State.DIFFERS
-    return State.CONFIRMED if before.state is State.STRUCK or before.ours == ours else State.DIFFERS
+def _state(before: Difference | None, klaviyo_count: int, table_count: int) -> State:
+    if before is None or before.state is State.MISMATCH:
+        return State.MISMATCH
+    if before.reread_at is None:
+        # A difference that the first version called confirmed was perhaps not read again as a whole, and no row was marked as deleted.
+        return State.REREAD_PENDING if before.state is State.REREAD_PENDING else State.MISMATCH
+    if before.klaviyo_count != klaviyo_count:
+        return State.MISMATCH
+    return State.UNRESOLVED if before.state is State.REREAD_PENDING or before.table_count == table_count else State.MISMATCH

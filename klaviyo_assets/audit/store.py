@@ -1,58 +1,32 @@
-"""What audits have found, kept beside the tables: ``_audits`` and ``_audit_days``."""
+"""What an audit reads from the database, and what it keeps there."""
 
-import json
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.audit.compare import Counts, Difference
+from klaviyo_assets.audit.compare import Counts, Difference, State
+from klaviyo_assets.audit.tables import AuditDays, AuditLog, AuditRecord
 from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.catalog.columns import DELETED_AT
+from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
-from klaviyo_assets.state.rereads import AUDIT_DAYS, State, prepare_audit_days
+from klaviyo_assets.state.days import DAY, midnight
+from klaviyo_assets.state.rereads import Reread, Rereads
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import literal
 
 FIELD = EVENTS.replication.cursor_fields[0]
-"""The time field of events that days are told by."""
+"""The time field of events that determines their day."""
 
-_AUDITS: Columns = {
-    "audited_at": (INSTANT, "When the audit began, on Klaviyo's clock."),
-    "compared_from": (INSTANT, "First day that was compared."),
-    "compared_to": (INSTANT, "End of the last day that was compared."),
-    "metrics": ("BIGINT", "Metrics that were compared."),
-    "days": ("BIGINT", "Days that were compared, added up over the metrics."),
-    "requests": ("BIGINT", "Requests for counts."),
-    "excluded": ("JSON", "What could not be compared, and why."),
-    "differing": ("BIGINT", "Days that differed, one row of _audit_days each; null if an earlier version has audited."),
-}
+_REQUESTER = "audit"
+"""How the audit calls itself in ``_rereads``."""
 
-
-@dataclass(frozen=True)
-class AuditRecord:
-    """What one audit has looked at.
-
-    Attributes:
-        audited_at: When it began, on Klaviyo's clock.
-        compared: First and last instant that was compared; None if nothing was.
-        metrics: Metrics that were compared.
-        days: Days that were compared, added up over the metrics.
-        requests: Requests for counts.
-        excluded: What could not be compared, by reason.
-        lost: Days that differed and that ``_audit_days`` does not hold any more: another program has dropped or emptied it.
-    """
-
-    audited_at: datetime
-    compared: TimeWindow | None
-    metrics: int
-    days: int
-    requests: int
-    excluded: dict[str, list[str]] = field(default_factory=dict)
-    lost: int = 0
+_log = logging.getLogger("klaviyo_assets")
 
 
 @dataclass(frozen=True)
@@ -75,18 +49,21 @@ class AuditStore:
         return self.warehouse.qualified(self.schema, name)
 
     def _prepare(self, connection: DuckDBPyConnection) -> None:
-        self._loader.tables.prepare(connection)
-        prepare_table(connection, self.warehouse, self.schema, "_audits", _AUDITS, "The last comparison of events with Klaviyo's own counts.")
-        prepare_audit_days(connection, self.warehouse, self.schema)
+        stores = (AuditLog, AuditDays)
+        for note in self._loader.tables.prepare(connection).notes:
+            _log.warning("%s", note)
+        Ownership(connection, self.warehouse, self.schema).check({}, {store.NAME: store.COLUMNS for store in stores})
+        for store in stores:
+            store(connection, self.warehouse, self.schema).prepare()
 
     def coverage(self) -> list[CoverageRow]:
         """Return what is covered of the events, by their time."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
-            return [row for row in self._loader.coverage_within(connection) if row.field == FIELD]
+            return [row for row in self._loader.coverage_store(connection).rows(EVENTS.name) if row.field == FIELD]
 
-    def counts(self, span: TimeWindow) -> tuple[Counts, int]:
-        """Count the rows of a span.
+    def counts(self, window: TimeWindow) -> tuple[Counts, int]:
+        """Count the rows of a window.
 
         Returns:
             Rows by metric and day, and how many rows have no metric.
@@ -95,17 +72,17 @@ class AuditStore:
             rows = connection.execute(
                 f"SELECT metric_id, ({FIELD} AT TIME ZONE 'UTC')::DATE, count(*) FROM {self._table(EVENTS.name)} "
                 f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ? GROUP BY ALL",
-                [span.start, span.end],
+                [window.start, window.end],
             ).fetchall()
         return {(metric, day): count for metric, day, count in rows if metric is not None}, sum(row[2] for row in rows if row[0] is None)
 
-    def days(self, span: TimeWindow) -> set[date]:
-        """Return the days (UTC) of a span of which there are rows."""
+    def days(self, window: TimeWindow) -> set[date]:
+        """Return the days (UTC) of a window of which there are rows."""
         with self.warehouse.connection() as connection:
             rows = connection.execute(
                 f"SELECT DISTINCT ({FIELD} AT TIME ZONE 'UTC')::DATE FROM {self._table(EVENTS.name)} "
                 f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ?",
-                [span.start, span.end],
+                [window.start, window.end],
             ).fetchall()
         return {day for (day,) in rows}
 
@@ -116,79 +93,94 @@ class AuditStore:
         return found if isinstance(found, datetime) else None
 
     def last(self) -> tuple[AuditRecord | None, list[Difference]]:
-        """Return the last audit, None if there was none, and the differences as they stand."""
+        """Return the last audit, None if there was none, and the days that do not match, with what syncs have read again since."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return self._record(connection), self._differences(connection)
 
     def last_if_any(self) -> tuple[AuditRecord, list[Difference]] | None:
-        """Return the last audit and the differences as they stand; None if there was none: then nothing is written either."""
-        with self.warehouse.connection() as connection:
-            if not any(table_exists(connection, self.schema, name) for name in ("_audits", AUDIT_DAYS)):
-                return None
+        """Return the same; None if there was no audit: then nothing is written either."""
+        if not self._has_audited():
+            return None
         record, found = self.last()
         return None if record is None else (record, found)
 
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
-        """Keep what an audit has found, in place of what the last one had."""
+        """Add an audit to the log, and keep what it has found in place of what the last one had."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
-            audits = self._table("_audits")
-            connection.execute(f"DELETE FROM {audits}")
-            span = record.compared
-            connection.execute(
-                f"INSERT INTO {audits} (audited_at, compared_from, compared_to, metrics, days, requests, excluded, differing) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    record.audited_at,
-                    span.start if span else None,
-                    span.end if span else None,
-                    record.metrics,
-                    record.days,
-                    record.requests,
-                    json.dumps(record.excluded),
-                    len(found) + record.lost,
-                ],
-            )
-            self._replace(connection, found, record.audited_at)
+            AuditLog(connection, self.warehouse, self.schema).put(record, len(found) + record.lost)
+            AuditDays(connection, self.warehouse, self.schema).replace(found, record.audited_at)
+            pending = {midnight(one.day) for one in found if one.state is State.REREAD_PENDING and one.reread_at is None}
+            Rereads(connection, self.warehouse, self.schema).keep(EVENTS.name, pending, by=_REQUESTER)
 
-    def _replace(self, connection: DuckDBPyConnection, found: Iterable[Difference], audited_at: datetime) -> None:
-        table = self._table(AUDIT_DAYS)
-        connection.execute(f"DELETE FROM {table}")
-        rows = [[one.metric_id, one.day, one.theirs, one.ours, one.state.value, audited_at, one.read_again_at] for one in found]
-        if rows:
-            connection.executemany(
-                f"INSERT INTO {table} (metric_id, day, theirs, ours, state, audited_at, read_again_at) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+    def request_rereads(self, at: datetime) -> int:
+        """Request that syncs read the days again that do not match.
+
+        Args:
+            at: Now, on Klaviyo's clock.
+
+        Returns:
+            How many days were requested; 0 where no audit has found any, or all are requested already.
+        """
+        if not self._has_audited():
+            return 0
+        with self._loader.transaction() as connection:
+            self._prepare(connection)
+            rereads, days = Rereads(connection, self.warehouse, self.schema), AuditDays(connection, self.warehouse, self.schema)
+            requested = rereads.reread_at(EVENTS.name, _REQUESTER)
+            wanted = {
+                one.day
+                for one in days.differences()
+                if one.state is State.MISMATCH
+                # Another program may have emptied the table of requests.
+                or (one.state is State.REREAD_PENDING and one.reread_at is None and midnight(one.day) not in requested)
+            }
+            empty = self._without_events(connection, wanted)
+            windows = [Reread(FIELD, TimeWindow(midnight(day), midnight(day) + DAY), expects_none=day in empty) for day in sorted(wanted)]
+            rereads.request(EVENTS.name, windows, by=_REQUESTER, at=at)
+            days.mark_pending()
+        return len(windows)
+
+    def _has_audited(self) -> bool:
+        with self.warehouse.connection() as connection:
+            return any(table_exists(connection, self.schema, store.NAME) for store in (AuditLog, AuditDays))
+
+    def _without_events(self, connection: DuckDBPyConnection, days: set[date]) -> set[date]:
+        """Return the days of which every row of the table is of a metric of which Klaviyo counts none on that day."""
+        if not days:
+            return set()
+        day, listed = f"({FIELD} AT TIME ZONE 'UTC')::DATE", ", ".join(f"DATE '{day.isoformat()}'" for day in days)
+        with_events = connection.execute(
+            f"SELECT DISTINCT {day} FROM {self._table(EVENTS.name)} WHERE {DELETED_AT} IS NULL AND {day} IN ({listed}) "
+            f"AND NOT coalesce((metric_id, {day}) IN (SELECT (metric_id, day) FROM {self._table(AuditDays.NAME)} WHERE klaviyo_count = 0), false)"
+        ).fetchall()
+        return days - {day for (day,) in with_events}
 
     def _record(self, connection: DuckDBPyConnection) -> AuditRecord | None:
-        frame = connection.sql(f"SELECT * FROM {self._table('_audits')} ORDER BY audited_at DESC LIMIT 1").pl()
-        ((kept, audited_at),) = connection.execute(f"SELECT count(*), max(audited_at) FROM {self._table(AUDIT_DAYS)}").fetchall()
-        if not frame.height:
-            # Days that differ are from an audit, although its own row is gone.
-            return AuditRecord(audited_at, None, 0, 0, 0, {"The table _audits lacks the last audit": ["what it compared"]}) if kept else None
-        row = frame.row(0, named=True)
-        compared = TimeWindow(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
-        excluded, lost = json.loads(row["excluded"] or "{}"), max(0, (row["differing"] or 0) - kept)
-        return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded, lost)
+        kept = len(AuditDays(connection, self.warehouse, self.schema).differences())
+        latest = AuditLog(connection, self.warehouse, self.schema).latest()
+        if latest is None:
+            # Days that do not match are from an audit, although its own row is gone.
+            audited_at = AuditDays(connection, self.warehouse, self.schema).latest_audit()
+            return AuditRecord(audited_at, None, 0, 0, 0, {"The table _audits lacks the last audit": ["what it compared"]}) if audited_at else None
+        record, mismatches = latest
+        return replace(record, lost=max(0, mismatches - kept))
 
     def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
-        frame = connection.sql(
-            f"SELECT day, metric_id, theirs, ours, state, read_again_at FROM {self._table(AUDIT_DAYS)} ORDER BY day, metric_id"
-        ).pl()
-        return [Difference(**row | {"state": State(row["state"])}) for row in frame.iter_rows(named=True)]
+        reread_at = Rereads(connection, self.warehouse, self.schema).reread_at(EVENTS.name, _REQUESTER)
+        return [
+            replace(one, reread_at=reread_at.get(midnight(one.day))) if one.state is State.REREAD_PENDING and one.reread_at is None else one
+            for one in AuditDays(connection, self.warehouse, self.schema).differences()
+        ]
 
 
 def names_of(warehouse: Warehouse, schema: str, ids: Iterable[str]) -> dict[str, str]:
-    """Return the names of metrics from the table ``metrics``, as far as they are there."""
+    """Return the names of metrics from the table ``metrics``, as far as it holds them."""
     listed = ", ".join(literal(id_) for id_ in ids)
     if not listed:
         return {}
     with warehouse.connection() as connection:
-        there = connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND table_name = 'metrics'",
-            [schema],
-        ).fetchall()
-        if not there:
+        if not table_exists(connection, schema, "metrics"):
             return {}
         return dict(connection.execute(f"SELECT id, name FROM {warehouse.qualified(schema, 'metrics')} WHERE id IN ({listed})").fetchall())

@@ -13,8 +13,9 @@ from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.hashing import Salt
-from klaviyo_assets.state.table_fingerprint import note_deleted
-from klaviyo_assets.state.tombstones import remember
+from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.state.table_fingerprint import measured
+from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows, key_text, literal, quoted
 
@@ -66,7 +67,7 @@ class ErasedRows:
         known = whose.look_up()
         self.notes.extend(whose.notes)
         if self.person.ids:
-            remember(self.connection, self.warehouse, self.schema, self.person.ids)
+            self._tombstones.add_ids(self.person.ids)
         yield from self._drop_rebuilt(whose)
         mentions = self.person.mentions(known)
         for table, columns in sorted(self._columns.items()):
@@ -74,6 +75,10 @@ class ErasedRows:
             named = self._take_out(table, columns, mentions) if mentions.are_there else 0
             if rows or named:
                 yield Found(table, rows, named)
+
+    @property
+    def _tombstones(self) -> Tombstones:
+        return Tombstones(self.connection, self.warehouse, self.schema)
 
     @cached_property
     def _columns(self) -> dict[str, dict[str, str]]:
@@ -106,10 +111,11 @@ class ErasedRows:
         qualified = self.warehouse.qualified(self.schema, table)
         rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {theirs}").fetchall()
         if rows and "profile_id" not in self._columns[table]:
-            remember(self.connection, self.warehouse, self.schema, {id_ for (id_,) in rows})
+            self._tombstones.add_ids({id_ for (id_,) in rows})
         self.connection.execute(f"DELETE FROM {qualified} WHERE {theirs}")
         if rows:
-            note_deleted(self.connection, Tables(self.warehouse, self.schema, CATALOG[table]))
+            log = SyncLog(self.connection, self.warehouse, self.schema)
+            log.correct_table_state(table, measured(self.connection, qualified))
         return len(rows)
 
     def _take_out(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:

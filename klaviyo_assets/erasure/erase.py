@@ -15,15 +15,18 @@ from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt
-from klaviyo_assets.state import schema_version as layout
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
+from klaviyo_assets.state.layout_migration import LayoutMigration
 from klaviyo_assets.state.locks import sync_lock
+from klaviyo_assets.state.schema_version import SchemaVersion
+from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 
-_OURS = (*CATALOG, "_syncs")
+_OURS = (*CATALOG, SyncLog.NAME)
 """Tables of which a schema has one, if a sync has ever filled it."""
 
 
@@ -84,7 +87,7 @@ class Erasure:
         """
         with self.warehouse.connection() as connection:
             self._refuse_unknown_schema(connection)
-            layout.refuse_newer(connection, self.warehouse, self.schema)
+            SchemaVersion(connection, self.warehouse, self.schema).refuse_newer()
         with ExitStack() as stack:
             if not dry_run:
                 state = self.warehouse.state_dir / self.schema.lower()
@@ -104,13 +107,14 @@ class Erasure:
         with self.warehouse.connection() as connection:
             connection.execute("BEGIN TRANSACTION")
             try:
+                notes = LayoutMigration(connection, self.warehouse, self.schema).run()
                 self._refuse_lost_rules(connection)
-                copy = BookkeepingCopy(self.warehouse, self.schema)
-                restored = [] if dry_run else [*copy.restore_erased(connection)]
+                copy, tombstones = BookkeepingCopy(self.warehouse, self.schema), Tombstones(connection, self.warehouse, self.schema)
+                notes += [] if dry_run else [*copy.restore_erased(tombstones)]
                 rows = ErasedRows(connection, self.warehouse, self.schema, self.salt, person)
-                erased = Erased(tuple(rows.run()), bool(person.ids), (*restored, *rows.notes))
+                erased = Erased(tuple(rows.run()), bool(person.ids), (*notes, *rows.notes))
                 if not dry_run:
-                    copy.note_erased(connection)
+                    copy.note_erased(tombstones)
                     # Before the commit: what is staged would bring the person back.
                     shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
                     self.warehouse.request_compaction()

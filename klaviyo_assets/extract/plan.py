@@ -43,4 +43,4 @@ def _reads(part: AnySlice, row: CoverageRow) -> bool:
     """Return whether a slice reads records of a row of the coverage."""
     if not isinstance(part, Slice):
         return False
-    return (part.division.name, part.field) == (row.division, row.field) and part.start < row.end and row.start < part.covers_to
+    return (part.division.name, part.field) == (row.subset, row.field) and part.start < row.end and row.start < part.covers_to

@@ -15,14 +15,6 @@ from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 OWN_COLUMNS = tuple(column.name for column in ADDED_COLUMNS)
 """Columns of every table of a resource type that Klaviyo does not fill."""
 
-RARE_TABLES: Mapping[str, Collection[str]] = {
-    "_erased": ("record", "erased_at"),
-    "_field_rules": ("resource_type", "field", "action", "salt"),
-    "_audits": ("audited_at", "compared_from", "compared_to", "metrics", "days", "requests", "excluded"),
-    "_audit_days": ("metric_id", "day", "state", "audited_at"),
-}
-"""Columns of the bookkeeping tables that only some schemas have."""
-
 
 @dataclass(frozen=True)
 class Ownership:

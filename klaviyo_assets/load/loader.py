@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.errors import TableChanged
+from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
@@ -21,18 +22,17 @@ from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.quality.null_rates import NullRates
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state import lost_bookkeeping
+from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
-from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
-from klaviyo_assets.state.pin import UNKNOWN_ACCOUNT, Pin
-from klaviyo_assets.state.retention import distrust_the_future, forget
-from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured, recorded
-from klaviyo_assets.state.tombstones import erased
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
+from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.rereads import Reread, Rereads
+from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
+from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured
+from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
-from klaviyo_assets.warehouse.sql import changed_rows, count_rows, instant, key_columns, key_value, keys_equal, literal, quoted
-
-__all__ = ["UNKNOWN_ACCOUNT", "Counts", "Loader", "SyncLogEntry"]
-
+from klaviyo_assets.warehouse.sql import changed_rows, count_rows, instant, key_columns, key_value, keys_equal, quoted
 
 _DAY = timedelta(days=1)
 
@@ -47,33 +47,6 @@ class Counts:
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
-
-
-@dataclass
-class SyncLogEntry:
-    """The sync's row of ``_syncs``; see the comments of that table for the meaning of each field."""
-
-    id: str
-    resource_type: str
-    account_id: str
-    mode: str
-    started_at: datetime
-    run_id: str | None
-    windows: str = "[]"
-    requests: int = 0
-    bytes: int = 0
-    throttled: int = 0
-    seconds_waited: float = 0.0
-    records_read: int = 0
-    rows_inserted: int = 0
-    rows_updated: int = 0
-    rows_deleted: int = 0
-    table_rows: int | None = None
-    table_newest: datetime | None = None
-    finished_at: datetime | None = None
-    outcome: str = "running"
-    error_class: str | None = None
-    error: str | None = None
 
 
 @dataclass
@@ -92,7 +65,8 @@ class Loader:
         counts: What has been changed so far.
         row_count: Rows that are not marked as deleted: as the sync began, and from its end on as it has left them.
         has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
-        erased: Marks of what was erased and is not stored again.
+        erased: Hashes of the ids of what was erased and is not stored again.
+        rereads: Windows that must be read again; known after :meth:`begin`.
         notes: Things that the user should know, in words.
         discard_staged: Deletes what interrupted syncs have left in staging.
     """
@@ -104,6 +78,7 @@ class Loader:
     row_count: int = 0
     has_field_rules: bool = False
     erased: frozenset[str] = frozenset()
+    rereads: Sequence[Reread] = ()
     notes: list[str] = field(default_factory=list)
     discard_staged: Callable[[], None] = lambda: None
     _state: TableState | None = None
@@ -112,6 +87,14 @@ class Loader:
     def tables(self) -> Tables:
         """Names of the tables."""
         return Tables(self.warehouse, self.schema, self.entry)
+
+    def log(self, connection: DuckDBPyConnection) -> SyncLog:
+        """Return the log of syncs, for one transaction."""
+        return SyncLog(connection, self.warehouse, self.schema)
+
+    def coverage_store(self, connection: DuckDBPyConnection) -> CoverageStore:
+        """Return the coverage of the schema, for one transaction."""
+        return CoverageStore(connection, self.warehouse, self.schema)
 
     def transaction(self) -> AbstractContextManager[DuckDBPyConnection]:
         """Open the database for one transaction; an error undoes all of it."""
@@ -154,48 +137,45 @@ class Loader:
         """
         with self.transaction() as connection:
             prepared = self.tables.prepare(connection)
-            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was broken off
-            row.account_id = Pin(connection, self.tables, self.notes).pin(
+            self.notes.extend(prepared.notes)
+            log, coverage, name = self.log(connection), self.coverage_store(connection), self.entry.name
+            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was interrupted
+            row.account_id = AccountPin(log, coverage, self.notes).pin(
                 row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
             )
-            forget(connection, self.tables, self.entry, row.started_at)
+            log.delete_old(name, row.started_at)
             self._compare(connection, row, prepared, latest)
-            if latest is not None and distrust_the_future(connection, self.tables, self.entry, latest, row.started_at):
-                self.notes.append(f"An earlier sync of {self.entry.name} was dated later than now, by a wrong clock: what it covered is read again.")
-            connection.execute(
-                f"UPDATE {self.tables.syncs} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'",
-                [row.started_at, self.entry.name],
-            )
-            last_end = connection.sql(
-                f"SELECT max(finished_at) AS ended FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"
-            ).pl()["ended"][0]
+            if latest is not None and undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
+                self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: what it covered is read again.")
+            log.close_killed(name, row.started_at)
+            last_end = log.last_end(name)
             self._record_state(connection, row)
-            _write_row(connection, self.tables.syncs, row)
+            log.insert(row)
             stored = StoredRules(connection, self.tables, FieldRuleSet())
-            self.notes.extend(stored.look(is_new=self.entry.name in prepared.made))
+            self.notes.extend(stored.look(is_new=name in prepared.made))
             self.has_field_rules = stored.are_noted
-            self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(connection))
-            self.erased = erased(connection, self.warehouse, self.schema)
+            tombstones = Tombstones(connection, self.warehouse, self.schema)
+            self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
+            self.erased = tombstones.hashes()
+            self.rereads = Rereads(connection, self.warehouse, self.schema).pending(name)
             self._count_rows(connection)
-            return self.coverage_within(connection), last_end
+            return coverage.rows(name), last_end
 
     def _compare(self, connection: DuckDBPyConnection, row: SyncLogEntry, prepared: Prepared, latest: datetime | None) -> None:
         """Take back the coverage where the table does not hold what was read, inside the transaction."""
-        # A row that lacks a fact was damaged by another program.
-        mine = f"FROM {self.tables.coverage} WHERE resource_type = {literal(self.entry.name)}"
-        facts = " AND ".join(f"{name} IS NOT NULL" for name in ("division", "field", "span_start", "span_end", "read_at", "fingerprint", "settled"))
-        connection.execute(f"DELETE {mine} AND NOT ({facts})")
+        log, coverage = self.log(connection), self.coverage_store(connection)
+        coverage.delete_incomplete(self.entry.name)
         name = f"{self.schema}.{self.entry.name}"
-        found = measured(connection, self.tables)
-        was_synced = bool(count_rows(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}"))
+        found = measured(connection, self.tables.rows)
+        was_synced = log.count(self.entry.name) > 0
         self.notes.extend(lost_bookkeeping.notes(self.schema, self.entry.name, prepared.made, has_rows=bool(found.rows), was_synced=was_synced))
         lost, note = doubts(
-            recorded(connection, self.tables, latest or row.started_at + _DAY),
+            log.table_state(self.entry.name, latest or row.started_at + _DAY),
             found,
             name,
             was_missing=self.entry.name in prepared.made,
-            is_covered=bool(count_rows(connection, mine)),
-            has_coverage=not self.entry.replication.is_complete_read and "_coverage" not in prepared.made,
+            is_covered=coverage.covers_anything(self.entry.name),
+            has_coverage=not self.entry.replication.is_complete_read and CoverageStore.NAME not in prepared.made,
         )
         if note is not None:
             self.notes.append(note)
@@ -205,13 +185,13 @@ class Loader:
                 "Run a sync with mode full: it marks them again."
             )
         if lost:
-            connection.execute(f"DELETE {mine}")
+            coverage.clear(self.entry.name)
         if lost or self.entry.name in prepared.made:
             # Before the commit: what is staged of an interrupted sync counts as read what that had loaded into the table before.
             self.discard_staged()
 
     def _record_state(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
-        self._state = measured(connection, self.tables)
+        self._state = measured(connection, self.tables.rows)
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
     def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
@@ -223,7 +203,7 @@ class Loader:
         names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
         if not all(table_exists(connection, self.schema, name) for name in {self.entry.name, names[table]}):
             raise TableChanged(self.schema, names[table], "is gone")
-        if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables))):
+        if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
     def apply_rules(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
@@ -266,18 +246,17 @@ class Loader:
 
     def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
         """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
-        synced = count_rows(connection, f"FROM {self.tables.syncs} WHERE resource_type = {literal(self.entry.name)}") > 1
-        return synced or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
+        return self.log(connection).count(self.entry.name) > 1 or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
     def knows(self, sync_id: str) -> bool:
         """Return whether a sync has its row in ``_syncs``; one of a file that was replaced by an older copy has none."""
         with self.warehouse.connection() as connection:
-            return bool(connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE id = ?", [sync_id]).fetchall())
+            return self.log(connection).holds(sync_id)
 
     def coverage(self) -> list[CoverageRow]:
         """Return the coverage so far."""
         with self.warehouse.connection() as connection:
-            return self.coverage_within(connection)
+            return self.coverage_store(connection).rows(self.entry.name)
 
     def create_rebuilt(self) -> None:
         """Create an empty table for a full read."""
@@ -395,18 +374,19 @@ class Loader:
         Returns:
             False if the read was suddenly empty, when nothing is marked.
         """
-        column = quoted(field_name)
         with self.transaction() as connection:
-            in_span = f"{column} >= ? AND {column} < ?"
-            bounds = [span.start, span.end]
             if not files:
-                return not connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_span} LIMIT 1", bounds).fetchall()
-            self.counts.deleted += changed_rows(
-                connection,
-                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {in_span} AND {self._are_missing(files)}",
-                [at, *bounds],
-            )
+                return not self._came_back_empty(connection, field_name, span, files)
+            self._mark_missing(connection, field_name, span, files, at)
         return True
+
+    def _mark_missing(self, connection: DuckDBPyConnection, field_name: str, span: TimeWindow, files: Sequence[Path], at: datetime) -> None:
+        column = quoted(field_name)
+        self.counts.deleted += changed_rows(
+            connection,
+            f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {column} >= ? AND {column} < ? AND {self._are_missing(files)}",
+            [at, span.start, span.end],
+        )
 
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
         """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
@@ -488,7 +468,7 @@ class Loader:
     def _put_in_place(self, connection: DuckDBPyConnection, requested: str, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
         self._carry_over(connection, requested, row)
         self._replace_rows(connection)
-        connection.execute(f"DELETE FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name])
+        self.coverage_store(connection).clear(self.entry.name)
         self._widen(connection, covered, row.account_id)
         self._end(connection, row, now)
 
@@ -515,51 +495,41 @@ class Loader:
         with self.transaction() as connection:
             self._end(connection, row, now)
 
-    def coverage_within(self, connection: DuckDBPyConnection) -> list[CoverageRow]:
-        """Return the coverage as a transaction sees it."""
-        frame = connection.sql(
-            f"SELECT division, field, {SPAN_START} AS span_start, span_end, read_at, fingerprint, settled FROM {self.tables.coverage} "
-            f"WHERE resource_type = {literal(self.entry.name)}"
-        ).pl()
-        return [CoverageRow(*record) for record in frame.iter_rows()]
+    def finish_rereads(self, rereads: Sequence[Reread], files: Sequence[Path], at: datetime) -> list[TimeWindow]:
+        """Mark rows of windows that a complete read of them did not return, and record that these windows were read again.
+
+        Args:
+            rereads: What was read, from :func:`klaviyo_assets.state.rereads.rereads_within`.
+            files: Parquet files with the key and the time of everything that the read returned.
+            at: When the read began.
+
+        Returns:
+            Windows that came back empty although the table has rows of them; none of these rows is marked.
+        """
+        empty = []
+        before = Counts(**vars(self.counts))
+        try:
+            with self.transaction() as connection:
+                for one in rereads:
+                    if not one.expects_none and self._came_back_empty(connection, one.field, one.window, files):
+                        empty.append(one.window)
+                    else:
+                        self._mark_missing(connection, one.field, one.window, files, at)
+                Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
+        except BaseException:
+            self.counts = before
+            raise
+        return empty
+
+    def _came_back_empty(self, connection: DuckDBPyConnection, field_name: str, window: TimeWindow, files: Sequence[Path]) -> bool:
+        in_window, bounds = f"{quoted(field_name)} >= ? AND {quoted(field_name)} < ?", [window.start, window.end]
+        if files and connection.execute(f"SELECT 1 FROM {parquet(files, self.entry.primary_key)} WHERE {in_window} LIMIT 1", bounds).fetchall():
+            return False
+        known = connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_window} LIMIT 1", bounds).fetchall()
+        return bool(known)
 
     def _widen(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
-        if not new:
-            return
-        before = self.coverage_within(connection)
-        keys = {(row.division, row.field) for row in new}
-        kept = [row for row in before if (row.division, row.field) not in keys]
-        for key in keys:
-            mine = [row for row in before if (row.division, row.field) == key]
-            added = [row for row in new if (row.division, row.field) == key]
-            kept += merged(mine, added, self._lookback_ages(key[1]))
-        self._write_coverage(connection, before, kept, account_id)
-
-    def replace_coverage(self, connection: DuckDBPyConnection, field_name: str, change: Callable[[list[CoverageRow]], list[CoverageRow]]) -> None:
-        """Change the coverage of a time field, inside the caller's transaction."""
-        before = self.coverage_within(connection)
-        accounts = connection.execute(f"SELECT DISTINCT account_id FROM {self.tables.coverage} WHERE resource_type = ?", [self.entry.name]).fetchall()
-        kept = [row for row in before if row.field != field_name] + change([row for row in before if row.field == field_name])
-        self._write_coverage(connection, before, kept, accounts[0][0] if accounts else UNKNOWN_ACCOUNT)
-
-    def _write_coverage(self, connection: DuckDBPyConnection, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:
-        """Write what differs, so that rows which stay cost nothing in the file."""
-        gone = [row for row in before if row not in after]
-        added = [row for row in after if row not in before]
-        coverage = self.tables.coverage
-        for row in gone:
-            connection.execute(
-                f"DELETE FROM {coverage} WHERE resource_type = ? AND division = ? AND field = ? AND {SPAN_START} = ?",
-                [self.entry.name, row.division, row.field, row.start],
-            )
-        if added:
-            rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": self.entry.name} for row in added])
-            connection.register("new_coverage", rows.rename({"start": "span_start", "end": "span_end"}))
-            connection.execute(
-                f"INSERT INTO {coverage} BY NAME SELECT * REPLACE (CASE WHEN span_start > {instant(BEGINNING)} THEN span_start "
-                "ELSE '-infinity'::TIMESTAMP WITH TIME ZONE END AS span_start) FROM new_coverage"
-            )
-            connection.unregister("new_coverage")
+        self.coverage_store(connection).add(self.entry.name, new, account_id, self._lookback_ages)
 
     def _lookback_ages(self, field_name: str) -> tuple[timedelta, ...]:
         return self.entry.replication.lookback_ages_of(field_name)
@@ -576,11 +546,7 @@ class Loader:
 
     def _update(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
         row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
-        values = vars(row)
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
-        # What has succeeded has succeeded, also if the sync is cancelled on its way out.
-        connection.execute(f"UPDATE {self.tables.syncs} SET {assignments} WHERE id = ? AND outcome = 'running'", [*values.values(), row.id])
+        self.log(connection).update(row)
 
     def _end(self, connection: DuckDBPyConnection, row: SyncLogEntry, now: datetime) -> None:
         row.finished_at = now
@@ -592,13 +558,3 @@ class Loader:
 
     def _count_rows(self, connection: DuckDBPyConnection) -> None:
         self.row_count = count_rows(connection, f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL")
-
-
-def _write_row(connection: DuckDBPyConnection, table: str, row: SyncLogEntry) -> None:
-    values = vars(row)
-    names, places = ", ".join(values), ", ".join("?" for _ in values)
-    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
-
-
-SPAN_START = f"CASE WHEN isinf(span_start) THEN {instant(BEGINNING)} ELSE span_start END"
-"""SQL for the start of a span as a date that Python has; where there is no bound, the table has ``-infinity``."""

@@ -15,16 +15,8 @@ from klaviyo_assets.load.upsert import content_columns, text_columns
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, mark_of
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
-from klaviyo_assets.warehouse.ddl import prepare_table, table_exists
-
-_NAME = "_field_rules"
-
-_COLUMNS = {
-    "resource_type": ("VARCHAR", "Table."),
-    "field": ("VARCHAR", "Field, as the rule names it."),
-    "action": ("VARCHAR", "drop or hash."),
-    "salt": ("VARCHAR", "Tells one salt from another, and nothing else; null where nothing is hashed."),
-}
+from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.field_rule_log import FieldRuleLog
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class StoredRules:
     @property
     def are_noted(self) -> bool:
         """Whether any table of the schema has or had rules."""
-        return table_exists(self.connection, self.tables.schema, _NAME)
+        return self._log.exists
 
     @property
     def are_up_to_date(self) -> bool:
@@ -70,9 +62,9 @@ class StoredRules:
         if self.are_lost and not is_new:
             name = self.tables.entry.name
             yield (
-                f"The table {self.tables.schema}.{_NAME} lacked the field rules that the rows of {name} were stored with: the rules of this sync are "
-                "applied to all rows again. Values that are hashed or dropped already stay so; if the rules or the salt have changed since, "
-                "everything is read again."
+                f"The table {self.tables.schema}.{FieldRuleLog.NAME} lacked the field rules that the rows of {name} were stored with: "
+                "the rules of this sync are applied to all rows again. Values that are hashed or dropped already stay so; if the rules or the salt "
+                "have changed since, everything is read again."
             )
         self._copy.note_ruled(self.tables.entry.name, has_rules=bool(self.recorded))
 
@@ -114,33 +106,15 @@ class StoredRules:
         self._record(now)
 
     def _replace_fingerprint(self, before: str, after: str) -> None:
-        self.connection.execute(
-            f"UPDATE {self.tables.coverage} SET fingerprint = ? WHERE resource_type = ? AND fingerprint = ?", [after, self.tables.entry.name, before]
-        )
+        CoverageStore(self.connection, self.tables.warehouse, self.tables.schema).change_fingerprint(self.tables.entry.name, after, before=before)
 
     @property
     def recorded(self) -> tuple[AppliedRule, ...]:
         """The rules that the rows were stored with."""
-        if not self.are_noted:
-            return ()
-        rows = self.connection.execute(
-            f"SELECT field, action, salt FROM {self._table} WHERE resource_type = ? ORDER BY field", [self.tables.entry.name]
-        ).fetchall()
-        return tuple(AppliedRule(field, Action(action), salt) for field, action, salt in rows)
+        return self._log.rules(self.tables.entry.name)
 
     def _record(self, rules: Sequence[AppliedRule]) -> None:
-        prepare_table(
-            self.connection,
-            self.tables.warehouse,
-            self.tables.schema,
-            _NAME,
-            _COLUMNS,
-            "The field rules that the rows of each table were stored with.",
-        )
-        self.connection.execute(f"DELETE FROM {self._table} WHERE resource_type = ?", [self.tables.entry.name])
-        for one in rules:
-            values = [self.tables.entry.name, one.field, one.action.value, one.salt]
-            self.connection.execute(f"INSERT INTO {self._table} (resource_type, field, action, salt) VALUES (?, ?, ?, ?)", values)
+        self._log.replace(self.tables.entry.name, rules)
         self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
 
     def _rewrite_range(self, some: RowRange) -> int:
@@ -171,8 +145,8 @@ class StoredRules:
         return self.tables.places(self.connection)
 
     @property
-    def _table(self) -> str:
-        return self.tables.warehouse.qualified(self.tables.schema, _NAME)
+    def _log(self) -> FieldRuleLog:
+        return FieldRuleLog(self.connection, self.tables.warehouse, self.tables.schema)
 
     @property
     def _copy(self) -> BookkeepingCopy:

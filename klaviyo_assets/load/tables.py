@@ -1,5 +1,6 @@
 """Names and definitions of the tables, from the catalogue: created, extended and commented where they differ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -8,61 +9,30 @@ from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column
 from klaviyo_assets.catalog.columns import DELETED_AT as DELETED_AT
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
-from klaviyo_assets.load.foreign_objects import RARE_TABLES, Ownership
+from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.migrations.change_type import collect_misfits, converted, put_misfits_beside
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
-from klaviyo_assets.state import schema_version as layout
+from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.field_rule_log import FieldRuleLog
+from klaviyo_assets.state.layout_migration import LayoutMigration
+from klaviyo_assets.state.null_rate_log import NullRateLog
+from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.state.schema_version import SchemaVersion
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import INSTANT, Columns, existing_columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.ddl import Columns, existing_columns, prepare_table, table_exists
 from klaviyo_assets.warehouse.sql import quoted
 
 _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}
 
-_SYNCS = {
-    "id": ("VARCHAR", "Id of the sync."),
-    "resource_type": ("VARCHAR", "Table that it synced."),
-    "account_id": ("VARCHAR", "Klaviyo account, or unknown if the key may not ask."),
-    "mode": ("VARCHAR", "incremental, full, range or repair."),
-    "windows": ("JSON", "Spans of time fields that it set out to read."),
-    "requests": ("BIGINT", "HTTP requests sent, repeated ones included."),
-    "bytes": ("BIGINT", "Bytes of answers, decompressed."),
-    "throttled": ("BIGINT", "Answers with status 429."),
-    "seconds_waited": ("DOUBLE", "Seconds that requests waited for the rate limit, added up over all that waited at once."),
-    "records_read": ("BIGINT", "Records received, before duplicates are dropped."),
-    "rows_inserted": ("BIGINT", "Rows that were new."),
-    "rows_updated": ("BIGINT", "Rows whose content changed."),
-    "rows_deleted": ("BIGINT", "Rows marked as deleted."),
-    "table_rows": ("BIGINT", "Rows of the table after the sync's latest commit, those marked as deleted included; null if no sync recorded it."),
-    "table_newest": (INSTANT, "The latest _synced_at of the table then."),
-    "started_at": (INSTANT, "When it started, on Klaviyo's clock."),
-    "finished_at": (INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
-    "outcome": ("VARCHAR", "running, succeeded, failed or killed."),
-    "error_class": ("VARCHAR", "Class of the error that it failed with."),
-    "error": ("VARCHAR", "What went wrong."),
-    "run_id": ("VARCHAR", "Dagster run."),
-}
+_ALWAYS_THERE: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
+"""Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_COVERAGE = {
-    "account_id": ("VARCHAR", "Klaviyo account, or unknown."),
-    "resource_type": ("VARCHAR", "Table."),
-    "division": ("VARCHAR", "Part of the type that is read apart."),
-    "field": ("VARCHAR", "Time field."),
-    "span_start": (INSTANT, "Records whose field is from here on (-infinity: from the first) …"),
-    "span_end": (INSTANT, "… and before this were all read."),
-    "read_at": (INSTANT, "When that read began, on Klaviyo's clock."),
-    "fingerprint": ("VARCHAR", "Of the options and columns that were read."),
-    "settled": ("BOOLEAN", "Whether it was read after its last lookback age, so that it need not be read again."),
-}
-
-_MISSED = {
-    "resource_type": ("VARCHAR", "Table."),
-    "column_name": ("VARCHAR", "Column that rows had a value in, and that no row written since has one in."),
-    "rows_before": ("BIGINT", "Rows that were looked at before, the latest ones."),
-    "had_before": ("BIGINT", "How many of them had a value."),
-    "since": (INSTANT, "When the first row without one was read."),
-    "rows_since": ("BIGINT", "Rows written since that lack it, though they are new or had it before."),
-}
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog)
+"""Bookkeeping tables that only some schemas have."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +42,12 @@ class Prepared:
     Attributes:
         made: Tables that were created, unquoted; ``_layout`` also where it was empty.
         changed: Columns of the resource type's table that were added or have got another type.
+        notes: What the user should know of the migration from an older layout.
     """
 
     made: tuple[str, ...]
     changed: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,21 +79,6 @@ class Tables:
         """Unquoted name of :attr:`rebuilt`."""
         return f"_{self.entry.name}_rebuilt"
 
-    @property
-    def syncs(self) -> str:
-        """One row per attempt to sync."""
-        return self.warehouse.qualified(self.schema, "_syncs")
-
-    @property
-    def coverage(self) -> str:
-        """The spans that have been read."""
-        return self.warehouse.qualified(self.schema, "_coverage")
-
-    @property
-    def missed(self) -> str:
-        """The columns that have lost their values."""
-        return self.warehouse.qualified(self.schema, "_missed")
-
     def prepare(self, connection: DuckDBPyConnection) -> Prepared:
         """Create what is missing, add columns that are new in the catalogue, and set types and comments that differ.
 
@@ -132,20 +89,21 @@ class Tables:
             NewerLayout: If a later version of this library has written the schema.
             NotOurs: If another program uses our names in the schema.
         """
-        Ownership(connection, self.warehouse, self.schema).check(
-            dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key),
-            {"_syncs": _SYNCS, "_coverage": _COVERAGE, "_missed": _MISSED, layout.NAME: layout.COLUMNS, **RARE_TABLES},
-        )
-        layout.refuse_newer(connection, self.warehouse, self.schema)
-        made = tuple(name for name in (self.entry.name, "_syncs", "_coverage", "_missed") if not table_exists(connection, self.schema, name))
-        if not layout.is_recorded(connection, self.warehouse, self.schema):
-            made += (layout.NAME,)
+        place = (connection, self.warehouse, self.schema)
+        version, migration = SchemaVersion(*place), LayoutMigration(*place)
+        stores: Sequence[type[Store]] = (*_ALWAYS_THERE, SchemaVersion, *_ON_DEMAND)
+        declared = {store.NAME: store.COLUMNS for store in stores}
+        version.refuse_newer()
+        Ownership(*place).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
+        notes = migration.run()
+        made = tuple(name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_THERE)) if not table_exists(connection, self.schema, name))
+        if version.version is None:
+            made += (version.NAME,)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
-        self._prepare(connection, "_syncs", _SYNCS, "One row per sync of a resource type, failed and killed ones too.")
-        self._prepare(connection, "_coverage", _COVERAGE, "The spans of time that have been read, by resource type and field.")
-        self._prepare(connection, "_missed", _MISSED, "Columns that rows had a value in, and that rows written since lack.")
+        for store in _ALWAYS_THERE:
+            store(*place).prepare()
         retyped = self._retyped(connection)
-        changed = prepare_table(connection, self.warehouse, self.schema, self.entry.name, self._columns(), self.entry.description, converted)
+        changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
         for column in retyped:
             put_misfits_beside(connection, self.places(connection, types_change=True), column)
         if changed:
@@ -153,10 +111,9 @@ class Tables:
         # A column that `_extra` has kept the values for until now was just filled from there.
         kept = {column.name for column in self.entry.columns if column.was_in_extra}
         if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *kept)]:
-            connection.execute(f"UPDATE {self.coverage} SET fingerprint = ? WHERE resource_type = ?", [f"without {', '.join(lost)}", self.entry.name])
-        self._prepare(connection, layout.NAME, layout.COLUMNS, "Which version of the tables' layout this schema has.")
-        layout.record(connection, self.warehouse, self.schema)
-        return Prepared(made, tuple(changed))
+            CoverageStore(*place).change_fingerprint(self.entry.name, f"without {', '.join(lost)}")
+        version.record()
+        return Prepared(made, tuple(changed), tuple(notes))
 
     def places(self, connection: DuckDBPyConnection, *, types_change: bool = False) -> RowPlaces:
         """Return the places of the rows for one transaction.
@@ -189,7 +146,7 @@ class Tables:
             column.name: (self.warehouse.capabilities.json_column if column.type == "JSON" else str(column.type), column.description)
             for column in self.entry.columns
         }
-        return columns | _ADDED_COLUMNS
+        return {**columns, **_ADDED_COLUMNS}
 
     def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
-        return prepare_table(connection, self.warehouse, self.schema, name, columns, description)
+        return prepare_table(connection, self.warehouse, self.schema, name, columns, description, convert=converted)

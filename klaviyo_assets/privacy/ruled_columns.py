@@ -1,32 +1,21 @@
-"""Columns whose values a field rule has changed."""
+"""Columns whose values a field rule has changed. No I/O."""
 
-import re
+from collections.abc import Iterable
 
-from duckdb import DuckDBPyConnection
-
-from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.privacy.apply import FieldRuleSet
-
-_DOT = re.compile(r"(?<!\\)\.")
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.privacy.rules import path_of
 
 
-def ruled_columns(connection: DuckDBPyConnection, tables: Tables) -> frozenset[str]:
-    """Return the columns under the rules that the rows of a table were stored with, those with a rule for something inside of them among them.
+def ruled_columns(entry: ResourceType, fields: Iterable[str]) -> frozenset[str]:
+    """Return the columns with a rule for the whole of them or for something inside.
 
     Args:
-        connection: The database.
-        tables: Names of the tables.
+        entry: The resource type.
+        fields: Fields that have rules, each named by its column or by Klaviyo's path to it.
     """
-    if not StoredRules(connection, tables, FieldRuleSet()).are_noted:
-        return frozenset()
-    rows = connection.execute(
-        f"SELECT field FROM {tables.warehouse.qualified(tables.schema, '_field_rules')} WHERE resource_type = ?", [tables.entry.name]
-    ).fetchall()
-    paths = [tuple(part.replace("\\.", ".") for part in _DOT.split(field)) for (field,) in rows]
-    # A rule names a column, or Klaviyo's path to it.
+    paths = [path_of(field) for field in fields]
     return frozenset(
         column.name
-        for column in tables.entry.columns
+        for column in entry.columns
         if column.path[0] == "attributes" and any(path[0] == column.name or path[: len(column.path) - 1] == column.path[1:] for path in paths)
     )

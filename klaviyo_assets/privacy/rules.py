@@ -95,7 +95,7 @@ def _rule(entry: ResourceType, field: str, action: str) -> Rule:
     where = f"field_rules of {entry.name}: {one_line(str(field))!r}"
     if action not in tuple(Action):
         raise InvalidFieldRules(f"{where}: {one_line(str(action))!r} is no action. Use drop or hash.")
-    path = _path(field)
+    path = path_of(field)
     if path == (EXTRA,):
         if action == Action.HASH:
             raise InvalidFieldRules(f"{where} is JSON and cannot be hashed as a whole. Drop it, or name a member of it: {EXTRA}.<name>.")
@@ -111,13 +111,14 @@ def _rule(entry: ResourceType, field: str, action: str) -> Rule:
     raise InvalidFieldRules(f"{where} is not known, or needed as it is. Fields that rules may name: {known}; and {EXTRA}.<name>.")
 
 
-def _path(field: str) -> tuple[str, ...]:
+def path_of(field: str) -> tuple[str, ...]:
+    r"""Return the names on the way to a field, outermost first; a dot that belongs to a name is written ``\.``."""
     return tuple(part.replace("\\.", ".") for part in _DOT.split(field))
 
 
 def _rule_of_column(where: str, entry: ResourceType, column: Column, field: str, action: Action, in_extra: tuple[str, ...]) -> Rule:
     """Return the rule for a column or what is inside of it; also where the user thinks that it is only in ``_extra``."""
-    path = in_extra or _path(field)
+    path = in_extra or path_of(field)
     attribute = column.path[1:]
     inside = path[len(attribute) :] if path[: len(attribute)] == attribute else path[1:]
     _refuse_impossible(where, column, inside, action)

@@ -15,6 +15,7 @@ from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.privacy.ruled_columns import ruled_columns
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import NullRates
+from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
@@ -94,7 +95,7 @@ class Inspector:
         if not self._exists:
             return []
         tables = self._tables
-        ruled = ruled_columns(self.connection, tables)
+        ruled = ruled_columns(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
         return [*DriftFinder(self.connection, tables.rows, self.entry, ruled).drifts(), *NullRates(self.connection, tables).drifts(ruled)]
 
     def preview(self, rows: int = 5) -> str:

@@ -1,6 +1,6 @@
 """Attributes that Klaviyo sends no more: noticed while rows are loaded, since a table that has been rewritten does not know what it held."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.predicates import has_value
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.quality.drift import Drift, Kind
-from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
 from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30
@@ -58,12 +58,12 @@ class NullRates:
         """
         columns = [column for column in self.tables.entry.columns if column.path[0] not in _OWN_PATHS]
         empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_FIRST_LOOK})", columns))
-        known = {line.column for line in self._lines()}
+        known = {rate.column for rate in self._log.rates(self._type)}
         for name in known - {column.name for column in empty}:
-            self.connection.execute(f"DELETE FROM {self.tables.missed} WHERE resource_type = ? AND column_name = ?", [self._type, name])
+            self._log.delete(self._type, name)
         if lacking := self._lacking(empty, written, replaced):
             self._add([column for column in empty if column.name in lacking.keys() - known], written)
-            self._count(lacking)
+            self._log.add_null_rows(self._type, lacking)
 
     def drifts(self, ruled: frozenset[str] = frozenset()) -> Iterator[Drift]:
         """Yield the columns that are missed.
@@ -71,14 +71,14 @@ class NullRates:
         Args:
             ruled: Columns under a field rule.
         """
-        if not table_exists(self.connection, self.tables.schema, "_missed"):
+        if not self._log.exists:
             return
         columns = {column.name: column for column in self.tables.entry.columns if column.name not in ruled}
-        for line in self._lines():
-            if line.column in columns and (drift := self._drift(columns[line.column], line)):
+        for rate in self._log.rates(self._type):
+            if rate.column in columns and (drift := self._drift(columns[rate.column], rate)):
                 yield drift
 
-    def _drift(self, column: Column, line: "_Line") -> Drift | None:
+    def _drift(self, column: Column, rate: NullRate) -> Drift | None:
         rows = (
             f"SELECT {key_text(self.tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled "
             f"FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL"
@@ -86,22 +86,12 @@ class NullRates:
         ((alive, having, id_),) = self.connection.execute(
             f"SELECT count(*), count(*) FILTER (WHERE filled), arg_max(id, synced) FILTER (WHERE NOT filled) FROM ({rows})"
         ).fetchall()
-        is_missed = line.rows_since >= _ROWS_IN_A_ROW and line.had_before >= _USUAL * line.rows_before
+        is_missed = rate.null_rows >= _ROWS_IN_A_ROW and rate.values_before >= _USUAL * rate.rows_before
         if not alive or (having and not is_missed):
             return None
-        expected = f"a value, as in {line.had_before} of {line.rows_before} rows before {line.since}"
-        return Drift(Kind.GONE, column.name, expected, line.rows_since, id_, None)
-
-    def _lines(self) -> list["_Line"]:
-        found = self.connection.execute(
-            f"SELECT column_name, rows_before, had_before, epoch_us(since), rows_since FROM {self.tables.missed} "
-            "WHERE resource_type = ? ORDER BY column_name",
-            [self._type],
-        ).fetchall()
-        return [
-            _Line(name, rows, had, f"{_EPOCH + timedelta(microseconds=since):%Y-%m-%d %H:%M} UTC", lacking)
-            for name, rows, had, since, lacking in found
-        ]
+        since = f"{_EPOCH + timedelta(microseconds=rate.since_us):%Y-%m-%d %H:%M} UTC"
+        expected = f"a value, as in {rate.values_before} of {rate.rows_before} rows before {since}"
+        return Drift(Kind.GONE, column.name, expected, rate.null_rows, id_, None)
 
     def _empty(self, rows: str, columns: Sequence[Column]) -> list[Column]:
         """Return those of some columns that no row has a value in."""
@@ -130,11 +120,8 @@ class NullRates:
         ((rows, *having),) = self.connection.execute(f"SELECT count(*), {counts} FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL").fetchall()
         for column, had in zip(columns, having, strict=True):
             if had and (had >= _SOME_ROWS or had >= _USUAL * rows):
-                self.connection.execute(
-                    f"INSERT INTO {self.tables.missed} (resource_type, column_name, rows_before, had_before, since, rows_since) "
-                    f"SELECT ?, ?, ?, ?, min({SYNCED_AT}), 0 FROM {written} AS w",
-                    [self._type, column.name, rows, had],
-                )
+                since = f"SELECT min({SYNCED_AT}) FROM {written} AS w"
+                self._log.insert(self._type, column.name, rows_before=rows, values_before=had, since=since)
 
     @property
     def _latest_rows(self) -> str:
@@ -144,23 +131,10 @@ class NullRates:
             return f"(FROM {table} WHERE rowid > (SELECT max(rowid) FROM {table}) - {_ROWS_BEFORE})"
         return f"(FROM {table} ORDER BY {SYNCED_AT} DESC LIMIT {_ROWS_BEFORE})"
 
-    def _count(self, lacking: Mapping[str, int]) -> None:
-        for name, rows in lacking.items():
-            self.connection.execute(
-                f"UPDATE {self.tables.missed} SET rows_since = rows_since + ? WHERE resource_type = ? AND column_name = ?", [rows, self._type, name]
-            )
+    @property
+    def _log(self) -> NullRateLog:
+        return NullRateLog(self.connection, self.tables.warehouse, self.tables.schema)
 
     @property
     def _type(self) -> str:
         return self.tables.entry.name
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line of the table; its comments say what each field means."""
-
-    column: str
-    rows_before: int
-    had_before: int
-    since: str
-    rows_since: int

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import private_files as owner_only
-from klaviyo_assets.state.tombstones import erased, remember_marks
+from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 
 _log = logging.getLogger("klaviyo_assets")
 
 
 class _Content(msgspec.Struct):
-    """Marks of erased records, and resource types whose rows were stored with field rules."""
+    """Hashes of the ids of erased records, and resource types whose rows were stored with field rules."""
 
     erased: list[str] = msgspec.field(default_factory=list)
     ruled: list[str] = msgspec.field(default_factory=list)
@@ -62,28 +61,28 @@ class BookkeepingCopy:
         if ruled != {*content.ruled}:
             self._write(_Content(content.erased, sorted(ruled)))
 
-    def note_erased(self, connection: DuckDBPyConnection) -> None:
-        """Add the marks that the table holds.
+    def note_erased(self, tombstones: Tombstones) -> None:
+        """Add the hashes that the table holds.
 
         Raises:
             OSError: If the file cannot be written.
         """
         content = self._read()
-        marks = erased(connection, self.warehouse, self.schema) | {*content.erased}
-        if marks != {*content.erased}:
-            self._write(_Content(sorted(marks), content.ruled))
+        hashes = tombstones.hashes() | {*content.erased}
+        if hashes != {*content.erased}:
+            self._write(_Content(sorted(hashes), content.ruled))
 
-    def restore_erased(self, connection: DuckDBPyConnection) -> Iterator[str]:
-        """Put marks that the table has lost back into it, in the caller's transaction; yield what the user should know."""
-        lost = {*self._read().erased} - erased(connection, self.warehouse, self.schema)
+    def restore_erased(self, tombstones: Tombstones) -> Iterator[str]:
+        """Put hashes that the table has lost back into it, in the caller's transaction; yield what the user should know."""
+        lost = {*self._read().erased} - tombstones.hashes()
         if lost:
-            remember_marks(connection, self.warehouse, self.schema, lost)
+            tombstones.add_hashes(lost)
             yield (
                 f"The table {self.schema}._erased lacked {len(lost)} record{'s' * (len(lost) > 1)} that had been erased: restored from {self.path}, "
                 "so syncs still do not store them. If an older copy of the database was put in place, run erase again: it may hold their rows. "
                 "To store them again on purpose, delete that file and the rows of _erased."
             )
-        self.note_erased(connection)
+        self.note_erased(tombstones)
 
     def lost_rules(self, name: str, recorded: Iterable[object]) -> bool:
         """Return whether the rows of a resource type were stored with field rules that the table ``_field_rules`` does not hold any more.

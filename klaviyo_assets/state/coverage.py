@@ -1,6 +1,6 @@
-"""Coverage: which spans of a time field have been read, and which must be read (again). Pure.
+"""Coverage: which windows of a time field have been read, and which must be read (again). No I/O.
 
-To plan is to subtract from what is wanted what is covered well enough.
+To plan is to subtract what is covered well enough from what is wanted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""The start of a span without a lower bound: a timestamp of RFC 3339 cannot be earlier. It is never sent in a filter."""
+"""The start of a window without a lower bound: a timestamp of RFC 3339 cannot be earlier. It is never sent in a filter."""
 
 USUAL_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Records that are dated earlier are read like all others, but nothing is cut, estimated or counted by their dates: such a date is an error of the
@@ -17,7 +17,7 @@ sender, and one of them must not spread the work over empty centuries."""
 
 @dataclass(frozen=True, order=True)
 class TimeWindow:
-    """A half-open span of time, ``[start, end)``."""
+    """A half-open time window, ``[start, end)``."""
 
     start: datetime
     end: datetime
@@ -28,22 +28,24 @@ class CoverageRow:
     """One row of ``_coverage``: the records whose ``field`` lay in ``[start, end)`` were all read.
 
     Attributes:
-        division: Name of the division.
+        subset: Name of the subset.
         field: The time field.
-        start: Start of the span, included.
-        end: End of the span, excluded.
+        start: Start of the window, included.
+        end: End of the window, excluded.
         read_at: The server's clock when the read began; the earliest, where rows were joined.
         fingerprint: Of the options and columns that were read.
-        settled: True if every part was read after its last lookback age.
+        final: True if every part was read after its last lookback age.
+        parent: Id of the parent record whose children were read; empty for a type without parents.
     """
 
-    division: str
+    subset: str
     field: str
     start: datetime
     end: datetime
     read_at: datetime
     fingerprint: str
-    settled: bool = False
+    final: bool = False
+    parent: str = ""
 
 
 def uncovered(
@@ -55,8 +57,8 @@ def uncovered(
     reached the first is read at every sync.
 
     Args:
-        wanted: The span that should be covered.
-        covered: Rows of one division and field.
+        wanted: The window that should be covered.
+        covered: Rows of one subset, parent and field.
         lookback_ages: Lookback ages, ascending; none means that once is enough.
         now: The server's clock.
         step: What was read before an age is read again from the next multiple of this time on after it has reached that age, so that
@@ -66,12 +68,12 @@ def uncovered(
     left = [wanted] if wanted.start < wanted.end else []
     for row in covered:
         for good in _good_parts(row, lookback_ages, now, stepped):
-            left = [part for span in left for part in _minus(span, good)]
+            left = [part for window in left for part in _minus(window, good)]
     return sorted(left)
 
 
 def _good_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
-    if row.settled or not lookback_ages:
+    if row.final or not lookback_ages:
         return [TimeWindow(row.start, row.end)]
     parts = []
     for age, next_age in zip(lookback_ages, [*lookback_ages[1:], None], strict=True):
@@ -83,10 +85,10 @@ def _good_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datet
     return parts
 
 
-def _minus(span: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
-    if hole.start >= hole.end or hole.end <= span.start or hole.start >= span.end:
-        return [span]
-    pieces = [TimeWindow(span.start, hole.start), TimeWindow(hole.end, span.end)]
+def _minus(window: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
+    if hole.start >= hole.end or hole.end <= window.start or hole.start >= window.end:
+        return [window]
+    pieces = [TimeWindow(window.start, hole.start), TimeWindow(hole.end, window.end)]
     return [piece for piece in pieces if piece.start < piece.end]
 
 
@@ -94,7 +96,7 @@ def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_
     """Return the coverage after a read: the new rows in place of what they overlap, neighbours joined where nothing is lost by it.
 
     Args:
-        covered: Rows of one division and field before.
+        covered: Rows of one subset, parent and field before.
         new: Rows that the read adds; of two that overlap the later counts.
         lookback_ages: Lookback ages of the resource type.
     """
@@ -102,15 +104,15 @@ def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_
     for added in new:
         if added.start < added.end:
             rows = [*(piece for row in rows for piece in _outside(row, added)), added]
-    # What is left of a row may be settled although the whole row was not: looked at again, it joins its neighbours, and the rows stay few.
-    return _joined([_settle(row, lookback_ages) for row in sorted(rows, key=lambda row: row.start)])
+    # What is left of a row may be final although the whole row was not: checked again, it joins its neighbours, and the rows stay few.
+    return _joined([_finalized(row, lookback_ages) for row in sorted(rows, key=lambda row: row.start)])
 
 
-def without(covered: Iterable[CoverageRow], struck: Iterable[TimeWindow]) -> list[CoverageRow]:
-    """Return the coverage without some spans, so that the next sync reads them again."""
+def without(covered: Iterable[CoverageRow], rereads: Iterable[TimeWindow]) -> list[CoverageRow]:
+    """Return the coverage without some windows, so that the next sync reads them again."""
     rows = list(covered)
-    for span in struck:
-        rows = [replace(row, start=part.start, end=part.end) for row in rows for part in _minus(TimeWindow(row.start, row.end), span)]
+    for window in rereads:
+        rows = [replace(row, start=part.start, end=part.end) for row in rows for part in _minus(TimeWindow(row.start, row.end), window)]
     return rows
 
 
@@ -118,17 +120,17 @@ def _outside(row: CoverageRow, added: CoverageRow) -> list[CoverageRow]:
     return [replace(row, start=part.start, end=part.end) for part in _minus(TimeWindow(row.start, row.end), TimeWindow(added.start, added.end))]
 
 
-def _settle(row: CoverageRow, lookback_ages: Sequence[timedelta]) -> CoverageRow:
-    return replace(row, settled=row.settled or not lookback_ages or row.read_at >= row.end + lookback_ages[-1])
+def _finalized(row: CoverageRow, lookback_ages: Sequence[timedelta]) -> CoverageRow:
+    return replace(row, final=row.final or not lookback_ages or row.read_at >= row.end + lookback_ages[-1])
 
 
 def _joined(rows: Sequence[CoverageRow]) -> list[CoverageRow]:
-    """Join neighbours of one fingerprint that were read at one time or are settled for good."""
+    """Join neighbours of one fingerprint that were read at one time or are final."""
     result: list[CoverageRow] = []
     for row in rows:
         last = result[-1] if result else None
-        alike = last is not None and last.end == row.start and last.fingerprint == row.fingerprint and last.settled == row.settled
-        if last is not None and alike and (row.settled or last.read_at == row.read_at):
+        alike = last is not None and last.end == row.start and last.fingerprint == row.fingerprint and last.final == row.final
+        if last is not None and alike and (row.final or last.read_at == row.read_at):
             result[-1] = replace(last, end=row.end, read_at=min(last.read_at, row.read_at))
         else:
             result.append(row)

@@ -1,4 +1,4 @@
-"""Days (UTC), and the spans that they make up. Pure."""
+"""Days (UTC), and the time windows that they make up. No I/O."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,29 +14,30 @@ def midnight(day: date) -> datetime:
 
 
 def whole_days(covered: Iterable[CoverageRow], within: TimeWindow) -> Iterator[date]:
-    """Yield the days (UTC) of a span that are covered from their beginning to their end, ascending."""
-    spans = _joined(sorted(TimeWindow(max(row.start, within.start), min(row.end, within.end)) for row in covered))
-    for span in spans:
-        day = span.start.astimezone(UTC).date()
-        if midnight(day) < span.start:
+    """Yield the days (UTC) of a window that are covered from their beginning to their end, ascending."""
+    windows = joined(sorted(TimeWindow(max(row.start, within.start), min(row.end, within.end)) for row in covered))
+    for window in windows:
+        day = window.start.astimezone(UTC).date()
+        if midnight(day) < window.start:
             day += DAY
-        while midnight(day) + DAY <= span.end:
+        while midnight(day) + DAY <= window.end:
             yield day
             day += DAY
 
 
-def spans_of(days: Iterable[date]) -> list[TimeWindow]:
-    """Return days as spans, neighbours joined, ascending."""
-    return _joined(TimeWindow(midnight(day), midnight(day) + DAY) for day in sorted(set(days)))
+def windows_of(days: Iterable[date]) -> list[TimeWindow]:
+    """Return days as time windows, neighbours joined, ascending."""
+    return joined(TimeWindow(midnight(day), midnight(day) + DAY) for day in sorted(set(days)))
 
 
-def _joined(spans: Iterable[TimeWindow]) -> list[TimeWindow]:
+def joined(windows: Iterable[TimeWindow]) -> list[TimeWindow]:
+    """Return windows, ascending by start, with those joined that touch or overlap; empty ones are dropped."""
     result: list[TimeWindow] = []
-    for span in spans:
-        if span.start >= span.end:
+    for window in windows:
+        if window.start >= window.end:
             continue
-        if result and span.start <= result[-1].end:
-            result[-1] = TimeWindow(result[-1].start, max(result[-1].end, span.end))
+        if result and window.start <= result[-1].end:
+            result[-1] = TimeWindow(result[-1].start, max(result[-1].end, window.end))
         else:
-            result.append(span)
+            result.append(window)
     return result

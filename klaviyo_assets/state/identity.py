@@ -25,7 +25,9 @@ from klaviyo_assets.api.options import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT
+
+UNKNOWN_ACCOUNT = "unknown"
+"""In place of the account's id while the key may not read it (no ``accounts:read``)."""
 
 _PATIENCE = 30.0
 """Seconds to wait for Klaviyo's answer, and for another process that waits for it."""

@@ -11,7 +11,7 @@ from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.errors import SyncTaken
-from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT
+from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 
 @contextlib.contextmanager

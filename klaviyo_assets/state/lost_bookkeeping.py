@@ -5,12 +5,10 @@ from collections.abc import Collection, Iterator
 _CONSEQUENCES = {
     "_syncs": "the history of earlier syncs is lost; the rows and what is recorded as read are not concerned",
     "_coverage": "what was read before is not known any more, so incremental syncs read everything again",
-    "_missed": "a column that has lost its values is reported again only when further rows lack it",
+    "_null_rates": "a column that has lost its values is reported again only when further rows lack it",
+    "_rereads": "windows that an audit found to differ are read again only when the next repair requests them",
     "_layout": "it was made again with the layout of this version of klaviyo_assets",
 }
-
-_FIRST_LAYOUT = {"_missed", "_layout"}
-"""Tables that the first versions did not have."""
 
 
 def notes(schema: str, table: str, made: Collection[str], *, has_rows: bool, was_synced: bool) -> Iterator[str]:
@@ -26,8 +24,6 @@ def notes(schema: str, table: str, made: Collection[str], *, has_rows: bool, was
     gone = {name for name in _CONSEQUENCES if name in made}
     if gone == _CONSEQUENCES.keys() and table in made:
         return  # a new schema
-    if gone == _FIRST_LAYOUT:
-        return  # a schema that the first versions have written
     for name in _CONSEQUENCES:
         if name in gone:
             yield f"The table {schema}.{name} was missing or empty: {_CONSEQUENCES[name]}."

@@ -6,8 +6,6 @@ from datetime import datetime
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.decode import SYNCED_AT
-from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.warehouse.ddl import has_column
 
 
 @dataclass(frozen=True)
@@ -39,37 +37,10 @@ class TableState:
         return None
 
 
-def measured(connection: DuckDBPyConnection, tables: Tables) -> TableState:
-    """Return the state of a resource type's table as a transaction sees it."""
-    rows = connection.execute(f"SELECT count(*), max({SYNCED_AT}) FROM {tables.rows}").fetchall()
+def measured(connection: DuckDBPyConnection, table: str) -> TableState:
+    """Return the state of a resource type's table, given its qualified name, as a transaction sees it."""
+    rows = connection.execute(f"SELECT count(*), max({SYNCED_AT}) FROM {table}").fetchall()
     return TableState(*rows[0])
-
-
-def recorded(connection: DuckDBPyConnection, tables: Tables, latest: datetime) -> TableState | None:
-    """Return the state that the last sync recorded; None if none did.
-
-    Args:
-        connection: The database.
-        tables: The tables.
-        latest: Syncs that began later had a wrong clock and do not count.
-    """
-    rows = connection.execute(
-        f"SELECT table_rows, table_newest FROM {tables.syncs} WHERE resource_type = ? AND table_rows IS NOT NULL AND started_at <= ? "
-        "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
-        [tables.entry.name, latest],
-    ).fetchall()
-    return TableState(*rows[0]) if rows else None
-
-
-def note_deleted(connection: DuckDBPyConnection, tables: Tables) -> None:
-    """Record the state again after rows were deleted on the user's order, so that the next sync does not miss them."""
-    if not has_column(connection, tables.schema, "_syncs", "table_rows"):  # no sync of this version has recorded any
-        return
-    state = measured(connection, tables)
-    connection.execute(
-        f"UPDATE {tables.syncs} SET table_rows = ?, table_newest = ? WHERE resource_type = ? AND table_rows IS NOT NULL",
-        [state.rows, state.newest, tables.entry.name],
-    )
 
 
 def doubts(

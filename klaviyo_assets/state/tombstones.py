@@ -1,63 +1,59 @@
-"""What was erased is not stored again: hashes of the records' ids, and the filter before staging."""
+"""The table ``_erased``: hashes of the ids of erased records, and the filter that keeps these out of staging."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import polars as pl
-from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import INSTANT, Columns, prepare_table
-from klaviyo_assets.warehouse.sql import literal
-
-_NAME = "_erased"
-
-_COLUMNS: Columns = {
-    "record": ("VARCHAR", "SHA-256 of the id of a record (a profile, a review) that is not stored again."),
-    "erased_at": (INSTANT, "When it was erased, on the clock of the machine that did it."),
-}
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 
-def mark_of(id_: str) -> str:
-    """Return what stands for the id of an erased record: ids are long and random, so it does not lead back to one."""
+class Tombstones(Store):
+    """The erased records of a schema. The table is created with the first erasure."""
+
+    NAME: ClassVar[str] = "_erased"
+    DESCRIPTION: ClassVar[str] = "What was erased and is not stored again."
+    # Not renamed in later layouts: earlier versions take a table without it for another program's, and would not say that the file is too new.
+    COLUMNS: ClassVar[Columns] = {
+        "record": ("VARCHAR", "SHA-256 of the id of a record (a profile, a review) that is not stored again."),
+        "erased_at": (INSTANT, "When it was erased, on the clock of the machine that did it."),
+    }
+
+    def hashes(self) -> frozenset[str]:
+        """Return the hashes of the ids that were erased; see :func:`id_hash`."""
+        return frozenset(value for (value,) in self._rows(f"SELECT record FROM {self.table}")) if self.exists else frozenset()
+
+    def add_ids(self, ids: Iterable[str]) -> None:
+        """Record the ids of records that are erased."""
+        self.add_hashes({id_hash(id_) for id_ in ids})
+
+    def add_hashes(self, hashes: Iterable[str]) -> None:
+        """Record the hashes of the ids of records that are erased."""
+        self.prepare()
+        now = datetime.now(UTC)
+        for value in sorted({*hashes} - self.hashes()):
+            self.connection.execute(f"INSERT INTO {self.table} (record, erased_at) VALUES (?, ?)", [value, now])
+
+
+def id_hash(id_: str) -> str:
+    """Return the hash that is kept of the id of an erased record: ids are long and random, so it does not lead back to one."""
     return hashlib.sha256(id_.encode()).hexdigest()
 
 
-def erased(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str) -> frozenset[str]:
-    """Return the marks of what was erased from a schema."""
-    there = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-        f"AND lower(schema_name) = lower({literal(schema)}) AND table_name = {literal(_NAME)}"
-    ).fetchall()
-    if not there:
-        return frozenset()
-    return frozenset(mark for (mark,) in connection.execute(f"SELECT record FROM {warehouse.qualified(schema, _NAME)}").fetchall())
-
-
-def remember(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, ids: Iterable[str]) -> None:
-    """Note the ids of records that are erased."""
-    remember_marks(connection, warehouse, schema, {mark_of(id_) for id_ in ids})
-
-
-def remember_marks(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, marks: Iterable[str]) -> None:
-    """Note the marks of records that are erased; see :func:`mark_of`."""
-    prepare_table(connection, warehouse, schema, _NAME, _COLUMNS, "What was erased and is not stored again.")
-    now = datetime.now(UTC)
-    for mark in sorted({*marks} - erased(connection, warehouse, schema)):
-        connection.execute(f"INSERT INTO {warehouse.qualified(schema, _NAME)} VALUES (?, ?)", [mark, now])
-
-
-def without_erased(frame: pl.DataFrame, key: Sequence[str], marks: frozenset[str]) -> pl.DataFrame:
+def without_erased(frame: pl.DataFrame, subject_column: str | None, key: Sequence[str], hashes: frozenset[str]) -> pl.DataFrame:
     """Return a frame without the rows of people who were erased.
 
     Args:
-        frame: Rows on their way to staging.
-        key: Their primary key; rows with a ``profile_id`` are told by that.
-        marks: See :func:`erased`.
+        frame: Rows to be staged.
+        subject_column: Column with the id of the profile that a row is about; None if the record itself is what may be erased.
+        key: Columns of the primary key.
+        hashes: See :meth:`Tombstones.hashes`.
     """
-    if not marks:
+    if not hashes:
         return frame
-    owner = frame["profile_id"] if "profile_id" in frame.columns else frame.select(pl.concat_str(key, separator="/")).to_series()
-    gone = {id_ for id_ in owner.unique().drop_nulls() if mark_of(id_) in marks}
-    return frame.filter(~owner.is_in(list(gone)).fill_null(False)) if gone else frame
+    ids = frame[subject_column] if subject_column is not None else frame.select(pl.concat_str(key, separator="/")).to_series()
+    erased = [id_ for id_ in ids.unique().drop_nulls() if id_hash(id_) in hashes]
+    return frame.filter(~ids.is_in(erased).fill_null(False)) if erased else frame

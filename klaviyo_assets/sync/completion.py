@@ -14,7 +14,7 @@ from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
-from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.state.rereads import Reread
 from klaviyo_assets.sync.context import SyncContext
 
 
@@ -36,7 +36,7 @@ class Read:
     state: FetchState
     covered: Sequence[CoverageRow]
     files: Sequence[Path]
-    rereads: Sequence[TimeWindow]
+    rereads: Sequence[Reread]
 
 
 async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
@@ -105,7 +105,7 @@ async def _compare_window(sync: SyncContext, read: Read) -> None:
 async def _finish_rereads(sync: SyncContext, read: Read) -> None:
     if not read.rereads:
         return
-    for window in await in_thread(Rereads(sync.loader).finish, read.rereads, read.files, sync.row.started_at):
+    for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row.started_at):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")
 
 

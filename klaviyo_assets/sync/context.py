@@ -10,7 +10,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.strategies import Strategy, strategy_for
 from klaviyo_assets.extract.strategies.base import Completion
-from klaviyo_assets.load.loader import Loader, SyncLogEntry
+from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.state.sync_log import SyncLogEntry
 
 
 @dataclass

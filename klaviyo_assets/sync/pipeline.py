@@ -36,7 +36,8 @@ from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.staging.staging import Batch, Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
-from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
+from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.state.rereads import Reread
 from klaviyo_assets.sync.completion import Read, complete
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.progress import ProgressReporter
@@ -87,7 +88,7 @@ class Pipeline:
         rereads: Covered windows that are read again, each as a whole.
     """
 
-    def __init__(self, sync: SyncContext, folder: Path, treat: Callable[[pl.DataFrame], pl.DataFrame], rereads: Sequence[TimeWindow] = ()) -> None:
+    def __init__(self, sync: SyncContext, folder: Path, treat: Callable[[pl.DataFrame], pl.DataFrame], rereads: Sequence[Reread] = ()) -> None:
         self._sync = sync
         self._rereads = rereads
         self._state = FetchState()
@@ -168,7 +169,7 @@ class Pipeline:
                 "(set accept_changed_options to keep it as it is)."
             )
         sync.log.info("%s: %s sync, %d slices to read", sync.entry.name, sync.options.mode, len(planned.slices))
-        sync.row.windows = msgspec.json.encode([one.name for one in planned.slices]).decode()
+        sync.row.slices = msgspec.json.encode([one.name for one in planned.slices]).decode()
         return planned
 
     def _manifest(self) -> Manifest:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from klaviyo_assets.load.loader import SyncLogEntry
+from klaviyo_assets.state.sync_log import SyncLogEntry
 
 
 @dataclass(frozen=True)

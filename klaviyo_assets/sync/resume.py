@@ -8,10 +8,12 @@ from pathlib import Path
 import duckdb
 
 from klaviyo_assets.load.divide import load_divided
-from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import leftovers
 from klaviyo_assets.staging.writer import MOST_ROWS_PER_LOAD
+from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
+from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.base import WarehouseError
 
 CLOCKS_DIFFER = timedelta(seconds=5)

@@ -26,13 +26,14 @@ from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
-from klaviyo_assets.load.loader import UNKNOWN_ACCOUNT, Loader, SyncLogEntry
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without
-from klaviyo_assets.state.identity import Identity, identify, remember
+from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
-from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.state.rereads import Reread, rereads_within
+from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.pipeline import Pipeline
@@ -162,9 +163,10 @@ class SyncRunner:
             resumed = await in_thread(self._resume, sync, who)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
-            rereads = await in_thread(self._rereads, sync)
+            rereads = self._rereads(sync)
+            covered = without(covered, [one.window for one in rereads])
             with saying_where():
-                slices = await Pipeline(sync, self._staging_folder(row), self._treat(loader), rereads).run(without(covered, rereads))
+                slices = await Pipeline(sync, self._staging_folder(row), self._treat(loader), rereads).run(covered)
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             sync.record_traffic()
@@ -212,24 +214,21 @@ class SyncRunner:
             self.log.info("%s: loaded what an interrupted sync had staged", self.entry.name)
         return resumed
 
-    def _rereads(self, sync: SyncContext) -> list[TimeWindow]:
-        """Return windows to read again as a whole; in a repair, those that the last audit found to differ are added first."""
-        if self.entry.counted_by is None or self.request.mode not in (SyncMode.incremental, SyncMode.repair):
+    def _rereads(self, sync: SyncContext) -> list[Reread]:
+        """Return the windows that must be read again as a whole; what an earlier sync had staged is loaded by now."""
+        if self.request.mode not in (SyncMode.incremental, SyncMode.repair):
             return []
-        rereads = Rereads(sync.loader)
-        if self.request.mode is SyncMode.repair:
-            rereads.strike()
-        windows = rereads.spans(TimeWindow(sync.wanted_from or BEGINNING, sync.row.started_at - LAG))
-        if windows:
-            self.log.info("%s: %d windows that an audit found to differ are read again", self.entry.name, len(windows))
-        return windows
+        rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.wanted_from or BEGINNING, sync.row.started_at - LAG))
+        if rereads:
+            self.log.info("%s: %d covered windows are read again", self.entry.name, len(rereads))
+        return rereads
 
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
     def _treat(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that leaves of a frame what may be stored."""
-        return lambda frame: self.guard.apply(without_erased(frame, self.entry.primary_key, loader.erased))
+        return lambda frame: self.guard.apply(without_erased(frame, self.entry.subject_column, self.entry.primary_key, loader.erased))
 
     def _fingerprint(self, rules: str | None) -> str:
         return fingerprint(self.entry, self.client.settings.revision, rules)

@@ -152,27 +152,27 @@ def test_old_imports_are_found_repaired_and_gone(sandbox: SandboxProcess, wareho
     assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
 
 
-def test_what_still_differs_after_it_was_read_again_is_confirmed(
+def test_a_difference_that_stays_after_the_reread_is_unresolved(
     sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync("events", sandbox, warehouse)
     count_one_more(monkeypatch, *some_metric_and_day(warehouse))
     assert run("klaviyo_audit").severity is dg.AssetCheckSeverity.ERROR
 
-    confirmed = run("klaviyo_repair")
+    unresolved = run("klaviyo_repair")
 
-    assert not confirmed.passed
-    assert confirmed.severity is dg.AssetCheckSeverity.WARN, "it only warns"
-    assert "still differ" in (confirmed.description or "")
-    (row,) = days_shown(confirmed)
-    assert (row["state"], row["Klaviyo"] - row["here"]) == ("confirmed", 1)
+    assert not unresolved.passed
+    assert unresolved.severity is dg.AssetCheckSeverity.WARN, "it only warns"
+    assert "still differ" in (unresolved.description or "")
+    (row,) = days_shown(unresolved)
+    assert (row["state"], row["Klaviyo"] - row["here"]) == ("unresolved", 1)
     sandbox.reset_stats()
     assert run("klaviyo_repair").severity is dg.AssetCheckSeverity.WARN
     assert "/api/metric-aggregates" not in sandbox.stats()["endpoints"]
     assert run("klaviyo_audit").severity is dg.AssetCheckSeverity.WARN
 
 
-def test_a_day_whose_count_has_changed_since_it_was_read_again_is_not_confirmed(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_day_whose_count_has_changed_since_the_reread_is_a_new_mismatch(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     old = {"datetime": sandbox.now() - timedelta(days=60), "metric_id": sandbox.truth("metrics")[0]["id"]}
     sandbox.change("event", **old)
@@ -186,7 +186,7 @@ def test_a_day_whose_count_has_changed_since_it_was_read_again_is_not_confirmed(
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_a_struck_day_waits_until_it_has_been_read(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pending_day_waits_until_it_has_been_read(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
@@ -198,12 +198,12 @@ def test_a_struck_day_waits_until_it_has_been_read(sandbox: SandboxProcess, ware
     waiting = run("klaviyo_audit")
 
     assert waiting.severity is dg.AssetCheckSeverity.ERROR
-    assert {row["state"] for row in days_shown(waiting)} == {"struck"}
+    assert {row["state"] for row in days_shown(waiting)} == {"reread_pending"}
     sync("events", sandbox, warehouse)
     assert run("klaviyo_audit").passed
 
 
-def test_what_an_interrupted_sync_had_read_does_not_undo_a_strike(
+def test_what_an_interrupted_sync_had_read_does_not_undo_a_reread_request(
     sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync("events", sandbox, warehouse)
@@ -219,28 +219,49 @@ def test_what_an_interrupted_sync_had_read_does_not_undo_a_strike(
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_nothing_is_struck_while_another_run_syncs_events(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_repair_that_finds_another_sync_running_leaves_its_request_to_the_next_one(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
-    before = query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")
+    covered = query(warehouse, "SELECT * FROM _coverage ORDER BY ALL")
     with sync_lock(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncTaken):
         sync("events", sandbox, warehouse, REPAIR)
 
-    assert (query(warehouse, "SELECT * FROM _coverage ORDER BY span_start"), query(warehouse, "SELECT * FROM _audit_days")) == before
+    assert query(warehouse, "SELECT * FROM _coverage ORDER BY ALL") == covered
+    assert query(warehouse, "SELECT state FROM _audit_days") == [("reread_pending",)]
+    sync("events", sandbox, warehouse)
+    assert run("klaviyo_audit").passed
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_a_file_of_an_older_version_gets_the_columns_that_it_lacks(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_request_that_another_program_has_deleted_is_made_again_by_the_next_repair(
+    sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
-    query(warehouse, "ALTER TABLE _audit_days DROP COLUMN read_again_at")
-    query(warehouse, "UPDATE _audit_days SET state = 'struck'")
+    with monkeypatch.context() as broken:
+        broken.setattr(Fetcher, "run", failing)
+        with pytest.raises(RuntimeError):
+            sync("events", sandbox, warehouse, REPAIR)
+    query(warehouse, "DELETE FROM _rereads")
 
-    sync("events", sandbox, warehouse)
-
+    assert run("klaviyo_repair").passed
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
-    assert query(warehouse, "SELECT count(*) FROM _audit_days WHERE read_again_at IS NULL") == [(0,)]
+    assert query(warehouse, "SELECT count(*) FROM _rereads") == [(0,)], "what was read again and compared is not kept"
+
+
+def test_each_audit_stays_in_the_log_for_a_year_and_a_repair_adds_none(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    run("klaviyo_audit")
+    query(warehouse, "INSERT INTO _audits BY NAME SELECT * REPLACE (audited_at - INTERVAL 390 DAY AS audited_at) FROM _audits")
+    query(warehouse, "INSERT INTO _audits BY NAME SELECT * REPLACE (audited_at - INTERVAL 390 DAY AS audited_at) FROM _audits")
+    assert run("klaviyo_repair").passed
+    sandbox.advance(timedelta(minutes=1))
+    run("klaviyo_audit")
+
+    assert query(warehouse, "SELECT mismatches FROM _audits ORDER BY audited_at") == [(1,), (0,), (0,)]
 
 
 def test_a_deleted_event_is_marked_by_the_repair(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:

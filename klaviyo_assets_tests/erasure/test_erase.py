@@ -22,7 +22,7 @@ from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
-from klaviyo_assets.state.tombstones import mark_of, without_erased
+from klaviyo_assets.state.tombstones import id_hash, without_erased
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, ruled
@@ -178,7 +178,7 @@ def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:
     assert "No table holds anything" in result.stdout
     assert "delete the profile there too" in result.stdout
     assert table(filled, "events").equals(before)
-    assert query(filled, "SELECT record FROM _erased") == [(mark_of("value"),)]
+    assert query(filled, "SELECT record FROM _erased") == [(id_hash("value"),)]
     again = erase(filled, "nobody@example.org")
     assert (again.returncode, "Klaviyo still has" in again.stdout) == (0, False)
     assert "name its id" in again.stdout
@@ -204,7 +204,7 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, warehouse: LocalFi
 
 def test_rows_without_an_owner_are_kept() -> None:
     frame = pl.DataFrame({"id": ["a", "b", "c"], "profile_id": ["p", None, "q"]})
-    assert without_erased(frame, "id", frozenset({mark_of("p")}))["id"].to_list() == ["b", "c"]
+    assert without_erased(frame, "profile_id", ["id"], frozenset({id_hash("p")}))["id"].to_list() == ["b", "c"]
 
 
 def somebody_else(warehouse: LocalFile, id_: str) -> str:
@@ -223,7 +223,7 @@ def test_who_shares_a_phone_number_stays(filled: LocalFile) -> None:
     assert erase(filled, email).stdout.count(other) == 1
     assert query(filled, f"SELECT phone_number FROM profiles WHERE id IN ('{id_}', '{other}')") == [(phone,)]
     assert query(filled, f"SELECT count(*) > 0 FROM events WHERE profile_id = '{other}'") == [(True,)]
-    assert query(filled, f"SELECT list(record) FROM _erased WHERE record IN ('{mark_of(id_)}', '{mark_of(other)}')") == [([mark_of(id_)],)]
+    assert query(filled, f"SELECT list(record) FROM _erased WHERE record IN ('{id_hash(id_)}', '{id_hash(other)}')") == [([id_hash(id_)],)]
 
     erase(filled, phone)
     assert query(filled, f"SELECT count(*) FROM profiles WHERE phone_number = '{phone}'") == [(0,)]

@@ -18,8 +18,8 @@ from filelock import FileLock
 from klaviyo_assets._version import __version__
 from klaviyo_assets.errors import NewerLayout
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.state import retention as history
-from klaviyo_assets.state import schema_version as layout
+from klaviyo_assets.state.schema_version import LAYOUT
+from klaviyo_assets.state.sync_log import KEPT_FOR
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, small, sync
@@ -244,7 +244,7 @@ class TestLayouts:
 
     OLDER = (
         "ALTER TABLE _syncs DROP COLUMN seconds_waited; ALTER TABLE _syncs DROP COLUMN throttled",
-        "ALTER TABLE _coverage ALTER COLUMN settled SET DATA TYPE INTEGER",
+        "ALTER TABLE _coverage ALTER COLUMN final SET DATA TYPE INTEGER",
         "ALTER TABLE events DROP COLUMN attribution_ids; ALTER TABLE events DROP COLUMN _deleted_at",
         "ALTER TABLE events ALTER COLUMN event_properties SET DATA TYPE VARCHAR",
         "COMMENT ON COLUMN events.id IS 'of an older version'; COMMENT ON COLUMN _syncs.id IS NULL",
@@ -262,11 +262,11 @@ class TestLayouts:
 
         assert query(warehouse, described) == new
         assert judge(settled, warehouse, "events").is_equal
-        assert query(warehouse, "FROM _layout") == [(layout.LAYOUT, __version__)]
+        assert query(warehouse, "FROM _layout") == [(LAYOUT, __version__)]
 
     def test_a_newer_file_is_refused_before_anything_is_changed(self, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)
-        query(warehouse, f"UPDATE _layout SET version = {layout.LAYOUT + 1}, written_by = '9.9.9'")
+        query(warehouse, f"UPDATE _layout SET version = {LAYOUT + 1}, written_by = '9.9.9'")
         before = query(warehouse, "SELECT count(*) FROM _syncs")
 
         with pytest.raises(NewerLayout, match=r"9\.9\.9.*Upgrade"):
@@ -288,14 +288,14 @@ def test_old_rows_of_syncs_go_and_the_account_stays_pinned(settled: SandboxProce
     figures = "count(*), date_diff('day', min(started_at), max(started_at)), list(DISTINCT account_id)"
     ((count, oldest, accounts),) = query(warehouse, f"SELECT {figures} FROM _syncs")
     assert count <= 402
-    assert oldest <= history.KEPT_FOR.days
+    assert oldest <= KEPT_FOR.days
     assert accounts == ["AAAAAA"]
 
 
 def test_a_clock_that_is_set_back_hides_nothing(settled: SandboxProcess, warehouse: LocalFile) -> None:
     """A sync whose clock was a week ahead has covered what had not happened; the next one, with the right time, reads it."""
     sync("events", settled, warehouse)
-    query(warehouse, "UPDATE _coverage SET span_end = span_end + INTERVAL 7 DAY, read_at = read_at + INTERVAL 7 DAY")
+    query(warehouse, "UPDATE _coverage SET window_end = window_end + INTERVAL 7 DAY, read_at = read_at + INTERVAL 7 DAY")
     query(warehouse, "UPDATE events SET _synced_at = _synced_at + INTERVAL 7 DAY")
     settled.change("event")
     settled.advance(timedelta(minutes=2))

@@ -17,7 +17,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.state import schema_version as layout
+from klaviyo_assets.state.schema_version import LAYOUT
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, query, small, sync, table, truth
 
@@ -62,7 +62,7 @@ def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFil
                 assert report.row.records_read < held.height, "what was covered is not read again"
                 sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
                 assert_frame_equal(table(warehouse, name), truth(sandbox, name), check_column_order=False)
-    assert query(warehouse, "SELECT version FROM _layout") == [(layout.LAYOUT,)]
+    assert query(warehouse, "SELECT version FROM _layout") == [(LAYOUT,)]
 
 
 if __name__ == "__main__":

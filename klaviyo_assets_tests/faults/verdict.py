@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.load.loader import SPAN_START
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
 
@@ -58,7 +58,7 @@ def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
 
 
 def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
-    columns = f"field, epoch_us({SPAN_START}), epoch_us(span_end), epoch_us(read_at)"
+    columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at)"
     now = sandbox.now().timestamp() * 1e6
     wrong = []
     for field, start, end, read_at in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):

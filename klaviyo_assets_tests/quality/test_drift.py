@@ -253,7 +253,7 @@ def test_a_value_of_another_type_is_no_null(new_account: NewAccount, warehouse: 
 def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=3)
     sync("reviews", sandbox, warehouse)
-    query(warehouse, "ALTER TABLE reviews DROP COLUMN review_type; ALTER TABLE reviews DROP COLUMN verified; DROP TABLE _missed")
+    query(warehouse, "ALTER TABLE reviews DROP COLUMN review_type; ALTER TABLE reviews DROP COLUMN verified; DROP TABLE _null_rates")
 
     assert drifts(warehouse, "reviews") == {}
 

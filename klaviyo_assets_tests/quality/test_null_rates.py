@@ -50,7 +50,7 @@ def test_a_type_that_is_read_whole(lists: int, new_account: NewAccount, warehous
     sandbox.change("update", type="lists", id=ids(warehouse, "lists")[0], attributes={"opt_in_process": "single_opt_in"})
     sync("lists", sandbox, warehouse)
     assert gone(warehouse, "lists") == {}
-    assert query(warehouse, "FROM _missed") == []
+    assert query(warehouse, "FROM _null_rates") == []
 
 
 def test_a_value_that_one_row_loses_is_not_missed(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -127,7 +127,7 @@ class TestRowsThatComeBitByBit:
                 sandbox.change("update", type="profiles", id=id_, attributes={"locale": "xx"})
             sync("profiles", sandbox, warehouse)
 
-        assert query(warehouse, "SELECT column_name FROM _missed WHERE column_name = 'last_name'") == []
+        assert query(warehouse, "SELECT column_name FROM _null_rates WHERE column_name = 'last_name'") == []
 
     @pytest.mark.parametrize("name", ["profiles", "reviews"])
     def test_a_full_read(self, name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -150,7 +150,7 @@ def test_a_sync_that_writes_no_row_leaves_the_file_as_it_is(new_account: NewAcco
         sync(name, sandbox, warehouse)
         remove(sandbox, name, {"lists": "opt_in_process", "profiles": "last_name"}[name], ids(warehouse, name))
         sync(name, sandbox, warehouse)
-    lines = query(warehouse, "SELECT COLUMNS(* EXCLUDE since) FROM _missed ORDER BY ALL")
+    lines = query(warehouse, "SELECT COLUMNS(* EXCLUDE null_since) FROM _null_rates ORDER BY ALL")
     sizes = []
     for _ in range(6):
         for name in ("lists", "profiles"):
@@ -158,5 +158,5 @@ def test_a_sync_that_writes_no_row_leaves_the_file_as_it_is(new_account: NewAcco
         sizes.append(warehouse.path.stat().st_size)
 
     assert len(lines) >= 2
-    assert query(warehouse, "SELECT COLUMNS(* EXCLUDE since) FROM _missed ORDER BY ALL") == lines
+    assert query(warehouse, "SELECT COLUMNS(* EXCLUDE null_since) FROM _null_rates ORDER BY ALL") == lines
     assert len(set(sizes[2:])) == 1

@@ -15,8 +15,7 @@ from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
-from klaviyo_assets.state import coverage
-from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.state import coverage, rereads
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "lookback ages not looked at",
-        (Edit(coverage, "_good_parts", "if row.settled or not lookback_ages:", "if True:"),),
+        (Edit(coverage, "_good_parts", "if row.final or not lookback_ages:", "if True:"),),
         ("events",),
     ),
     Fault(
@@ -140,14 +139,14 @@ FAULTS: Sequence[Fault] = (
         ("events",),
     ),
     Fault(
-        "what the audit found not struck",
-        (Edit(Rereads, "strike", "without(rows, spans)", "rows"), Edit(Rereads, "spans", "return spans_of(", "return [] and spans_of(")),
+        "what the audit found not read again",
+        (Edit(rereads, "rereads_within", "return sorted(", "return [] and sorted("),),
         ("events",),
         repaired=True,
     ),
     Fault(
         "what a repair did not bring left unmarked",
-        (Edit(Rereads, "_mark", "WHERE {missing}", "WHERE false AND {missing}"),),
+        (Edit(Loader, "_mark_missing", "WHERE {column}", "WHERE false AND {column}"),),
         ("events",),
         repaired=True,
     ),

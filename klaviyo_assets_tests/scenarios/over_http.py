@@ -18,6 +18,8 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.audit.audit import request_rereads
+from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.local_file import LocalFile
@@ -139,6 +141,8 @@ class OverHttp:
 
     async def _sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> None:
         async with self._client(order, before_request) as client:
+            if order.mode == "repair":
+                await request_rereads(client, AuditStore(self._file, SCHEMA))
             log = logging.getLogger("klaviyo_assets_tests.scenarios")
             await LibrarySync(
                 entry_for(name, order.page_size), request_of(order, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"

@@ -10,7 +10,7 @@ from klaviyo_assets.audit.audit import TOO_YOUNG
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable, Incremental, Replication
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.load.loader import SPAN_START
+from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.state.days import midnight
 from klaviyo_assets_tests.scenarios.actions import Doing
 from klaviyo_assets_tests.scenarios.auditing import MetricDay
@@ -243,23 +243,23 @@ class Living:
 
     def _compare_coverage(self) -> None:
         """Hold the coverage against its own meaning: the records whose time lay in a span were all read at its time."""
-        columns = f"field, epoch_us({SPAN_START}), epoch_us(span_end), epoch_us(read_at), settled"
-        for field_name, start, end, read_at, settled in self.world.ask("_coverage", columns, f"WHERE resource_type = '{self.life.name}'"):
-            if end > (micros(self.world.now()) if settled else read_at) - LAG:
+        columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), final"
+        for field_name, start, end, read_at, final in self.world.ask("_coverage", columns, f"WHERE resource_type = '{self.life.name}'"):
+            if end > (micros(self.world.now()) if final else read_at) - LAG:
                 raise Difference(f"{self.life.name}: the coverage of {field_name} passes the start of the sync that read it")
             readings = self._readings.get(read_at)
             if not readings:
                 raise Difference(f"{self.life.name}: coverage of {field_name} that no sync has read")
             span = Window(field_name, start, end)
-            for id_, index in self._covered(span, readings, settled=settled):
+            for id_, index in self._covered(span, readings, final=final):
                 self._match(id_, index, f"coverage of {field_name}")
 
-    def _covered(self, span: Window, readings: list[Reading], *, settled: bool) -> Iterator[tuple[str, int]]:
+    def _covered(self, span: Window, readings: list[Reading], *, final: bool) -> Iterator[tuple[str, int]]:
         """Yield the records that a row of the coverage speaks of, and their versions at its time.
 
-        One that is settled may have been joined of several reads, of which it tells the first: it speaks of what has stayed the same since.
+        One that is final may have been joined of several reads, of which it tells the first: it speaks of what has stayed the same since.
         """
-        began, ended = min(one.began for one in readings), self.history.moment if settled else max(one.ended for one in readings)
+        began, ended = min(one.began for one in readings), self.history.moment if final else max(one.ended for one in readings)
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
             moved = first != last and (versions[last].row is None or span.field in (self.entry.version_column, *self.history.secondary_cursors))

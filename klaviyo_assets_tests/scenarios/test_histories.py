@@ -82,7 +82,7 @@ QUICKLY_CAUGHT = {
     "of two versions in a load the older one kept": 7,
     "lookback ages not looked at": 1,
     "the newest slice read no further than it covers": 1,
-    "what the audit found not struck": 2,
+    "what the audit found not read again": 2,
     "changes of consent not looked for": 3,
     "what a full read did not bring left unmarked": 1,
 }

@@ -25,6 +25,8 @@ from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.usage import SentRequest
+from klaviyo_assets.audit.audit import request_rereads
+from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -305,11 +307,13 @@ class InProcess:
 
     async def _sync(self, entry: ResourceType, request: SyncOptions, network: _Network, workers: int) -> None:
         async with _Client(network, workers, self._clock, self._key) as client:
+            if request.mode is SyncMode.repair:
+                await request_rereads(client, AuditStore(self._warehouse, SCHEMA))
             log = logging.getLogger("klaviyo_assets_tests.scenarios")
             await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and strike the days that differ."""
+        """Compare the events with Klaviyo's own counts, and return the days that differ."""
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:

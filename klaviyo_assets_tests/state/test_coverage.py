@@ -88,7 +88,7 @@ def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_
         mine = [last[minute] for minute in minutes_of([TimeWindow(row.start, row.end)])]
         assert {fingerprint for *_, fingerprint in mine} == {row.fingerprint}
         assert row.read_at <= min(at(read_at) for *_, read_at, _ in mine)
-        assert row.settled or {at(read_at) for *_, read_at, _ in mine} == {row.read_at}
+        assert row.final or {at(read_at) for *_, read_at, _ in mine} == {row.read_at}
 
 
 @settings(max_examples=400, deadline=None)
@@ -118,18 +118,18 @@ def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], lookb
 
     together = merged([], [covered(read) for read in reads], ages(lookback_ages))
 
-    once = [(row.start, row.end, row.fingerprint, row.settled) for row in merged(rows, [], ages(lookback_ages))]
-    assert once == [(row.start, row.end, row.fingerprint, row.settled) for row in together]
+    once = [(row.start, row.end, row.fingerprint, row.final) for row in merged(rows, [], ages(lookback_ages))]
+    assert once == [(row.start, row.end, row.fingerprint, row.final) for row in together]
 
 
 def test_a_settled_row_stays_good_for_ever() -> None:
     lookback_ages = ages((2, 5))
     rows = merged([], [covered((0, 10, 15, "a"))], lookback_ages)
-    assert [row.settled for row in rows] == [True]
+    assert [row.final for row in rows] == [True]
 
     rows = merged(rows, [covered((10, 20, 25, "a"))], lookback_ages)
 
-    assert [(row.start, row.end, row.settled, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
+    assert [(row.start, row.end, row.final, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
     assert uncovered(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
 
 
@@ -168,7 +168,7 @@ def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
         rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], lookback_ages)
 
     assert reads == [11, 12, 15, 20]
-    assert next((row.settled, row.start) for row in rows) == (True, at(0))
+    assert next((row.final, row.start) for row in rows) == (True, at(0))
 
 
 @pytest.mark.parametrize("lookback_ages", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])

@@ -10,7 +10,7 @@ from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
-from klaviyo_assets.state.tombstones import mark_of
+from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.erasure.test_erase import erase
@@ -60,7 +60,7 @@ def test_an_erased_person_does_not_come_back(loss: str, account: SandboxProcess,
 
     assert not has_profile(warehouse, id_)
     assert any("_erased lacked 1 record that had been erased: restored" in note for note in report.notes), report.notes
-    assert query(warehouse, "SELECT record FROM _erased") == [(mark_of(id_),)]
+    assert query(warehouse, "SELECT record FROM _erased") == [(id_hash(id_),)]
     assert not any("_erased" in note for note in sync("profiles", account, warehouse).notes)
 
 
@@ -78,7 +78,7 @@ def test_nor_does_one_when_more_is_lost(loss: str, account: SandboxProcess, ware
         case "the file":
             warehouse.path.unlink()
         case _:
-            query(warehouse, f"DELETE FROM _erased WHERE record = '{mark_of(ids[0])}'")
+            query(warehouse, f"DELETE FROM _erased WHERE record = '{id_hash(ids[0])}'")
 
     report = sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
@@ -112,7 +112,7 @@ def test_a_lost_or_damaged_copy_is_made_again_from_the_table(content: bytes | No
     query(warehouse, "DROP TABLE _erased")
     sync("lists", account, warehouse)
 
-    assert query(warehouse, "SELECT record FROM _erased") == [(mark_of("somebody-1"),)]
+    assert query(warehouse, "SELECT record FROM _erased") == [(id_hash("somebody-1"),)]
 
 
 def test_a_dry_run_restores_and_notes_nothing(account: SandboxProcess, warehouse: LocalFile) -> None:

@@ -1,7 +1,7 @@
-"""Rereads days: what is to be read again, and what is marked when it was."""
+"""Windows that must be read again: which a sync reads, and what it marks afterwards."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +9,12 @@ import pytest
 
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import frame_schema
-from klaviyo_assets.load.loader import Loader, SyncLogEntry
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
-from klaviyo_assets.state.rereads import Rereads, State, prepare_audit_days
+from klaviyo_assets.state.rereads import Reread, Rereads, rereads_within
+from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
 
@@ -22,9 +23,10 @@ pytestmark = pytest.mark.duckdb
 FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 LATER = datetime(2026, 3, 1, tzinfo=UTC)
 EVER = TimeWindow(BEGINNING, LATER)
+DAY_1, DAY_2 = TimeWindow(FIRST, SECOND), TimeWindow(SECOND, THIRD)
 
 
-class Days:
+class Events:
     """A table of events, of which everything before March is covered."""
 
     def __init__(self, warehouse: LocalFile, folder: Path) -> None:
@@ -32,10 +34,9 @@ class Days:
         self.loader = Loader(warehouse, EVENTS, "klaviyo")
         self.row = SyncLogEntry("a-sync", "events", "unknown", "incremental", LATER, None)
         self.loader.begin(self.row)
-        self.struck = Rereads(self.loader)
 
     def load(self, *ids: str, of: datetime = FIRST) -> None:
-        covered = CoverageRow("all", "datetime", BEGINNING, LATER, LATER, "f", settled=True)
+        covered = CoverageRow("all", "datetime", BEGINNING, LATER, LATER, "f", final=True)
         self.loader.load(Batch(files=(self.file(*ids, of=of),), covered=(covered,)), self.row)
 
     def file(self, *ids: str, of: datetime = FIRST) -> Path:
@@ -44,83 +45,94 @@ class Days:
         pl.DataFrame(rows, schema=frame_schema(EVENTS)).write_parquet(path)
         return path
 
-    def differ(self, *days: datetime, theirs: int = 1, state: State = State.DIFFERS, metric: str = "M") -> None:
+    def request(self, *windows: TimeWindow, expects_none: bool = False, at: datetime = LATER) -> None:
         with self.loader.transaction() as connection:
-            prepare_audit_days(connection, self.warehouse, "klaviyo")
-            for day in days:
-                connection.execute(
-                    f"INSERT INTO {self.warehouse.qualified('klaviyo', '_audit_days')} (metric_id, day, theirs, ours, state) VALUES (?, ?, ?, 9, ?)",
-                    [metric, day.date(), theirs, state],
-                )
+            rereads = [Reread("datetime", window, expects_none) for window in windows]
+            Rereads(connection, self.warehouse, "klaviyo").request("events", rereads, by="test", at=at)
 
-    def finish(self, spans: Iterable[TimeWindow], brought: Sequence[Path]) -> list[TimeWindow]:
-        return self.struck.finish(list(spans), keep_columns(brought, ("id", "datetime")), LATER)
+    def pending(self, within: TimeWindow = EVER) -> list[Reread]:
+        with self.warehouse.connection() as connection:
+            return rereads_within(Rereads(connection, self.warehouse, "klaviyo").pending("events"), within)
+
+    def finish(self, rereads: Iterable[Reread], returned: Sequence[Path], at: datetime = LATER) -> list[TimeWindow]:
+        return self.loader.finish_rereads(list(rereads), keep_columns(returned, ("id", "datetime")), at)
 
     @property
-    def marked(self) -> list[str]:
+    def deleted(self) -> list[str]:
         return [id_ for (id_,) in query(self.warehouse, "SELECT id FROM events WHERE _deleted_at IS NOT NULL ORDER BY id")]
 
 
 @pytest.fixture
-def days(warehouse: LocalFile, tmp_path: Path) -> Days:
+def events(warehouse: LocalFile, tmp_path: Path) -> Events:
     folder = tmp_path / "files"
     folder.mkdir()
-    return Days(warehouse, folder)
+    return Events(warehouse, folder)
 
 
-def test_before_any_audit_nothing_is_struck(days: Days) -> None:
-    assert days.struck.spans(EVER) == []
-    days.struck.strike()
-    assert days.struck.spans(EVER) == []
+def test_without_requests_nothing_is_pending(events: Events) -> None:
+    assert events.pending() == []
 
 
-def test_what_differs_is_struck_from_the_coverage_and_neighbours_are_one_span(days: Days) -> None:
-    days.load("A")
-    days.differ(FIRST, SECOND)
-    days.differ(THIRD, state=State.CONFIRMED)
+def test_neighbours_are_one_window_unless_one_of_them_is_expected_to_be_empty(events: Events) -> None:
+    events.request(DAY_2, DAY_1)
+    assert events.pending() == [Reread("datetime", TimeWindow(FIRST, THIRD))]
 
-    days.struck.strike()
+    events.request(DAY_2, expects_none=True)
 
-    assert days.struck.spans(EVER) == [TimeWindow(FIRST, THIRD)]
-    assert sorted((row.start, row.end) for row in days.loader.coverage()) == [(BEGINNING, FIRST), (THIRD, LATER)]
-    assert query(days.warehouse, "SELECT state FROM _audit_days ORDER BY day") == [("struck",), ("struck",), ("confirmed",)]
+    assert events.pending() == [Reread("datetime", DAY_1), Reread("datetime", DAY_2, expects_none=True)]
+    assert query(events.warehouse, "SELECT count(*) FROM _rereads") == [(2,)], "a window is requested once"
 
 
-def test_a_day_that_is_not_wanted_as_a_whole_waits(days: Days) -> None:
-    days.differ(FIRST, SECOND, state=State.STRUCK)
+def test_a_window_that_is_not_wanted_as_a_whole_waits(events: Events) -> None:
+    events.request(DAY_1, DAY_2)
 
-    assert days.struck.spans(TimeWindow(FIRST + timedelta(hours=1), LATER)) == [TimeWindow(SECOND, THIRD)]
-    assert days.struck.spans(TimeWindow(BEGINNING, THIRD - timedelta(hours=1))) == [TimeWindow(FIRST, SECOND)]
-
-
-def test_rows_that_did_not_come_again_are_marked_and_those_of_other_days_are_not(days: Days) -> None:
-    days.load("A", "B")
-    days.load("C", of=SECOND)
-    days.differ(FIRST, state=State.STRUCK)
-
-    assert days.finish([TimeWindow(FIRST, SECOND)], [days.file("A")]) == []
-
-    assert days.marked == ["B"]
-    assert days.loader.counts.deleted == 1
-    assert days.struck.spans(EVER) == []
-    assert query(days.warehouse, "SELECT state, day FROM _audit_days WHERE read_again_at IS NOT NULL") == [("struck", date(2026, 1, 1))]
+    assert events.pending(TimeWindow(FIRST + timedelta(hours=1), LATER)) == [Reread("datetime", DAY_2)]
+    assert events.pending(TimeWindow(BEGINNING, THIRD - timedelta(hours=1))) == [Reread("datetime", DAY_1)]
 
 
-@pytest.mark.parametrize("other_days_came", [True, False])
-def test_a_day_that_came_suddenly_empty_is_left_alone(days: Days, other_days_came: bool) -> None:
-    days.load("A", "B")
-    days.differ(FIRST, state=State.STRUCK)
-    brought = [days.file("C", of=SECOND)] if other_days_came else []
+def test_a_window_in_the_year_1_is_pending(events: Events) -> None:
+    first = TimeWindow(BEGINNING, BEGINNING + timedelta(days=1))
+    events.request(first)
 
-    assert days.finish([TimeWindow(FIRST, SECOND)], brought) == [TimeWindow(FIRST, SECOND)]
-    assert days.marked == []
+    assert events.pending() == [Reread("datetime", first)]
 
 
-def test_where_klaviyo_counts_none_as_well_an_empty_answer_is_believed(days: Days) -> None:
-    days.load("A", "B")
-    days.load("C", of=SECOND)
-    days.differ(FIRST, theirs=0, state=State.STRUCK)
-    days.differ(SECOND, theirs=0, state=State.STRUCK, metric="another")
+def test_rows_that_were_not_returned_are_marked_and_those_of_other_windows_are_not(events: Events) -> None:
+    events.load("A", "B")
+    events.load("C", of=SECOND)
+    events.request(DAY_1)
 
-    assert days.finish([TimeWindow(FIRST, THIRD)], []) == [TimeWindow(FIRST, THIRD)]
-    assert days.marked == ["A", "B"]
+    assert events.finish(events.pending(), [events.file("A")]) == []
+
+    assert events.deleted == ["B"]
+    assert events.loader.counts.deleted == 1
+    assert events.pending() == []
+    assert query(events.warehouse, "SELECT reread_at FROM _rereads") == [(LATER,)]
+
+
+def test_a_request_later_than_the_read_stays_pending(events: Events) -> None:
+    events.request(DAY_1, at=LATER + timedelta(seconds=1))
+
+    events.finish(events.pending(), [events.file("A")])
+
+    assert events.pending() == [Reread("datetime", DAY_1)]
+
+
+@pytest.mark.parametrize("other_days_returned", [True, False])
+def test_a_window_that_is_suddenly_empty_is_left_alone(events: Events, other_days_returned: bool) -> None:
+    events.load("A", "B")
+    events.request(DAY_1)
+    returned = [events.file("C", of=SECOND)] if other_days_returned else []
+
+    assert events.finish(events.pending(), returned) == [DAY_1]
+    assert events.deleted == []
+
+
+def test_a_window_that_is_expected_to_be_empty_is_marked(events: Events) -> None:
+    events.load("A", "B")
+    events.load("C", of=SECOND)
+    events.request(DAY_1, expects_none=True)
+    events.request(DAY_2)
+
+    assert events.finish(events.pending(), []) == [DAY_2]
+    assert events.deleted == ["A", "B"]

@@ -54,7 +54,7 @@ def test_records_of_all_dates_are_read(name: str, mode: SyncMode, new_account: N
     again = sync(entry, sandbox, warehouse)
     assert (again.row.rows_inserted, again.row.rows_updated) == (0, 0)
     field = range_field(entry)
-    assert query(warehouse, f"SELECT DISTINCT isinf(min(span_start)) FROM _coverage WHERE resource_type = '{name}' AND field = '{field}'") == [
+    assert query(warehouse, f"SELECT DISTINCT isinf(min(window_start)) FROM _coverage WHERE resource_type = '{name}' AND field = '{field}'") == [
         (True,)
     ]
 
@@ -65,7 +65,7 @@ def test_what_an_earlier_version_left_out_is_read_now(name: str, new_account: Ne
     add_dated(sandbox, name, LONG_AGO[0])
     sync(name, sandbox, warehouse)
     query(warehouse, f"DELETE FROM {name} WHERE {range_field(CATALOG[name])} < '1970-01-01'")
-    query(warehouse, "UPDATE _coverage SET span_start = '1970-01-01 00:00:00+00' WHERE isinf(span_start)")
+    query(warehouse, "UPDATE _coverage SET window_start = '1970-01-01 00:00:00+00' WHERE isinf(window_start)")
     query(warehouse, "UPDATE _syncs SET table_rows = NULL, table_newest = NULL")  # which that version did not record
 
     report = sync(name, sandbox, warehouse)

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.load.loader import SPAN_START
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.killable_sync import LOADING
@@ -41,7 +41,7 @@ def kill_in_a_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, 
 
 def assert_coverage_holds(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> None:
     """Whatever is said to be covered is in the table, whole, and no row is there twice."""
-    spans = query(warehouse, f"SELECT field, epoch_us({SPAN_START}), epoch_us(span_end) FROM _coverage WHERE resource_type = '{name}'")
+    spans = query(warehouse, f"SELECT field, epoch_us({WINDOW_START}), epoch_us(window_end) FROM _coverage WHERE resource_type = '{name}'")
     held, known = table(warehouse, name), truth(sandbox, name)
     assert held["id"].is_unique().all()
     for field, start, end in spans:

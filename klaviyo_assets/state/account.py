@@ -1,32 +1,29 @@
-"""SubjectResolver data a schema holds: the first sync pins the account, and another one's key is refused."""
+"""The account of a schema: the first sync pins it, and a key of another account is refused."""
 
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
 from klaviyo_assets.errors import AccountMismatch
-from klaviyo_assets.load.tables import Tables
-
-UNKNOWN_ACCOUNT = "unknown"
-"""Stands for the account while the key may not ask for it (no ``accounts:read``)."""
+from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
+from klaviyo_assets.state.sync_log import SyncLog
 
 
 @dataclass(frozen=True)
-class Pin:
-    """The account of a schema, as ``_syncs`` tells it; inside the caller's transaction.
+class AccountPin:
+    """The account of a schema, as recorded in ``_syncs`` and ``_coverage``; in the caller's transaction.
 
     Args:
-        connection: The database.
-        tables: The tables.
-        notes: Takes what the user should know.
+        log: The syncs of the schema.
+        coverage: The coverage of the schema.
+        notes: What the user should know is added here.
     """
 
-    connection: DuckDBPyConnection
-    tables: Tables
+    log: SyncLog
+    coverage: CoverageStore
     notes: list[str]
 
     def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, asked: bool = True) -> str:
-        """Keep the schema to one account, and give the name to what was read while it was not known.
+        """Keep the schema to one account, and set the account of what was read while it was unknown.
 
         Args:
             account_id: The key's account, or ``unknown``.
@@ -38,7 +35,7 @@ class Pin:
             The account that the sync counts for.
 
         Raises:
-            AccountMismatch: If the schema holds another account's data, or if that cannot be told.
+            AccountMismatch: If the schema holds another account's data, or if that cannot be determined.
         """
         pinned = self._pinned()
         if account_id == UNKNOWN_ACCOUNT:
@@ -47,34 +44,23 @@ class Pin:
             self._change(pinned, account_id, accept_other=accept_other)
         if pinned is None and not key_seen and self._filled_by_others():
             self.notes.append(
-                f"The schema {self.tables.schema} was filled with another key, whose account could not be told: its rows are taken for those of "
+                f"The schema {self.log.schema} was filled with another key, whose account could not be told: its rows are taken for those of "
                 f"account {account_id} from now on. If they are another's, use another schema or KLAVIYO_DUCKDB_PATH for this key."
             )
-        for table in (self.tables.syncs, self.tables.coverage):
-            self.connection.execute(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", [account_id, UNKNOWN_ACCOUNT])
+        self.log.name_account(account_id, UNKNOWN_ACCOUNT)
+        self.coverage.name_account(account_id, UNKNOWN_ACCOUNT)
         return account_id
 
     def _pinned(self) -> str | None:
-        """Return the account of the latest sync that knew it."""
-        rows = self.connection.execute(
-            f"SELECT account_id FROM {self.tables.syncs} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
-            [UNKNOWN_ACCOUNT],
-        ).fetchall()
-        # Where _syncs was dropped, the coverage still says whose it is.
-        rows = (
-            rows
-            or self.connection.execute(
-                f"SELECT account_id FROM {self.tables.coverage} WHERE account_id <> ? ORDER BY read_at DESC LIMIT 1", [UNKNOWN_ACCOUNT]
-            ).fetchall()
-        )
-        return str(rows[0][0]) if rows else None
+        """Return the account of the latest sync that knew it; where ``_syncs`` was dropped, the coverage still names it."""
+        return self.log.latest_account(UNKNOWN_ACCOUNT) or self.coverage.latest_account(UNKNOWN_ACCOUNT)
 
     def _filled_by_others(self) -> bool:
-        """Return whether any rows were synced before; by the key at hand they were not."""
-        return bool(self.connection.execute(f"SELECT 1 FROM {self.tables.syncs} WHERE rows_inserted > 0 LIMIT 1").fetchall())
+        """Return whether any rows were synced before; the current key has not done that."""
+        return self.log.any_rows_inserted()
 
     def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, asked: bool) -> str:
-        schema = self.tables.schema
+        schema = self.log.schema
         why = "it has no accounts:read" if asked else "Klaviyo could not be asked now"
         if pinned is not None and not key_seen and not accept_other:
             later = "" if asked else "Run the sync again later; if that does not help: "
@@ -95,7 +81,7 @@ class Pin:
         return pinned or UNKNOWN_ACCOUNT
 
     def _change(self, pinned: str, account_id: str, *, accept_other: bool) -> None:
-        schema = self.tables.schema
+        schema = self.log.schema
         if not accept_other:
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and the API key belongs to account {account_id}.",
@@ -103,7 +89,7 @@ class Pin:
                 "If the schema is to go over to the key's account, set KLAVIYO_ACCEPT_OTHER_ACCOUNT=true for one sync of each asset.",
             )
         # What was read of the other account says nothing about this one.
-        self.connection.execute(f"DELETE FROM {self.tables.coverage}")
+        self.coverage.clear_all()
         self.notes.append(
             f"The schema {schema} goes over from Klaviyo account {pinned} to {account_id}: everything is read again. Rows of {pinned} stay until a "
             "sync with mode full marks them as deleted."

@@ -1,0 +1,135 @@
+"""The tables ``_audits`` and ``_audit_days``: what audits have compared, and which days do not match."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from klaviyo_assets.audit.compare import Difference, State
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns
+
+KEPT_FOR = timedelta(days=400)
+"""How long audits stay in the log; the latest one stays whatever its age."""
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """What one audit has compared.
+
+    Attributes:
+        audited_at: When it began, on Klaviyo's clock.
+        compared: First and last instant that was compared; None if nothing was.
+        metrics: Metrics that were compared.
+        days: Days that were compared, summed over the metrics.
+        requests: Requests for counts.
+        excluded: What could not be compared, by reason.
+        lost: Days that did not match and that ``_audit_days`` does not hold any more: another program has dropped or emptied it.
+    """
+
+    audited_at: datetime
+    compared: TimeWindow | None
+    metrics: int
+    days: int
+    requests: int
+    excluded: dict[str, list[str]] = field(default_factory=dict)
+    lost: int = 0
+
+
+class AuditLog(Store):
+    """The audits of a schema, one row each."""
+
+    NAME: ClassVar[str] = "_audits"
+    DESCRIPTION: ClassVar[str] = "One row per comparison of events with Klaviyo's own counts."
+    COLUMNS: ClassVar[Columns] = {
+        "audited_at": (INSTANT, "When the audit began, on Klaviyo's clock."),
+        "compared_from": (INSTANT, "First day that was compared."),
+        "compared_to": (INSTANT, "End of the last day that was compared."),
+        "metrics": ("BIGINT", "Metrics that were compared."),
+        "days": ("BIGINT", "Days that were compared, summed over the metrics."),
+        "requests": ("BIGINT", "Requests for counts."),
+        "excluded": ("JSON", "What could not be compared, and why."),
+        "mismatches": (
+            "BIGINT",
+            "Days that did not match; those of the latest audit are in _audit_days. Null if an earlier version has audited.",
+        ),
+    }
+
+    def latest(self) -> tuple[AuditRecord, int] | None:
+        """Return the latest audit, and how many days did not match; None if there was none."""
+        frame = self.connection.sql(f"SELECT * FROM {self.table} ORDER BY audited_at DESC LIMIT 1").pl()
+        if not frame.height:
+            return None
+        row = frame.row(0, named=True)
+        compared = TimeWindow(row["compared_from"], row["compared_to"]) if row["compared_from"] else None
+        excluded = json.loads(row["excluded"] or "{}")
+        return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded), row["mismatches"] or 0
+
+    def put(self, record: AuditRecord, mismatches: int) -> None:
+        """Write an audit, in place of an earlier state of the same one; audits older than :data:`KEPT_FOR` are deleted."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE audited_at = ? OR audited_at < ?", [record.audited_at, record.audited_at - KEPT_FOR])
+        window = record.compared
+        self.connection.execute(
+            f"INSERT INTO {self.table} (audited_at, compared_from, compared_to, metrics, days, requests, excluded, mismatches) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                record.audited_at,
+                window.start if window else None,
+                window.end if window else None,
+                record.metrics,
+                record.days,
+                record.requests,
+                json.dumps(record.excluded),
+                mismatches,
+            ],
+        )
+
+
+class AuditDays(Store):
+    """The days of a schema that do not match, as of the latest audit."""
+
+    NAME: ClassVar[str] = "_audit_days"
+    DESCRIPTION: ClassVar[str] = "Days on which Klaviyo counts other events than there are."
+    COLUMNS: ClassVar[Columns] = {
+        "metric_id": ("VARCHAR", "Metric."),
+        "day": ("DATE", "Day, UTC."),
+        "klaviyo_count": ("BIGINT", "Events by Klaviyo's own count."),
+        "table_count": ("BIGINT", "Rows of the table events that are not marked as deleted."),
+        "state": (
+            "VARCHAR",
+            "mismatch: nothing done yet. reread_pending: a repair has requested it to be read again; the next audit compares it. "
+            "unresolved: read again, and still does not match.",
+        ),
+        "audited_at": (INSTANT, "When the counts were taken."),
+        "reread_at": (INSTANT, "When the read began that read the whole day again; null as long as no audit has seen that."),
+    }
+
+    def differences(self) -> list[Difference]:
+        """Return the days, ascending."""
+        frame = self.connection.sql(
+            f"SELECT day, metric_id, klaviyo_count, table_count, state, reread_at FROM {self.table} ORDER BY day, metric_id"
+        ).pl()
+        return [Difference(**row | {"state": State(row["state"])}) for row in frame.iter_rows(named=True)]
+
+    def replace(self, found: Iterable[Difference], audited_at: datetime) -> None:
+        """Write what an audit has found, in place of what the one before had."""
+        self.connection.execute(f"DELETE FROM {self.table}")
+        rows = [[one.metric_id, one.day, one.klaviyo_count, one.table_count, one.state.value, audited_at, one.reread_at] for one in found]
+        if rows:
+            self.connection.executemany(
+                f"INSERT INTO {self.table} (metric_id, day, klaviyo_count, table_count, state, audited_at, reread_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def mark_pending(self) -> None:
+        """Record that all mismatches are requested to be read again."""
+        self.connection.execute(
+            f"UPDATE {self.table} SET state = ?, reread_at = NULL WHERE state = ?", [State.REREAD_PENDING.value, State.MISMATCH.value]
+        )
+
+    def latest_audit(self) -> datetime | None:
+        """Return when the counts of the days were taken; None if there are no days."""
+        ((latest,),) = self._rows(f"SELECT max(audited_at) FROM {self.table}")
+        return latest if isinstance(latest, datetime) else None

@@ -1,0 +1,131 @@
+"""The table ``_coverage``: which windows of a time field have been read and committed."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import polars as pl
+
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merged
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns
+
+_BEGINNING = f"'{BEGINNING.isoformat()}'::{INSTANT}"
+
+WINDOW_START = f"CASE WHEN isinf(window_start) THEN {_BEGINNING} ELSE window_start END"
+"""SQL for the start of a window as a time that Python can hold; a window without a lower bound starts at ``-infinity`` in the table."""
+
+_FACTS = ("subset", "field", "window_start", "window_end", "read_at", "fingerprint", "final")
+"""Columns that every row needs to mean anything."""
+
+
+class CoverageStore(Store):
+    """The coverage of a schema. Rows that stay as they are are not rewritten, so that they cost nothing in the file."""
+
+    NAME: ClassVar[str] = "_coverage"
+    DESCRIPTION: ClassVar[str] = "The time windows that have been read, by resource type, subset, parent and field."
+    COLUMNS: ClassVar[Columns] = {
+        "account_id": ("VARCHAR", "Klaviyo account, or unknown."),
+        "resource_type": ("VARCHAR", "Table."),
+        "subset": ("VARCHAR", "Subset of the type that is read by requests of its own, such as a campaign channel."),
+        "parent": ("VARCHAR", "Id of the parent record whose children were read; empty for a type without parents."),
+        "field": ("VARCHAR", "Time field."),
+        "window_start": (INSTANT, "Records whose field is from here on (-infinity: from the first) …"),
+        "window_end": (INSTANT, "… and before this were all read."),
+        "read_at": (INSTANT, "When that read began, on Klaviyo's clock."),
+        "fingerprint": ("VARCHAR", "Of the options and columns that were read."),
+        "final": ("BOOLEAN", "Whether it was read after its last lookback age, so that it need not be read again."),
+    }
+
+    def rows(self, resource_type: str) -> list[CoverageRow]:
+        """Return the coverage of a resource type."""
+        frame = self.connection.sql(
+            f"SELECT subset, field, {WINDOW_START} AS window_start, window_end, read_at, fingerprint, final, coalesce(parent, '') AS parent "
+            f"FROM {self.table} WHERE resource_type = $type",
+            params={"type": resource_type},
+        ).pl()
+        return [CoverageRow(*record) for record in frame.iter_rows()]
+
+    def covers_anything(self, resource_type: str) -> bool:
+        """Return whether anything of a resource type counts as read."""
+        return self._count("resource_type = ?", [resource_type]) > 0
+
+    def add(self, resource_type: str, new: Sequence[CoverageRow], account_id: str, lookback_ages: Callable[[str], Sequence[timedelta]]) -> None:
+        """Add what a read covers.
+
+        Args:
+            resource_type: The resource type.
+            new: Rows that the read adds.
+            account_id: The account that was read.
+            lookback_ages: Returns the lookback ages of a time field.
+        """
+        if not new:
+            return
+        before = self.rows(resource_type)
+        keys = {_key(row) for row in new}
+        after = [row for row in before if _key(row) not in keys]
+        for key in keys:
+            after += merged([row for row in before if _key(row) == key], [row for row in new if _key(row) == key], lookback_ages(key[-1]))
+        self._replace(resource_type, before, after, account_id)
+
+    def clear(self, resource_type: str) -> None:
+        """Delete the coverage of a resource type: all of it is read again."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ?", [resource_type])
+
+    def clear_all(self) -> None:
+        """Delete the coverage of every resource type."""
+        self.connection.execute(f"DELETE FROM {self.table}")
+
+    def delete_incomplete(self, resource_type: str) -> None:
+        """Delete rows that lack a value: another program has damaged them."""
+        complete = " AND ".join(f"{name} IS NOT NULL" for name in _FACTS)
+        self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ? AND NOT ({complete})", [resource_type])
+
+    def delete_later_than(self, resource_type: str, latest: datetime) -> bool:
+        """Delete rows that were read, or end, later than a moment; return whether there were any."""
+        later, parameters = "resource_type = ? AND (read_at > ? OR window_end > ?)", [resource_type, latest, latest]
+        if not self._count(later, parameters):
+            return False
+        self.connection.execute(f"DELETE FROM {self.table} WHERE {later}", parameters)
+        return True
+
+    def change_fingerprint(self, resource_type: str, after: str, before: str | None = None) -> None:
+        """Give rows another fingerprint.
+
+        Args:
+            resource_type: The resource type.
+            after: The new fingerprint.
+            before: Of the rows to change; all if None.
+        """
+        condition, parameters = ("", []) if before is None else (" AND fingerprint = ?", [before])
+        self.connection.execute(f"UPDATE {self.table} SET fingerprint = ? WHERE resource_type = ?{condition}", [after, resource_type, *parameters])
+
+    def latest_account(self, unknown: str) -> str | None:
+        """Return the account of the latest read whose account was known; ``unknown`` is the value for one that was not."""
+        rows = self._rows(f"SELECT account_id FROM {self.table} WHERE account_id <> ? ORDER BY read_at DESC LIMIT 1", [unknown])
+        return str(rows[0][0]) if rows else None
+
+    def name_account(self, account_id: str, unknown: str) -> None:
+        """Set the account of what was read while it was unknown."""
+        self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
+
+    def _replace(self, resource_type: str, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:
+        for row in before:
+            if row not in after:
+                self.connection.execute(
+                    f"DELETE FROM {self.table} WHERE resource_type = ? AND subset = ? AND coalesce(parent, '') = ? AND field = ? "
+                    f"AND {WINDOW_START} = ?",
+                    [resource_type, row.subset, row.parent, row.field, row.start],
+                )
+        if added := [row for row in after if row not in before]:
+            rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": resource_type} for row in added])
+            self.connection.register("new_coverage", rows.rename({"start": "window_start", "end": "window_end"}))
+            self.connection.execute(
+                f"INSERT INTO {self.table} BY NAME SELECT * REPLACE (CASE WHEN window_start > {_BEGINNING} THEN window_start "
+                f"ELSE '-infinity'::{INSTANT} END AS window_start) FROM new_coverage"
+            )
+            self.connection.unregister("new_coverage")
+
+
+def _key(row: CoverageRow) -> tuple[str, str, str]:
+    return row.subset, row.parent, row.field

@@ -1,0 +1,57 @@
+"""What all bookkeeping tables have in common: a declaration of name, columns and comments, and a place in an open transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import Columns, prepare_table, table_exists
+
+
+@dataclass(frozen=True)
+class Store:
+    """A bookkeeping table of one schema. A store opens and commits nothing: it works in the caller's transaction.
+
+    Each subclass declares its table and is the only code that reads or writes it.
+
+    Args:
+        connection: The database, open.
+        warehouse: The same.
+        schema: DuckDB schema.
+
+    Attributes:
+        NAME: The table's name, unquoted.
+        COLUMNS: Type and comment of its columns, by name.
+        DESCRIPTION: The table's comment.
+    """
+
+    connection: DuckDBPyConnection
+    warehouse: Warehouse
+    schema: str
+
+    NAME: ClassVar[str]
+    COLUMNS: ClassVar[Columns]
+    DESCRIPTION: ClassVar[str]
+
+    @property
+    def table(self) -> str:
+        """The table's whole name, quoted."""
+        return self.warehouse.qualified(self.schema, self.NAME)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table exists."""
+        return table_exists(self.connection, self.schema, self.NAME)
+
+    def prepare(self) -> None:
+        """Create the table, or add the columns and comments that it lacks; the schema exists."""
+        prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION)
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, list(parameters)).fetchall()
+
+    def _count(self, condition: str, parameters: Sequence[object] = ()) -> int:
+        ((count,),) = self._rows(f"SELECT count(*) FROM {self.table} WHERE {condition}", parameters)
+        return int(count)

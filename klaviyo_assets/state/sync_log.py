@@ -1,0 +1,155 @@
+"""The table ``_syncs``: one row per attempt to sync a resource type."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.table_fingerprint import TableState
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
+
+KEPT_FOR = timedelta(days=400)
+"""How long rows are kept: a year, and the same month of the year before."""
+
+KEPT_ALWAYS = 100
+"""Latest rows of a type that are kept whatever their age: they hold the account and the end of the last sync."""
+
+_WORTH_DELETING = 50
+"""Rows; fewer are kept for now, since each deletion leaves dead rows in the file."""
+
+
+@dataclass
+class SyncLogEntry:
+    """The sync's row of ``_syncs``; see the comments of that table for the meaning of each field."""
+
+    id: str
+    resource_type: str
+    account_id: str
+    mode: str
+    started_at: datetime
+    run_id: str | None
+    slices: str = "[]"
+    requests: int = 0
+    bytes: int = 0
+    throttled: int = 0
+    seconds_waited: float = 0.0
+    records_read: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    table_rows: int | None = None
+    table_newest: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    error_class: str | None = None
+    error: str | None = None
+
+
+class SyncLog(Store):
+    """The log of the syncs of a schema."""
+
+    NAME: ClassVar[str] = "_syncs"
+    DESCRIPTION: ClassVar[str] = "One row per sync of a resource type, failed and killed ones too."
+    COLUMNS: ClassVar[Columns] = {
+        "id": ("VARCHAR", "Id of the sync."),
+        "resource_type": ("VARCHAR", "Table that it synced."),
+        "account_id": ("VARCHAR", "Klaviyo account, or unknown if the key may not read it."),
+        "mode": ("VARCHAR", "incremental, full, range or repair."),
+        "slices": ("JSON", "Time windows and subsets that it planned to read."),
+        "requests": ("BIGINT", "HTTP requests sent, retries included."),
+        "bytes": ("BIGINT", "Bytes of responses, decompressed."),
+        "throttled": ("BIGINT", "Responses with status 429."),
+        "seconds_waited": ("DOUBLE", "Seconds that requests waited for the rate limit, summed over concurrent requests."),
+        "records_read": ("BIGINT", "Records received, before duplicates are dropped."),
+        "rows_inserted": ("BIGINT", "Rows that were new."),
+        "rows_updated": ("BIGINT", "Rows whose content changed."),
+        "rows_deleted": ("BIGINT", "Rows marked as deleted."),
+        "table_rows": ("BIGINT", "Rows of the table after the sync's latest commit, those marked as deleted included; null if no sync recorded it."),
+        "table_newest": (INSTANT, "The latest _synced_at of the table at that time."),
+        "started_at": (INSTANT, "When it started, on Klaviyo's clock."),
+        "finished_at": (INSTANT, "When it ended, on Klaviyo's clock; for a killed one, when the next sync found it."),
+        "outcome": ("VARCHAR", "running, succeeded, failed or killed."),
+        "error_class": ("VARCHAR", "Class of the error that it failed with."),
+        "error": ("VARCHAR", "What went wrong."),
+        "run_id": ("VARCHAR", "Dagster run."),
+    }
+
+    def insert(self, entry: SyncLogEntry) -> None:
+        """Write the row of a sync that begins."""
+        values = vars(entry)
+        self.connection.execute(f"INSERT INTO {self.table} ({', '.join(values)}) VALUES ({', '.join('?' for _ in values)})", list(values.values()))
+
+    def update(self, entry: SyncLogEntry) -> None:
+        """Update the row of a sync that has not ended; one that has succeeded stays so, even if the run is cancelled right after."""
+        values = vars(entry)
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
+        self.connection.execute(f"UPDATE {self.table} SET {assignments} WHERE id = ? AND outcome = 'running'", [*values.values(), entry.id])
+
+    def close_killed(self, resource_type: str, at: datetime) -> None:
+        """Record syncs that never ended as killed."""
+        self.connection.execute(
+            f"UPDATE {self.table} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'", [at, resource_type]
+        )
+
+    def holds(self, sync_id: str) -> bool:
+        """Return whether a sync has a row; one that wrote to a file that was replaced by an older copy has none."""
+        return self._count("id = ?", [sync_id]) > 0
+
+    def count(self, resource_type: str) -> int:
+        """Return how many syncs of a resource type are recorded."""
+        return self._count("resource_type = ?", [resource_type])
+
+    def last_end(self, resource_type: str) -> datetime | None:
+        """Return when the last sync of a resource type ended; None if there was none."""
+        ended = self.connection.sql(
+            f"SELECT max(finished_at) AS ended FROM {self.table} WHERE resource_type = $type", params={"type": resource_type}
+        ).pl()["ended"][0]
+        return ended if isinstance(ended, datetime) else None
+
+    def any_rows_inserted(self) -> bool:
+        """Return whether any sync of the schema has inserted rows."""
+        return bool(self._rows(f"SELECT 1 FROM {self.table} WHERE rows_inserted > 0 LIMIT 1"))
+
+    def latest_account(self, unknown: str) -> str | None:
+        """Return the account of the latest sync whose account was known; ``unknown`` is the value for one that was not."""
+        rows = self._rows(
+            f"SELECT account_id FROM {self.table} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1", [unknown]
+        )
+        return str(rows[0][0]) if rows else None
+
+    def name_account(self, account_id: str, unknown: str) -> None:
+        """Set the account of syncs that ran while it was unknown."""
+        self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
+
+    def table_state(self, resource_type: str, latest: datetime) -> TableState | None:
+        """Return the state of the table that the last sync recorded; None if none did.
+
+        Args:
+            resource_type: The resource type.
+            latest: Syncs that began later had a wrong clock and do not count.
+        """
+        rows = self._rows(
+            f"SELECT table_rows, table_newest FROM {self.table} WHERE resource_type = ? AND table_rows IS NOT NULL AND started_at <= ? "
+            "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
+            [resource_type, latest],
+        )
+        return TableState(*rows[0]) if rows else None
+
+    def correct_table_state(self, resource_type: str, state: TableState) -> None:
+        """Replace the recorded state after rows were deleted on the user's order, so that the next sync does not miss them."""
+        if has_column(self.connection, self.schema, self.NAME, "table_rows"):  # else no sync has recorded any
+            self.connection.execute(
+                f"UPDATE {self.table} SET table_rows = ?, table_newest = ? WHERE resource_type = ? AND table_rows IS NOT NULL",
+                [state.rows, state.newest, resource_type],
+            )
+
+    def delete_old(self, resource_type: str, now: datetime) -> None:
+        """Delete rows of a resource type that are older than :data:`KEPT_FOR`, but for the :data:`KEPT_ALWAYS` latest."""
+        due = (
+            f"resource_type = ? AND started_at < ? AND id NOT IN "
+            f"(SELECT id FROM {self.table} WHERE resource_type = ? ORDER BY started_at DESC LIMIT {KEPT_ALWAYS})"
+        )
+        parameters = [resource_type, now - KEPT_FOR, resource_type]
+        if self._count(due, parameters) >= _WORTH_DELETING:
+            self.connection.execute(f"DELETE FROM {self.table} WHERE {due}", parameters)

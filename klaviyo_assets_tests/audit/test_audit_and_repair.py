@@ -255,8 +255,10 @@ def test_each_audit_stays_in_the_log_for_a_year_and_a_repair_adds_none(sandbox: 
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
-    query(warehouse, "INSERT INTO _audits BY NAME SELECT * REPLACE (audited_at - INTERVAL 390 DAY AS audited_at) FROM _audits")
-    query(warehouse, "INSERT INTO _audits BY NAME SELECT * REPLACE (audited_at - INTERVAL 390 DAY AS audited_at) FROM _audits")
+    query(
+        warehouse,
+        "INSERT INTO _audits BY NAME SELECT _audits.* REPLACE (audited_at - to_days(390 * i::INTEGER) AS audited_at) FROM _audits, range(1, 3) t(i)",
+    )
     assert run("klaviyo_repair").passed
     sandbox.advance(timedelta(minutes=1))
     run("klaviyo_audit")

@@ -15,7 +15,8 @@ from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
-from klaviyo_assets.state import coverage, rereads
+from klaviyo_assets.state import coverage
+from klaviyo_assets.sync.runner import SyncRunner
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what the audit found not read again",
-        (Edit(rereads, "rereads_within", "return sorted(", "return [] and sorted("),),
+        (Edit(SyncRunner, "_pending_rereads", "return pending", "return []"),),
         ("events",),
         repaired=True,
     ),

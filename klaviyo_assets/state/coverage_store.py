@@ -9,6 +9,7 @@ import polars as pl
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merged
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
+from klaviyo_assets.warehouse.sql import literal
 
 _BEGINNING = f"'{BEGINNING.isoformat()}'::{INSTANT}"
 
@@ -41,8 +42,7 @@ class CoverageStore(Store):
         """Return the coverage of a resource type."""
         frame = self.connection.sql(
             f"SELECT subset, field, {WINDOW_START} AS window_start, window_end, read_at, fingerprint, final, coalesce(parent, '') AS parent "
-            f"FROM {self.table} WHERE resource_type = $type",
-            params={"type": resource_type},
+            f"FROM {self.table} WHERE resource_type = {literal(resource_type)}"
         ).pl()
         return [CoverageRow(*record) for record in frame.iter_rows()]
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.table_fingerprint import TableState
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
+from klaviyo_assets.warehouse.sql import literal
 
 KEPT_FOR = timedelta(days=400)
 """How long rows are kept: a year, and the same month of the year before."""
@@ -102,9 +103,9 @@ class SyncLog(Store):
 
     def last_end(self, resource_type: str) -> datetime | None:
         """Return when the last sync of a resource type ended; None if there was none."""
-        ended = self.connection.sql(
-            f"SELECT max(finished_at) AS ended FROM {self.table} WHERE resource_type = $type", params={"type": resource_type}
-        ).pl()["ended"][0]
+        ended = self.connection.sql(f"SELECT max(finished_at) AS ended FROM {self.table} WHERE resource_type = {literal(resource_type)}").pl()[
+            "ended"
+        ][0]
         return ended if isinstance(ended, datetime) else None
 
     def any_rows_inserted(self) -> bool:

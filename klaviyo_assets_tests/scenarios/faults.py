@@ -141,7 +141,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what the audit found not read again",
-        (Edit(SyncRunner, "_pending_rereads", "return pending", "return []"),),
+        (Edit(SyncRunner, "_rereads", "return rereads", "return []"),),
         ("events",),
         repaired=True,
     ),

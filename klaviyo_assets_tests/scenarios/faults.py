@@ -158,7 +158,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what a full read did not bring left unmarked",
-        (Edit(Loader, "swap", "coalesce({DELETED_AT}, {instant(row.started_at)})", "{DELETED_AT}"),),
+        (Edit(Loader, "_carry_over", "coalesce({DELETED_AT}, {instant(row.started_at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
     ),
 )

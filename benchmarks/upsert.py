@@ -12,8 +12,8 @@ from benchmarks.measuring import folder
 from benchmarks.table import middle, table
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import EXTRA, SYNCED_AT, frame_schema
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from klaviyo_assets._internal import private_files as owner_only
-from klaviyo_assets.staging.staging import Batch
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.diagnosis import is_out_of_memory
 

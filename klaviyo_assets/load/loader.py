@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.errors import TableChanged
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.reapply_rules import StoredRules
@@ -20,7 +21,6 @@ from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
 from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet, text_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.quality.null_rates import NullRates
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy

@@ -23,9 +23,9 @@ from klaviyo_assets._internal import private_files as owner_only
 from klaviyo_assets.decode import Page, frame_of
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging.manifest import FORMAT, Manifest, SliceState, StagedFile, loads_of
 from klaviyo_assets.staging.row_bytes import WIDE, portions, row_bytes
-from klaviyo_assets.state.coverage import CoverageRow
 
 ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
@@ -34,23 +34,6 @@ BYTES_PER_FILE = 24 * 2**20
 """Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is written."""
 
 _MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Files to load together, and what is covered once they are.
-
-    Attributes:
-        files: Parquet files.
-        covered: Coverage that they bring.
-        progress: How far each slice had come when the batch was taken: (finished, read_up_to) by its place in the manifest.
-        rows: Rows in the files.
-    """
-
-    files: tuple[Path, ...]
-    covered: tuple[CoverageRow, ...]
-    progress: tuple[tuple[bool, datetime | None], ...] = ()
-    rows: int = 0
 
 
 @dataclass

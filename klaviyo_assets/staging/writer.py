@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.staging.staging import Staging
 
 ROWS_PER_LOAD = 500_000
 """Rows after which staged files are loaded, at first."""

@@ -11,8 +11,9 @@ from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import LAG, Completion
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.rereads import Reread
 from klaviyo_assets.sync.context import SyncContext

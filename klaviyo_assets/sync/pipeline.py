@@ -30,11 +30,12 @@ from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import Plan, plan
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.rereads import Reread

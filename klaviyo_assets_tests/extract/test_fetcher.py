@@ -30,8 +30,9 @@ from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging.manifest import new_manifest
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)

@@ -9,8 +9,8 @@ import polars as pl
 
 from klaviyo_assets.catalog import CATALOG, ResourceType
 from klaviyo_assets.decode import frame_schema
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.base import Warehouse
 

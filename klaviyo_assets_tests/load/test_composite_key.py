@@ -10,9 +10,9 @@ from klaviyo_assets.catalog.columns import Column, ColumnType, attribute
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.types.lists import LISTS
 from klaviyo_assets.decode import EXTRA
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.quality.inspector import inspecting
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.translator import column_schema
 from klaviyo_assets.warehouse import Warehouse
 from klaviyo_assets_tests.accounts import local_file, query

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import NOON, Loads, after

@@ -16,13 +16,14 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.load import row_ranges as module
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.migrations import change_type, promote_extra
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
 from klaviyo_assets.staging.manifest import new_manifest
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile, wide_tables
 from klaviyo_assets.warehouse.base import WarehouseError

@@ -11,9 +11,10 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.extract.slices import Slice, SubsetSlice
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging import staging as staging_module
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
-from klaviyo_assets.staging.staging import Batch, Staging, leftovers
+from klaviyo_assets.staging.staging import Staging, leftovers
 from klaviyo_assets.state.coverage import CoverageRow
 
 READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)

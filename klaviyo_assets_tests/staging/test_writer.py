@@ -17,10 +17,11 @@ from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import Slice
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging import staging as staging_module
 from klaviyo_assets.staging import writer as write_behind
 from klaviyo_assets.staging.manifest import new_manifest
-from klaviyo_assets.staging.staging import Batch, Staging
+from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

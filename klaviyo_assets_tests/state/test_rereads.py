@@ -9,9 +9,9 @@ import pytest
 
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import frame_schema
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.seen_keys import keep_columns
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
 from klaviyo_assets.state.rereads import Reread, Rereads, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry

@@ -21,11 +21,11 @@ from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.manifest import Manifest
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.identity import Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
 from klaviyo_assets.state.sync_log import SyncLogEntry

@@ -10,9 +10,9 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.errors import AccountMismatch, TableChanged
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
+from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging.staging import Batch
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth

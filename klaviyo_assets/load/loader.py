@@ -15,12 +15,12 @@ from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
+from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
 from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet, text_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
-from klaviyo_assets.quality.null_rates import NullRates
 from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
@@ -436,7 +436,7 @@ class Loader:
         )
         self.counts.updated = count_rows(connection, "FROM compared WHERE differs")
         if self.counts.inserted or self.counts.updated:
-            NullRates(connection, tables).note(tables.rebuilt)
+            NullRateRecorder(connection, tables).note(tables.rebuilt)
         self.counts.deleted = count_rows(connection, f"{self._vanished} AND {DELETED_AT} IS NULL AND ({requested})")
         connection.execute(
             f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
@@ -537,7 +537,7 @@ class Loader:
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
-            missed = NullRates(connection, self.tables) if table == self.tables.rows else None
+            missed = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
             inserted, updated = Upsert(
                 connection, self.entry, files, table, missed, self.warehouse.before_append, self.warehouse.capabilities.rowid
             ).run()

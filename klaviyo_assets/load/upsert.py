@@ -18,8 +18,8 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
+from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.tables import DELETED_AT
-from klaviyo_assets.quality.null_rates import NullRates
 from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
@@ -95,7 +95,7 @@ class Upsert:
     entry: ResourceType
     files: Sequence[Path]
     table: str
-    missed: NullRates | None = None
+    missed: NullRateRecorder | None = None
     only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
     rowid: bool = True
 

@@ -14,7 +14,7 @@ from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.privacy.ruled_columns import ruled_columns
 from klaviyo_assets.quality.drift import Drift, DriftFinder
-from klaviyo_assets.quality.null_rates import NullRates
+from klaviyo_assets.quality.null_rates import null_rate_drifts
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
@@ -96,7 +96,7 @@ class Inspector:
             return []
         tables = self._tables
         ruled = ruled_columns(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
-        return [*DriftFinder(self.connection, tables.rows, self.entry, ruled).drifts(), *NullRates(self.connection, tables).drifts(ruled)]
+        return [*DriftFinder(self.connection, tables.rows, self.entry, ruled).drifts(), *null_rate_drifts(self.connection, tables, ruled)]
 
     def preview(self, rows: int = 5) -> str:
         """Return the latest rows as a Markdown table, personal data masked and long text cut."""

@@ -1,0 +1,104 @@
+"""Records columns that lose their values while rows are loaded: a table that has been rewritten does not show what it held."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.catalog.columns import Column
+from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.load.predicates import has_value
+from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.state.null_rate_log import NullRateLog
+
+USUAL = 0.5
+"""Share of the rows that have a value, from which on its absence in new rows is worth a warning."""
+
+_SOME_ROWS = 3
+"""Rows that had a value, from which on its absence in all rows is worth a warning."""
+
+_FIRST_LOOK = 2_000
+"""Rows in which most columns show that they have values."""
+
+_ROWS_BEFORE = 10_000
+"""Latest rows of the table, in which the usual share of values is measured."""
+
+_OWN_PATHS = ("id", "division")
+
+
+@dataclass(frozen=True)
+class NullRateRecorder:
+    """Records columns of one resource type in which earlier rows had values and the rows written since have none.
+
+    A line is written when a load has no value for a column that had some, and deleted with the first load that has one. A load that writes no row
+    leaves all lines as they are.
+
+    Args:
+        connection: The database, in a transaction.
+        tables: Names of the tables.
+    """
+
+    connection: DuckDBPyConnection
+    tables: Tables
+
+    def note(self, written: str, replaced: str | None = None) -> None:
+        """Record the columns without a value in rows that are about to be written.
+
+        Args:
+            written: SQL for these rows, at least one.
+            replaced: SQL for the rows of the table that they replace: one that had no value before does not count.
+        """
+        columns = [column for column in self.tables.entry.columns if column.path[0] not in _OWN_PATHS]
+        empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_FIRST_LOOK})", columns))
+        known = {rate.column for rate in self._log.rates(self._type)}
+        for name in known - {column.name for column in empty}:
+            self._log.delete(self._type, name)
+        if lacking := self._lacking(empty, written, replaced):
+            self._add([column for column in empty if column.name in lacking.keys() - known], written)
+            self._log.add_null_rows(self._type, lacking)
+
+    def _empty(self, rows: str, columns: Sequence[Column]) -> list[Column]:
+        """Return those of some columns that no row has a value in."""
+        if not columns:
+            return []
+        found = ", ".join(f"coalesce(bool_or({has_value(column)}), false)" for column in columns)
+        (any_value,) = self.connection.execute(f"SELECT {found} FROM {rows} AS r").fetchall()
+        return [column for column, filled in zip(columns, any_value, strict=True) if not filled]
+
+    def _lacking(self, columns: Sequence[Column], written: str, replaced: str | None) -> dict[str, int]:
+        """Count, for columns that no written row has a value in, the rows that matter: new ones, and those that have had a value."""
+        if not columns:
+            return {}
+        ((rows,),) = self.connection.execute(f"SELECT count(*) FROM {written} AS w").fetchall()
+        lacked: Sequence[int] = [0] * len(columns)
+        if replaced is not None:
+            counts = ", ".join(f"count(*) FILTER (WHERE NOT {has_value(column)})" for column in columns)
+            (lacked,) = self.connection.execute(f"SELECT {counts} FROM {replaced} AS r").fetchall()
+        return {column.name: rows - count for column, count in zip(columns, lacked, strict=True) if count < rows}
+
+    def _add(self, columns: Sequence[Column], written: str) -> None:
+        """Write a line for those of some columns that enough rows of the table have a value in."""
+        if not columns:
+            return
+        counts = ", ".join(f"count(*) FILTER (WHERE {has_value(column)})" for column in columns)
+        ((rows, *had_values),) = self.connection.execute(f"SELECT count(*), {counts} FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL").fetchall()
+        for column, had in zip(columns, had_values, strict=True):
+            if had and (had >= _SOME_ROWS or had >= USUAL * rows):
+                since = f"SELECT min({SYNCED_AT}) FROM {written} AS w"
+                self._log.insert(self._type, column.name, rows_before=rows, values_before=had, since=since)
+
+    @property
+    def _latest_rows(self) -> str:
+        """SQL for the rows that were written last."""
+        table = self.tables.rows
+        if self.tables.warehouse.capabilities.rowid:  # reads no more than these rows
+            return f"(FROM {table} WHERE rowid > (SELECT max(rowid) FROM {table}) - {_ROWS_BEFORE})"
+        return f"(FROM {table} ORDER BY {SYNCED_AT} DESC LIMIT {_ROWS_BEFORE})"
+
+    @property
+    def _log(self) -> NullRateLog:
+        return NullRateLog(self.connection, self.tables.warehouse, self.tables.schema)
+
+    @property
+    def _type(self) -> str:
+        return self.tables.entry.name

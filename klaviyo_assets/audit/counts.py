@@ -79,28 +79,6 @@ async def metric_ids(client: KlaviyoClient) -> list[str]:
     return found
 
 
-async def count_events(client: KlaviyoClient, start: datetime, end: datetime, *, most_requests: int) -> int | None:
-    """Return how many events Klaviyo counts in a span, all metrics together; None if that takes too many requests.
-
-    Args:
-        client: The client.
-        start: Start of the span.
-        end: End of the span, excluded.
-        most_requests: Requests that the answer is worth.
-
-    Raises:
-        KlaviyoError: If Klaviyo refuses or fails.
-    """
-    metrics, pieces = await metric_ids(client), list(years(start, end))
-    if len(metrics) * len(pieces) > most_requests:
-        return None
-    total = 0
-    for metric in metrics:
-        for piece in pieces:
-            total += sum((await counts_by_day(client, metric, *piece)).values())
-    return total
-
-
 async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
     """Return how many events of a metric lie in each day (UTC) of a span; days that the answer leaves out are missing.
 

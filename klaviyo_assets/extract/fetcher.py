@@ -153,7 +153,8 @@ class Fetcher:
         """Read a chain to its end; return False where it is better to go on with pages of another size."""
         parameters = slice_parameters(self.entry, chain.rest) | chain.page_size.parameters
         decode = self._decoder(chain.part.division).linked_page
-        async with aclosing(self.client.pages(self.entry, parameters, decode, most_bytes=chain.page_size.most_bytes)) as answers:
+        pages = self.client.pages(self.entry, parameters, decode, most_bytes=chain.page_size.most_bytes, parent_id=chain.part.parent_id)
+        async with aclosing(pages) as answers:
             async for answer in answers:
                 page = chain.take(answer)
                 self.state.records_read += page.count

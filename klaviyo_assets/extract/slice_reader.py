@@ -59,6 +59,8 @@ class SliceReader:
     def take(self, answer: ApiResponse[Page]) -> Page:
         """Cut a page to the slice, and note how far it leads."""
         part, page = self.part, answer.value.stamped(answer.requested_at)
+        if part.parent_id is not None:
+            page = page.of_parent(part.parent_id)
         self._at_its_end = page.next_url is None
         extent = page.extent(part.field) if isinstance(part, Slice) and not part.secondary_cursors else None
         ids = (record.id for record in page.records)

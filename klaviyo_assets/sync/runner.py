@@ -37,6 +37,7 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.pipeline import Pipeline
+from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, Wanted, resume
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
@@ -166,7 +167,8 @@ class SyncRunner:
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])
             with saying_where():
-                slices = await Pipeline(sync, self._staging_folder(row), self._treat(loader), rereads).run(covered)
+                planned = await plan_sync(sync, covered)
+                await Pipeline(sync, self._staging_folder(row), self._treat(loader), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             sync.record_traffic()
@@ -176,7 +178,7 @@ class SyncRunner:
             raise
         counts, count = loader.counts, loader.row_count
         self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
-        return SyncReport(row, count, tuple(one.name for one in slices), time.monotonic() - began, resumed, tuple(sync.notes))
+        return SyncReport(row, count, tuple(one.name for one in planned.slices), time.monotonic() - began, resumed, tuple(sync.notes))
 
     def _record_failure(self, sync: SyncContext) -> None:
         """Write the row of ``_syncs``; where even that fails, the first error is the one to report."""

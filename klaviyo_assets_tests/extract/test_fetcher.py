@@ -76,7 +76,12 @@ class Collection:
         return self.workers
 
     async def pages(
-        self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+        self,
+        entry: ResourceType,
+        parameters: Mapping[str, str],
+        decode: Callable[[bytes], Any],
+        most_bytes: int | None = None,
+        parent_id: str | None = None,
     ) -> AsyncIterator[ApiResponse[Any]]:
         found = self._found(parameters)
         if self.unsorted:
@@ -391,7 +396,12 @@ def test_divisions_that_are_read_whole_are_read_once_each() -> None:
 
     class Divisions(Collection):
         async def pages(
-            self, entry: ResourceType, parameters: Mapping[str, str], decode: Callable[[bytes], Any], most_bytes: int | None = None
+            self,
+            entry: ResourceType,
+            parameters: Mapping[str, str],
+            decode: Callable[[bytes], Any],
+            most_bytes: int | None = None,
+            parent_id: str | None = None,
         ) -> AsyncIterator[ApiResponse[Any]]:
             served.append(parameters["filter"])
             for number in range(5):

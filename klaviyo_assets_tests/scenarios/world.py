@@ -254,6 +254,9 @@ class InProcess:
             "klaviyo_assets._internal.machine_folder.tempfile": SimpleNamespace(gettempdir=lambda: folder),
             "klaviyo_assets.audit.audit.in_thread": _at_once,
             "klaviyo_assets.sync.runner.in_thread": _at_once,
+            "klaviyo_assets.sync.pipeline.in_thread": _at_once,
+            "klaviyo_assets.sync.planning.in_thread": _at_once,
+            "klaviyo_assets.sync.completion.in_thread": _at_once,
             "klaviyo_assets.staging.writer.in_thread": _at_once,
         }
         for target, value in patched.items():

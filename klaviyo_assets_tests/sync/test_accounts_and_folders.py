@@ -156,7 +156,7 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
 
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "load", counted)
-        patched.setattr("klaviyo_assets.sync.runner.SyncRunner._read", broken_off)
+        patched.setattr("klaviyo_assets.sync.runner.plan_sync", broken_off)
         with pytest.raises(RequestFailed):
             sync(in_small_pages("events"), sandbox, warehouse)
 

@@ -1,0 +1,92 @@
+"""Child types are read parent by parent: all of them, those that are gone taking their rows along, and no parent's trouble reaching another's."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from klaviyo_assets.catalog.replication import PerParent
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.errors import InvalidRange, SyncError
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, small, sync
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_MEMBERS
+
+MEMBERS = replace(SEGMENT_MEMBERS, replication=PerParent())
+
+
+@pytest.fixture
+def shop() -> Iterator[SandboxProcess]:
+    with small(segments=6, others=8, catalog=NAME) as sandbox:
+        yield sandbox
+
+
+def members(sandbox: SandboxProcess) -> set[tuple[str, str]]:
+    return {(one["meta"]["segment_id"], one["id"]) for one in sandbox.truth("segment_members")}
+
+
+def stored(warehouse: LocalFile, where: str = "_deleted_at IS NULL") -> set[tuple[str, str]]:
+    return set(query(warehouse, f"SELECT segment_id, profile_id FROM segment_members WHERE {where}"))
+
+
+def in_pages_of_two(entry: ResourceType) -> ResourceType:
+    return replace(entry, endpoint=replace(entry.endpoint, page_size=replace(entry.endpoint.page_size, default=2, maximum=2)))
+
+
+def test_the_children_of_all_parents_are_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    truth = members(shop)
+
+    report = sync(in_pages_of_two(MEMBERS), shop, warehouse)
+
+    segments = {id_ for (id_,) in query(warehouse, "SELECT id FROM segments")}
+    assert truth
+    assert stored(warehouse) == truth
+    assert {name.removeprefix("segment_id ") for name in report.slices} == segments
+    assert report.row.rows_inserted == len(truth)
+
+    again = sync(MEMBERS, shop, warehouse)
+    assert (again.row.records_read, again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (len(truth), 0, 0, 0)
+
+
+def test_without_the_table_of_the_parents_nothing_is_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    with pytest.raises(SyncError, match=r"segment_members needs the table segments, which does not exist yet\. What to do: Sync segments first\."):
+        sync(MEMBERS, shop, warehouse)
+
+
+def test_there_is_no_range(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    with pytest.raises(InvalidRange, match="segment_members has no mode range"):
+        sync(MEMBERS, shop, warehouse, SyncOptions(SyncMode.range))
+
+
+@pytest.mark.parametrize("parents_know", [True, False], ids=["the parent is deleted in its table", "the parent answers 404"])
+def test_a_parent_that_is_gone_takes_its_rows_along(parents_know: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    truth = members(shop)
+    sync(MEMBERS, shop, warehouse)
+    gone = min(truth)[0]
+
+    shop.change("delete", type="segments", id=gone)
+    if parents_know:
+        sync("segments", shop, warehouse)
+    report = sync(MEMBERS, shop, warehouse)
+
+    lost = {pair for pair in truth if pair[0] == gone}
+    assert stored(warehouse) == truth - lost
+    assert stored(warehouse, "_deleted_at IS NOT NULL") == lost
+    assert (report.row.rows_deleted, report.row.outcome) == (len(lost), "succeeded")
+
+
+def test_when_nothing_at_all_comes_nothing_is_marked(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    sync(MEMBERS, shop, warehouse)
+    known = stored(warehouse)
+
+    for (id_,) in query(warehouse, "SELECT id FROM segments"):
+        shop.change("delete", type="segments", id=id_)
+    report = sync(MEMBERS, shop, warehouse)
+
+    assert stored(warehouse) == known
+    assert report.notes == (f"Klaviyo returned no segment_members at all, though {len(known)} are known: none was marked as deleted.",)

@@ -105,7 +105,7 @@ class Manifest(msgspec.Struct):
         end = part.covers_to if part.finished else min(part.read_up_to or part.start, part.covers_to)
         if end <= part.start or (not part.finished and part.read_up_to == part.loaded_read_up_to):
             return None
-        return CoverageRow(part.subset, part.field, part.start, end, self.read_at, self.fingerprint)
+        return CoverageRow(part.subset, part.field, part.start, end, self.read_at, self.fingerprint, parent=part.parent)
 
 
 def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange, SyncError
@@ -90,3 +91,38 @@ def test_when_nothing_at_all_comes_nothing_is_marked(shop: SandboxProcess, wareh
 
     assert stored(warehouse) == known
     assert report.notes == (f"Klaviyo returned no segment_members at all, though {len(known)} are known: none was marked as deleted.",)
+
+
+def test_each_parent_has_its_own_coverage_and_those_never_read_come_first(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    segments = {id_ for (id_,) in query(warehouse, "SELECT id FROM segments")}
+    first = sync(MEMBERS, shop, warehouse)
+    covered = query(warehouse, "SELECT subset, parent, field, read_at FROM _coverage WHERE resource_type = 'segment_members'")
+    assert {(subset, parent, field) for subset, parent, field, _ in covered} == {("all", id_, "segment_id") for id_ in segments}
+    assert {read_at for *_, read_at in covered} == {first.row.started_at}
+
+    unread = {max(segments), min(segments)}
+    query(warehouse, f"DELETE FROM _coverage WHERE parent IN {tuple(unread)}")
+    report = sync(MEMBERS, shop, warehouse)
+
+    assert {name.removeprefix("segment_id ") for name in report.slices[:2]} == unread
+    assert len(report.slices) == len(segments)
+    assert query(warehouse, "SELECT count(DISTINCT parent), min(read_at) FROM _coverage WHERE resource_type = 'segment_members'") == [
+        (len(segments), report.row.started_at)
+    ]
+
+
+def test_parents_that_an_interrupted_sync_has_read_are_loaded_by_the_next_one(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    segments = [id_ for (id_,) in query(warehouse, "SELECT id FROM segments ORDER BY id")]
+    shop.faults({"path": "/api/segments/{id}/profiles", "kind": "500", "times": None, "after": len(segments) - 1})
+    with pytest.raises(KlaviyoError):
+        sync(MEMBERS, shop, warehouse, max_retries=0, concurrency=1)
+    shop.clear_faults()
+
+    report = sync(MEMBERS, shop, warehouse)
+
+    assert report.resumed
+    assert report.slices[0].removeprefix("segment_id ") in segments[-2:], "those that were not read come first"
+    assert report.slices[-1].removeprefix("segment_id ") not in segments[-2:]
+    assert stored(warehouse) == members(shop)

@@ -8,6 +8,7 @@ from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import ParentSlice
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.state.coverage import BEGINNING
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ class PerParentStrategy:
             check_range(context.entry, context.options)
         parent = context.entry.parent
         assert parent is not None
-        return [ParentSlice(division, id_, parent.column, context.top) for id_ in context.parents for division in context.entry.divisions]
+        read_at: dict[str, datetime] = {}
+        for row in context.trusted:
+            read_at[row.parent] = min(row.read_at, read_at.get(row.parent, row.read_at))
+        order = sorted(context.parents, key=lambda id_: (read_at.get(id_, BEGINNING), id_))
+        return [ParentSlice(division, id_, parent.column, context.top) for id_ in order for division in context.entry.divisions]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_PER_PARENT``."""

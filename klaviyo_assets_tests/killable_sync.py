@@ -18,8 +18,7 @@ from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
-from klaviyo_assets.staging import staging
-from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.sync import runner as run
 from klaviyo_assets_tests.accounts import local_file
 
@@ -27,7 +26,7 @@ LOADING = "loading"
 
 
 async def main(base_url: str, folder: str, name: str) -> None:
-    write_behind.ROWS_PER_LOAD, write_behind._GROWTH = 100, 1_000_000
+    writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
     staging.ROWS_PER_FILE = 50
     load = Loader.load
 

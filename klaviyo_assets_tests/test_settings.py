@@ -13,7 +13,7 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, InvalidSetting, Settings, client_settings, from_environment
-from klaviyo_assets.warehouse import default_name as database_name
+from klaviyo_assets.warehouse import default_name
 
 DEFAULTS = Settings(base_url="https://a.klaviyo.com", duckdb_path="data/warehouse.duckdb", rate_limit_share=0.9, duckdb_patience=300.0)
 
@@ -217,7 +217,7 @@ def file(path: str) -> None:
 
 def test_a_file_at_the_earlier_default_is_used_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     file("data/klaviyo.duckdb")
-    database_name._warn_once.cache_clear()
+    default_name._warn_once.cache_clear()
 
     with caplog.at_level(logging.WARNING, "klaviyo_assets"):
         assert [from_environment().duckdb_path for _ in range(3)] == ["data/klaviyo.duckdb"] * 3
@@ -238,7 +238,7 @@ def test_once_the_present_default_is_filled_it_stays(caplog: pytest.LogCaptureFi
     file("data/klaviyo.duckdb")
     file("data/warehouse.duckdb")
     Path("data/warehouse.duckdb.sync").mkdir()
-    database_name._warn_once.cache_clear()
+    default_name._warn_once.cache_clear()
 
     with caplog.at_level(logging.WARNING, "klaviyo_assets"):
         assert from_environment().duckdb_path == "data/warehouse.duckdb"

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 
 _NO_FALLBACK: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters else {}
 """Where ``flock`` is missing, newer versions of filelock would take the file itself for a lock that somebody holds."""
@@ -25,8 +25,8 @@ def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
     Raises:
         OSError: If the file cannot be made, or something that is not a regular file has its name.
     """
-    owner_only.make_file(path, like=like)
-    return FileLock(str(path), mode=owner_only.FILE_MODE, **_NO_FALLBACK)
+    private_files.make_file(path, like=like)
+    return FileLock(str(path), mode=private_files.FILE_MODE, **_NO_FALLBACK)
 
 
 def acquire(lock: FileLock, seconds: float) -> None:

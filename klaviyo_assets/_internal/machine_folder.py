@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 
 _SALT = re.compile(r"[0-9a-f]{32}")
@@ -41,7 +41,8 @@ def folder_of(base_url: str, secret: str) -> Path | None:
     """
     root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
-        owner_only.make_folder(root, like=Path(root.anchor))  # root keeps its own, also where its temporary files lie in the folder of another user
+        # A folder of root's belongs to root, even if the folder for temporary files belongs to another user.
+        private_files.make_folder(root, like=Path(root.anchor))
         if not _is_ours(root):
             _log.warning(
                 "%s is a link, or others may write to it: a sync of the same account into another database is not noticed. What to do: delete it.",
@@ -49,7 +50,7 @@ def folder_of(base_url: str, secret: str) -> Path | None:
             )
             return None
         folder = root / _fingerprint(base_url, secret, _salt(root))
-        owner_only.make_folder(folder)
+        private_files.make_folder(folder)
     except OSError:
         return None
     return folder
@@ -82,7 +83,7 @@ def note_account(base_url: str, key: str, account_id: str) -> None:
     with contextlib.suppress(OSError):
         if not (own / "account").is_file() or (own / "account").read_bytes() != folder.name.encode():
             partial = own / f"account-{secrets.token_hex(8)}"
-            owner_only.write(partial, folder.name.encode())
+            private_files.write(partial, folder.name.encode())
             partial.replace(own / "account")
 
 
@@ -117,7 +118,7 @@ def _salt(root: Path) -> str:
         if (salt := _read_salt(path)) is not None:
             return salt
         new, salt = root / f"salt-{secrets.token_hex(8)}", secrets.token_hex(16)
-        owner_only.write(new, salt.encode())
+        private_files.write(new, salt.encode())
         new.replace(path)
         return salt
     finally:

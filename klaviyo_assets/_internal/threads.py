@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets._internal import cancellation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +19,7 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
     stop = threading.Event()
 
     def heedful() -> T:
-        waiting.heed(stop)
+        cancellation.heed(stop)
         return work(*arguments, **named)
 
     task = asyncio.ensure_future(asyncio.to_thread(heedful))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
@@ -91,7 +91,7 @@ class Erasure:
         with ExitStack() as stack:
             if not dry_run:
                 state = self.warehouse.state_dir / self.schema.lower()
-                owner_only.make_folder(state)
+                private_files.make_folder(state)
                 for name in CATALOG:
                     stack.enter_context(sync_lock(state, name, "an erasure"))
             erased = self._in_transaction(person, dry_run=dry_run)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import duckdb
 import polars as pl
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.diagnosis import is_out_of_memory
@@ -80,7 +80,7 @@ def _halves(batch: Batch) -> Iterator[list[Batch]]:
         if middle:
             halves = [files[0].with_name(f"{files[0].stem}-{number}.parquet") for number in (1, 2)]
             for path, rows in zip(halves, (frame[:middle], frame[middle:]), strict=True):
-                with owner_only.new_file(path) as file:
+                with private_files.new_file(path) as file:
                     rows.write_parquet(file, compression="zstd", compression_level=1)
         files = tuple(halves)
         del frame

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 
 
 def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
@@ -25,6 +25,6 @@ def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
         return []
     path = files[0].with_name(f"brought-{files[0].name}")
     frame = pl.scan_parquet(list(files), hive_partitioning=False).select(*columns).collect()
-    with owner_only.new_file(path) as file:
+    with private_files.new_file(path) as file:
         frame.write_parquet(file, compression="zstd", compression_level=1)
     return [path]

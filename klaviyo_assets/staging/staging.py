@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets.decode import Page, frame_of
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import AnySlice
@@ -69,7 +69,7 @@ class Staging:
         self._files = 0
         self.rows_written = 0
         self.bytes_written = 0
-        owner_only.make_folder(folder)
+        private_files.make_folder(folder)
 
     @property
     def worth_a_file(self) -> float:
@@ -239,7 +239,7 @@ def _crc32(path: Path) -> int:
 def _write_parquet(frame: pl.DataFrame, path: Path) -> int:
     """Write a frame and return the file's checksum."""
     partial = path.with_suffix(".tmp")
-    with owner_only.new_file(partial) as file:
+    with private_files.new_file(partial) as file:
         frame.write_parquet(file, compression="zstd", compression_level=1)
     _sync_to_disk(partial)
     crc32 = _crc32(partial)
@@ -249,7 +249,7 @@ def _write_parquet(frame: pl.DataFrame, path: Path) -> int:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".tmp")
-    owner_only.write(partial, data)
+    private_files.write(partial, data)
     _sync_to_disk(partial)
     partial.replace(path)
 

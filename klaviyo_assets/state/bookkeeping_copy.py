@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 
@@ -103,7 +103,7 @@ class BookkeepingCopy:
             return _Content()
 
     def _write(self, content: _Content) -> None:
-        owner_only.make_folder(self.path.parent)
+        private_files.make_folder(self.path.parent)
         partial = self.path.with_suffix(".tmp")
-        owner_only.write(partial, msgspec.json.encode(content))
+        private_files.write(partial, msgspec.json.encode(content))
         partial.replace(self.path)

@@ -15,8 +15,7 @@ from pathlib import Path
 import msgspec
 from filelock import AsyncFileLock, Timeout
 
-from klaviyo_assets._internal import cancellation as waiting
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
@@ -114,9 +113,9 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
 
 @asynccontextmanager
 async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
-    owner_only.make_file(state_dir / "identity.lock")
-    lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=owner_only.FILE_MODE)
-    async with waiting.saying(
+    private_files.make_file(state_dir / "identity.lock")
+    lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=private_files.FILE_MODE)
+    async with cancellation.saying(
         "Waiting up to %.0f seconds for another run that asks Klaviyo which account the key belongs to. What to do: nothing; if it happens often, "
         "see whether a run hangs.",
         seconds,
@@ -171,5 +170,5 @@ def _new_book() -> _Book:
 
 def _write(path: Path, book: _Book) -> None:
     partial = path.with_suffix(".tmp")
-    owner_only.write(partial, msgspec.json.encode(book))
+    private_files.write(partial, msgspec.json.encode(book))
     partial.replace(path)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from klaviyo_assets._internal import machine_folder
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import machine_folder, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.errors import SyncTaken
@@ -38,7 +37,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
             "Wait for that run to end, then run again if it is still needed.",
         ) from error
     try:
-        owner_only.write(holder, (run_id or "outside of Dagster").encode())
+        private_files.write(holder, (run_id or "outside of Dagster").encode())
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.machine_folder import limits_folder
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY
@@ -94,7 +94,7 @@ def test_a_new_file_does_not_follow_a_link(tmp_path: Path) -> None:
     target.write_text("mine")
     (tmp_path / "name").symlink_to(target)
 
-    owner_only.write(tmp_path / "name", b"new")
+    private_files.write(tmp_path / "name", b"new")
 
     assert target.read_text() == "mine"
     assert not (tmp_path / "name").is_symlink()

@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log
-from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets._internal import cancellation
 from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
@@ -106,8 +106,8 @@ def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: Sand
 
 @pytest.mark.long
 def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "FIRST_WORD", 0.0)
-    monkeypatch.setattr(waiting.Reminder.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(cancellation, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(cancellation.Reminder.__init__, "__defaults__", (0.0,))
     database = tmp_path / "shop.duckdb"
     with home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
         with FileLock(f"{database}.lock"):
@@ -249,8 +249,8 @@ def test_a_log_that_fails_does_not_stop_the_work(capsys: pytest.CaptureFixture[s
 
 def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now)
-    reminder = waiting.Reminder()
+    monkeypatch.setattr(cancellation.time, "monotonic", lambda: now)
+    reminder = cancellation.Reminder()
     for second in range(130):
         now = float(second)
         reminder.say("still waiting, %d", second)

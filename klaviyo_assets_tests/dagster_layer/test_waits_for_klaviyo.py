@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
-from klaviyo_assets._internal import cancellation as waiting
+from klaviyo_assets._internal import cancellation
 from klaviyo_assets.api.errors import ConnectionFailed, QuotaUsedUp, RateLimited, ServerFault
 from klaviyo_assets.errors import StillLocked
 from klaviyo_assets.failures import failure
@@ -46,7 +46,7 @@ def definitions(server: Scripted, database: Path, **options: object) -> dg.Defin
 
 @pytest.mark.parametrize(("fault", "reason", "remedy"), FAULTS.values(), ids=FAULTS)
 def test_a_run_says_why_klaviyo_is_waited_for(fault: Reply, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(cancellation, "FIRST_WORD", 0.0)
     monkeypatch.setattr("klaviyo_assets.api.retries.LONGEST_BACKOFF", 0.2)
     with scripted_server() as server, home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
         server.will(fault)

@@ -16,8 +16,7 @@ from typing import Any
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.staging import staging
-from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
 
@@ -68,8 +67,8 @@ STAGES = (
 def main(number: str, times: str, base_url: str, folder: str, name: str) -> None:
     """Sync until death."""
     stage = STAGES[int(number)]
-    write_behind.ROWS_PER_LOAD, write_behind._GROWTH = 100, 1_000_000
-    write_behind._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
+    writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
+    writer._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
     sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)

@@ -19,7 +19,7 @@ from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging import staging as staging_module
-from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.staging import writer
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
@@ -31,13 +31,13 @@ DECODER = PageDecoder(EVENTS)
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 10)
-    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", 30)
+    monkeypatch.setattr(writer, "ROWS_PER_LOAD", 30)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(write_behind, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
@@ -121,8 +121,8 @@ def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path:
 
 def test_what_waits_is_loaded_before_the_end_when_no_more_than_that_is_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the last load nothing hides, so it had better be small."""
-    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", 1000)
-    monkeypatch.setattr(write_behind, "_LEAST_ROWS_AHEAD", 20)
+    monkeypatch.setattr(writer, "ROWS_PER_LOAD", 1000)
+    monkeypatch.setattr(writer, "_LEAST_ROWS_AHEAD", 20)
     desk = Desk(tmp_path)
     desk.behind.rows_expected = lambda: 200 - desk.rows
 
@@ -188,7 +188,7 @@ def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
         fetching = asyncio.create_task(fetch())
         await asyncio.sleep(0.5)
         assert not fetching.done()
-        assert desk.staging.rows_unloaded <= 30 * write_behind._LOADS_ON_DISK + 5
+        assert desk.staging.rows_unloaded <= 30 * writer._LOADS_ON_DISK + 5
         may_load.set()
         await fetching
         await desk.behind.finish()
@@ -249,7 +249,7 @@ def test_where_nothing_is_loaded_before_the_end_files_are_kept(tmp_path: Path) -
     assert desk.staging.batch().rows == 100
 
 
-@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, write_behind.MOST_ROWS_PER_LOAD)])
+@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, writer.MOST_ROWS_PER_LOAD)])
 def test_the_bigger_the_table_the_bigger_the_loads(tmp_path: Path, known: int, rows: int) -> None:
     desk = Desk(tmp_path)
     desk.behind.rows_known = known

@@ -10,8 +10,7 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging import staging
-from klaviyo_assets.staging import writer as write_behind
+from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync, table, truth
@@ -63,7 +62,7 @@ def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncOpti
 def test_in_the_end_the_tables_equal_the_truth(seed: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(seed)
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
-    monkeypatch.setattr(write_behind, "ROWS_PER_LOAD", dice.choice([50, 200, 100_000]))
+    monkeypatch.setattr(writer, "ROWS_PER_LOAD", dice.choice([50, 200, 100_000]))
     monkeypatch.setattr(staging, "ROWS_PER_FILE", dice.choice([20, 100, 20_000]))
     switches = {name: dice.random() < 0.5 for name in SWITCHES}
     sandbox = new_account(seed=seed, events=dice.choice([1, 300, 1_500]), profiles=dice.choice([60, 300]), reviews=dice.choice([0, 120]), **switches)

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets._internal import os_errors as system_errors
+from klaviyo_assets._internal import os_errors
 from klaviyo_assets.warehouse import LocalFile, WarehouseError, diagnosis
 from klaviyo_assets_tests.accounts import local_file
 
@@ -289,7 +289,7 @@ def test_an_error_of_the_system_keeps_its_meaning(number: int, words: str, path:
     error = diagnosis.diagnosed(path, duckdb.IOException(f'IO Error: Cannot open file "{path}": {os.strerror(number)}'))
 
     assert words in str(error)
-    meaning = system_errors.meaning(OSError(number, os.strerror(number)))
+    meaning = os_errors.meaning(OSError(number, os.strerror(number)))
     assert meaning is not None
     assert words in meaning[0]
 

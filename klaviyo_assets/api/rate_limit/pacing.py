@@ -15,7 +15,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 from pyrate_limiter import GCRA, AbstractBucket, InMemoryBucket, Limiter, Rate, SQLiteBucket, StateBucket
 
-from klaviyo_assets._internal import private_files as owner_only
+from klaviyo_assets._internal import private_files
 from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota
 from klaviyo_assets.catalog.endpoint import RateLimit
 
@@ -196,17 +196,17 @@ class _OneASecondForAll(_OneASecond):
     """
 
     def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
-        owner_only.make_folder(state.parent)
+        private_files.make_folder(state.parent)
         turn, self._last = state.with_name(f"{state.name}.turn"), state.with_name(f"{state.name}.answered")
         for path in (state, state.with_name(f"{state.name}.lock"), turn):
-            owner_only.make_file(path)
+            private_files.make_file(path)
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(state), use_file_lock=True)
         newest = bucket.peek(0)
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
         super().__init__(rates, share, bucket)
         self._folder = state.parent
-        self._file = FileLock(turn, mode=owner_only.FILE_MODE)
+        self._file = FileLock(turn, mode=private_files.FILE_MODE)
 
     async def _take(self, name: str) -> None:
         until = time.monotonic() + _LONGEST_TURN
@@ -239,7 +239,7 @@ class _OneASecondForAll(_OneASecond):
 
     def _lock(self) -> bool:
         try:
-            owner_only.make_folder(self._folder)  # whoever tidies the folder for temporary files may have deleted it
+            private_files.make_folder(self._folder)  # whoever tidies the folder for temporary files may have deleted it
             self._file.acquire(blocking=False)
         except Timeout:
             return False
@@ -249,8 +249,8 @@ class _OneASecondForAll(_OneASecond):
 
     def _note_now(self) -> None:
         try:
-            owner_only.make_folder(self._folder)
-            owner_only.make_file(self._last)
+            private_files.make_folder(self._folder)
+            private_files.make_file(self._last)
             now = time.time()  # the file system's own clock may be some milliseconds late
             os.utime(self._last, (now, now))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What other programs have put into the schema under our names: tables, views and constraints that stop a sync, and columns that are kept."""
+"""Objects of other programs in the schema: tables, views and constraints that stop a sync, and columns that are kept."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class Ownership:
             self._refuse_unique_indexes(tables[name])
 
     def refuse_indexes(self, table: str, columns: Iterable[str]) -> None:
-        """Refuse to go on where an index of the table does not let columns get another type.
+        """Refuse to continue if an index of the table prevents a change of a column's type.
 
         Raises:
             NotOurs: Naming the index.

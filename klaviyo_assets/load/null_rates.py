@@ -7,7 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import SYNCED_AT
-from klaviyo_assets.load.predicates import has_value
+from klaviyo_assets.load.predicates import is_present
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.state.null_rate_log import NullRateLog
 
@@ -61,7 +61,7 @@ class NullRateRecorder:
         """Return those of some columns that no row has a value in."""
         if not columns:
             return []
-        found = ", ".join(f"coalesce(bool_or({has_value(column)}), false)" for column in columns)
+        found = ", ".join(f"coalesce(bool_or({is_present(column)}), false)" for column in columns)
         (any_value,) = self.connection.execute(f"SELECT {found} FROM {rows} AS r").fetchall()
         return [column for column, filled in zip(columns, any_value, strict=True) if not filled]
 
@@ -72,7 +72,7 @@ class NullRateRecorder:
         ((rows,),) = self.connection.execute(f"SELECT count(*) FROM {written} AS w").fetchall()
         lacked: Sequence[int] = [0] * len(columns)
         if replaced is not None:
-            counts = ", ".join(f"count(*) FILTER (WHERE NOT {has_value(column)})" for column in columns)
+            counts = ", ".join(f"count(*) FILTER (WHERE NOT {is_present(column)})" for column in columns)
             (lacked,) = self.connection.execute(f"SELECT {counts} FROM {replaced} AS r").fetchall()
         return {column.name: rows - count for column, count in zip(columns, lacked, strict=True) if count < rows}
 
@@ -80,7 +80,7 @@ class NullRateRecorder:
         """Write a line for those of some columns that enough rows of the table have a value in."""
         if not columns:
             return
-        counts = ", ".join(f"count(*) FILTER (WHERE {has_value(column)})" for column in columns)
+        counts = ", ".join(f"count(*) FILTER (WHERE {is_present(column)})" for column in columns)
         ((rows, *had_values),) = self.connection.execute(f"SELECT count(*), {counts} FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL").fetchall()
         for column, had in zip(columns, had_values, strict=True):
             if had and (had >= _SOME_ROWS or had >= USUAL * rows):

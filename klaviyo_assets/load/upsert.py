@@ -1,8 +1,8 @@
-"""Staged rows into a table: new ones appended, changed ones replaced, the same ones left alone.
+"""Upserts staged rows into a table: new ones are appended, changed ones replaced, identical ones left alone.
 
-Wide columns (JSON) make nearly all the cost, so they are read only where they decide something: of the staged rows as they are inserted, and of
-rows that the table has already as they are compared. Everything else (duplicates among the staged rows, which ids are known, which version is the
-newer) is told from narrow columns. A load costs what the batch costs, and one look through the table's ids.
+Wide columns (JSON) make nearly all the cost, so they are read only where needed: of staged rows when they are inserted, and of rows that the table
+already has when they are compared. Everything else (duplicates among the staged rows, which keys are known, which version is newer) is decided by
+narrow columns. A load costs as much as its batch, plus one scan of the table's keys.
 
 Rows of the table are found by DuckDB's ``rowid``, which does not change within a transaction: with it DuckDB reads just the stretches of the table
 that hold known rows. Where a warehouse has none, they are found by primary key.
@@ -23,13 +23,13 @@ from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
-"""How much later than the read that brought it a version may be dated and still order two versions."""
+"""How much later than its read a version may be dated and still order two versions."""
 
 _TEMPORARY = ("superseded", "known", "candidates", "changed", "kept", "users_values")
 
 
 def content_columns(entry: ResourceType) -> list[str]:
-    """Return the names of the columns that Klaviyo fills; the rest is our own bookkeeping."""
+    """Return the names of the columns that Klaviyo fills; the others are our own."""
     return [*(column.name for column in entry.columns), EXTRA]
 
 
@@ -42,13 +42,13 @@ def text_columns(entry: ResourceType) -> list[str]:
 def hashed(entry: ResourceType, relation: str) -> str:
     """SQL for a hash of a row's content, 64 bits: rows are compared by it, since a join of wide rows takes twice as long, and memory for them.
 
-    It is DuckDB's own, so it is never kept. A change goes unseen where two hashes agree by chance, once in 10¹⁹ changed rows.
+    DuckDB may change the function, so hashes are never stored. A change is missed where two hashes are equal by chance, once in 10¹⁹ changed rows.
     """
     return f"hash({', '.join(_contents(entry, relation))})"
 
 
 def _contents(entry: ResourceType, relation: str) -> list[str]:
-    """SQL for each column that Klaviyo fills; JSON as text, since key order and the spelling of numbers count."""
+    """SQL for each column that Klaviyo fills; JSON as text, since the order of keys and the notation of numbers matter."""
     json_columns = {EXTRA, *(column.name for column in entry.columns if column.type == "JSON")}
     return [f"{relation}.{quoted(name)}{'::VARCHAR' if name in json_columns else ''}" for name in content_columns(entry)]
 
@@ -73,9 +73,9 @@ def _read_parquet(files: Sequence[Path], *options: str) -> str:
 
 @dataclass(frozen=True)
 class Upsert:
-    """One batch of staged files on its way into one table, inside the caller's transaction.
+    """Loads one batch of staged files into one table, inside the caller's transaction.
 
-    Of several versions of a record the newest counts: by its own version column where it has one, then by the time of the read. An older read never
+    Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read. An older read never
     replaces a newer one; see :meth:`_not_older`.
 
     Args:
@@ -83,7 +83,7 @@ class Upsert:
         entry: The resource type.
         files: Staged Parquet files, at least one.
         table: The table, qualified.
-        missed: Notes columns that lose their values; None where another time is better for that.
+        missed: Records columns that lose their values; None if that is done at another time.
         only_append: Called when all rows are new, before they are inserted.
         rowid: Whether the table has DuckDB's ``rowid``.
 
@@ -147,14 +147,14 @@ class Upsert:
 
     @property
     def _narrow(self) -> list[str]:
-        """What tells which of two versions of a record is the newer, but for the key."""
+        """Columns other than the key that decide which of two versions of a record is newer."""
         version = [quoted(self.entry.version_column)] if self.entry.version_column else []
         return [*version, SYNCED_AT]
 
     def _staged(self) -> tuple[str, int]:
         """Return SQL for the staged rows, each key once, and their number."""
         staged = _read_parquet(self.files)
-        # NULL is a key like others here.
+        # NULL counts as a key here.
         ((rows, keys),) = self.connection.execute(
             f"SELECT count(*), count(DISTINCT {self._key}) + coalesce(max(({self._key} IS NULL)::INTEGER), 0) FROM {staged}"
         ).fetchall()
@@ -175,7 +175,7 @@ class Upsert:
         ), keys
 
     def _find_known(self, staged: str) -> int:
-        """Find the staged ids that the table has; of the table this reads the ids, and little else."""
+        """Find the staged keys that the table has; of the table this reads little more than the keys."""
         narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
         return self._collect(
             "known",
@@ -184,7 +184,7 @@ class Upsert:
         )
 
     def _find_changed(self, staged: str) -> int:
-        """Find the known rows that a newer read has brought with other content, and return the number of their keys."""
+        """Find the known rows for which a newer read returned other content, and return the number of their keys."""
         candidates = self._collect(
             "candidates",
             f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "
@@ -200,7 +200,7 @@ class Upsert:
         return int(keys)
 
     def _add_those_that_differ(self, staged: str, first: int, last: int) -> None:
-        """Compare those that narrow columns do not decide."""
+        """Compare the content of rows that narrow columns do not decide."""
         if self.rowid:
             place, same_row = "old.rowid AS place", "old.place = candidate.place"
             unsure = f"old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)"
@@ -220,7 +220,7 @@ class Upsert:
         )
 
     def _find_kept(self, updated: int) -> int:
-        """Find the known keys whose row stays as it is."""
+        """Find the known keys with a row that is not changed."""
         changed = f"WHERE {self._key} NOT IN (SELECT {self._columns} FROM changed)" if updated else ""
         return self._collect("kept", f"SELECT DISTINCT {self._columns} FROM known {changed}")
 
@@ -237,7 +237,7 @@ class Upsert:
             self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 
     def _surely_differs(self) -> str:
-        """SQL that says whether narrow columns alone tell that the content differs: another version, or a record that is back."""
+        """SQL that is true if narrow columns show that the content differs: another version, or a record that has come back."""
         version = (
             f" OR new.{quoted(self.entry.version_column)} IS DISTINCT FROM old.{quoted(self.entry.version_column)}"
             if self.entry.version_column
@@ -246,11 +246,11 @@ class Upsert:
         return f"(old.{DELETED_AT} IS NOT NULL{version})"
 
     def _not_older(self) -> str:
-        """SQL that says whether ``new`` takes the place of ``old``: it holds a later version, or was read later.
+        """SQL that is true if ``new`` may replace ``old``: it has a later version, or was read later.
 
-        A version that is missing, lies in the future or has gone back must not keep a row as it is for good. So the later read counts where one of
-        the two has no version, or one that is dated after its read, where the old row is marked as deleted and the record was seen since, and in
-        types that are read whole, where no other read would put it right.
+        A version that is missing, is in the future or has gone back must not protect a row for ever. So the later read wins if one of the two has no
+        version, or one that is dated after its read; if the old row is marked as deleted and the record was seen since; and in types that are
+        read completely, where no other read would correct it.
         """
         not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
         if not self.entry.version_column or self.entry.replication.is_complete_read:
@@ -261,12 +261,12 @@ class Upsert:
         return f"(coalesce({new} > {old}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
 
     def _version(self, relation: str) -> str:
-        """SQL for the version of a row; null where it is dated later than the read that brought it, since no such date orders anything."""
+        """SQL for the version of a row; null if it is dated later than its read, since such a date orders nothing."""
         version = f"{relation}.{quoted(self.entry.version_column or '')}"
         return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 
     def _collect(self, name: str, select: str) -> int:
-        """Keep the result of a query for this transaction, and return the number of its rows."""
+        """Store the result of a query in a temporary table, and return the number of its rows."""
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
         ((count,),) = self.connection.execute(f"SELECT count(*) FROM {name}").fetchall()
         return int(count)

@@ -11,7 +11,7 @@ from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP
 from klaviyo_assets.decode.schema import RECORD
-from klaviyo_assets.load.predicates import has_value, stands_beside
+from klaviyo_assets.load.predicates import extra_path, is_present
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
@@ -128,7 +128,7 @@ class DriftFinder:
         found: dict[str, list[Column]] = {}
         for column in self.entry.columns:
             if column.path[0] in ("attributes", "relationships"):
-                found.setdefault(stands_beside(column)[0], []).append(column)
+                found.setdefault(extra_path(column)[0], []).append(column)
         return found
 
     def _may_be_personal(self, columns: Sequence[Column]) -> bool:
@@ -143,7 +143,7 @@ class DriftFinder:
         for column in self._columns:
             if column.required:
                 expected = f"{column.type}, never null"
-                yield from self._rows_where(Kind.NULL, column.name, expected, f"NOT {has_value(column)}")
+                yield from self._rows_where(Kind.NULL, column.name, expected, f"NOT {is_present(column)}")
 
     def _new_values(self) -> Iterator[Drift]:
         for column in self._columns:

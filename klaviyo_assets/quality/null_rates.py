@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.null_rates import USUAL
-from klaviyo_assets.load.predicates import has_value
+from klaviyo_assets.load.predicates import is_present
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
@@ -39,7 +39,7 @@ def null_rate_drifts(connection: DuckDBPyConnection, tables: Tables, ruled: froz
 
 def _drift(connection: DuckDBPyConnection, tables: Tables, column: Column, rate: NullRate) -> Drift | None:
     rows = (
-        f"SELECT {key_text(tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {has_value(column)} AS filled "
+        f"SELECT {key_text(tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {is_present(column)} AS filled "
         f"FROM {tables.rows} WHERE {DELETED_AT} IS NULL"
     )
     ((alive, filled, id_),) = connection.execute(

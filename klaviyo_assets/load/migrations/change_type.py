@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import EXTRA
-from klaviyo_assets.load.predicates import stands_beside
+from klaviyo_assets.load.predicates import extra_path
 from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import row_ranges
 from klaviyo_assets.warehouse.sql import quoted
@@ -60,7 +60,7 @@ def put_misfits_beside(connection: DuckDBPyConnection, places: RowPlaces, column
     found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {misfits} AS m USING (place))"
     for some in row_ranges(connection, found, ["value", "extra"]):
         rows = connection.sql(f"FROM {found} WHERE {some.condition}").pl()
-        beside = [_with(extra, stands_beside(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
+        beside = [_with(extra, extra_path(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
         connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
         connection.execute(places.update(f"{EXTRA} = beside.extra", "beside"))
         connection.unregister("beside")

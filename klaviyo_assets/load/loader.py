@@ -1,4 +1,4 @@
-"""Staged rows into the table, together with the coverage and the sync's own row, in short transactions."""
+"""Loads staged rows into the table, together with the coverage and the sync's log entry, in short transactions."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
-from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
+from klaviyo_assets.load.counts import Counts
+from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
+from klaviyo_assets.load.rebuild import Rebuild
+from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
-from klaviyo_assets.load.upsert import Upsert, content_columns, hashed, parquet, text_columns
+from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.account import AccountPin
@@ -32,21 +32,9 @@ from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
-from klaviyo_assets.warehouse.sql import changed_rows, count_rows, instant, key_columns, key_value, keys_equal, quoted
+from klaviyo_assets.warehouse.sql import count_rows
 
 _DAY = timedelta(days=1)
-
-Key = tuple[str, ...]
-"""Values of a primary key."""
-
-
-@dataclass
-class Counts:
-    """What loads have changed, in rows."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 @dataclass
@@ -62,12 +50,12 @@ class Loader:
         schema: DuckDB schema.
 
     Attributes:
-        counts: What has been changed so far.
-        row_count: Rows that are not marked as deleted: as the sync began, and from its end on as it has left them.
+        counts: Rows that were changed so far.
+        row_count: Rows that are not marked as deleted, at the begin of the sync and at its end.
         has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
         erased: Hashes of the ids of what was erased and is not stored again.
         rereads: Windows that must be read again; known after :meth:`begin`.
-        notes: Things that the user should know, in words.
+        notes: Messages for the user.
         discard_staged: Deletes what interrupted syncs have left in staging.
     """
 
@@ -102,7 +90,7 @@ class Loader:
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Forget what a transaction that failed has counted, also where the commit itself has failed: the next one must not miss its rows."""
+        """Restore the counts if a transaction fails, or its commit: the next one must not miss its rows."""
         counts, state = Counts(**vars(self.counts)), self._state
         try:
             yield
@@ -119,20 +107,20 @@ class Loader:
         accept_other_account: bool = False,
         latest: datetime | None = None,
     ) -> tuple[list[CoverageRow], datetime | None]:
-        """Prepare the tables, close syncs that were killed, and write the sync's row.
+        """Prepare the tables, close syncs that were killed, and write the sync's log entry.
 
         Returns:
             The coverage so far, and when the last sync of this type ended (None if there was none).
 
         Args:
-            row: The sync's row.
+            row: The sync's log entry.
             key_seen: True if the key has filled this schema before.
-            account_asked: False if the account is unknown only because Klaviyo could not be asked now.
+            account_asked: False if the account is unknown only because Klaviyo could not be reached now.
             accept_other_account: True if the schema may go over to another account.
-            latest: What is dated later was written by a sync with a wrong clock; None if the time is not sure.
+            latest: Dates after it were written by a sync with a wrong clock; None if the present time is not certain.
 
         Raises:
-            AccountMismatch: If the schema holds another account's data, or if that cannot be told.
+            AccountMismatch: If the schema holds another account's data, or may hold it.
             NewerLayout: If a later version of this library has written the schema.
         """
         with self.transaction() as connection:
@@ -162,7 +150,7 @@ class Loader:
             return coverage.rows(name), last_end
 
     def _compare(self, connection: DuckDBPyConnection, row: SyncLogEntry, prepared: Prepared, latest: datetime | None) -> None:
-        """Take back the coverage where the table does not hold what was read, inside the transaction."""
+        """Clear the coverage if the table has lost rows that it covers."""
         log, coverage = self.log(connection), self.coverage_store(connection)
         coverage.delete_incomplete(self.entry.name)
         name = f"{self.schema}.{self.entry.name}"
@@ -195,7 +183,7 @@ class Loader:
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
     def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
-        """Refuse to go on where another program has emptied or dropped a table since this sync's last commit: its earlier loads are gone.
+        """Refuse to continue if another program has emptied or dropped a table since this sync's last commit: its earlier loads are lost.
 
         Raises:
             TableChanged: The next sync finds the same, and reads everything again.
@@ -207,7 +195,7 @@ class Loader:
             raise TableChanged(self.schema, self.entry.name, what)
 
     def apply_rules(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
-        """Treat the rows that are there by field rules which they were not stored with.
+        """Apply field rules to rows that were stored without them.
 
         Args:
             guard: The rules.
@@ -221,7 +209,7 @@ class Loader:
             if stored.are_up_to_date:
                 return False, 0
             if stored.are_tightened and self._was_synced_before(connection):
-                # Even if no row changes: free blocks may hold what rows held once.
+                # Even if no row changes: free blocks may hold earlier values.
                 self.warehouse.request_compaction()
             parts = stored.ranges()
             if len(parts) <= 1:
@@ -249,7 +237,7 @@ class Loader:
         return self.log(connection).count(self.entry.name) > 1 or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
     def knows(self, sync_id: str) -> bool:
-        """Return whether a sync has its row in ``_syncs``; one of a file that was replaced by an older copy has none."""
+        """Return whether ``_syncs`` has an entry of a sync; it has none if the file was replaced by an older copy."""
         with self.warehouse.connection() as connection:
             return self.log(connection).holds(sync_id)
 
@@ -268,7 +256,7 @@ class Loader:
 
         Args:
             batch: Files and what is covered with them.
-            row: The sync's row, brought up to date.
+            row: The sync's log entry, up to date.
             rebuilt: True for a full read.
         """
         with self._undone_on_error(), self.transaction() as connection:
@@ -283,44 +271,7 @@ class Loader:
     def missing_keys(self, files: Sequence[Path]) -> list[Key]:
         """Return the keys that are in the table, not marked as deleted, and not in the staged files of a complete read."""
         with self.warehouse.connection() as connection:
-            key = self.entry.primary_key
-            rows = connection.execute(f"SELECT {key_columns(key)} FROM {self.tables.rows} WHERE {self._are_missing(files)} ORDER BY ALL").fetchall()
-        return rows
-
-    def mark_deleted(self, connection: DuckDBPyConnection, keys: Sequence[Key], at: datetime) -> None:
-        """Mark rows as deleted."""
-        if keys:
-            key = self.entry.primary_key
-            connection.register("gone_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
-            self.counts.deleted += changed_rows(
-                connection,
-                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
-                f"WHERE {DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM gone_keys)",
-                [at],
-            )
-            connection.unregister("gone_keys")
-
-    def mark_missing_of_parents(
-        self, connection: DuckDBPyConnection, column: str, parents: Sequence[str], files: Sequence[Path], at: datetime
-    ) -> None:
-        """Mark the rows of some parents that a complete read of these did not return; the rows of other parents stay as they are.
-
-        Args:
-            connection: The database, in the transaction that loads the files.
-            column: Column that has the parent's id.
-            parents: Ids of parents that were read completely, or that are gone.
-            files: Staged files of their reads; none if they returned nothing.
-            at: When the read began.
-        """
-        if parents:
-            connection.register("read_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
-            self.counts.deleted += changed_rows(
-                connection,
-                f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? "
-                f"WHERE {quoted(column)} IN (SELECT id FROM read_parents) AND {self._are_missing(files)}",
-                [at],
-            )
-            connection.unregister("read_parents")
+            return Deletions(connection, self.tables).missing_keys(files)
 
     def parent_ids(self, parent: str) -> list[str] | None:
         """Return the ids in a parent's table that are not marked as deleted, ascending; None if there is no such table."""
@@ -342,51 +293,34 @@ class Loader:
             read: Ids of the parents that were read.
             live: Ids of all parents that exist.
             files: Staged files with the keys that were returned.
-            row: The sync's row.
+            row: The sync's log entry.
             now: When the sync ends.
         """
-        before = Counts(**vars(self.counts))
-        try:
-            with self.transaction() as connection:
-                known = connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
-                gone = {id_ for (id_,) in known} - {*live}
-                self.mark_missing_of_parents(connection, column, sorted({*read} | gone), files, row.started_at)
-                self._end(connection, row, now)
-        except BaseException:
-            self.counts = before
-            raise
-
-    def _are_missing(self, files: Sequence[Path]) -> str:
-        """SQL that is true for rows that are not marked as deleted and not in staged files."""
-        key = self.entry.primary_key
-        return f"{DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"
+        with self._undone_on_error(), self.transaction() as connection:
+            deletions = Deletions(connection, self.tables)
+            gone = deletions.parents(column) - {*live}
+            self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} | gone), files, row.started_at)
+            self._end(connection, row, now)
 
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
         """Load a complete read, mark what is gone and end the sync, all in one transaction."""
         with self._undone_on_error(), self.transaction() as connection:
             self._upsert(connection, batch.files, self.tables.rows)
-            self.mark_deleted(connection, deleted, row.started_at)
+            self.counts.deleted += Deletions(connection, self.tables).mark(deleted, row.started_at)
             self._end(connection, row, now)
 
-    def mark_missing(self, field_name: str, span: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
-        """Mark rows of a span that a complete read of it did not bring.
+    def mark_missing(self, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
+        """Mark rows of a window that a complete read of it did not return.
 
         Returns:
-            False if the read was suddenly empty, when nothing is marked.
+            False if the read returned nothing at all although the table has rows of the window; then none is marked.
         """
-        with self.transaction() as connection:
+        with self._undone_on_error(), self.transaction() as connection:
+            deletions = Deletions(connection, self.tables)
             if not files:
-                return not self._came_back_empty(connection, field_name, span, files)
-            self._mark_missing(connection, field_name, span, files, at)
+                return not deletions.came_back_empty(field_name, window, files)
+            self.counts.deleted += deletions.mark_missing(field_name, window, files, at)
         return True
-
-    def _mark_missing(self, connection: DuckDBPyConnection, field_name: str, span: TimeWindow, files: Sequence[Path], at: datetime) -> None:
-        column = quoted(field_name)
-        self.counts.deleted += changed_rows(
-            connection,
-            f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {column} >= ? AND {column} < ? AND {self._are_missing(files)}",
-            [at, span.start, span.end],
-        )
 
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
         """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
@@ -395,100 +329,25 @@ class Loader:
         stay as they are. Where such rows are wide, they are carried over in several transactions before the swap: the rebuilt table is
         not visible yet, and is dropped if the sync ends before.
         """
-        requested = self._requested_by_full(wanted_from)
-        with self.transaction() as connection:
-            self._compare_rebuilt(connection, requested)
-            parts = self._vanished_parts(connection)
+        with self._undone_on_error(), self.transaction() as connection:
+            rebuild = Rebuild(connection, self.tables, wanted_from)
+            self.counts = rebuild.compare()
+            parts = rebuild.vanished_parts()
             if len(parts) <= 1:
-                self._put_in_place(connection, requested, row, covered, now)
+                self._put_in_place(rebuild, row, covered, now)
                 return
         for part in parts:
             with self.transaction() as connection:
-                self._carry_over(connection, requested, row, part)
+                Rebuild(connection, self.tables, wanted_from).carry_over(row.started_at, part)
         with self.transaction() as connection:
-            self._put_in_place(connection, requested, row, covered, now)
+            self._put_in_place(Rebuild(connection, self.tables, wanted_from), row, covered, now)
 
-    def _requested_by_full(self, wanted_from: datetime | None) -> str:
-        """SQL for the rows of the old table that a full read requests."""
-        replication = self.entry.replication
-        start_field = replication.start_date_field
-        requested = f"{quoted(start_field)} >= {instant(wanted_from)}" if wanted_from and start_field else "true"
-        if replication.range_field:
-            # A record without the time that a full read goes by is not requested.
-            requested += f" AND {quoted(replication.range_field)} IS NOT NULL"
-        return requested
-
-    @property
-    def _vanished(self) -> str:
-        """SQL for the rows of the old table that the rebuilt one does not have."""
-        key = self.entry.primary_key
-        return f"FROM {self.tables.rows} AS old WHERE {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {self.tables.rebuilt})"
-
-    def _compare_rebuilt(self, connection: DuckDBPyConnection, requested: str) -> None:
-        """Count what a full read has changed, before rows are carried over; rows that did not change keep the time of the read that wrote them."""
-        tables, key, columns = self.tables, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
-        self.counts.inserted = count_rows(connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
-        before = f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {hashed(self.entry, 'old')} AS content FROM {tables.rows} AS old"
-        after = f"SELECT {columns}, {hashed(self.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
-            f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
-        )
-        self.counts.updated = count_rows(connection, "FROM compared WHERE differs")
-        if self.counts.inserted or self.counts.updated:
-            NullRateRecorder(connection, tables).note(tables.rebuilt)
-        self.counts.deleted = count_rows(connection, f"{self._vanished} AND {DELETED_AT} IS NULL AND ({requested})")
-        connection.execute(
-            f"UPDATE {tables.rebuilt} AS new SET {SYNCED_AT} = old.{SYNCED_AT} FROM compared AS old "
-            f"WHERE {keys_equal(self.entry.primary_key, 'new', 'old')} AND NOT old.differs"
-        )
-        connection.execute("DROP TABLE temp.compared")
-
-    def _vanished_parts(self, connection: DuckDBPyConnection) -> list[list[RowRange]]:
-        """Return the places of the rows to carry over, by the transactions that this takes; nothing where rows have no numbers: then it takes one."""
-        if not self.warehouse.capabilities.rowid:
-            return []
-        source = f"(SELECT old.rowid AS place, old.* {self._vanished})"
-        return transactions_of(row_ranges(connection, source, text_columns(self.entry)))
-
-    def _carry_over(self, connection: DuckDBPyConnection, requested: str, row: SyncLogEntry, part: Sequence[RowRange] | None = None) -> None:
-        """Insert rows that a full read did not return into the rebuilt table, with a mark where they were requested.
-
-        Args:
-            connection: The database, in a transaction.
-            requested: SQL for what the full read requests.
-            row: The sync's row.
-            part: The rows; None for all that are left.
-        """
-        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        marked = f"CASE WHEN {requested} THEN coalesce({DELETED_AT}, {instant(row.started_at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
-        places = f" AND old.rowid BETWEEN {part[0].first} AND {part[-1].last}" if part is not None else ""
-        connection.execute(f"INSERT INTO {self.tables.rebuilt} BY NAME SELECT {names}, {marked} {self._vanished}{places}")
-
-    def _put_in_place(self, connection: DuckDBPyConnection, requested: str, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
-        self._carry_over(connection, requested, row)
-        self._replace_rows(connection)
-        self.coverage_store(connection).clear(self.entry.name)
-        self._widen(connection, covered, row.account_id)
-        self._end(connection, row, now)
-
-    def _replace_rows(self, connection: DuckDBPyConnection) -> None:
-        """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""
-        rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, self.entry.primary_key
-        users = foreign_columns(connection, rows, content_columns(self.entry))
-        if not users and not has_indexes(connection, self.schema, self.entry.name):
-            connection.execute(f"DROP TABLE {rows}")
-            connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.entry.name)}")
-            return
-        if users:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key_columns(key), *users))} FROM {rows}")
-        connection.execute(f"DELETE FROM {rows}")
-        if users:
-            insert_keeping(connection, rows, f"(FROM {rebuilt})", key=key, kept="users_values", columns=users)
-            connection.execute("DROP TABLE temp.users_values")
-        else:
-            connection.execute(f"INSERT INTO {rows} BY NAME FROM {rebuilt}")
-        connection.execute(f"DROP TABLE {rebuilt}")
+    def _put_in_place(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
+        rebuild.carry_over(row.started_at)
+        rebuild.replace_rows()
+        self.coverage_store(rebuild.connection).clear(self.entry.name)
+        self._widen(rebuild.connection, covered, row.account_id)
+        self._end(rebuild.connection, row, now)
 
     def end(self, row: SyncLogEntry, now: datetime) -> None:
         """Write the outcome of the sync."""
@@ -507,40 +366,25 @@ class Loader:
             Windows that came back empty although the table has rows of them; none of these rows is marked.
         """
         empty = []
-        before = Counts(**vars(self.counts))
-        try:
-            with self.transaction() as connection:
-                for one in rereads:
-                    if not one.expects_none and self._came_back_empty(connection, one.field, one.window, files):
-                        empty.append(one.window)
-                    else:
-                        self._mark_missing(connection, one.field, one.window, files, at)
-                Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
-        except BaseException:
-            self.counts = before
-            raise
+        with self._undone_on_error(), self.transaction() as connection:
+            deletions = Deletions(connection, self.tables)
+            for one in rereads:
+                if not one.expects_none and deletions.came_back_empty(one.field, one.window, files):
+                    empty.append(one.window)
+                else:
+                    self.counts.deleted += deletions.mark_missing(one.field, one.window, files, at)
+            Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
         return empty
 
-    def _came_back_empty(self, connection: DuckDBPyConnection, field_name: str, window: TimeWindow, files: Sequence[Path]) -> bool:
-        in_window, bounds = f"{quoted(field_name)} >= ? AND {quoted(field_name)} < ?", [window.start, window.end]
-        if files and connection.execute(f"SELECT 1 FROM {parquet(files, self.entry.primary_key)} WHERE {in_window} LIMIT 1", bounds).fetchall():
-            return False
-        known = connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_window} LIMIT 1", bounds).fetchall()
-        return bool(known)
-
     def _widen(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
-        self.coverage_store(connection).add(self.entry.name, new, account_id, self._lookback_ages)
-
-    def _lookback_ages(self, field_name: str) -> tuple[timedelta, ...]:
-        return self.entry.replication.lookback_ages_of(field_name)
+        self.coverage_store(connection).add(self.entry.name, new, account_id, self.entry.replication.lookback_ages_of)
 
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
             missed = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
-            inserted, updated = Upsert(
-                connection, self.entry, files, table, missed, self.warehouse.before_append, self.warehouse.capabilities.rowid
-            ).run()
+            rowid = self.warehouse.capabilities.rowid
+            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.before_append, rowid).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 
@@ -551,7 +395,7 @@ class Loader:
     def _end(self, connection: DuckDBPyConnection, row: SyncLogEntry, now: datetime) -> None:
         row.finished_at = now
         row.outcome = "succeeded" if row.error is None else "failed"
-        if row.error is None:  # else the table is not looked at, and what the last commit recorded counts
+        if row.error is None:  # else the state that the last commit recorded remains valid
             self._record_state(connection, row)
         self._update(connection, row)
         self._count_rows(connection)

@@ -11,6 +11,7 @@ from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.types.lists import LISTS
 from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.translator import column_schema
@@ -88,10 +89,10 @@ def test_missing_keys_are_those_of_no_file(members: Loads, warehouse: Warehouse)
 
     missing = loader.missing_keys(members.staged(rows([PAIRS[1], PAIRS[2]])))
     with loader.transaction() as connection:
-        loader.mark_deleted(connection, missing, after(1))
+        marked = Deletions(connection, loader.tables).mark(missing, after(1))
 
     assert missing == [PAIRS[0], PAIRS[3]]
-    assert loader.counts.deleted == 2
+    assert marked == 2
     assert stored(warehouse, "_deleted_at", "_deleted_at IS NOT NULL") == [(*PAIRS[0], after(1)), (*PAIRS[3], after(1))]
 
 
@@ -102,10 +103,10 @@ def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[t
 
     files = members.staged(rows(returned)) if returned else ()
     with loader.transaction() as connection:
-        loader.mark_missing_of_parents(connection, "list_id", ["L1"], files, after(1))
+        marked = Deletions(connection, loader.tables).mark_missing_of_parents("list_id", ["L1"], files, after(1))
 
     assert [pair for *pair, _ in stored(warehouse)] == [list(pair) for pair in [*returned, *PAIRS[2:]]]
-    assert loader.counts.deleted == 2 - len(returned)
+    assert marked == 2 - len(returned)
 
 
 @pytest.mark.parametrize("has_own_column", [False, True], ids=["as made", "with a user's column"])

@@ -12,7 +12,9 @@ from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
+from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
@@ -94,10 +96,10 @@ FAULTS: Sequence[Fault] = (
             Edit(
                 Loader,
                 "load",
-                "with self.transaction() as connection:\n",
+                "with self._undone_on_error(), self.transaction() as connection:\n",
                 "with self.transaction() as connection:\n"
-                "            self._widen(connection, [] if rebuilt else batch.covered, row.account_id)\n"
-                "        with self.transaction() as connection:\n",
+                "        self._widen(connection, [] if rebuilt else batch.covered, row.account_id)\n"
+                "    with self._undone_on_error(), self.transaction() as connection:\n",
             ),
         ),
         ("events", "profiles"),
@@ -147,7 +149,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what a repair did not bring left unmarked",
-        (Edit(Loader, "_mark_missing", "WHERE {column}", "WHERE false AND {column}"),),
+        (Edit(Deletions, "mark_missing", "{column} >= ? AND", "false AND {column} >= ? AND"),),
         ("events",),
         repaired=True,
     ),
@@ -158,7 +160,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "what a full read did not bring left unmarked",
-        (Edit(Loader, "_carry_over", "coalesce({DELETED_AT}, {instant(row.started_at)})", "{DELETED_AT}"),),
+        (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant(at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
     ),
 )

@@ -1,0 +1,95 @@
+"""Finds and marks rows that complete reads did not return."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.load.upsert import parquet
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.warehouse.sql import changed_rows, key_columns, key_value, quoted
+
+Key = tuple[str, ...]
+"""Values of a primary key."""
+
+
+@dataclass(frozen=True)
+class Deletions:
+    """Deletions in one table, in the caller's transaction. Methods that mark rows return their number.
+
+    Args:
+        connection: The database.
+        tables: The tables of the resource type.
+    """
+
+    connection: DuckDBPyConnection
+    tables: Tables
+
+    def missing_keys(self, files: Sequence[Path]) -> list[Key]:
+        """Return the keys of rows that are not marked as deleted and not in the staged files of a complete read."""
+        columns = key_columns(self.tables.entry.primary_key)
+        return self.connection.execute(f"SELECT {columns} FROM {self.tables.rows} WHERE {self._are_missing(files)} ORDER BY ALL").fetchall()
+
+    def mark(self, keys: Sequence[Key], at: datetime) -> int:
+        """Mark rows by their keys."""
+        if not keys:
+            return 0
+        key = self.tables.entry.primary_key
+        self.connection.register("gone_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
+        marked = self._mark(f"{DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM gone_keys)", at)
+        self.connection.unregister("gone_keys")
+        return marked
+
+    def mark_missing(self, field: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> int:
+        """Mark rows of a window of a time field that a complete read of it did not return.
+
+        Args:
+            field: The time field.
+            window: The window.
+            files: Staged files with the keys that were returned.
+            at: When the read began.
+        """
+        column = quoted(field)
+        return self._mark(f"{column} >= ? AND {column} < ? AND {self._are_missing(files)}", at, window.start, window.end)
+
+    def mark_missing_of_parents(self, column: str, parents: Sequence[str], files: Sequence[Path], at: datetime) -> int:
+        """Mark the rows of some parents that a complete read of these did not return; the rows of other parents stay as they are.
+
+        Args:
+            column: Column that has the parent's id.
+            parents: Ids of parents that were read completely, or that are gone.
+            files: Staged files of their reads; none if they returned nothing.
+            at: When the read began.
+        """
+        if not parents:
+            return 0
+        self.connection.register("read_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
+        marked = self._mark(f"{quoted(column)} IN (SELECT id FROM read_parents) AND {self._are_missing(files)}", at)
+        self.connection.unregister("read_parents")
+        return marked
+
+    def parents(self, column: str) -> set[str]:
+        """Return the ids of parents that have rows which are not marked as deleted."""
+        rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
+        return {id_ for (id_,) in rows}
+
+    def came_back_empty(self, field: str, window: TimeWindow, files: Sequence[Path]) -> bool:
+        """Return whether a read of a window returned nothing although the table has rows of it; arguments as in :meth:`mark_missing`."""
+        in_window, bounds = f"{quoted(field)} >= ? AND {quoted(field)} < ?", [window.start, window.end]
+        returned = parquet(files, self.tables.entry.primary_key)
+        if files and self.connection.execute(f"SELECT 1 FROM {returned} WHERE {in_window} LIMIT 1", bounds).fetchall():
+            return False
+        known = self.connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_window} LIMIT 1", bounds).fetchall()
+        return bool(known)
+
+    def _mark(self, condition: str, at: datetime, *parameters: object) -> int:
+        return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {condition}", [at, *parameters])
+
+    def _are_missing(self, files: Sequence[Path]) -> str:
+        """SQL that is true for rows that are not marked as deleted and not in staged files."""
+        key = self.tables.entry.primary_key
+        return f"{DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"

@@ -133,7 +133,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "a window that ends with its last second, not before it",
-        (Edit(coverage, "_minus", "TimeWindow(hole.end, span.end)", "TimeWindow(hole.end + timedelta(seconds=1), span.end)"),),
+        (Edit(coverage, "_minus", "TimeWindow(hole.end, window.end)", "TimeWindow(hole.end + timedelta(seconds=1), window.end)"),),
         ("events", "profiles"),
     ),
     Fault(

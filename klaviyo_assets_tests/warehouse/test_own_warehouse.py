@@ -14,7 +14,7 @@ from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.quality.inspector import Inspector
+from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse.base import Warehouse
@@ -52,9 +52,9 @@ def test_each_kind_of_sync_works(name: str, new_account: NewAccount, warehouse: 
 
     assert_true(sandbox, warehouse, name)
     assert query(warehouse, f"SELECT id FROM {name} WHERE _deleted_at IS NOT NULL") == [(gone,)]
-    inspector = Inspector(warehouse, CATALOG[name], "klaviyo")
-    assert inspector.primary_key().duplicates == []
-    assert inspector.drifts() == []
+    with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
+        assert inspector.primary_key().duplicates == []
+        assert inspector.drifts() == []
 
 
 @pytest.mark.parametrize(

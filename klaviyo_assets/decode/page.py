@@ -14,9 +14,7 @@ from msgspec import UNSET
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
-from klaviyo_assets.decode.altered_text import mark_odd_text
-from klaviyo_assets.decode.errors import UnreadablePage, place
-from klaviyo_assets.decode.malformed import repair_all, repair_surrogates, repaired
+from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
 from klaviyo_assets.decode.records import RecordDecoder
 from klaviyo_assets.decode.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.decode.timestamps import instants, parse_instant
@@ -216,7 +214,7 @@ class PageDecoder:
             # Half characters are found fast and may be on many pages; all else is seldom.
             for repairs in (repair_surrogates(data), repair_all(data)):
                 if repairs and (decoded := _decoded(decode, repaired(data, repairs))) is not None:
-                    mark_odd_text(records(decoded), data, repairs)
+                    keep_originals(records(decoded), data, repairs)
                     return decoded
             raise _explained(error, data) from error
 
@@ -235,7 +233,7 @@ def _explained(error: Exception, data: bytes) -> UnreadablePage:
     if isinstance(error, msgspec.ValidationError):
         return UnreadablePage("The page is no collection of records with links.")
     found = _BYTE.search(str(error))
-    return UnreadablePage(f"The page is broken JSON: {place(data, int(found[1]))}." if found else "The page is broken JSON: it ends too early.")
+    return UnreadablePage(f"The page is broken JSON: {position(data, int(found[1]))}." if found else "The page is broken JSON: it ends too early.")
 
 
 def _refuse_other_encodings(data: bytes) -> None:
@@ -249,7 +247,7 @@ def _refuse_other_encodings(data: bytes) -> None:
     try:
         pl.Series([data], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.PolarsError as error:
-        raise UnreadablePage(f"The page is not utf-8: {place(data, _first_wrong_byte(data))}.") from error
+        raise UnreadablePage(f"The page is not utf-8: {position(data, _first_wrong_byte(data))}.") from error
 
 
 def _first_wrong_byte(data: bytes) -> int:

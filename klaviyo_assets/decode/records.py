@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode.errors import UnreadablePage
+from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets.decode.schema import RECORD, RELATIONSHIP, name_beside
 from klaviyo_assets.decode.structs import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from klaviyo_assets.api.errors import BadAnswer
-from klaviyo_assets.decode.errors import UnreadablePage
+from klaviyo_assets.decode.malformed import UnreadablePage
 
 
 @contextmanager

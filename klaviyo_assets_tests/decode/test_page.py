@@ -15,7 +15,7 @@ from klaviyo_assets.catalog import CAMPAIGNS, CATALOG
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, SYNCED_AT, Page, PageDecoder, frame_schema
-from klaviyo_assets.decode.errors import UnreadablePage
+from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets.decode.page import Extent
 
 TYPES = [name for name, entry in CATALOG.items() if entry.parent is None]

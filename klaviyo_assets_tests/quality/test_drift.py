@@ -11,8 +11,7 @@ import pytest
 from klaviyo_assets.api.errors import BadAnswer
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType
-from klaviyo_assets.decode.errors import UnreadablePage
-from klaviyo_assets.decode.surrogates import escape_lone_surrogates
+from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
 from klaviyo_assets.extract.error_position import saying_where
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.load.loader import Loader
@@ -202,8 +201,9 @@ def test_half_a_character_is_kept_as_it_came_beside_the_row(new_account: NewAcco
     sent = set(sandbox.truth_lines("events"))
     for came, kept in rows:
         assert came.encode() in sent
-        assert escape_lone_surrogates(came.encode()) != came.encode()
-        assert json.loads(escape_lone_surrogates(came.encode()))["attributes"]["event_properties"] == json.loads(kept)
+        readable = repaired(came.encode(), repair_surrogates(came.encode()))
+        assert readable != came.encode()
+        assert json.loads(readable)["attributes"]["event_properties"] == json.loads(kept)
     assert sync("events", sandbox, warehouse).row.rows_updated == 0
 
 

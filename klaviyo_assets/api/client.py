@@ -106,7 +106,7 @@ class KlaviyoClient:
         self.traffic = Traffic()
         self._transport = HttpTransport(key, self.settings, transport)
         self._slots = asyncio.Semaphore(self.settings.concurrency)
-        self._gates: dict[tuple[str, RateLimit], RateLimiter] = {}
+        self._limiters: dict[tuple[str, RateLimit], RateLimiter] = {}
         self._clock = ServerClock()
         self._memory = ResponseMemory()
         self._waits = RequestWaits()
@@ -115,14 +115,14 @@ class KlaviyoClient:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        for gate in self._gates.values():
-            gate.dispose()
+        for limiter in self._limiters.values():
+            limiter.dispose()
         await self._transport.close()
 
     @property
     def seconds_waited(self) -> float:
         """Seconds that requests have waited for the rate limits, added up over all that waited at once."""
-        return sum(gate.seconds_waited for gate in self._gates.values())
+        return sum(limiter.seconds_waited for limiter in self._limiters.values())
 
     @property
     def knows_the_time(self) -> bool:
@@ -151,8 +151,8 @@ class KlaviyoClient:
 
     def chains_needed(self, entry: ResourceType) -> int:
         """Return how many cursor chains, one request after the other in each, keep the rate limit of a type's pages busy at the latency seen."""
-        gate = self._gate(entry, entry.endpoint.path, entry.page_parameters)
-        return min(self.settings.concurrency, gate.requests_under_way)
+        limiter = self._limiter(entry, entry.endpoint.path, entry.page_parameters)
+        return min(self.settings.concurrency, limiter.requests_under_way)
 
     async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Send one GET request, again after a transient fault, and decode its answer.
@@ -175,7 +175,7 @@ class KlaviyoClient:
         self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, most_bytes: int | None = None
     ) -> ApiResponse[T]:
         request = ApiRequest("GET", target, entry.scope_text, most_bytes=most_bytes)
-        return await self._request(request, self._gate(entry, target.path, dict(target.params)), decode, share)
+        return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
 
     async def query(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Send a query to an endpoint that takes POST requests and changes nothing, so that it can be sent again after a fault.
@@ -191,16 +191,16 @@ class KlaviyoClient:
         body = msgspec.json.encode({"data": {"type": query.jsonapi_type, "attributes": attributes}})
         request = ApiRequest("POST", self._own_url(query.path), query.scope, body)
         with self._memory.share() as share:
-            return await self._request(request, self._gate_of(query.path, query.limit), decode, share)
+            return await self._request(request, self._limiter_of(query.path, query.limit), decode, share)
 
-    async def _request(self, request: ApiRequest, gate: RateLimiter, decode: Callable[[bytes], T], share: Share) -> ApiResponse[T]:
-        with self._waits.of(f"{request.method} {gate.name}") as wait:
-            async for attempt in RetryPolicy(self.settings, gate, wait).attempts():
+    async def _request(self, request: ApiRequest, limiter: RateLimiter, decode: Callable[[bytes], T], share: Share) -> ApiResponse[T]:
+        with self._waits.of(f"{request.method} {limiter.name}") as wait:
+            async for attempt in RetryPolicy(self.settings, limiter, wait).attempts():
                 with attempt:
                     wait.begin("slot", None)  # until one of the requests that are under way ends; they say what they wait for
                     async with self._slots:
                         share.release()  # what an attempt that failed has received
-                        return await self._send(request, gate, decode, share, wait)
+                        return await self._send(request, limiter, decode, share, wait)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def pages(
@@ -290,21 +290,21 @@ class KlaviyoClient:
             raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._transport.base_url)}; it was not followed.")
         return target
 
-    def _gate(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> RateLimiter:
+    def _limiter(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> RateLimiter:
         endpoint = entry.endpoint
         # The children of all parents share a limit, and are not looked up one by one.
         is_lookup = entry.parent is None and path.rstrip("/") != endpoint.path
         limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
-        return self._gate_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
+        return self._limiter_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
 
-    def _gate_of(self, name: str, limit: RateLimit) -> RateLimiter:
-        if (name, limit) not in self._gates:
-            self._gates[name, limit] = RateLimiter(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
-        return self._gates[name, limit]
+    def _limiter_of(self, name: str, limit: RateLimit) -> RateLimiter:
+        if (name, limit) not in self._limiters:
+            self._limiters[name, limit] = RateLimiter(name, limit, self.settings.rate_limit_share, self.settings.shared_limits)
+        return self._limiters[name, limit]
 
-    async def _send(self, request: ApiRequest, gate: RateLimiter, decode: Callable[[bytes], T], share: Share, wait: RequestWait) -> ApiResponse[T]:
-        wait.begin("turn", gate.obstacle)
-        turn = await gate.enter()
+    async def _send(self, request: ApiRequest, limiter: RateLimiter, decode: Callable[[bytes], T], share: Share, wait: RequestWait) -> ApiResponse[T]:
+        wait.begin("turn", limiter.obstacle)
+        turn = await limiter.acquire()
         wait.begin("answer", lambda: self._no_answer_yet(share, wait.seconds_in_phase))
         headers: Mapping[str, str] = {}
         rejected: float | None = None
@@ -315,12 +315,12 @@ class KlaviyoClient:
             rejected = rejected_for(response)
         finally:
             self.traffic.requests += 1
-            gate.leave(headers, turn, rejected)
+            limiter.release(headers, turn, rejected)
         self._take_note(response)
         value = decoded(response, request.scope, decode)
         share.complete()
         seconds = time.monotonic() - sent
-        gate.took(seconds - share.seconds_waited)
+        limiter.observe_latency(seconds - share.seconds_waited)
         return ApiResponse(value, self.now() - timedelta(seconds=seconds))
 
     def _no_answer_yet(self, share: Share, seconds: float) -> Obstacle:

@@ -1,4 +1,4 @@
-"""An account in virtual time: the sandbox's limits, our gate, and other clients."""
+"""An account in virtual time: the sandbox's limits, our limiter, and other clients."""
 
 import asyncio
 import random
@@ -68,19 +68,19 @@ class SharedAccount:
         return headers, rejected_for
 
     async def sync(self, share: float, seconds: float, answered: Answered | None = None, workers: int = 30) -> None:
-        """Send as fast as a gate allows, as a sync does."""
-        gate, end = RateLimiter(PATH, self.limit, share), now() + seconds
+        """Send as fast as a limiter allows, as a sync does."""
+        limiter, end = RateLimiter(PATH, self.limit, share), now() + seconds
 
         async def work() -> None:
             while now() < end:
-                request = await gate.enter()
+                request = await limiter.acquire()
                 headers, rejected_for = await self.request(answered or self.ours)
-                gate.leave(headers, request, rejected_for)
+                limiter.release(headers, request, rejected_for)
                 if rejected_for is not None:
-                    gate.close_for(rejected_for)
+                    limiter.close_for(rejected_for)
 
         await asyncio.gather(*(work() for _ in range(workers)))
-        gate.dispose()
+        limiter.dispose()
 
     async def other(self, times: Iterable[float]) -> None:
         """Send one request at each of these times (seconds from the start), come what may."""

@@ -58,7 +58,7 @@ def test_the_children_of_all_parents_share_a_limit(shop: SandboxProcess) -> None
     async def read(client: KlaviyoClient) -> set[str]:
         for parent in shop.truth("segments")[:2]:
             [_ async for _ in client.pages(SEGMENT_MEMBERS, {}, PageDecoder(SEGMENT_MEMBERS).page, parent_id=parent["id"])]
-        return {name for name, _ in client._gates}
+        return {name for name, _ in client._limiters}
 
     assert with_client(shop, read) == {"/api/segments/{id}/profiles"}
 

@@ -105,16 +105,16 @@ def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
     assert "Check the network and https://status.klaviyo.com" in words
 
 
-def test_a_request_at_a_gate_that_another_request_has_closed_logs_nothing_more(logged: Any) -> None:
+def test_a_request_at_a_limiter_that_another_request_has_closed_logs_nothing_more(logged: Any) -> None:
     async def work() -> None:
-        waits, gate = RequestWaits(), RateLimiter("/api/events", RateLimit(350, 3500), 1.0)
+        waits, limiter = RequestWaits(), RateLimiter("/api/events", RateLimit(350, 3500), 1.0)
         with waits.of(EVENTS) as rejected, waits.of(EVENTS) as other:
-            gate.close_for(30)
+            limiter.close_for(30)
             rejected.retry(RateLimited(30.0), 30.0, 2, 7)
-            rejected.begin("turn", gate.obstacle)
-            other.begin("turn", gate.obstacle)
-            gate.leave({}, await gate.enter())
-        gate.dispose()
+            rejected.begin("turn", limiter.obstacle)
+            other.begin("turn", limiter.obstacle)
+            limiter.release({}, await limiter.acquire())
+        limiter.dispose()
 
     ((at, words),) = logged(work())
     assert at == 0
@@ -123,15 +123,15 @@ def test_a_request_at_a_gate_that_another_request_has_closed_logs_nothing_more(l
 
 def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> None:
     async def work() -> None:
-        waits, gate = RequestWaits(), RateLimiter("/api/metric-aggregates", RateLimit(1, 15), 1.0)
+        waits, limiter = RequestWaits(), RateLimiter("/api/metric-aggregates", RateLimit(1, 15), 1.0)
 
         async def request() -> None:
             with waits.of("POST /api/metric-aggregates") as wait:
-                wait.begin("turn", gate.obstacle)
-                gate.leave({}, await gate.enter())
+                wait.begin("turn", limiter.obstacle)
+                limiter.release({}, await limiter.acquire())
 
         await asyncio.gather(*(request() for _ in range(12)))
-        gate.dispose()
+        limiter.dispose()
 
     found = logged(work())
     assert 5 <= found[0][0] <= 10

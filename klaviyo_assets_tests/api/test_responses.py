@@ -577,7 +577,7 @@ def test_an_answer_without_a_date_tells_no_time(headers: dict[str, str]) -> None
     ],
     ids=["seconds", "date", "absent"],
 )
-def test_a_429_is_waited_for_at_the_gate(header: Callable[[], dict[str, str]], delay: float, server: Scripted) -> None:
+def test_a_429_is_waited_for_at_the_limiter(header: Callable[[], dict[str, str]], delay: float, server: Scripted) -> None:
     server.will(errors(429, "throttled", "Request was throttled.", **header()), page("a"))
 
     found, client = ask(server)

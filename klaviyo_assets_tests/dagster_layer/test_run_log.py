@@ -166,16 +166,16 @@ def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
 
 
 def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
-    async def used_up(gate: RateLimiter) -> None:
-        gate.leave({"RateLimit-Limit": "3500, 350;w=1, 3500;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, await gate.enter())
+    async def used_up(limiter: RateLimiter) -> None:
+        limiter.release({"RateLimit-Limit": "3500, 350;w=1, 3500;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, await limiter.acquire())
 
     with collected() as (log, found), in_the_log_of(log):
-        gate = RateLimiter("events", CATALOG["events"].endpoint.limit, 1.0)
-        asyncio.run(used_up(gate))
+        limiter = RateLimiter("events", CATALOG["events"].endpoint.limit, 1.0)
+        asyncio.run(used_up(limiter))
         clock = ServerClock()
         for _ in range(10):
             clock.note(None)
-        gate.dispose()
+        limiter.dispose()
 
     assert any("events: waiting 31 seconds" in words and "What to do" in words for words in found), found
     assert any("carry no Date" in words for words in found), found

@@ -136,8 +136,8 @@ class StillClock(Clock):
         self._now += micros
 
 
-class _Gate:
-    """An endpoint's gate that is always open."""
+class _OpenLimiter:
+    """An endpoint's limiter that is always open."""
 
     name = "any"
     seconds_waited = 0.0
@@ -145,11 +145,11 @@ class _Gate:
     def __init__(self, workers: int) -> None:
         self.requests_under_way = workers
 
-    async def enter(self) -> None: ...
+    async def acquire(self) -> None: ...
 
-    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None: ...
+    def release(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None: ...
 
-    def took(self, seconds: float) -> None: ...
+    def observe_latency(self, seconds: float) -> None: ...
 
     def close_for(self, seconds: float) -> None: ...
 
@@ -166,8 +166,8 @@ class _Client(KlaviyoClient):
         super().__init__(parse_api_key(key), settings, transport=transport)
         self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
 
-    def _gate_of(self, name: str, limit: RateLimit) -> Any:
-        return _Gate(self.settings.concurrency)
+    def _limiter_of(self, name: str, limit: RateLimit) -> Any:
+        return _OpenLimiter(self.settings.concurrency)
 
 
 @dataclass

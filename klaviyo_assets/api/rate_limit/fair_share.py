@@ -52,14 +52,14 @@ class FairShare:
 
     Attributes:
         limit: As given; may be lowered to what responses say.
-        ours: Share of the limit that we may use now.
-        others: Share of the limit that others use, as far as is known; 0 if that cannot be distinguished from nothing.
+        own_share: Share of the limit that we may use now.
+        foreign_share: Share of the limit that others use, as far as is known; 0 if that cannot be distinguished from nothing.
     """
 
     def __init__(self, limit: RateLimit, share: float) -> None:
         self.limit = limit
-        self.ours = share
-        self.others = 0.0
+        self.own_share = share
+        self.foreign_share = 0.0
         self._share = share
         self._usage = Usage()
         self._minute: tuple[float, RateReport] | None = None
@@ -113,9 +113,9 @@ class FairShare:
         self._usage.look(now)
         others = self._seen(now)
         if others <= _NOTICEABLE:
-            self.ours, self.others = self._share, 0.0
+            self.own_share, self.foreign_share = self._share, 0.0
             return
-        self.others = min(1.0, others)
+        self.foreign_share = min(1.0, others)
         self._follow(max(_LEAST * self._share, min(self._share, self._free(others, now))), passed, now)
 
     def _seen(self, now: float) -> float:
@@ -124,7 +124,7 @@ class FairShare:
             return self._at_least
         minute = _MINUTE / self.limit.steady
         # Once others are seen, chance no longer counts in favour of there being none.
-        return self._usage.others * minute if self.others or self._usage.at_least * minute > _NOTICEABLE else 0.0
+        return self._usage.others * minute if self.foreign_share or self._usage.at_least * minute > _NOTICEABLE else 0.0
 
     def _free(self, others: float, now: float) -> float:
         """Return the share of the limit that others leave, less what was used too much in the last minute, and in the server's if that is known."""
@@ -138,12 +138,12 @@ class FairShare:
 
     def _follow(self, free: float, passed: float, now: float) -> None:
         """Lower the pace at once, within reason, and raise it slowly."""
-        if free >= self.ours:
+        if free >= self.own_share:
             much = max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
             much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -much
-            self.ours = min(free, self.ours + (_FAST_RISE if much_is_unused else _RISE) * passed)
-        elif free >= _LARGEST_CUT * self.ours:
-            self.ours = free
+            self.own_share = min(free, self.own_share + (_FAST_RISE if much_is_unused else _RISE) * passed)
+        elif free >= _LARGEST_CUT * self.own_share:
+            self.own_share = free
         elif now >= self._next_cut:
-            self.ours *= _LARGEST_CUT
+            self.own_share *= _LARGEST_CUT
             self._next_cut = now + _BETWEEN_CUTS

@@ -29,7 +29,7 @@ _WORTH_SAYING = 10
 """Seconds of waiting from which on it is logged."""
 
 _LONGEST_PACED = 600
-"""Seconds of the longest window that the gate waits for. A longer one, such as a day, ends the sync with an error when it is used up."""
+"""Seconds of the longest window that the limiter waits for. A longer one, such as a day, ends the sync with an error when it is used up."""
 
 _NEARLY_FULL = 10
 """If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
@@ -45,7 +45,7 @@ _log = logging.getLogger("klaviyo_assets")
 class RateLimiter:
     """Every request to one endpoint passes here first.
 
-    Requests are paced at the configured share of the limit (:mod:`klaviyo_assets.api.rate_limit.pacing`). The gate also obeys the server: it
+    Requests are paced at the configured share of the limit (:mod:`klaviyo_assets.api.rate_limit.pacing`). The limiter also obeys the server: it
     closes for ``Retry-After`` on a 429, and while requests in flight use up what is left of the minute (:mod:`klaviyo_assets.api.rate_limit.quota`).
 
     Args:
@@ -81,11 +81,11 @@ class RateLimiter:
         """Requests that should be under way at once to keep the limit busy."""
         return self._concurrency.size
 
-    async def enter(self) -> SentRequest:
+    async def acquire(self) -> SentRequest:
         """Wait until one more request may be sent.
 
         Returns:
-            The request, to be given to :meth:`leave`.
+            The request, to be given to :meth:`release`.
         """
         began = time.monotonic()
         await self._wait_until_open()
@@ -93,7 +93,7 @@ class RateLimiter:
             self._give_way()
             await self._pacing.take_turn(self.name)
             try:
-                # One at a time, so that all who wait for a gate that is closed now do not come at once when it opens.
+                # One at a time, so that all who wait for a limiter that is closed now do not come at once when it opens.
                 await self._wait_until_open()
             except BaseException:
                 self._pacing.end_turn()
@@ -103,12 +103,12 @@ class RateLimiter:
         self.seconds_waited += time.monotonic() - began
         return request
 
-    def leave(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
+    def release(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
         """Take note of a finished request and of what its response says about the limits.
 
         Args:
             headers: Headers of the response; empty if none came.
-            request: What :meth:`enter` returned; the oldest unanswered one if it is left out.
+            request: What :meth:`acquire` returned; the oldest unanswered one if it is left out.
             rejected_for: On status 429, the seconds that the response asks to wait.
         """
         request = request or self._unanswered[0]
@@ -144,7 +144,7 @@ class RateLimiter:
         self._pacing.change(self._paced_at, limit)
         self._concurrency.rate = limit.steady / 60 * self._paced_at
 
-    def took(self, seconds: float) -> None:
+    def observe_latency(self, seconds: float) -> None:
         """Take note of how long an answer took, decoding included."""
         self._concurrency.note(time.monotonic(), seconds)
 
@@ -154,13 +154,13 @@ class RateLimiter:
         self._told_until = max(self._told_until, self._closed_until)
 
     def obstacle(self) -> Obstacle | None:
-        """Return what a request waits for that has been in :meth:`enter` for long; None if that has been logged."""
+        """Return what a request waits for that has been in :meth:`acquire` for long; None if that has been logged."""
         now = time.monotonic()
         if now < self._told_until:
             return None
         if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
             return Obstacle(logging.WARNING, _waiting_in_words(seconds))
-        limit, ours = self._fair_share.limit, self._fair_share.ours
+        limit, ours = self._fair_share.limit, self._fair_share.own_share
         pace = f"at most {limit.steady * ours:.0f} a minute are sent, {100 * ours:.0f} % of the account's rate limit"
         return Obstacle(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
 
@@ -170,21 +170,23 @@ class RateLimiter:
 
     def _give_way(self) -> None:
         """Pace at what the account's other integrations leave us of our share."""
-        ours = self._fair_share.ours
-        if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.others):
-            _log.info("%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.others, 100 * ours)
+        ours = self._fair_share.own_share
+        if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.foreign_share):
+            _log.info(
+                "%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.foreign_share, 100 * ours
+            )
             self._pacing.change(ours, self._fair_share.limit)
             self._paced_at = ours
             self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
 
     async def _wait_until_open(self) -> None:
-        # The gate may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
+        # The limiter may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
         while (seconds := max(max(self._closed_until, self._burst_full_until) - time.monotonic(), self._seconds_full())) > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), seconds)
 
     def _seconds_full(self) -> float:
-        others = self._fair_share.others / self._fair_share.ours
+        others = self._fair_share.foreign_share / self._fair_share.own_share
         return self._window.seconds_full(under_way=len(self._unanswered), others=others, now=time.monotonic())
 
     def _tell(self, seconds: float) -> None:

@@ -173,7 +173,7 @@ def test_a_sync_goes_on_however_busy_the_others_are() -> None:
         at += 0.02
         share.answered(share.sent(at), RateReport(350, 1, max(0, 300 - 6 * (number % 50)), 0), at)
 
-    assert share.ours == pytest.approx(0.09)
+    assert share.own_share == pytest.approx(0.09)
 
 
 @given(
@@ -198,5 +198,5 @@ def test_wild_headers_do_no_harm(answers: list[tuple[int, int | None, int, int, 
             share.rejected(request, rejected_for, at)
         else:
             share.answered(request, RateReport(limit, seconds, remaining, reset), at)
-        assert 0.09 - 1e-9 <= share.ours <= 0.9
-        assert 0 <= share.others <= 1
+        assert 0.09 - 1e-9 <= share.own_share <= 0.9
+        assert 0 <= share.foreign_share <= 1

@@ -1,4 +1,4 @@
-"""The gates of the endpoints: never more requests in a window than Klaviyo allows, and nobody through a gate that is closed."""
+"""The limiters of the endpoints: never more requests in a window than Klaviyo allows, and nobody through a limiter that is closed."""
 
 import asyncio
 import itertools
@@ -22,23 +22,23 @@ from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
 TIERS = {"XS": TIER_XS, "S": TIER_S, "M": TIER_M, "L": TIER_L, "XL": TIER_XL}
 SOON = 0.26
-"""A closed gate opens up to a quarter of a second later, so that all do not come at once."""
+"""A closed limiter opens up to a quarter of a second later, so that all do not come at once."""
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def taken(gate: RateLimiter, count: int, workers: int = 8) -> list[float]:
+async def taken(limiter: RateLimiter, count: int, workers: int = 8) -> list[float]:
     """Let workers take so many turns in all; return when each was granted."""
     times: list[float] = []
     turns = iter(range(count))
 
     async def work() -> None:
         for _ in turns:
-            await gate.enter()
+            await limiter.acquire()
             times.append(now())
-            gate.leave({})
+            limiter.release({})
 
     await asyncio.gather(*(work() for _ in range(workers)))
     return times
@@ -59,11 +59,11 @@ def most_in(times: Sequence[float], seconds: float) -> int:
 @pytest.mark.parametrize("limit", TIERS.values(), ids=TIERS)
 def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     async def two_rushes() -> list[float]:
-        gate = RateLimiter("/api/any", limit, share)
-        first = await taken(gate, limit.steady + 20)
+        limiter = RateLimiter("/api/any", limit, share)
+        first = await taken(limiter, limit.steady + 20)
         await asyncio.sleep(30)
-        second = await taken(gate, limit.steady + 20)
-        gate.dispose()
+        second = await taken(limiter, limit.steady + 20)
+        limiter.dispose()
         return first + second
 
     times = run_in_virtual_time(two_rushes(), monkeypatch)
@@ -78,9 +78,9 @@ def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: 
 def test_a_share_is_kept_to_and_made_use_of(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def rush() -> list[float]:
-        gate = RateLimiter("/api/any", limit, share)
-        times = await taken(gate, 2 * limit.steady)
-        gate.dispose()
+        limiter = RateLimiter("/api/any", limit, share)
+        times = await taken(limiter, 2 * limit.steady)
+        limiter.dispose()
         return times
 
     times = run_in_virtual_time(rush(), monkeypatch)
@@ -94,16 +94,16 @@ def test_what_stalls_cost_is_made_good(limit: RateLimit, monkeypatch: pytest.Mon
     """Each fifteen seconds nothing moves for a while, as when the processor is taken away; in the minutes after, nothing of that is missing."""
 
     async def stalling() -> list[float]:
-        gate = RateLimiter("/api/any", limit, 1.0)
+        limiter = RateLimiter("/api/any", limit, 1.0)
         began, times, stalls = now(), [], 0
         while now() < began + 240:
-            await gate.enter()
+            await limiter.acquire()
             times.append(now() - began)
-            gate.leave({})
+            limiter.release({})
             if now() > began + 15 * (stalls + 1):
                 stalls += 1
                 await asyncio.sleep(0.4)
-        gate.dispose()
+        limiter.dispose()
         return times
 
     times = run_in_virtual_time(stalling(), monkeypatch)
@@ -118,18 +118,18 @@ def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: 
     """A request arrives at any time before its answer; two that are a second apart when they are sent need not be when they arrive."""
 
     async def rush() -> list[tuple[float, float]]:
-        gate = RateLimiter("/api/accounts", TIER_XS, share)
+        limiter = RateLimiter("/api/accounts", TIER_XS, share)
         times: list[tuple[float, float]] = []
 
         async def one(latency: float) -> None:
-            await gate.enter()
+            await limiter.acquire()
             sent = now()
             await asyncio.sleep(latency)
             times.append((sent, now()))
-            gate.leave({})
+            limiter.release({})
 
         await asyncio.gather(*(one(latency) for latency in (0.1, 3, 0.9, 0)))
-        gate.dispose()
+        limiter.dispose()
         return times
 
     times = run_in_virtual_time(rush(), monkeypatch)
@@ -141,42 +141,42 @@ def test_a_turn_that_is_not_used_holds_up_nobody(monkeypatch: pytest.MonkeyPatch
     """Cancelled while the server's minute is used up, or while another has the turn."""
 
     async def rush() -> float:
-        gate = RateLimiter("/api/accounts", TIER_XS, 1.0)
-        await gate.enter()
-        gate.leave({"RateLimit-Limit": "15", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"})
-        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        limiter = RateLimiter("/api/accounts", TIER_XS, 1.0)
+        await limiter.acquire()
+        limiter.release({"RateLimit-Limit": "15", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"})
+        waiting = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
         await asyncio.sleep(10)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         began = now()
-        await gate.enter()
-        gate.leave({})
-        gate.dispose()
+        await limiter.acquire()
+        limiter.release({})
+        limiter.dispose()
         return now() - began
 
     assert 40 < run_in_virtual_time(rush(), monkeypatch) < 55
 
 
-# --- the gate closes
+# --- the limiter closes
 
 
 def guarded(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Run an action with a wide gate; return its times as seconds since it began."""
+    """Run an action with a wide limiter; return its times as seconds since it began."""
 
     async def run() -> list[float]:
-        gate, began = RateLimiter("/api/any", TIER_XL, 0.9), now()
-        times = await action(gate)
-        gate.dispose()
+        limiter, began = RateLimiter("/api/any", TIER_XL, 0.9), now()
+        times = await action(limiter)
+        limiter.dispose()
         return [time - began for time in times]
 
     return run_in_virtual_time(run(), monkeypatch)
 
 
-def test_nobody_passes_a_closed_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
-        gate.close_for(5)
-        return await taken(gate, 20)
+def test_nobody_passes_a_closed_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(limiter: RateLimiter) -> list[float]:
+        limiter.close_for(5)
+        return await taken(limiter, 20)
 
     times = guarded(action, monkeypatch)
 
@@ -184,20 +184,20 @@ def test_nobody_passes_a_closed_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 5 <= min(times) <= 5 + SOON
 
 
-def test_a_gate_that_is_closed_for_longer_meanwhile_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
-        gate.close_for(2)
-        waiting = asyncio.create_task(taken(gate, 5))
+def test_a_limiter_that_is_closed_for_longer_meanwhile_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(limiter: RateLimiter) -> list[float]:
+        limiter.close_for(2)
+        waiting = asyncio.create_task(taken(limiter, 5))
         await asyncio.sleep(1)
-        gate.close_for(10)
-        gate.close_for(1)
+        limiter.close_for(10)
+        limiter.close_for(1)
         return await waiting
 
     assert 11 <= min(guarded(action, monkeypatch)) <= 11 + SOON
 
 
-def test_a_gate_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
+def test_a_limiter_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def action(limiter: RateLimiter) -> list[float]:
         slow = RateLimiter("/api/any", TIER_XS, 0.5)
         first = await taken(slow, 1)
         waiting = asyncio.create_task(taken(slow, 1))
@@ -216,17 +216,19 @@ def test_a_gate_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pyt
 def leaving(headers: dict[str, str], others: int) -> Callable[[RateLimiter], Awaitable[list[float]]]:
     """Take note of an answer while so many other requests are still under way, then take one more turn."""
 
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(others + 1):
-            await gate.enter()
-        gate.leave(headers)
-        return await taken(gate, 1)
+            await limiter.acquire()
+        limiter.release(headers)
+        return await taken(limiter, 1)
 
     return action
 
 
 @pytest.mark.parametrize(("others", "remaining"), [(0, "0"), (3, "3"), (3, "0"), (3, "-1"), (3, "2.0")])
-def test_a_gate_closes_until_the_reset_when_the_rest_of_the_minute_is_under_way(others: int, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limiter_closes_until_the_reset_when_the_rest_of_the_minute_is_in_flight(
+    others: int, remaining: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     headers = {"RateLimit-Limit": "3500", "RateLimit-Remaining": remaining, "RateLimit-Reset": "17"}
 
     (time,) = guarded(leaving(headers, others), monkeypatch)
@@ -244,13 +246,13 @@ def test_the_rest_of_a_second_is_left_to_others_when_its_burst_is_nearly_used_up
 
 
 def test_responses_that_report_a_lower_limit_lower_the_pace_until_they_no_longer_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         times = []
         for number in range(40):
-            await gate.enter()
+            await limiter.acquire()
             times.append(now())
             limit = "1, 1;w=1, 15;w=60, 225;w=86400" if number < 10 else "350, 350;w=1, 3500;w=60"
-            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": "1" if number < 10 else "349", "RateLimit-Reset": "0"})
+            limiter.release({"RateLimit-Limit": limit, "RateLimit-Remaining": "1" if number < 10 else "349", "RateLimit-Reset": "0"})
         return times
 
     times = guarded(action, monkeypatch)
@@ -262,12 +264,12 @@ def test_responses_that_report_a_lower_limit_lower_the_pace_until_they_no_longer
 
 def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests_over_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     async def rush() -> list[float]:
-        gate, times = RateLimiter("/api/accounts", TIER_XS, 1.0), []
+        limiter, times = RateLimiter("/api/accounts", TIER_XS, 1.0), []
         for _ in range(4):
-            await gate.enter()
+            await limiter.acquire()
             times.append(now())
-            gate.leave({"RateLimit-Limit": "1, 1;w=1, 2;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "0"})
-        gate.dispose()
+            limiter.release({"RateLimit-Limit": "1, 1;w=1, 2;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "0"})
+        limiter.dispose()
         return times
 
     times = run_in_virtual_time(rush(), monkeypatch)
@@ -275,16 +277,16 @@ def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests
     assert min(after - before for before, after in itertools.pairwise(times)) >= 30
 
 
-def test_the_first_answer_of_a_new_minute_opens_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_answer_of_a_new_minute_opens_the_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resets come in whole seconds; to wait them out would waste up to one in each minute."""
 
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(4):
-            await gate.enter()
-        gate.leave({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3", "RateLimit-Reset": "17"})
-        waiting = asyncio.create_task(taken(gate, 1))
+            await limiter.acquire()
+        limiter.release({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3", "RateLimit-Reset": "17"})
+        waiting = asyncio.create_task(taken(limiter, 1))
         await asyncio.sleep(0.2)
-        gate.leave({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3499", "RateLimit-Reset": "60"})
+        limiter.release({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3499", "RateLimit-Reset": "60"})
         return await waiting
 
     (time,) = guarded(action, monkeypatch)
@@ -292,17 +294,17 @@ def test_the_first_answer_of_a_new_minute_opens_the_gate(monkeypatch: pytest.Mon
     assert 0.2 <= time < 0.3
 
 
-def test_a_gate_opens_as_far_as_answers_show_that_something_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limiter_opens_as_far_as_answers_show_that_something_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests under way count as not counted until they are answered."""
 
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(4):
-            await gate.enter()
-        gate.leave({"RateLimit-Remaining": "2", "RateLimit-Reset": "17"})
-        waiting = asyncio.create_task(taken(gate, 1))
+            await limiter.acquire()
+        limiter.release({"RateLimit-Remaining": "2", "RateLimit-Reset": "17"})
+        waiting = asyncio.create_task(taken(limiter, 1))
         for _ in range(2):
             await asyncio.sleep(1)
-            gate.leave({"RateLimit-Remaining": "2", "RateLimit-Reset": "16"})
+            limiter.release({"RateLimit-Remaining": "2", "RateLimit-Reset": "16"})
         return await waiting
 
     (time,) = guarded(action, monkeypatch)
@@ -325,18 +327,18 @@ def test_a_gate_opens_as_far_as_answers_show_that_something_is_left(monkeypatch:
     ],
     ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "burst", "day", "nothing"],
 )
-def test_a_gate_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limiter_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     (time,) = guarded(leaving(headers, 3), monkeypatch)
 
     assert time < 1
 
 
 def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         began = now()
-        gate.close_for(5)
-        await asyncio.gather(gate.enter(), gate.enter())
-        assert gate.seconds_waited == pytest.approx(2 * (now() - began))
+        limiter.close_for(5)
+        await asyncio.gather(limiter.acquire(), limiter.acquire())
+        assert limiter.seconds_waited == pytest.approx(2 * (now() - began))
         return [now()]
 
     (time,) = guarded(action, monkeypatch)
@@ -346,15 +348,15 @@ def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch
 
 def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answered() -> tuple[int, int, int]:
-        gate = RateLimiter("/api/any", TIER_XL, 0.9)
-        before = gate.requests_under_way
-        gate.took(0.05)
-        quick = gate.requests_under_way
+        limiter = RateLimiter("/api/any", TIER_XL, 0.9)
+        before = limiter.requests_under_way
+        limiter.observe_latency(0.05)
+        quick = limiter.requests_under_way
         for _ in range(1000):
-            await asyncio.sleep(0.6 / gate.requests_under_way)
-            gate.took(0.6)
-        slow = gate.requests_under_way
-        gate.dispose()
+            await asyncio.sleep(0.6 / limiter.requests_under_way)
+            limiter.observe_latency(0.6)
+        slow = limiter.requests_under_way
+        limiter.dispose()
         return before, quick, slow
 
     before, quick, slow = run_in_virtual_time(answered(), monkeypatch)
@@ -373,24 +375,24 @@ def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: 
     ],
 )
 def test_headers_without_sense_do_no_harm(limit: str, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def action(gate: RateLimiter) -> list[float]:
+    async def action(limiter: RateLimiter) -> list[float]:
         for number in range(4):
-            await gate.enter()
+            await limiter.acquire()
             await asyncio.sleep(20)
-            gate.leave({"RateLimit-Limit": limit, "RateLimit-Remaining": remaining if number else "1e308", "RateLimit-Reset": str(60 - number)})
+            limiter.release({"RateLimit-Limit": limit, "RateLimit-Remaining": remaining if number else "1e308", "RateLimit-Reset": str(60 - number)})
         return [now()]
 
     assert len(guarded(action, monkeypatch)) == 1
 
 
-# --- gates of the client
+# --- limiters of the client
 
 
-def gates_of(client: KlaviyoClient) -> Counter[tuple[str, RateLimit]]:
-    return Counter(client._gates.keys())
+def limiters_of(client: KlaviyoClient) -> Counter[tuple[str, RateLimit]]:
+    return Counter(client._limiters.keys())
 
 
-def test_each_limit_has_a_gate_of_its_own(server: Scripted) -> None:
+def test_each_limit_has_a_limiter_of_its_own(server: Scripted) -> None:
     async def run() -> set[tuple[str, RateLimit]]:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
             predictive = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
@@ -400,7 +402,7 @@ def test_each_limit_has_a_gate_of_its_own(server: Scripted) -> None:
             await client.get(PROFILES, "/api/profiles/P1", {}, len)
             await client.get(PROFILES, f"{server.base_url}/api/profiles/P2", {}, len)
             await client.get(LISTS, "/api/lists", {}, len)
-            return set(gates_of(client))
+            return set(limiters_of(client))
 
     assert asyncio.run(run()) == {
         ("/api/profiles", TIER_L),
@@ -410,7 +412,7 @@ def test_each_limit_has_a_gate_of_its_own(server: Scripted) -> None:
     }
 
 
-def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scripted) -> None:
+def test_a_429_closes_the_limiter_of_its_endpoint_for_all_and_no_other(server: Scripted) -> None:
     """Nobody is sent again before the second is over, however many are waiting."""
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
 
@@ -428,7 +430,7 @@ def test_a_429_closes_the_gate_of_its_endpoint_for_all_and_no_other(server: Scri
                 await asyncio.sleep(0.001)
             others = [asyncio.create_task(one()) for _ in range(3)]
             await asyncio.gather(first, *others)
-            lists, profiles = (client._gate(entry, entry.endpoint.path, {}) for entry in (LISTS, PROFILES))
+            lists, profiles = (client._limiter(entry, entry.endpoint.path, {}) for entry in (LISTS, PROFILES))
             return lists.seconds_waited, profiles.seconds_waited, granted
 
     lists, profiles, granted = asyncio.run(run())

@@ -26,16 +26,16 @@ from klaviyo_assets.catalog.endpoint import RateLimit
 pacing._SPARE = -0.8  # a fifth of a second after the last answer
 
 async def main():
-    gate = limits.RateLimiter("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
+    limiter = limits.RateLimiter("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(4):
-        await gate.enter()
+        await limiter.acquire()
         sent = time.time()
         await asyncio.sleep(0.3)
         print(sent, time.time(), flush=True)
-        gate.leave({})
-    gate.dispose()
+        limiter.release({})
+    limiter.dispose()
 
 asyncio.run(main())
 """
@@ -73,10 +73,10 @@ def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_pat
     killed_at = time.time()
 
     async def enter() -> float:
-        gate = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
-        await asyncio.wait_for(gate.enter(), timeout=30)
-        gate.leave({})
-        gate.dispose()
+        limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
+        await asyncio.wait_for(limiter.acquire(), timeout=30)
+        limiter.release({})
+        limiter.dispose()
         return time.time()
 
     assert asyncio.run(enter()) - killed_at >= 0.5, "what it has sent may have been counted"
@@ -95,25 +95,25 @@ def test_a_clock_that_was_set_back_does_not_hang(tmp_path: Path) -> None:
     with sqlite3.connect(state) as connection:
         connection.execute("INSERT INTO rate_bucket VALUES ('/api/accounts', ?)", [in_an_hour])
     connection.close()
-    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+    limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
 
     async def enter() -> None:
-        await asyncio.wait_for(gate.enter(), timeout=30)
+        await asyncio.wait_for(limiter.acquire(), timeout=30)
 
     asyncio.run(enter())
-    gate.dispose()
+    limiter.dispose()
 
 
 def test_endpoints_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    gates = [RateLimiter(name, TIER_XS, 1.0, tmp_path) for name in ("/api/accounts", "/api/accounts/id", "/api/webhooks", "/api/web-hooks")]
+    limiters = [RateLimiter(name, TIER_XS, 1.0, tmp_path) for name in ("/api/accounts", "/api/accounts/id", "/api/webhooks", "/api/web-hooks")]
 
     async def enter() -> None:
-        await asyncio.wait_for(asyncio.gather(*(gate.enter() for gate in gates)), timeout=30)
+        await asyncio.wait_for(asyncio.gather(*(limiter.acquire() for limiter in limiters)), timeout=30)
 
     asyncio.run(enter())  # none has left, so that each has the turn of its own endpoint
-    for gate in gates:
-        gate.leave({})
-        gate.dispose()
+    for limiter in limiters:
+        limiter.release({})
+        limiter.dispose()
 
     assert len(list(tmp_path.glob("*.sqlite"))) == 4
 
@@ -123,38 +123,38 @@ def test_a_file_that_a_crash_has_left_is_made_again(content: bytes, tmp_path: Pa
     RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
     (state,) = tmp_path.glob("*.sqlite")
     state.write_bytes(content)
-    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+    limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
 
     async def enter() -> None:
-        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
 
     asyncio.run(enter())
-    gate.dispose()
+    limiter.dispose()
     assert caplog.messages == []
 
 
 def test_where_no_folder_can_be_made_this_process_keeps_the_limit_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path / "file" / "limits")
+    limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path / "file" / "limits")
 
     async def enter() -> None:
-        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
 
     asyncio.run(enter())
-    gate.dispose()
+    limiter.dispose()
     assert "does not consider other processes" in caplog.text
 
 
 def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.9)
     folder = tmp_path / "limits"
-    gate = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
+    limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)
 
     async def enter() -> None:
-        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
         shutil.rmtree(folder)
-        gate.leave({}, await asyncio.wait_for(gate.enter(), timeout=30))
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
 
     asyncio.run(enter())
-    gate.dispose()
+    limiter.dispose()
     assert list(folder.glob("*.answered"))

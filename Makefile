@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The oldest versions of all dependencies that setup.cfg allows; their wheels are for Python up to 3.12.
 OLDEST := .venv-oldest
-# The older of the two DuckDB majors that are supported, beside the newer one of the environment.
+# The older of the two DuckDB majors that are supported; the environment has the newer one.
 DUCKDB_1 := $(VENV)/duckdb-1
 
 OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_responses.py api/test_client.py api/test_network.py \
 	api/rate_limit/test_shared_limits.py sync/test_accounts_and_folders.py test_settings.py \
 	warehouse/test_local_file.py)
 
-# Two parts of the tests run at a time, so that no core waits while one of them installs packages, checks types or comes to its last long test.
+# Two parts of the tests run at a time, so that no core waits while one of them installs packages, checks types or reaches its last long test.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PYTEST := -m pytest --numprocesses 3 --dist worksteal
 

@@ -1,4 +1,4 @@
-"""The code location that ``dagster dev`` loads. Settings come from the environment; ``.env.example`` shows them all."""
+"""The code location that ``dagster dev`` loads. Options come from the environment (:mod:`klaviyo_assets.settings`)."""
 
 import dagster as dg
 

@@ -78,11 +78,11 @@ class SyncError(KlaviyoAssetsError):
 
 
 class InvalidRange(SyncError):
-    """The run's config names a field or span that cannot be read."""
+    """The run config names a field or time window that cannot be read."""
 
 
 class InvalidMode(SyncError):
-    """The run's config names a mode that the resource type does not have."""
+    """The run config names a mode that the resource type does not have."""
 
 
 class SyncTaken(SyncError):
@@ -111,7 +111,7 @@ class NewerLayout(SyncError):
 
 
 class FolderFailed(SyncError):
-    """What belongs beside the database, such as staged files, cannot be written or read.
+    """Files next to the database, such as staged files, cannot be written or read.
 
     Args:
         error: What the system says.
@@ -121,7 +121,7 @@ class FolderFailed(SyncError):
         where = f" {error.filename}" if error.filename else ""
         check = next((advice for advice, numbers in _WHAT_TO_CHECK.items() if error.errno in numbers), _ELSE)
         super().__init__(
-            f"The files{where} beside the database could not be written or read ({error.strerror or error}).",
+            f"The files{where} next to the database could not be written or read ({error.strerror or error}).",
             f"{check}, then run again. What was committed is kept.",
         )
 
@@ -146,7 +146,7 @@ class NotOurs(SyncError):
 
 
 class StillLocked(SyncError):
-    """Another process keeps a file beside the database locked.
+    """Another process keeps a file next to the database locked.
 
     Args:
         lock: Path of the lock.

@@ -93,7 +93,7 @@ def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
 
 
 VARIABLES = SettingNames(None)
-"""Of this library's own code location, whose settings are the variables."""
+"""Names for this package's own code location: the variables themselves."""
 
 
 def names_of(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: object) -> SettingNames:

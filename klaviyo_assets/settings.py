@@ -89,7 +89,7 @@ class _FieldRules:
             rules = msgspec.json.decode(text, type=dict[str, dict[str, str]])
         except msgspec.MsgspecError as error:
             raise ValueError(
-                f'{name} is no JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
+                f'{name} is not a JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
             ) from None
         self.check(rules, name)
         return rules
@@ -139,7 +139,7 @@ class Settings:
         "Id of the account (six characters). Needed only for a key without accounts:read, the first time that it is used with a database",
         example="AbC123",
         kind=Text(_check_account_id),
-        default_words="asked of Klaviyo",
+        default_words="Klaviyo says it",
     )
     accept_other_account: bool = _option(
         False,
@@ -263,7 +263,7 @@ def from_environment(*, database: str | None = None) -> Settings:
     """Read the settings from the environment (Dagster loads a ``.env`` file of the working folder into it).
 
     Args:
-        database: Path of the DuckDB file where the user gave one, which is used instead of ``KLAVIYO_DUCKDB_PATH``.
+        database: Path of the DuckDB file where the user gave one, which replaces ``KLAVIYO_DUCKDB_PATH``.
 
     Raises:
         InvalidSetting: Names the variable, its value and a valid one.

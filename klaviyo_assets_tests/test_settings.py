@@ -1,4 +1,4 @@
-"""Settings from the environment: what they mean, and what is said of those that cannot be used."""
+"""Settings from the environment: their values, and the errors for unusable ones."""
 
 import logging
 from dataclasses import replace
@@ -20,7 +20,7 @@ DEFAULTS = Settings(base_url="https://a.klaviyo.com", duckdb_path="data/warehous
 
 @pytest.fixture(autouse=True)
 def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)  # the default of the database depends on what lies in the working folder
+    monkeypatch.chdir(tmp_path)  # the default of the database depends on what is in the working folder
 
 
 def test_nothing_must_be_set() -> None:

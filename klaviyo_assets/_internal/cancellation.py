@@ -1,4 +1,4 @@
-"""How long blocking work may wait for its turn: not at all once its task is cancelled, and not long to write down that it was."""
+"""Cooperative cancellation, deadlines and log messages for blocking waits."""
 
 import asyncio
 import logging
@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 FIRST_WORD = 5.0
-"""Seconds of a wait after which the log says so."""
+"""Seconds of a wait before its first log message."""
 
 SECONDS_BETWEEN_WORDS = 60.0
-"""Seconds after which the log says again that a wait goes on."""
+"""Seconds between further log messages of the same wait."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -22,19 +22,19 @@ _most_seconds: ContextVar[float] = ContextVar("most_seconds", default=math.inf)
 
 
 class Interrupted(Exception):
-    """Blocking work was told to stop while it waited for its turn; it had done nothing yet."""
+    """A blocking wait was cancelled; its work had not begun."""
 
 
 def heed(stop: threading.Event) -> None:
-    """Let the waits of this thread's work end once an event is set."""
+    """End the waits of the current context once an event is set."""
     _stop.set(stop)
 
 
 def check() -> None:
-    """Go on waiting, unless told to stop.
+    """Raise if the current context was cancelled.
 
     Raises:
-        Interrupted: If the work was told to stop.
+        Interrupted: If it was.
     """
     stop = _stop.get()
     if stop is not None and stop.is_set():
@@ -43,7 +43,7 @@ def check() -> None:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Let no wait of a block take longer, in seconds, whatever its own patience is."""
+    """Cap every wait inside a block at so many seconds, whatever its own patience is."""
     token = _most_seconds.set(seconds)
     try:
         yield
@@ -52,12 +52,12 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def patience(seconds: float) -> float:
-    """Return how many seconds a wait may take that would by itself take so many."""
+    """Return how many seconds a wait may take: its own patience, or less under :func:`at_most`."""
     return min(seconds, _most_seconds.get())
 
 
 class Reminder:
-    """Logs that a wait goes on: after a few seconds, then once a minute.
+    """Logs that a wait continues: after a few seconds, then once a minute.
 
     Args:
         first: Seconds after which it is logged for the first time.
@@ -86,7 +86,7 @@ class Reminder:
 
 @asynccontextmanager
 async def saying(words: str, *values: object) -> AsyncIterator[None]:
-    """Log that a wait goes on for as long as the block does, for waits that cannot be done in steps."""
+    """Log while a block waits, where the wait cannot be done in steps."""
 
     async def say() -> None:
         await asyncio.sleep(FIRST_WORD)

@@ -25,9 +25,9 @@ class _End:
 
 
 def merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
-    """Consume asynchronous iterables concurrently in one event loop, and yield their items in the order in which they come.
+    """Consume asynchronous iterables concurrently in one event loop, and yield their items in the order in which they arrive.
 
-    The loop runs only while the next item is waited for. Where an event loop is running already (a notebook), all items come at the end.
+    The loop runs only while the next item is waited for. Where an event loop is running already (a notebook), all items are yielded at the end.
 
     Args:
         sources: The iterables.

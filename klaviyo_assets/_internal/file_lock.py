@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from klaviyo_assets._internal import private_files
 
 _NO_FALLBACK: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters else {}
-"""Where ``flock`` is missing, newer versions of filelock would take the file itself for a lock that somebody holds."""
+"""Where ``flock`` is missing, newer versions of filelock would treat the existing file itself as a held lock."""
 
 
 def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
@@ -20,7 +20,7 @@ def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
 
     Args:
         path: The lock's file.
-        like: What says whose the file will be if root makes it; by default its folder.
+        like: File or folder that gives the owner if root creates the lock; by default its folder.
 
     Raises:
         OSError: If the file cannot be made, or something that is not a regular file has its name.
@@ -30,7 +30,7 @@ def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
 
 
 def acquire(lock: FileLock, seconds: float) -> None:
-    """Take a lock, or wait for it.
+    """Acquire a lock, or wait for it.
 
     Args:
         lock: The lock.
@@ -51,7 +51,7 @@ def acquire(lock: FileLock, seconds: float) -> None:
 
 
 def _refuse_missing_support(path: Path) -> None:
-    """Tell a lock that another process holds from one that nobody can take: filelock takes the one for the other where ``flock`` is missing.
+    """Distinguish a held lock from a file system without locks: where ``flock`` is missing, filelock reports the lock as held.
 
     Raises:
         OSError: If ``flock`` fails for another reason than that the lock is held.

@@ -1,6 +1,6 @@
-"""A folder of this user on this machine for what processes share whichever database they fill: locks, and how far the rate limits are used.
+"""A folder of this user on this machine for state that processes share whichever database they fill: locks, and the usage of rate limits.
 
-Both matter only while processes run, so the folder lies in the one for temporary files. Names in it contain neither account nor key, but a
+Both matter only while processes run, so the folder is in the one for temporary files. Names in it contain neither account nor key, but a
 fingerprint that is salted for this machine.
 """
 
@@ -36,7 +36,7 @@ def folder_of(base_url: str, secret: str) -> Path | None:
         secret: The account's id, or the key where the account is not known.
 
     Returns:
-        The folder, or None if none of our own can be made. Everybody may write to the folder for temporary files: what another user has made there
+        The folder, or None if it cannot be created. Every user may write to the folder for temporary files: what another user has created there
         under our name, such as a link, is not used.
     """
     root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
@@ -57,7 +57,7 @@ def folder_of(base_url: str, secret: str) -> Path | None:
 
 
 def limits_folder(base_url: str, key: str) -> Path | None:
-    """Return the folder in which the processes of this machine keep the slowest limits of a key's account together.
+    """Return the folder through which the processes of this machine share the slowest limits of a key's account.
 
     It is the account's where an earlier process noted which account the key belongs to, else the key's own.
 
@@ -88,7 +88,7 @@ def note_account(base_url: str, key: str, account_id: str) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether a folder in a place that all may write to is one that only we can have made: no link, and nobody else may write there."""
+    """Return whether a folder in a place that all users may write to was created by us: it is no link, and no other user may write there."""
     facts = folder.lstat()
     return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or (facts.st_uid == os.getuid() and not facts.st_mode & 0o022))
 

@@ -1,7 +1,7 @@
 """Files and folders that only their owner may read or write, whatever the umask; what is there already keeps its mode.
 
 Where root makes them for a database or in a folder of another user, they belong to that user: otherwise they would lock the user out. Ownership is
-set through open descriptors, so that nobody can put something else in their place meanwhile.
+set through open descriptors, so that another user cannot swap in something else meanwhile.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def make_folder(folder: Path, *, like: Path | None = None, mode: int = FOLDER_MO
 
     Args:
         folder: The folder.
-        like: What says whose it will be if root makes it; by default the folder in which it is made.
+        like: File or folder that gives the owner if root creates it; by default its parent folder.
         mode: Its mode; the umask may take bits of it away.
 
     Raises:
@@ -45,7 +45,7 @@ def make_file(path: Path, *, like: Path | None = None) -> None:
 
     Args:
         path: The file.
-        like: What says whose it will be if root makes it; by default the folder in which it is made.
+        like: File or folder that gives the owner if root creates it; by default its parent folder.
 
     Raises:
         OSError: If it cannot be made, or something that is not a regular file has its name.

@@ -1,7 +1,7 @@
 """Text of others (names, values, error details) on its way to a terminal, a log or the UI, where it must only be read.
 
 A value may hold escape sequences that a terminal obeys, line breaks that forge a log line, marks that turn the direction of writing, Markdown that
-loads a picture from somewhere, or HTML. In the tables it stays as it came.
+loads a picture from somewhere, or HTML. In the tables it stays unchanged.
 """
 
 import re

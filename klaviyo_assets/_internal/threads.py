@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""Blocking work in threads, next to the event loop."""
 
 import asyncio
 import threading
@@ -29,5 +29,5 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
         stop.set()
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # taken note of: the cancellation is what is raised
+            task.exception()  # mark it as retrieved: the cancellation is what is raised
         raise

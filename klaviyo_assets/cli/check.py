@@ -19,21 +19,21 @@ from klaviyo_assets.settings import API_KEY, client_settings, from_environment
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
 _LONGEST_WAIT = 30.0
-"""Seconds of ``Retry-After`` that a check waits; somebody sits in front of it."""
+"""Longest ``Retry-After`` in seconds that a check waits for: its user is watching."""
 
 _TIMES_AT_THE_LIMIT = 6
 """Times that a request is sent again after a 429; whoever else uses the account leaves room sooner or later."""
 
 
 def check(names: Sequence[str] | None = None) -> int:
-    """Ask for each resource type whether the key may read it, print a table, and return the exit status.
+    """Check for each resource type whether the key may read it, print a table, and return the exit status.
 
     Args:
         names: Resource types; all by default.
 
     Returns:
         0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed about the key (itself, its scopes, its
-        account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the answers may change later.
+        account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the result may change later.
     """
     try:
         settings = from_environment()
@@ -77,6 +77,6 @@ def _summary(found: Sequence[Access]) -> str:
     if refused is not None:
         return f"The API key was refused: {refused.summary}"
     account = next((access.account for access in found if access.account), None)
-    whose = f"The API key is valid and belongs to the account {account}." if account else ""
+    owner = f"The API key is valid and belongs to the account {account}." if account else ""
     usable = sum(access.granted for access in found)
-    return f"{whose} {usable} of {len(found)} assets can be read.".strip()
+    return f"{owner} {usable} of {len(found)} assets can be read.".strip()

@@ -35,7 +35,7 @@ _RUN_TAG = "klaviyo_assets/demo"
 """Run tag that says which demo has started a run: other runs of the same Dagster instance are none of its."""
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-"""Settings of a Dagster home that the demo makes: nothing is sent anywhere, no questions are asked."""
+"""Settings of a Dagster home that the demo makes: no telemetry, no questions."""
 
 
 class _Account(msgspec.Struct):
@@ -125,10 +125,10 @@ def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess"
 
 
 def _remembered_account(path: Path) -> _Account:
-    """Return the account of the last demo with something new in it, or a fresh one if there is no last one.
+    """Return the account of the last demo with one more change, or a new account for the first demo.
 
     Raises:
-        DemoFailed: If the file is not as a demo writes it; what is in the database beside it was read from that account.
+        DemoFailed: If the file has unexpected content. The database next to it was read from that account, so a new account would not match.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -141,7 +141,7 @@ def _remembered_account(path: Path) -> _Account:
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise DemoFailed(
             f"The record of the demo's account, {path}, cannot be used ({error}).",
-            "delete it and the demo.duckdb beside it, or choose another --folder.",
+            "delete it and the demo.duckdb next to it, or choose another --folder.",
         ) from error
     partial = path.with_suffix(".tmp")
     partial.write_bytes(msgspec.json.encode(account))
@@ -185,9 +185,9 @@ def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
 
 
 def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
-    """Return a line for each table with rows that are gone from the account without anybody being told."""
+    """Return a line for each table with rows whose deletion Klaviyo does not announce."""
     return [
-        f"klaviyo.{name} holds {_rows(landed, name) - truth[name]:,} rows more than the sandbox: of deleted and merged {name} Klaviyo tells nobody; "
+        f"klaviyo.{name} has {_rows(landed, name) - truth[name]:,} rows more than the sandbox: Klaviyo does not announce deleted and merged {name}; "
         "a sync with mode full marks them."
         for name, entry in CATALOG.items()
         if name in truth and not entry.replication.is_complete_read and _rows(landed, name) > truth[name]

@@ -31,7 +31,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         who: E-mail address, phone number with its +, or id of a profile; or several names of one person.
         database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
         schema: DuckDB schema.
-        dry_run: Only tell what would be done.
+        dry_run: Print what would be done, and change nothing.
     """
     try:
         person = DataSubject.named(*who)
@@ -44,7 +44,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         )
         path = checked_path(settings.duckdb_path)
         if not path.is_file():
-            raise WarehouseError(f"There is no file {path}.", "Set KLAVIYO_DUCKDB_PATH, or say --database.")
+            raise WarehouseError(f"There is no file {path}.", "Set KLAVIYO_DUCKDB_PATH, or use --database.")
         erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
     except KlaviyoAssetsError as error:
         say(str(error), error=True)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Ends with status 1 where argparse has 2, which means here that something could not be told."""
+    """Exits with status 1 where argparse has 2, which means here that a result is unclear."""
 
     def error(self, message: str) -> NoReturn:
         """Print how the command is used and what was wrong, and end."""
@@ -51,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser(
         "check",
-        help="ask Klaviyo what the API key may read",
-        description="Ask Klaviyo what the API key may read, and print a table: asset, scope, verdict, what to do. "
-        "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: could not tell.",
+        help="check what the API key may read",
+        description="Check what the API key may read, and print a table: asset, scope, verdict, what to do. "
+        "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: unclear.",
     )
-    check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to ask for; all by default")
+    check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to check; all by default")
     check.set_defaults(run=_check, failed=2)
 
     demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
     erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
-    erase.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    erase.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
     erase.set_defaults(run=_erase, failed=1)
 
     sandbox = commands.add_parser("sandbox", help="start a local Klaviyo with a made-up account")

@@ -1,4 +1,4 @@
-"""What the command prints, whatever the terminal's encoding, and also where nobody reads it to its end."""
+"""Output of the command line: any encoding, pipes that close early, tables."""
 
 import contextlib
 import errno
@@ -47,7 +47,7 @@ def say(*lines: str, error: bool = False) -> None:
 
 
 def _drop(stream: TextIO) -> None:
-    """Send what is still to come, and what is buffered, to nowhere; Python would complain at its end."""
+    """Redirect the buffered and all further output to the null device; otherwise Python reports an error when it exits."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -65,7 +65,7 @@ class AccountPin:
         if pinned is not None and not key_seen and not accept_other:
             later = "" if asked else "Run the sync again later; if that does not help: "
             raise AccountMismatch(
-                f"The schema {schema} holds the data of Klaviyo account {pinned}, and it cannot be told whether the API key, which is "
+                f"The schema {schema} holds the data of Klaviyo account {pinned}, and it is unknown whether the API key, which is "
                 f"new here, belongs to that account: {why}.",
                 f"{later}Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
                 "KLAVIYO_DUCKDB_PATH.",

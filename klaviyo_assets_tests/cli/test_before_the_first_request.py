@@ -1,4 +1,4 @@
-"""What the command says, and how it ends, where something is wrong before anything is asked: one sentence that names it, and no traceback."""
+"""Errors before the first request: one sentence that names the cause, an exit status, and no traceback."""
 
 import codecs
 import os
@@ -33,11 +33,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def sentence(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> str:
     """Run the command, which must end so, and return the one line that it says."""
     assert cli.main(arguments) == status
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1, said.err
-    assert ALL_SCOPES_KEY not in said.err
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1, printed.err
+    assert ALL_SCOPES_KEY not in printed.err
+    return printed.err
 
 
 ENV_FILES = {
@@ -59,10 +59,10 @@ def test_an_env_file_that_is_not_plain_text(file: str, command: list[str], folde
     content, words = ENV_FILES[file]
     (folder / ".env").write_bytes(content)
 
-    said = sentence(capsys, 2 if command == ["check"] else 1, *command)
+    printed = sentence(capsys, 2 if command == ["check"] else 1, *command)
 
-    assert said.startswith(f"The file {folder}/.env ")
-    assert words in said
+    assert printed.startswith(f"The file {folder}/.env ")
+    assert words in printed
 
 
 def test_an_env_file_that_is_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,10 +134,10 @@ def test_a_folder_in_which_the_demo_cannot_write(place: str, folder: Path, capsy
     (folder / "file").touch()
     (folder / "loop").symlink_to("loop")
 
-    said = sentence(capsys, 1, "demo", "--folder", place)
+    printed = sentence(capsys, 1, "demo", "--folder", place)
 
-    assert said.startswith(f"The folder {place} cannot be used (")
-    assert "What to do: choose another one with --folder." in said
+    assert printed.startswith(f"The folder {place} cannot be used (")
+    assert "What to do: choose another one with --folder." in printed
 
 
 NOW = datetime.now(UTC)
@@ -165,10 +165,10 @@ def test_a_record_of_the_demos_account_that_no_demo_has_written(record: bytes, f
     (folder / "data").mkdir()
     (folder / "data" / "demo_account.json").write_bytes(record)
 
-    said = sentence(capsys, 1, "demo")
+    printed = sentence(capsys, 1, "demo")
 
-    assert "demo_account.json, cannot be used (" in said
-    assert "delete it and the demo.duckdb beside it" in said
+    assert "demo_account.json, cannot be used (" in printed
+    assert "delete it and the demo.duckdb next to it" in printed
     assert (folder / "data" / "demo_account.json").read_bytes() == record
 
 
@@ -193,9 +193,9 @@ def test_an_account_that_is_not_as_klaviyo_describes_it(body: bytes, folder: Pat
 
         assert cli.main(["check", "--select", "accounts"]) in (0, 2)
 
-    said = capsys.readouterr().out
-    assert re.search(r"^klaviyo/accounts +accounts:read +(granted|unusable answer)", said, re.MULTILINE)
-    assert "None" not in said
+    printed = capsys.readouterr().out
+    assert re.search(r"^klaviyo/accounts +accounts:read +(granted|unusable answer)", printed, re.MULTILINE)
+    assert "None" not in printed
 
 
 def run(folder: Path, *arguments: str, output: int = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:

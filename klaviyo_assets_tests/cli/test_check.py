@@ -140,7 +140,7 @@ def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_pa
 def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "nonsense")
 
-    assert result.returncode == 1, "2 would mean that it could not be told"
+    assert result.returncode == 1, "2 would mean that the result is unclear"
     assert "invalid choice: 'nonsense'" in result.stderr
 
 

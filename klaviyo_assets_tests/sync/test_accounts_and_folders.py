@@ -51,7 +51,7 @@ def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxP
     sync("lists", account, warehouse)
     other = new_account(seed=99)
 
-    with pytest.raises(AccountMismatch, match="it cannot be told whether the API key") as caught:
+    with pytest.raises(AccountMismatch, match="it is unknown whether the API key") as caught:
         sync("lists", other, warehouse, key=other.keys.recommended_scopes)
 
     assert "KLAVIYO_ACCOUNT_ID" in str(caught.value)

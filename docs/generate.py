@@ -14,6 +14,7 @@ import dagster as dg
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
+from klaviyo_assets.assets import SMALL_TYPES
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -122,9 +123,16 @@ def _page_size(entry: ResourceType) -> str:
 def how_read() -> str:
     """Return the table of how resource types are read."""
     return table(
-        ("resource type", "how it is read", "schedules"),
-        ((title(entry), _how(entry), _when(entry)) for entry in CATALOG.values()),
+        ("resource type", "how it is read", "schedules", "op"),
+        (
+            (title(entry), _how(entry), _when(entry), f"`klaviyo_{SMALL_TYPES if entry.read_in_seconds else entry.name}`")
+            for entry in CATALOG.values()
+        ),
     )
+
+
+def _op(entry: ResourceType) -> str:
+    return f"`klaviyo_{SMALL_TYPES if entry.read_in_seconds else entry.name}`"
 
 
 def _how(entry: ResourceType) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.assets import build_klaviyo_assets
     from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
-    from klaviyo_assets.config import KlaviyoSyncConfig
+    from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
@@ -29,6 +29,7 @@ __all__ = [
     "KlaviyoResource",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
+    "SyncMode",
     "__version__",
     "build_klaviyo_assets",
     "build_klaviyo_automation",
@@ -45,6 +46,7 @@ _HOMES = {
     "KlaviyoResource": "resources",
     "KlaviyoSyncConfig": "config",
     "KlaviyoTranslator": "translator",
+    "SyncMode": "config",
     "build_klaviyo_assets": "assets",
     "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "build",

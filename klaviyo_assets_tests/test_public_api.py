@@ -18,6 +18,7 @@ PUBLIC = [
     "KlaviyoResource",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
+    "SyncMode",
     "__version__",
     "build_klaviyo_assets",
     "build_klaviyo_automation",

@@ -1,0 +1,161 @@
+"""A database of layout 1 with everything that bookkeeping can hold is migrated when first opened, and nothing is forgotten.
+
+``bookkeeping_1.tar.gz`` was made with layout 1 and the account of ``faults.test_older_files``, 30 days later: coverage, an audit with a day in each
+state, an erased person, profiles with field rules, and a sync of events that was interrupted before its load.
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from klaviyo_assets.audit.compare import State
+from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.erasure.erase import Erasure
+from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.errors import NotOurs
+from klaviyo_assets.privacy.hashing import Salt
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.schema_version import LAYOUT
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.faults.test_older_files import account
+from klaviyo_assets_tests.load.test_reapply_rules import ruled
+
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+
+FILE = Path(__file__).parents[1] / "faults" / "files" / "bookkeeping_1.tar.gz"
+SALT = "0123456789abcdef0123456789abcdef"
+RULES = {"profiles": {"email": "hash", "phone_number": "drop"}}
+ERASED = "010B54JHGKCP2BWZWGRQA10TZ0"
+REREAD_AT = {date(2026, 2, 2): datetime(2026, 4, 9, 19, 0, 25, tzinfo=UTC), date(2026, 2, 11): datetime(2026, 4, 9, 19, 0, 12, tzinfo=UTC)}
+STATES = {
+    date(2026, 1, 24): State.MISMATCH,
+    date(2026, 1, 29): State.REREAD_PENDING,
+    date(2026, 2, 2): State.REREAD_PENDING,
+    date(2026, 2, 11): State.UNRESOLVED,
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxProcess]:
+    """The account that the file holds, a little later."""
+    with account() as found:
+        found.advance(timedelta(days=30, hours=9))
+        yield found
+
+
+@pytest.fixture
+def older(warehouse: LocalFile) -> LocalFile:
+    """A database of layout 1 with its folder of state."""
+    with tarfile.open(fileobj=io.BytesIO(FILE.read_bytes()), mode="r:gz") as tar:
+        tar.extractall(warehouse.path.parent, filter="data")
+    return warehouse
+
+
+def rows(warehouse: LocalFile, sql: str) -> list[tuple[object, ...]]:
+    """Run a query without the library."""
+    with duckdb.connect(str(warehouse.path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def states(warehouse: LocalFile) -> tuple[dict[date, State], dict[date, datetime]]:
+    record, found = AuditStore(warehouse, "klaviyo").last()
+    assert record is not None
+    assert (record.metrics, record.days, record.lost) == (6, 516, 0)
+    return {one.day: one.state for one in found}, {one.day: one.reread_at for one in found if one.reread_at is not None}
+
+
+def sync_lists(warehouse: LocalFile, sandbox: SandboxProcess) -> None:
+    sync("lists", sandbox, warehouse)
+
+
+def erase_nobody(warehouse: LocalFile, _: SandboxProcess) -> None:
+    Erasure(warehouse, "klaviyo", Salt(SALT)).run(DataSubject({"01AAAAAAAAAAAAAAAAAAAAAAAA"}))
+
+
+def read_audits(warehouse: LocalFile, _: SandboxProcess) -> None:
+    AuditStore(warehouse, "klaviyo").last()
+
+
+@pytest.mark.parametrize("open_first", [sync_lists, erase_nobody, read_audits])
+def test_whatever_opens_it_first_keeps_what_it_knows(
+    open_first: Callable[[LocalFile, SandboxProcess], None], older: LocalFile, sandbox: SandboxProcess
+) -> None:
+    old = "resource_type, division, field, span_start::VARCHAR, span_end::VARCHAR, read_at::VARCHAR, fingerprint, settled"
+    before = rows(older, f"SELECT {old} FROM klaviyo.klaviyo._coverage ORDER BY ALL")
+    erased = rows(older, "SELECT * FROM klaviyo.klaviyo._erased ORDER BY ALL")
+    rules = rows(older, "SELECT * FROM klaviyo.klaviyo._field_rules ORDER BY ALL")
+
+    open_first(older, sandbox)
+
+    new = "resource_type, subset, field, window_start::VARCHAR, window_end::VARCHAR, read_at::VARCHAR, fingerprint, final"
+    assert rows(older, f"SELECT {new} FROM klaviyo.klaviyo._coverage ORDER BY ALL") == before
+    assert rows(older, "SELECT DISTINCT parent FROM klaviyo.klaviyo._coverage") == [("",)]
+    assert set(erased) <= set(rows(older, "SELECT * FROM klaviyo.klaviyo._erased"))
+    assert rows(older, "SELECT resource_type, field, action, salt_fingerprint FROM klaviyo.klaviyo._field_rules ORDER BY ALL") == rules
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]
+    assert rows(older, "SELECT window_start, window_end, requested_by, reread_at FROM klaviyo.klaviyo._rereads") == [
+        (datetime(2026, 1, 29, tzinfo=UTC), datetime(2026, 1, 30, tzinfo=UTC), "audit", None)
+    ]
+    assert states(older) == (STATES, REREAD_AT)
+
+
+def test_a_dry_run_of_erase_migrates_nothing(older: LocalFile) -> None:
+    Erasure(older, "klaviyo", Salt(SALT)).run(DataSubject({ERASED}), dry_run=True)
+
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(1,)]
+
+
+def test_what_was_covered_is_not_read_again_but_for_the_pending_day(older: LocalFile, sandbox: SandboxProcess) -> None:
+    report = sync("events", sandbox, older)
+
+    assert report.row.records_read < report.row_count / 2
+    assert any("2026-01-29" in name for name in report.slices), report.slices
+    assert not any("2026-01-24" in name for name in report.slices), "a mismatch waits for a repair"
+    assert not any("other options" in note for note in report.notes)
+    (reread_at,) = query(older, "SELECT reread_at FROM _rereads")
+    assert reread_at == (report.row.started_at,)
+    with suppress(FileNotFoundError):
+        assert list((older.state_dir / "klaviyo" / "staging" / "events").iterdir()) == [], "what the old version had staged is loaded or deleted"
+
+
+def test_erased_people_stay_erased_and_rules_stay_applied(older: LocalFile, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
+    monkeypatch.setattr("klaviyo_assets_tests.load.test_reapply_rules.ALL_SCOPES_KEY", sandbox.keys.all_scopes)
+    report = ruled("profiles", sandbox, older, RULES)
+
+    assert not any("field rule" in note for note in report.notes), report.notes
+    assert report.row.records_read < report.row_count / 2
+    assert query(older, f"SELECT count(*) FROM profiles WHERE id = '{ERASED}'") == [(0,)]
+    sync("events", sandbox, older)
+    assert query(older, f"SELECT count(*) FROM events WHERE profile_id = '{ERASED}' AND _deleted_at IS NULL") == [(0,)]
+
+
+def test_a_users_view_is_named_and_a_users_column_stays(older: LocalFile, sandbox: SandboxProcess) -> None:
+    query(older, "ALTER TABLE _coverage ADD COLUMN note VARCHAR DEFAULT 'mine'")
+    query(older, "CREATE VIEW ages AS SELECT resource_type, span_end FROM _coverage")
+
+    notes = sync("lists", sandbox, older).notes
+
+    assert any("view klaviyo.ages" in note and "span_end is now window_end" in note for note in notes), notes
+    assert query(older, "SELECT DISTINCT note FROM _coverage") == [("mine",)]
+    assert not any("ages" in note for note in sync("lists", sandbox, older).notes)
+
+
+def test_a_users_index_that_is_in_the_way_is_named_and_nothing_is_changed(older: LocalFile, sandbox: SandboxProcess) -> None:
+    query(older, "CREATE INDEX mine ON _coverage (span_end)")
+
+    with pytest.raises(NotOurs, match=r"index mine on klaviyo\._coverage"):
+        sync("lists", sandbox, older)
+
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(1,)]
+    query(older, "DROP INDEX mine")
+    sync("lists", sandbox, older)
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]

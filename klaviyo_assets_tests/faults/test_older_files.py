@@ -19,6 +19,7 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.schema_version import LAYOUT
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets_tests.accounts import local_file, query, small, sync, table, truth
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
@@ -46,11 +47,13 @@ def synced_file(warehouse: LocalFile) -> bytes:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.split(".")[0])
 def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFile) -> None:
     warehouse.path.write_bytes(gzip.decompress(file.read_bytes()))
-    before = {name: set(table(warehouse, name)["id"]) for name in CATALOG}
+    with warehouse.connection() as connection:
+        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions read more
+    before = {name: set(table(warehouse, name)["id"]) for name in types}
     with account() as sandbox:
         sandbox.advance(timedelta(days=3))
         sandbox.change("event")
-        for name in CATALOG:
+        for name in types:
             report = sync(name, sandbox, warehouse)
 
             held = table(warehouse, name)

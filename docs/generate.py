@@ -124,10 +124,7 @@ def how_read() -> str:
     """Return the table of how resource types are read."""
     return table(
         ("resource type", "how it is read", "schedules", "op"),
-        (
-            (title(entry), _how(entry), _when(entry), f"`klaviyo_{SMALL_TYPES if entry.read_in_seconds else entry.name}`")
-            for entry in CATALOG.values()
-        ),
+        ((title(entry), _how(entry), _when(entry), _op(entry)) for entry in CATALOG.values()),
     )
 
 

@@ -12,29 +12,28 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
+from klaviyo_assets.load.conflicts import repeated_on_conflict
 from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
+from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.row_ranges import RowRange
-from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
+from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.privacy.apply import FieldRuleSet
-from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.rereads import Reread, Rereads
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
-from klaviyo_assets.state.table_fingerprint import TableState, doubts, measured
+from klaviyo_assets.state.table_fingerprint import TableState, measured
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import count_rows
-
-_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -90,14 +89,15 @@ class Loader:
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Restore the counts if a transaction fails, or its commit: the next one must not miss its rows."""
-        counts, state = Counts(**vars(self.counts)), self._state
+        """Restore counts and notes if a transaction fails, or its commit: the next one must not miss its rows."""
+        counts, state, notes = Counts(**vars(self.counts)), self._state, [*self.notes]
         try:
             yield
         except BaseException:
-            self.counts, self._state = counts, state
+            self.counts, self._state, self.notes = counts, state, notes
             raise
 
+    @repeated_on_conflict
     def begin(
         self,
         row: SyncLogEntry,
@@ -123,7 +123,7 @@ class Loader:
             AccountMismatch: If the schema holds another account's data, or may hold it.
             NewerLayout: If a later version of this library has written the schema.
         """
-        with self.transaction() as connection:
+        with self._undone_on_error(), self.transaction() as connection:
             prepared = self.tables.prepare(connection)
             self.notes.extend(prepared.notes)
             log, coverage, name = self.log(connection), self.coverage_store(connection), self.entry.name
@@ -132,7 +132,11 @@ class Loader:
                 row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
             )
             log.delete_old(name, row.started_at)
-            self._compare(connection, row, prepared, latest)
+            found = LostRows(self.tables, log, coverage).compare(prepared, latest or row.started_at + timedelta(days=1))
+            self.notes.extend(found.notes)
+            if found.staged_is_void:
+                # Before the commit: what is staged of an interrupted sync counts rows as read that it had loaded into the table before.
+                self.discard_staged()
             if latest is not None and undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
                 self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: what it covered is read again.")
             log.close_killed(name, row.started_at)
@@ -148,35 +152,6 @@ class Loader:
             self.rereads = Rereads(connection, self.warehouse, self.schema).pending(name)
             self._count_rows(connection)
             return coverage.rows(name), last_end
-
-    def _compare(self, connection: DuckDBPyConnection, row: SyncLogEntry, prepared: Prepared, latest: datetime | None) -> None:
-        """Clear the coverage if the table has lost rows that it covers."""
-        log, coverage = self.log(connection), self.coverage_store(connection)
-        coverage.delete_incomplete(self.entry.name)
-        name = f"{self.schema}.{self.entry.name}"
-        found = measured(connection, self.tables.rows)
-        was_synced = log.count(self.entry.name) > 0
-        self.notes.extend(lost_bookkeeping.notes(self.schema, self.entry.name, prepared.made, has_rows=bool(found.rows), was_synced=was_synced))
-        lost, note = doubts(
-            log.table_state(self.entry.name, latest or row.started_at + _DAY),
-            found,
-            name,
-            was_missing=self.entry.name in prepared.made,
-            is_covered=coverage.covers_anything(self.entry.name),
-            has_coverage=not self.entry.replication.is_complete_read and CoverageStore.NAME not in prepared.made,
-        )
-        if note is not None:
-            self.notes.append(note)
-        if DELETED_AT in prepared.changed:
-            self.notes.append(
-                f"The column {DELETED_AT} of {name} was missing, so rows that were marked as deleted are not any more. "
-                "Run a sync with mode full: it marks them again."
-            )
-        if lost:
-            coverage.clear(self.entry.name)
-        if lost or self.entry.name in prepared.made:
-            # Before the commit: what is staged of an interrupted sync counts as read what that had loaded into the table before.
-            self.discard_staged()
 
     def _record_state(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
         self._state = measured(connection, self.tables.rows)
@@ -194,6 +169,7 @@ class Loader:
         if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
+    @repeated_on_conflict
     def apply_rules(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them.
 
@@ -246,11 +222,13 @@ class Loader:
         with self.warehouse.connection() as connection:
             return self.coverage_store(connection).rows(self.entry.name)
 
+    @repeated_on_conflict
     def create_rebuilt(self) -> None:
         """Create an empty table for a full read."""
         with self.transaction() as connection:
             self.tables.create_rebuilt(connection)
 
+    @repeated_on_conflict
     def load(self, batch: Batch, row: SyncLogEntry, *, rebuilt: bool = False) -> None:
         """Upsert staged rows and widen the coverage; a full read fills its own table and leaves the coverage for :meth:`swap`.
 
@@ -276,13 +254,9 @@ class Loader:
     def parent_ids(self, parent: str) -> list[str] | None:
         """Return the ids in a parent's table that are not marked as deleted, ascending; None if there is no such table."""
         with self.warehouse.connection() as connection:
-            if not table_exists(connection, self.schema, parent):
-                return None
-            rows = connection.execute(
-                f"SELECT id FROM {self.warehouse.qualified(self.schema, parent)} WHERE {DELETED_AT} IS NULL ORDER BY id"
-            ).fetchall()
-        return [id_ for (id_,) in rows]
+            return self.tables.ids_of(connection, parent)
 
+    @repeated_on_conflict
     def finish_parents(
         self, column: str, read: Collection[str], live: Collection[str], files: Sequence[Path], row: SyncLogEntry, now: datetime
     ) -> None:
@@ -302,6 +276,7 @@ class Loader:
             self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} | gone), files, row.started_at)
             self._end(connection, row, now)
 
+    @repeated_on_conflict
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
         """Load a complete read, mark what is gone and end the sync, all in one transaction."""
         with self._undone_on_error(), self.transaction() as connection:
@@ -309,6 +284,7 @@ class Loader:
             self.counts.deleted += Deletions(connection, self.tables).mark(deleted, row.started_at)
             self._end(connection, row, now)
 
+    @repeated_on_conflict
     def mark_missing(self, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
         """Mark rows of a window that a complete read of it did not return.
 
@@ -329,17 +305,34 @@ class Loader:
         stay as they are. Where such rows are wide, they are carried over in several transactions before the swap: the rebuilt table is
         not visible yet, and is dropped if the sync ends before.
         """
+        parts = self._swap_unless_wide(row, covered, wanted_from, now)
+        for part in parts:
+            self._carry_over(row, wanted_from, part)
+        if parts:
+            self._finish_swap(row, covered, wanted_from, now)
+
+    @repeated_on_conflict
+    def _swap_unless_wide(
+        self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime
+    ) -> Sequence[Sequence[RowRange]]:
+        """Compare and swap in one transaction, or return the parts to carry over first."""
         with self._undone_on_error(), self.transaction() as connection:
             rebuild = Rebuild(connection, self.tables, wanted_from)
             self.counts = rebuild.compare()
             parts = rebuild.vanished_parts()
             if len(parts) <= 1:
                 self._put_in_place(rebuild, row, covered, now)
-                return
-        for part in parts:
-            with self.transaction() as connection:
-                Rebuild(connection, self.tables, wanted_from).carry_over(row.started_at, part)
+                return []
+        return parts
+
+    @repeated_on_conflict
+    def _carry_over(self, row: SyncLogEntry, wanted_from: datetime | None, part: Sequence[RowRange]) -> None:
         with self.transaction() as connection:
+            Rebuild(connection, self.tables, wanted_from).carry_over(row.started_at, part)
+
+    @repeated_on_conflict
+    def _finish_swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
+        with self._undone_on_error(), self.transaction() as connection:
             self._put_in_place(Rebuild(connection, self.tables, wanted_from), row, covered, now)
 
     def _put_in_place(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
@@ -349,11 +342,13 @@ class Loader:
         self._widen(rebuild.connection, covered, row.account_id)
         self._end(rebuild.connection, row, now)
 
+    @repeated_on_conflict
     def end(self, row: SyncLogEntry, now: datetime) -> None:
         """Write the outcome of the sync."""
         with self.transaction() as connection:
             self._end(connection, row, now)
 
+    @repeated_on_conflict
     def finish_rereads(self, rereads: Sequence[Reread], files: Sequence[Path], at: datetime) -> list[TimeWindow]:
         """Mark rows of windows that a complete read of them did not return, and record that these windows were read again.
 

@@ -126,6 +126,13 @@ class Tables:
         rowid = capabilities.rowid and (capabilities.alter_type_using or not types_change)
         return RowPlaces.of(connection, self.rows, self.entry.primary_key, rowid=rowid)
 
+    def ids_of(self, connection: DuckDBPyConnection, name: str) -> list[str] | None:
+        """Return the ids in another type's table that are not marked as deleted, ascending; None if there is no such table."""
+        if not table_exists(connection, self.schema, name):
+            return None
+        table = self.warehouse.qualified(self.schema, name)
+        return [id_ for (id_,) in connection.execute(f"SELECT id FROM {table} WHERE {DELETED_AT} IS NULL ORDER BY id").fetchall()]
+
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, in place of one that was left behind."""
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")

@@ -1,4 +1,4 @@
-"""Says where in Klaviyo's answer the trouble is."""
+"""Adds the position in the response to decode errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from klaviyo_assets.decode.malformed import UnreadablePage
 
 
 @contextmanager
-def saying_where() -> Iterator[None]:
-    """Add to the client's error what the decoder knows: the client tells no words of a parser, which may quote the answer; the decoder's do not.
+def locating_decode_errors() -> Iterator[None]:
+    """Add the position to a decode error. The client drops the messages of parsers because they may quote response content; the decoder's do not.
 
     Raises:
-        BadAnswer: As it was met, with the place.
+        BadAnswer: The same error, with the position.
     """
     try:
         yield

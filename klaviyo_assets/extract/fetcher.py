@@ -1,7 +1,7 @@
-"""Workers walk the cursor chains of a plan side by side and hand every page on.
+"""Workers read slices concurrently and pass each page to a sink.
 
-A cursor chain is serial, so the records must be divided among chains; but nobody knows beforehand where they lie. A worker that has nothing to do
-therefore takes over the later half of what another has left.
+A cursor reader is serial, so concurrency comes from reading several slices; but the distribution of the records over time is unknown beforehand.
+An idle worker therefore takes the later half of what another one has left (work stealing).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages, NotFound
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import PageSize
@@ -25,11 +25,11 @@ from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
-_WORTH_CUTTING = 3.0
-"""Pages; a rest that is shorter is not cut, since each slice costs a request that is only partly filled."""
+_WORTH_SPLITTING = 3.0
+"""Pages; a slice that has fewer left is not split, because each slice costs a request that is only partly filled."""
 
 _WORTH_HELPING = 16.0
-"""Pages; a rest that is longer gets help before an older slice is begun, so that what is newest is complete first."""
+"""Pages; a slice that has more left is split before an older slice begins, so that the newest data is complete first."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -54,11 +54,11 @@ class Fetcher:
     state: FetchState = field(default_factory=FetchState)
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _page_size: PageSize = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with the endpoint's largest pages."""
+        """Start with the largest pages of the endpoint."""
         size = self.entry.endpoint.page_size
         self._page_size = PageSize(size.maximum if size is not None else None)
 
@@ -66,131 +66,131 @@ class Fetcher:
         """Read all slices.
 
         Raises:
-            EndlessPages: If a slice's pages lead nowhere though each has a link to another one.
-        KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays staged.
+            EndlessPages: If the pages of a slice make no progress although each links to another one.
+            KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays in the sink.
         """
         self.state.waiting.extend(slices)
         try:
             async with asyncio.TaskGroup() as group:
-                self._staff(group)
+                self._scale_workers(group)
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
 
-    def _staff(self, group: asyncio.TaskGroup) -> None:
-        """Employ as many workers as it takes to keep the rate limit busy at the latency seen."""
-        while (self.state.waiting or self._cuttable) and self._workers < self.client.chains_needed(self.entry):
+    def _scale_workers(self, group: asyncio.TaskGroup) -> None:
+        """Start enough workers to saturate the rate limit at the observed latency."""
+        while (self.state.waiting or self._can_steal) and self._workers < self.client.chains_needed(self.entry):
             self._workers += 1
             group.create_task(self._work(group))
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        while (chain := await self._next()) is not None:
-            await self._read(chain, group)
+        while (reader := await self._next()) is not None:
+            await self._read(reader, group)
         self._workers -= 1
 
     async def _next(self) -> SliceReader | None:
-        """Return the chain to read next, waiting while others have yet to find out how much they have left; None if this worker is not needed."""
+        """Return the slice to read next; wait while others do not know yet how much they have left. None if this worker is not needed."""
         while self._workers <= self.client.chains_needed(self.entry):
-            if (chain := self._taken_over() or self._begun()) is not None:
-                self.state.readers.append(chain)
-                return chain
-            if not self._cuttable:
+            if (reader := self._steal_work() or self._next_slice()) is not None:
+                self.state.readers.append(reader)
+                return reader
+            if not self._can_steal:
                 return None
-            await self._news.wait()
+            await self._changed.wait()
         return None
 
     @property
-    def _cuttable(self) -> bool:
-        return any(chain.may_be_cut for chain in self.state.readers)
+    def _can_steal(self) -> bool:
+        return any(reader.can_split for reader in self.state.readers)
 
-    def _begun(self) -> SliceReader | None:
+    def _next_slice(self) -> SliceReader | None:
         if not self.state.waiting:
             return None
-        part = self.state.waiting.popleft()
-        return SliceReader(part, self.sink.open(part), page_size=self._page_size.copy())
+        slice_ = self.state.waiting.popleft()
+        return SliceReader(slice_, self.sink.open(slice_), page_size=self._page_size.copy())
 
-    def _taken_over(self) -> SliceReader | None:
-        """Cut off half of the newest slice that has much left; when all are begun, of the one that has most left."""
+    def _steal_work(self) -> SliceReader | None:
+        """Split the newest slice that has much left; once all slices have begun, the one that has most left."""
         if self.state.waiting:
-            long = (chain for chain in self.state.readers if chain.may_be_cut and chain.pages_left >= _WORTH_HELPING)
-            victim = max(long, key=_start, default=None)
+            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _WORTH_HELPING)
+            donor = max(long, key=_start, default=None)
         else:
-            long = (chain for chain in self.state.readers if chain.may_be_cut and chain.pages_left >= _WORTH_CUTTING)
-            victim = max(long, key=lambda chain: chain.pages_left, default=None)
-        if victim is None or (part := victim.cut_off()) is None:
+            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _WORTH_SPLITTING)
+            donor = max(long, key=lambda reader: reader.pages_left, default=None)
+        if donor is None or (split := donor.split()) is None:
             return None
-        self.sink.truncate(victim.slice_id, part.start)
-        return victim.branch(part, self.sink.open(part))
+        self.sink.truncate(donor.slice_id, split.start)
+        return donor.spawn(split, self.sink.open(split))
 
-    async def _read(self, chain: SliceReader, group: asyncio.TaskGroup) -> None:
+    async def _read(self, reader: SliceReader, group: asyncio.TaskGroup) -> None:
         while True:
             try:
-                with saying_where():
-                    if await self._walk(chain, group):
+                with locating_decode_errors():
+                    if await self._read_pages(reader, group):
                         break
-                self._resize(chain, chain.page_size.grow)
+                self._resize(reader, reader.page_size.grow)
             except AnswerTooLarge:
-                self._resize(chain, lambda: chain.page_size.shrink(self._page_size.records))
+                self._resize(reader, lambda: reader.page_size.shrink(self._page_size.records))
             except (CursorRefused, EndlessLinks) as error:
-                if not chain.may_begin_again:
+                if not reader.can_restart:
                     raise
                 _log.warning(
-                    "%s: %s The slice is read again from where it was complete. What to do: nothing, unless it happens again and again.",
+                    "%s: %s The slice is read again from where it was complete. What to do: nothing, unless this happens repeatedly.",
                     self.entry.name,
                     error.message,
                 )
-                chain.begin_again()
+                reader.restart()
             except NotFound:
-                if chain.part.parent_id is None:
+                if reader.slice.parent_id is None:
                     raise
-                # A parent that was deleted meanwhile is no trouble of the others.
-                self.state.gone_parents.append(chain.part.parent_id)
+                # The parent was deleted meanwhile; the children of others are not affected.
+                self.state.gone_parents.append(reader.slice.parent_id)
                 break
-        self.sink.finish(chain.slice_id)
-        self.state.readers.remove(chain)
-        self._tell()
+        self.sink.finish(reader.slice_id)
+        self.state.readers.remove(reader)
+        self._notify()
 
-    async def _walk(self, chain: SliceReader, group: asyncio.TaskGroup) -> bool:
-        """Read a chain to its end; return False where it is better to go on with pages of another size."""
-        parameters = slice_parameters(self.entry, chain.rest) | chain.page_size.parameters
-        decode = self._decoder(chain.part.division).linked_page
-        pages = self.client.pages(self.entry, parameters, decode, most_bytes=chain.page_size.most_bytes, parent_id=chain.part.parent_id)
-        async with aclosing(pages) as answers:
-            async for answer in answers:
-                page = chain.take(answer)
+    async def _read_pages(self, reader: SliceReader, group: asyncio.TaskGroup) -> bool:
+        """Read a slice to its end; return False where it is better to continue with pages of another size."""
+        parameters = slice_parameters(self.entry, reader.rest) | reader.page_size.parameters
+        decode = self._decoder(reader.slice.subset).linked_page
+        pages = self.client.pages(self.entry, parameters, decode, most_bytes=reader.page_size.most_bytes, parent_id=reader.slice.parent_id)
+        async with aclosing(pages) as responses:
+            async for response in responses:
+                page = reader.accept(response)
                 self.state.records_read += page.count
-                self.sink.add(chain.slice_id, page, chain.read_up_to)
-                may_grow, is_last = chain.page_size.note(page.size), answer.value.next_url is None
-                # The memory of this page is free once it is written, not when the next one has come.
-                del answer, page
-                self._staff(group)
-                self._tell()
+                self.sink.add(reader.slice_id, page, reader.read_up_to)
+                may_grow, is_last = reader.page_size.note(page.size), response.value.next_url is None
+                # So that the memory of this page is free once it is written, not when the next one has arrived.
+                del response, page
+                self._scale_workers(group)
+                self._notify()
                 await self.after_page()
-                if chain.passed_the_end:
+                if reader.passed_the_end:
                     break
-                if not is_last and (reason := chain.stall.reason) is not None:
+                if not is_last and (reason := reader.stall.reason) is not None:
                     raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
-                if may_grow and not is_last and chain.has_advanced:
+                if may_grow and not is_last and reader.has_advanced:
                     return False
         return True
 
-    def _resize(self, chain: SliceReader, change: Callable[[], None]) -> None:
-        """Go on with pages of another size where the slice is complete; slices that are begun later begin with them."""
+    def _resize(self, reader: SliceReader, change: Callable[[], None]) -> None:
+        """Continue with pages of another size from where the slice is complete; slices that begin later start with that size."""
         change()
-        _log.debug("%s: %d records a page from here on", self.entry.name, chain.page_size.records)
-        chain.begin_with_other_pages()
-        self._page_size = chain.page_size
+        _log.debug("%s: %d records a page from here on", self.entry.name, reader.page_size.records)
+        reader.restart_with_other_pages()
+        self._page_size = reader.page_size
 
-    def _tell(self) -> None:
-        """Wake those who wait for work."""
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        """Wake the workers that wait for work."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
-    def _decoder(self, division: Subset) -> PageDecoder:
-        """Return the decoder of a division, made once: it costs as much as a page."""
-        if division.name not in self._decoders:
-            self._decoders[division.name] = PageDecoder(self.entry, division)
-        return self._decoders[division.name]
+    def _decoder(self, subset: Subset) -> PageDecoder:
+        """Return the decoder of a subset, created once: creating it costs as much as decoding a page."""
+        if subset.name not in self._decoders:
+            self._decoders[subset.name] = PageDecoder(self.entry, subset)
+        return self._decoders[subset.name]
 
 
-def _start(chain: SliceReader) -> datetime:
-    return chain.part.start if isinstance(chain.part, Slice) else BEGINNING
+def _start(reader: SliceReader) -> datetime:
+    return reader.slice.start if isinstance(reader.slice, Slice) else BEGINNING

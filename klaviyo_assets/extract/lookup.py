@@ -11,16 +11,16 @@ from klaviyo_assets.decode import Page, PageDecoder
 
 _IDS_PER_REQUEST = 50
 _PAGES_PER_REQUEST = 100
-"""Pages that so many records may be spread over, empty ones included."""
+"""Pages over which the records of one request may be spread, empty ones included."""
 
 
 async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
     """Return pages with those of the records that are still there.
 
-    Asks for many at once where the endpoint filters by id, else for one after the other.
+    Requests many at once where the endpoint filters by id, else one after the other.
 
     Raises:
-        KlaviyoError: If Klaviyo cannot tell; then nothing must be marked.
+        KlaviyoError: If Klaviyo refuses or fails; then nothing may be marked as deleted.
     """
     if entry.endpoint.allows("id", "any"):
         return await _together(client, entry, ids)
@@ -30,15 +30,15 @@ async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]
 
 
 async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
-    decoders = [(division, PageDecoder(entry, division).linked_page) for division in entry.divisions]  # made once: each costs as much as a page
+    decoders = [(subset, PageDecoder(entry, subset).linked_page) for subset in entry.divisions]  # created once: each costs as much as a page
     pages = []
     for first in range(0, len(ids), _IDS_PER_REQUEST):
         some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
-        for division, decode in decoders:
-            parameters = dict(entry.page_parameters) | {"filter": all_of(*division.filters, some)}
-            async for answer in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
-                if answer.value.count:
-                    pages.append(answer.value.stamped(answer.requested_at))
+        for subset, decode in decoders:
+            parameters = dict(entry.page_parameters) | {"filter": all_of(*subset.filters, some)}
+            async for response in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
+                if response.value.count:
+                    pages.append(response.value.stamped(response.requested_at))
     return pages
 
 
@@ -47,10 +47,10 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
     pages = []
     for id_ in ids:
         try:
-            answer = await client.get(entry, f"{entry.endpoint.path}/{id_}", {}, decode)
+            response = await client.get(entry, f"{entry.endpoint.path}/{id_}", {}, decode)
         except NotFound:
             continue
-        pages.append(answer.value.stamped(answer.requested_at))
+        pages.append(response.value.stamped(response.requested_at))
     return pages
 
 
@@ -64,6 +64,6 @@ async def oldest_record(client: KlaviyoClient, entry: ResourceType, field: str) 
     parameters = dict(entry.page_parameters) | {"sort": field, "page[size]": "1"}
     if subset.filters:
         parameters["filter"] = all_of(*subset.filters)
-    answer = await client.get(entry, entry.endpoint.path, parameters, PageDecoder(entry, subset).page)
-    extent = answer.value.extent(field)
+    response = await client.get(entry, entry.endpoint.path, parameters, PageDecoder(entry, subset).page)
+    extent = response.value.extent(field)
     return extent.least if extent else None

@@ -1,30 +1,30 @@
-"""How many records a page is asked for: as many as the endpoint gives, and fewer where records are so big that a page would not fit into memory."""
+"""The page size of requests: the endpoint's maximum, and less where records are so big that a page would not fit into memory."""
 
 from dataclasses import dataclass
 
 MOST_BYTES_A_PAGE = 48 * 2**20
-"""Bytes that a page of more than one record may have; above that fewer records are asked for. What a single record may have, the client says."""
+"""Bytes that a page of more than one record may have; above that, fewer records are requested. The client limits a single record."""
 
 _FACTOR = 8
-"""By so much the number of records falls, and rises again."""
+"""The number of records is divided by this, and multiplied by it again."""
 
 _SMALL = 16
-"""A page is small when it has at most this part of the bytes that it may have: ``_FACTOR`` times as many records fit with room to spare."""
+"""A page is small if it has at most one part in so many of the bytes that it may have: ``_FACTOR`` times as many records fit with room to spare."""
 
 _SMALL_PAGES = 4
-"""Small pages, one after the other, before more records are asked for again; so many times as many whenever that was too early."""
+"""Consecutive small pages before more records are requested again; multiplied by itself each time that this was too early."""
 
 _MOST_PATIENCE = 256
-"""Small pages that are waited for at most."""
+"""Upper bound of the small pages to wait for."""
 
 
 @dataclass
 class PageSize:
-    """The page size of one cursor chain. It changes only where the chain can be begun again.
+    """The page size of one cursor chain. It changes only where the chain can be restarted.
 
     Attributes:
-        largest: What the endpoint gives at most; None where it has no page size.
-        records: What is asked for now.
+        largest: The endpoint's maximum; None where it has no page size.
+        records: What is requested now.
 
     Example:
         >>> size = PageSize(1000)
@@ -40,7 +40,7 @@ class PageSize:
     _has_grown: bool = False
 
     def __post_init__(self) -> None:
-        """Begin with the largest pages."""
+        """Start with the largest pages."""
         self.records = self.records or self.largest or 0
 
     @property
@@ -50,14 +50,14 @@ class PageSize:
 
     @property
     def most_bytes(self) -> int | None:
-        """Bytes that a page may have; None where no fewer records can be asked for."""
+        """Bytes that a page may have; None where fewer records cannot be requested."""
         return MOST_BYTES_A_PAGE if self.records > 1 else None
 
     def shrink(self, known: int = 0) -> None:
-        """Ask for fewer records after a page that was too large.
+        """Request fewer records after a page that was too large.
 
         Args:
-            known: What another chain of the same collection has come to meanwhile; taken where it is fewer, so that not every chain finds it out.
+            known: What another chain of the same collection requests by now; used where it is fewer, so that not every chain finds out by itself.
         """
         fewer = max(1, self.records // _FACTOR)
         self.records = min(fewer, known or fewer)
@@ -66,7 +66,7 @@ class PageSize:
             self._patience, self._has_grown = min(_MOST_PATIENCE, self._patience * _SMALL_PAGES), False
 
     def note(self, size: int) -> bool:
-        """Take note of a page and return whether more records may be asked for.
+        """Count a page, and return whether more records may be requested.
 
         Args:
             size: Its bytes.
@@ -75,10 +75,10 @@ class PageSize:
         return self.largest is not None and self.records < self.largest and self._small >= self._patience
 
     def grow(self) -> None:
-        """Ask for more records again."""
+        """Request more records again."""
         assert self.largest is not None
         self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
 
     def copy(self) -> "PageSize":
-        """Return the same for a chain that begins while or after this one is read."""
+        """Return the state for a chain that begins during or after this one."""
         return PageSize(self.largest, self.records, 0, self._patience, self._has_grown)

@@ -36,11 +36,11 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     slices = tuple(strategy.plan(context, oldest))
     trusted = context.trusted
     ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]
-    return Plan(slices, stale=any(_reads(part, row) for part in slices for row in ignored))
+    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices for row in ignored))
 
 
-def _reads(part: AnySlice, row: CoverageRow) -> bool:
+def _reads(slice_: AnySlice, row: CoverageRow) -> bool:
     """Return whether a slice reads records of a row of the coverage."""
-    if not isinstance(part, Slice):
+    if not isinstance(slice_, Slice):
         return False
-    return (part.division.name, part.field) == (row.subset, row.field) and part.start < row.end and row.start < part.covers_to
+    return (slice_.subset.name, slice_.field) == (row.subset, row.field) and slice_.start < row.end and row.start < slice_.covers_to

@@ -10,20 +10,20 @@ from klaviyo_assets.state.coverage import BEGINNING
 _SECOND = timedelta(seconds=1)
 
 
-def slice_parameters(entry: ResourceType, part: AnySlice) -> dict[str, str]:
+def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     """Return the query parameters of a slice's first page.
 
-    Where the endpoint has only strict operators the bounds are a second wider, since rows equal to the bound would be lost; the records outside are
-    cut away by their own value.
+    Where the endpoint has only strict operators, the bounds are a second wider, because records equal to the bound would be lost; the reader drops
+    records outside of the slice by their own value.
     """
     parameters = dict(entry.page_parameters)
-    filters = list(part.division.filters)
-    if not isinstance(part, Slice):
+    filters = list(slice_.subset.filters)
+    if not isinstance(slice_, Slice):
         if "id" in entry.endpoint.sorts:
             parameters["sort"] = "id"
     else:
-        parameters["sort"] = f"-{part.field}" if part.descending else part.field
-        filters += _bounds(entry, part.field, part.start, part.end)
+        parameters["sort"] = f"-{slice_.field}" if slice_.descending else slice_.field
+        filters += _bounds(entry, slice_.field, slice_.start, slice_.end)
     if filters:
         parameters["filter"] = all_of(*filters)
     return parameters

@@ -1,4 +1,4 @@
-"""One cursor chain on its way through a slice: what is cut away, how far it has come, how much is left, and where it may be cut in two. Pure."""
+"""The cursor chain of one slice: which records belong to the slice, how far it has been read, how much is left, where it can be split. Pure."""
 
 import math
 from dataclasses import replace
@@ -14,31 +14,31 @@ from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
 
 _SECOND = timedelta(seconds=1)
 
-_MOST_BEGINNINGS = 3
-"""Times that a chain is begun again at one place."""
+_MOST_RESTARTS = 3
+"""Times that a chain is restarted at one place."""
 
 
 class SliceReader:
     """A slice while it is read.
 
     Args:
-        part: The slice.
+        slice_: The slice.
         slice_id: Its number in the sink.
-        time_per_page: How much time a page spans here, where that is known from the chain that it was cut off.
-        page_size: How many records a page is asked for.
+        time_per_page: How much time a page covers here, where that is known from the slice that this one was split off.
+        page_size: How many records a page requests.
 
     Attributes:
-        part: The slice; it ends earlier once a part has been given away.
+        slice: The slice; it ends earlier once its later half has been split off.
         slice_id: Its number in the sink.
-        page_size: How many records a page is asked for.
-        read_up_to: The slice is read completely up to here, ties excluded; None if that is not known.
-        passed_the_end: True once a record beyond the slice has been seen, when the rest of the chain lies beyond too.
+        page_size: How many records a page requests.
+        read_up_to: The slice has been read completely up to this time, ties excluded; None if that is not known.
+        passed_the_end: True once a record beyond the slice has been seen: the rest of the chain lies beyond too.
         records: Records of the slice that have been read.
-        stall: Counts the pages that brought it no further.
+        stall: Counts the pages without progress.
     """
 
-    def __init__(self, part: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
-        self.part = part
+    def __init__(self, slice_: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
+        self.slice = slice_
         self.slice_id = slice_id
         self.page_size = page_size or PageSize(None)
         self.read_up_to: datetime | None = None
@@ -50,46 +50,46 @@ class SliceReader:
         self._pages = 0
         self._time_per_page = time_per_page
         self._at_its_end = False
-        self._begun_at: list[datetime | None] = []
+        self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
         # The newest slice has no end: it also holds what is dated later than it covers, however much that is.
-        self.stall = Stall(part.start if part.start != BEGINNING else None, part.end) if isinstance(part, Slice) else Stall()
+        self.stall = Stall(slice_.start if slice_.start != BEGINNING else None, slice_.end) if isinstance(slice_, Slice) else Stall()
 
-    def take(self, answer: ApiResponse[Page]) -> Page:
-        """Cut a page to the slice, and note how far it leads."""
-        part, page = self.part, answer.value.stamped(answer.requested_at)
-        if part.parent_id is not None:
-            page = page.of_parent(part.parent_id)
+    def accept(self, response: ApiResponse[Page]) -> Page:
+        """Return the records of a page that belong to the slice, and note how far the slice has been read."""
+        slice_, page = self.slice, response.value.stamped(response.requested_at)
+        if slice_.parent_id is not None:
+            page = page.of_parent(slice_.parent_id)
         self._at_its_end = page.next_url is None
-        extent = page.extent(part.field) if isinstance(part, Slice) and not part.secondary_cursors else None
+        extent = page.extent(slice_.field) if isinstance(slice_, Slice) and not slice_.secondary_cursors else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
-        if isinstance(part, Slice) and extent is not None:
-            self._sorted &= extent.ascending or part.descending
-            self._advance(part, extent.least, extent.greatest)
-            if extent.least < part.start or (part.end is not None and extent.greatest >= part.end):
-                page = page.within(part.field, part.start, part.end)
+        if isinstance(slice_, Slice) and extent is not None:
+            self._sorted &= extent.ascending or slice_.descending
+            self._advance(slice_, extent.least, extent.greatest)
+            if extent.least < slice_.start or (slice_.end is not None and extent.greatest >= slice_.end):
+                page = page.within(slice_.field, slice_.start, slice_.end)
         self.records += page.count
         return page
 
-    def _advance(self, part: Slice, least: datetime, greatest: datetime) -> None:
+    def _advance(self, slice_: Slice, least: datetime, greatest: datetime) -> None:
         follows, self._begins = not self._begins, False
-        if part.descending:
+        if slice_.descending:
             self._sorted &= not follows or self._edge is None or greatest <= self._edge
             self._edge = least
-            self.passed_the_end = self._sorted and least < part.start
+            self.passed_the_end = self._sorted and least < slice_.start
             return
         self._sorted &= not follows or self._edge is None or least >= self._edge
         self._measure(least, greatest)
         self._edge = greatest
-        # Pages out of order promise nothing about what is still to come.
-        end = min(greatest, part.end) if part.end is not None else greatest
+        # Pages out of order say nothing about what is still to come.
+        end = min(greatest, slice_.end) if slice_.end is not None else greatest
         self.read_up_to = max(end, self.read_up_to or end) if self._sorted else None
-        self.passed_the_end = self._sorted and part.end is not None and greatest >= part.end
+        self.passed_the_end = self._sorted and slice_.end is not None and greatest >= slice_.end
 
     def _measure(self, least: datetime, greatest: datetime) -> None:
-        """Learn how much time a page spans: the last one, unless it lies in a single second, which tells nothing about what comes behind."""
+        """Measure how much time a page covers: the last one, unless it lies within a second, which says nothing about the pages after it."""
         self._first = self._first or least
         self._pages += 1
         last = greatest - (self._edge or least)
@@ -98,15 +98,15 @@ class SliceReader:
 
     @property
     def span_left(self) -> timedelta:
-        """Time between the last record and the end of what is covered; zero where it is not known or nothing is left."""
-        part = self.part
-        if not isinstance(part, Slice) or part.descending or part.secondary_cursors or self._at_its_end or self.passed_the_end:
+        """Time between the last record and the end of the covered window; zero where it is not known or nothing is left."""
+        slice_ = self.slice
+        if not isinstance(slice_, Slice) or slice_.descending or slice_.secondary_cursors or self._at_its_end or self.passed_the_end:
             return timedelta()
-        return max(timedelta(), part.covers_to - self._place(part))
+        return max(timedelta(), slice_.covers_to - self._place(slice_))
 
-    def _place(self, part: Slice) -> datetime:
-        """Return from where on time is left to read, which is measured and cut from the usual beginning on only."""
-        return max(self._edge or part.start, USUAL_BEGINNING)
+    def _place(self, slice_: Slice) -> datetime:
+        """Return the time from which on something is left to read; what is dated before the usual beginning is neither measured nor split."""
+        return max(self._edge or slice_.start, USUAL_BEGINNING)
 
     @property
     def span_read(self) -> timedelta:
@@ -115,16 +115,16 @@ class SliceReader:
 
     @property
     def density(self) -> float | None:
-        """Records a second of their time, where that is known."""
+        """Records per second of their time field, where that is known."""
         seconds = self.span_read.total_seconds()
         return self.records / seconds if seconds > 0 else None
 
     @property
     def pages_left(self) -> float:
-        """Pages that are left, by the density seen; 0 before the first page, without an end while all that was read lies at one instant.
+        """Pages that are left, by the density seen; 0 before the first page, infinite while all that was read lies at one instant.
 
-        What a chain has from the one that it was cut off only helps to judge its own first page: taken for granted, it would let idle workers cut
-        up empty time behind a burst, a request each.
+        The density of the slice that this one was split off only helps to judge the first page: relying on it would let idle workers split
+        empty time after a burst, at a request each.
         """
         if not self._pages:
             return 0.0
@@ -134,61 +134,61 @@ class SliceReader:
 
     @property
     def pages_expected(self) -> float:
-        """Pages that are left, by the density seen here or in the chain that it was cut off; without an end where nothing is known."""
+        """Pages that are left, by the density seen here or in the slice that this one was split off; infinite where nothing is known."""
         if not self.span_left:
             return 0.0 if self._pages else math.inf
         return self.span_left / self._time_per_page if self._time_per_page else math.inf
 
     @property
-    def may_be_cut(self) -> bool:
-        """True if the rest of the slice could be given away, now or once more is known about it."""
+    def can_split(self) -> bool:
+        """True if the rest of the slice could be split, now or once more is known about it."""
         return self._sorted and self.span_left > 4 * _SECOND
 
-    def cut_off(self) -> Slice | None:
-        """Give away the later half of what is left, from a whole second on; None if it cannot be cut.
+    def split(self) -> Slice | None:
+        """Split off and return the later half of what is left, from a whole second on; None if it cannot be split.
 
-        The border stays two seconds above the last record, so that where bounds are asked for a second wider nobody reads a second full of records
-        again.
+        The border stays two seconds above the last record, so that a second full of records is not read twice where requested bounds are a second
+        wider.
         """
-        part = self.part
-        if not isinstance(part, Slice) or not self.may_be_cut:
+        slice_ = self.slice
+        if not isinstance(slice_, Slice) or not self.can_split:
             return None
-        border = (self._place(part) + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
-        if border >= part.covers_to:
+        border = (self._place(slice_) + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
+        if border >= slice_.covers_to:
             return None
-        self.part, above = part.cut_at(border)
+        self.slice, above = slice_.cut_at(border)
         return above
 
     @property
     def rest(self) -> AnySlice:
-        """What is to be asked for now: the slice, or what is left of it where it is begun again."""
-        if not isinstance(self.part, Slice) or self._rest_from is None:
-            return self.part
-        # The API refuses a bound in the future, and the newest slice may have come to records that are dated there.
-        return replace(self.part, start=min(self._rest_from, self.part.covers_to))
+        """What is requested now: the slice, or what is left of it after a restart."""
+        if not isinstance(self.slice, Slice) or self._rest_from is None:
+            return self.slice
+        # The API refuses a bound in the future, and the newest slice may have reached records that are dated there.
+        return replace(self.slice, start=min(self._rest_from, self.slice.covers_to))
 
     @property
     def has_advanced(self) -> bool:
-        """True if a chain that is begun again now would begin behind where this one began."""
-        if not isinstance(self.part, Slice) or self.read_up_to is None:
+        """True if a chain that is restarted now would begin later than this one began."""
+        if not isinstance(self.slice, Slice) or self.read_up_to is None:
             return False
-        return min(self.read_up_to, self.part.covers_to) > (self._rest_from or self.part.start)
+        return min(self.read_up_to, self.slice.covers_to) > (self._rest_from or self.slice.start)
 
     @property
-    def may_begin_again(self) -> bool:
-        """False once it has been begun again so often at the same place that it leads nowhere."""
-        return self._begun_at.count(self.read_up_to) < _MOST_BEGINNINGS
+    def can_restart(self) -> bool:
+        """False once it has been restarted so often at the same place that this is no use."""
+        return self._restarted_at.count(self.read_up_to) < _MOST_RESTARTS
 
-    def begin_again(self) -> None:
-        """Go on with a new chain where the slice is complete, or from its start where that is not known; a record may be read twice."""
-        self._begun_at.append(self.read_up_to)
-        self.begin_with_other_pages()
+    def restart(self) -> None:
+        """Continue with a new chain from where the slice is complete, or from its start where that is not known; a record may be read twice."""
+        self._restarted_at.append(self.read_up_to)
+        self.restart_with_other_pages()
 
-    def begin_with_other_pages(self) -> None:
-        """Do the same because pages of another size are asked for."""
+    def restart_with_other_pages(self) -> None:
+        """The same, because pages of another size are requested."""
         self._rest_from = self.read_up_to
         self._begins = True
 
-    def branch(self, part: Slice, slice_id: SliceId) -> "SliceReader":
-        """Return the chain of a slice that was cut off this one."""
-        return SliceReader(part, slice_id, self._time_per_page, self.page_size.copy())
+    def spawn(self, split: Slice, slice_id: SliceId) -> "SliceReader":
+        """Return the reader of a slice that was split off this one."""
+        return SliceReader(split, slice_id, self._time_per_page, self.page_size.copy())

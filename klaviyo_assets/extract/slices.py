@@ -12,15 +12,15 @@ class SubsetSlice:
     """A subset that is read completely, by one cursor chain.
 
     Attributes:
-        division: The subset.
+        subset: The subset.
     """
 
-    division: Subset
+    subset: Subset
 
     @property
     def name(self) -> str:
         """What it reads, for logs: the name of the subset."""
-        return self.division.name
+        return self.subset.name
 
     @property
     def parent_id(self) -> None:
@@ -32,13 +32,13 @@ class ParentSlice:
     """The children of one parent, which are read completely, by one cursor chain.
 
     Attributes:
-        division: The subset.
+        subset: The subset.
         parent_id: Id of the parent.
         field: Column of the parent's id; coverage is recorded for it.
         covers_to: The parent's children up to this time are covered once the slice is read.
     """
 
-    division: Subset
+    subset: Subset
     parent_id: str
     field: str
     covers_to: datetime
@@ -46,8 +46,8 @@ class ParentSlice:
     @property
     def name(self) -> str:
         """What it reads, for logs: ``list_id Y6nRLr``."""
-        division = "" if self.division.name == Subset().name else f"{self.division.name} "
-        return f"{division}{self.field} {self.parent_id}"
+        prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
+        return f"{prefix}{self.field} {self.parent_id}"
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Slice:
     """A time window of a resource type that is read by one cursor chain.
 
     Attributes:
-        division: The division it reads.
-        field: Time field that it is sorted and cut by.
-        start: Records before are cut away; ``BEGINNING`` for no bound.
-        end: Records from here on are cut away; None for no bound.
+        subset: The subset that it reads.
+        field: Time field by which it is sorted and bounded.
+        start: Records before are dropped; ``BEGINNING`` for no bound.
+        end: Records from here on are dropped; None for no bound.
         covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice reads on beyond, to the newest record of all and to those dated
             in the future, which are stored and never covered.
         descending: True if it is read newest first.
-        watched: True if the field lies inside of a JSON column, so that records cannot be cut by it.
+        secondary_cursors: True if the field lies inside of a JSON column, so that records cannot be dropped by it.
     """
 
-    division: Subset
+    subset: Subset
     field: str
     start: datetime
     end: datetime | None
@@ -78,15 +78,15 @@ class Slice:
         """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``."""
         bounds = (self.start if self.start != BEGINNING else None, self.end)
         start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
-        division = "" if self.division.name == Subset().name else f"{self.division.name} "
-        return f"{division}{self.field} from {start} to {end}"
+        prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
+        return f"{prefix}{self.field} from {start} to {end}"
 
     @property
     def parent_id(self) -> None:
         """None: its records have no parent."""
 
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
-        """Return what lies before a border, and from it on; both together read and cover just what this one does."""
+        """Return the slices before a border and from it on; together they read and cover exactly what this one does."""
         below = replace(self, end=border, covers_to=min(border, self.covers_to))
         return below, replace(self, start=border)
 

@@ -1,7 +1,7 @@
-"""Notices a cursor chain that leads nowhere though each of its links is new: repeated records, empty pages, or records outside of the slice.
+"""Detects a cursor chain that makes no progress although each of its links is new: repeated records, empty pages, or records outside of the slice.
 
-What a chain of Klaviyo's may do is allowed for: many thousand records with the same time, empty pages in the middle of a filtered list, a page that
-is read again. Memory stays bounded: of the ids that were seen a sample is kept.
+What Klaviyo's chains may do is allowed: many thousand records with the same time, empty pages in the middle of a filtered list, a repeated page.
+Memory is bounded: only a sample of the ids that were seen is kept.
 """
 
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 MOST_IDLE_PAGES = 100
-"""Pages in a row without a record, without one that is new, or with records outside of the slice alone."""
+"""Consecutive pages without a record, without a new one, or only with records outside of the slice."""
 
 MOST_PAGES_AT_ONE_TIME = 1_000
-"""Pages in a row that do not get on in the time field, though their records are new: 100,000 profiles, or a million events, of one time."""
+"""Consecutive pages that do not advance in the time field, although their records are new: 100,000 profiles, or a million events, of one time."""
 
 _IDS_KEPT = 8_192
 
 _NEAR = timedelta(seconds=1)
-"""Bounds are asked for a second wider where the API has strict operators only, so records may lie outside by so much."""
+"""Where the API has only strict operators, the requested bounds are a second wider, so records may lie outside by so much."""
 
 
 class SeenIds:
@@ -52,17 +52,17 @@ class SeenIds:
 
 @dataclass
 class Stall:
-    """Counts the pages in a row that brought a chain no further.
+    """Counts consecutive pages without progress.
 
     Args:
         start: Start of the slice, None for no bound.
         end: End of the slice, None for no bound.
 
     Attributes:
-        empty: Pages in a row without a record.
-        outside: Pages in a row with records outside of the slice alone.
-        repeated: Pages in a row without a new record.
-        at_one_time: Pages in a row that do not get on in the time field.
+        empty: Consecutive pages without a record.
+        outside: Consecutive pages only with records outside of the slice.
+        repeated: Consecutive pages without a new record.
+        at_one_time: Consecutive pages that do not advance in the time field.
     """
 
     start: datetime | None = None
@@ -76,12 +76,12 @@ class Stall:
     _seen: SeenIds = field(default_factory=SeenIds)
 
     def note(self, ids: Iterable[str], count: int, least: datetime | None = None, greatest: datetime | None = None) -> None:
-        """Take note of a page.
+        """Count a page.
 
         Args:
-            ids: Ids of its records; only looked at where the page does not get on in the time field.
+            ids: Ids of its records; only used where the page does not advance in the time field.
             count: Number of its records.
-            least: Least value of the time field, None where the chain has none that it is sorted by.
+            least: Least value of the time field, None where the chain is not sorted by one.
             greatest: Greatest value of the time field.
         """
         self.empty = self.empty + 1 if not count else 0
@@ -89,7 +89,7 @@ class Stall:
             return
         if least is not None and greatest is not None:
             self.outside = self.outside + 1 if self._is_outside(least, greatest) else 0
-            if self._gets_on(least, greatest):
+            if self._advances(least, greatest):
                 self.repeated = self.at_one_time = 0
                 self._seen = SeenIds()
                 return
@@ -98,30 +98,30 @@ class Stall:
 
     @property
     def reason(self) -> str | None:
-        """Why the chain is given up, as the end of a sentence; None while it gets on."""
+        """Why the chain is given up, as the end of a sentence; None while it makes progress."""
         if self.empty >= MOST_IDLE_PAGES:
             return f"the last {self.empty} pages held no record"
         if self.outside >= MOST_IDLE_PAGES:
-            return f"the last {self.outside} pages held only records outside of the time span that was asked for"
+            return f"the last {self.outside} pages held only records outside of the requested time window"
         if self.repeated >= MOST_IDLE_PAGES * self._seen.one_in:
-            return f"the last {self.repeated} pages held only records that had come before"
+            return f"the last {self.repeated} pages held only records that had been returned before"
         if self.at_one_time >= MOST_PAGES_AT_ONE_TIME:
-            return f"the last {self.at_one_time} pages did not get on in time"
+            return f"the last {self.at_one_time} pages did not advance in time"
         return None
 
     def _is_outside(self, least: datetime, greatest: datetime) -> bool:
         return (self.start is not None and greatest < _earlier(self.start)) or (self.end is not None and least > self.end + _NEAR)
 
-    def _gets_on(self, least: datetime, greatest: datetime) -> bool:
+    def _advances(self, least: datetime, greatest: datetime) -> bool:
         """Whether a page reaches further than those before it, within the slice."""
         low = max(least, self.start) if self.start is not None else least
         high = min(greatest, self.end) if self.end is not None else greatest
         if low > high:
             return False
-        gets_on = self._least is None or self._greatest is None or low < self._least or high > self._greatest
+        advances = self._least is None or self._greatest is None or low < self._least or high > self._greatest
         self._least = low if self._least is None else min(low, self._least)
         self._greatest = high if self._greatest is None else max(high, self._greatest)
-        return gets_on
+        return advances
 
 
 def _earlier(instant: datetime) -> datetime:

@@ -47,10 +47,10 @@ class SliceState(msgspec.Struct, eq=False):
     def of(slice_: AnySlice) -> "SliceState":
         """Return the state of a slice that begins."""
         if isinstance(slice_, Slice):
-            return SliceState(slice_.division.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
+            return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
         if isinstance(slice_, ParentSlice):
-            return SliceState(slice_.division.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
-        return SliceState(slice_.division.name, None, None, None, None)
+            return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
+        return SliceState(slice_.subset.name, None, None, None, None)
 
 
 class StagedFile(msgspec.Struct):
@@ -59,7 +59,7 @@ class StagedFile(msgspec.Struct):
     Attributes:
         name: Its name in the folder.
         rows: Rows in it.
-        crc32: Checksum of its bytes, by which it is known again.
+        crc32: Checksum of its bytes, to recognize it again.
         bytes: Bytes of its rows in memory.
         wide: Bytes of those rows that are wide.
     """
@@ -77,7 +77,7 @@ class Manifest(msgspec.Struct):
     Attributes:
         sync_id: The sync that wrote it.
         resource_type: The resource type.
-        account_id: The account it was read from, or ``unknown``.
+        account_id: The account that it was read from, or ``unknown``.
         fingerprint: Of the options and columns that were read.
         read_at: The server's clock when the sync began.
         resumable: True if the next sync may load it; a full read starts over instead.
@@ -98,14 +98,14 @@ class Manifest(msgspec.Struct):
     slices: list[SliceState] = msgspec.field(default_factory=list)
     files: list[StagedFile] = msgspec.field(default_factory=list)
 
-    def coverage_of(self, part: SliceState) -> CoverageRow | None:
+    def coverage_of(self, state: SliceState) -> CoverageRow | None:
         """Return what loading the written files adds to the coverage for a slice; None if nothing."""
-        if part.covers_to is None or part.field is None or part.start is None or part.loaded:
+        if state.covers_to is None or state.field is None or state.start is None or state.loaded:
             return None
-        end = part.covers_to if part.finished else min(part.read_up_to or part.start, part.covers_to)
-        if end <= part.start or (not part.finished and part.read_up_to == part.loaded_read_up_to):
+        end = state.covers_to if state.finished else min(state.read_up_to or state.start, state.covers_to)
+        if end <= state.start or (not state.finished and state.read_up_to == state.loaded_read_up_to):
             return None
-        return CoverageRow(part.subset, part.field, part.start, end, self.read_at, self.fingerprint, parent=part.parent)
+        return CoverageRow(state.subset, state.field, state.start, end, self.read_at, self.fingerprint, parent=state.parent)
 
 
 def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:

@@ -96,7 +96,7 @@ class Progress:
         self._seen.update(readers)
         densities = sorted(reader.density for reader in self._seen if reader.density is not None and reader.records >= _MEANINGFUL)
         elapsed = time.monotonic() - self._began
-        to_come = [part for part in waiting if isinstance(part, Slice)]
+        to_come = [slice_ for slice_ in waiting if isinstance(slice_, Slice)]
         if not densities or not records_read or elapsed <= 0 or len(to_come) < len(waiting):
             return None
         sparse, middle, dense = (densities[int(place * (len(densities) - 1))] for place in (0.1, 0.5, 0.9))
@@ -105,8 +105,8 @@ class Progress:
             own = reader.density if reader.density is not None else dense
             seconds = reader.span_left.total_seconds()
             low, high = low + seconds * min(own, middle), high + seconds * max(own, middle)
-        for part in to_come:
-            seconds = self._length(part).total_seconds()
+        for slice_ in to_come:
+            seconds = self._length(slice_).total_seconds()
             low, high = low + seconds * sparse, high + seconds * dense
         records = Range(low, high)
         per_row = self.bytes_staged / self.rows_staged if self.rows_staged else 0.0
@@ -114,12 +114,12 @@ class Progress:
             records=records,
             seconds=records.times(elapsed / records_read, elapsed / records_read),
             bytes=records.times(per_row, per_row * _FILE_OVERHEAD),
-            complete_from=_complete_from([*(reader.part for reader in readers), *to_come]),
+            complete_from=_complete_from([*(reader.slice for reader in readers), *to_come]),
         )
 
-    def _length(self, part: Slice) -> timedelta:
-        start = max(part.start, self.oldest or USUAL_BEGINNING, USUAL_BEGINNING)
-        return max(timedelta(), part.covers_to - start)
+    def _length(self, slice_: Slice) -> timedelta:
+        start = max(slice_.start, self.oldest or USUAL_BEGINNING, USUAL_BEGINNING)
+        return max(timedelta(), slice_.covers_to - start)
 
 
 @dataclass
@@ -180,7 +180,7 @@ def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
 
 def _complete_from(unfinished: Sequence[AnySlice]) -> datetime | None:
     """Return the time from which on everything has been read; None while the newest slice, which has no end, is being read."""
-    ends = [part.covers_to for part in unfinished if isinstance(part, Slice) and part.end is not None]
+    ends = [slice_.covers_to for slice_ in unfinished if isinstance(slice_, Slice) and slice_.end is not None]
     return max(ends) if ends and len(ends) == len(unfinished) else None
 
 

@@ -23,7 +23,7 @@ from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.probe import sync_clock
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
-from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
@@ -166,7 +166,7 @@ class SyncRunner:
                 covered = await in_thread(loader.coverage)
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])
-            with saying_where():
+            with locating_decode_errors():
                 planned = await plan_sync(sync, covered)
                 await Pipeline(sync, self._staging_folder(row), self._treat(loader), planned, rereads).run()
         except BaseException as error:

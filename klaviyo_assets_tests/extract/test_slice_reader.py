@@ -47,7 +47,7 @@ def take(chain: SliceReader, *seconds: float, last: bool = False) -> list[dateti
 def taken(chain: SliceReader, times: Sequence[datetime | None], *, last: bool = False) -> Page:
     data = [{"id": str(id_), "attributes": {"datetime": time.isoformat()} if time else {}} for id_, time in enumerate(times)]
     document = {"data": data, "links": {"next": None if last else "/more"}}
-    return chain.take(ApiResponse(DECODER.page(msgspec.json.encode(document)), START))
+    return chain.accept(ApiResponse(DECODER.page(msgspec.json.encode(document)), START))
 
 
 # --- what is kept
@@ -115,7 +115,7 @@ def test_records_out_of_order_take_the_promise_back_for_good(page: tuple[float, 
 
     take(chain, *page)
     assert chain.read_up_to is None
-    assert not chain.may_be_cut
+    assert not chain.can_split
 
     take(chain, 50, 60)
     assert (chain.read_up_to, chain.passed_the_end) == (None, False)
@@ -158,7 +158,7 @@ def test_nobody_knows_how_much_is_left_while_all_records_have_one_time() -> None
     take(chain, 3, 3, 3)
 
     assert math.isinf(chain.pages_left)
-    assert chain.cut_off() is not None
+    assert chain.split() is not None
 
 
 @pytest.mark.parametrize("newest", [True, False])
@@ -168,16 +168,16 @@ def test_nothing_is_left_on_the_last_page_or_beyond_what_is_covered(newest: bool
     take(passed, 0, 2000)
 
     for chain in (ended, passed):
-        assert (chain.pages_left, chain.may_be_cut, chain.cut_off()) == (0, False, None)
+        assert (chain.pages_left, chain.can_split, chain.split()) == (0, False, None)
 
 
 def test_what_a_neighbour_knew_helps_to_judge_a_first_page_and_no_more() -> None:
     chain = chain_of(span(1000))
     take(chain, 0, 10)
-    above = chain.cut_off()
+    above = chain.split()
     assert above is not None
 
-    branch = chain.branch(above, SliceId(1))
+    branch = chain.spawn(above, SliceId(1))
 
     assert (branch.pages_left, branch.read_up_to) == (0.0, None)
     assert above.start is not None
@@ -202,13 +202,13 @@ def test_a_cut_leaves_no_gap_and_keeps_away_from_the_last_record(end: float, rea
     place = at(max(read)) if read else begun
     assert part.covers_to is not None
 
-    above = chain.cut_off()
+    above = chain.split()
 
     if above is None:
         assert part.covers_to - place <= 4 * SECOND
-        assert chain.part == part
+        assert chain.slice == part
         return
-    below = chain.part
+    below = chain.slice
     border = above.start
     assert border is not None
     assert border.microsecond == 0
@@ -221,16 +221,16 @@ def test_a_cut_leaves_no_gap_and_keeps_away_from_the_last_record(end: float, rea
 @pytest.mark.parametrize("part", [walk(10_000), SubsetSlice(Subset("live"))], ids=["newest first", "whole"])
 def test_some_slices_are_never_cut(part: AnySlice) -> None:
     chain = chain_of(part)
-    assert not chain.may_be_cut
+    assert not chain.can_split
     take(chain, 9000, 8000)
 
-    assert (chain.may_be_cut, chain.pages_left, chain.cut_off()) == (False, 0, None)
+    assert (chain.can_split, chain.pages_left, chain.split()) == (False, 0, None)
 
 
 def test_a_slice_can_be_cut_until_too_little_is_left() -> None:
     chain, borders = chain_of(span(10**8)), list[datetime | None]()
     take(chain, 0, 1)
-    while (above := chain.cut_off()) is not None:
+    while (above := chain.split()) is not None:
         borders.append(above.start)
 
     assert 10 < len(borders) < 30
@@ -241,10 +241,10 @@ def test_the_newest_slice_gives_its_open_end_away() -> None:
     chain = chain_of(span(1000, newest=True))
     take(chain, 0, 10)
 
-    above = chain.cut_off()
+    above = chain.split()
 
     assert above is not None
-    assert chain.part.end == chain.part.covers_to == above.start
+    assert chain.slice.end == chain.slice.covers_to == above.start
     assert (above.end, above.covers_to) == (None, at(1000))
 
 
@@ -252,7 +252,7 @@ def test_who_was_cut_stops_at_the_new_end_by_value() -> None:
     """The query under way still leads to the old end."""
     chain = chain_of(span(1000))
     take(chain, 0, 10)
-    above = chain.cut_off()
+    above = chain.split()
     assert above is not None
     border = (above.start - START).total_seconds() if above.start else 0
 

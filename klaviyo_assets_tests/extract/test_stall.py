@@ -32,13 +32,13 @@ def names(first: int, size: int = 100) -> list[str]:
 
 HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
     "empty": (lambda: (([], None, None) for _ in count()), "held no record", MOST_IDLE_PAGES),
-    "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had come before", MOST_IDLE_PAGES + 2),
+    "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had been returned before", MOST_IDLE_PAGES + 2),
     "ten pages": (
         lambda: ((names(n % 10 * 100), START + n % 10 * SECOND, START + (n % 10 + 1) * SECOND) for n in count()),
-        "had come before",
+        "had been returned before",
         MOST_IDLE_PAGES + 21,
     ),
-    "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had come before", MOST_IDLE_PAGES + 8),
+    "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had been returned before", MOST_IDLE_PAGES + 8),
     "before the slice": (lambda: ((names(n * 100), *2 * [START - 2 * SECOND - n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
     "on its way to the slice": (
         lambda: ((names(n * 100), *2 * [START - timedelta(days=900) + n * timedelta(microseconds=1)]) for n in count()),
@@ -46,8 +46,8 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
         MOST_IDLE_PAGES,
     ),
     "behind the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
-    "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "get on in time", MOST_PAGES_AT_ONE_TIME),
-    "new records of one time": (lambda: ((names(n * 100), START, START) for n in count()), "get on in time", MOST_PAGES_AT_ONE_TIME + 1),
+    "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME),
+    "new records of one time": (lambda: ((names(n * 100), START, START) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME + 1),
     "empty after a good beginning": (
         lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n < 50 else ([], None, None) for n in count()),
         "held no record",
@@ -55,7 +55,7 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
     ),
     "repeated and empty by turns": (
         lambda: ((names(0), START, START) if n % 2 else ([], None, None) for n in count()),
-        "had come before",
+        "had been returned before",
         2 * MOST_IDLE_PAGES + 4,
     ),
 }
@@ -82,7 +82,7 @@ LEGITIMATE: dict[str, Callable[[], Iterator[Page]]] = {
 
 
 @pytest.mark.parametrize("pages", LEGITIMATE.values(), ids=LEGITIMATE)
-def test_a_chain_that_gets_on_is_read_to_its_end(pages: Callable[[], Iterator[Page]]) -> None:
+def test_a_chain_that_advances_is_read_to_its_end(pages: Callable[[], Iterator[Page]]) -> None:
     assert pages_until_given_up(pages()) is None
 
 

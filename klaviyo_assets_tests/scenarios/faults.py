@@ -67,7 +67,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "coverage as far as the newest date, be it in the future",
-        (Edit(Manifest, "coverage_of", "end = part.covers_to if", "end = max(part.covers_to, part.read_up_to or part.covers_to) if"),),
+        (Edit(Manifest, "coverage_of", "end = state.covers_to if", "end = max(state.covers_to, state.read_up_to or state.covers_to) if"),),
         ("events",),
     ),
     Fault(
@@ -75,11 +75,11 @@ FAULTS: Sequence[Fault] = (
         (
             Edit(
                 SliceReader,
-                "take",
-                "answer.value.stamped(answer.requested_at)\n",
-                "answer.value.stamped(answer.requested_at)\n"
-                "    if self._edge is not None and not part.descending:\n"
-                "        page = page.within(part.field, self._edge + timedelta(microseconds=1), None)\n",
+                "accept",
+                "response.value.stamped(response.requested_at)\n",
+                "response.value.stamped(response.requested_at)\n"
+                "    if self._edge is not None and not slice_.descending:\n"
+                "        page = page.within(slice_.field, self._edge + timedelta(microseconds=1), None)\n",
             ),
         ),
         ("events", "profiles"),
@@ -138,7 +138,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "the newest slice read no further than it covers",
-        (Edit(slicing, "cut", "end=None if span.end == open_end else span.end", "end=span.end"),),
+        (Edit(slicing, "cut", "end=None if piece.end == open_end else piece.end", "end=piece.end"),),
         ("events",),
     ),
     Fault(

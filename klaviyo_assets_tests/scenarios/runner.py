@@ -169,7 +169,7 @@ class Living:
     def _seen(self, order: Sync, began: int, done: bool, asked_at: int) -> Reading:
         """Return the sync as its row of ``_syncs`` tells it."""
         ended, start = self._note(), asked_at
-        rows = self.world.ask("_syncs", "id, epoch_us(started_at), windows")
+        rows = self.world.ask("_syncs", "id, epoch_us(started_at), slices")
         windows: tuple[Window, ...] = ()
         for id_, started, text in rows:
             if id_ not in self._syncs:

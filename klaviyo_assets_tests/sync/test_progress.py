@@ -45,7 +45,7 @@ def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> 
     times = [slice_.start + read * number / (records - 1) for number in range(records)]
     body = {"data": [{"id": str(time), "attributes": {"datetime": time.isoformat()}} for time in times], "links": {"next": "/more"}}
     found = SliceReader(slice_, staging.open(slice_))
-    found.take(ApiResponse(PageDecoder(EVENTS).page(msgspec.json.encode(body)), TOP))
+    found.accept(ApiResponse(PageDecoder(EVENTS).page(msgspec.json.encode(body)), TOP))
     return found
 
 

@@ -28,7 +28,7 @@ class FullTableStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        return [SubsetSlice(division) for division in context.entry.divisions]
+        return [SubsetSlice(subset) for subset in context.entry.divisions]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_ALL``."""

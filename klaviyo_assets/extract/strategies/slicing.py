@@ -65,10 +65,10 @@ def cut(
         open_end: A slice that would end here has no upper bound instead.
     """
     return [
-        Slice(division, field, start=span.start, end=None if span.end == open_end else span.end, covers_to=span.end)
+        Slice(subset, field, start=piece.start, end=None if piece.end == open_end else piece.end, covers_to=piece.end)
         for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
-        for span in _pieces(window, oldest)
-        for division in entry.divisions
+        for piece in _pieces(window, oldest)
+        for subset in entry.divisions
     ]
 
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
-FIRST_WORD = 5.0
+SECONDS_BEFORE_FIRST_LOG = 5.0
 """Seconds of a wait before its first log message."""
 
-SECONDS_BETWEEN_WORDS = 60.0
+SECONDS_BETWEEN_LOGS = 60.0
 """Seconds between further log messages of the same wait."""
 
 _log = logging.getLogger("klaviyo_assets")
@@ -25,7 +25,7 @@ class Interrupted(Exception):
     """A blocking wait was cancelled; its work had not begun."""
 
 
-def heed(stop: threading.Event) -> None:
+def stop_on(stop: threading.Event) -> None:
     """End the waits of the current context once an event is set."""
     _stop.set(stop)
 
@@ -65,10 +65,10 @@ class Reminder:
     Example:
         >>> reminder = Reminder()
         >>> while not done():
-        ...     reminder.say("Waiting for %s. What to do: close it there.", program)
+        ...     reminder.log("Waiting for %s. What to do: close it there.", program)
     """
 
-    def __init__(self, first: float = FIRST_WORD) -> None:
+    def __init__(self, first: float = SECONDS_BEFORE_FIRST_LOG) -> None:
         self._began = time.monotonic()
         self._next = first
 
@@ -77,24 +77,24 @@ class Reminder:
         """Seconds since the wait began."""
         return time.monotonic() - self._began
 
-    def say(self, words: str, *values: object) -> None:
+    def log(self, text: str, *values: object) -> None:
         """Log a warning if it is time for one."""
         if self.waited >= self._next:
-            self._next = self.waited + SECONDS_BETWEEN_WORDS
-            _log.warning(words, *values)
+            self._next = self.waited + SECONDS_BETWEEN_LOGS
+            _log.warning(text, *values)
 
 
 @asynccontextmanager
-async def saying(words: str, *values: object) -> AsyncIterator[None]:
+async def log_while_waiting(text: str, *values: object) -> AsyncIterator[None]:
     """Log while a block waits, where the wait cannot be done in steps."""
 
-    async def say() -> None:
-        await asyncio.sleep(FIRST_WORD)
+    async def log() -> None:
+        await asyncio.sleep(SECONDS_BEFORE_FIRST_LOG)
         while True:
-            _log.warning(words, *values)
-            await asyncio.sleep(SECONDS_BETWEEN_WORDS)
+            _log.warning(text, *values)
+            await asyncio.sleep(SECONDS_BETWEEN_LOGS)
 
-    task = asyncio.create_task(say())
+    task = asyncio.create_task(log())
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
     stop = threading.Event()
 
     def heedful() -> T:
-        cancellation.heed(stop)
+        cancellation.stop_on(stop)
         return work(*arguments, **named)
 
     task = asyncio.ensure_future(asyncio.to_thread(heedful))

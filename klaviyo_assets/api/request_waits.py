@@ -56,7 +56,7 @@ class RequestWaits:
     def log(self, endpoint: str, kind: str, obstacle: Obstacle) -> None:
         """Log what a request waits for, unless the same was logged within the last minute."""
         now, key = asyncio.get_running_loop().time(), (endpoint, kind)
-        if key in self._logged and now - self._logged[key] < cancellation.SECONDS_BETWEEN_WORDS:
+        if key in self._logged and now - self._logged[key] < cancellation.SECONDS_BETWEEN_LOGS:
             return
         self._logged[key] = now
         _log.log(obstacle.level, "%s: %s", endpoint, obstacle.words)
@@ -108,7 +108,7 @@ class RequestWait:
         advice = f"What to do: nothing yet, it goes on by itself. If the last try fails too: {error.advice}"
         self._failure = Obstacle(logging.WARNING, f"{words} {advice}")
         self.begin("retry", lambda: self._failure)
-        if max(seconds, self._loop.time() - self._began) >= cancellation.FIRST_WORD:
+        if max(seconds, self._loop.time() - self._began) >= cancellation.SECONDS_BEFORE_FIRST_LOG:
             self._waits.log(self._endpoint, "retry", self._failure)
 
     def end(self) -> None:
@@ -117,12 +117,12 @@ class RequestWait:
 
     def _later(self) -> asyncio.TimerHandle:
         # Twice as often as is needed for the first message, so that a phase that begins just after a look is logged in time.
-        return self._loop.call_later(max(_SHORTEST_STEP, cancellation.FIRST_WORD / 2), self._look)
+        return self._loop.call_later(max(_SHORTEST_STEP, cancellation.SECONDS_BEFORE_FIRST_LOG / 2), self._look)
 
     def _look(self) -> None:
         self._timer = self._later()
-        lasts = self.seconds_in_phase >= cancellation.FIRST_WORD
+        lasts = self.seconds_in_phase >= cancellation.SECONDS_BEFORE_FIRST_LOG
         if lasts and self._obstacle is not None and (obstacle := self._obstacle()) is not None:
             self._waits.log(self._endpoint, self._kind, obstacle)
-        elif self._failure is not None and self._loop.time() - self._began >= cancellation.FIRST_WORD:
+        elif self._failure is not None and self._loop.time() - self._began >= cancellation.SECONDS_BEFORE_FIRST_LOG:
             self._waits.log(self._endpoint, "retry", self._failure)

@@ -115,7 +115,7 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
 async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
     private_files.make_file(state_dir / "identity.lock")
     lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=private_files.FILE_MODE)
-    async with cancellation.saying(
+    async with cancellation.log_while_waiting(
         "Waiting up to %.0f seconds for another run that asks Klaviyo which account the key belongs to. What to do: nothing; if it happens often, "
         "see whether a run hangs.",
         seconds,

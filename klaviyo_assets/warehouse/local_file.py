@@ -180,7 +180,7 @@ class LocalFile(Warehouse):
         began, most, reminder = time.monotonic(), cancellation.patience(self._lock_timeout), cancellation.Reminder()
         while True:
             cancellation.check()
-            reminder.say(
+            reminder.log(
                 "Another sync has %s open; waiting up to %.0f seconds for it. What to do: nothing, syncs take turns with the file, seconds each; "
                 "if this goes on, see whether a run hangs.",
                 self.path,
@@ -259,7 +259,7 @@ class LocalFile(Warehouse):
             waited = time.monotonic() - began
             if waited >= most:
                 raise diagnosis.open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
-            reminder.say(
+            reminder.log(
                 "%s is open in another program (%s); waiting up to %.0f seconds for it. What to do: close it there (a DuckDB shell, a BI tool, "
                 "a notebook).",
                 self.path,

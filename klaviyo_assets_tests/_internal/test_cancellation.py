@@ -21,21 +21,21 @@ def test_a_wait_is_logged_after_five_seconds_then_once_a_minute(
         loop = asyncio.get_running_loop()
         began = loop.time()
         caplog.handler.addFilter(lambda _: times.append(loop.time() - began) or True)
-        async with cancellation.saying("Waiting for %s. What to do: nothing.", "the other"):
+        async with cancellation.log_while_waiting("Waiting for %s. What to do: nothing.", "the other"):
             await asyncio.sleep(seconds)
         await asyncio.sleep(200)
 
     run_in_virtual_time(wait(), monkeypatch)
 
     assert [record.getMessage() for record in caplog.records] == ["Waiting for the other. What to do: nothing."] * len(said)
-    assert [round(time) for time in times] == [cancellation.FIRST_WORD + later for later in said]
+    assert [round(time) for time in times] == [cancellation.SECONDS_BEFORE_FIRST_LOG + later for later in said]
     assert {record.levelno for record in caplog.records} <= {logging.WARNING}
 
 
 def test_nothing_is_logged_after_a_wait_that_has_failed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     async def wait() -> None:
         with pytest.raises(OSError, match="the disk is full"):
-            async with cancellation.saying("Waiting."):
+            async with cancellation.log_while_waiting("Waiting."):
                 raise OSError("the disk is full")
         await asyncio.sleep(200)
 

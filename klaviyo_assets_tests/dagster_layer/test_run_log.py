@@ -106,7 +106,7 @@ def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: Sand
 
 @pytest.mark.long
 def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(cancellation, "SECONDS_BEFORE_FIRST_LOG", 0.0)
     monkeypatch.setattr(cancellation.Reminder.__init__, "__defaults__", (0.0,))
     database = tmp_path / "shop.duckdb"
     with home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
@@ -253,7 +253,7 @@ def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixt
     reminder = cancellation.Reminder()
     for second in range(130):
         now = float(second)
-        reminder.say("still waiting, %d", second)
+        reminder.log("still waiting, %d", second)
 
     assert [record.getMessage() for record in caplog.records] == ["still waiting, 5", "still waiting, 65", "still waiting, 125"]
 

@@ -46,7 +46,7 @@ def definitions(server: Scripted, database: Path, **options: object) -> dg.Defin
 
 @pytest.mark.parametrize(("fault", "reason", "remedy"), FAULTS.values(), ids=FAULTS)
 def test_a_run_says_why_klaviyo_is_waited_for(fault: Reply, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(cancellation, "SECONDS_BEFORE_FIRST_LOG", 0.0)
     monkeypatch.setattr("klaviyo_assets.api.retries.LONGEST_BACKOFF", 0.2)
     with scripted_server() as server, home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
         server.will(fault)

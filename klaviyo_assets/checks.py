@@ -53,7 +53,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
 
 
 def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report whether the key may read a resource type. A missing scope that users are not told to give only warns."""
+    """Report whether the key may read a resource type. A missing scope that is not recommended only warns."""
     severity = dg.AssetCheckSeverity.WARN if access.optional or access.unclear else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -80,8 +80,8 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     match access.verdict:
         case Verdict.GRANTED:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            whose = f"it belongs to the account {access.account}" if access.account else "the answer does not say which account it belongs to"
-            words = f"Klaviyo accepts the API key; {whose}."
+            owner = f"it belongs to the account {access.account}" if access.account else "the response does not say which account it belongs to"
+            words = f"Klaviyo accepts the API key; {owner}."
         case Verdict.SCOPE_MISSING:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
             words = "Klaviyo accepts the API key. It lacks accounts:read, so which account it belongs to is not known; nothing else needs that."
@@ -97,7 +97,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
             words = _words(access.summary, access.advice)
         case _:
             passed, severity, state = False, dg.AssetCheckSeverity.WARN, "inconclusive"
-            words = _words(f"Could not tell whether the API key is valid. {access.summary}", access.advice)
+            words = _words(f"It is unknown whether the API key is valid. {access.summary}", access.advice)
     metadata = {
         "verdict": state,
         **({"account": access.account} if access.account else {}),
@@ -128,7 +128,7 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
 
 
 def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn of attributes that Klaviyo sends and the catalogue does not know, or whose value has another type."""
+    """Warn of attributes that Klaviyo sends and the catalog does not know, or whose value has another type."""
     words = "Every attribute has its column."
     if unknown:
         names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)} ({one.rows} rows)" for one in unknown)
@@ -232,7 +232,7 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
     if not found and not record.lost:
         sentences.append("None differs." if record.days else "There was nothing to compare.")
     if record.excluded:
-        sentences.append("Not all could be compared; excluded tells what, and why.")
+        sentences.append("Some days could not be compared: see excluded for which and why.")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=COMPLETE,
@@ -254,7 +254,7 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
 
 
 def could_not_audit(reason: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report that nothing could be compared, since Klaviyo could not be asked for its counts, and why, with what to do."""
+    """Report that nothing could be compared because Klaviyo's counts could not be read, with the reason and what to do."""
     words = f"Nothing could be compared. {reason}"
     return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=False, severity=dg.AssetCheckSeverity.WARN, description=words)
 

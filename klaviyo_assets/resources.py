@@ -84,7 +84,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return super().get_resource_definition()
 
     def _warn_of_a_literal_key(self) -> None:
-        """Warn, once, of a key that stands in the code: Dagster stores it. The sandbox's is no secret."""
+        """Warn once of a key that is written in the code, because Dagster stores it. The sandbox's key is not a secret."""
         if isinstance(self.api_key, dg.EnvVar) or self._has_warned or urlsplit(self.base_url).hostname in _LOOPBACK:
             return
         self._has_warned = True

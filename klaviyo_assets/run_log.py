@@ -1,4 +1,4 @@
-"""Brings what the library logs into the log of the Dagster run that it works for.
+"""Forwards the log messages of the package to the log of the Dagster run that they are about.
 
 The library logs to ``logging.getLogger("klaviyo_assets")``, which Dagster shows on the process's standard error only. What a run waits for must be in
 the run's own log, without a setting of the user's.
@@ -16,7 +16,7 @@ LOGGER = logging.getLogger("klaviyo_assets")
 
 @dataclass(frozen=True)
 class _Destination:
-    """The log of one run, and how messages are worded there."""
+    """The log of one run, and how to phrase messages there."""
 
     log: logging.Logger
     worded: Callable[[str], str]

@@ -23,7 +23,7 @@ class TableFindings:
 
     Attributes:
         preview: Some rows as a Markdown table, or why there are none.
-        results: Results of the checks that were asked for.
+        results: Results of the selected checks.
     """
 
     preview: str

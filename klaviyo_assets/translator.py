@@ -1,4 +1,4 @@
-"""From a catalogue entry to an asset spec: the one hook that users override."""
+"""From a resource type to an asset spec: the one hook that users override."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class KlaviyoTranslator:
             owners=list(self.owners),
             tags=dict(self.tags),
             kinds={"klaviyo", "duckdb"},
-            # An asset whose optional scope is missing is skipped, and so is a scheduled sync that finds another one at work.
+            # An asset whose optional scope is missing is skipped, and so is a scheduled sync that finds another one running.
             skippable=True,
             metadata={
                 "dagster/table_name": pasted(*([self.catalog] if self.catalog else []), self.schema, entry.name),

@@ -1,4 +1,4 @@
-"""What the asset checks say of each answer: passed, warned or failed, in Klaviyo's words."""
+"""The results of the access checks for each response: passed, warned or failed, in Klaviyo's words."""
 
 import asyncio
 

@@ -89,7 +89,7 @@ def test_a_resource_type_that_does_not_exist_is_named() -> None:
         build_klaviyo_assets(resource_types=["profile"])
 
 
-def test_a_translator_of_ones_own_changes_the_specs() -> None:
+def test_a_custom_translator_changes_the_specs() -> None:
     class Shouting(KlaviyoTranslator):
         def get_asset_spec(self, entry: klaviyo_assets.catalog.ResourceType) -> dg.AssetSpec:
             return super().get_asset_spec(entry).replace_attributes(group_name="LOUD")

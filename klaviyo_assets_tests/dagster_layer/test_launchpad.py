@@ -94,7 +94,7 @@ def test_the_launchpad_shows_ops_alone(account: SandboxProcess, tmp_path: Path) 
         assert set(dg_yaml(shown)) <= {"ops"}, shown
 
 
-def test_a_resource_of_ones_own_is_shown_readably_and_runs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_custom_resource_is_shown_readably_and_runs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = from_the_parts(account, tmp_path)
     job = defs.resolve_implicit_global_asset_job_def()
 

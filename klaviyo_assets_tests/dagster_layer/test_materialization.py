@@ -53,7 +53,7 @@ def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_pa
     assert "belongs to the account" in found["accounts", "api_key_valid"].description
 
 
-def test_a_materialization_tells_its_figures(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_materialization_has_the_counts_of_its_sync(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path), instance, asset_selection=[dg.AssetKey(["klaviyo", "profiles"])])
 
     (materialization,) = result.asset_materializations_for_node("klaviyo_profiles")
@@ -115,7 +115,7 @@ def test_a_plan_gate_is_not_called_a_missing_scope(account: SandboxProcess, tmp_
     ],
     ids=["unknown to Klaviyo", "public key", "pasted header", "empty"],
 )
-def test_a_bad_key_is_told_by_the_checks_alone(
+def test_the_access_checks_recognize_a_bad_key(
     key: str, state: str, words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     result = execute(definitions(account, tmp_path, key), instance, job="klaviyo_checks")
@@ -334,7 +334,7 @@ def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
     sandbox.change("delete", type="profiles", id=deleted)
     sandbox.change("merge", source=merged, destination=destination)
     assert execute(defs, instance, "klaviyo_sync_frequent").success
-    assert marked(tmp_path, "profiles") == [], "Klaviyo tells nobody"
+    assert marked(tmp_path, "profiles") == [], "an incremental sync cannot see it"
 
     result = execute(defs, instance, "klaviyo_full_profiles")
 

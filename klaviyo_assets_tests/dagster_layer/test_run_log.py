@@ -247,7 +247,7 @@ def test_a_log_that_fails_does_not_stop_the_work(capsys: pytest.CaptureFixture[s
     assert "the disk is full" in capsys.readouterr().err
 
 
-def test_a_long_wait_is_told_at_once_a_minute_only(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_wait_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(cancellation.time, "monotonic", lambda: now)
     reminder = cancellation.Reminder()

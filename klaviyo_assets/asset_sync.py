@@ -1,5 +1,6 @@
 """One asset in a sync op: probe the API, sync, inspect the table, report."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -54,6 +55,8 @@ class AssetSync:
         klaviyo: The Klaviyo resource.
         warehouse: The database.
         rules: Field rules of the resource type.
+        finished: Set when everything about the asset is done, successfully or not.
+        parent_finished: The same of its parent, if that is part of the step: its table must be up to date first.
         worded: Puts the user's own names of settings into a message.
     """
 
@@ -67,15 +70,21 @@ class AssetSync:
     klaviyo: KlaviyoResource
     warehouse: Warehouse
     rules: FieldRuleSet
+    finished: asyncio.Event
+    parent_finished: asyncio.Event | None
     worded: Callable[[str], str]
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; raise nothing."""
         try:
+            if self.parent_finished is not None:
+                await self.parent_finished.wait()
             async for result in self._results():
                 yield result
         except Exception as error:  # whatever it is, it concerns this asset only; the step raises it when the other assets are done
             yield AssetFailure(self.entry, error)
+        finally:
+            self.finished.set()
 
     async def _results(self) -> AsyncIterator[Result]:
         access: Access | None = None

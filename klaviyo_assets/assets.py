@@ -1,8 +1,8 @@
 """Assets: one per resource type, in as few ops as is useful. The ops are thin: what they do is in :mod:`klaviyo_assets.sync_op`.
 
-Resource types that are read completely within seconds share one op, so that a run starts one process for all of them rather than one for each. Every
-other type has an op of its own. Each op is a subsettable ``multi_asset`` that holds the checks of its assets: only there can a check be reported when
-its asset fails, and can a check run alone.
+Resource types that are read completely within seconds share one op, so that a run starts one process for all of them rather than one for each. A
+child type is in the op of its parent, whose table it needs. Every other type has an op of its own. Each op is a subsettable ``multi_asset`` that holds
+the checks of its assets: only there can a check be reported when its asset fails, and can a check run alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ def build_klaviyo_assets(
     """Build one asset per resource type, with its checks.
 
     The result has one element per op: one for all types that are read within seconds (``<name>_small_types``), then one for each other type
-    (``<name>_<type>``).
+    (``<name>_<type>``). A child type is in the op of its parent, and is synced after it.
 
     Args:
         resource_types: Names from the catalog; by default all that are not opt-in.
@@ -86,15 +86,20 @@ def build_klaviyo_assets(
 
 
 def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
-    """Return which resource types each op syncs, by the op's name without prefix; the shared op comes first."""
-    shared: list[ResourceType] = []
-    own: dict[str, list[ResourceType]] = {}
+    """Return which resource types each op syncs, by the op's name without prefix; the shared op comes first.
+
+    Args:
+        entries: The resource types, parents before their children.
+    """
+    ops: dict[str, list[ResourceType]] = {SMALL_TYPES: []}
+    op_names: dict[str, str] = {}
     for entry in entries:
-        if entry.read_in_seconds:
-            shared.append(entry)
+        if entry.parent is not None:
+            op_names[entry.name] = op_names[entry.parent.type_name]
         else:
-            own[entry.name] = [entry]
-    return {SMALL_TYPES: shared, **own} if shared else own
+            op_names[entry.name] = SMALL_TYPES if entry.read_in_seconds else entry.name
+        ops.setdefault(op_names[entry.name], []).append(entry)
+    return {name: group for name, group in ops.items() if group}
 
 
 def _spec(translator: KlaviyoTranslator, entry: ResourceType) -> dg.AssetSpec:

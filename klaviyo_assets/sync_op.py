@@ -1,5 +1,6 @@
 """What a sync op does when it runs: sync and check the selected assets at the same time, each with its own result or failure."""
 
+import asyncio
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,13 +25,13 @@ from klaviyo_assets.warehouse.factory import warehouse_from
 class SyncStep:
     """One execution of a sync op: its selected assets and checks.
 
-    The syncs run concurrently in one event loop. A failed one affects no other: results and checks of all are reported before the step fails, and the
-    failure names the resource types that failed.
+    The syncs run concurrently in one event loop, a child's after that of its parent. A failed one affects no other: results and checks of all are
+    reported before the step fails, and the failure names the resource types that failed.
 
     Args:
         context: Dagster's.
         config: Run config.
-        assets: The resource types of the op, by the key of their asset.
+        assets: The resource types of the op, by the key of their asset; parents before their children.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
@@ -82,10 +83,12 @@ class SyncStep:
         """Yield what to do for each asset that is selected, or that has a selected check."""
         # Of all types: a misspelt rule must stop every sync, since the values that it is for would be stored unchanged.
         rules = guards_for(self.klaviyo.field_rules) if self.context.selected_asset_keys else {}
+        finished: dict[str, asyncio.Event] = {}
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
+                finished[entry.name] = asyncio.Event()
                 yield AssetSync(
                     context=self.context,
                     config=self.config,
@@ -97,6 +100,8 @@ class SyncStep:
                     klaviyo=self.klaviyo,
                     warehouse=warehouse,
                     rules=rules.get(entry.name, FieldRuleSet()),
+                    finished=finished[entry.name],
+                    parent_finished=finished.get(entry.parent.type_name) if entry.parent is not None else None,
                     worded=self.setting_names.worded,
                 )
 

@@ -16,7 +16,8 @@ from klaviyo_assets.failures import failure_of_types
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets_tests.outside_types import COUPONS
+from klaviyo_assets_tests.outside_types import CATALOG as WIDER
+from klaviyo_assets_tests.outside_types import COUPONS, NAME
 
 NewAccount = Callable[..., SandboxProcess]
 SMALL = {entry.name for entry in CATALOG.values() if entry.read_in_seconds}
@@ -81,6 +82,29 @@ def test_a_type_from_outside_has_a_step_of_its_own() -> None:
     ops = {asset.op.name for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)}
     assert ops == {OP, "klaviyo_coupons"}
     assert "klaviyo_sync" in {job.name for job in defs.jobs or ()}
+
+
+def test_a_child_is_in_the_op_of_its_parent() -> None:
+    assets = build_klaviyo_assets(catalog=WIDER, resource_types=["coupon_codes", "coupons", "segment_members", "segments"])
+
+    assert {asset.op.name: {key.path[-1] for key in asset.keys} for asset in assets} == {
+        OP: {"segments", "segment_members"},
+        "klaviyo_coupons": {"coupons", "coupon_codes"},
+    }
+
+
+@pytest.mark.long
+def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    sandbox = new_account(catalog=NAME)
+    defs = definitions(sandbox, tmp_path, catalog=WIDER, resource_types=["segments", "segment_members", "coupons", "coupon_codes"])
+
+    result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
+
+    assert result.success
+    assert materialized(result) == {"segments", "segment_members", "coupons", "coupon_codes"}
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.segment_members").fetchall()
+    assert members == sandbox.counts()["segment_members"] > 0
 
 
 @pytest.mark.long

@@ -1,8 +1,8 @@
 """Assets: one per resource type, in as few ops as is useful. The ops are thin: what they do is in :mod:`klaviyo_assets.sync_op`.
 
 Resource types that are read completely within seconds share one op, so that a run starts one process for all of them rather than one for each. A
-child type is in the op of its parent, whose table it needs. Every other type has an op of its own. Each op is a subsettable ``multi_asset`` that holds
-the checks of its assets: only there can a check be reported when its asset fails, and can a check run alone.
+child type is in the op of its parent, whose table it needs. Every other type has an op of its own. Each op is a subsettable ``multi_asset`` with the
+checks of its assets: only there can a check be reported when its asset fails, and can a check run alone.
 """
 
 from collections.abc import Iterable, Sequence

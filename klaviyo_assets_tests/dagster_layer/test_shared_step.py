@@ -1,6 +1,7 @@
 """Small resource types share an op: each keeps its own asset, checks, selection and failure."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_automation, build_klaviyo_definitions
 from klaviyo_assets.api.errors import ServerFault
 from klaviyo_assets.catalog import ResourceType
+from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.failures import failure_of_types
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests.outside_types import CATALOG as WIDER
-from klaviyo_assets_tests.outside_types import COUPONS, NAME
+from klaviyo_assets_tests.outside_types import COUPONS, NAME, SEGMENT_MEMBERS
 
 NewAccount = Callable[..., SandboxProcess]
 SMALL = {entry.name for entry in CATALOG.values() if entry.read_in_seconds}
@@ -96,12 +98,13 @@ def test_a_child_is_in_the_op_of_its_parent() -> None:
 @pytest.mark.long
 def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     sandbox = new_account(catalog=NAME)
-    defs = definitions(sandbox, tmp_path, catalog=WIDER, resource_types=["segments", "segment_members", "coupons", "coupon_codes"])
+    catalog = CATALOG.with_(replace(SEGMENT_MEMBERS, replication=PerParent()))
+    defs = definitions(sandbox, tmp_path, catalog=catalog, resource_types=["segments", "segment_members"])
 
     result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
 
     assert result.success
-    assert materialized(result) == {"segments", "segment_members", "coupons", "coupon_codes"}
+    assert materialized(result) == {"segments", "segment_members"}
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
         ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.segment_members").fetchall()
     assert members == sandbox.counts()["segment_members"] > 0

@@ -4,6 +4,7 @@ Each load leaves a row group of its own, as wide as the load. DuckDB's vacuum me
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from duckdb import DuckDBPyConnection
@@ -79,26 +80,54 @@ def may_be_merged(connection: DuckDBPyConnection, *, measure: bool) -> bool:
     return all(_may_be_merged(connection, ".".join(quoted(part) for part in name), measure=measure) for name in names)
 
 
+@dataclass(frozen=True)
+class _RowGroup:
+    """A row group, by its statistics.
+
+    Attributes:
+        rows: Its rows, deleted ones included.
+        at_most: Bytes that its wide texts have at most.
+    """
+
+    rows: int
+    at_most: int
+
+
 def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool) -> bool:
-    columns, groups, at_most = _estimated(connection, table)
-    if at_most <= MOST_WIDE_BYTES:
+    columns, groups = _estimated(connection, table)
+    if sum(group.at_most for group in groups) <= MOST_WIDE_BYTES:
         return True
-    if not measure and groups % _GROUPS_PER_LOOK:
+    if not measure and len(groups) % _GROUPS_PER_LOOK:
         return False
-    ((found,),) = connection.execute(f"SELECT {' + '.join(_measured(columns))} FROM {table}").fetchall()
-    return int(found) <= MOST_WIDE_BYTES
+    size = first = 0
+    for group in groups:
+        # Only as many as decide it: reading all would fill DuckDB's memory, each time more.
+        if group.at_most:
+            where = f"rowid BETWEEN {first} AND {first + group.rows - 1}"
+            ((found,),) = connection.execute(f"SELECT {' + '.join(_measured(columns))} FROM {table} WHERE {where}").fetchall()
+            size += int(found)
+            if size > MOST_WIDE_BYTES:
+                return False
+        first += group.rows
+    return True
 
 
-def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], int, int]:
-    """Return the columns that hold wide texts, the number of row groups, and how many bytes those texts may have, from statistics alone."""
+def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], list[_RowGroup]]:
+    """Return the columns that may hold wide texts, and the row groups in the order of their rows, from statistics alone."""
     rows = connection.execute(
-        "SELECT column_name, count(DISTINCT row_group_id), sum(count * longest) FILTER (longest > ?) FROM ("
-        "SELECT column_name, row_group_id, count, "
+        # Elements of lists are segments too, which do not count rows.
+        "SELECT row_group_id, column_name, coalesce(sum(count) FILTER (column_path NOT LIKE '%,%'), 0)::BIGINT, "
+        "coalesce(sum(count * longest) FILTER (longest > ?), 0)::BIGINT FROM ("
+        "SELECT column_name, row_group_id, column_path, count, "
         r"try_cast(regexp_extract(stats::VARCHAR, '(?i)max[ _]string[ _]length\W+(\d+)', 1) AS BIGINT) AS longest "
-        f"FROM pragma_storage_info({literal(table)}) WHERE segment_type IN ('VARCHAR', 'JSON')) GROUP BY column_name",
+        f"FROM pragma_storage_info({literal(table)}) WHERE segment_type <> 'VALIDITY') GROUP BY ALL ORDER BY 1",
         [WIDE],
     ).fetchall()
-    return [name for name, _, size in rows if size], max((groups for _, groups, _ in rows), default=0), sum(int(size or 0) for _, _, size in rows)
+    groups: dict[int, _RowGroup] = {}
+    for id_, _, count, size in rows:
+        before = groups.get(id_, _RowGroup(0, 0))
+        groups[id_] = _RowGroup(max(before.rows, count), before.at_most + size)
+    return sorted({name for _, name, _, size in rows if size}), list(groups.values())
 
 
 def _measured(columns: list[str]) -> Iterator[str]:

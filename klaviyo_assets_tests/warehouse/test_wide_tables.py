@@ -32,3 +32,21 @@ def test_one_wide_text_among_many_rows_does_not_keep_them_apart(tmp_path: Path, 
         connection.execute("CHECKPOINT")
         assert wide_tables.may_be_merged(connection, measure=True)
         assert not wide_tables.may_be_merged(connection, measure=False), "not known without reading the texts"
+
+
+def test_no_more_row_groups_are_read_than_it_takes_to_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them would fill DuckDB's memory, each time that a load is committed."""
+    monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
+    with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
+        connection.execute("SET max_vacuum_tasks = 0; CREATE TABLE t (id BIGINT, tags VARCHAR[], p VARCHAR)")
+        for _ in range(6):
+            connection.execute("INSERT INTO t SELECT i, ['a', 'b'], repeat('x', 20000) FROM range(10) AS r(i)")
+            connection.execute("CHECKPOINT")
+        # Texts that are read at all are an error from the fourth row group on.
+        connection.execute("ALTER TABLE t RENAME TO stored")
+        connection.execute("CREATE VIEW t AS SELECT id, CASE WHEN rowid >= 30 THEN error('read') ELSE p END AS p, rowid FROM stored")
+        columns, groups = wide_tables._estimated(connection, "stored")
+        assert (columns, [group.rows for group in groups]) == (["p"], [10] * 6)
+        with monkeypatch.context() as patch:
+            patch.setattr(wide_tables, "_estimated", lambda connection, table: (columns, groups))
+            assert not wide_tables._may_be_merged(connection, "t", measure=True)

@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run what is asked for and print a table of each."""
+    """Run the chosen benchmarks and print a table of each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Prints a table of each benchmark, and keeps it in benchmarks/results.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works; the numbers say little")

@@ -76,7 +76,7 @@ class _Other:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> dict[int, int]:
-        """End it and return its answers by status."""
+        """End it and return its responses by status."""
         output, _ = self._process.communicate("\n")
         ok, throttled = output.split()
         return {200: int(ok), 429: int(throttled)}

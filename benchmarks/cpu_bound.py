@@ -1,4 +1,4 @@
-"""Without limits: what the processor allows, beside a plain loop on the official SDK with pandas, taken by turns."""
+"""Without limits: what the processor allows, next to a plain loop on the official SDK with pandas, taken by turns."""
 
 from benchmarks.measuring import Run, folder, result, serving, start, sync
 from benchmarks.table import middle, table

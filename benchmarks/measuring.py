@@ -36,11 +36,11 @@ class Server:
         return found
 
     def forget(self, latency: float) -> None:
-        """Answer with another latency (seconds) from now on, and count from nought."""
+        """Respond with another latency (seconds) from now on, and count from nought."""
         httpx.get(f"{self.base_url}/latency/{latency}", timeout=60).raise_for_status()
 
     def answers(self, name: str) -> dict[str, int]:
-        """Return its answers to a resource type's requests by status."""
+        """Return its responses to a resource type's requests by status."""
         return dict(self.stats()["statuses"].get(f"/api/{name}", {}))
 
 

@@ -37,7 +37,7 @@ async def run(
         name: The resource type.
         warehouse: The database.
         share: Share of the rate limit.
-        paced: False to send as fast as answers come.
+        paced: False to send as fast as responses come.
         concurrency: Requests under way at once, at most.
         verbose: Print the log.
     """
@@ -52,7 +52,7 @@ async def run(
 
 
 def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:
-    """Sync and print; a failure too, where that is asked for."""
+    """Sync and print; a failure too, where that is requested."""
     warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     try:

@@ -1,6 +1,6 @@
 """A server for big accounts, lean enough not to be what is measured: ``python -m benchmarks.server --events 1000000``.
 
-It speaks the part of Klaviyo's API that syncs of events and profiles use, with the sandbox's rate limits, and compresses its answers as Klaviyo does.
+It speaks the part of Klaviyo's API that syncs of events and profiles use, with the sandbox's rate limits, and compresses responses as Klaviyo does.
 It prints its address, and ends when its standard input is closed.
 """
 
@@ -29,7 +29,7 @@ from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
 _NOBODY = "subscriptions."
-"""What filters by the consent that profiles have taken back begin with; nobody here has."""
+"""What filters by the consent that profiles have taken back begin with; no one here has."""
 
 _PACKED = ("events",)
 """Types that are compressed beforehand: those whose pages are big and many."""
@@ -40,7 +40,7 @@ class Server:
 
     Args:
         collections: What it serves.
-        latency: Seconds that each answer takes at least.
+        latency: Seconds that each response takes at least.
         limits: Klaviyo's rate limits, or None.
         packed: Types that are compressed beforehand.
 
@@ -60,7 +60,7 @@ class Server:
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request."""
+        """Respond to a request."""
         if scope["type"] != "http":
             return
         path = scope["path"]

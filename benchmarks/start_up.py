@@ -1,4 +1,4 @@
-"""What it takes to import the package and to load its code location, beside an empty one."""
+"""What it takes to import the package and to load its code location, next to an empty one."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """A server for records of chosen sizes: ``python -m benchmarks.wide_server '{"name": "events", "blocks": [[1000, 100000]]}'``.
 
-It answers as :mod:`benchmarks.server` does; only the records differ: each holds one text that makes it as long as it is asked to be.
+It responds as :mod:`benchmarks.server` does; only the records differ: each holds one text that makes it as long as it is asked to be.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, c
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
+    import httpx
     from dagster._config.pythonic_config import ConfigurableResourceFactoryResourceDefinition
 
     from klaviyo_assets.api.auth import ApiKey
@@ -121,7 +122,14 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         from klaviyo_assets.api.client import KlaviyoClient
 
         key = self.parsed_key()
-        return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())))
+        return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())), transport=self.transport())
+
+    def transport(self) -> "httpx.AsyncBaseTransport | None":
+        """Return an httpx transport that carries the requests of one client, which closes it; None for connections of our own.
+
+        For subclasses, such as one that records responses or sends requests through a gateway.
+        """
+        return None
 
     def settings(self, shared_limits: Path | None = None) -> ClientSettings:
         """Return the client's settings.

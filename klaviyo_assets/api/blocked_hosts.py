@@ -1,4 +1,4 @@
-"""Host names that lead nowhere: lists that block trackers answer with an address of this machine."""
+"""Host names that lead nowhere: lists that block trackers resolve them to an address of this machine."""
 
 import asyncio
 import ipaddress
@@ -10,7 +10,7 @@ _PATIENCE = 5.0
 async def address_of_a_blocked_name(host: str) -> str | None:
     """Return the address of a host name that a list of trackers blocks on this machine or in its network, None if none seems to.
 
-    Such lists (Pi-hole, AdGuard and others) answer with the unspecified address (``0.0.0.0``, ``::``) or a
+    Such lists (Pi-hole, AdGuard and others) resolve names to the unspecified address (``0.0.0.0``, ``::``) or a
     loopback address, which no public host has.
 
     Args:

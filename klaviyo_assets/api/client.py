@@ -30,7 +30,7 @@ _LINKS_KEPT = 1_000
 """Page links of a walk that are known again."""
 
 _FEWER = 8
-"""By how much fewer records are asked for where a page is too large."""
+"""By how much fewer records are requested where a page is too large."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -41,8 +41,8 @@ class Traffic:
 
     Attributes:
         requests: Requests sent, repeated ones included.
-        bytes: Bytes of answer bodies, decompressed.
-        throttled: Answers with status 429.
+        bytes: Bytes of response bodies, decompressed.
+        throttled: Responses with status 429.
     """
 
     requests: int = 0
@@ -55,7 +55,7 @@ class Page(Protocol):
 
     @property
     def next_url(self) -> str | None:
-        """The answer's ``links.next``."""
+        """The response's ``links.next``."""
         ...
 
 
@@ -65,7 +65,7 @@ P = TypeVar("P", bound=Page)
 
 @dataclass(frozen=True)
 class ApiResponse(Generic[T]):
-    """A successful answer.
+    """A successful response.
 
     Attributes:
         value: What the decoder made of its body.
@@ -126,7 +126,7 @@ class KlaviyoClient:
 
     @property
     def knows_the_time(self) -> bool:
-        """True once the server's clock is known for sure, which may take a second answer (:mod:`klaviyo_assets.api.clock`)."""
+        """True once the server's clock is known for sure, which may take a second response (:mod:`klaviyo_assets.api.clock`)."""
         return self._clock.is_sure
 
     @property
@@ -138,7 +138,7 @@ class KlaviyoClient:
         """Return the server's clock: the first ``Date`` that is believed and what has passed since.
 
         Raises:
-            RuntimeError: Before the first answer.
+            RuntimeError: Before the first response.
         """
         return self._clock.now()
 
@@ -155,7 +155,7 @@ class KlaviyoClient:
         return min(self.settings.concurrency, limiter.requests_under_way)
 
     async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> ApiResponse[T]:
-        """Send one GET request, again after a transient fault, and decode its answer.
+        """Send one GET request, again after a transient fault, and decode its response.
 
         Args:
             entry: The resource type that is read; gives the rate limit and the scope for messages.
@@ -324,7 +324,7 @@ class KlaviyoClient:
         return ApiResponse(value, self.now() - timedelta(seconds=seconds))
 
     def _no_answer_yet(self, share: Share, seconds: float) -> Obstacle:
-        """Return what a request waits for whose answer is not complete."""
+        """Return what a request waits for whose response is not complete."""
         if share.is_waiting:
             return Obstacle(logging.INFO, "the answer is received once earlier ones are stored, so that memory suffices. What to do: nothing.")
         return Obstacle(

@@ -1,11 +1,11 @@
-"""What time it is at Klaviyo: told by the ``Date`` of its answers, and believed only with a second witness.
+"""Server time from the ``Date`` headers of responses; trusted once two sources agree.
 
-Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One answer may come through a proxy with a
+Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One response may come through a proxy with a
 wrong clock; the clock of this machine may be wrong as well. Two that agree are believed.
 
-Two answers of one proxy agree with each other, too, however wrong they are. So answers that are years away from this machine's clock are believed
+Two responses of one proxy agree with each other, too, however wrong they are. So responses that are years away from this machine's clock are believed
 only if this machine shows a time before the API revision existed, and they show one at which it is served. Else one of the two clocks is wrong and
-nobody can tell which: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
+no one can tell which: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
 what is still to come.
 """
 
@@ -30,7 +30,7 @@ _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UT
 """What lies beyond is as wrong as these, and with these can be calculated."""
 
 _ANSWERS_WITHOUT_A_DATE = 3
-"""So many answers without a ``Date``, and the server does not send any."""
+"""So many responses without a ``Date``, and the server does not send any."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -40,10 +40,10 @@ def _machine_now() -> datetime:
 
 
 class ServerClock:
-    """The server's clock, from its answers.
+    """The server's clock, from its responses.
 
-    It runs on from the first answer that is believed, by the machine's monotonic clock: neither later answers nor a machine whose clock is set move
-    it.
+    It runs on from the first response that is believed, by the machine's monotonic clock. Neither later responses nor a change of the machine's clock
+    move it.
 
     Args:
         machine: This machine's clock.
@@ -51,7 +51,7 @@ class ServerClock:
 
     Attributes:
         is_sure: True once a time is believed.
-        dispute: What two answers and this machine say, where these are too far apart for either to be believed; else None.
+        dispute: What two responses and this machine say, where these are too far apart for either to be believed; else None.
 
     Example:
         >>> clock = ServerClock()
@@ -70,21 +70,21 @@ class ServerClock:
 
     @property
     def dispute_in_words(self) -> str | None:
-        """What two answers and this machine say, as a sentence; None where there is no dispute."""
+        """What two responses and this machine say, as a sentence; None where there is no dispute."""
         if self.is_sure or self.dispute is None:
             return None
         return "Klaviyo's answers say that it is {}, and the clock of this machine says that it is {}.".format(*_shown(*self.dispute))
 
     @property
     def is_known(self) -> bool:
-        """True once there has been an answer, sure or not."""
+        """True once there has been a response, sure or not."""
         return self._shown is not None
 
     def now(self) -> datetime:
         """Return the server's time.
 
         Raises:
-            RuntimeError: Before the first answer.
+            RuntimeError: Before the first response.
         """
         if self._shown is None:
             raise RuntimeError("the server's clock is known after the first answer only")
@@ -92,7 +92,7 @@ class ServerClock:
         return shown + timedelta(seconds=self._ticks() - at)
 
     def note(self, date: datetime | None) -> None:
-        """Take note of an answer's ``Date``, None if it has none."""
+        """Take note of a response's ``Date``, None if it has none."""
         date = min(max(date, _FIRST), _LAST) if date is not None else None
         if self.is_sure:
             self._compare(date)
@@ -107,7 +107,7 @@ class ServerClock:
         return self._undated == 0 and self.is_known and self._agrees(date, self.now())
 
     def _is_believable(self, date: datetime) -> bool:
-        """Whether answers that differ from this machine's clock are believed; this is said either way."""
+        """Whether responses that differ from this machine's clock are believed; this is said either way."""
         machine = self._machine()
         is_believable = abs(date - machine) <= MOST_APART or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
         if is_believable:

@@ -66,7 +66,7 @@ _RULES = (
 
 
 def denial_of(code: str | None, detail: str | None) -> Denial:
-    """Return why the API answers 403.
+    """Return why the API responds with 403.
 
     Args:
         code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.

@@ -1,6 +1,6 @@
 """What the body of an unsuccessful response says: Klaviyo's JSON:API errors, or a page of Cloudflare, which is in front of the API.
 
-Cloudflare answers with an HTML page, a line of text (``error code: 1015``) or a problem document (RFC 9457) with ``error_code``, depending on the
+Cloudflare responds with an HTML page, a line of text (``error code: 1015``) or a problem document (RFC 9457) with ``error_code``, depending on the
 request: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
 """
 

@@ -26,11 +26,11 @@ The hierarchy::
             - EdgeRateLimited   requests from this address are limited in front of the API (429 or 403 with a page of Cloudflare)
         - ServerFault           5xx, 408, 425
         - ConnectionFailed      refused, dropped, cut or timed out
-        - BadAnswer             an answer that cannot be parsed
+        - BadAnswer             a response that cannot be parsed
             - EndlessLinks      page links that lead in a circle; the chain can be begun again
             - EndlessPages      page links that are always new and lead nowhere
       x ClocksDisagree          Klaviyo's clock and this machine's are years apart
-      x AnswerTooLarge          an answer of more bytes than one may have
+      x AnswerTooLarge          a response of more bytes than one may have
       x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
       x ForeignLink             a link to another host, which the key is never sent to
 """
@@ -56,7 +56,7 @@ class KlaviyoError(KlaviyoAssetsError):
     Args:
         summary: What happened, one sentence.
         endpoint: Method and path, such as ``GET /api/events``.
-        status: HTTP status of the answer, if there was one.
+        status: HTTP status of the response, if there was one.
         code: Klaviyo's error code, such as ``permission_denied``.
         detail: Klaviyo's own words.
         advice: What the user can do next.
@@ -191,13 +191,13 @@ class RequestRefused(KlaviyoError):
 
 
 class BadRequest(RequestRefused):
-    """Klaviyo answers 400."""
+    """Klaviyo responds with 400."""
 
     advice = "This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
 
 
 class CursorRefused(BadRequest):
-    """Klaviyo answers 400 to a page link that it gave itself, as it does to one that is some days old."""
+    """Klaviyo responds with 400 to a page link that it gave itself, as it does to one that is some days old."""
 
     advice = "Run the sync again: it goes on behind what was read, with links of its own. If it keeps failing, open an issue with this message."
 
@@ -255,7 +255,7 @@ class RequestFailed(KlaviyoError):
 
 
 class RateLimited(RequestFailed):
-    """Klaviyo answers 429.
+    """Klaviyo responds with 429.
 
     Args:
         retry_after: Seconds to wait before the next request (``Retry-After``).
@@ -309,7 +309,7 @@ class EdgeRateLimited(RateLimited):
 
 
 class ServerFault(RequestFailed):
-    """Klaviyo, or what is in front of it, answers with a fault of its own (5xx), or wants the request once more (408, 425).
+    """Klaviyo, or what is in front of it, responds with a fault of its own (5xx), or wants the request once more (408, 425).
 
     Args:
         summary: What happened, one sentence.
@@ -324,13 +324,13 @@ class ServerFault(RequestFailed):
 
 
 class ConnectionFailed(RequestFailed):
-    """No complete answer arrived: refused, dropped, cut or timed out."""
+    """No complete response arrived: refused, dropped, cut or timed out."""
 
     advice = "Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
 
 
 class BadAnswer(RequestFailed):
-    """An answer that is not what the API promises."""
+    """A response that is not what the API promises."""
 
 
 class EndlessLinks(BadAnswer):
@@ -338,7 +338,7 @@ class EndlessLinks(BadAnswer):
 
 
 class EndlessPages(BadAnswer):
-    """Page links that are always new and lead nowhere: repeated records, empty pages, or records outside of what was asked for."""
+    """Page links that are always new and lead nowhere: repeated records, empty pages, or records outside of what was requested."""
 
     advice = (
         "Run the sync again later; what was read so far is kept. If it keeps failing, check that KLAVIYO_BASE_URL is Klaviyo's API, and open an "
@@ -356,7 +356,7 @@ class ClocksDisagree(KlaviyoError):
 
 
 class AnswerTooLarge(KlaviyoError):
-    """An answer has more bytes than one may have, as it comes or decompressed.
+    """A response has more bytes than one may have, as it comes or decompressed.
 
     Args:
         limit: The bytes that it may have.

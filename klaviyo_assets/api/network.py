@@ -71,7 +71,7 @@ def _culprit(file: str | None, error: OSError) -> tuple[str, str]:
 
 
 def _check_folder(folders: str) -> None:
-    """Refuse a folder without certificates: OpenSSL would say nothing, and trust nobody."""
+    """Refuse a folder without certificates: OpenSSL would say nothing, and trust no one."""
     for folder in folders.split(os.pathsep):
         try:
             if any(_HASHED_NAME.fullmatch(path.name) for path in Path(folder).iterdir()):

@@ -8,11 +8,11 @@ from klaviyo_assets.catalog import REVISION
 DEFAULT_BASE_URL = "https://a.klaviyo.com"
 
 DEFAULT_MAX_RESPONSE_BYTES = 128 * 2**20
-"""A record has 5 MB at most (Klaviyo's limit for an event), and usual pages some 3 MB. A page that is larger is asked for again with fewer records,
+"""A record has 5 MB at most (Klaviyo's limit for an event), and usual pages some 3 MB. A page that is larger is requested again with fewer records,
 so that the limit fails a sync only where a single record is larger. Several pages are held at once, so it should not be much larger."""
 
 LEAST_MAX_RESPONSE_BYTES = 10**6
-"""Less would be exceeded by usual answers that cannot be divided, such as the list of metrics."""
+"""Less would be exceeded by usual responses that cannot be divided, such as the list of metrics."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ClientSettings:
         timeout: Seconds without a byte after which a request is given up and tried again.
         max_retries: Times that a request is tried again after a transient fault.
         max_retries_at_the_limit: The same after a 429, where that should be more often: such a request only waits its turn.
-        max_response_bytes: Bytes that one answer may have, as it comes and decompressed.
+        max_response_bytes: Bytes that one response may have, as it comes and decompressed.
         longest_wait: Seconds of ``Retry-After`` that are waited; if the server asks for more, the request fails at once.
         shared_limits: Folder through which the processes of this machine share the slowest limits, or None.
     """

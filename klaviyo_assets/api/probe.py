@@ -11,15 +11,15 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 _PROBES_FOR_THE_TIME = 6
-"""Requests after which answers whose clocks do not agree are given up."""
+"""Requests after which responses whose clocks do not agree are given up."""
 
 
 async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
     """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
 
     Raises:
-        ClocksDisagree: If the answers and the clock of this machine are years apart.
-        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the answers do not agree.
+        ClocksDisagree: If the responses and the clock of this machine are years apart.
+        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the responses do not agree.
     """
     for _ in range(_PROBES_FOR_THE_TIME):
         if client.knows_the_time:

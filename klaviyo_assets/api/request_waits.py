@@ -1,4 +1,4 @@
-"""Logs what a client's requests wait for: their turn under the rate limit, an answer, or the next try after a fault.
+"""Logs what a client's requests wait for: their turn under the rate limit, a response, or the next try after a fault.
 
 Without it a run that waits looks like a run that hangs. Short waits are not logged. Where many requests to an endpoint wait for the same thing, it is
 logged once, then once a minute.

@@ -1,4 +1,4 @@
-"""Bodies of answers: received and decompressed up to a limit of bytes, and no further."""
+"""Bodies of responses: received and decompressed up to a limit of bytes, and no further."""
 
 import io
 from collections.abc import Callable
@@ -35,9 +35,9 @@ async def received_body(received: httpx.Response, limit: int, share: Share, *, c
     """Receive a body as it comes, without decompressing it.
 
     Args:
-        received: The answer, whose body is still to come.
+        received: The response, whose body is still to come.
         limit: Bytes that it may have.
-        share: The answer's memory.
+        share: The response's memory.
         cut: True if what is beyond the limit is left out, rather than refused.
 
     Raises:
@@ -68,7 +68,7 @@ def decompressed_size(received: httpx.Response, body: bytes) -> int:
     """Return the bytes that a body has once it is decompressed, by what gzip notes at its end; 0 where it is not compressed or says nothing.
 
     Args:
-        received: The answer, of which the head counts.
+        received: The response, of which the head counts.
         body: Its body as it came.
     """
     is_gzip = received.headers.get("Content-Encoding", "").strip().lower() == "gzip" and len(body) >= _GZIP_TRAILER
@@ -76,13 +76,13 @@ def decompressed_size(received: httpx.Response, body: bytes) -> int:
 
 
 def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: int, *, cut: bool = False) -> httpx.Response:
-    """Return an answer whose body is there and decompressed.
+    """Return a response whose body is there and decompressed.
 
     Args:
-        received: The answer, of which the head counts.
+        received: The response, of which the head counts.
         body: Its body as it came. It is decompressed in one call, where it is not larger than usual: piece by piece as it comes in, as httpx does
             it, takes several times as long.
-        request: The request to name in the answer.
+        request: The request to name in the response.
         limit: Bytes that it may have when it is decompressed.
         cut: True if what is beyond the limit, damaged or missing is left out, rather than refused.
 

@@ -1,7 +1,7 @@
-"""Bounds the memory of the answers that are under way at once, by bytes and not by their number.
+"""Bounds the memory of concurrent responses by bytes, not by their number.
 
-A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their answers together would take more memory
-than there is, the answers that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the
+A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their responses together would take more memory
+than there is, the responses that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the
 server.
 """
 
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST_BYTES_UNDER_WAY = 64 * 2**20
-"""Bytes of all answers that are being received or were handed on and are not stored yet, decompressed."""
+"""Bytes of all responses that are being received or were handed on and are not stored yet, decompressed."""
 
 
 class ResponseMemory:
-    """The memory of one client's answers.
+    """The memory of one client's responses.
 
-    One answer is always received to its end, however large, so that nothing ever waits for itself.
+    One response is always received to its end, however large, so that nothing ever waits for itself.
 
     Args:
-        most: Bytes of all answers together; one answer more may exceed it.
+        most: Bytes of all responses together; one response more may exceed it.
 
     Example:
         >>> memory = ResponseMemory(64 * 2**20)
@@ -37,7 +37,7 @@ class ResponseMemory:
 
     @contextmanager
     def share(self) -> "Iterator[Share]":
-        """Count the memory of one answer until it is stored or dropped."""
+        """Count the memory of one response until it is stored or dropped."""
         share = Share(self)
         try:
             yield share
@@ -45,15 +45,15 @@ class ResponseMemory:
             share.release()
 
     def has_room(self, share: "Share", size: int) -> bool:
-        """Whether an answer may take more memory now: there is enough, or nobody else will release any."""
+        """Whether a response may take more memory now: there is enough, or no one else will release any."""
         return self.taken + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
 
     def register(self, share: "Share") -> None:
-        """Note that the first bytes of an answer have come."""
+        """Note that the first bytes of a response have come."""
         self._receiving.setdefault(share, None)
 
     def complete(self, share: "Share") -> None:
-        """Note that an answer is complete; who has it releases it without the help of other answers."""
+        """Note that a response is complete; who has it releases it without the help of other responses."""
         self._receiving.pop(share, None)
         self._held += 1
         self._notify()
@@ -64,13 +64,13 @@ class ResponseMemory:
         self._notify()
 
     def drop(self, share: "Share", *, held: bool) -> None:
-        """Forget an answer."""
+        """Forget a response."""
         self._receiving.pop(share, None)
         self._held -= held
         self._notify()
 
     async def changed(self) -> None:
-        """Wait until some answer has released memory or is complete."""
+        """Wait until some response has released memory or is complete."""
         await self._change.wait()
 
     def _notify(self) -> None:
@@ -79,13 +79,13 @@ class ResponseMemory:
 
 
 class Share:
-    """The memory of one answer.
+    """The memory of one response.
 
     Args:
         memory: What it is a share of.
 
     Attributes:
-        seconds_waited: Seconds that the answer has waited for memory.
+        seconds_waited: Seconds that the response has waited for memory.
         is_waiting: True while it does.
     """
 
@@ -97,7 +97,7 @@ class Share:
         self.is_waiting = False
 
     async def take(self, size: int) -> None:
-        """Take memory for a part of the answer; wait while others have it all."""
+        """Take memory for a part of the response; wait while others have it all."""
         self._memory.register(self)
         if not self._memory.has_room(self, size):
             began, self.is_waiting = time.monotonic(), True
@@ -111,12 +111,12 @@ class Share:
         self._memory.taken += size
 
     def give_back(self, size: int) -> None:
-        """Release a part, such as the compressed bytes of an answer that is decompressed."""
+        """Release a part, such as the compressed bytes of a response that is decompressed."""
         self._size -= size
         self._memory.release(self, size)
 
     def complete(self) -> None:
-        """Note that the whole answer is there."""
+        """Note that the whole response is there."""
         self._memory.complete(self)
         self._held = True
 

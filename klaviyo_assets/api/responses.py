@@ -102,10 +102,10 @@ def _words_of(response: httpx.Response) -> str | None:
 
 
 def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
-    """Return the error that an unsuccessful answer stands for.
+    """Return the error that an unsuccessful response stands for.
 
     Args:
-        response: The answer, read to its end.
+        response: The response, read to its end.
         scope: The scope that the endpoint takes, for the message about a missing one.
     """
     error = read_error(response)
@@ -149,7 +149,7 @@ def endpoint_of(response: httpx.Response) -> str:
 def _errors_in(response: httpx.Response) -> BadAnswer | None:
     """Return the error that a successful status with ``errors`` in its document stands for, None if there are none.
 
-    JSON:API forbids ``errors`` beside ``data``; if a page comes with both, it cannot be known to be complete.
+    JSON:API forbids ``errors`` next to ``data``; if a page comes with both, it cannot be known to be complete.
     """
     if b'"errors"' not in response.content:
         return None

@@ -66,7 +66,7 @@ _UNCLEAR = {
 """Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
 
 _VALID_KEY = {Verdict.GRANTED, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
-"""Verdicts of which Klaviyo gives none for a key that it does not accept: it answers such a key with 401 or 400."""
+"""Verdicts of which Klaviyo gives none for a key that it does not accept: it responds to such a key with 401 or 400."""
 
 _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
     (ApiKeyError, Verdict.KEY_REFUSED),
@@ -86,7 +86,7 @@ _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
     (ConnectionFailed, Verdict.UNREACHABLE),
     (InvalidNetworkSetting, Verdict.SETTING_UNUSABLE),
 )
-"""The verdict of each kind of error, the more special kind first; any other kind is an answer that cannot be used."""
+"""The verdict of each kind of error, the more special kind first; any other kind is a response that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Access:
 
     @property
     def key_is_valid(self) -> bool:
-        """True if the answer shows that Klaviyo accepts the key, whatever it may read."""
+        """True if the response shows that Klaviyo accepts the key, whatever it may read."""
         return self.verdict in _VALID_KEY
 
 
@@ -166,13 +166,13 @@ class _Account(msgspec.Struct):
 
 
 class _Accounts(msgspec.Struct):
-    """The part of an answer of the accounts endpoint that says which account it is."""
+    """The part of a response of the accounts endpoint that says which account it is."""
 
     data: list[_Account]
 
 
 def _account(document: dict[str, object]) -> str | None:
-    """Return organization and id of the account; None where the answer does not hold them as Klaviyo documents them."""
+    """Return organization and id of the account; None where the response does not hold them as Klaviyo documents them."""
     try:
         (record,) = msgspec.convert(document, _Accounts).data
     except (msgspec.ValidationError, ValueError):

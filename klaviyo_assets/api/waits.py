@@ -29,7 +29,7 @@ def wait_in_words(seconds: float | None, now: datetime | None) -> str:
 
     Args:
         seconds: Seconds to wait.
-        now: When that was asked for; None if that is not known.
+        now: When that was requested; None if that is not known.
     """
     if not seconds:
         return ""

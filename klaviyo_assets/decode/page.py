@@ -29,7 +29,7 @@ _WHOLE_SECONDS, _MICROSECONDS = len("2026-01-02T03:04:05+00:00"), len("2026-01-0
 
 @dataclass(frozen=True)
 class Page:
-    """A decoded page. Its records become a frame only when that is asked for, which need not be in the thread that read it.
+    """A decoded page. Its records become a frame only when that is requested, which need not be in the thread that read it.
 
     Attributes:
         records: Its resource objects, as the decoder's structs; customers' JSON is still the bytes that came.
@@ -37,7 +37,7 @@ class Page:
         decoder: The decoder that made it.
         size: Bytes of the document that it was decoded from.
         tolerant: How many records of the document did not fit and were decoded tolerantly, at a fraction of the speed.
-        synced_at: When it was asked for, on the server's clock; None until it is stamped.
+        synced_at: When it was requested, on the server's clock; None until it is stamped.
         parent_id: Id of the parent whose children its records are; None for a type without a parent.
     """
 
@@ -56,7 +56,7 @@ class Page:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """Its records: the columns of the catalogue and ``_extra``; and ``_synced_at`` if it is stamped."""
+        """Its records: the columns of the catalog and ``_extra``; and ``_synced_at`` if it is stamped."""
         return frame_of([self])
 
     def times(self, field: str) -> list[datetime | None]:
@@ -152,7 +152,7 @@ class PageDecoder:
         return self._page(data)[0]
 
     def linked_page(self, data: bytes) -> Page:
-        """Decode a document that is one of a chain: without links it cannot be told from the last one.
+        """Decode a document that is one of a chain: without links it cannot be distinguished from the last one.
 
         Raises:
             ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.

@@ -1,6 +1,6 @@
 """Decodes resource objects: strictly first, tolerantly where a record does not fit.
 
-Built from the catalogue. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. What a record holds
+Built from the catalog. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. What a record holds
 that no column takes is learned: the structs are built again with it, so that only the first page of its kind is decoded tolerantly.
 """
 
@@ -98,7 +98,7 @@ class RecordDecoder:
         return record if record is not None else self._tolerant(raw, 1)
 
     def _tolerant(self, data: bytes, number: int) -> Any:
-        """Decode a record, keeping what does not fit the catalogue in ``extra``."""
+        """Decode a record, keeping what does not fit the catalog in ``extra``."""
         members = _object(data)
         if members is None:
             raise UnreadablePage(f"Record {number} of the page is no object.")

@@ -14,7 +14,7 @@ RELATIONSHIP = "relationships."
 """What the names of relationships begin with in ``_extra``."""
 
 RECORD = "record."
-"""What the names of a record's own members begin with in ``_extra``: what stands beside its attributes, or is no object where there should be one."""
+"""What the names of a record's own members begin with in ``_extra``: what is not in its attributes, or is not an object where there should be one."""
 
 ATTRIBUTE = "attributes."
 """What the names of attributes begin with in ``_extra`` that would else be taken for one of our own."""

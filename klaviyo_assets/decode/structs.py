@@ -262,5 +262,5 @@ def _group(name: str, tree: Mapping[str, Any]) -> Group:
 
 
 def python_name(name: str) -> str:
-    """Return the name that a member of the catalogue has in the structs."""
+    """Return the name that a member of the catalog has in the structs."""
     return name.replace("-", "_")

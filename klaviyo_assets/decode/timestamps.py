@@ -11,7 +11,7 @@ import polars as pl
 from klaviyo_assets.catalog.columns import Column
 
 _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]$"
-"""The form in which nearly all instants come; parsers take much more, and make an instant of it that nobody has sent."""
+"""The form in which nearly all instants come; parsers take much more, and turn it into an instant that Klaviyo has not sent."""
 
 _USUAL_FORMAT = "%Y-%m-%dT%H:%M:%S%.f%:z"
 

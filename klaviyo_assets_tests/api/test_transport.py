@@ -12,6 +12,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AnswerTooLarge, ApiKeyRejected
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets_tests.api.asking import KEY, LISTS
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 from klaviyo_assets_tests.api.test_response_body import bomb
@@ -53,6 +54,21 @@ def test_a_transport_from_outside_carries_the_requests(monkeypatch: pytest.Monke
 
     assert [str(request.url.copy_with(query=None)) for request in transport.requests] == ["https://a.klaviyo.com/api/lists"] * 2
     assert {request.headers["authorization"] for request in transport.requests} == {f"Klaviyo-API-Key {KEY}"}
+    assert transport.is_closed
+
+
+def test_a_resource_takes_a_transport_from_outside() -> None:
+    transport = Recording(page("A", None))
+
+    class Recorded(KlaviyoResource):
+        def transport(self) -> httpx.AsyncBaseTransport:
+            return transport
+
+    async def count() -> int:
+        async with Recorded(api_key=KEY).client() as client:
+            return (await client.get(LISTS, "/api/lists", {}, PageDecoder(LISTS).page)).value.count
+
+    assert asyncio.run(count()) == 1
     assert transport.is_closed
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 _USUAL_LATENCY = 0.3
-"""Seconds that an answer takes, until one has been seen."""
+"""Seconds that a response takes, until one has been seen."""
 
 _SPARE = 1.25
 """Requests under way per request that the latency asks for, since latency varies and a page is also decoded."""
@@ -51,11 +51,11 @@ class Concurrency:
         self.size = self._asked_for(_USUAL_LATENCY)
 
     def note(self, now: float, seconds: float) -> None:
-        """Take note of an answer.
+        """Take note of a response.
 
         Args:
             now: A clock that only moves forward, in seconds.
-            seconds: How long the answer took.
+            seconds: How long the response took.
         """
         if self._since is None:
             self._since, self.size = now, self._asked_for(seconds)

@@ -28,7 +28,7 @@ _FAST_RISE = 0.03
 """The same while much of the limit is unused."""
 
 _UNUSED = 0.15
-"""Share of the limit that is much, when nobody has used it in the last minute."""
+"""Share of the limit that is much, when no one has used it in the last minute."""
 
 _MADE_GOOD_WITHIN = 20.0
 """Seconds within which use beyond the limit of a minute is made good."""
@@ -48,7 +48,7 @@ class FairShare:
 
     Args:
         limit: The limit.
-        share: Share of the limit that we may use when nobody else is there.
+        share: Share of the limit that we may use when no one else is there.
 
     Attributes:
         limit: As given; may be lowered to what responses say.

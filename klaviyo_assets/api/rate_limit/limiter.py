@@ -145,7 +145,7 @@ class RateLimiter:
         self._concurrency.rate = limit.steady / 60 * self._paced_at
 
     def observe_latency(self, seconds: float) -> None:
-        """Take note of how long an answer took, decoding included."""
+        """Take note of how long a response took, decoding included."""
         self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:

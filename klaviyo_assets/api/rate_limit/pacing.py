@@ -29,13 +29,13 @@ _SECONDS_AT_ONCE = 0.3
 ten. A small burst is gentle on the account's other integrations."""
 
 _CATCHING_UP = 1.02
-"""Pace beside what the minute allows, so that what a longer stall has cost is made good within the minute; the minute's count stays exact."""
+"""Pace relative to what the minute allows, so that what a longer stall has cost is made good within the minute; the minute's count stays exact."""
 
 _SPARE = 0.1
 """Seconds beyond the one that one-a-second endpoints ask for."""
 
 _LONGEST_TURN = 180.0
-"""Seconds after which a process that has the turn is waited for no longer: no answer takes as long, so it is stopped."""
+"""Seconds after which a process that has the turn is waited for no longer: no response takes as long, so it is stopped."""
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
@@ -151,7 +151,7 @@ class _Minute:
 
 
 class _OneASecond:
-    """One request after the other, each a while after the *answer* to the one before: between the sending of two any time may pass until they arrive.
+    """One request after the other, each a while after the *response* to the one before, since requests may arrive closer together than they were sent.
 
     A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
     """
@@ -190,7 +190,7 @@ class _OneASecond:
 
 
 class _OneASecondForAll(_OneASecond):
-    """The same for several processes: who has the turn has ``<state>.turn`` locked, and ``<state>.answered`` was changed when the last answer came.
+    """The same for several processes: who has the turn has ``<state>.turn`` locked, and ``<state>.answered`` was changed when the last response came.
 
     The limiter's lock blocks, so it waits in a thread.
     """

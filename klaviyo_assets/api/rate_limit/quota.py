@@ -10,15 +10,15 @@ _MARGIN = 0.1
 """Seconds that are waited beyond the reset that was told."""
 
 _ROLLED = 5
-"""Seconds by which the end of a window moves when a new one begins, at least; one more or less is rounding, or an answer that was overtaken."""
+"""Seconds by which the end of a window moves when a new one begins, at least; one more or less is rounding, or a response that was overtaken."""
 
 
 @dataclass
 class QuotaWindow:
     """Follows ``RateLimit-Remaining`` and ``RateLimit-Reset`` of one endpoint.
 
-    Requests under way may or may not be counted in what the server said last, so they are taken as not counted. As answers come in, that clears up,
-    and the first answer of a new minute shows that it has begun: ``RateLimit-Reset`` comes in whole seconds, and waiting them out would waste up to
+    Requests under way may or may not be counted in what the server said last, so they are taken as not counted. As responses come in, that clears up,
+    and the first response of a new minute shows that it has begun: ``RateLimit-Reset`` comes in whole seconds, and waiting them out would waste up to
     one in each minute.
 
     Example:
@@ -35,7 +35,7 @@ class QuotaWindow:
     _ends: float = 0.0
 
     def note(self, *, remaining: int, reset: int, now: float) -> None:
-        """Take note of an answer.
+        """Take note of a response.
 
         Args:
             remaining: ``RateLimit-Remaining``, requests left in the window.
@@ -46,11 +46,11 @@ class QuotaWindow:
         if self._left is None or now >= self._ends or ends > self._ends + _ROLLED:
             self._left = remaining
         else:
-            self._left = min(self._left, remaining)  # answers overtake each other
+            self._left = min(self._left, remaining)  # responses overtake each other
         self._ends = ends
 
     def seconds_full(self, *, under_way: int, others: float, now: float) -> float:
-        """Return for how many seconds no more may be sent, unless an answer says otherwise before.
+        """Return for how many seconds no more may be sent, unless a response says otherwise before.
 
         Args:
             under_way: Requests that are not answered yet.

@@ -151,7 +151,7 @@ class _Minute:
 
 
 class _OneASecond:
-    """One request after the other, each a while after the *response* to the one before, since requests may arrive closer together than they were sent.
+    """One request after the other, each a while after the *response* to the one before, since requests may arrive closer than they were sent.
 
     A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
     """

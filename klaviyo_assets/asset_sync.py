@@ -128,7 +128,7 @@ class AssetSync:
             log=self.context.log,
             refusal=access.error,
             account_id=self.klaviyo.account_id,
-            guard=self.rules,
+            field_rules=self.rules,
             accept_other_account=self.klaviyo.accept_other_account,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
@@ -148,7 +148,7 @@ class AssetSync:
         return SyncOptions(
             mode=config.mode,
             field=config.field,
-            span=TimeWindow(start, end) if start and end else None,
+            window=TimeWindow(start, end) if start and end else None,
             start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
         )

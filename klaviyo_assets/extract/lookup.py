@@ -1,4 +1,4 @@
-"""Single requests beside the cursor chains: records by their ids before they are marked as deleted, and the oldest record of a type."""
+"""Requests outside of the cursor chains: records by their ids before they are marked as deleted, and the oldest record of a type."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a sync is asked to do, and the options it reads with."""
+"""The options of a sync, and the fingerprint of what it reads."""
 
 import hashlib
 import json
@@ -26,47 +26,47 @@ class SyncMode(StrEnum):
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """What one sync is asked to do.
+    """What is requested of one sync.
 
     Attributes:
         mode: How much it reads.
         field: For ``range``: the time field.
-        span: For ``range``: the span of that field.
+        window: For ``range``: the window of that field.
         start_date: Nothing older is wanted, where the resource type honours it; None for the whole history.
         accept_changed_options: Keep what was read with other options or columns, rather than reading it again.
     """
 
     mode: SyncMode = SyncMode.incremental
     field: str | None = None
-    span: TimeWindow | None = None
+    window: TimeWindow | None = None
     start_date: datetime | None = None
     accept_changed_options: bool = False
 
 
 def range_field(entry: ResourceType) -> str | None:
-    """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read whole."""
+    """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read completely."""
     return entry.replication.range_field
 
 
 def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWindow]:
-    """Return the time field and the span of a ``range`` request.
+    """Return the time field and the window of a ``range`` request.
 
     Raises:
-        InvalidRange: If the type has no range, or the field or span is wrong; the message says which is right.
+        InvalidRange: If the type has no range, or the field or window is wrong; the message says what is right.
     """
     allowed = range_field(entry)
     if allowed is None:
         raise InvalidRange(f"{entry.name} has no mode range: it is read whole at every sync.", "Run it with mode incremental.")
     if request.field not in (None, allowed):
         raise InvalidRange(f"{entry.name} cannot be read by a range of {request.field!r}.", f"Use field: {allowed}.")
-    if request.span is None:
+    if request.window is None:
         raise InvalidRange(f"Mode range of {entry.name} needs a start and an end.", "Set both, for example start: 2026-01-01 and end: 2026-02-01.")
-    if request.span.start >= request.span.end:
+    if request.window.start >= request.window.end:
         raise InvalidRange(
-            f"The range of {entry.name} is empty: {request.span.start.isoformat()} is not before {request.span.end.isoformat()}.",
+            f"The range of {entry.name} is empty: {request.window.start.isoformat()} is not before {request.window.end.isoformat()}.",
             "Set an end that lies after the start.",
         )
-    return allowed, request.span
+    return allowed, request.window
 
 
 def parse_instant(text: str, name: str) -> datetime:
@@ -74,7 +74,7 @@ def parse_instant(text: str, name: str) -> datetime:
 
     Args:
         text: ISO 8601, such as ``2026-01-31`` or ``2026-01-31T12:00:00+01:00``.
-        name: What it is called, for the message.
+        name: Its name in the message.
 
     Raises:
         InvalidRange: If it is no date.
@@ -91,7 +91,7 @@ def parse_start_date(text: str, name: str) -> datetime:
 
     Args:
         text: As for :func:`parse_instant`.
-        name: What it is called, for the message.
+        name: Its name in the message.
 
     Raises:
         InvalidRange: If it is no date, or in the future by this machine's clock: then nothing would ever be read.
@@ -103,10 +103,10 @@ def parse_start_date(text: str, name: str) -> datetime:
 
 
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
-    """Return a short fingerprint of what a read brings: revision, additional fields, divisions, columns and field rules.
+    """Return a short fingerprint of what a read returns: revision, additional fields, subsets, columns and field rules.
 
-    Two reads with the same fingerprint bring the same values; coverage read with another one is not trusted. A column that was added for values that
-    ``_extra`` had kept does not count.
+    Two reads with the same fingerprint return the same values; coverage of another one is not trusted. A column that was added for values that
+    were in ``_extra`` before does not count.
     """
     facts: dict[str, object] = {
         "revision": revision,

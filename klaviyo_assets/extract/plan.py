@@ -31,7 +31,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
         oldest: Time of the oldest record, to cut a history of which the beginning is unknown; None if there is none or it is not known.
 
     Raises:
-        InvalidRange: If a range is asked for that cannot be read.
+        InvalidRange: If the requested range cannot be read.
     """
     slices = tuple(strategy.plan(context, oldest))
     trusted = context.trusted

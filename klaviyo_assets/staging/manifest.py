@@ -10,7 +10,7 @@ from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, divided
 
 WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
-"""Bytes that the wide rows of a load may have, or those of one file where that holds more. DuckDB takes some five times as much."""
+"""Bytes that the wide rows of a load may have, or those of one file where that has more. DuckDB needs about five times as much memory."""
 
 FORMAT = 4
 """Version of the manifest's format."""
@@ -80,7 +80,7 @@ class Manifest(msgspec.Struct):
         account_id: The account that it was read from, or ``unknown``.
         fingerprint: Of the options and columns that were read.
         read_at: The server's clock when the sync began.
-        resumable: True if the next sync may load it; a full read starts over instead.
+        resumable: True if the next sync may load it; after an interrupted full read it starts over instead.
         format: Version of the manifest's format; a folder with another one is not resumed.
         columns: Of the files.
         slices: What has been written of each slice, in the order in which they began.
@@ -111,8 +111,8 @@ class Manifest(msgspec.Struct):
 def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:
     """Divide files into loads, in their order.
 
-    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and it may be any of a load: those that are new or have changed. So what
-    bounds its memory is how many bytes all wide rows of a load have; other rows may be many.
+    DuckDB reads, converts, compares and compresses 2,048 rows at a time, which may be any rows of a load: those that are new or changed. So its
+    memory is bounded by the bytes of all wide rows of a load; the number of other rows does not matter.
 
     Args:
         files: The files.

@@ -1,4 +1,4 @@
-"""How many bytes rows have, and how pages are divided so that frames and files stay small."""
+"""Bytes of rows, and the division of pages so that frames and files stay small."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from klaviyo_assets.warehouse.wide_tables import WIDE
 __all__ = ["WIDE", "portions", "row_bytes"]
 
 _NARROW = 64
-"""Bytes of a row for all that is no text."""
+"""Bytes of a row for everything but text."""
 
 
 def row_bytes(frame: pl.DataFrame) -> pl.Series:
-    """Return the bytes of each row of a frame: its texts, and a little for all else."""
+    """Return the bytes of each row of a frame: those of its texts, and a constant for everything else."""
     lengths = [_length(pl.col(name), dtype).fill_null(0) for name, dtype in frame.schema.items() if dtype in (pl.String, pl.List(pl.String))]
     return frame.select(bytes=pl.sum_horizontal(pl.int_range(pl.len()) * 0 + _NARROW, *lengths)).to_series()
 
@@ -46,7 +46,7 @@ def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator
 
 
 def _divided(page: Page, most_bytes: int) -> Iterator[Page]:
-    """Divide a page that has more bytes by the size of its records, which is looked at only then."""
+    """Divide a page that has more bytes by the size of its records, which is measured only then."""
     if page.size <= most_bytes or page.count < 2:
         yield page
         return

@@ -1,6 +1,6 @@
-"""Which records a read has brought, in small files that stay until its end: what is missing from them is gone.
+"""The keys of the records that a read returned, in small files that stay until its end: known rows that are missing from them are gone.
 
-The rows themselves are deleted as soon as they are loaded, so that staged files stay few however much is read.
+The staged rows themselves are deleted as soon as they are loaded, so that staged files stay few however much is read.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from klaviyo_assets._internal import private_files
 
 
 def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
-    """Write a few columns of staged files into one file beside them.
+    """Write a few columns of staged files into one file in the same folder.
 
     Args:
         files: Parquet files of one folder.
@@ -23,7 +23,7 @@ def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
     """
     if not files:
         return []
-    path = files[0].with_name(f"brought-{files[0].name}")
+    path = files[0].with_name(f"keys-{files[0].name}")
     frame = pl.scan_parquet(list(files), hive_partitioning=False).select(*columns).collect()
     with private_files.new_file(path) as file:
         frame.write_parquet(file, compression="zstd", compression_level=1)

@@ -1,8 +1,7 @@
-"""Pages to Parquet in a folder that belongs to one sync, with a manifest of what each slice has finished.
+"""Pages to Parquet in a folder that belongs to one sync, with a manifest of how far each slice has been written.
 
-Memory stays bounded whatever the account's size, and a sync that was killed is taken up by the next one: the files of finished work are loaded, the
-rest is planned again. What comes in of all slices goes into the same files, so that they have a good size however many slices there are; the
-manifest says how far each slice is read in the files that are written.
+Memory is bounded whatever the size of the account, and the next sync resumes one that was killed: it loads the files of finished work, and plans the
+rest again. The pages of all slices go into the same files, so that these have a good size however many slices there are.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ ROWS_PER_FILE = 20_000
 """Rows that are worth a file."""
 
 BYTES_PER_FILE = 24 * 2**20
-"""Bytes of pages that are worth a file, where records are big. A frame of so many takes several times as much memory while it is written."""
+"""Bytes of pages that are worth a file, where records are big. A frame of this size needs several times as much memory while it is written."""
 
 _MANIFEST = "manifest.json"
 
@@ -47,12 +46,12 @@ class _Read:
 class Staging:
     """The staged part of one sync.
 
-    Pages are added in one thread; :meth:`write` may run in another, but only once at a time, and neither :meth:`batch` nor :meth:`loaded` beside it.
+    Pages are added in one thread; :meth:`write` may run in another one, but not concurrently with itself, :meth:`batch` or :meth:`loaded`.
 
     Args:
-        folder: Folder of this sync; made here.
+        folder: Folder of this sync; created here.
         manifest: Facts of the sync.
-        treat: Makes of a frame what may be stored of it.
+        treat: Returns what may be stored of a frame.
 
     Attributes:
         rows_written: Rows that this process has written to files.
@@ -126,7 +125,7 @@ class Staging:
         self._read[slice_id].finished = True
 
     def write(self) -> None:
-        """Write the pages that are in memory now, and the manifest; pages that are added meanwhile wait for the next time."""
+        """Write the pages that are in memory now, and the manifest; pages that are added meanwhile are written next time."""
         with self._lock:
             reached = [(read.read_up_to, read.finished) for read in self._read]
             pages, self._pages = self._pages, []
@@ -156,7 +155,7 @@ class Staging:
         self.manifest.files.append(file)
 
     def batch(self) -> Batch:
-        """Return what has been written and not loaded, and the coverage that it brings."""
+        """Return what has been written and not loaded, and the coverage that it adds."""
         slices, files = self.manifest.slices, self.manifest.files
         return Batch(
             files=tuple(self.folder / file.name for file in files),
@@ -166,7 +165,7 @@ class Staging:
         )
 
     def batches(self, most_rows: int | None = None) -> Iterator[Batch]:
-        """Yield the same in parts that can be loaded at once; the last brings the coverage.
+        """Yield the same in parts that can be loaded at once; the last one has the coverage.
 
         Args:
             most_rows: Rows of a part, or of one file where that holds more; None for any number. Its bytes are bounded too, see :func:`loads_of`.
@@ -179,7 +178,7 @@ class Staging:
         yield replace(whole, files=whole.files[first:], rows=sum(file.rows for file in last))
 
     def loaded(self, batch: Batch) -> None:
-        """Note that a batch has been committed, and delete its files."""
+        """Record that a batch has been committed, and delete its files."""
         done = set(batch.files)
         for state, (finished, read_up_to) in zip(self.manifest.slices, batch.progress, strict=False):  # slices that began since then are at the end
             state.loaded, state.loaded_read_up_to = finished, read_up_to
@@ -196,7 +195,7 @@ class Staging:
             return False
 
     def remove(self) -> None:
-        """Delete the folder, the manifest first: what is left if this is broken off is not taken for something to load."""
+        """Delete the folder, the manifest first: what is left if this is interrupted is not resumed."""
         with contextlib.suppress(OSError):
             (self.folder / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -219,7 +218,7 @@ def leftovers(root: Path) -> Iterator[Staging]:
 
 
 def _delete(path: Path) -> None:
-    """Delete a folder, or whatever else lies there in its place; what cannot be deleted does no harm."""
+    """Delete a folder, or whatever is in its place; what cannot be deleted does no harm."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,6 +1,6 @@
-"""Writes and loads what has been fetched while fetching goes on, in threads beside the event loop.
+"""Writes and loads in background threads while pages arrive.
 
-Frames are built, files written and loads committed while the next pages are on their way: a sync takes as long as the rate limit makes it take.
+Frames are built, files written and loads committed while the next pages are requested, so that the rate limit alone determines how long a sync takes.
 Where the disk or the database is slower than the network, fetching waits: memory and staged files stay bounded.
 """
 
@@ -18,19 +18,19 @@ ROWS_PER_LOAD = 500_000
 """Rows after which staged files are loaded, at first."""
 
 MOST_ROWS_PER_LOAD = 1_000_000
-"""Rows of a load, at most: what is loaded at once takes memory."""
+"""Upper bound of the rows of a load: what is loaded at once needs memory."""
 
 _GROWTH = 8
-"""A load is worth its look through the table's ids when it adds at least one row to so many."""
+"""A load is worth its scan of the table's keys if it adds at least one row to so many."""
 
 _LEAST_ROWS_AHEAD = 100_000
-"""Rows that are worth a load of their own when not much more is to come: the last load, behind which nothing hides, is small then."""
+"""Rows that are worth a load of their own when few more are expected: the last load, which nothing runs in parallel to, is small then."""
 
 _SECONDS_PER_LOAD = 20.0
-"""Seconds after which staged files are loaded although they are few, so that there is something to look at."""
+"""Seconds after which staged files are loaded although they are few, so that users see progress in the table."""
 
 _SECONDS_PER_FILE = 1.0
-"""Seconds after which pages are written although they are few: what is not written is fetched again after a kill."""
+"""Seconds after which pages are written although they are few: what is not written must be fetched again after a kill."""
 
 _FILES_IN_MEMORY = 2.0
 """Files' worth of pages that may wait in memory while another is written."""
@@ -44,13 +44,13 @@ _BYTES_ON_DISK = 4 * 2**30
 
 @dataclass
 class BackgroundWriter:
-    """Takes pages from staging to disk and on into the database.
+    """Writes staged pages to disk and loads them into the database.
 
     Args:
         staging: Holds the pages.
         load: Loads a batch; None if nothing is loaded before the end.
         rows_known: Rows that the table holds at the start.
-        rows_expected: Tells how many rows are still to come, about.
+        rows_expected: Returns an estimate of the rows that are still to come.
     """
 
     staging: Staging
@@ -67,7 +67,7 @@ class BackgroundWriter:
         """Start what is due; wait only where writing or loading has fallen behind.
 
         Raises:
-            Exception: Whatever a write or a load that ran meanwhile has met.
+            Exception: The error of a write or a load that ran meanwhile.
         """
         self._start_what_is_due()
         while self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
@@ -102,7 +102,7 @@ class BackgroundWriter:
         """Wait for what is running.
 
         Raises:
-            Exception: Whatever it has met.
+            Exception: The error of what was running.
         """
         for task in (self._writing, self._loading):
             if task is not None:
@@ -110,7 +110,7 @@ class BackgroundWriter:
         self._writing = self._loading = None
 
     async def give_up(self) -> None:
-        """Keep what has been read for the next sync, after a failure that is told elsewhere."""
+        """Keep what has been read for the next sync, after a failure that is reported elsewhere."""
         await asyncio.gather(*(task for task in (self._writing, self._loading) if task is not None), return_exceptions=True)
         await self._write()
 
@@ -149,7 +149,7 @@ class BackgroundWriter:
 
 
 def _still_running(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
-    """Return a task that is running; raise what one that has ended has met."""
+    """Return a task that is running; raise the error of one that has ended."""
     if task is None or not task.done():
         return task
     task.result()

@@ -97,8 +97,8 @@ async def _compare_all(sync: SyncContext, staging: Staging) -> None:
 
 
 async def _compare_window(sync: SyncContext, read: Read) -> None:
-    field_name, asked = check_range(sync.entry, sync.options)
-    window = TimeWindow(asked.start, min(asked.end, sync.row.started_at - LAG))
+    field_name, requested = check_range(sync.entry, sync.options)
+    window = TimeWindow(requested.start, min(requested.end, sync.row.started_at - LAG))
     if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row.started_at):
         sync.note(f"Klaviyo returned nothing for the range, though {sync.entry.name} of it are known: none was marked as deleted.")
 

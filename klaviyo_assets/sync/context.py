@@ -56,7 +56,7 @@ class SyncContext:
         return self.options.start_date if self.entry.replication.start_date_field else None
 
     def note(self, text: str) -> None:
-        """Tell the user something, now and in the report."""
+        """Log a message for the user, and keep it for the report."""
         self.notes.append(text)
         self.log.warning(text)
 

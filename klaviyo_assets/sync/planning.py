@@ -40,7 +40,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
 
     Raises:
         KlaviyoError: If the oldest record cannot be fetched.
-        SyncError: If a range is asked for that cannot be read, or the parent's table does not exist.
+        SyncError: If the requested range cannot be read, or the parent's table does not exist.
         WarehouseError: If the parent's table cannot be read.
     """
     entry, strategy = sync.entry, sync.strategy

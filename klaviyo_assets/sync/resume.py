@@ -1,4 +1,4 @@
-"""What a killed or failed sync has left in staging is loaded by the next one, if it is what that one would read, whole and of the right time."""
+"""Resume: load the staged files of an interrupted sync if account, options, columns and checksums match, and their time is plausible."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.base import WarehouseError
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""By how much two syncs may disagree about Klaviyo's time, which comes in whole seconds; more than that is a wrong clock of this machine."""
+"""How much two syncs may disagree about Klaviyo's time, which has whole seconds; more than that is a wrong clock of this machine."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a leftover must be to be loaded.
+    """What staged files must match to be loaded.
 
     Attributes:
         account_id: The account of this sync.
-        key_seen: True if the key has filled this schema before: while the account was not known the key stood for it.
+        key_seen: True if the key has filled this schema before: while the account was unknown, the key identified it.
         fingerprint: Of the options and columns that are read now.
         columns: Names of the columns that the table has now.
-        latest: What was read later than this was read by a wrong clock.
+        latest: What is dated later was read with a wrong clock.
     """
 
     account_id: str
@@ -53,7 +53,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
         loader: Loads.
         row: The sync's row.
         wanted: What may be loaded; None if nothing is.
-        note: Takes what the user should know.
+        note: Receives messages for the user.
 
     Returns:
         True if there was anything.
@@ -74,7 +74,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
             except (duckdb.Error, WarehouseError) as error:
                 if not _is_about_the_rows(error):
                     raise
-                # Left where it is, it would stop every later sync in the same way.
+                # If it stayed, it would stop every later sync in the same way.
                 reason = type(error if isinstance(error, duckdb.Error) else error.__cause__).__name__
                 note(f"What an interrupted sync of {name} had read cannot be loaded ({reason}); it is read again.")
         left.remove()
@@ -82,6 +82,6 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
 
 
 def _is_about_the_rows(error: Exception) -> bool:
-    """Whether an error may come from what is loaded: too much for DuckDB's memory, say; not from the file, the disk or another program."""
+    """Whether an error may be caused by the rows, such as too little memory for them; not by the file, the disk or another program."""
     cause = error.__cause__ if isinstance(error, WarehouseError) else error
     return isinstance(cause, duckdb.Error) and not isinstance(cause, duckdb.IOException)

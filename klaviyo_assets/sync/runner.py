@@ -42,10 +42,10 @@ from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, Wanted, resume
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
-_STOPPED = "Stopped from outside: the run was cancelled, or its process was told to end."
+_STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 
 _SECONDS_TO_STOP = 10.0
-"""Seconds that a sync which is stopped may take to write that down; the next sync does it in its place."""
+"""Seconds in which a sync that is stopped may record that; the next sync records it otherwise."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -56,19 +56,19 @@ class SyncRunner:
 
     Args:
         entry: The resource type.
-        request: What is asked for.
+        request: What is requested.
         client: The client, open.
         warehouse: The database.
         schema: DuckDB schema.
         run_id: Dagster run, for ``_syncs``.
-        log: Where progress is told.
-        refusal: The error that an earlier probe of this client met; it is recorded, then raised.
-        account_id: The account of the key, where the user says it.
-        guard: Field rules of the resource type.
-        accept_other_account: True if the schema may go over to another account.
+        log: Receives progress.
+        refusal: The error of an earlier scope check with this client; it is recorded, then raised.
+        account_id: The account of the key, where the user has set it.
+        field_rules: Field rules of the resource type.
+        accept_other_account: True if the schema may switch to another account.
 
     Example:
-        >>> report = await Sync(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
+        >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
     """
 
     entry: ResourceType
@@ -80,7 +80,7 @@ class SyncRunner:
     log: logging.Logger
     refusal: KlaviyoError | None = None
     account_id: str | None = None
-    guard: FieldRuleSet = field(default_factory=FieldRuleSet)
+    field_rules: FieldRuleSet = field(default_factory=FieldRuleSet)
     accept_other_account: bool = False
 
     async def run(self) -> SyncReport:
@@ -150,7 +150,7 @@ class SyncRunner:
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
         )
-        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.guard.mark))
+        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.mark))
         for note in loader.notes:
             sync.note(note)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:
@@ -198,7 +198,9 @@ class SyncRunner:
     def _apply_rules(self, sync: SyncContext) -> bool:
         """Apply changed field rules to rows that are stored; return whether rules have changed."""
         loader = sync.loader
-        changed, rewritten = loader.apply_rules(self.guard, self._fingerprint) if self.guard.rules or loader.has_field_rules else (False, 0)
+        changed, rewritten = (
+            loader.apply_rules(self.field_rules, self._fingerprint) if self.field_rules.rules or loader.has_field_rules else (False, 0)
+        )
         if rewritten:
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were treated by it.")
         try:
@@ -230,7 +232,7 @@ class SyncRunner:
 
     def _treat(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that leaves of a frame what may be stored."""
-        return lambda frame: self.guard.apply(without_erased(frame, self.entry.subject_column, self.entry.primary_key, loader.erased))
+        return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.subject_column, self.entry.primary_key, loader.erased))
 
     def _fingerprint(self, rules: str | None) -> str:
         return fingerprint(self.entry, self.client.settings.revision, rules)

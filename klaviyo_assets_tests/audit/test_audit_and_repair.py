@@ -211,7 +211,7 @@ def test_what_an_interrupted_sync_had_read_does_not_undo_a_reread_request(
     with monkeypatch.context() as broken:
         broken.setattr(Loader, "load", failing)
         with pytest.raises(RuntimeError):
-            sync("events", sandbox, warehouse, SyncOptions(mode=SyncMode.range, span=TimeWindow(start, start + timedelta(days=60))))
+            sync("events", sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=TimeWindow(start, start + timedelta(days=60))))
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
 

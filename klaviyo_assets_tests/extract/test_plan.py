@@ -59,7 +59,7 @@ def queries(name: str, slices: Sequence[Slice]) -> list[tuple[str | None, str | 
 
 
 def in_range(name: str, start: datetime, end: datetime) -> SyncOptions:
-    return SyncOptions(SyncMode.range, field=range_field(CATALOG[name]), span=TimeWindow(start, end))
+    return SyncOptions(SyncMode.range, field=range_field(CATALOG[name]), window=TimeWindow(start, end))
 
 
 # --- types that are read whole
@@ -97,7 +97,7 @@ def test_a_small_type_is_read_whole_in_every_division(name: str, mode: SyncMode)
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_small_type_has_no_range(name: str) -> None:
     with pytest.raises(InvalidRange, match=f"{name} has no mode range: it is read whole at every sync") as caught:
-        planned(name, SyncOptions(SyncMode.range, span=TimeWindow(at(1), at(2))))
+        planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
     assert "Run it with mode incremental." in str(caught.value)
 
 
@@ -439,13 +439,13 @@ def test_a_long_range_is_cut() -> None:
         ),
         (
             "events",
-            SyncOptions(SyncMode.range, span=TimeWindow(at(2), at(1))),
+            SyncOptions(SyncMode.range, window=TimeWindow(at(2), at(1))),
             "The range of events is empty: 2026-03-02T00:00:00+00:00 is not before 2026-03-01T00:00:00+00:00",
             "Set an end that lies after the start.",
         ),
         (
             "events",
-            SyncOptions(SyncMode.range, span=TimeWindow(at(2), at(2))),
+            SyncOptions(SyncMode.range, window=TimeWindow(at(2), at(2))),
             "The range of events is empty",
             "Set an end that lies after the start.",
         ),
@@ -459,7 +459,7 @@ def test_a_wrong_range_is_refused_with_advice(name: str, request_: SyncOptions, 
 
 
 def test_a_range_may_leave_its_field_out() -> None:
-    assert planned("events", SyncOptions(SyncMode.range, span=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
+    assert planned("events", SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
 
 
 @pytest.mark.parametrize(
@@ -566,7 +566,7 @@ def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: s
     covered = data.draw(coverages(name))
     start, end = sorted((data.draw(MOMENTS), data.draw(MOMENTS)))
     request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(SyncMode.full), SyncOptions(start_date=start), in_range(name, start, end)]))
-    assume(request.span is None or request.span.start < request.span.end)
+    assume(request.window is None or request.window.start < request.window.end)
     oldest = data.draw(st.none() | MOMENTS)
 
     slices = planned(name, request, covered, oldest=oldest).slices

@@ -59,7 +59,7 @@ def ruled(
         guard = guards_for(rules, catalog).get(name, FieldRuleSet())
         async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=sandbox.base_url, max_retries=1)) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await SyncRunner(catalog[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, guard=guard).run()
+            return await SyncRunner(catalog[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, field_rules=guard).run()
 
     return asyncio.run(run())
 

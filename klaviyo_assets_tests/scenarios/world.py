@@ -117,7 +117,7 @@ def entry_for(name: str, page_size: int) -> ResourceType:
 def request_of(order: Sync, now: datetime) -> SyncOptions:
     """Return what the library is asked for."""
     span = TimeWindow(now - timedelta(seconds=order.since), now - timedelta(seconds=order.until)) if order.mode == "range" else None
-    return SyncOptions(mode=SyncMode(order.mode), span=span)
+    return SyncOptions(mode=SyncMode(order.mode), window=span)
 
 
 class StillClock(Clock):

@@ -47,10 +47,10 @@ def test_a_range_keeps_ids_and_not_rows(new_account: Callable[..., SandboxProces
     original = Loader.mark_missing
     monkeypatch.setattr(Loader, "mark_missing", mark_missing)
     span = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
-    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, span=span))
+    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=span))
 
     (names,) = left
     assert names
-    assert all(name.startswith("brought-") for name in names)
+    assert all(name.startswith("keys-") for name in names)
     assert report.row.rows_deleted == 1
     assert table(warehouse, "profiles", deleted=True)["id"].to_list() == [gone]

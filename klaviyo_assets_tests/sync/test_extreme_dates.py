@@ -82,10 +82,10 @@ def test_a_range_may_lie_before_1970(name: str, new_account: NewAccount, warehou
         add_dated(sandbox, name, moment)
     before = TimeWindow(BEGINNING + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC))
 
-    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, span=before))
+    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, window=before))
 
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(3,)]
-    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, span=TimeWindow(BEGINNING, before.end)))
+    sync(name, sandbox, warehouse, SyncOptions(SyncMode.range, window=TimeWindow(BEGINNING, before.end)))
     assert query(warehouse, f"SELECT count(*) FROM {name}") == [(4,)]
 
 

@@ -65,7 +65,7 @@ def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: 
     now = account.now()
     asked = TimeWindow(now - timedelta(days=9), now) if mode is SyncMode.range else None
 
-    report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if asked else None, span=asked))
+    report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if asked else None, window=asked))
 
     assert any("was missing" in note for note in report.notes)
     sync(name, account, warehouse)

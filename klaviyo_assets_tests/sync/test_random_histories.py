@@ -54,7 +54,7 @@ def request(dice: random.Random, name: str, sandbox: SandboxProcess) -> SyncOpti
         return SyncOptions(mode=SyncMode.full)
     if kind < 0.3 and name != "lists":
         start = sandbox.now() - timedelta(days=dice.randint(0, 250))
-        return SyncOptions(mode=SyncMode.range, span=TimeWindow(start, start + timedelta(days=dice.choice([1, 30, 400]))))
+        return SyncOptions(mode=SyncMode.range, window=TimeWindow(start, start + timedelta(days=dice.choice([1, 30, 400]))))
     return SyncOptions()
 
 

@@ -23,7 +23,7 @@ class Completion(Enum):
     COMPARE_ALL = auto()
     """Everything has been read: ids that are missing are looked up once more, then marked as deleted. Rows are loaded at the end."""
     COMPARE_WINDOW = auto()
-    """Like ``COVERAGE``; then rows of the window that was asked for are marked as deleted if they were not returned."""
+    """Like ``COVERAGE``; then rows of the window that was requested are marked as deleted if they were not returned."""
     COMPARE_PER_PARENT = auto()
     """Rows are loaded while pages arrive; then rows of the parents that were read, and of those that are gone, are marked as deleted if they were
     not returned."""
@@ -37,7 +37,7 @@ class PlanContext:
 
     Attributes:
         entry: The resource type.
-        options: What the sync is asked for.
+        options: What is requested of the sync.
         covered: The type's rows of ``_coverage``.
         now: The server's clock at the start of the sync.
         fingerprint: Of the options and columns that are read now.
@@ -83,7 +83,7 @@ class Strategy(Protocol):
             oldest: Time of the oldest record along :meth:`history_field`; None if it is not known.
 
         Raises:
-            InvalidRange: If a range is asked for that cannot be read.
+            InvalidRange: If the requested range cannot be read.
         """
         ...
 

@@ -24,7 +24,7 @@ class FullTableStrategy:
         """Return a slice for each subset.
 
         Raises:
-            InvalidRange: If a range is asked for: there is none.
+            InvalidRange: If a range is requested: there is none.
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)

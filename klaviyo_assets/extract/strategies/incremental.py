@@ -30,7 +30,7 @@ class IncrementalStrategy:
         """Return changes along secondary cursors, then the windows that are not covered, newest first.
 
         Raises:
-            InvalidRange: If a range is asked for that cannot be read.
+            InvalidRange: If the requested range cannot be read.
         """
         windows = self._windows(context)
         if context.options.mode is SyncMode.range:

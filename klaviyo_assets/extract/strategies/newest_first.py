@@ -27,7 +27,7 @@ class NewestFirstStrategy:
         """Return the slice of changes, newest first, then what is left of the history.
 
         Raises:
-            InvalidRange: If a range is asked for that cannot be read.
+            InvalidRange: If the requested range cannot be read.
         """
         windows = self._windows(context)
         if context.options.mode is SyncMode.range:

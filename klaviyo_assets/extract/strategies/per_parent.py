@@ -30,7 +30,7 @@ class PerParentStrategy:
         """Return a slice for each parent and subset.
 
         Raises:
-            InvalidRange: If a range is asked for: there is none.
+            InvalidRange: If a range is requested: there is none.
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)

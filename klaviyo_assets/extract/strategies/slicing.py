@@ -25,8 +25,8 @@ def range_windows(context: PlanContext) -> list[FieldWindow]:
     Raises:
         InvalidRange: If the range cannot be read.
     """
-    field, asked = check_range(context.entry, context.options)
-    return [(field, TimeWindow(asked.start, min(asked.end, context.top)))]
+    field, requested = check_range(context.entry, context.options)
+    return [(field, TimeWindow(requested.start, min(requested.end, context.top)))]
 
 
 def backfill_windows(field: str, covered: Sequence[CoverageRow], top: datetime) -> list[FieldWindow]:

@@ -1,7 +1,7 @@
-"""What messages call the settings: the variables of this library's own code location, or what the user of the library has set.
+"""Names of the options in messages: environment variables, or the user's own resources and fields.
 
 Errors name the variables (``KLAVIYO_API_KEY``), since the command line and the shipped code location read them. In a user's own code location they
-have no effect; there the same settings are fields of resources, so the Dagster layer replaces the names before it shows a message.
+have no effect; the same options are fields of resources there, so the Dagster layer replaces the names before it shows a message.
 """
 
 import re
@@ -16,17 +16,17 @@ from klaviyo_assets.settings import OPTIONS
 
 _VARIABLE = re.compile(rf"\b{PREFIX}([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
-"""Part of the advice for a missing key; not needed where the message names the variable."""
+"""Part of the advice for a missing key; redundant if the message names the variable."""
 
 _DATABASE = "DUCKDB_PATH"
 
 
 @dataclass(frozen=True)
 class SettingNames:
-    """What a user's own code location calls the settings.
+    """Names of the options in a user's own code location.
 
     Args:
-        resource_key: Key of the Klaviyo resource; None where the environment's variables are the settings.
+        resource_key: Key of the Klaviyo resource; None if the options come from the environment variables.
         duckdb_key: Key of the DuckDB resource.
         variables: Names of the environment variables that fields are read from, by field; ``database`` is the DuckDB resource's.
 

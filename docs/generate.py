@@ -14,7 +14,6 @@ import dagster as dg
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
-from klaviyo_assets.assets import SMALL_TYPES
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -122,14 +121,17 @@ def _page_size(entry: ResourceType) -> str:
 
 def how_read() -> str:
     """Return the table of how resource types are read."""
+    ops = _ops()
     return table(
         ("resource type", "how it is read", "schedules", "op"),
-        ((title(entry), _how(entry), _when(entry), _op(entry)) for entry in CATALOG.values()),
+        ((title(entry), _how(entry), _when(entry), f"`{ops[entry.name]}`") for entry in CATALOG.values()),
     )
 
 
-def _op(entry: ResourceType) -> str:
-    return f"`klaviyo_{SMALL_TYPES if entry.read_in_seconds else entry.name}`"
+def _ops() -> dict[str, str]:
+    """Return the op of each resource type."""
+    assets = [asset for asset in _definitions().assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return {key.path[-1]: asset.op.name for asset in assets for key in asset.keys}
 
 
 def _how(entry: ResourceType) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import TIER_XL, PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
-from klaviyo_assets.decode import SYNCED_AT, PageDecoder
+from klaviyo_assets.decode import EXTRA, SYNCED_AT, PageDecoder
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -101,28 +102,32 @@ def in_small_pages(name: str, records: int = 50) -> ResourceType:
     return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(10, min(records, size.maximum)))) if size else entry
 
 
-def truth(sandbox: SandboxProcess, name: str) -> pl.DataFrame:
+def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
     """Return what the sandbox holds now, in the columns of the table."""
-    entry = CATALOG[name]
-    lines = sandbox.truth_lines(name, entry.requested_fields)
+    entry = CATALOG[name] if isinstance(name, str) else name
+    lines = sandbox.truth_lines(entry.name, entry.requested_fields)
     by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
         # The sandbox adds it, behind everything that the API sends.
         record, marker, meta = line.rpartition(b',"meta":')
         by_meta.setdefault(meta[:-1] if marker else b"{}", []).append(record + b"}" if marker else line)
-    frames = [
-        PageDecoder(entry, Subset(values=msgspec.json.decode(meta))).page(b'{"data":[' + b",".join(records) + b"]}").frame
-        for meta, records in by_meta.items()
-    ]
+    frames = [_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()]
     return pl.concat(frames).sort(entry.primary_key)
 
 
-def table(warehouse: LocalFile, name: str, *, deleted: bool = False) -> pl.DataFrame:
-    """Return a table without our own columns; only the deleted rows, or only the others."""
+def _frame(entry: ResourceType, meta: dict[str, str], records: list[bytes]) -> pl.DataFrame:
+    page = PageDecoder(entry, Subset(values=meta)).page(b'{"data":[' + b",".join(records) + b"]}")
+    frame = (page if entry.parent is None else page.of_parent(meta.get(entry.parent.column, ""))).frame
+    # The truth has all attributes of a record; a read that asks for some alone knows nothing of the others.
+    return frame.with_columns(pl.lit(None, pl.String).alias(EXTRA)) if entry.only_fields else frame
+
+
+def table(warehouse: LocalFile, name: str, *, key: Sequence[str] = (), deleted: bool = False) -> pl.DataFrame:
+    """Return a table without our own columns, sorted by its key; only the deleted rows, or only the others."""
     with warehouse.connection() as connection:
         where, rows = "IS NOT NULL" if deleted else "IS NULL", warehouse.qualified("klaviyo", name)
         frame: pl.DataFrame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM {rows} WHERE _deleted_at {where}").pl()
-    return frame.sort("id")
+    return frame.sort(key or (CATALOG[name].primary_key if name in CATALOG else "id"))
 
 
 def query(warehouse: LocalFile, sql: str) -> list[tuple[Any, ...]]:

@@ -3,7 +3,7 @@
 from klaviyo_assets.catalog import CATALOG as KNOWN
 from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, to_one
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, TIER_M, Endpoint, PageSize
-from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets.catalog.replication import FullTable, PerParent
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 
 COUPONS = ResourceType(
@@ -44,7 +44,7 @@ SEGMENT_MEMBERS = ResourceType(
         record_id("Id of the profile.", name="profile_id"),
         attribute("joined_group_at", ColumnType.TIMESTAMP, "When the profile joined the segment."),
     ),
-    replication=FullTable(),
+    replication=PerParent(),
     only_fields=("joined_group_at",),
     parent=Parent(KNOWN["segments"], "/api/segments/{id}/profiles", "segment_id"),
 )
@@ -69,7 +69,7 @@ COUPON_CODES = ResourceType(
         attribute("expires_at", ColumnType.TIMESTAMP, "When it ends."),
         attribute("status", ColumnType.STRING, "State of the code.", values=("ASSIGNED_TO_PROFILE", "UNASSIGNED", "USED")),
     ),
-    replication=FullTable(),
+    replication=PerParent(),
     parent=Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon_id"),
 )
 

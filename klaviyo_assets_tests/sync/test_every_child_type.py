@@ -1,0 +1,111 @@
+"""Every child type of the catalog, and types from outside of the package, are synced as the sandbox holds them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.endpoint import PageSize
+from klaviyo_assets.catalog.replication import PerParent
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, small, sync, table, truth
+from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS, NAME, SEGMENT_MEMBERS
+
+CHILDREN = [entry for entry in CATALOG.values() if isinstance(entry.replication, PerParent)]
+OUTSIDE = [SEGMENT_MEMBERS, COUPON_CODES]
+
+every_child = pytest.mark.parametrize("entry", [*CHILDREN, *OUTSIDE], ids=lambda entry: entry.name)
+
+
+@pytest.fixture
+def shop(new_account: Callable[..., SandboxProcess]) -> SandboxProcess:
+    return new_account(lists=6, segments=5, others=12, catalog=NAME)
+
+
+def sync_both(entry: ResourceType, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    assert entry.parent is not None
+    sync(entry.parent.entry, sandbox, warehouse)
+    sync(entry, sandbox, warehouse)
+
+
+def assert_true(entry: ResourceType, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    found = table(warehouse, entry.name, key=entry.primary_key)
+    assert found.height > 0
+    assert_frame_equal(found, truth(sandbox, entry), check_row_order=True)
+
+
+def in_pages_of(size: int, entry: ResourceType) -> ResourceType:
+    return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(size, size)))
+
+
+def parents_requested(sandbox: SandboxProcess, entry: ResourceType) -> list[str]:
+    """Return the parents whose children were requested, in order; probes, for one record, are left out."""
+    found = [one for one in sandbox.stats()["log"] if one["endpoint"] == entry.endpoint.path and "page%5Bsize%5D=1&" not in f"{one['query']}&"]
+    return list(dict.fromkeys(one["path"].split("/")[3] for one in found))
+
+
+@every_child
+def test_the_table_holds_what_klaviyo_shows(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync_both(entry, shop, warehouse)
+
+    assert_true(entry, shop, warehouse)
+    assert query(warehouse, f"SELECT DISTINCT _extra FROM {entry.name}") == [(None,)]
+
+
+@every_child
+def test_who_joins_and_who_leaves_is_seen_by_the_next_sync(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync_both(entry, shop, warehouse)
+    assert entry.parent is not None
+    one = shop.truth(entry.name)[0]
+    parent = one["meta"][entry.parent.column]
+    (new,) = shop.change("add", type=entry.name, parent=parent)
+    shop.change("delete", type=entry.name, parent=parent, id=one["id"])
+
+    sync(entry, shop, warehouse)
+
+    assert_true(entry, shop, warehouse)
+    own = entry.primary_key[-1]
+    assert table(warehouse, entry.name, key=entry.primary_key, deleted=True)[own].to_list() == [one["id"]]
+    assert query(warehouse, f"SELECT count(*) FROM {entry.name} WHERE {own} = '{new}' AND {entry.parent.column} = '{parent}'") == [(1,)]
+
+
+@every_child
+def test_a_sync_that_was_broken_off_goes_on_with_the_parents_that_are_left(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    assert entry.parent is not None
+    entry = in_pages_of(2, entry)
+    sync(entry.parent.entry, shop, warehouse)
+    shop.reset_stats()
+    shop.faults({"path": entry.endpoint.path, "kind": "503", "times": None, "after": 8})
+    with pytest.raises(RequestFailed):
+        sync(entry, shop, warehouse, max_retries=0, concurrency=1)
+    begun = parents_requested(shop, entry)
+    shop.clear_faults()
+    shop.reset_stats()
+
+    sync(entry, shop, warehouse, concurrency=1)
+
+    assert_true(entry, shop, warehouse)
+    again = parents_requested(shop, entry)
+    assert 1 < len(begun) < len(again)
+    assert again[0] not in begun[:-1], "what had been read completely comes last"
+
+
+def test_no_parents_are_no_error(warehouse: LocalFile) -> None:
+    with small(segments=0, catalog=NAME) as sandbox:
+        sync_both(SEGMENT_MEMBERS, sandbox, warehouse)
+
+    assert table(warehouse, "segment_members", key=SEGMENT_MEMBERS.primary_key).height == 0
+
+
+def test_a_type_from_outside_of_the_package_is_synced_like_one_of_its_own(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(COUPONS, shop, warehouse)
+    assert_true(COUPONS, shop, warehouse)
+    shop.change("round", seed=1)
+    sync(COUPONS, shop, warehouse)
+    assert_true(COUPONS, shop, warehouse)
+    assert table(warehouse, "coupons", deleted=True).height == 1

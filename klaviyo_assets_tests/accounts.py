@@ -90,6 +90,12 @@ def sync(
     return asyncio.run(run())
 
 
+def with_parents(name: str) -> list[str]:
+    """Return what must be synced for a resource type: its parent first, if it has one."""
+    parent = CATALOG[name].parent
+    return [name] if parent is None else [*with_parents(parent.type_name), name]
+
+
 def _unhurried(entry: ResourceType) -> ResourceType:
     """Return a resource type with the widest limit, for an account that has none: a test need not wait for its turn."""
     return replace(entry, endpoint=replace(entry.endpoint, limit=TIER_XL, lookup_limit=TIER_XL))
@@ -106,10 +112,11 @@ def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
     """Return what the sandbox holds now, in the columns of the table."""
     entry = CATALOG[name] if isinstance(name, str) else name
     lines = sandbox.truth_lines(entry.name, entry.requested_fields)
+    has_meta = entry.parent is not None or any(subset.values for subset in entry.divisions)
     by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
         # The sandbox adds it, behind everything that the API sends.
-        record, marker, meta = line.rpartition(b',"meta":')
+        record, marker, meta = line.rpartition(b',"meta":') if has_meta else (line, b"", b"")
         by_meta.setdefault(meta[:-1] if marker else b"{}", []).append(record + b"}" if marker else line)
     frames = [_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()]
     return pl.concat(frames).sort(entry.primary_key)

@@ -31,7 +31,7 @@ def test_the_code_location_loads_without_a_key() -> None:
     from klaviyo_assets.definitions import defs
 
     dg.Definitions.validate_loadable(defs)
-    assert set(specs(defs)) == {f"klaviyo/{name}" for name in CATALOG}
+    assert set(specs(defs)) == {f"klaviyo/{name}" for name in CATALOG.default_names}
 
 
 def test_an_asset_says_what_it_is() -> None:

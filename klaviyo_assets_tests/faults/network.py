@@ -187,5 +187,5 @@ def every_seed(folder: Path, seeds: range) -> Iterator[Met]:
     """Meet all troubles mixed, every resource type, in several accounts."""
     for seed in seeds:
         with small(seed=seed) as sandbox:
-            for name in CATALOG:
+            for name in (name for name, entry in CATALOG.items() if entry.parent is None):
                 yield meet_all(sandbox, local_file(folder / f"seed-{seed}"), name)

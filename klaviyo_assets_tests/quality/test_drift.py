@@ -20,7 +20,7 @@ from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.accounts import query, sync, table, truth, with_parents
 from klaviyo_assets_tests.load.test_reapply_rules import ruled
 
 NewAccount = Callable[..., SandboxProcess]
@@ -38,7 +38,8 @@ def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_nothing_drifts_in_the_sandbox(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync(name, account, warehouse)
+    for one in with_parents(name):
+        sync(one, account, warehouse)
 
     assert unknown(warehouse, name) == {}
     assert drifts(warehouse, name) == {}

@@ -47,7 +47,10 @@ _COURSES = (
 )
 """Of the types that are hardest to keep right."""
 
-COURSES = (*_COURSES, *(Course(name, 15) for name in CATALOG if name not in {course.name for course in _COURSES}))
+COURSES = (
+    *_COURSES,
+    *(Course(name, 15) for name, entry in CATALOG.items() if entry.parent is None and name not in {course.name for course in _COURSES}),
+)
 """The mixture: each type of the catalog, most of them of those that are hard to keep right."""
 
 

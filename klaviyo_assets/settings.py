@@ -139,7 +139,7 @@ class Settings:
         "Id of the account (six characters). Needed only for a key without accounts:read, the first time that it is used with a database",
         example="AbC123",
         kind=Text(_check_account_id),
-        default_words="Klaviyo says it",
+        default_words="requested from Klaviyo",
     )
     accept_other_account: bool = _option(
         False,

@@ -13,7 +13,7 @@ from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Result
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
-from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
+from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
@@ -82,7 +82,7 @@ class SyncStep:
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield what to do for each asset that is selected, or that has a selected check."""
         # Of all types: a misspelt rule must stop every sync, since the values that it is for would be stored unchanged.
-        rules = guards_for(self.klaviyo.field_rules) if self.context.selected_asset_keys else {}
+        rules = rule_sets_for(self.klaviyo.field_rules) if self.context.selected_asset_keys else {}
         finished: dict[str, asyncio.Event] = {}
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)

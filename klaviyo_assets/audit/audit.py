@@ -1,7 +1,7 @@
 """Compares Klaviyo's own counts of events with the table, metric by metric and day by day.
 
-Events may be imported with any date, long after the last lookback age of their day: nothing in the list of events tells of them but reading it all
-again. Klaviyo's counts do, at one request a metric and year that holds events.
+Events may be imported with any date, long after the last lookback age of their day: only reading the whole list of
+events again would find them. Klaviyo's counts do, at one request a metric and year that holds events.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ TOO_YOUNG = timedelta(days=3)
 """Days that end later than this ago are not compared: the lookback ages look after them."""
 
 Piece = tuple[TimeWindow, set[date]]
-"""A span that one request asks for, and its days that can be compared."""
+"""The time window of one request, and its days that can be compared."""
 
 _SECONDS_BETWEEN = 30.0
 _MOST_ASIDE = 8
-"""Metrics that are asked about at once; the rate limit is one request a second."""
+"""Metrics that are requested concurrently; the rate limit is one request a second."""
 
 
 @dataclass
@@ -47,8 +47,8 @@ class Audit:
     Args:
         client: The client, open.
         store: Where findings are kept.
-        log: Where progress is told.
-        start_date: The user's start date: what lies before was never asked for.
+        log: For progress messages.
+        start_date: The user's start date: what is older was never requested.
         only_rereads: True to compare only the days that a repair has requested to be read again, and leave the other findings as they are.
 
     Example:
@@ -145,7 +145,7 @@ class Audit:
         return too_old or known.metric_id in self._uncounted or (known.metric_id, known.day) in self._left_out
 
     async def _wanted(self, now: datetime, before: Sequence[Difference]) -> TimeWindow | None:
-        """The span to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
+        """The window to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
         oldest = [one for one in (await self._oldest_event(), await in_thread(self.store.oldest)) if one is not None]
         oldest += [midnight(one.day) for one in before]
         if not oldest:
@@ -185,7 +185,7 @@ class Audit:
             self._asked += 1
             if time.monotonic() - self._last_word >= _SECONDS_BETWEEN:
                 self._last_word = time.monotonic()
-                self.log.info("audit: %d of %d metrics asked", self._asked, len(metrics))
+                self.log.info("audit: %d of %d metrics compared", self._asked, len(metrics))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -211,7 +211,7 @@ class Audit:
                 return
             self._klaviyo_counts |= {(metric, day): count for day, count in counts.items() if day in asked}
             if left_out := asked - counts.keys():
-                self._leave_out(metric, left_out, "Klaviyo's answer leaves days out")
+                self._leave_out(metric, left_out, "Klaviyo's response lacks days")
 
     def _leave_out(self, metric: str, days: set[date], reason: str) -> None:
         self._left_out |= {(metric, day) for day in days}
@@ -222,7 +222,7 @@ async def request_rereads(client: KlaviyoClient, store: AuditStore) -> int:
     """Request that syncs read the days again that the last audit found to differ; return how many these are.
 
     Raises:
-        KlaviyoError: If Klaviyo does not tell its time.
+        KlaviyoError: If Klaviyo refuses or fails.
         WarehouseError: If the database cannot be opened.
     """
     await sync_clock(client, EVENTS)

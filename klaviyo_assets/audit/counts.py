@@ -46,7 +46,7 @@ class _Links(msgspec.Struct):
 
 class _Listing(msgspec.Struct):
     data: list[_Record]
-    links: _Links  # without them a page cannot be told from the last one
+    links: _Links  # without them the last page cannot be recognised
 
     @property
     def next_url(self) -> str | None:
@@ -55,7 +55,7 @@ class _Listing(msgspec.Struct):
 
 
 def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Cut a span into pieces that one question may be about.
+    """Cut a time window into pieces that one request may cover.
 
     Example:
         >>> len(list(years(datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))))
@@ -80,13 +80,13 @@ async def metric_ids(client: KlaviyoClient) -> list[str]:
 
 
 async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
-    """Return how many events of a metric lie in each day (UTC) of a span; days that the answer leaves out are missing.
+    """Return how many events of a metric lie in each day (UTC) of a time window; days that the response lacks are missing.
 
     Args:
         client: The client; one request.
         metric_id: The metric.
-        start: Start of the span, a midnight (UTC) if whole days are wanted.
-        end: End of the span, excluded; a year later at most.
+        start: Start of the window, a midnight (UTC) if whole days are wanted.
+        end: End of the window, excluded; a year later at most.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.
@@ -102,7 +102,7 @@ async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, 
 
 
 def _decode(body: bytes) -> dict[date, int]:
-    """Read an answer; without grouping it has one set of measurements, or none where nothing was measured."""
+    """Read a response; without grouping it has one set of measurements, or none where nothing was measured."""
     found = msgspec.json.decode(body, type=_Document).data.attributes
     days = [moment.astimezone(UTC).date() if moment.tzinfo else moment.date() for moment in found.dates]
     counts = dict.fromkeys(days, 0)

@@ -13,8 +13,8 @@ async def occupied(
 ) -> list[TimeWindow]:
     """Return the pieces of a history that hold events, here or in Klaviyo, newest first.
 
-    The search goes from the newest piece to the oldest. A piece with a known day needs no question. Before each other piece one question is asked,
-    whose answer skips all empty pieces down to the next event: there are at most two questions for each piece that is returned, and one more.
+    The search goes from the newest piece to the oldest. A piece with a known day needs no request. Before each other piece one request is sent;
+    its response skips all empty pieces down to the next event: there are at most two requests for each piece that is returned, and one more.
 
     Args:
         pieces: Spans without gaps between them, ascending.
@@ -30,7 +30,7 @@ async def occupied(
             newest = await newest_before(pieces[place].end)
             if newest is None or newest < starts[0]:
                 break
-            # A server that answers with a later event than it was asked for must not keep the search from ending.
+            # A server that returns a later event than requested must not keep the search from ending.
             place = min(place, bisect_right(starts, newest) - 1)
             found.add(place)
         place -= 1

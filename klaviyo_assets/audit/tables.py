@@ -102,7 +102,7 @@ class AuditDays(Store):
             "mismatch: nothing done yet. reread_pending: a repair has requested it to be read again; the next audit compares it. "
             "unresolved: read again, and still does not match.",
         ),
-        "audited_at": (INSTANT, "When the counts were taken."),
+        "audited_at": (INSTANT, "When Klaviyo's count was requested."),
         "reread_at": (INSTANT, "When the read began that read the whole day again; null as long as no audit has seen that."),
     }
 
@@ -130,6 +130,6 @@ class AuditDays(Store):
         )
 
     def latest_audit(self) -> datetime | None:
-        """Return when the counts of the days were taken; None if there are no days."""
+        """Return when the days were counted; None if there are no days."""
         ((latest,),) = self._rows(f"SELECT max(audited_at) FROM {self.table}")
         return latest if isinstance(latest, datetime) else None

@@ -1,4 +1,4 @@
-"""The rows of a person are deleted, and their names taken out of other rows, inside of a transaction."""
+"""Deletes the rows of a person and redacts their identifiers in other rows, in one transaction."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Found:
     Attributes:
         table: Its name.
         rows: Rows that are about the person, which are deleted.
-        mentions: Rows about something else that name the person; there the name is taken out.
+        mentions: Rows about something else that mention the person; there the identifier is redacted.
     """
 
     table: str
@@ -47,7 +47,7 @@ class ErasedRows:
         person: Whom; what else they are called is added.
 
     Attributes:
-        notes: What could not be told, and what was left on purpose, in words; known after :meth:`run`.
+        notes: What could not be identified, and what was left on purpose; known after :meth:`run`.
     """
 
     connection: DuckDBPyConnection
@@ -61,17 +61,17 @@ class ErasedRows:
         """Delete and take out; yield what each table held.
 
         Raises:
-            SyncError: If it cannot be told whose rows are the person's.
+            SyncError: If it cannot be told resolver rows are the person's.
         """
-        whose = SubjectResolver(self.connection, self.warehouse, self.schema, self.salt, self.person, self._columns)
-        known = whose.look_up()
-        self.notes.extend(whose.notes)
+        resolver = SubjectResolver(self.connection, self.warehouse, self.schema, self.salt, self.person, self._columns)
+        known = resolver.look_up()
+        self.notes.extend(resolver.notes)
         if self.person.ids:
             self._tombstones.add_ids(self.person.ids)
-        yield from self._drop_rebuilt(whose)
+        yield from self._drop_rebuilt(resolver)
         mentions = self.person.mentions(known)
         for table, columns in sorted(self._columns.items()):
-            rows = self._delete_rows(table, whose.are_theirs(table)) if table in CATALOG else 0
+            rows = self._delete_rows(table, resolver.is_about_subject(table)) if table in CATALOG else 0
             named = self._take_out(table, columns, mentions) if mentions.are_there else 0
             if rows or named:
                 yield Found(table, rows, named)
@@ -94,13 +94,13 @@ class ErasedRows:
             tables.setdefault(table, {})[column] = type_
         return tables
 
-    def _drop_rebuilt(self, whose: SubjectResolver) -> Iterator[Found]:
-        """Drop what full reads that were broken off have left; no sync is under way, and the next full read begins anew."""
+    def _drop_rebuilt(self, resolver: SubjectResolver) -> Iterator[Found]:
+        """Drop the tables of interrupted full reads; no sync is running, and the next full read starts over."""
         for entry in CATALOG.values():
             tables = Tables(self.warehouse, self.schema, entry)
             if tables.rebuilt_name in self._columns:
                 ((rows,),) = self.connection.execute(
-                    f"SELECT count(*) FROM {tables.rebuilt} WHERE {whose.are_theirs(tables.rebuilt_name)}"
+                    f"SELECT count(*) FROM {tables.rebuilt} WHERE {resolver.is_about_subject(tables.rebuilt_name)}"
                 ).fetchall()
                 self.connection.execute(f"DROP TABLE {tables.rebuilt}")
                 del self._columns[tables.rebuilt_name]
@@ -110,7 +110,7 @@ class ErasedRows:
     def _delete_rows(self, table: str, theirs: str) -> int:
         qualified = self.warehouse.qualified(self.schema, table)
         rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {theirs}").fetchall()
-        if rows and "profile_id" not in self._columns[table]:
+        if rows and CATALOG[table].subject_column not in self._columns[table]:
             self._tombstones.add_ids({id_ for (id_,) in rows})
         self.connection.execute(f"DELETE FROM {qualified} WHERE {theirs}")
         if rows:

@@ -1,4 +1,4 @@
-"""A person is erased: from the tables, from what is staged, and from the free blocks of the file; and is not let in again."""
+"""Erases a person from the tables, staged files and free blocks of the file, and keeps later syncs from storing them again."""
 
 import shutil
 from contextlib import ExitStack
@@ -47,7 +47,7 @@ class Erased:
     Attributes:
         found: What each table held, tables that held nothing left out.
         remembered: Whether ids of the person are kept as hashes, so that later syncs do not store them.
-        notes: What could not be told, and what was left on purpose, in words.
+        notes: What could not be identified, and what was left on purpose.
     """
 
     found: tuple[Found, ...]
@@ -70,20 +70,20 @@ class Erasure:
     salt: Salt | None = None
 
     def run(self, person: DataSubject, *, dry_run: bool = False) -> Erased:
-        """Erase a person; what an interrupted sync has staged goes as a whole, since the next one reads it again.
+        """Erase a person; what an interrupted sync has staged is deleted as a whole, since the next one reads it again.
 
-        All is done in one transaction, with every sync of the schema kept out; then the file is written anew, whether or not a table held
+        All is done in one transaction, with every sync of the schema kept out; then the file is rewritten, whether or not a table held
         something: a free block may hold what a row once did.
 
         Args:
             person: Whom.
-            dry_run: Only tell what would be done.
+            dry_run: Report what would be done, and change nothing.
 
         Raises:
             SyncTaken: If a sync is under way.
             NewerLayout: If a later version of this library has written the schema.
-            SyncError: If there is no such schema, or it cannot be told whose rows are the person's; then nothing was done.
-            WarehouseError: If the database cannot be opened, or not be written anew; then the rows are gone, and the next sync tries again.
+            SyncError: If there is no such schema, or the rows of the person cannot be identified; then nothing was done.
+            WarehouseError: If the database cannot be opened, or not be rewritten; then the rows are gone, and the next sync tries again.
         """
         with self.warehouse.connection() as connection:
             self._refuse_unknown_schema(connection)
@@ -115,7 +115,7 @@ class Erasure:
                 erased = Erased(tuple(rows.run()), bool(person.ids), (*notes, *rows.notes))
                 if not dry_run:
                     copy.note_erased(tombstones)
-                    # Before the commit: what is staged would bring the person back.
+                    # Before the commit: what is staged would store the person again.
                     shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
                     self.warehouse.request_compaction()
             except BaseException:

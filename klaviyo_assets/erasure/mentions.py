@@ -1,7 +1,7 @@
 """Finds a person's names in texts, however they are spelt there, and takes them out.
 
 In JSON only the stretch of a string that names the person changes, and a number that is their phone number; every other byte stays. In doubt a name
-is taken out: better a word too many than an address left behind.
+is redacted: better one word too many than an address left behind.
 """
 
 import re

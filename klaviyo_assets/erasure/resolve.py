@@ -41,7 +41,7 @@ class SubjectResolver:
         columns: The schema's tables.
 
     Attributes:
-        notes: What could not be told, and what was left on purpose, in words.
+        notes: What could not be identified, and what was left on purpose.
     """
 
     connection: DuckDBPyConnection
@@ -59,7 +59,7 @@ class SubjectResolver:
             Ids of the person that are in the tables; one that is not may be any word.
 
         Raises:
-            SyncError: If it cannot be told who that is: what is stored of addresses and numbers does not say it, or a number is that of several.
+            SyncError: If the person cannot be identified: addresses and numbers are not stored, or several profiles share a number.
         """
         named = set(self.person.ids)
         self._refuse_what_is_not_stored()
@@ -68,20 +68,25 @@ class SubjectResolver:
         known = self._learn(found)
         self.person.ids |= found
         self._leave_what_others_share()
-        others = [table for table in self.columns if table in CATALOG and not _has_owner(self.columns[table])]
+        others = [table for table in self.columns if table in CATALOG and self._subject_column(table) is None]
         self._refuse_without_salt(others)
         self._add_hashes()
         self._tell_what_is_not_found(others, known=known)
         return found
 
-    def are_theirs(self, table: str) -> str:
+    def is_about_subject(self, table: str) -> str:
         """SQL that says whether a row of a table is about the person."""
-        columns = self.columns[table]
-        if table in self._profile_tables:
-            return f"id IN ({_listed(self.person.ids)})"
-        if _has_owner(columns):
-            return f"profile_id IN ({_listed(self.person.ids)})"
-        return self._is_called(column for column in NAMED_BY if column in columns)
+        column = self._subject_column(table)
+        if column is not None:
+            return f"{column} IN ({_listed(self.person.ids)})"
+        return self._is_called(column for column in NAMED_BY if column in self.columns[table])
+
+    def _subject_column(self, table: str) -> str | None:
+        """Return the column with the id of the profile that a row is about; None where rows are identified by address or number."""
+        for entry in CATALOG.values():
+            if table in (entry.name, Tables(self.warehouse, self.schema, entry).rebuilt_name):
+                return entry.subject_column if entry.subject_column in self.columns[table] else None
+        return None
 
     @property
     def _profile_tables(self) -> list[str]:
@@ -99,8 +104,7 @@ class SubjectResolver:
         return f"({' OR '.join(conditions)})"
 
     def _found_by_id(self, named: set[str]) -> set[str]:
-        owners = [(table, "id") for table in self._profile_tables]
-        owners += [(table, "profile_id") for table, columns in self.columns.items() if _has_owner(columns)]
+        owners = [(table, column) for table in self.columns if (column := self._subject_column(table)) is not None]
         return {
             str(id_)
             for table, column in owners
@@ -144,7 +148,7 @@ class SubjectResolver:
             self.person.hashes[kind] -= shared
             profiles = f"{len(others)} other profile{'s' * (len(others) > 1)} ({', '.join(others[:10])})"
             self.notes.append(
-                f"The {_WORDS[kind]} is also that of {profiles}: it stays there, and where nothing else tells whose it is. "
+                f"The {_WORDS[kind]} is also that of {profiles}: it stays there, and in rows that nothing else identifies. "
                 "If that is the same person, erase that id too."
             )
 
@@ -158,7 +162,7 @@ class SubjectResolver:
             rule = self._rule(PROFILES.name, column)
             if rule is not None and rule.action is Action.DROP and self.person.values(kind) and not self.person.ids:
                 raise SyncError(
-                    f"Profiles are stored without their {_WORDS[kind]} (a field rule drops it), so it cannot be told whose it is.",
+                    f"Profiles are stored without their {_WORDS[kind]} (a field rule drops it), so the profile cannot be found by it.",
                     f"Name the id of the profile, and the {_WORDS[kind]} after it for texts that name it.",
                 )
 
@@ -172,7 +176,8 @@ class SubjectResolver:
                     is_there = f"{SALT_VARIABLE} is {'not set' if mine is None else 'another one than they were made with'}"
                     by_id = " Or name the id of the profile." if table == PROFILES.name else ""
                     raise SyncError(
-                        f"The {table} table holds hashes in place of each {_WORDS[kind]}, and {is_there}: it cannot be told which is the person's.",
+                        f"The {table} table holds hashes in place of each {_WORDS[kind]}, and {is_there}: the rows of the person cannot be "
+                        "identified.",
                         f"Set it to the salt of the field rules.{by_id}",
                     )
 
@@ -182,10 +187,10 @@ class SubjectResolver:
             if "email" not in self.columns[table] or not self._query(f"SELECT 1 FROM {self._qualified(table)} LIMIT 1"):
                 continue
             if rule is not None and rule.action is Action.DROP:
-                self.notes.append(f"The {table} table has neither ids of profiles nor e-mail addresses: which rows are the person's cannot be told.")
+                self.notes.append(f"The {table} table has neither ids of profiles nor e-mail addresses: the rows of the person cannot be identified.")
             elif not known and not self._is_findable(rule):
                 self.notes.append(
-                    f"The {table} table tells people by their e-mail address, and this person's is not known here: "
+                    f"The {table} table identifies people by e-mail address, and this person's is not known here: "
                     "name it after the id, or their rows stay there."
                 )
 
@@ -205,10 +210,6 @@ class SubjectResolver:
 
     def _qualified(self, table: str) -> str:
         return self.warehouse.qualified(self.schema, table)
-
-
-def _has_owner(columns: Mapping[str, str]) -> bool:
-    return "profile_id" in columns
 
 
 def _as_hashed(column: str, kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""A person who is to be erased, by all that they are called."""
+"""A person to erase, by all identifiers."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _SHORTEST_PHONE = 8  # the + included
 
 @dataclass
 class DataSubject:
-    """Whom a row may be about.
+    """The identifiers of a person.
 
     Attributes:
         ids: Ids of profiles.
@@ -78,5 +78,6 @@ class DataSubject:
             self.ids.add(name)
         else:
             raise SyncError(
-                f"{name!r} names nobody.", "Name an e-mail address, a whole phone number that begins with +, or the id of a profile, such as 01H2…."
+                f"{name!r} identifies no person.",
+                "Name an e-mail address, a whole phone number that begins with +, or the id of a profile, such as 01H2….",
             )

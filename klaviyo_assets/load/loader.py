@@ -116,7 +116,7 @@ class Loader:
             row: The sync's log entry.
             key_seen: True if the key has filled this schema before.
             account_asked: False if the account is unknown only because Klaviyo could not be reached now.
-            accept_other_account: True if the schema may go over to another account.
+            accept_other_account: True if the schema may change to another account.
             latest: Dates after it were written by a sync with a wrong clock; None if the present time is not certain.
 
         Raises:
@@ -170,18 +170,18 @@ class Loader:
             raise TableChanged(self.schema, self.entry.name, what)
 
     @repeated_on_conflict
-    def apply_rules(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
+    def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them.
 
         Args:
-            guard: The rules.
+            field_rules: The rules.
             fingerprint: Makes the fingerprint of a read from that of its rules.
 
         Returns:
             Whether rules have changed, and how many rows were rewritten.
         """
         with self.transaction() as connection:
-            stored = StoredRules(connection, self.tables, guard)
+            stored = StoredRules(connection, self.tables, field_rules)
             if stored.are_up_to_date:
                 return False, 0
             if stored.are_tightened and self._was_synced_before(connection):
@@ -193,16 +193,16 @@ class Loader:
                 stored.finish(fingerprint)
                 return True, rewritten
             stored.begin_rewrite(fingerprint)
-        return True, self._rewrite_wide_rows(guard, fingerprint, parts)
+        return True, self._rewrite_wide_rows(field_rules, fingerprint, parts)
 
-    def _rewrite_wide_rows(self, guard: FieldRuleSet, fingerprint: Callable[[str | None], str], parts: Sequence[Sequence[RowRange]]) -> int:
+    def _rewrite_wide_rows(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str], parts: Sequence[Sequence[RowRange]]) -> int:
         """Apply field rules in several transactions; the last one records them."""
         rewritten = 0
         for part in parts:
             with self.transaction() as connection:
-                rewritten += StoredRules(connection, self.tables, guard).rewrite(part)
+                rewritten += StoredRules(connection, self.tables, field_rules).rewrite(part)
         with self.transaction() as connection:
-            stored = StoredRules(connection, self.tables, guard)
+            stored = StoredRules(connection, self.tables, field_rules)
             # A checkpoint may have moved rows to other places meanwhile, if the user lets DuckDB vacuum: nearly always this finds nothing to change.
             rewritten += sum(map(stored.rewrite, stored.ranges()))
             stored.finish(fingerprint)

@@ -12,7 +12,7 @@ from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.upsert import content_columns, text_columns
-from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, mark_of
+from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, fingerprint_of
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage_store import CoverageStore
@@ -26,12 +26,12 @@ class StoredRules:
     Args:
         connection: The database.
         tables: Names of the tables.
-        guard: The rules.
+        field_rules: The rules.
     """
 
     connection: DuckDBPyConnection
     tables: Tables
-    guard: FieldRuleSet
+    field_rules: FieldRuleSet
 
     @property
     def are_noted(self) -> bool:
@@ -41,12 +41,12 @@ class StoredRules:
     @property
     def are_up_to_date(self) -> bool:
         """Whether the rows were stored with these rules."""
-        return set(self.recorded) == set(self.guard.applied)
+        return set(self.recorded) == set(self.field_rules.applied)
 
     @property
     def are_tightened(self) -> bool:
         """Whether a rule is new, or an old one has become another: what rows held before must not stay anywhere."""
-        return not set(self.guard.applied) <= set(self.recorded)
+        return not set(self.field_rules.applied) <= set(self.recorded)
 
     @property
     def are_lost(self) -> bool:
@@ -83,7 +83,7 @@ class StoredRules:
 
         If it is interrupted, and the rules are then taken back, the coverage must not count: some rows have lost values.
         """
-        self._replace_fingerprint(fingerprint(mark_of(self.recorded)), _unfinished(fingerprint(mark_of(self.recorded))))
+        self._replace_fingerprint(fingerprint(fingerprint_of(self.recorded)), _unfinished(fingerprint(fingerprint_of(self.recorded))))
 
     def rewrite(self, ranges: Sequence[RowRange]) -> int:
         """Apply the rules to the rows of some ranges, and return how many rows were rewritten. Rows that were rewritten before stay as they are."""
@@ -98,11 +98,11 @@ class StoredRules:
         Args:
             fingerprint: Makes the fingerprint of a read from that of its rules.
         """
-        before, now = self.recorded, self.guard.applied
+        before, now = self.recorded, self.field_rules.applied
         if all(_still_kept(one, now) for one in before):
-            old = fingerprint(mark_of(before))
+            old = fingerprint(fingerprint_of(before))
             for found in (old, _unfinished(old)):
-                self._replace_fingerprint(found, fingerprint(mark_of(now)))
+                self._replace_fingerprint(found, fingerprint(fingerprint_of(now)))
         self._record(now)
 
     def _replace_fingerprint(self, before: str, after: str) -> None:
@@ -122,8 +122,8 @@ class StoredRules:
         users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
         without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
         before = self.connection.sql(f"SELECT {without_users} FROM {places.rows} WHERE {some.condition}").pl()
-        after = self.guard.apply(before, again=True)
-        columns = sorted(self.guard.columns & set(before.columns))
+        after = self.field_rules.apply(before, again=True)
+        columns = sorted(self.field_rules.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
         for name in columns:
             differs |= before[name].ne_missing(after[name])

@@ -21,7 +21,7 @@ _WHOLE_RECORDS = (ODD_TEXT, f"{RECORD}attributes", f"{RECORD}relationships")
 
 @dataclass(frozen=True)
 class AppliedRule:
-    """A rule as it was applied, which tells whether another one can still be applied to what it has left.
+    """A rule as it was applied. It determines whether another one can be applied to what it has left.
 
     Attributes:
         field: The field.
@@ -43,8 +43,8 @@ class FieldRuleSet:
         salt: For those that hash; None where none does.
 
     Example:
-        >>> guard = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
-        >>> guard.apply(page.frame)
+        >>> field_rules = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
+        >>> field_rules.apply(page.frame)
     """
 
     rules: tuple[Rule, ...] = ()
@@ -74,9 +74,9 @@ class FieldRuleSet:
         return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
 
     @property
-    def mark(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """A short fingerprint of the rules and the salt; None if there are none."""
-        return mark_of(self.applied)
+        return fingerprint_of(self.applied)
 
     @cached_property
     def applied(self) -> tuple[AppliedRule, ...]:
@@ -95,7 +95,7 @@ class FieldRuleSet:
         return _mapped(values, change)
 
     def _trees(self, *, again: bool) -> dict[str, Tree]:
-        """What to change inside of columns of JSON; a value that did not fit its own column stands in ``_extra``."""
+        """What to change inside of columns of JSON; a value that did not fit its own column is in ``_extra``."""
         trees: dict[str, dict[str, Any]] = {}
         for rule in self.rules:
             change = self._json_change(rule, again=again)
@@ -107,7 +107,7 @@ class FieldRuleSet:
                 _plant(trees.setdefault(EXTRA, {}), rule.also, change)
         if trees:
             for name in _WHOLE_RECORDS:
-                trees.setdefault(EXTRA, {})[name] = _to_null  # that it was there is still told
+                trees.setdefault(EXTRA, {})[name] = _to_null  # that it was there stays visible
         return dict(trees)
 
     def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
@@ -133,8 +133,8 @@ class FieldRuleSet:
         return hashed
 
 
-def guards_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, FieldRuleSet]:
-    """Return the guard of each resource type that has rules, with the salt from the environment.
+def rule_sets_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, FieldRuleSet]:
+    """Return the rule set of each resource type that has rules, with the salt from the environment.
 
     Raises:
         InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
@@ -144,7 +144,7 @@ def guards_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, Field
     return {name: FieldRuleSet(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
 
 
-def mark_of(applied: Iterable[AppliedRule]) -> str | None:
+def fingerprint_of(applied: Iterable[AppliedRule]) -> str | None:
     """Return a short fingerprint of rules as they were applied; None if there are none."""
     facts = sorted((one.field, one.action, one.salt) for one in applied)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
@@ -186,7 +186,7 @@ def _mapped(values: pl.Series, change: Callable[[str], str]) -> pl.Series:
 
 def _spliced(values: pl.Series, tree: Tree) -> pl.Series:
     """Change members of JSON texts; texts that hold none of the names are not looked into."""
-    # A name may be written with escapes, and then stands nowhere in plain letters.
+    # A name may be written with escapes, and is then nowhere in plain letters.
     hints = [json.dumps(name, ensure_ascii=False) for name in tree]
     concerned = (values.str.contains_any(hints) | values.str.contains("\\", literal=True)).fill_null(False)
     if not concerned.any():

@@ -1,4 +1,4 @@
-"""Salted hashes that stand in for personal values: the same value, written the same way or not, has the same hash, so that joins still work.
+"""Salted hashes in place of personal values: the same value, written the same way or not, has the same hash, so that joins still work.
 
 A hash without a salt hides nothing: all phone numbers of a country, and all known e-mail addresses, are hashed in minutes.
 """
@@ -16,7 +16,7 @@ SHORTEST_SALT = 16
 """Characters that a salt must have at least."""
 
 SALT_VARIABLE = "KLAVIYO_FIELD_SALT"
-"""Where the salt stands in the environment."""
+"""The environment variable with the salt."""
 
 # A field that is called like one may hold anything else: mobile_os, phone_model.
 _PHONE_VALUE = re.compile(r"\s*\+?[\d\s().\/-]{7,}")
@@ -106,7 +106,7 @@ def is_phone(value: str) -> bool:
 
 
 def kind_of(name: str) -> Kind:
-    """Return what a field holds, told by the words of its name.
+    """Return what a field holds, by the words of its name.
 
     ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` and ``mobilePhone`` are phone numbers; ``automobile`` is neither.
     """

@@ -1,6 +1,6 @@
 """Changes chosen members of a JSON text and leaves every other byte as it is.
 
-A parser that writes its result anew would change numbers, spaces, escapes and members of the same name. So the text is only cut where something is
+A parser that serialises its result would change numbers, spaces, escapes and members of the same name. So the text is only cut where something is
 to be changed. The scanner needs no recursion and refuses nothing: it is handed what a parser has accepted already.
 """
 

@@ -46,9 +46,9 @@ class Rule:
         action: What becomes of it.
         column: Column of the table.
         inside: Names on the way to it inside of the column's JSON; empty for the whole column.
-        attribute: Names on the way to it from the record's attributes: where it stands in ``_extra``, if its value did not fit its column.
+        attribute: Names on the way to it from the record's attributes: its place in ``_extra``, if its value did not fit its column.
         parents: How many of these names are of objects that have columns for their members, such as ``location``.
-        also: Where it stands in ``_extra`` too, by the name that the user gave; empty for nowhere else.
+        also: Its second place in ``_extra``, by the name that the user gave; empty for nowhere else.
     """
 
     field: str
@@ -61,7 +61,7 @@ class Rule:
 
     @property
     def kind(self) -> Kind:
-        """What the field holds, told by its name."""
+        """What the field holds, by its name."""
         return kind_of(self.attribute[-1])
 
 

@@ -28,7 +28,7 @@ class AccountPin:
         Args:
             account_id: The key's account, or ``unknown``.
             key_seen: True if the key has filled this schema before.
-            accept_other: True if the schema may go over to another account.
+            accept_other: True if the schema may change to another account.
             asked: False if the account is unknown only because Klaviyo could not be asked now.
 
         Returns:
@@ -44,7 +44,7 @@ class AccountPin:
             self._change(pinned, account_id, accept_other=accept_other)
         if pinned is None and not key_seen and self._filled_by_others():
             self.notes.append(
-                f"The schema {self.log.schema} was filled with another key, whose account could not be told: its rows are taken for those of "
+                f"The schema {self.log.schema} was filled with another key, whose account is unknown: its rows are attributed to "
                 f"account {account_id} from now on. If they are another's, use another schema or KLAVIYO_DUCKDB_PATH for this key."
             )
         self.log.name_account(account_id, UNKNOWN_ACCOUNT)
@@ -72,10 +72,10 @@ class AccountPin:
             )
         if not key_seen:
             others = (
-                " It was filled with another key before, and nobody can tell whether both are of one account." if self._filled_by_others() else ""
+                " It was filled with another key before, and whether both keys belong to one account is unknown." if self._filled_by_others() else ""
             )
             self.notes.append(
-                f"It cannot be told which account the API key belongs to ({why}), so a key of another account would not be noticed "
+                f"The account of the API key is unknown ({why}), so a key of another account would not be noticed "
                 f"in the schema {schema}.{others} Say which account it is with KLAVIYO_ACCOUNT_ID, or use a key that has accounts:read."
             )
         return pinned or UNKNOWN_ACCOUNT
@@ -86,11 +86,11 @@ class AccountPin:
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and the API key belongs to account {account_id}.",
                 "Use the key of that account, or another schema or KLAVIYO_DUCKDB_PATH for this one. "
-                "If the schema is to go over to the key's account, set KLAVIYO_ACCEPT_OTHER_ACCOUNT=true for one sync of each asset.",
+                "If the schema is to hold the data of the key's account, set KLAVIYO_ACCEPT_OTHER_ACCOUNT=true for one sync of each asset.",
             )
         # What was read of the other account says nothing about this one.
         self.coverage.clear_all()
         self.notes.append(
-            f"The schema {schema} goes over from Klaviyo account {pinned} to {account_id}: everything is read again. Rows of {pinned} stay until a "
+            f"The schema {schema} changes from Klaviyo account {pinned} to {account_id}: everything is read again. Rows of {pinned} stay until a "
             "sync with mode full marks them as deleted."
         )

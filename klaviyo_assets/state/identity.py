@@ -1,4 +1,4 @@
-"""Which account a key belongs to, and which keys have filled a schema: asked once, kept beside the database.
+"""Which account a key belongs to, and which keys have filled a schema: requested once, then kept next to the database.
 
 The accounts endpoint allows one request a second for the whole account, so not every process can ask.
 """
@@ -29,7 +29,7 @@ UNKNOWN_ACCOUNT = "unknown"
 """In place of the account's id while the key may not read it (no ``accounts:read``)."""
 
 _PATIENCE = 30.0
-"""Seconds to wait for Klaviyo's answer, and for another process that waits for it."""
+"""Seconds to wait for Klaviyo's response, and for another process that waits for it."""
 
 _PATIENCE_TO_WRITE = 2 * _PATIENCE
 
@@ -89,10 +89,10 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
             if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
                 book.accounts[name] = found
                 _write(path, book)
-    except Timeout:  # the one that asks gets no answer
+    except Timeout:  # the other process gets no response
         book = _read(path)
         name = _fingerprint(client, book.salt)
-    # Earlier versions did not tell servers apart.
+    # Earlier versions did not distinguish servers.
     seen = not {name, _fingerprint_of_key(client.key, book.salt)}.isdisjoint(book.schemas.get(schema, ()))
     known = account_id or book.accounts.get(name)
     return Identity(known or UNKNOWN_ACCOUNT, seen, asked=known is not None)
@@ -128,7 +128,7 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
 
 
 async def _ask(client: KlaviyoClient) -> str | None:
-    """Ask Klaviyo; None if the answer says nothing lasting."""
+    """Ask Klaviyo; None if the response may be different the next time."""
     try:
         async with asyncio.timeout(_PATIENCE):
             answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
@@ -141,7 +141,7 @@ async def _ask(client: KlaviyoClient) -> str | None:
 
 
 def _fingerprint(client: KlaviyoClient, salt: str) -> str:
-    """Return what stands for a key at a server; at Klaviyo's own address it is the key's alone, as in earlier versions."""
+    """Return the fingerprint of a key at a server; at Klaviyo's own address it is the key's alone, as in earlier versions."""
     base_url = client.settings.base_url.rstrip("/").lower()
     return _fingerprint_of_key(client.key, salt, "" if base_url == DEFAULT_BASE_URL else f" {base_url}")
 
@@ -160,7 +160,7 @@ def _read(path: Path) -> _Book:
         return _new_book()
     except (ValueError, msgspec.MsgspecError, RecursionError):
         pass
-    _log.warning("%s cannot be read and is made again: Klaviyo is asked once more which account the key belongs to.", path)
+    _log.warning("%s cannot be read and is created again: Klaviyo is asked once more which account the key belongs to.", path)
     return _new_book()
 
 

@@ -15,7 +15,7 @@ from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 @contextlib.contextmanager
 def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str = "") -> Iterator[None]:
-    """Hold a resource type for one sync; the lock's neighbour names the run that has it.
+    """Acquire the exclusive sync lock of a resource type. A file next to it records the run that holds it.
 
     Args:
         folder: Folder of the lock.
@@ -47,7 +47,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
 def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
     """Return the folder of an account's locks on this machine, whichever database is filled; None if none of our own can be made.
 
-    Where the account is unknown the key stands for it.
+    Where the account is unknown, the key takes its place.
     """
     base_url, key = client.settings.base_url, client.key.reveal()
     if account_id == UNKNOWN_ACCOUNT:

@@ -22,7 +22,7 @@ class SchemaVersion(Store):
     DESCRIPTION: ClassVar[str] = "Which version of the tables' layout this schema has."
     COLUMNS: ClassVar[Columns] = {
         "version": ("BIGINT", "Version of the tables' layout."),
-        "written_by": ("VARCHAR", "Version of klaviyo_assets that brought it to this layout."),
+        "written_by": ("VARCHAR", "Version of klaviyo_assets that created or migrated it."),
     }
 
     def refuse_newer(self) -> None:

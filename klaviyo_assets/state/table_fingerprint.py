@@ -1,4 +1,4 @@
-"""What a sync left in its table, compared with what is found there later: what was recorded as read counts only while the rows are there."""
+"""The state of a table after a sync, compared with its state later: coverage is valid only while the rows are there."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from klaviyo_assets.decode import SYNCED_AT
 
 @dataclass(frozen=True)
 class TableState:
-    """A table in two numbers that cost next to nothing.
+    """Two cheap numbers that identify the state of a table.
 
     Attributes:
         rows: Its rows, those marked as deleted included.
@@ -24,7 +24,7 @@ class TableState:
         """Return what shows that rows which were here are gone from a table without a trace in the bookkeeping, as the end of a sentence.
 
         A table that is empty, and one that lacks its latest rows (an older copy was put in its place, or they were deleted). One that lacks other
-        rows may have been cut on purpose, and its coverage goes on to count.
+        rows may have been deleted on purpose, and its coverage remains valid.
 
         Args:
             found: The table as it is now.
@@ -46,7 +46,7 @@ def measured(connection: DuckDBPyConnection, table: str) -> TableState:
 def doubts(
     before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, has_coverage: bool
 ) -> tuple[bool, str | None]:
-    """Say whether what is recorded as read still counts, and what the user should know.
+    """Return whether the coverage is still valid, and what the user should know.
 
     Args:
         before: The state that the last sync recorded; None if none did.

@@ -150,7 +150,7 @@ class SyncRunner:
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=who.seen, account_asked=who.asked, accept_other_account=self.accept_other_account, latest=latest
         )
-        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.mark))
+        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
         for note in loader.notes:
             sync.note(note)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:

@@ -152,11 +152,11 @@ def test_what_is_staged_goes(new_account: NewAccount, warehouse: LocalFile, monk
 
 @pytest.mark.parametrize("who", ["", "+1", "Ann Smith", "a@b@c"])
 def test_a_name_that_may_be_anybody_is_refused(who: str, filled: LocalFile) -> None:
-    with pytest.raises(SyncError, match="names nobody"):
+    with pytest.raises(SyncError, match="identifies no person"):
         DataSubject.named(who)
     result = erase(filled, who)
     assert result.returncode == 1
-    assert "names nobody" in result.stderr
+    assert "identifies no person" in result.stderr
 
 
 def test_what_is_no_address_or_number_names_nobody() -> None:

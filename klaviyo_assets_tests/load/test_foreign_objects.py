@@ -10,7 +10,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.privacy.apply import guards_for
+from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
@@ -157,9 +157,9 @@ def test_a_field_rule_keeps_a_users_values(account: SandboxProcess, warehouse: L
     query(warehouse, "UPDATE profiles SET age = to_days(length(email)::INTEGER)")
     before = query(warehouse, "SELECT id, age FROM profiles ORDER BY id")
     loader = Loader(warehouse, CATALOG["profiles"], "klaviyo")
-    guard = guards_for({"profiles": {"email": "drop"}})["profiles"]
+    field_rules = rule_sets_for({"profiles": {"email": "drop"}})["profiles"]
 
-    assert loader.apply_rules(guard, str)[1] > 0
+    assert loader.apply_rules(field_rules, str)[1] > 0
 
     assert query(warehouse, "SELECT id, age FROM profiles ORDER BY id") == before
     assert query(warehouse, "SELECT count(email) FROM profiles") == [(0,)]

@@ -18,7 +18,7 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
-from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
+from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
@@ -56,10 +56,12 @@ def ruled(
     catalog: Catalog = CATALOG,
 ) -> SyncReport:
     async def run() -> SyncReport:
-        guard = guards_for(rules, catalog).get(name, FieldRuleSet())
+        field_rules = rule_sets_for(rules, catalog).get(name, FieldRuleSet())
         async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=sandbox.base_url, max_retries=1)) as client:
             log = logging.getLogger("klaviyo_assets_tests")
-            return await SyncRunner(catalog[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, field_rules=guard).run()
+            return await SyncRunner(
+                catalog[name], request or SyncOptions(), client, warehouse, "klaviyo", "a-run", log, field_rules=field_rules
+            ).run()
 
     return asyncio.run(run())
 
@@ -263,8 +265,8 @@ def test_hashes_need_a_salt_that_is_a_secret(text: str | None, monkeypatch: pyte
         monkeypatch.setenv("KLAVIYO_FIELD_SALT", text)
 
     with pytest.raises(InvalidFieldRules, match="KLAVIYO_FIELD_SALT"):
-        guards_for(RULES)
-    assert guards_for({"profiles": {"email": "drop"}})["profiles"].salt is None
+        rule_sets_for(RULES)
+    assert rule_sets_for({"profiles": {"email": "drop"}})["profiles"].salt is None
 
 
 def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,9 +280,9 @@ def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def ruled_record(attributes: str, fields: dict[str, str]) -> dict[str, Any]:
     """Return what is stored of a profile, null values left out."""
-    guard = guards_for({"profiles": fields})["profiles"]
+    field_rules = rule_sets_for({"profiles": fields})["profiles"]
     document = f'{{"data":[{{"type":"profile","id":"1","attributes":{attributes}}}]}}'.encode()
-    (row,) = guard.apply(PageDecoder(CATALOG["profiles"]).page(document).frame).to_dicts()
+    (row,) = field_rules.apply(PageDecoder(CATALOG["profiles"]).page(document).frame).to_dicts()
     return {name: value for name, value in row.items() if value is not None and name != "id"}
 
 
@@ -320,7 +322,7 @@ def test_a_salt_shows_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", "".join(["a sh", "ort one"]))
 
     with pytest.raises(InvalidFieldRules) as caught:
-        guards_for(RULES)
+        rule_sets_for(RULES)
 
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "at least 16" in shown

@@ -21,7 +21,7 @@ from klaviyo_assets.load.divide import load_and_finish
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.migrations import change_type, promote_extra
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
-from klaviyo_assets.privacy.apply import FieldRuleSet, guards_for
+from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.sync_log import SyncLogEntry
@@ -109,7 +109,7 @@ def test_a_full_sync_carries_over_wide_rows_that_vanished(small: Small) -> None:
 
 def test_a_new_field_rule_rewrites_wide_rows(small: Small) -> None:
     small.fill()
-    rules = guards_for({"events": {"event_properties.secret": "drop"}})["events"]
+    rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
 
     assert small.loader.apply_rules(rules, str) == (True, ROWS)
 
@@ -122,7 +122,7 @@ def test_a_new_field_rule_rewrites_wide_rows(small: Small) -> None:
 def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     small.fill()
     query(small.roomy, "INSERT INTO _coverage (resource_type, fingerprint) VALUES ('events', 'read with None')")
-    rules = guards_for({"events": {"event_properties.secret": "drop"}})["events"]
+    rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
 
     def fingerprint(mark: str | None) -> str:
         return f"read with {mark}"
@@ -143,7 +143,7 @@ def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: Small, 
     assert query(small.roomy, "SELECT count(*) FROM events WHERE event_properties ->> 'secret' IS NULL") == [(9,)]
 
     small.loader.apply_rules(rules, fingerprint)
-    assert query(small.roomy, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.mark),)]
+    assert query(small.roomy, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.fingerprint),)]
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
 
     report = sync(name, other, warehouse, accept_other_account=True)
 
-    assert "goes over from Klaviyo account" in report.notes[0]
+    assert "changes from Klaviyo account" in report.notes[0]
     known = truth(other, name)
     assert set(known["id"]) <= set(table(warehouse, name)["id"]), "everything of the new account is read"
     sync(name, other, warehouse, SyncOptions(mode=SyncMode.full))
@@ -74,7 +74,7 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
 def test_a_key_that_may_not_say_whose_it_is_is_warned_of_once(account: SandboxProcess, warehouse: LocalFile) -> None:
     (note,) = sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes
 
-    assert "cannot be told which account" in note
+    assert "account of the API key is unknown" in note
     assert "KLAVIYO_ACCOUNT_ID" in note
     assert "another key before" not in note
     assert sync("flows", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes == ()
@@ -85,7 +85,7 @@ def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: 
 
     (note,) = sync("lists", account, warehouse, key=key_lacking("accounts:read")).notes
 
-    assert "filled with another key before, and nobody can tell" in note
+    assert "filled with another key before, and whether both keys belong to one account is unknown" in note
 
 
 def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(account: SandboxProcess, warehouse: LocalFile) -> None:
@@ -93,7 +93,7 @@ def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(acc
 
     report = sync("lists", account, warehouse)
 
-    assert f"its rows are taken for those of account {report.row.account_id}" in report.notes[0]
+    assert f"its rows are attributed to account {report.row.account_id}" in report.notes[0]
     assert sync("lists", account, warehouse).notes == ()
 
 

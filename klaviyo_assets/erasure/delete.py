@@ -61,7 +61,7 @@ class ErasedRows:
         """Delete and take out; yield what each table held.
 
         Raises:
-            SyncError: If it cannot be told resolver rows are the person's.
+            SyncError: If the rows of the person cannot be identified.
         """
         resolver = SubjectResolver(self.connection, self.warehouse, self.schema, self.salt, self.person, self._columns)
         known = resolver.look_up()

@@ -387,4 +387,4 @@ class TestHashed:
     def test_reviews_without_addresses_are_told_of(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         _, email = self.filled(sandbox, warehouse, {"reviews": {"email": "drop"}})
 
-        assert "which rows are the person's cannot be told" in erase(warehouse, email).stdout
+        assert "the rows of the person cannot be identified" in erase(warehouse, email).stdout

@@ -1,4 +1,4 @@
-"""SubjectResolver account: the first sync pins it, another one's key is refused, and where nobody can tell there is a warning."""
+"""The account of a schema: the first sync pins it, a key of another account is refused, and an unknown account is warned of."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -17,6 +17,7 @@ from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, Klav
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.sql import KEYWORDS, parts_of, pasted
+from klaviyo_assets_tests import outside_types
 
 KEY = "pk_" + "s3cret" * 6
 
@@ -74,6 +75,11 @@ def test_what_is_known_to_be_wrong_is_refused_when_code_is_loaded(options: dict[
 def test_a_number_out_of_range_is_refused_when_the_resource_is_made(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
         KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **fields)
+
+
+def test_a_child_type_without_its_parent_is_refused() -> None:
+    with pytest.raises(InvalidDefinition, match="segment_members needs its parent segments"):
+        build_klaviyo_assets(resource_types=["segment_members"], catalog=outside_types.CATALOG)
 
 
 def test_the_parts_refuse_the_same_when_code_is_loaded() -> None:

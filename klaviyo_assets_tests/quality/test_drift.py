@@ -12,7 +12,7 @@ from klaviyo_assets.api.errors import BadAnswer
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
-from klaviyo_assets.extract.error_position import saying_where
+from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
@@ -392,7 +392,7 @@ def test_what_has_no_column_stays_beside_its_row(extra: str, new_account: NewAcc
 
 
 def test_an_answer_that_cannot_be_read_says_where() -> None:
-    with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), saying_where():
+    with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
         raise BadAnswer("Klaviyo's answer is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
             "Record 3 of the page has no id."
         )

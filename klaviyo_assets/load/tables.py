@@ -1,4 +1,4 @@
-"""Names and definitions of the tables, from the catalogue: created, extended and commented where they differ."""
+"""Names and definitions of the tables, from the catalog: created, extended and commented where they differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from klaviyo_assets.catalog.columns import DELETED_AT as DELETED_AT
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import Ownership
-from klaviyo_assets.load.migrations.change_type import collect_misfits, converted, put_misfits_beside
+from klaviyo_assets.load.migrations.change_type import collect_unconvertible, converted, keep_unconvertible_in_extra
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.state.coverage_store import CoverageStore
@@ -80,7 +80,7 @@ class Tables:
         return f"_{self.entry.name}_rebuilt"
 
     def prepare(self, connection: DuckDBPyConnection) -> Prepared:
-        """Create what is missing, add columns that are new in the catalogue, and set types and comments that differ.
+        """Create what is missing, add columns that are new in the catalog, and set types and comments that differ.
 
         Where a column of the resource type had to be added or converted, the coverage gets another fingerprint: whoever removed the column, what was
         read before is not in the table now.
@@ -105,7 +105,7 @@ class Tables:
         retyped = self._retyped(connection)
         changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
         for column in retyped:
-            put_misfits_beside(connection, self.places(connection, types_change=True), column)
+            keep_unconvertible_in_extra(connection, self.places(connection, types_change=True), column)
         if changed:
             move_from_extra(connection, self.places(connection), self.entry)
         # A column that `_extra` has kept the values for until now was just filled from there.
@@ -145,7 +145,7 @@ class Tables:
         if found:
             Ownership(connection, self.warehouse, self.schema).refuse_indexes(self.entry.name, [column.name for column in found])
         for column in found:
-            collect_misfits(connection, self.places(connection, types_change=True), column, existing[column.name][0])
+            collect_unconvertible(connection, self.places(connection, types_change=True), column, existing[column.name][0])
         return found
 
     def _columns(self) -> Columns:

@@ -67,7 +67,7 @@ def test_a_batch_is_deduplicated_by_both_columns(members: Loads, warehouse: Ware
     assert stored(warehouse) == [(list_id, profile, f"{list_id}-{profile}") for list_id, profile in PAIRS]
 
 
-def test_new_changed_and_same_rows_are_told_apart_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
+def test_new_changed_and_same_rows_are_distinguished_by_both_columns(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[:3]))
 
     assert members(rows(PAIRS[:1]) + rows(PAIRS[1:2], email="changed") + rows(PAIRS[3:])) == (1, 1)

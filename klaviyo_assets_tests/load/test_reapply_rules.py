@@ -195,7 +195,7 @@ def test_a_new_rule_reaches_what_a_full_read_left_behind(account: SandboxProcess
     assert found_in(bytes_of(plain_file), plain_values(account)) == []
 
 
-def test_a_first_sync_writes_nothing_anew(account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_sync_rewrites_nothing(account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.warehouse.compaction.compact", None)
 
     assert ruled("profiles", account, warehouse, RULES).notes == ()
@@ -302,7 +302,7 @@ HIDDEN: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("attributes", "fields", "stored"), HIDDEN.values(), ids=HIDDEN)
-def test_a_rule_covers_its_field_wherever_it_stands(attributes: str, fields: dict[str, str], stored: dict[str, Any]) -> None:
+def test_a_rule_covers_its_field_wherever_it_is(attributes: str, fields: dict[str, str], stored: dict[str, Any]) -> None:
     assert ruled_record(attributes, fields) == stored
 
 

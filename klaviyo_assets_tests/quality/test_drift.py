@@ -1,4 +1,4 @@
-"""Records that are not as the catalogue describes them: kept, told with an example, and moved once there is a column."""
+"""Records that are not as the catalogue describes them: kept, reported with an example, and moved once there is a column."""
 
 import json
 from collections.abc import Callable
@@ -56,7 +56,7 @@ CHANGED: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGED)
-def test_a_value_of_another_type_is_kept_and_told(change: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_value_of_another_type_is_kept_and_reported(change: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     attribute_name, value = CHANGED[change]
     sandbox = new_account(segments=5)
     (id_,) = sandbox.change("add", type="segments", attributes={attribute_name: value})
@@ -69,7 +69,7 @@ def test_a_value_of_another_type_is_kept_and_told(change: str, new_account: NewA
     assert query(warehouse, f"SELECT json_extract(_extra, '$.{attribute_name}')::VARCHAR FROM segments WHERE id = '{id_}'") == [(found.example,)]
 
 
-def test_a_new_attribute_is_told_with_an_example_that_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_new_attribute_is_reported_with_an_example_that_is_not_personal(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3, profiles=5)
     sandbox.change("add", type="lists", attributes={'folder "x"': {"id": 1.0}})
     sandbox.change("add", type="profiles", attributes={"nick_name": "Annie"})
@@ -81,7 +81,7 @@ def test_a_new_attribute_is_told_with_an_example_that_shows_nobody(new_account: 
     assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a text")
 
 
-def test_an_object_with_personal_members_shows_nobody(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_object_with_personal_members_is_not_shown(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=3, campaigns=3)
     sandbox.change("add", type="reviews", attributes={"public_reply": {"author": {"first": "Ann"}, "content": "Hi"}, "status": {"by": "Ann"}})
     sandbox.change("add", type="reviews", attributes={"rating": "five"})
@@ -112,7 +112,7 @@ def test_an_attribute_that_says_nothing_in_any_row_is_no_drift(name: str, new_ac
     assert kept == [(len(SAYS_NOTHING) + 1,)], "what says nothing is kept all the same"
 
 
-def test_an_attribute_that_says_something_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_attribute_with_a_value_is_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3)
     for number, value in enumerate(SAYS_SOMETHING):
         sandbox.change("add", type="lists", attributes={f"new {number}": value})
@@ -150,7 +150,7 @@ ODD_NAMES = ["a\\b", 'a"b', 'a\\"b', "", "*", "$", "a.b", "a[0]", "\\", '"', "é
 
 @pytest.mark.long
 @pytest.mark.parametrize("odd", ODD_NAMES)
-def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_any_name_is_reported_with_an_example(odd: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(segments=2)
     sandbox.change("add", type="segments", attributes={odd: {"v": 1}})
 
@@ -161,7 +161,7 @@ def test_any_name_is_told_with_an_example(odd: str, new_account: NewAccount, war
     assert (found.kind, found.example) == (Kind.NEW, '{"v":1}')
 
 
-def test_a_record_of_an_odd_shape_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_record_of_an_odd_shape_is_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sync("lists", new_account(lists=1), warehouse)
     query(warehouse, """UPDATE lists SET _extra = '{"record.id":5,"record.attributes":[],"record.meta":{"a":1}}'""")
 
@@ -173,7 +173,7 @@ def test_a_record_of_an_odd_shape_is_told(new_account: NewAccount, warehouse: Lo
     }
 
 
-def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_new_value_a_null_and_a_cut_text_are_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=5, campaigns=3, profiles=5)
     (review,) = sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
     (campaign,) = sandbox.change("add", type="campaigns", attributes={"status": "Paused", "name": None})
@@ -190,7 +190,7 @@ def test_a_new_value_a_null_and_a_cut_text_are_told(new_account: NewAccount, war
     assert table(warehouse, "campaigns").equals(truth(sandbox, "campaigns"))
 
 
-def test_half_a_character_is_kept_as_it_came_beside_the_row(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lone_surrogates=True)
 
     sync("events", sandbox, warehouse)
@@ -216,7 +216,7 @@ def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, 
     assert unknown(warehouse, "events") == {}
 
 
-def test_a_difference_is_told_as_long_as_a_row_has_it(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_difference_is_reported_as_long_as_a_row_has_it(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=5, lone_surrogates=True)
     sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
     for name in ("reviews", "events"):
@@ -231,7 +231,7 @@ def test_a_difference_is_told_as_long_as_a_row_has_it(new_account: NewAccount, w
     assert before[0].keys() == {("review_type", Kind.NEW_VALUE), ("verified", Kind.NULL)}
 
 
-def test_a_null_of_json_is_told(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_null_of_json_is_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(campaigns=3)
     (id_,) = sandbox.change("add", type="campaigns", attributes={"send_strategy": None})
 
@@ -321,7 +321,7 @@ class TestANewColumn:
 
         assert query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id") == before
 
-    def test_a_record_that_came_odd_stays_beside_its_row(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+    def test_a_record_with_odd_text_stays_in_extra(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(events=400, lone_surrogates=True)
         entry = CATALOG["events"]
         sync(replace(entry, columns=tuple(column for column in entry.columns if column.name != "uuid")), sandbox, warehouse)
@@ -380,7 +380,7 @@ class TestANewColumn:
     "extra",
     ['{"record.id":5}', '{"record.attributes":[]}', '{"record.relationships":[],"record.meta":{"a":1.0}}', '{"attributes._odd_text":1,"a":2}'],
 )
-def test_what_has_no_column_stays_beside_its_row(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_what_has_no_column_stays_in_extra(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync("lists", new_account(lists=1), warehouse)
     query(warehouse, f"UPDATE lists SET id = '5', _extra = '{extra}'")
     query(warehouse, "ALTER TABLE lists DROP COLUMN flow_trigger_ids")

@@ -30,23 +30,23 @@ def converted(column: str, before: str, after: str) -> str:
     return f"TRY_CAST({column} AS {after})"
 
 
-def collect_misfits(connection: DuckDBPyConnection, places: RowPlaces, column: Column, before: str) -> None:
-    """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`put_misfits_beside`.
+def collect_unconvertible(connection: DuckDBPyConnection, places: RowPlaces, column: Column, before: str) -> None:
+    """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`keep_unconvertible_in_extra`.
 
     Args:
         connection: The database, in a transaction.
         places: The rows of the table.
-        column: The column as the catalogue has it now.
+        column: The column as the catalog has it now.
         before: The type that it has in the table.
     """
     name = quoted(column.name)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_misfits(column)} AS SELECT place, to_json({name})::VARCHAR AS value FROM {places.rows} "
+        f"CREATE OR REPLACE TEMP TABLE {_unconvertible(column)} AS SELECT place, to_json({name})::VARCHAR AS value FROM {places.rows} "
         f"WHERE {name} IS NOT NULL AND ({converted(name, before, str(column.type))}) IS NULL"
     )
 
 
-def put_misfits_beside(connection: DuckDBPyConnection, places: RowPlaces, column: Column) -> None:
+def keep_unconvertible_in_extra(connection: DuckDBPyConnection, places: RowPlaces, column: Column) -> None:
     """Put the values that could not be converted into ``_extra``, where those stand that Klaviyo sends in another type.
 
     DuckDB 1 commits no change of a column's type after one of its rows, so that this comes last.
@@ -56,19 +56,19 @@ def put_misfits_beside(connection: DuckDBPyConnection, places: RowPlaces, column
         places: The rows of the table.
         column: The column.
     """
-    misfits = f"temp.{_misfits(column)}"
-    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {misfits} AS m USING (place))"
+    unconvertible = f"temp.{_unconvertible(column)}"
+    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {unconvertible} AS m USING (place))"
     for some in row_ranges(connection, found, ["value", "extra"]):
         rows = connection.sql(f"FROM {found} WHERE {some.condition}").pl()
         beside = [_with(extra, extra_path(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
         connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
         connection.execute(places.update(f"{EXTRA} = beside.extra", "beside"))
         connection.unregister("beside")
-    connection.execute(f"DROP TABLE {misfits}")
+    connection.execute(f"DROP TABLE {unconvertible}")
 
 
-def _misfits(column: Column) -> str:
-    return quoted(f"misfits_of_{column.name}")
+def _unconvertible(column: Column) -> str:
+    return quoted(f"unconvertible_of_{column.name}")
 
 
 def _with(extra: str | None, names: tuple[str, ...], value: str) -> str:

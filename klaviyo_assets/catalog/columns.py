@@ -24,7 +24,7 @@ class Column:
         name: Column name, snake case.
         type: Column type.
         description: What the value means; becomes the column's comment in DuckDB and its description in Dagster.
-        path: Where the value stands: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
+        path: Where the value is: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
             only the subset knows, ``("division", "channel")``; for the id of the parent, ``("parent", "list_id")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
@@ -86,12 +86,12 @@ def to_one(relationship: str, description: str) -> Column:
 
 
 def to_many(relationship: str, name: str, description: str) -> Column:
-    """A column with the list of ids of a to-many relationship; null where Klaviyo's answer leaves the ids out."""
+    """A column with the list of ids of a to-many relationship; null where Klaviyo's response leaves the ids out."""
     return Column(name, ColumnType.STRINGS, description, ("relationships", relationship))
 
 
 def from_subset(name: str, description: str) -> Column:
-    """A column whose value is the division's, since the API gives it only as a filter."""
+    """A column whose value is that of the subset, since the API knows it only as a filter."""
     return Column(name, ColumnType.STRING, description, ("division", name))
 
 

@@ -56,10 +56,10 @@ class Endpoint:
         required_filter: Field that every request must filter on, or None.
         sorts: Fields that it sorts by, ascending and (prefixed with ``-``) descending.
         includes: Relationships that ``include`` accepts.
-        additional_fields: Attributes given only when asked for with ``additional-fields[<type>]``.
+        additional_fields: Attributes that are returned only when requested with ``additional-fields[<type>]``.
         reduced_limits: Lower limits that some parameters switch on.
         lookup_limit: Rate limit of ``<path>/{id}``; None where the API has no such endpoint.
-        unpaged: True if the endpoint answers with everything at once.
+        unpaged: True if the endpoint returns everything in one response.
     """
 
     path: str
@@ -88,14 +88,14 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Query:
-    """An endpoint that answers a question put in the body of a POST, and changes nothing.
+    """A read-only endpoint that takes its query in the body of a POST.
 
     Attributes:
         path: Its path.
-        jsonapi_type: ``type`` member of the question.
-        scope: API scope that it takes.
+        jsonapi_type: ``type`` member of the query.
+        scope: API scope that it needs.
         limit: Rate limit.
-        longest_span: The longest span of time that one question may be about.
+        longest_span: The longest time window that one query may cover.
     """
 
     path: str

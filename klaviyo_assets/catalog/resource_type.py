@@ -15,7 +15,7 @@ from klaviyo_assets.catalog.replication import Replication
 
 @dataclass(frozen=True)
 class Subset:
-    """A part of a resource type that the API gives only apart.
+    """A part of a resource type that the API returns only by itself.
 
     Attributes:
         name: Name in coverage and logs, for example ``email/archived``.
@@ -64,13 +64,13 @@ class ResourceType:
         more_scopes: Further scopes that reading it needs, as the records of a child type do that belong to another type.
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, those of the primary key first.
-        replication: How it is kept right.
+        replication: How the table is kept up to date.
         divisions: The parts it must be read in.
-        requested_fields: Additional fields that every read asks for.
-        only_fields: Attributes that a read asks for alone, as a sparse fieldset; all attributes if empty.
-        counted_by: Where Klaviyo tells its own counts of the records; None if it does not.
+        requested_fields: Additional fields that every read requests.
+        only_fields: The only attributes that a read requests, as a sparse fieldset; all attributes if empty.
+        counted_by: Endpoint with Klaviyo's own counts of the records; None if there is none.
         version_column: Column that orders two versions of a record, or None if records do not change.
-        recommended_scope: True if the scope is among those that users are told to give the key.
+        recommended_scope: True if the docs recommend that the key has the scope.
         unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
         docs_url: Klaviyo's page of the endpoint.

@@ -1,6 +1,6 @@
-"""A local Klaviyo: a real HTTP server with a made-up account that holds to the contract in the catalogue.
+"""A local Klaviyo: a real HTTP server with a made-up account that holds to the contract in the catalog.
 
-For tests, and to try things out without an account. It shares only the catalogue with the rest of the package.
+For tests, and to try things out without an account. It shares only the catalog with the rest of the package.
 
 Example:
     >>> with SandboxProcess(SandboxOptions(seed=7, events=1000, limits=False)) as sandbox:

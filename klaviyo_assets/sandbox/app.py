@@ -1,4 +1,4 @@
-"""The server: Klaviyo's endpoints as the catalogue describes them, and the sandbox's own under ``/sandbox/``."""
+"""The server: Klaviyo's endpoints as the catalog describes them, and the sandbox's own under ``/sandbox/``."""
 
 import asyncio
 from abc import ABC, abstractmethod

@@ -33,7 +33,7 @@ def _known(entry: ResourceType) -> set[str]:
 
 
 def _free(entry: ResourceType) -> set[str]:
-    """Attributes that are JSON to the catalogue: it does not know their parts, so any may be named."""
+    """Attributes that are JSON to the catalog: it does not know their parts, so any may be named."""
     return {".".join(column.path[1:]) for column in entry.columns if column.type is ColumnType.JSON}
 
 

@@ -1,4 +1,4 @@
-"""From a filter as it is written to conditions that records meet, checked against what the catalogue allows."""
+"""From a filter as it is written to conditions that records meet, checked against what the catalog allows."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The query parameters of a request, checked against the catalogue."""
+"""The query parameters of a request, checked against the catalog."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _collection_parameters(entry: ResourceType) -> dict[str, bool]:
 
 
 def _additional(entry: ResourceType, lookup: bool) -> tuple[str, ...]:
-    """Additional fields; those that the catalogue knows only for their lower limit belong to the look-up of one record."""
+    """Additional fields; those that the catalog knows only for their lower limit belong to the look-up of one record."""
     if not lookup:
         return entry.endpoint.additional_fields
     counted = [reduced.value for reduced in entry.endpoint.reduced_limits if reduced.parameter.startswith("additional-fields")]

@@ -1,6 +1,6 @@
 """Compound documents: the resource objects behind a record's relationships, for ``include``.
 
-Types of the catalogue come from the store. The others (tags, messages, flow actions, …) are told in their least valid form, since nothing of
+Types of the catalog come from the store. The others (tags, messages, flow actions, …) are told in their least valid form, since nothing of
 theirs is kept but the id.
 """
 

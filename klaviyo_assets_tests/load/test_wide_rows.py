@@ -20,7 +20,7 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.migrations import change_type, promote_extra
-from klaviyo_assets.load.null_rates import NullRates
+from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
@@ -152,7 +152,7 @@ def test_null_rates_look_at_the_latest_rows_without_a_join(small: Small) -> None
     """A join puts the wide rows of many small row groups together, until they exceed the memory limit, and reads the whole table."""
     small.fill(4)
     with small.roomy.connection() as connection:
-        latest = NullRates(connection, Tables(small.roomy, "klaviyo", EVENTS))._latest_rows
+        latest = NullRateRecorder(connection, Tables(small.roomy, "klaviyo", EVENTS))._latest_rows
         ((_, plan),) = connection.execute(f"EXPLAIN SELECT count(event_properties) FROM {latest}").fetchall()
 
     assert "JOIN" not in plan.upper()

@@ -82,16 +82,16 @@ class ErasedRows:
 
     @cached_property
     def _columns(self) -> dict[str, dict[str, str]]:
-        """The columns that may hold text, and their types, by table."""
+        """The columns that may hold text, and their types, by table; a generated column follows those that it is made of."""
         rows = self.connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
-            f"AND lower(schema_name) = lower({literal(self.schema)}) AND data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]') "
-            "AND (schema_name, table_name) IN "
-            "(SELECT (schema_name, table_name) FROM duckdb_tables() WHERE database_name = current_database()) ORDER BY ALL"
+            "SELECT table_name, column_name, data_type, t.sql FROM duckdb_columns() AS c JOIN duckdb_tables() AS t "
+            "USING (database_name, schema_name, table_name) WHERE database_name = current_database() "
+            f"AND lower(schema_name) = lower({literal(self.schema)}) AND data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]') ORDER BY ALL"
         ).fetchall()
         tables: dict[str, dict[str, str]] = {}
-        for table, column, type_ in rows:
-            tables.setdefault(table, {})[column] = type_
+        for table, column, type_, definition in rows:
+            if not _is_generated(column, type_, definition or ""):
+                tables.setdefault(table, {})[column] = type_
         return tables
 
     def _drop_rebuilt(self, resolver: SubjectResolver) -> Iterator[Found]:
@@ -154,6 +154,11 @@ class ErasedRows:
 def _replaced(column: str) -> str:
     """Name of the temporary table with the texts of a column and what replaces them."""
     return f"temp.{quoted(f'replaced_in_{column}')}"
+
+
+def _is_generated(column: str, type_: str, definition: str) -> bool:
+    """Return whether a table's definition generates a column. Only DuckDB 2 lists that in its catalog; both write it so in the definition."""
+    return any(f"{before}{name} {type_} GENERATED ALWAYS AS" in definition for before in ("(", ", ") for name in (column, quoted(column)))
 
 
 def _changed(value: str | list[str | None] | None, change: Callable[[str], str]) -> str | list[str | None] | None:

@@ -39,7 +39,7 @@ def in_a_run(defs: dg.Definitions, name: str) -> tuple[dg.ExecuteInProcessResult
     with dg.DagsterInstance.ephemeral() as instance:
         job = defs.resolve_job_def("klaviyo_sync")
         result = job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=[dg.AssetKey(["klaviyo", name])])
-        (materialization,) = result.asset_materializations_for_node(f"klaviyo_{name}")
+        (materialization,) = result.asset_materializations_for_node("klaviyo_small_types")
         return result, str(materialization.metadata["preview"].value)
 
 

@@ -33,7 +33,8 @@ def test_what_others_have_put_into_the_schema_stays(account: SandboxProcess, war
         query(warehouse, f"UPDATE {name} SET mood = 'good', note = 'friend of {email}'")
         query(warehouse, f"CREATE INDEX mine_{name} ON {name} (id)")
     query(warehouse, "CREATE VIEW mine_view AS SELECT id, note, email FROM profiles")
-    query(warehouse, "CREATE TABLE mine (name VARCHAR UNIQUE, shout VARCHAR GENERATED ALWAYS AS (upper(name)), twice VARCHAR NOT NULL)")
+    generated = "shout VARCHAR GENERATED ALWAYS AS (upper(name)), \"A loud\" AS (name || '!')"
+    query(warehouse, f"CREATE TABLE mine (name VARCHAR UNIQUE, {generated}, twice VARCHAR NOT NULL)")
     query(warehouse, f"INSERT INTO mine (name, twice) VALUES ('{email}', '{email}'), ('somebody else', 'x')")
     query(warehouse, "CREATE SCHEMA other")
     query(warehouse, f"CREATE TABLE other.mine_view AS SELECT '{email}' AS note")
@@ -48,7 +49,10 @@ def test_what_others_have_put_into_the_schema_stays(account: SandboxProcess, war
     assert query(warehouse, "SELECT DISTINCT mood, note FROM events") == [("good", "friend of [erased]")]
     assert query(warehouse, "SELECT count(*) FROM mine_view") == [(profiles - 1,)]
     assert query(warehouse, "SELECT count(*) FROM events") == [(events,)]
-    assert query(warehouse, "FROM mine ORDER BY name") == [("[erased]", "[ERASED]", "[erased]"), ("somebody else", "SOMEBODY ELSE", "x")]
+    assert query(warehouse, "FROM mine ORDER BY name") == [
+        ("[erased]", "[ERASED]", "[erased]!", "[erased]"),
+        ("somebody else", "SOMEBODY ELSE", "somebody else!", "x"),
+    ]
     assert query(warehouse, "FROM other.mine_view") == [(email,)]  # other schemas are other people's
     assert {name for (name,) in query(warehouse, "SELECT index_name FROM duckdb_indexes()")} == {"mine_profiles", "mine_events"}
 

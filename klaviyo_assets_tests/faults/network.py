@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from klaviyo_assets.api import client
+from klaviyo_assets.api import retries
 from klaviyo_assets.api.errors import (
     BadAnswer,
     ConnectionFailed,
@@ -116,7 +116,7 @@ class Met:
 
 @contextmanager
 def _short_waits() -> Iterator[None]:
-    with patch.object(client, "_BACKOFF_BASE", 0.01), patch.object(client, "_LONGEST_BACKOFF", 0.2):
+    with patch.object(retries, "BACKOFF_BASE", 0.01), patch.object(retries, "LONGEST_BACKOFF", 0.2):
         yield
 
 

@@ -112,7 +112,7 @@ def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
     """Return what the sandbox holds now, in the columns of the table."""
     entry = CATALOG[name] if isinstance(name, str) else name
     lines = sandbox.truth_lines(entry.name, entry.requested_fields)
-    has_meta = entry.parent is not None or any(subset.values for subset in entry.divisions)
+    has_meta = entry.parent is not None or any(subset.values for subset in entry.subsets)
     by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
         # The sandbox adds it, behind everything that the API sends.

@@ -50,7 +50,7 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"
     if entry.endpoint.required_filter is not None:
-        parameters["filter"] = all_of(*entry.divisions[0].filters)
+        parameters["filter"] = all_of(*entry.subsets[0].filters)
     answer = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
     return answer.value
 

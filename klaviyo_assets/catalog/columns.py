@@ -25,7 +25,7 @@ class Column:
         type: Column type.
         description: What the value means; becomes the column's comment in DuckDB and its description in Dagster.
         path: Where the value is: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
-            only the subset knows, ``("division", "channel")``; for the id of the parent, ``("parent", "list_id")``.
+            only the subset knows, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -92,7 +92,7 @@ def to_many(relationship: str, name: str, description: str) -> Column:
 
 def from_subset(name: str, description: str) -> Column:
     """A column whose value is that of the subset, since the API knows it only as a filter."""
-    return Column(name, ColumnType.STRING, description, ("division", name))
+    return Column(name, ColumnType.STRING, description, ("subset", name))
 
 
 def record_id(description: str, name: str = "id") -> Column:

@@ -65,7 +65,7 @@ class ResourceType:
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, those of the primary key first.
         replication: How the table is kept up to date.
-        divisions: The parts it must be read in.
+        subsets: The parts it must be read in.
         requested_fields: Additional fields that every read requests.
         only_fields: The only attributes that a read requests, as a sparse fieldset; all attributes if empty.
         counted_by: Endpoint with Klaviyo's own counts of the records; None if there is none.
@@ -91,7 +91,7 @@ class ResourceType:
     endpoint: Endpoint
     columns: tuple[Column, ...]
     replication: Replication
-    divisions: tuple[Subset, ...] = (Subset(),)
+    subsets: tuple[Subset, ...] = (Subset(),)
     requested_fields: tuple[str, ...] = ()
     only_fields: tuple[str, ...] = ()
     version_column: str | None = None

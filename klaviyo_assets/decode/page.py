@@ -103,7 +103,7 @@ class Extent:
 def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
     """Return the records of pages of one resource type as one frame.
 
-    Pages of one division in a row are built together: frames of some 20,000 rows cost half of what frames of 100 do.
+    Pages of one subset in a row are built together: frames of some 20,000 rows cost half of what frames of 100 do.
 
     Args:
         pages: At least one; either all are stamped or none is.
@@ -122,14 +122,14 @@ def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
 
 
 class PageDecoder:
-    """Decodes pages of one resource type and division.
+    """Decodes pages of one resource type and subset.
 
     Strict first; a record that does not fit (an attribute that is new, a value of another type) is decoded tolerantly, and what does not fit goes to
     ``_extra``. Customer-defined JSON is copied byte for byte.
 
     Args:
         entry: The resource type.
-        division: Gives the values of the columns that only the division knows.
+        subset: Gives the values of the columns that only the subset knows.
 
     Example:
         >>> page = PageDecoder(CATALOG["events"]).page(body)
@@ -137,11 +137,11 @@ class PageDecoder:
         String
     """
 
-    def __init__(self, entry: ResourceType, division: Subset | None = None) -> None:
+    def __init__(self, entry: ResourceType, subset: Subset | None = None) -> None:
         self._entry = entry
-        self._division = division or Subset()
+        self._subset = subset or Subset()
         self._records = RecordDecoder(entry)
-        self._read = {column.name: _reader(column, self._division) for column in entry.columns if column.path[0] != "parent"}
+        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] != "parent"}
 
     def page(self, data: bytes) -> Page:
         """Decode a collection document.
@@ -261,13 +261,13 @@ def _first_wrong_byte(data: bytes) -> int:
 _Reader = Callable[[Sequence[Any]], list[Any]]
 
 
-def _reader(column: Column, division: Subset) -> _Reader:
+def _reader(column: Column, subset: Subset) -> _Reader:
     """Return a function that takes a column's values out of decoded records."""
     match column.path:
         case ("id",):
             return lambda records: [record.id for record in records]
-        case ("division", name):
-            value = division.values.get(name)
+        case ("subset", name):
+            value = subset.values.get(name)
             return lambda records: [value] * len(records)
         case ("relationships", name):
             return _relationship_reader(name.replace("-", "_"), many=column.type is ColumnType.STRINGS)

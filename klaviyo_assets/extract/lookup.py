@@ -30,7 +30,7 @@ async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]
 
 
 async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
-    decoders = [(subset, PageDecoder(entry, subset).linked_page) for subset in entry.divisions]  # created once: each costs as much as a page
+    decoders = [(subset, PageDecoder(entry, subset).linked_page) for subset in entry.subsets]  # created once: each costs as much as a page
     pages = []
     for first in range(0, len(ids), _IDS_PER_REQUEST):
         some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
@@ -60,7 +60,7 @@ async def oldest_record(client: KlaviyoClient, entry: ResourceType, field: str) 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.
     """
-    subset = entry.divisions[0]
+    subset = entry.subsets[0]
     parameters = dict(entry.page_parameters) | {"sort": field, "page[size]": "1"}
     if subset.filters:
         parameters["filter"] = all_of(*subset.filters)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.state.coverage import TimeWindow
@@ -111,9 +112,14 @@ def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) ->
     facts: dict[str, object] = {
         "revision": revision,
         "fields": entry.requested_fields,
-        "divisions": [division.filters for division in entry.divisions],
-        "columns": [(column.name, column.type, column.path) for column in entry.columns if not column.was_in_extra],
+        "divisions": [subset.filters for subset in entry.subsets],
+        "columns": [(column.name, column.type, _path(column)) for column in entry.columns if not column.was_in_extra],
     }
     if rules is not None:
         facts["rules"] = rules
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _path(column: Column) -> tuple[str, ...]:
+    """Return the column's path as in stored fingerprints: with ``division`` for ``subset``, so that no table is read again."""
+    return ("division", *column.path[1:]) if column.path[0] == "subset" else column.path

@@ -23,7 +23,7 @@ _FIRST_LOOK = 2_000
 _ROWS_BEFORE = 10_000
 """Latest rows of the table, in which the usual share of values is measured."""
 
-_OWN_PATHS = ("id", "division")
+_OWN_PATHS = ("id", "subset")
 
 
 @dataclass(frozen=True)

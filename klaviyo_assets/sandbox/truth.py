@@ -35,7 +35,7 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
 def _subsets(state: State, entry: ResourceType) -> list[tuple[Filter, Mapping[str, str]]]:
     """Return the filter of each subset whose values are columns, and the values."""
     now = state.clock.now()
-    return [(compile_filter(entry, ",".join(one.filters), state.options, now), one.values) for one in entry.divisions if one.values]
+    return [(compile_filter(entry, ",".join(one.filters), state.options, now), one.values) for one in entry.subsets if one.values]
 
 
 def _values_of(record: Record, subsets: list[tuple[Filter, Mapping[str, str]]]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Bytes of rows, and the division of pages so that frames and files stay small."""
+"""Bytes of rows, and splitting of pages so that frames and files stay small."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -154,8 +154,8 @@ def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.name in RECORDED_ALONE.get(entry.name, ()):
             continue
-        if column.path[0] == "division":
-            assert all(column.path[1] in division.values for division in entry.divisions)
+        if column.path[0] == "subset":
+            assert all(column.path[1] in subset.values for subset in entry.subsets)
             continue
         if column.path[0] == "parent":
             assert entry.parent is not None
@@ -251,10 +251,10 @@ def test_what_a_type_is_read_by_exists(entry: ResourceType) -> None:
 
 
 @every_type
-def test_divisions_ask_for_what_may_be_filtered_and_cannot_be_confused(entry: ResourceType) -> None:
-    assert len({division.name for division in entry.divisions}) == len({division.filters for division in entry.divisions}) == len(entry.divisions)
-    for division in entry.divisions:
-        asked = [re.fullmatch(r"([a-z-]+)\(([\w.]+),('[a-z_]+'|true|false)\)", text) for text in division.filters]
+def test_subsets_use_allowed_filters_and_differ_from_each_other(entry: ResourceType) -> None:
+    assert len({subset.name for subset in entry.subsets}) == len({subset.filters for subset in entry.subsets}) == len(entry.subsets)
+    for subset in entry.subsets:
+        asked = [re.fullmatch(r"([a-z-]+)\(([\w.]+),('[a-z_]+'|true|false)\)", text) for text in subset.filters]
         assert all(one is not None and entry.endpoint.allows(one[2], one[1]) for one in asked)
         assert entry.endpoint.required_filter in (None, *(one[2] for one in asked if one))
 

@@ -76,7 +76,7 @@ def sample(column: Column) -> Any:
             return "1"
         case "relationships":
             return ["r1", "r2"] if column.type is ColumnType.STRINGS else "r1"
-        case "division":
+        case "subset":
             return None
     return SAMPLES[column.type][1]
 
@@ -140,10 +140,10 @@ def test_a_single_record_is_a_page_of_one(name: str) -> None:
     assert page.frame.equals(DECODERS[name].page(document(filled(CATALOG[name]))).frame)
 
 
-def test_a_division_gives_its_values() -> None:
-    division = next(one for one in CAMPAIGNS.divisions if one.name == "sms/archived")
+def test_a_subset_provides_its_values() -> None:
+    subset = next(one for one in CAMPAIGNS.subsets if one.name == "sms/archived")
 
-    frame = PageDecoder(CAMPAIGNS, division).page(document(record(), record('{"new":1}'))).frame
+    frame = PageDecoder(CAMPAIGNS, subset).page(document(record(), record('{"new":1}'))).frame
 
     assert frame["channel"].to_list() == ["sms", "sms"]
 

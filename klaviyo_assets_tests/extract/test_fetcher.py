@@ -367,7 +367,7 @@ def test_as_many_workers_as_are_wanted_come_and_go() -> None:
 
 def test_small_spans_are_not_cut() -> None:
     times = [TOP - timedelta(minutes=minute) for minute in range(50)]
-    span = Slice(CATALOG["events"].divisions[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)
+    span = Slice(CATALOG["events"].subsets[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)
     collection = Collection(times, page_size=1000, workers=20)
 
     fetched("events", collection, [span])
@@ -390,11 +390,11 @@ def test_records_out_of_order_are_covered_when_all_is_read() -> None:
             assert in_span <= seen
 
 
-def test_divisions_that_are_read_whole_are_read_once_each() -> None:
+def test_each_fully_read_subset_is_read_once() -> None:
     entry = CATALOG["flows"]
     served: list[str] = []
 
-    class Divisions(Collection):
+    class Subsets(Collection):
         async def pages(
             self,
             entry: ResourceType,
@@ -409,7 +409,7 @@ def test_divisions_that_are_read_whole_are_read_once_each() -> None:
                 data = [{"id": f"{len(served)}{number}", "attributes": {}}]
                 yield ApiResponse(decode(msgspec.json.encode({"data": data, "links": {"next": "/more" if number < 4 else None}})), NOW)
 
-    outcome = fetched("flows", Divisions([], workers=20), [SubsetSlice(division) for division in entry.divisions])
+    outcome = fetched("flows", Subsets([], workers=20), [SubsetSlice(subset) for subset in entry.subsets])
 
     assert sorted(served) == ["equals(archived,false)", "equals(archived,true)"]
     assert len(outcome.ids) == 10

@@ -84,13 +84,13 @@ WHOLE_QUERIES = {
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_small_type_is_read_whole_in_every_division(name: str, mode: SyncMode) -> None:
+def test_a_small_type_is_read_whole_in_every_subset(name: str, mode: SyncMode) -> None:
     slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
 
     entry = CATALOG[name]
-    of_any = [("id" if "id" in entry.endpoint.sorts else None, ",".join(one.filters) or None) for one in entry.divisions]
+    of_any = [("id" if "id" in entry.endpoint.sorts else None, ",".join(one.filters) or None) for one in entry.subsets]
     assert queries(name, slices) == WHOLE_QUERIES.get(name, of_any)
-    assert [part.subset for part in slices] == list(CATALOG[name].divisions)
+    assert [part.subset for part in slices] == list(CATALOG[name].subsets)
     assert all(isinstance(part, SubsetSlice) for part in slices)
 
 
@@ -609,10 +609,10 @@ def test_borders_between_slices_are_whole_seconds() -> None:
 
 def test_slices_tell_what_they_read() -> None:
     (first,) = planned("events").slices
-    (division, *_) = planned("campaigns").slices
+    (subset, *_) = planned("campaigns").slices
     (between,) = planned("profiles", in_range("profiles", at(1), at(2))).slices
 
     assert first.name == "datetime from … to …"
-    assert division.name == "email/live"
+    assert subset.name == "email/live"
     assert between.name == "created from 2026-03-01 00:00:00 to 2026-03-02 00:00:00"
     assert (range_field(EVENTS), range_field(PROFILES), range_field(REVIEWS)) == ("datetime", "created", "created")

@@ -28,7 +28,7 @@ MEMBERS = replace(
     jsonapi_type="profile",
     primary_key=("list_id", "profile_id"),
     columns=(
-        Column("list_id", ColumnType.STRING, "The list.", ("division", "list_id")),
+        Column("list_id", ColumnType.STRING, "The list.", ("subset", "list_id")),
         Column("profile_id", ColumnType.STRING, "The profile.", ("id",)),
         attribute("joined_group_at", ColumnType.TIMESTAMP, "When it joined."),
         attribute("email", ColumnType.STRING, "Email.", required=True),

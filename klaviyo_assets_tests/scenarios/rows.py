@@ -21,7 +21,7 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
 
     Args:
         entry: The resource type.
-        raw: The resource object; ``meta`` gives what only its division knows.
+        raw: The resource object; ``meta`` gives what only its subset knows.
     """
     return tuple(_value(column, raw) for column in entry.columns)
 
@@ -61,7 +61,7 @@ def _value(column: Column, raw: bytes) -> Any:
             if column.type is ColumnType.STRINGS:
                 return [one["id"] for one in data] if isinstance(data, list) else None
             return data["id"] if data is not None else None
-        case ("division", name):
+        case ("subset", name):
             return _loaded(_member(raw, ("meta", name)))
         case path:
             found = _member(raw, path)

@@ -142,7 +142,7 @@ def test_a_slice_without_records_is_covered_without_files(folder: Path) -> None:
     assert (batch.files, batch.rows, spans(batch)) == ((), 0, [(at(1), at(4))])
 
 
-def test_a_division_that_is_read_whole_brings_rows_alone(folder: Path) -> None:
+def test_a_fully_read_subset_stages_only_rows(folder: Path) -> None:
     slice_ = SubsetSlice(Subset("live"))
     staging = staged(folder, slice_)
     staging.took(slice_, page(1), None)

@@ -37,7 +37,7 @@ class LastDays(Replication):
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Slice]:
         start = context.top - timedelta(days=self.days)
-        return [Slice(subset, self.field, start, None, context.top) for subset in context.entry.divisions]
+        return [Slice(subset, self.field, start, None, context.top) for subset in context.entry.subsets]
 
     def completion(self, mode: SyncMode) -> Completion:
         return Completion.SWAP if mode is SyncMode.full else Completion.COVERAGE

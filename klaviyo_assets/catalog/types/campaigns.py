@@ -8,7 +8,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 CHANNELS = ("email", "sms", "mobile_push")
 
 
-def _divisions() -> tuple[Subset, ...]:
+def _subsets() -> tuple[Subset, ...]:
     """Each channel must be asked for by name, and archived campaigns are given apart from live ones."""
     return tuple(
         Subset(
@@ -99,7 +99,7 @@ CAMPAIGNS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the campaign; null unless Klaviyo lists them."),
     ),
     replication=FullTable(),
-    divisions=_divisions(),
+    subsets=_subsets(),
     version_column="updated_at",
     read_in_seconds=True,
 )

@@ -42,7 +42,7 @@ FLOWS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the flow; null unless Klaviyo lists them."),
     ),
     replication=FullTable(),
-    divisions=(
+    subsets=(
         Subset("live", ("equals(archived,false)",)),
         Subset("archived", ("equals(archived,true)",)),
     ),

@@ -69,6 +69,6 @@ REVIEWS = ResourceType(
     ),
     replication=NewestFirst(field="updated", backfill_field="created", margin=timedelta(hours=1)),
     # Which statuses come without a filter is not documented, so all are asked for.
-    divisions=(Subset(filters=("equals(status,'all')",)),),
+    subsets=(Subset(filters=("equals(status,'all')",)),),
     version_column="updated",
 )

@@ -28,7 +28,7 @@ class FullTableStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        return [SubsetSlice(subset) for subset in context.entry.divisions]
+        return [SubsetSlice(subset) for subset in context.entry.subsets]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_ALL``."""

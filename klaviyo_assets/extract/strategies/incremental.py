@@ -70,5 +70,5 @@ class IncrementalStrategy:
             missing = uncovered(TimeWindow(since - LAG, top), [row for row in context.trusted if row.field == field], (), top)
             # Looks back as far as along the field itself, for what becomes visible late; a sync that follows within a second does, too.
             start = (missing[0].start if missing else top) - replication.lookback_ages[-1]
-            slices += [Slice(subset, field, start, None, top, secondary_cursors=True) for subset in context.entry.divisions]
+            slices += [Slice(subset, field, start, None, top, secondary_cursors=True) for subset in context.entry.subsets]
         return slices

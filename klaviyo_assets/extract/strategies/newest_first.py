@@ -52,4 +52,4 @@ class NewestFirstStrategy:
         done = [row for row in context.trusted if row.field == replication.field]
         missing = uncovered(TimeWindow(begin, top), done, (), top)
         start = max(begin, missing[0].start - replication.margin) if missing else top
-        return [Slice(subset, replication.field, start, None, top, descending=True) for subset in context.entry.divisions]
+        return [Slice(subset, replication.field, start, None, top, descending=True) for subset in context.entry.subsets]

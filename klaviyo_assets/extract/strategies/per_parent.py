@@ -40,7 +40,7 @@ class PerParentStrategy:
         for row in context.trusted:
             read_at[row.parent] = min(row.read_at, read_at.get(row.parent, row.read_at))
         order = sorted(context.parents, key=lambda id_: (read_at.get(id_, BEGINNING), id_))
-        return [ParentSlice(subset, id_, parent.column, context.top) for id_ in order for subset in context.entry.divisions]
+        return [ParentSlice(subset, id_, parent.column, context.top) for id_ in order for subset in context.entry.subsets]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_PER_PARENT``."""

@@ -68,7 +68,7 @@ def cut(
         Slice(subset, field, start=piece.start, end=None if piece.end == open_end else piece.end, covers_to=piece.end)
         for field, window in sorted(windows, key=lambda item: item[1].start, reverse=True)
         for piece in _pieces(window, oldest)
-        for subset in entry.divisions
+        for subset in entry.subsets
     ]
 
 

@@ -37,7 +37,7 @@ def build_klaviyo_assets(
     """Build one asset per resource type, with its checks.
 
     The result has one element per op: one for all types that are read within seconds (``<name>_small_types``), then one for each other type
-    (``<name>_<type>``). A child type is in the op of its parent, and is synced after it.
+    (``<name>_<type>``). A child type is in the op of its parent, is synced after it, and its asset depends on the parent's asset.
 
     Args:
         resource_types: Names from the catalog; by default all that are not opt-in.
@@ -68,7 +68,10 @@ def build_klaviyo_assets(
     entries = list(selected_types(resource_types, catalog).values())
     check_name(name)
     translator = translator or KlaviyoTranslator()
-    specs = {entry.name: _spec(translator, entry) for entry in entries}
+    specs: dict[str, dg.AssetSpec] = {}
+    for entry in entries:  # parents before their children
+        parent = None if entry.parent is None else specs[entry.parent.type_name]
+        specs[entry.name] = _spec(translator, entry, parent)
     check_keys(specs.items())
     return [
         _build_op(
@@ -102,9 +105,12 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
     return {name: group for name, group in ops.items() if group}
 
 
-def _spec(translator: KlaviyoTranslator, entry: ResourceType) -> dg.AssetSpec:
-    """Return the translator's spec, with the metadata by which jobs find the resource type."""
-    return translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
+def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:
+    """Return the translator's spec, with the metadata by which jobs find the resource type; a child type depends on its parent."""
+    spec = translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
+    if parent is None or any(dep.asset_key == parent.key for dep in spec.deps):
+        return spec
+    return spec.merge_attributes(deps=[parent.key])
 
 
 def _build_op(

@@ -54,7 +54,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
 
 def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report whether the key may read a resource type. A missing scope that is not recommended only warns."""
-    severity = dg.AssetCheckSeverity.WARN if access.optional or access.unclear else dg.AssetCheckSeverity.ERROR
+    severity = dg.AssetCheckSeverity.WARN if access.optional or access.unclear or access.unknown else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=SCOPE_COVERAGE,

@@ -31,21 +31,23 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
         raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it is not known up to when everything has been read.")
 
 
-async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any]:
+async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:
     """Request one record of the resource type; of a child type, one of the first parent's children.
 
+    A made-up parent would not do: Klaviyo may respond with 404 to an unknown id before it checks what the key may read.
+
     Returns:
-        The response's document; one without records if a child type has no parent.
+        The response's document; None if there is no parent, so that the child type's own endpoint was not requested.
 
     Raises:
         KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` where the key lacks the scope.
     """
     parent_id = None
     if entry.parent is not None:
-        parents = (await probe(client, entry.parent.entry))["data"]
-        if not parents:
-            return {"data": []}
-        parent_id = parents[0]["id"]
+        parents = await probe(client, entry.parent.entry)
+        if parents is None or not parents["data"]:
+            return None
+        parent_id = parents["data"][0]["id"]
     parameters = _sparse_fieldset(entry)
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"

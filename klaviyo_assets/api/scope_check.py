@@ -34,6 +34,8 @@ class Verdict(StrEnum):
     """Whether a key may read a resource type."""
 
     GRANTED = "granted"
+    UNKNOWN = "unknown"
+    """A child type of which no parent exists: its endpoint cannot be requested."""
     SCOPE_MISSING = "scope missing"
     NOT_IN_PLAN = "not in the plan"
     KEY_REFUSED = "key refused"
@@ -65,7 +67,7 @@ _UNCLEAR = {
 }
 """Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
 
-_VALID_KEY = {Verdict.GRANTED, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
+_VALID_KEY = {Verdict.GRANTED, Verdict.UNKNOWN, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
 """Verdicts of which Klaviyo gives none for a key that it does not accept: it responds to such a key with 401 or 400."""
 
 _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
@@ -98,7 +100,7 @@ class Access:
         verdict: The verdict.
         summary: What happened, in words.
         advice: What to do next; empty where there is nothing to do.
-        error: The error behind it, None if access is granted.
+        error: The error behind it, None if access is granted or unknown.
         account: For accounts, where granted: organization and id.
     """
 
@@ -113,6 +115,11 @@ class Access:
     def granted(self) -> bool:
         """True if the resource type can be read."""
         return self.verdict is Verdict.GRANTED
+
+    @property
+    def unknown(self) -> bool:
+        """True if there was nothing to request: a sync would have nothing to read either."""
+        return self.verdict is Verdict.UNKNOWN
 
     @property
     def optional(self) -> bool:
@@ -136,6 +143,10 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
         document = await probe(client, entry)
     except KlaviyoError as error:
         return access_from(error, entry)
+    if document is None:
+        assert entry.parent is not None
+        summary = f"There are no {entry.parent.type_name} yet, so it is unknown whether the key may read {entry.name} ({entry.scope_text})."
+        return Access(entry, Verdict.UNKNOWN, summary, f"Nothing: it is checked once there are {entry.parent.type_name}.")
     account = _account(document) if entry.identifies_account else None
     return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope_text}).", account=account)
 

@@ -32,8 +32,9 @@ def check(names: Sequence[str] | None = None) -> int:
         names: Resource types; all by default.
 
     Returns:
-        0 if all are usable (a missing ``accounts:read`` is only a warning), 1 if something must be changed about the key (itself, its scopes, its
-        account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the result may change later.
+        0 if all are usable (a missing ``accounts:read`` and a child type without parents are only warnings), 1 if something must be changed about the
+        key (itself, its scopes, its account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the result may change
+        later.
     """
     try:
         settings = from_environment()
@@ -56,7 +57,7 @@ def check(names: Sequence[str] | None = None) -> int:
 
 def exit_status(found: Sequence[Access]) -> int:
     """Return the exit status that verdicts amount to."""
-    if any(not (access.granted or access.optional or access.unclear) for access in found):
+    if any(not (access.granted or access.unknown or access.optional or access.unclear) for access in found):
         return NOT_USABLE
     return UNCLEAR if any(access.unclear for access in found) else USABLE
 

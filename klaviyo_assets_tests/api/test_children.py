@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
+import dagster as dg
 import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
@@ -11,6 +12,8 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Verdict, assess
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.checks import scope_coverage
+from klaviyo_assets.cli.check import USABLE, exit_status
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.decode.page import Page, frame_of
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -77,7 +80,32 @@ def test_each_of_its_scopes_is_needed(shop: SandboxProcess, scope: str) -> None:
     assert found.verdict is Verdict.SCOPE_MISSING
 
 
-def test_without_a_parent_there_is_nothing_to_probe() -> None:
+def test_without_a_parent_its_scopes_are_unknown() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
-        assert with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS)).granted
+        found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("profiles:read"))
+
+        assert found.verdict is Verdict.UNKNOWN
+        assert not found.granted
+        assert found.error is None, "a sync is not refused: it has nothing to read"
+        assert found.summary == (
+            "There are no segments yet, so it is unknown whether the key may read segment_members (segments:read and profiles:read)."
+        )
+        assert exit_status([found]) == USABLE
         assert {one["path"] for one in sandbox.stats()["log"]} == {"/api/segments"}
+
+
+def test_without_a_parent_the_scope_of_the_parent_is_still_needed() -> None:
+    with small(segments=0, catalog=NAME) as sandbox:
+        found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("segments:read"))
+
+    assert found.verdict is Verdict.SCOPE_MISSING
+
+
+def test_the_check_of_an_unknown_scope_warns() -> None:
+    with small(segments=0, catalog=NAME) as sandbox:
+        access = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS))
+
+    result = scope_coverage(access, dg.AssetKey("segment_members"))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert (result.description or "").endswith("What to do: Nothing: it is checked once there are segments.")

@@ -110,6 +110,76 @@ def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: N
     assert members == sandbox.counts()["segment_members"] > 0
 
 
+class _Renamed(KlaviyoTranslator):
+    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+        return super().get_asset_spec(entry).replace_attributes(key=["shop", f"my_{entry.name}"])
+
+
+@pytest.mark.parametrize(("translator", "parent"), [(None, ["klaviyo", "lists"]), (_Renamed(), ["shop", "my_lists"])], ids=["default", "renamed"])
+def test_a_child_depends_on_its_parent_in_the_asset_graph(translator: KlaviyoTranslator | None, parent: list[str]) -> None:
+    klaviyo = KlaviyoResource(api_key="x")
+    defs = build_klaviyo_definitions(
+        klaviyo, duckdb="a.duckdb", resource_types=["accounts", "list_members", "lists"], translator=translator, owners=["team:data"]
+    )
+
+    graph = defs.resolve_asset_graph()
+    child = next(key for key in graph.get_all_asset_keys() if key.path[-1].endswith("list_members"))
+    assert graph.get(child).parent_keys == {dg.AssetKey(parent)}
+    assert all(not graph.get(key).parent_keys for key in graph.get_all_asset_keys() - {child})
+
+
+def members_and_lists(sandbox: SandboxProcess, folder: Path, key: str = ALL_SCOPES_KEY) -> dg.Definitions:
+    return definitions(sandbox, folder, key, resource_types=["accounts", "list_members", "lists", "metrics"])
+
+
+@pytest.mark.long
+def test_a_child_is_synced_alone_once_its_parent_has_a_table(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = members_and_lists(account, tmp_path)
+    assert materialized(sync(defs, instance, "lists")) == {"lists"}
+
+    result = sync(defs, instance, "list_members")
+
+    assert result.success
+    assert materialized(result) == {"list_members"}
+    assert all(checks(result).values())
+    again = sync(defs, instance, "list_members", "lists")
+    assert again.success
+    assert [event.asset_key.path[-1] for event in again.get_asset_materialization_events() if event.asset_key] == ["lists", "list_members"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scope", ["metrics:read", "lists:read"])
+def test_a_child_is_not_skipped_because_another_type_of_its_op_fails(
+    scope: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    failed = {"metrics"} if scope == "metrics:read" else {"lists", "list_members"}
+
+    result = sync(members_and_lists(account, tmp_path, key_lacking(scope)), instance, "accounts", "list_members", "lists", "metrics")
+
+    assert not result.success
+    assert materialized(result) == {"accounts", "list_members", "lists", "metrics"} - failed
+    assert failure(result)[0].startswith(f"{len(failed)} of 4 resource types failed.")
+
+
+@pytest.mark.long
+def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_parent_fails(
+    new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    sandbox = new_account()
+    defs = members_and_lists(sandbox, tmp_path)
+    assert sync(defs, instance, "lists").success
+    # Lets the probe of lists pass; its sync meets the fault twice, then gives up.
+    sandbox.faults({"path": "/api/lists", "kind": "500", "times": 2, "after": 1})
+
+    result = sync(defs, instance, "list_members", "lists")
+
+    assert not result.success
+    assert materialized(result) == {"list_members"}
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.list_members").fetchall()
+    assert members == sandbox.counts()["list_members"] > 0
+
+
 @pytest.mark.long
 def test_a_failed_type_affects_no_other_of_its_op(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = sync(definitions(account, tmp_path, key_lacking("lists:read")), instance)

@@ -1,7 +1,7 @@
-"""What Klaviyo offers, as data: one entry per resource type.
+"""Klaviyo's resource types as data, one entry each.
 
-A new resource type is one new module in ``catalog/types/`` and no other line.
-Facts are those of Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
+To add a resource type, add a module in ``catalog/types/``; nothing else changes.
+The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 
 from klaviyo_assets.catalog.catalog import Catalog
@@ -22,7 +22,7 @@ REVISION = "2026-07-15"
 """The API revision that the catalog describes and that every request pins."""
 
 CATALOG = Catalog(discover())
-"""All resource types that this package knows; the default of every ``catalog=``."""
+"""All resource types of this package; the default of every ``catalog=``."""
 
 __all__ = [
     "ACCOUNTS",

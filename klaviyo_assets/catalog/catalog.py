@@ -1,4 +1,4 @@
-"""The catalog: resource types by name, in an order that puts parents before children."""
+"""The catalog: resource types by name, parents before children."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
@@ -10,7 +10,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 class Catalog(Mapping[str, ResourceType]):
     """An immutable mapping of names to resource types.
 
-    It iterates by name, except that a parent comes before its children.
+    Iteration is in the order of names, but each parent comes before its children.
 
     Args:
         types: The resource types, in any order.
@@ -40,7 +40,7 @@ class Catalog(Mapping[str, ResourceType]):
         try:
             return self._types[name]
         except KeyError:
-            raise UnknownResourceType(f"{name!r} is not a resource type. Known are: {', '.join(self._types)}.") from None
+            raise UnknownResourceType(f"{name!r} is not a resource type. Known types: {', '.join(self._types)}.") from None
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, parents before children."""
@@ -64,7 +64,7 @@ class Catalog(Mapping[str, ResourceType]):
         return type(self)(self[name] for name in dict.fromkeys(names))
 
     def with_(self, *types: ResourceType) -> Self:
-        """Return a catalog that holds these resource types as well.
+        """Return a catalog with these resource types added.
 
         Raises:
             CatalogError: If a name is in use, or a parent is missing.
@@ -73,7 +73,7 @@ class Catalog(Mapping[str, ResourceType]):
 
     @property
     def default_names(self) -> tuple[str, ...]:
-        """Names of the types that are synced unless the user selects others: all but the opt-in ones."""
+        """Names of the types that are synced by default: all except opt-in types."""
         return tuple(name for name, entry in self.items() if not entry.opt_in)
 
 

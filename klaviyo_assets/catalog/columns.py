@@ -1,4 +1,4 @@
-"""Columns of a resource type, and where in a JSON:API resource object their values come from."""
+"""Columns of a resource type, and the paths of their values in a JSON:API resource object."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,19 +18,19 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table and the place in the JSON:API resource object that fills it.
+    """A column of a table and the path of its value in the JSON:API resource object.
 
     Attributes:
         name: Column name, snake case.
         type: Column type.
-        description: What the value means; becomes the column's comment in DuckDB and its description in Dagster.
-        path: Where the value is: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
-            only the subset knows, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``.
+        description: Meaning of the value; shown as the column's comment in DuckDB and its description in Dagster.
+        path: Path of the value: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
+            comes from the subset, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
-        was_in_extra: True for an attribute that got its column in a later version. Until then ``_extra`` kept its values, which are moved into the
-            column, so what was read before counts as if it had been read with it.
+        was_in_extra: True for an attribute that got its column in a later version. Its earlier values are moved from ``_extra`` into the
+            column, so earlier coverage remains valid.
     """
 
     name: str
@@ -44,25 +44,25 @@ class Column:
 
 
 EXTRA = "_extra"
-"""Column of each table: what no column of the catalog holds."""
+"""Column of each table: attributes without a column in the catalog."""
 
 SYNCED_AT = "_synced_at"
-"""Column of each table: age of the row's content, on Klaviyo's clock."""
+"""Column of each table: when the row's content was read, by Klaviyo's clock."""
 
 DELETED_AT = "_deleted_at"
-"""Column of each table: set for a record that Klaviyo does not have any more."""
+"""Column of each table: set for a record that Klaviyo no longer has."""
 
 ADDED_COLUMNS = (
     Column(
         EXTRA,
         ColumnType.JSON,
-        "Attributes that this version of klaviyo_assets does not know, or whose value did not fit their column; null when there are none.",
+        "Attributes without a column in this version of klaviyo_assets, and values that did not fit their column's type; null if there are none.",
         path=(),
     ),
-    Column(SYNCED_AT, ColumnType.TIMESTAMP, "When the request was sent that returned the present content of the row.", path=(), required=True),
-    Column(DELETED_AT, ColumnType.TIMESTAMP, "When the record was found to be gone from Klaviyo; null while it exists.", path=()),
+    Column(SYNCED_AT, ColumnType.TIMESTAMP, "When the request that returned the row's current content was sent.", path=(), required=True),
+    Column(DELETED_AT, ColumnType.TIMESTAMP, "When a sync found that the record no longer exists in Klaviyo; null while it exists.", path=()),
 )
-"""Columns that each table has after those of its resource type."""
+"""Columns that each table has after the columns of its resource type."""
 
 
 def attribute(
@@ -86,12 +86,12 @@ def to_one(relationship: str, description: str) -> Column:
 
 
 def to_many(relationship: str, name: str, description: str) -> Column:
-    """A column with the list of ids of a to-many relationship; null where Klaviyo's response leaves the ids out."""
+    """A column with the list of ids of a to-many relationship; null if Klaviyo's response omits the ids."""
     return Column(name, ColumnType.STRINGS, description, ("relationships", relationship))
 
 
 def from_subset(name: str, description: str) -> Column:
-    """A column whose value is that of the subset, since the API knows it only as a filter."""
+    """A column with a value of the subset, for a field that the API supports only as a filter."""
     return Column(name, ColumnType.STRING, description, ("subset", name))
 
 

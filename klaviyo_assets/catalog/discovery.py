@@ -9,7 +9,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 
 
 def discover() -> Iterator[ResourceType]:
-    """Yield each resource type that a module of ``catalog/types/`` defines, module by module; one that another module imports comes once."""
+    """Yield each resource type that a module of ``catalog/types/`` defines, module by module, without duplicates."""
     seen: set[int] = set()
     for module in sorted(one.name for one in pkgutil.iter_modules(types.__path__)):
         for value in vars(importlib.import_module(f"{types.__name__}.{module}")).values():

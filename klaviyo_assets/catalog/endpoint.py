@@ -7,7 +7,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class RateLimit:
-    """Klaviyo's two fixed windows for an endpoint, per account (OpenAPI ``x-klaviyo-ratelimit``).
+    """Klaviyo's two fixed-window limits of an endpoint, per account (OpenAPI ``x-klaviyo-ratelimit``).
 
     Attributes:
         burst: Requests allowed in a window of one second.
@@ -28,7 +28,7 @@ TIER_XL = RateLimit(burst=350, steady=3500)
 
 @dataclass(frozen=True)
 class ReducedLimit:
-    """A lower limit that holds when ``parameter`` of a request contains ``value``; for the look-up of one record only if ``lookup``."""
+    """A lower limit for requests with ``value`` in ``parameter``; it applies to single-record look-ups only if ``lookup``."""
 
     parameter: str
     value: str
@@ -46,19 +46,19 @@ class PageSize:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The read side of a collection in Klaviyo's contract.
+    """The API contract for reading a collection.
 
     Attributes:
         path: Path of the collection, for example ``/api/events``.
         limit: Rate limit of the collection.
-        page_size: Bounds of ``page[size]``; None where the endpoint has no such parameter.
+        page_size: Bounds of ``page[size]``; None if the endpoint has no such parameter.
         filters: Filter operators that the endpoint allows, by field.
         required_filter: Field that every request must filter on, or None.
-        sorts: Fields that it sorts by, ascending and (prefixed with ``-``) descending.
+        sorts: Fields that it can sort by, ascending and (prefixed with ``-``) descending.
         includes: Relationships that ``include`` accepts.
         additional_fields: Attributes that are returned only when requested with ``additional-fields[<type>]``.
-        reduced_limits: Lower limits that some parameters switch on.
-        lookup_limit: Rate limit of ``<path>/{id}``; None where the API has no such endpoint.
+        reduced_limits: Lower limits that apply with some parameters.
+        lookup_limit: Rate limit of ``<path>/{id}``; None if the API has no such endpoint.
         unpaged: True if the endpoint returns everything in one response.
     """
 
@@ -75,20 +75,20 @@ class Endpoint:
     unpaged: bool = False
 
     def limit_for(self, parameters: Mapping[str, str], *, lookup: bool = False) -> RateLimit:
-        """Return the limit that holds for a request with these query parameters; of a look-up, the collection's limit if none is lower."""
+        """Return the limit of a request with these query parameters; for a look-up, the collection's limit if no lower one applies."""
         for reduced in self.reduced_limits:
             if (reduced.lookup or not lookup) and reduced.value in parameters.get(reduced.parameter, "").split(","):
                 return reduced.limit
         return self.limit
 
     def allows(self, field_name: str, operator: str) -> bool:
-        """Return whether the endpoint's filter takes ``operator`` on ``field_name``."""
+        """Return whether the endpoint supports the filter ``operator`` on ``field_name``."""
         return operator in self.filters.get(field_name, frozenset())
 
 
 @dataclass(frozen=True)
 class Query:
-    """A read-only endpoint that takes its query in the body of a POST.
+    """A read-only endpoint that reads its query from the body of a POST.
 
     Attributes:
         path: Its path.
@@ -105,7 +105,7 @@ class Query:
     longest_span: timedelta
 
 
-# Operator groups as Klaviyo's filter documentation names them: https://developers.klaviyo.com/en/docs/filtering_
+# Operator groups of Klaviyo's filter documentation: https://developers.klaviyo.com/en/docs/filtering_
 EQUALS = frozenset({"equals"})
 ANY = frozenset({"any"})
 EQUALS_ANY = frozenset({"equals", "any"})

@@ -1,10 +1,10 @@
-"""What can be wrong with a catalog."""
+"""Errors of a catalog."""
 
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 
 class CatalogError(KlaviyoAssetsError, ValueError):
-    """Resource types that do not form a catalog: a name twice, or a parent missing."""
+    """The resource types cannot form a catalog: a name is used twice, or a parent is missing."""
 
 
 class UnknownResourceType(CatalogError, KeyError):

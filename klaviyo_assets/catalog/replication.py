@@ -1,28 +1,28 @@
-"""How a resource type is replicated. Data; the behaviour of each kind is a strategy (:mod:`klaviyo_assets.extract.strategies`)."""
+"""How a resource type is replicated, as data. The behavior of each kind is a strategy (:mod:`klaviyo_assets.extract.strategies`)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 
 class Replication:
-    """Base of all kinds: what other steps need to know of one.
+    """Base of all kinds, with the properties that other steps need.
 
-    A kind from outside of the package derives from this class and implements :class:`~klaviyo_assets.extract.strategies.base.Strategy` itself.
+    A custom kind derives from this class and implements :class:`~klaviyo_assets.extract.strategies.base.Strategy` itself.
     """
 
     @property
     def is_complete_read(self) -> bool:
-        """True if each sync reads the complete type, so that no coverage is kept."""
+        """True if each sync reads the complete type; no coverage is stored."""
         return False
 
     @property
     def cursor_fields(self) -> tuple[str, ...]:
-        """Time columns that syncs go by; field rules must leave them alone."""
+        """Time columns that syncs use as cursors; field rules must not change them."""
         return ()
 
     @property
     def range_field(self) -> str | None:
-        """Time field that mode ``range`` reads by, one that does not move; None if the type has no ranges."""
+        """Immutable time field that mode ``range`` reads by; None if the type has no ranges."""
         return None
 
     @property
@@ -31,13 +31,13 @@ class Replication:
         return None
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
-        """Return the ages at which windows of a time field are read once more, ascending."""
+        """Return the ages at which windows of a time field are read again, ascending."""
         return ()
 
 
 @dataclass(frozen=True)
 class FullTable(Replication):
-    """Read every subset at each sync; ids that are gone are looked up, then marked deleted."""
+    """Read every subset at each sync; look up missing ids, then set them to deleted."""
 
     @property
     def is_complete_read(self) -> bool:
@@ -47,15 +47,15 @@ class FullTable(Replication):
 
 @dataclass(frozen=True)
 class Incremental(Replication):
-    """Read the windows of a time field that have not been read yet, in slices that are read concurrently.
+    """Read the unread windows of a time field, in concurrent slices.
 
     Attributes:
-        field: The time field to follow.
-        lookback_ages: Ages at which a window is read once more, ascending, for what arrives late.
-        backfill_field: A field that does not move, by which the first sync reads the history; None if ``field`` itself does not move.
-        future_dated: True if records may be dated in the future; they are read at each sync and never covered.
-        honours_start_date: True if the user's start date cuts the history.
-        secondary_cursors: Times inside of a JSON column, by which changes are found that need not move ``field``;
+        field: The time field used as the cursor.
+        lookback_ages: Ages at which a window is read again for late records, ascending.
+        backfill_field: Immutable field by which the first sync reads the history; None if ``field`` itself is immutable.
+        future_dated: True if records can be dated in the future; each sync reads them, and coverage never includes them.
+        honours_start_date: True if the user's start date limits the history.
+        secondary_cursors: Times in a JSON column, for changes that may not update ``field``;
             the endpoint filters and sorts by them.
     """
 
@@ -68,34 +68,34 @@ class Incremental(Replication):
 
     @property
     def cursor_fields(self) -> tuple[str, ...]:
-        """The field, and the one of the backfill."""
+        """The field and the backfill field."""
         return (self.field, self.backfill_field) if self.backfill_field else (self.field,)
 
     @property
     def range_field(self) -> str | None:
-        """The field that does not move."""
+        """The immutable field."""
         return self.backfill_field or self.field
 
     @property
     def start_date_field(self) -> str | None:
-        """The field, where the start date cuts the history."""
+        """The field, if the start date limits the history."""
         return self.field if self.honours_start_date else None
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
-        """Return the ages of the followed field; a backfill field has none."""
+        """Return the ages of the cursor field; a backfill field has none."""
         return self.lookback_ages if field == self.field else ()
 
 
 @dataclass(frozen=True)
 class NewestFirst(Replication):
-    """Read the history by ``backfill_field`` once, then newest ``field`` first, down to below the last complete read.
+    """Read the history by ``backfill_field`` once, then newest ``field`` first until past the last complete read.
 
     For an endpoint that sorts by a field but does not filter by it.
 
     Attributes:
-        field: The time field to walk along, descending.
+        field: The time field to sort by, descending.
         backfill_field: The time field for the first read.
-        margin: How far below the last complete read each sync goes.
+        margin: How far past the last complete read each sync reads.
     """
 
     field: str
@@ -109,7 +109,7 @@ class NewestFirst(Replication):
 
     @property
     def range_field(self) -> str | None:
-        """The field that does not move."""
+        """The immutable field."""
         return self.backfill_field
 
 

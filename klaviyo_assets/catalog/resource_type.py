@@ -1,4 +1,4 @@
-"""A resource type: the description that drives its asset, its checks, its table, its reading and its place in the sandbox.
+"""A resource type: the data that defines its asset, checks, table, reads and sandbox endpoint.
 
 Frozen data without behavior beyond look-ups.
 """
@@ -15,12 +15,12 @@ from klaviyo_assets.catalog.replication import Replication
 
 @dataclass(frozen=True)
 class Subset:
-    """A part of a resource type that the API returns only by itself.
+    """A part of a resource type that needs separate requests.
 
     Attributes:
         name: Name in coverage and logs, for example ``email/archived``.
         filters: Filter expressions that select it.
-        values: Column values that follow from it.
+        values: Column values that all of its records have.
     """
 
     name: str = "all"
@@ -30,12 +30,12 @@ class Subset:
 
 @dataclass(frozen=True)
 class Parent:
-    """Where the records of a child type are: at a path of their own for each parent.
+    """The parent of a child type; the API has a separate collection of children for each parent.
 
     Attributes:
         entry: The parent's type.
         path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
-        column: Column of the child's table that holds the parent's id.
+        column: Column of the child's table with the parent's id.
     """
 
     entry: "ResourceType"
@@ -59,29 +59,29 @@ class ResourceType:
     Attributes:
         name: Name of the table and the asset, plural: ``profiles``.
         jsonapi_type: ``type`` member of its resource objects, singular: ``profile``.
-        description: What a row is, for people who see the asset or the table.
+        description: What a row represents, for users of the asset or the table.
         scope: API scope that reading it needs.
-        more_scopes: Further scopes that reading it needs, as the records of a child type do that belong to another type.
+        more_scopes: Additional scopes that reading it needs, if a child type's records belong to another type.
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, those of the primary key first.
         replication: How the table is kept up to date.
-        subsets: The parts it must be read in.
+        subsets: The subsets that are read separately.
         requested_fields: Additional fields that every read requests.
         only_fields: The only attributes that a read requests, as a sparse fieldset; all attributes if empty.
         counted_by: Endpoint with Klaviyo's own counts of the records; None if there is none.
         version_column: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the docs recommend that the key has the scope.
-        unmapped: Paths of members that Klaviyo is known to send and that no column takes, such as ``("relationships", "lists")``: attributes of other
-            endpoints, and relationships that come as links only. Values and ids go to ``_extra``, and no check warns of them.
+        unmapped: Paths of known members without a column, such as ``("relationships", "lists")``: attributes of other
+            endpoints, and relationships that come as links only. Values and ids go to ``_extra``; no check warns about them.
         docs_url: Klaviyo's page of the endpoint.
-        primary_key: Names of the columns of the primary key, one or more: of a child the parent's id and then its own.
-        parent: Where its records are if each parent has its own; None for a collection of its own.
-        identifies_account: True for the type that says which account the key belongs to.
-        refresh: How often its numbers change enough to sync it on a schedule.
-        full_refresh: How often a scheduled full sync reads it, for what an incremental sync cannot see; None for never.
-        subject_column: Column with the id of the profile that a row is about; erasing a person deletes the row. None if there is no such column.
-        read_in_seconds: True if a sync of it takes seconds in any account. Such types share one step.
-        opt_in: True if it is synced only where the user selects it.
+        primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
+        parent: Parent of a child type; None for a top-level collection.
+        identifies_account: True for the type that identifies the account of the key.
+        refresh: How often its schedule syncs it.
+        full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
+        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column.
+        read_in_seconds: True if syncing it takes only seconds in any account. Such types share one step.
+        opt_in: True if it is synced only when the user selects it.
     """
 
     name: str
@@ -116,14 +116,14 @@ class ResourceType:
 
     @property
     def scope_text(self) -> str:
-        """All API scopes that reading it needs, for messages."""
+        """All API scopes that reading it needs, as text for messages."""
         return " and ".join(self.scopes)
 
     def path_of(self, parent_id: str | None) -> str:
-        """Return the path of the type's records; of a child type, of those of one parent.
+        """Return the path of the type's records; for a child type, of one parent's records.
 
         Raises:
-            ValueError: If the type is a child type and no parent is named.
+            ValueError: If the type is a child type and ``parent_id`` is None.
         """
         if self.parent is None:
             return self.endpoint.path
@@ -133,7 +133,7 @@ class ResourceType:
 
     @property
     def page_parameters(self) -> dict[str, str]:
-        """Query parameters that every page of a read carries (largest page, sparse and additional fields)."""
+        """Query parameters of every page request (maximum page size, sparse and additional fields)."""
         parameters: dict[str, str] = {}
         if self.endpoint.page_size is not None:
             parameters["page[size]"] = str(self.endpoint.page_size.maximum)

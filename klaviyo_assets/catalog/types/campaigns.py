@@ -1,4 +1,4 @@
-"""Campaigns: one-off sends by e-mail, SMS or mobile push, one row a campaign."""
+"""Campaigns: one-off sends by e-mail, SMS or mobile push, one row per campaign."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, from_subset, record_id, to_many
 from klaviyo_assets.catalog.endpoint import ANY, CONTAINS, EQUALS, EQUALS_ANY, RANGE, TIER_M, Endpoint, PageSize
@@ -9,7 +9,7 @@ CHANNELS = ("email", "sms", "mobile_push")
 
 
 def _subsets() -> tuple[Subset, ...]:
-    """Each channel must be asked for by name, and archived campaigns are given apart from live ones."""
+    """Return one subset per channel and archived state: a request must filter by channel, and the API lists archived campaigns separately."""
     return tuple(
         Subset(
             name=f"{channel}/{'archived' if archived == 'true' else 'live'}",
@@ -45,7 +45,7 @@ _STATUSES = (
 CAMPAIGNS = ResourceType(
     name="campaigns",
     jsonapi_type="campaign",
-    description="One row per campaign (e-mail, SMS or mobile push), archived ones included, with its audiences and send strategy.",
+    description="One row per campaign (e-mail, SMS or mobile push), with its audiences and send strategy. Archived campaigns are included.",
     scope="campaigns:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_campaigns",
     endpoint=Endpoint(
@@ -75,13 +75,13 @@ CAMPAIGNS = ResourceType(
             "status", ColumnType.STRING, "State of the campaign, such as Draft, Scheduled, Sent or Cancelled.", required=True, values=_STATUSES
         ),
         attribute("archived", ColumnType.BOOLEAN, "Whether the campaign is archived.", required=True),
-        attribute("audiences.included", ColumnType.STRINGS, "Ids of the lists and segments that it is sent to.", required=True),
-        attribute("audiences.excluded", ColumnType.STRINGS, "Ids of the lists and segments that are left out."),
-        attribute("send_options.use_smart_sending", ColumnType.BOOLEAN, "Whether people who got a message recently are skipped."),
+        attribute("audiences.included", ColumnType.STRINGS, "Ids of the lists and segments that receive it.", required=True),
+        attribute("audiences.excluded", ColumnType.STRINGS, "Ids of the lists and segments that are excluded."),
+        attribute("send_options.use_smart_sending", ColumnType.BOOLEAN, "Whether recipients of a recent message are skipped."),
         attribute(
             "send_options.ignore_unsubscribes",
             ColumnType.BOOLEAN,
-            "Whether people who unsubscribed get the message as well; null where Klaviyo does not say.",
+            "Whether unsubscribed people also receive the message; null if Klaviyo sends no value.",
             was_in_extra=True,
         ),
         attribute("tracking_options.add_tracking_params", ColumnType.BOOLEAN, "Whether tracking parameters are added to links."),
@@ -89,14 +89,14 @@ CAMPAIGNS = ResourceType(
         attribute("tracking_options.is_tracking_clicks", ColumnType.BOOLEAN, "Whether clicks are tracked; null means the account's default."),
         attribute("tracking_options.is_tracking_opens", ColumnType.BOOLEAN, "Whether opens are tracked; null means the account's default."),
         attribute(
-            "send_strategy", ColumnType.JSON, "When and how it is sent: immediate, static, throttled, smart send time or A/B test.", required=True
+            "send_strategy", ColumnType.JSON, "How the campaign is sent: immediate, static, throttled, smart send time or A/B test.", required=True
         ),
         attribute("created_at", ColumnType.TIMESTAMP, "When the campaign was created.", required=True),
         attribute("scheduled_at", ColumnType.TIMESTAMP, "When the campaign was scheduled for sending."),
         attribute("updated_at", ColumnType.TIMESTAMP, "When the campaign was last changed, by a person or by Klaviyo.", required=True),
         attribute("send_time", ColumnType.TIMESTAMP, "When it was or will be sent; null while unscheduled."),
         to_many("campaign-messages", "campaign_message_ids", "Messages of the campaign."),
-        to_many("tags", "tag_ids", "Tags of the campaign; null unless Klaviyo lists them."),
+        to_many("tags", "tag_ids", "Tags of the campaign; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
     subsets=_subsets(),

@@ -1,4 +1,4 @@
-"""Events: what people did, one row an event."""
+"""Events: what people did, one row per event."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 EVENTS = ResourceType(
     name="events",
     jsonapi_type="event",
-    description="One row per event: something a profile did or that was done for it (an order, an open, a click), with its custom properties.",
+    description="One row per event: something that a profile did or received (an order, an open, a click), with its custom properties.",
     scope="events:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_events",
     endpoint=Endpoint(
@@ -35,19 +35,19 @@ EVENTS = ResourceType(
         attribute(
             "datetime",
             ColumnType.TIMESTAMP,
-            "When the event took place, whole seconds. May lie in the future, and events may arrive days late.",
+            "When the event took place, in whole seconds. Can be in the future; events can arrive days late.",
         ),
         attribute("timestamp", ColumnType.INTEGER, "The same instant in seconds since 1970-01-01 UTC."),
-        attribute("uuid", ColumnType.STRING, "Unique identifier of the event that Klaviyo derives from its time and content."),
+        attribute("uuid", ColumnType.STRING, "UUID that Klaviyo derives from the event's time and content."),
         attribute(
             "event_properties",
             ColumnType.JSON,
             "Custom properties exactly as Klaviyo sent them, such as $value (the amount), item lists and $flow or $message.",
             personal=True,
         ),
-        to_one("profile", "The profile that the event belongs to, where it still exists."),
-        to_one("metric", "The metric (kind of event)."),
-        to_many("attributions", "attribution_ids", "Attributions of the event; null unless Klaviyo lists them."),
+        to_one("profile", "The profile that the event belongs to, if it still exists."),
+        to_one("metric", "The event's metric."),
+        to_many("attributions", "attribution_ids", "Attributions of the event; null if Klaviyo does not list them."),
     ),
     replication=Incremental(
         field="datetime",

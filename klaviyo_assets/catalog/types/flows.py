@@ -1,4 +1,4 @@
-"""Flows: automated sequences, one row a flow."""
+"""Flows: automated sequences, one row per flow."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import ANY, EQUALS, RANGE, TIER_S, Endpoint, PageSize
@@ -10,7 +10,7 @@ _TRIGGERS = ("Added to List", "Date Based", "Low Inventory", "Metric", "Price Dr
 FLOWS = ResourceType(
     name="flows",
     jsonapi_type="flow",
-    description="One row per flow (automated sequence), archived ones included.",
+    description="One row per flow (automated sequence). Archived flows are included.",
     scope="flows:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_flows",
     endpoint=Endpoint(
@@ -38,8 +38,8 @@ FLOWS = ResourceType(
         attribute("created", ColumnType.TIMESTAMP, "When the flow was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the flow was last changed."),
         attribute("trigger_type", ColumnType.STRING, "What starts the flow, such as Metric, Added to List or Date Based.", values=_TRIGGERS),
-        to_many("flow-actions", "flow_action_ids", "Actions of the flow; null unless Klaviyo lists them."),
-        to_many("tags", "tag_ids", "Tags of the flow; null unless Klaviyo lists them."),
+        to_many("flow-actions", "flow_action_ids", "Actions of the flow; null if Klaviyo does not list them."),
+        to_many("tags", "tag_ids", "Tags of the flow; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
     subsets=(

@@ -1,4 +1,4 @@
-"""Members of lists: which profile is on which list, one row a membership."""
+"""Members of lists: which profile is on which list, one row per membership."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, TIER_M, Endpoint, PageSize, ReducedLimit
@@ -28,14 +28,14 @@ LIST_MEMBERS = ResourceType(
         parent_id("list_id", "Klaviyo's id of the list."),
         record_id("Klaviyo's id of the profile.", name="profile_id"),
         attribute(
-            "joined_group_at", ColumnType.TIMESTAMP, "When the profile joined the list, the last time if it did so more than once.", required=True
+            "joined_group_at", ColumnType.TIMESTAMP, "When the profile joined the list; the latest time if it joined more than once.", required=True
         ),
     ),
     primary_key=("list_id", "profile_id"),
     replication=PerParent(),
     parent=Parent(LISTS, _PATH, "list_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
-    # All else about the profile is in the table profiles.
+    # The profile's other attributes are in the table profiles.
     only_fields=("joined_group_at",),
     subject_column="profile_id",
     opt_in=True,

@@ -1,4 +1,4 @@
-"""Lists: static audiences, one row a list."""
+"""Lists: static audiences, one row per list."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import EQUALS_ANY, GREATER_ONLY, TIER_L, TIER_XS, Endpoint, PageSize, ReducedLimit
@@ -27,8 +27,8 @@ LISTS = ResourceType(
         attribute("created", ColumnType.TIMESTAMP, "When the list was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the list was last changed."),
         attribute("opt_in_process", ColumnType.STRING, "How people join: single_opt_in or double_opt_in.", values=("double_opt_in", "single_opt_in")),
-        to_many("tags", "tag_ids", "Tags of the list; null unless Klaviyo lists them."),
-        to_many("flow-triggers", "flow_trigger_ids", "Flows that the list triggers; null unless Klaviyo lists them."),
+        to_many("tags", "tag_ids", "Tags of the list; null if Klaviyo does not list them."),
+        to_many("flow-triggers", "flow_trigger_ids", "Flows that the list triggers; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),

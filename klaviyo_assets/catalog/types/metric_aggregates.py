@@ -1,4 +1,4 @@
-"""Metric aggregates: Klaviyo's own counts of events, by metric and day. No table of their own; the audit compares them with what is stored.
+"""Metric aggregates: Klaviyo's own counts of events, by metric and day. They have no table; the audit compares them with the stored events.
 
 Source: https://developers.klaviyo.com/en/reference/query_metric_aggregates .
 """

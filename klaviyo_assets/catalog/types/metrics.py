@@ -1,4 +1,4 @@
-"""Metrics: kinds of events, one row a metric."""
+"""Metrics: kinds of events, one row per metric."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import EQUALS, TIER_M, Endpoint
@@ -8,7 +8,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 METRICS = ResourceType(
     name="metrics",
     jsonapi_type="metric",
-    description="One row per metric: a kind of event, such as Placed Order. Ids are stable, names may be changed.",
+    description="One row per metric: a kind of event, such as Placed Order. Ids are stable; names can change.",
     scope="metrics:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_metrics",
     endpoint=Endpoint(
@@ -23,8 +23,8 @@ METRICS = ResourceType(
         attribute("name", ColumnType.STRING, "Name of the metric."),
         attribute("created", ColumnType.TIMESTAMP, "When the metric was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the metric was last changed."),
-        attribute("integration", ColumnType.JSON, "The integration that its events come from (id, name, category, …), as Klaviyo sent it."),
-        to_many("flow-triggers", "flow_trigger_ids", "Flows that the metric triggers; null unless Klaviyo lists them."),
+        attribute("integration", ColumnType.JSON, "The integration that sends its events (id, name, category, …), as Klaviyo sent it."),
+        to_many("flow-triggers", "flow_trigger_ids", "Flows that the metric triggers; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
     version_column="updated",

@@ -1,4 +1,4 @@
-"""Profiles: the people, one row a profile."""
+"""Profiles: customers and subscribers, one row per profile."""
 
 from datetime import timedelta
 
@@ -49,11 +49,11 @@ PROFILES = ResourceType(
         attribute("email", ColumnType.STRING, "E-mail address.", personal=True),
         attribute("phone_number", ColumnType.STRING, "Phone number in E.164 form.", personal=True),
         attribute("external_id", ColumnType.STRING, "The person's id in the shop's own system.", personal=True),
-        attribute("anonymous_id", ColumnType.STRING, "Klaviyo's id of a visitor who is not identified.", personal=True, was_in_extra=True),
+        attribute("anonymous_id", ColumnType.STRING, "Klaviyo's id of an unidentified visitor.", personal=True, was_in_extra=True),
         attribute("whatsapp_bsuid", ColumnType.STRING, "WhatsApp's business-scoped user id (BSUID) of the person.", personal=True, was_in_extra=True),
         attribute("first_name", ColumnType.STRING, "First name.", personal=True),
         attribute("last_name", ColumnType.STRING, "Last name.", personal=True),
-        attribute("organization", ColumnType.STRING, "Company or organization the person works for.", personal=True),
+        attribute("organization", ColumnType.STRING, "Company or organization that the person works for.", personal=True),
         attribute("locale", ColumnType.STRING, "Language tag (BCP 47), such as en-US."),
         attribute("title", ColumnType.STRING, "Job title.", personal=True),
         attribute("image", ColumnType.STRING, "URL of a picture of the person.", personal=True),
@@ -63,7 +63,7 @@ PROFILES = ResourceType(
         attribute("location.address1", ColumnType.STRING, "First line of the street address.", personal=True),
         attribute("location.address2", ColumnType.STRING, "Second line of the street address.", personal=True),
         attribute("location.city", ColumnType.STRING, "City."),
-        attribute("location.country", ColumnType.STRING, "Country: its name, such as Denmark, or what was sent to Klaviyo."),
+        attribute("location.country", ColumnType.STRING, "Country name, such as Denmark, or the text that was sent to Klaviyo."),
         attribute("location.latitude", ColumnType.FLOAT, "Latitude in degrees.", personal=True),
         attribute("location.longitude", ColumnType.FLOAT, "Longitude in degrees.", personal=True),
         attribute("location.region", ColumnType.STRING, "State, province or region."),
@@ -72,15 +72,15 @@ PROFILES = ResourceType(
         attribute("location.ip", ColumnType.STRING, "IP address.", personal=True),
         attribute("properties", ColumnType.JSON, "Custom properties exactly as Klaviyo sent them.", personal=True),
         attribute("subscriptions", ColumnType.JSON, "Consent and suppression per channel: e-mail, SMS, mobile push, WhatsApp.", personal=True),
-        to_many("push-tokens", "push_token_ids", "Push tokens of the profile; null unless Klaviyo lists them."),
-        to_many("conversations", "conversation_ids", "Conversations of the profile; null unless Klaviyo lists them."),
+        to_many("push-tokens", "push_token_ids", "Push tokens of the profile; null if Klaviyo does not list them."),
+        to_many("conversations", "conversation_ids", "Conversations of the profile; null if Klaviyo does not list them."),
     ),
-    # `updated` moves while it is being read, so history is swept along `created`, which does not.
+    # `updated` changes during a read, so the backfill reads by `created`, which never changes.
     replication=Incremental(
         field="updated",
         lookback_ages=(timedelta(hours=1),),
         backfill_field="created",
-        # Whether a change of consent alone moves `updated` is not documented.
+        # Klaviyo does not document whether a change of consent alone changes `updated`.
         secondary_cursors=(
             "subscriptions.email.marketing.suppression.timestamp",
             "subscriptions.email.marketing.list_suppressions.timestamp",
@@ -88,7 +88,7 @@ PROFILES = ResourceType(
     ),
     requested_fields=("subscriptions",),
     unmapped=(
-        # The members of a list or segment come with the time at which they joined.
+        # Endpoints for the members of a list or segment return the time at which they joined.
         ("attributes", "joined_group_at"),
         ("relationships", "conversation"),
         ("relationships", "lists"),

@@ -1,4 +1,4 @@
-"""Reviews: what customers wrote about products and the store, one row a review."""
+"""Reviews: what customers wrote about products and the store, one row per review."""
 
 from datetime import timedelta
 
@@ -40,8 +40,8 @@ REVIEWS = ResourceType(
             "Status: published, unpublished, featured, pending or rejected.",
             values=("featured", "pending", "published", "rejected", "unpublished"),
         ),
-        attribute("status.rejection_reason", ColumnType.JSON, "Why it was rejected; null for any other status."),
-        attribute("verified", ColumnType.BOOLEAN, "Whether the author is known to have bought the product.", required=True),
+        attribute("status.rejection_reason", ColumnType.JSON, "Reason for the rejection; null for any other status."),
+        attribute("verified", ColumnType.BOOLEAN, "Whether the author is a verified buyer of the product.", required=True),
         attribute(
             "review_type",
             ColumnType.STRING,
@@ -51,7 +51,7 @@ REVIEWS = ResourceType(
         ),
         attribute("created", ColumnType.TIMESTAMP, "When the review was written.", required=True),
         attribute("updated", ColumnType.TIMESTAMP, "When the review was last changed.", required=True),
-        attribute("images", ColumnType.STRINGS, "URLs of the pictures that came with it.", required=True),
+        attribute("images", ColumnType.STRINGS, "URLs of the review's pictures.", required=True),
         attribute("product.url", ColumnType.STRING, "URL of the product."),
         attribute("product.name", ColumnType.STRING, "Name of the product."),
         attribute("product.image_url", ColumnType.STRING, "URL of the product's picture."),
@@ -60,15 +60,15 @@ REVIEWS = ResourceType(
         attribute("author", ColumnType.STRING, "Name of the author.", personal=True),
         attribute("content", ColumnType.STRING, "Text of the review.", personal=True),
         attribute("title", ColumnType.STRING, "Title of the review.", personal=True),
-        attribute("smart_quote", ColumnType.STRING, "A quote from the text that sums it up.", personal=True),
+        attribute("smart_quote", ColumnType.STRING, "A quote from the text that summarizes it.", personal=True),
         attribute("public_reply.content", ColumnType.STRING, "Text of the shop's public reply."),
         attribute("public_reply.author", ColumnType.STRING, "Author of the public reply.", personal=True),
         attribute("public_reply.updated", ColumnType.TIMESTAMP, "When the public reply was last changed."),
-        to_many("events", "event_ids", "Events that belong to the review; null unless Klaviyo lists them."),
-        to_one("item", "The catalog item that is reviewed."),
+        to_many("events", "event_ids", "Events that belong to the review; null if Klaviyo does not list them."),
+        to_one("item", "The reviewed catalog item."),
     ),
     replication=NewestFirst(field="updated", backfill_field="created", margin=timedelta(hours=1)),
-    # Which statuses come without a filter is not documented, so all are asked for.
+    # Klaviyo does not document which statuses an unfiltered request returns, so each read requests all.
     subsets=(Subset(filters=("equals(status,'all')",)),),
     version_column="updated",
 )

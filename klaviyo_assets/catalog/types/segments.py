@@ -1,4 +1,4 @@
-"""Segments: audiences by rule, one row a segment."""
+"""Segments: rule-based audiences, one row per segment."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, GREATER_ONLY, TIER_L, TIER_XS, Endpoint, PageSize, ReducedLimit
@@ -8,7 +8,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 SEGMENTS = ResourceType(
     name="segments",
     jsonapi_type="segment",
-    description="One row per segment: an audience that Klaviyo computes from a definition, inactive ones included.",
+    description="One row per segment: an audience that Klaviyo computes from a definition. Inactive segments are included.",
     scope="segments:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_segments",
     endpoint=Endpoint(
@@ -31,14 +31,14 @@ SEGMENTS = ResourceType(
     columns=(
         record_id("Klaviyo's id of the segment."),
         attribute("name", ColumnType.STRING, "Name of the segment."),
-        attribute("definition", ColumnType.JSON, "Conditions that make a profile a member, as Klaviyo sent them."),
+        attribute("definition", ColumnType.JSON, "Membership conditions, as Klaviyo sent them."),
         attribute("created", ColumnType.TIMESTAMP, "When the segment was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the segment was last changed."),
-        attribute("is_active", ColumnType.BOOLEAN, "Whether Klaviyo keeps its membership up to date.", required=True),
-        attribute("is_processing", ColumnType.BOOLEAN, "Whether Klaviyo is computing its membership right now.", required=True),
-        attribute("is_starred", ColumnType.BOOLEAN, "Whether somebody starred it.", required=True),
-        to_many("tags", "tag_ids", "Tags of the segment; null unless Klaviyo lists them."),
-        to_many("flow-triggers", "flow_trigger_ids", "Flows that the segment triggers; null unless Klaviyo lists them."),
+        attribute("is_active", ColumnType.BOOLEAN, "Whether Klaviyo updates its membership.", required=True),
+        attribute("is_processing", ColumnType.BOOLEAN, "Whether Klaviyo is currently computing its membership.", required=True),
+        attribute("is_starred", ColumnType.BOOLEAN, "Whether the segment is starred.", required=True),
+        to_many("tags", "tag_ids", "Tags of the segment; null if Klaviyo does not list them."),
+        to_many("flow-triggers", "flow_trigger_ids", "Flows that the segment triggers; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),

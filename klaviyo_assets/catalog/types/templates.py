@@ -1,4 +1,4 @@
-"""Templates: the layouts of e-mails, one row a template."""
+"""Templates: the layouts of e-mails, one row per template."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ TEMPLATES = ResourceType(
         page_size=PageSize(default=10, maximum=10),
         filters={"id": EQUALS_ANY, "name": EQUALS_ANY | CONTAINS, "created": RANGE | EQUALS, "updated": RANGE | EQUALS},
         sorts=("created", "id", "name", "updated"),
-        # The definition of drag-and-drop templates is large and has a lower rate limit, and the HTML is there without it.
+        # The definition of drag-and-drop templates is large and has a lower rate limit; the HTML is returned without it.
         additional_fields=("definition",),
     ),
     columns=(
@@ -38,7 +38,7 @@ TEMPLATES = ResourceType(
         attribute("created", ColumnType.TIMESTAMP, "When the template was created."),
         attribute("updated", ColumnType.TIMESTAMP, "When the template was last changed."),
     ),
-    # With ten records a page a complete read takes hundreds of requests, a read of what has changed takes one. Only a full sync finds deletions.
+    # At ten records per page, a complete read takes hundreds of requests; a read of the changes takes one. Only a full sync finds deletions.
     replication=Incremental(field="updated", lookback_ages=(timedelta(hours=1),), backfill_field="created"),
     version_column="updated",
     full_refresh="weekly",

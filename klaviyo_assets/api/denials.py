@@ -1,4 +1,6 @@
-"""What a 403 of the API means: one code stands for several reasons, so Klaviyo's words decide.
+"""Classifies a 403 of the API by the words of its error: one code stands for several reasons.
+
+A 403 without an API error document comes from the network edge; ``responses`` recognizes it.
 
 Klaviyo documents neither the words nor that they stay (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below hold
 what has been seen and words of the same sense, the most specific reason first. Words that no rule knows are shown as they are, with the likely cause.

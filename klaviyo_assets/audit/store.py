@@ -15,7 +15,7 @@ from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight
-from klaviyo_assets.state.rereads import Reread, Rereads
+from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import literal

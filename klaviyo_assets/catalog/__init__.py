@@ -1,6 +1,6 @@
 """Klaviyo's resource types as data, one entry each.
 
-To add a resource type, add a module in ``catalog/types/``; nothing else changes.
+To add a resource type, add a module in ``catalog/types/``; nothing else changes. The names exported here are shortcuts for code that uses them.
 The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 

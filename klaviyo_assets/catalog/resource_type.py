@@ -80,7 +80,7 @@ class ResourceType:
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column.
-        read_in_seconds: True if syncing it takes only seconds in any account. Such types share one step.
+        read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
     """
 

@@ -12,7 +12,6 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
-from klaviyo_assets.load.conflicts import repeated_on_conflict
 from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
@@ -21,13 +20,14 @@ from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.load.transaction_retry import repeated_on_conflict
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
-from klaviyo_assets.state.rereads import Reread, Rereads
+from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.state.table_fingerprint import TableState, measured
 from klaviyo_assets.state.tombstones import Tombstones
@@ -353,7 +353,7 @@ class Loader:
         """Mark rows of windows that a complete read of them did not return, and record that these windows were read again.
 
         Args:
-            rereads: What was read, from :func:`klaviyo_assets.state.rereads.rereads_within`.
+            rereads: What was read, from :func:`klaviyo_assets.state.requested_rereads.rereads_within`.
             files: Parquet files with the key and the time of everything that the read returned.
             at: When the read began.
 
@@ -377,9 +377,9 @@ class Loader:
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
-            missed = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
+            null_rates = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
             rowid = self.warehouse.capabilities.rowid
-            inserted, updated = Upsert(connection, self.entry, files, table, missed, self.warehouse.before_append, rowid).run()
+            inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
 

@@ -17,7 +17,7 @@ from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.layout_migration import LayoutMigration
 from klaviyo_assets.state.null_rate_log import NullRateLog
-from klaviyo_assets.state.rereads import Rereads
+from klaviyo_assets.state.requested_rereads import Rereads
 from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog

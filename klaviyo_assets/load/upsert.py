@@ -76,14 +76,14 @@ class Upsert:
     """Loads one batch of staged files into one table, inside the caller's transaction.
 
     Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read. An older read never
-    replaces a newer one; see :meth:`_not_older`.
+    replaces a newer one; see :meth:`_may_replace`.
 
     Args:
         connection: The database, in a transaction.
         entry: The resource type.
         files: Staged Parquet files, at least one.
         table: The table, qualified.
-        missed: Records columns that lose their values; None if that is done at another time.
+        null_rates: Records columns that lose their values; None if that is done at another time.
         only_append: Called when all rows are new, before they are inserted.
         rowid: Whether the table has DuckDB's ``rowid``.
 
@@ -95,7 +95,7 @@ class Upsert:
     entry: ResourceType
     files: Sequence[Path]
     table: str
-    missed: NullRateRecorder | None = None
+    null_rates: NullRateRecorder | None = None
     only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
     rowid: bool = True
 
@@ -113,8 +113,8 @@ class Upsert:
         kept = self._find_kept(updated) if known else 0
         new = self._without_kept(staged) if kept else staged
         written = rows - kept
-        if written and self.missed is not None:
-            self.missed.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
+        if written and self.null_rates is not None:
+            self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
         users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
         if users:
             self._collect("users_values", f"SELECT {', '.join((self._columns, *users))} FROM {self.table} WHERE {self._are_changed}")
@@ -188,7 +188,7 @@ class Upsert:
         candidates = self._collect(
             "candidates",
             f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "
-            f"JOIN known AS old ON {self._same_key('new', 'old')} WHERE {self._not_older()}",
+            f"JOIN known AS old ON {self._same_key('new', 'old')} WHERE {self._may_replace()}",
         )
         if not candidates:
             return 0
@@ -245,20 +245,20 @@ class Upsert:
         )
         return f"(old.{DELETED_AT} IS NOT NULL{version})"
 
-    def _not_older(self) -> str:
+    def _may_replace(self) -> str:
         """SQL that is true if ``new`` may replace ``old``: it has a later version, or was read later.
 
         A version that is missing, is in the future or has gone back must not protect a row for ever. So the later read wins if one of the two has no
         version, or one that is dated after its read; if the old row is marked as deleted and the record was seen since; and in types that are
         read completely, where no other read would correct it.
         """
-        not_older = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
+        read_no_earlier = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
         if not self.entry.version_column or self.entry.replication.is_complete_read:
-            return not_older
+            return read_no_earlier
         new, old = self._version("new"), self._version("old")
         same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
         is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
-        return f"(coalesce({new} > {old}, false) OR ({not_older} AND {same_or_missing}) OR {is_back})"
+        return f"(coalesce({new} > {old}, false) OR ({read_no_earlier} AND {same_or_missing}) OR {is_back})"
 
     def _version(self, relation: str) -> str:
         """SQL for the version of a row; null if it is dated later than its read, since such a date orders nothing."""

@@ -8,7 +8,7 @@ import msgspec
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.errors import invalid
-from klaviyo_assets.sandbox.members import members_of
+from klaviyo_assets.sandbox.json_members import members_of
 from klaviyo_assets.sandbox.records import encode
 
 

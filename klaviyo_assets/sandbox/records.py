@@ -11,7 +11,7 @@ import msgspec
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value, values_of
-from klaviyo_assets.sandbox.members import members_of
+from klaviyo_assets.sandbox.json_members import members_of
 
 SITE = "https://a.klaviyo.com"
 """Origin in the links of records: Klaviyo's own, so that a record's bytes do not depend on the sandbox's port."""

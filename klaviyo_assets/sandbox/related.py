@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.sandbox.members import members_of
+from klaviyo_assets.sandbox.json_members import members_of
 from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only, not_by_itself, target_type
 from klaviyo_assets.sandbox.store import Store
 

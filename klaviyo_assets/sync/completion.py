@@ -15,7 +15,7 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
-from klaviyo_assets.state.rereads import Reread
+from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.context import SyncContext
 
 

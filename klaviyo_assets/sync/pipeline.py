@@ -32,7 +32,7 @@ from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
-from klaviyo_assets.state.rereads import Reread
+from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.completion import Read, complete
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planning import PlannedSync
@@ -80,7 +80,7 @@ class Pipeline:
     Args:
         sync: What the steps share.
         folder: For staged files; created here.
-        treat: Returns what may be stored of a frame.
+        prepare_for_storage: Applies field rules and removes rows of erased people.
         planned: What is read.
         rereads: Covered windows that are read again, each as a whole.
     """
@@ -89,7 +89,7 @@ class Pipeline:
         self,
         sync: SyncContext,
         folder: Path,
-        treat: Callable[[pl.DataFrame], pl.DataFrame],
+        prepare_for_storage: Callable[[pl.DataFrame], pl.DataFrame],
         planned: PlannedSync,
         rereads: Sequence[Reread] = (),
     ) -> None:
@@ -97,7 +97,7 @@ class Pipeline:
         self._planned = planned
         self._rereads = rereads
         self._state = FetchState()
-        self._staging = Staging(folder, self._manifest(), treat)
+        self._staging = Staging(folder, self._manifest(), prepare_for_storage)
         compares = sync.completion in (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT) or bool(rereads)
         self._loading = Loading(sync, self._state, keeps_keys=compares)
         self._writer = BackgroundWriter(

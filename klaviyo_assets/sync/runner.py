@@ -32,7 +32,7 @@ from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
-from klaviyo_assets.state.rereads import Reread, rereads_within
+from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
@@ -160,7 +160,7 @@ class SyncRunner:
                 raise refusal
             if not who.seen:
                 await remember(self.client, self.warehouse.state_dir, self._schema_key)
-            rules_changed = await in_thread(self._apply_rules, sync)
+            rules_changed = await in_thread(self._reapply_changed_rules, sync)
             resumed = await in_thread(self._resume, sync, who)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
@@ -168,7 +168,7 @@ class SyncRunner:
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():
                 planned = await plan_sync(sync, covered)
-                await Pipeline(sync, self._staging_folder(row), self._treat(loader), planned, rereads).run()
+                await Pipeline(sync, self._staging_folder(row), self._prepare_for_storage(loader), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             sync.record_traffic()
@@ -195,14 +195,14 @@ class SyncRunner:
             return error
         return None
 
-    def _apply_rules(self, sync: SyncContext) -> bool:
+    def _reapply_changed_rules(self, sync: SyncContext) -> bool:
         """Apply changed field rules to rows that are stored; return whether rules have changed."""
         loader = sync.loader
         changed, rewritten = (
             loader.apply_rules(self.field_rules, self._fingerprint) if self.field_rules.rules or loader.has_field_rules else (False, 0)
         )
         if rewritten:
-            sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were treated by it.")
+            sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
         try:
             self.warehouse.compact_if_requested()
         except WarehouseError as error:
@@ -230,8 +230,8 @@ class SyncRunner:
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
-    def _treat(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Return a function that leaves of a frame what may be stored."""
+    def _prepare_for_storage(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Return a function that removes rows of erased people from a frame, then applies the field rules."""
         return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.subject_column, self.entry.primary_key, loader.erased))
 
     def _fingerprint(self, rules: str | None) -> str:

@@ -156,7 +156,7 @@ def test_a_new_rule_is_applied_to_rows_that_are_there_and_leaves_nothing_in_the_
     report = ruled("profiles", account, plain_file, RULES)
 
     assert report.row.records_read < before.height  # it was not read again
-    assert any("were treated by it" in note for note in report.notes)
+    assert any("were rewritten to match it" in note for note in report.notes)
     salt, rows = Salt(SALT), table(plain_file, "profiles")
     assert rows["email"].to_list() == [None if value is None else salt.hash(value, Kind.EMAIL) for value in before["email"]]
     assert rows.drop("email", "phone_number", "first_name", "properties").equals(before.drop("email", "phone_number", "first_name", "properties"))

@@ -114,7 +114,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "a row of the table kept against a newer version",
-        (Edit(Upsert, "_not_older", "coalesce({new} > {old}, false)", "coalesce({new} < {old}, false)"),),
+        (Edit(Upsert, "_may_replace", "coalesce({new} > {old}, false)", "coalesce({new} < {old}, false)"),),
         ("profiles", "lists"),
     ),
     Fault(

@@ -1,4 +1,7 @@
-"""What other clients of the account leave us of an endpoint's limit, by all that responses say about it. Pure."""
+"""Estimates our share of an endpoint's limit from what responses say about other clients. No I/O.
+
+``limiter`` hands the share to ``pacing``, which turns it into requests per second.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""How fast requests to one endpoint are sent: pyrate-limiter, set up for Klaviyo's two windows."""
+"""Spaces the requests to one endpoint: pyrate-limiter, set up for Klaviyo's two windows.
+
+The share of the limit comes from ``fair_share``, through ``limiter``.
+"""
 
 import asyncio
 import hashlib

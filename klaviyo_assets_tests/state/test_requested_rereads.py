@@ -13,7 +13,7 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
-from klaviyo_assets.state.rereads import Reread, Rereads, rereads_within
+from klaviyo_assets.state.requested_rereads import Reread, Rereads, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query

@@ -50,7 +50,7 @@ class SharedDatabase(Warehouse):
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_assets.load.conflicts._SECONDS", (0, 0))
+    monkeypatch.setattr("klaviyo_assets.load.transaction_retry._SECONDS", (0, 0))
 
 
 @pytest.mark.parametrize("conflicts", [0, 1, 3])

@@ -1,5 +1,7 @@
 """The table ``_rereads``: windows that must be read again although they are covered.
 
+Events that arrive late are not its subject: the lookback ages in ``coverage`` handle them.
+
 Code that finds a covered window to be wrong, such as an audit, requests it here. Every incremental sync reads the pending windows again, each as a
 whole, and also marks the rows in them that Klaviyo did not return.
 """

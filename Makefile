@@ -74,7 +74,7 @@ test-quick: $(STAMP)  ## the tests that start no process and take little, in les
 coverage: $(STAMP)  ## the quick tests, and which lines they do not run
 	COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/python $(PYTEST) -m 'not slow and not long' --cov=klaviyo_assets --cov-report=term-missing:skip-covered
 
-truth: $(STAMP)  ## thousands of generated histories of an account, compared row by row; then every planted fault
+truth: $(STAMP)  ## thousands of generated histories of an account, compared row by row; then every injected fault
 	$(BIN)/python -m klaviyo_assets_tests.scenarios $(OPTIONS)
 
 benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)

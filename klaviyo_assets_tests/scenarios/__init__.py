@@ -1,19 +1,20 @@
-"""The truth machine: generated lives of an account, with syncs in between, after each of which the tables are held against what Klaviyo showed.
+"""Model-based tests: generate scenarios of an account with syncs in between, and compare the tables with Klaviyo's records after each sync.
 
-    lives.py       what may happen in a life: data
-    generation.py  lives for hypothesis, which shrinks one that fails
-    world.py       the sandbox, a client and a database for one life, in this process or over HTTP
-    history.py     every version that a record has had, noted by the harness itself
-    promises.py    which of them a table may hold after which syncs, moment by moment
-    rows.py        a record's JSON as a row, read in the plainest way
-    auditing.py    the audit of such a world
-    doing.py       what happens in a life is done to the account
-    tally.py       what has been lived, counted
-    living.py      a life is lived, and compared after each sync
-    search.py      many lives, one after the other
-    courses.py     which ones
-    command.py     thousands of them by one command
-    faults.py      errors that are planted into the library, to show that the machine catches them
+    scenario.py    actions, syncs and scenarios: plain data
+    generation.py  hypothesis strategies for scenarios; hypothesis shrinks a scenario that fails
+    world.py       the sandbox, a client and a database for one scenario, in this process
+    over_http.py   the same with real processes, requests and files
+    history.py     every version of every record, recorded by the harness itself
+    promises.py    the versions that a table may hold after the syncs so far
+    rows.py        a record's JSON as a table row, decoded independently of the library
+    auditing.py    the audit of a world
+    actions.py     applies actions to the account
+    stats.py       counts
+    runner.py      runs a scenario and compares the table after each sync
+    search.py      runs scenarios until one fails
+    suites.py      which scenarios run
+    command.py     runs thousands of them
+    faults.py      faults that are injected into the library, to show that the tests catch them
 
-Nothing here plans, cuts or merges with the library's code.
+Nothing here plans, slices or merges with the library's code.
 """

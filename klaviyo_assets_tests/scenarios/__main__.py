@@ -1,4 +1,4 @@
-"""``python -m klaviyo_assets_tests.scenarios``; its worker processes import the command, which they could not from here."""
+"""``python -m klaviyo_assets_tests.scenarios``. The command has its own module because worker processes cannot import ``__main__``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What happens in a life is done to the account."""
+"""Applies the actions of a scenario to the account."""
 
 import json
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from datetime import timedelta
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
-from klaviyo_assets_tests.scenarios.histories import (
+from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
     HOUR,
+    Action,
     Add,
     Archive,
     Attribution,
     Change,
     Delete,
     Event,
-    Happening,
     Merge,
     Suppress,
     Wait,
@@ -23,31 +23,31 @@ from klaviyo_assets_tests.scenarios.histories import (
 from klaviyo_assets_tests.scenarios.world import World
 
 ATTRIBUTED_WITHIN = 3 * HOUR
-"""How old an event may be when its attribution arrives, in seconds."""
+"""Maximum age of an event when its attribution arrives, in seconds."""
 
 _EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
-"""Attributes that change, where it is not the one that the sandbox would choose."""
+"""Attributes to change, where the sandbox's default choice does not fit."""
 
 _HUNDREDS = 100
 
 
-class Doing:
-    """Does what happens.
+class ActionRunner:
+    """Applies actions.
 
     Args:
-        world: Where.
-        entry: The resource type that is followed.
+        world: The world to change.
+        entry: The resource type under test.
     """
 
     def __init__(self, world: World, entry: ResourceType) -> None:
         self.world, self.entry = world, entry
         self._changes = 0
 
-    def do(self, step: Happening, records: Mapping[str, bytes]) -> str | None:
-        """Do it and return what it is called; None if there is nothing that it could be done to.
+    def run(self, step: Action, records: Mapping[str, bytes]) -> str | None:
+        """Apply an action and return its label for the stats; None if there is nothing to apply it to.
 
         Args:
-            step: What happens.
+            step: The action.
             records: The type's records, by id.
         """
         name, ids = self.entry.name, sorted(records)
@@ -56,16 +56,16 @@ class Doing:
                 self.world.advance(timedelta(seconds=seconds))
                 return "time passes"
             case Event(ago, count):
-                return self._let_events_come(ago, count)
+                return self._add_events(ago, count)
             case Add(count):
                 for _ in range(count):
                     self.world.change("add", type=name, seed=self._next())
-                return f"new{_many(count)}"
+                return f"new{_count_label(count)}"
             case Change(which, moves, count) if ids:
                 chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
                 for id_ in chosen:
                     self._edit(id_, moves=moves)
-                return f"{'change' if moves and self.entry.version_column else 'silent change'}{_many(len(chosen))}"
+                return f"{'change' if moves and self.entry.version_column else 'silent change'}{_count_label(len(chosen))}"
             case Attribution(which) if name == "events":
                 return self._attribute(which, records)
             case Suppress(which, from_list, lifted) if ids and name == "profiles":
@@ -80,15 +80,15 @@ class Doing:
                 return self._merge(source, destination)
         return None
 
-    def _let_events_come(self, ago: int, count: int) -> str | None:
+    def _add_events(self, ago: int, count: int) -> str | None:
         if not self.world.records("profiles") or not self.world.records("metrics"):
             return None
         for _ in range(count):
             self.world.change("event", datetime=self.world.now() - timedelta(seconds=ago), seed=self._next())
         if ago < 0:
-            return "event dated ahead"
+            return "event dated in the future"
         kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
-        return f"{kind}{_many(count)}"
+        return f"{kind}{_count_label(count)}"
 
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name
@@ -113,7 +113,7 @@ class Doing:
         entry = {"reason": "UNSUBSCRIBE", "timestamp": self.world.now().isoformat()} | ({"list_id": "AbCdEf"} if kind == "list_suppressions" else {})
         marketing[kind] = [] if lifted else [entry]
         self.world.change("update", type="profiles", id=found["id"], attributes={"subscriptions": subscriptions}, moves=False)
-        return f"{kind.replace('_', ' ').removesuffix('s')} {'lifted' if lifted else 'comes'} without a change of updated"
+        return f"{kind.replace('_', ' ').removesuffix('s')} {'removed' if lifted else 'added'} without a change of updated"
 
     def _merge(self, source: int, destination: int) -> str | None:
         ids = sorted(self.world.records("profiles"))
@@ -127,5 +127,5 @@ class Doing:
         return self._changes
 
 
-def _many(count: int) -> str:
+def _count_label(count: int) -> str:
     return ", hundreds of one second" if count >= _HUNDREDS else ", many of one second" if count > 1 else ""

@@ -1,4 +1,4 @@
-"""The audit of a world's events, as its job runs it."""
+"""Audits a world's events as the audit job does."""
 
 import logging
 from datetime import date
@@ -11,12 +11,12 @@ from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets_tests.scenarios.difference import Difference
 
 MetricDay = tuple[str, date]
-"""A metric and a day (UTC), which the audit compares."""
+"""A metric and a day (UTC): the unit that the audit compares."""
 
 
 async def audit(client: KlaviyoClient, warehouse: Warehouse, schema: str) -> set[MetricDay]:
-    """Compare Klaviyo's counts with the table, and return what differs."""
+    """Compare Klaviyo's counts with the table and return the days that differ."""
     _, found = await Audit(client, AuditStore(warehouse, schema), logging.getLogger("klaviyo_assets_tests.scenarios")).run()
     if any(one.state is State.REREAD_PENDING for one in found):
-        raise Difference("events: days that a repair should have read again still wait for it after the next audit")
+        raise Difference("events: days that the repair should have reread are still pending after the next audit")
     return {(one.metric_id, one.day) for one in found}

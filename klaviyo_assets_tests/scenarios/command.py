@@ -1,4 +1,4 @@
-"""The truth machine by one command: thousands of lives, then every planted fault; exit status 1 if a table was wrong or a fault was not caught.
+"""Runs thousands of scenarios, then every injected fault. The exit status is 1 if a table was wrong or a fault was not caught.
 
 python -m klaviyo_assets_tests.scenarios --lives 2000 --seed 1
 """
@@ -17,112 +17,114 @@ from dataclasses import dataclass
 from klaviyo_assets_tests.scenarios.difference import Difference
 from klaviyo_assets_tests.scenarios.faults import FAULTS, Fault
 from klaviyo_assets_tests.scenarios.search import catch
-from klaviyo_assets_tests.scenarios.stats import Tally
-from klaviyo_assets_tests.scenarios.suites import Course, shared_out
+from klaviyo_assets_tests.scenarios.stats import Stats
+from klaviyo_assets_tests.scenarios.suites import Suite, distribute
 
-_LIVES_AT_ONCE = 50
-"""Lives that a process lives before it reports."""
+_CHUNK_SIZE = 50
+"""Scenarios that a worker process runs before it reports."""
+
+_RERUN = "The scenario; rerun it with Runner(scenario, InProcess(scenario), Stats()).run()"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a process has to tell of its lives: counts, and the first failure in words, as short as it could be made."""
+    """A worker process's report: the counts and a description of the first failure, shrunk."""
 
-    tally: Tally
+    stats: Stats
     failure: str | None
 
 
 @dataclass(frozen=True)
-class Planted:
-    """What became of a planted fault.
+class FaultResult:
+    """The result of injecting a fault.
 
     Attributes:
-        right: True if a table was found to be wrong. Any other error shows nothing: the edit itself may be what is broken.
-        outcome: In how many lives it was caught, ``NOT CAUGHT``, or ``CRASHED``.
-        words: What was found.
+        caught: True if a table was found to be wrong. Any other error proves nothing: the edit itself may be broken.
+        outcome: The number of the scenario that caught it, ``NOT CAUGHT``, or ``CRASHED``.
+        message: The error that was found.
     """
 
-    right: bool
+    caught: bool
     outcome: str
-    words: str = ""
+    message: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m klaviyo_assets_tests.scenarios", description=__doc__.split("\n")[0])
-    parser.add_argument("--lives", type=int, default=2_000, help="lives to live (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="the same one gives the same lives (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
-    parser.add_argument("--no-faults", action="store_true", help="leave the planted faults out")
+    parser.add_argument("--lives", type=int, default=2_000, help="scenarios to run (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same scenarios (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--no-faults", action="store_true", help="skip the injected faults")
     options = parser.parse_args(arguments)
-    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_be_quiet) as pool:
-        right = _live(pool, options.lives, options.seed)
-        caught = options.no_faults or _plant(pool, options.seed)
-    return 0 if right and caught else 1
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_disable_logging) as pool:
+        passed = _run_scenarios(pool, options.lives, options.seed)
+        caught = options.no_faults or _check_faults(pool, options.seed)
+    return 0 if passed and caught else 1
 
 
-def _be_quiet() -> None:
+def _disable_logging() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def _live(pool: Executor, lives: int, seed: int) -> bool:
-    began, tally = time.monotonic(), Tally()
-    chunks = [(course, min(_LIVES_AT_ONCE, share - first)) for course, share in shared_out(lives) for first in range(0, share, _LIVES_AT_ONCE)]
-    for report in pool.map(_chunk, *zip(*chunks, strict=True), range(seed * 10_000, seed * 10_000 + len(chunks))):
-        tally.add(report.tally)
+def _run_scenarios(pool: Executor, scenarios: int, seed: int) -> bool:
+    began, stats = time.monotonic(), Stats()
+    chunks = [(suite, min(_CHUNK_SIZE, share - first)) for suite, share in distribute(scenarios) for first in range(0, share, _CHUNK_SIZE)]
+    for report in pool.map(_run_chunk, *zip(*chunks, strict=True), range(seed * 10_000, seed * 10_000 + len(chunks))):
+        stats.add(report.stats)
         if report.failure is not None:
-            print(f"After {tally.lives} lives {report.failure}")
+            print(f"After {stats.scenarios} scenarios {report.failure}")
             return False
         if sys.stderr.isatty():
-            print(f"\r{tally.lives} lives", end="", file=sys.stderr, flush=True)
-    print(f"{tally.lives} lives in {time.monotonic() - began:.0f} s, no difference: {tally.rows:,} rows ({tally.values:,} values) compared.")
-    print(", ".join(f"{name} {count}" for name, count in tally.types.most_common()) + "\n")
-    _print_table(("WHAT HAPPENED", "TIMES"), sorted(tally.happenings.items()))
-    positions = sorted({(name, switch) for name, switch, _ in tally.switches})
+            print(f"\r{stats.scenarios} scenarios", end="", file=sys.stderr, flush=True)
+    print(f"{stats.scenarios} scenarios in {time.monotonic() - began:.0f} s, no difference: {stats.rows:,} rows ({stats.values:,} values) compared.")
+    print(", ".join(f"{name} {count}" for name, count in stats.types.most_common()) + "\n")
+    _print_table(("ACTION", "TIMES"), sorted(stats.actions.items()))
+    positions = sorted({(name, switch) for name, switch, _ in stats.switches})
     _print_table(
-        ("TYPE", "SWITCH", "LIVES, USUAL", "LIVES, OTHERWISE"),
-        [(*key, tally.switches[*key, False], tally.switches[*key, True]) for key in positions],
+        ("TYPE", "SWITCH", "SCENARIOS, DEFAULT", "SCENARIOS, OTHERWISE"),
+        [(*key, stats.switches[*key, False], stats.switches[*key, True]) for key in positions],
     )
-    _print_table(("TYPE", "MODE", "SYNC", "TIMES"), [(*key, times) for key, times in sorted(tally.syncs.items())])
+    _print_table(("TYPE", "MODE", "SYNC", "TIMES"), [(*key, times) for key, times in sorted(stats.syncs.items())])
     return True
 
 
-def _chunk(course: Course, lives: int, seed: int) -> Report:
-    tally = Tally()
-    failed = course.live(lives, at=seed, tally=tally)
+def _run_chunk(suite: Suite, scenarios: int, seed: int) -> Report:
+    stats = Stats()
+    failed = suite.run(scenarios, at=seed, stats=stats)
     if failed is None:
-        return Report(tally, None)
-    words = "".join(traceback.format_exception_only(failed.error))
-    said = "a table was wrong" if isinstance(failed.error, Difference) else "a life crashed"
-    return Report(tally, f"{said}:\n{words}\nThe life, to be lived again with Living(life, InProcess(life), Tally()).live():\n{failed.life}")
+        return Report(stats, None)
+    message = "".join(traceback.format_exception_only(failed.error))
+    summary = "a table was wrong" if isinstance(failed.error, Difference) else "a scenario crashed"
+    return Report(stats, f"{summary}:\n{message}\n{_RERUN}:\n{failed.scenario}")
 
 
-def _plant(pool: Executor, seed: int) -> bool:
-    found = list(pool.map(_planted, range(len(FAULTS)), [seed] * len(FAULTS)))
-    _print_table(("PLANTED FAULT", "CAUGHT", "BY"), [(fault.name, one.outcome, one.words) for fault, one in zip(FAULTS, found, strict=True)])
-    return all(one.right for one in found)
+def _check_faults(pool: Executor, seed: int) -> bool:
+    found = list(pool.map(_check_numbered, range(len(FAULTS)), [seed] * len(FAULTS)))
+    _print_table(("INJECTED FAULT", "CAUGHT", "BY"), [(fault.name, one.outcome, one.message) for fault, one in zip(FAULTS, found, strict=True)])
+    return all(one.caught for one in found)
 
 
-def _planted(number: int, seed: int) -> Planted:
-    return tried(FAULTS[number], seed)
+def _check_numbered(number: int, seed: int) -> FaultResult:
+    return check_fault(FAULTS[number], seed)
 
 
-def tried(fault: Fault, seed: int) -> Planted:
-    """Plant a fault in this process, and tell what became of it."""
+def check_fault(fault: Fault, seed: int) -> FaultResult:
+    """Inject a fault in this process and return the result."""
     try:
         failure = catch(fault, at=seed).failure
-    except Exception as error:  # it could not even be planted
-        return Planted(False, "CRASHED", _short(error))
+    except Exception as error:  # the injection itself failed
+        return FaultResult(False, "CRASHED", _short(error))
     if failure is None:
-        return Planted(False, "NOT CAUGHT")
+        return FaultResult(False, "NOT CAUGHT")
     if not isinstance(failure.error, Difference):
-        return Planted(False, "CRASHED", _short(failure.error))
-    return Planted(True, f"in life {failure.lives}", _short(failure.error))
+        return FaultResult(False, "CRASHED", _short(failure.error))
+    return FaultResult(True, f"in scenario {failure.scenarios}", _short(failure.error))
 
 
 def _short(error: Exception) -> str:
-    words = str(error) if isinstance(error, Difference) else f"{type(error).__name__}: {error}"
-    return words.split(". Versions")[0].replace("\n", " ")[:120]
+    message = str(error) if isinstance(error, Difference) else f"{type(error).__name__}: {error}"
+    return message.split(". Versions")[0].replace("\n", " ")[:120]
 
 
 def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,5 +1,5 @@
-"""What a life has shown to be wrong."""
+"""The error of a scenario that finds a wrong table."""
 
 
 class Difference(AssertionError):
-    """The table does not hold what Klaviyo showed."""
+    """The table differs from Klaviyo's records."""

@@ -1,4 +1,4 @@
-"""Errors planted into the library, to show that the machine catches each: a word or two of a function are replaced while a block runs."""
+"""Faults that are injected into the library to show that the scenarios catch them: each replaces a few words of a function's source."""
 
 import inspect
 import textwrap
@@ -23,13 +23,13 @@ from klaviyo_assets.sync.runner import SyncRunner
 
 @dataclass(frozen=True)
 class Edit:
-    """A function and what is replaced in its source.
+    """A replacement in the source of a function.
 
     Attributes:
-        owner: Class or module that has it.
+        owner: Class or module that defines it.
         function: Its name.
-        old: Text that stands there, at least once.
-        new: What stands there instead.
+        old: Text that occurs at least once.
+        new: Its replacement.
     """
 
     owner: Any
@@ -40,23 +40,23 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fault:
-    """A planted error.
+    """A fault to inject.
 
     Attributes:
-        name: What is wrong, for the table.
-        edits: How.
-        names: Resource types that can show it.
-        repaired: True if it shows only after an audit and a repair: then every life ends with them.
-        begins_broken: True if it shows only after a first sync that was broken off: then every life begins with one.
-        most_lives: Lives within which it must be caught.
+        name: Description for the report.
+        edits: The source edits.
+        names: Resource types that can reveal it.
+        with_repair: True if only an audit and a repair reveal it; every scenario then ends with them.
+        starts_interrupted: True if only an interrupted first sync reveals it; every scenario then starts with one.
+        max_scenarios: Number of scenarios within which it must be caught.
     """
 
     name: str
     edits: tuple[Edit, ...]
     names: tuple[str, ...]
-    begins_broken: bool = False
-    repaired: bool = False
-    most_lives: int = 400
+    starts_interrupted: bool = False
+    with_repair: bool = False
+    max_scenarios: int = 400
 
 
 FAULTS: Sequence[Fault] = (
@@ -66,7 +66,7 @@ FAULTS: Sequence[Fault] = (
         ("profiles",),
     ),
     Fault(
-        "coverage as far as the newest date, be it in the future",
+        "coverage up to the newest date even if it lies in the future",
         (Edit(Manifest, "coverage_of", "end = state.covers_to if", "end = max(state.covers_to, state.read_up_to or state.covers_to) if"),),
         ("events",),
     ),
@@ -85,10 +85,10 @@ FAULTS: Sequence[Fault] = (
         ("events", "profiles"),
     ),
     Fault(
-        "ties at the edge of an interrupted chain taken as read",
+        "ties at the edge of an interrupted page chain skipped",
         (Edit(SliceReader, "_advance", "self.read_up_to = max(end, self.read_up_to or end) if", "self.read_up_to = end + _SECOND if"),),
         ("events",),
-        begins_broken=True,
+        starts_interrupted=True,
     ),
     Fault(
         "coverage committed before the rows",
@@ -105,7 +105,7 @@ FAULTS: Sequence[Fault] = (
         ("events", "profiles"),
     ),
     Fault(
-        "of two versions in a load the older one kept",
+        "older of two versions in a load kept",
         (
             Edit(Upsert, "_staged", "DESC NULLS LAST", "ASC NULLS LAST"),
             Edit(Upsert, "_staged", '"staged_file DESC", "file_row_number DESC"', '"staged_file", "file_row_number"'),
@@ -113,17 +113,17 @@ FAULTS: Sequence[Fault] = (
         ("profiles",),
     ),
     Fault(
-        "a row of the table kept against a newer version",
+        "newer version does not replace a row",
         (Edit(Upsert, "_may_replace", "coalesce({new} > {old}, false)", "coalesce({new} < {old}, false)"),),
         ("profiles", "lists"),
     ),
     Fault(
-        "lookback ages not looked at",
+        "lookback ages ignored",
         (Edit(coverage, "_good_parts", "if row.final or not lookback_ages:", "if True:"),),
         ("events",),
     ),
     Fault(
-        "only the first lookback age looked at",
+        "all lookback ages but the first ignored",
         (
             Edit(
                 coverage, "_good_parts", "zip(lookback_ages, [*lookback_ages[1:], None], strict=True)", "zip(lookback_ages[:1], [None], strict=True)"
@@ -132,44 +132,44 @@ FAULTS: Sequence[Fault] = (
         ("events",),
     ),
     Fault(
-        "a window that ends with its last second, not before it",
+        "window ends treated as inclusive",
         (Edit(coverage, "_minus", "TimeWindow(hole.end, window.end)", "TimeWindow(hole.end + timedelta(seconds=1), window.end)"),),
         ("events", "profiles"),
     ),
     Fault(
-        "the newest slice read no further than it covers",
+        "newest slice read only up to its coverage",
         (Edit(slicing, "cut", "end=None if piece.end == open_end else piece.end", "end=piece.end"),),
         ("events",),
     ),
     Fault(
-        "what the audit found not read again",
+        "days that the audit found not reread",
         (Edit(SyncRunner, "_rereads", "return rereads", "return []"),),
         ("events",),
-        repaired=True,
+        with_repair=True,
     ),
     Fault(
-        "what a repair did not bring left unmarked",
+        "events missing from a repair not marked as deleted",
         (Edit(Deletions, "mark_missing", "{column} >= ? AND", "false AND {column} >= ? AND"),),
         ("events",),
-        repaired=True,
+        with_repair=True,
     ),
     Fault(
-        "changes of consent not looked for",
+        "consent changes ignored",
         (Edit(IncrementalStrategy, "_secondary", "if since is None:", "if True:"),),
         ("profiles",),
     ),
     Fault(
-        "what a full read did not bring left unmarked",
+        "records missing from a full sync not marked as deleted",
         (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant(at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
     ),
 )
-"""The faults, the ones that every other extractor has had among them."""
+"""The faults, including those known from other extractors."""
 
 
 @contextmanager
-def planted(fault: Fault) -> Iterator[None]:
-    """Run a block with a fault in the library."""
+def injected(fault: Fault) -> Iterator[None]:
+    """Run a block with a fault in the library's code."""
     with ExitStack() as stack:
         for edit in fault.edits:
             stack.enter_context(_edited(edit))
@@ -179,10 +179,10 @@ def planted(fault: Fault) -> Iterator[None]:
 @contextmanager
 def _edited(edit: Edit) -> Iterator[None]:
     original = getattr(edit.owner, edit.function)
-    # The text of a function that is edited already stands beside it.
+    # A function that is already edited carries its source as an attribute.
     source = vars(original).get("edited_source") or textwrap.dedent(inspect.getsource(original))
     if edit.old not in source:
-        raise LookupError(f"{edit.function} does not hold {edit.old!r} any more")
+        raise LookupError(f"{edit.function} no longer contains {edit.old!r}")
     changed = source.replace(edit.old, edit.new)
     namespace = dict(vars(inspect.getmodule(original) or edit.owner))
     exec(compile(changed, f"<{edit.function} with a fault>", "exec"), namespace)

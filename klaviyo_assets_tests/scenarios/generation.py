@@ -1,35 +1,35 @@
-"""Lives for hypothesis: a list of steps each, so that one that fails is shrunk to the few steps that matter."""
+"""Hypothesis strategies for scenarios. A scenario is a list of steps: hypothesis shrinks a failing one to the few steps that matter."""
 
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
-from klaviyo_assets_tests.scenarios.histories import (
+from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
     HOUR,
     MINUTE,
     SWITCHES_OF,
     YEAR,
+    Action,
     Add,
     Archive,
     Attribution,
-    Break,
     Change,
     Delete,
     Event,
-    Happening,
-    Life,
+    Interruption,
     Merge,
+    Scenario,
     Suppress,
     Sync,
     Wait,
 )
 
-WHOLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
+FULL_TABLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
 _WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + tuple(name for name, entry in CATALOG.items() if entry.parent is None)
 
-# Around every edge that there is: the lag of ten seconds, the lookback ages, a day and 30 days for slices.
-_SPANS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
+# Around every boundary: the lag of ten seconds, the lookback ages, and slices of a day and of 30 days.
+_WAITS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
 _LONG_AGO = (60 * YEAR, 2000 * YEAR)
 _AGES = (
     *_LONG_AGO,
@@ -54,14 +54,14 @@ _AGES = (
     60 * YEAR,
     2000 * YEAR,
 )
-_AHEAD = (-1, -10, -HOUR, -DAY, -YEAR, -7000 * YEAR)
+_FUTURE = (-1, -10, -HOUR, -DAY, -YEAR, -7000 * YEAR)
 _COUNTS = (1, 1, 2, 3, 8)
 _SEVERAL = (*(8, 5, 12) * 5, 300)
 _MANY = (*_COUNTS * 6, 40, 150)
-"""Counts of records of one second, rarely hundreds."""
+"""Counts of records in the same second, rarely hundreds."""
 
 _which = st.integers(0, 30)
-_waits = st.sampled_from(_SPANS).map(Wait)
+_waits = st.sampled_from(_WAITS).map(Wait)
 _changes = st.builds(Change, _which, st.sampled_from((True, True, False)), st.sampled_from(_MANY))
 _attributions = st.builds(Attribution, _which)
 _consents = st.builds(Suppress, _which, st.booleans(), st.sampled_from((False, False, False, True)))
@@ -70,11 +70,11 @@ _merges = st.builds(Merge, _which, _which)
 _adds = st.builds(Add, st.sampled_from(_MANY))
 _several_events = st.builds(Event, st.sampled_from((2 * DAY, 40 * DAY, HOUR, 0)), st.sampled_from(_SEVERAL))
 _imports = st.builds(Event, st.sampled_from((18 * DAY, 25 * DAY, 40 * DAY, 100 * DAY, 2 * YEAR)), st.sampled_from(_MANY))
-_events = st.builds(Event, st.sampled_from((*_AGES, *_AHEAD)), st.sampled_from(_COUNTS))
+_events = st.builds(Event, st.sampled_from((*_AGES, *_FUTURE)), st.sampled_from(_COUNTS))
 
 
-def _happenings(name: str) -> st.SearchStrategy[Happening]:
-    """What may happen to a type between two syncs."""
+def _actions(name: str) -> st.SearchStrategy[Action]:
+    """Return a strategy for the actions that a type allows between two syncs."""
     entry = CATALOG[name]
     match name:
         case "events":
@@ -90,13 +90,13 @@ def _happenings(name: str) -> st.SearchStrategy[Happening]:
 
 
 def _syncs(name: str) -> st.SearchStrategy[Sync]:
-    refused = st.builds(Break, st.just("refuse"), st.integers(3, 10))
-    killed = st.builds(Break, st.just("kill"), st.integers(0, 5))
-    breaks = st.one_of(st.none(), refused, killed)
-    quick = _happenings(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
+    refused = st.builds(Interruption, st.just("refuse"), st.integers(3, 10))
+    killed = st.builds(Interruption, st.just("kill"), st.integers(0, 5))
+    interruptions = st.one_of(st.none(), refused, killed)
+    quick = _actions(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
     return st.builds(
         Sync,
-        mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in WHOLE else ())),
+        mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in FULL_TABLE else ())),
         since=st.sampled_from((3 * DAY, 60, HOUR, DAY, 8 * DAY, 20 * DAY, 3 * YEAR)),
         until=st.sampled_from((0, 1, 10, 30)),
         edges=st.tuples(st.one_of(_which, st.none()), st.one_of(st.none(), _which)),
@@ -105,45 +105,45 @@ def _syncs(name: str) -> st.SearchStrategy[Sync]:
         rows_per_file=st.sampled_from((20_000, 20_000, 4, 15)),
         rows_per_load=st.sampled_from((500_000, 500_000, 5, 20)),
         tick=st.sampled_from((0, 0, 1, 7)),
-        broken=breaks,
+        interruption=interruptions,
         meanwhile=st.lists(st.tuples(st.integers(2, 12), quick), max_size=3).map(tuple),
     )
 
 
 @st.composite
-def lives(
+def scenarios(
     draw: st.DrawFn,
     names: tuple[str, ...] = _WEIGHTED,
     syncs: tuple[int, int] = (2, 5),
     *,
-    begins_broken: bool = False,
-    repaired: bool = False,
-) -> Life:
-    """Lives of the types that are named, as often as they are named.
+    starts_interrupted: bool = False,
+    with_repair: bool = False,
+) -> Scenario:
+    """Generate scenarios of the named types; a repeated name is chosen more often.
 
     Args:
-        draw: Of hypothesis.
+        draw: Hypothesis's draw function.
         names: Resource types.
-        syncs: How many syncs a life has at least, and at most.
-        begins_broken: True if the first sync is one that is broken off after a few pages.
-        repaired: True for lives, of events, with imports of old dates, that end with an audit and a repair.
+        syncs: Minimum and maximum number of syncs per scenario.
+        starts_interrupted: True if the first sync is interrupted after a few pages.
+        with_repair: True for scenarios with imports of old events that end with an audit and a repair (events only).
     """
     name = draw(st.sampled_from(names))
-    # A few things happen, then a sync reads: without a sync a life proves nothing.
-    # An audit asks Klaviyo for each year since the oldest event: thousands of years would take minutes.
-    happening = st.one_of(_happenings(name).filter(lambda one: getattr(one, "ago", 0) <= 2 * YEAR), _imports) if repaired else _happenings(name)
-    happenings, sync = st.lists(happening, max_size=3), _syncs(name)
-    fewest, most = syncs
-    chapters = draw(st.lists(st.tuples(happenings, sync), min_size=fewest, max_size=most))
-    if begins_broken:
-        first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, broken=Break("refuse", draw(st.integers(4, 10))))
+    # Each chapter is a few actions and then a sync: without a sync a scenario proves nothing.
+    # An audit sends requests for each year since the oldest event: thousands of years would take minutes.
+    action = st.one_of(_actions(name).filter(lambda one: getattr(one, "ago", 0) <= 2 * YEAR), _imports) if with_repair else _actions(name)
+    actions, sync = st.lists(action, max_size=3), _syncs(name)
+    minimum, maximum = syncs
+    chapters = draw(st.lists(st.tuples(actions, sync), min_size=minimum, max_size=maximum))
+    if starts_interrupted:
+        first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, interruption=Interruption("refuse", draw(st.integers(4, 10))))
         chapters.insert(0, ([], first))
-    return Life(
+    return Scenario(
         name=name,
-        steps=tuple(step for before, order in chapters for step in (*before, order)),
-        records=draw(st.sampled_from((12, 25) if begins_broken else (0, 4, 12, 25))),
+        steps=tuple(step for actions_before, sync_ in chapters for step in (*actions_before, sync_)),
+        records=draw(st.sampled_from((12, 25) if starts_interrupted else (0, 4, 12, 25))),
         history_days=draw(st.sampled_from((1, 40, 200))),
         seed=draw(st.integers(0, 3)),
-        repaired=repaired,
+        with_repair=with_repair,
         switches=frozenset(switch for switch in SWITCHES_OF.get(name, ()) if draw(st.booleans())),
     )

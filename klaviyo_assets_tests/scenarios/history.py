@@ -1,4 +1,4 @@
-"""Every version that a record has had, noted as it came about."""
+"""Every version of every record, recorded as the account changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from datetime import datetime
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets_tests.scenarios.rows import Row, row_of, watched_times
+from klaviyo_assets_tests.scenarios.rows import Row, row_of, secondary_cursor_times
 
 
 @dataclass(frozen=True)
 class Version:
-    """A record from one moment on.
+    """A version of a record.
 
     Attributes:
-        since: Number of the moment; moments are counted, since many may fall into one second.
-        at: The sandbox's clock then.
-        row: Its row; None while there is no such record.
-        times: Its instants, by column or by the path that is watched, in microseconds.
+        since: Number of the snapshot that first shows it. Snapshots are numbered because several may fall within one second.
+        at: The sandbox's time of that snapshot.
+        row: The table row; None while the record does not exist.
+        times: Its timestamps in microseconds, by column name or by the path of a secondary cursor.
     """
 
     since: int
@@ -28,44 +28,44 @@ class Version:
 
 
 class History:
-    """The versions of all records of a resource type; the first of each is that it is not there.
+    """The versions of all records of a resource type. The first version of each record is its absence.
 
     Args:
         entry: The resource type.
-        began: The sandbox's clock at the start.
+        began: The sandbox's time at the start.
 
     Attributes:
-        watched: Times by which changes are found that leave the version's time as it is.
+        secondary_cursors: Paths of the timestamps that reveal changes which leave the version column unchanged.
     """
 
     def __init__(self, entry: ResourceType, began: datetime) -> None:
         self.entry = entry
         self.secondary_cursors = entry.replication.secondary_cursors if isinstance(entry.replication, Incremental) else ()
-        self.moment = 0
+        self.snapshot = 0
         self.versions: dict[str, list[Version]] = {}
-        self._unborn = Version(-1, began, None, {})
+        self._absent = Version(-1, began, None, {})
         self._raw: dict[str, bytes] = {}
-        self._times = [(place, column.name) for place, column in enumerate(entry.columns) if column.type is ColumnType.TIMESTAMP]
+        self._times = [(position, column.name) for position, column in enumerate(entry.columns) if column.type is ColumnType.TIMESTAMP]
 
-    def note(self, records: Mapping[str, bytes], at: datetime) -> int:
-        """Note what there is now, and return the number of this moment."""
-        self.moment += 1
+    def record(self, records: Mapping[str, bytes], at: datetime) -> int:
+        """Record the current state and return the number of this snapshot."""
+        self.snapshot += 1
         for id_, raw in records.items():
             if self._raw.get(id_) != raw:
                 row = row_of(self.entry, raw)
-                times = {name: row[place] for place, name in self._times} | watched_times(self.secondary_cursors, raw)
-                version = Version(self.moment, at, row, times)
-                self.versions.setdefault(id_, [self._unborn]).append(version)
+                times = {name: row[position] for position, name in self._times} | secondary_cursor_times(self.secondary_cursors, raw)
+                version = Version(self.snapshot, at, row, times)
+                self.versions.setdefault(id_, [self._absent]).append(version)
         for id_ in self._raw.keys() - records.keys():
-            self.versions[id_].append(Version(self.moment, at, None, {}))
+            self.versions[id_].append(Version(self.snapshot, at, None, {}))
         self._raw = dict(records)
-        return self.moment
+        return self.snapshot
 
-    def index(self, id_: str, moment: int) -> int:
-        """Return the number of the version that a record had at a moment."""
+    def index(self, id_: str, snapshot: int) -> int:
+        """Return the index of the version that a record had at a snapshot."""
         versions = self.versions[id_]
-        return next(number for number in reversed(range(len(versions))) if versions[number].since <= moment)
+        return next(number for number in reversed(range(len(versions))) if versions[number].since <= snapshot)
 
     def last_times(self, id_: str) -> Mapping[str, int | None]:
-        """Return the instants that a record had when it was last there."""
+        """Return the timestamps of a record's last existing version."""
         return next((version.times for version in reversed(self.versions[id_]) if version.row is not None), {})

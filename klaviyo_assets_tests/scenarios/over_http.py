@@ -1,4 +1,4 @@
-"""The same lives with nothing replaced: a sandbox in a process of its own, real requests, threads, a DuckDB file."""
+"""A world with nothing replaced: a sandbox in its own process, real requests, threads and a DuckDB file."""
 
 import asyncio
 import logging
@@ -26,51 +26,51 @@ from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
-from klaviyo_assets_tests.scenarios.histories import Life, Sync, Wait
 from klaviyo_assets_tests.scenarios.rows import key_of
-from klaviyo_assets_tests.scenarios.world import SCHEMA, AfterAnswer, Killed, ask, entry_for, options_of, request_of
+from klaviyo_assets_tests.scenarios.scenario import Scenario, Sync, Wait
+from klaviyo_assets_tests.scenarios.world import SCHEMA, AfterResponse, Killed, entry_for, options_of, query, sync_options
 
 
-def without_jumps(life: Life) -> Life:
-    """Return a life in which no time is skipped while a sync reads: the clock of the client is a real one."""
+def without_jumps(scenario: Scenario) -> Scenario:
+    """Return a scenario without time jumps during a sync: the client's clock is real."""
     steps = (
         replace(step, tick=0, edges=(None, None), meanwhile=tuple(one for one in step.meanwhile if not isinstance(one[1], Wait)))
         if isinstance(step, Sync)
         else step
-        for step in life.steps
+        for step in scenario.steps
     )
-    return replace(life, steps=tuple(steps))
+    return replace(scenario, steps=tuple(steps))
 
 
 class _Network(httpx.AsyncHTTPTransport):
-    """The network; before each request something may happen, and from a request on it may get no answer."""
+    """The network, with actions before requests and with failures after a number of responses."""
 
-    def __init__(self, order: Sync, before_request: Callable[[int], None]) -> None:
+    def __init__(self, step: Sync, before_request: Callable[[int], None]) -> None:
         super().__init__()
-        self._last = order.broken.after if order.broken and order.broken.kind == "refuse" else None
+        self._max_responses = step.interruption.after if step.interruption and step.interruption.kind == "refuse" else None
         self._before_request = before_request
         self._requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it, unless the network is down by now."""
+        """Send a request, unless the network is down."""
         self._requests += 1
-        if self._last is not None and self._requests > self._last:
-            raise httpx.ConnectError("no answer any more")
+        if self._max_responses is not None and self._requests > self._max_responses:
+            raise httpx.ConnectError("connection refused")
         self._before_request(self._requests)
         return await super().handle_async_request(request)
 
 
 class _File(LocalFile):
-    """The file; the process may die as it opens it once more."""
+    """The database file; simulates that the process dies when it opens it."""
 
-    openings: int | None = None
+    connections_left: int | None = None
 
     @contextmanager
     def connection(self) -> Iterator[DuckDBPyConnection]:
-        """Open it, unless the process is dead by now."""
-        if self.openings is not None:
-            self.openings -= 1
-            if self.openings < 0:
+        """Open it, unless the process is dead."""
+        if self.connections_left is not None:
+            self.connections_left -= 1
+            if self.connections_left < 0:
                 raise Killed
         with super().connection() as connection:
             yield connection
@@ -80,12 +80,12 @@ class OverHttp:
     """A world of real processes and files; use it as a context manager.
 
     Args:
-        life: Gives the account and the switches.
-        folder: For the database; empty.
+        scenario: Defines the account and the switches.
+        folder: Empty folder for the database.
     """
 
-    def __init__(self, life: Life, folder: Path) -> None:
-        self._sandbox = ForkedSandbox(options_of(life))
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self._sandbox = ForkedSandbox(options_of(scenario))
         self._file = _File(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
         self._stack = ExitStack()
 
@@ -95,15 +95,15 @@ class OverHttp:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Stop it."""
+        """Stop the sandbox."""
         self._stack.close()
 
     def now(self) -> datetime:
-        """The sandbox's clock."""
+        """Return the sandbox's time."""
         return self._sandbox.now()
 
     def advance(self, by: timedelta) -> None:
-        """Move it."""
+        """Advance the sandbox's clock."""
         self._sandbox.advance(by)
 
     def change(self, kind: str, **details: Any) -> list[str]:
@@ -111,52 +111,52 @@ class OverHttp:
         return self._sandbox.change(kind, **details)
 
     def records(self, name: str) -> dict[str, bytes]:
-        """Every record of a type as the API shows it now."""
+        """Return every record of a type as the API shows it now."""
         lines = self._sandbox.truth_lines(name, CATALOG[name].requested_fields)
         return {key_of(CATALOG[name], line): line for line in lines}
 
-    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
-        """Sync; the clock of this world runs on, so that nobody knows which version an answer has caught: nothing is told of answers."""
-        self._file.openings = order.broken.after if order.broken and order.broken.kind == "kill" else None
+    def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: AfterResponse) -> bool:
+        """Sync without calling ``after_response``: this world's clock keeps running, so the version in a response is unknown."""
+        self._file.connections_left = step.interruption.after if step.interruption and step.interruption.kind == "kill" else None
         sizes = {
-            "klaviyo_assets.staging.staging.ROWS_PER_FILE": order.rows_per_file,
-            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": order.rows_per_load,
+            "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
+            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
         }
         with ExitStack() as stack:
             for target, value in sizes.items():
                 stack.enter_context(mock.patch(target, value))
             try:
-                asyncio.run(self._sync(name, order, before_request))
+                asyncio.run(self._sync(name, step, before_request))
             except (ConnectionFailed, Killed):
-                if order.broken is None:
+                if step.interruption is None:
                     raise
                 return False
             finally:
-                self._file.openings = None
+                self._file.connections_left = None
         return True
 
-    def _client(self, order: Sync, before_request: Callable[[int], None]) -> KlaviyoClient:
-        settings = ClientSettings(base_url=self._sandbox.base_url, concurrency=order.workers, max_retries=0)
-        return KlaviyoClient(parse_api_key(self._sandbox.keys.all_scopes), settings, transport=_Network(order, before_request))
+    def _client(self, step: Sync, before_request: Callable[[int], None]) -> KlaviyoClient:
+        settings = ClientSettings(base_url=self._sandbox.base_url, concurrency=step.workers, max_retries=0)
+        return KlaviyoClient(parse_api_key(self._sandbox.keys.all_scopes), settings, transport=_Network(step, before_request))
 
-    async def _sync(self, name: str, order: Sync, before_request: Callable[[int], None]) -> None:
-        async with self._client(order, before_request) as client:
-            if order.mode == "repair":
+    async def _sync(self, name: str, step: Sync, before_request: Callable[[int], None]) -> None:
+        async with self._client(step, before_request) as client:
+            if step.mode == "repair":
                 await request_rereads(client, AuditStore(self._file, SCHEMA))
             log = logging.getLogger("klaviyo_assets_tests.scenarios")
             await LibrarySync(
-                entry_for(name, order.page_size), request_of(order, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
+                entry_for(name, step.page_size), sync_options(step, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
             ).run()
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and return the days that differ."""
+        """Compare the events with Klaviyo's counts and return the days that differ."""
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:
         async with self._client(Sync(), lambda number: None) as client:
             return await audit(client, self._file, SCHEMA)
 
-    def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
+    def query(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table."""
         with self._file.connection() as connection:
-            return ask(connection, table, columns, rest)
+            return query(connection, table, columns, rest)

@@ -1,9 +1,9 @@
-"""Which versions of a record a table may hold, told for each record alone from what the docs promise and from nothing that the library has planned.
+"""The versions of a record that a table may hold, derived per record from the docs alone and not from anything that the library planned.
 
-What they promise stands in "What is seen when" of ``docs/how-syncs-work.md``.
+The promises are in "What is seen when" of ``docs/how-syncs-work.md``.
 
-A record is *due* at a sync if the docs say that this sync reads it. Where that hangs on an interrupted sync, of which nobody can tell from outside
-how far it came, both possibilities are kept.
+A record is *due* at a sync if the docs say that this sync reads it. The progress of an interrupted sync is unknown from outside, so both
+possibilities are kept.
 """
 
 import re
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
-from klaviyo_assets_tests.scenarios.histories import DAY, HOUR
 from klaviyo_assets_tests.scenarios.history import History
 from klaviyo_assets_tests.scenarios.rows import micros
+from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR
 
 SECOND = 1_000_000
 LAG = 10 * SECOND
@@ -22,27 +22,27 @@ LATE_AGES = tuple(age * SECOND for age in (6 * HOUR, DAY, 3 * DAY, 7 * DAY, 17 *
 FIRST_AGE = HOUR * SECOND
 
 _INCREMENTAL = ("incremental", "repair")
-"""Modes that read what is not covered."""
+"""Modes that read what the coverage lacks."""
 
 _WINDOW = re.compile(r"(\w+) from (…|\S+ \S+) to (…|\S+ \S+)")
 
 
 @dataclass(frozen=True)
 class Window:
-    """A span of a time field that a sync says it reads, in microseconds; None for no bound."""
+    """A window of a timestamp field that a sync reports reading, in microseconds; None for no bound."""
 
     field: str
     start: int | None
     end: int | None
 
-    def holds(self, times: Mapping[str, int | None]) -> bool:
-        """Return whether a record's time lies in it."""
+    def contains(self, times: Mapping[str, int | None]) -> bool:
+        """Return whether a record's timestamp lies in the window."""
         time = times.get(self.field)
         return time is not None and (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
 
-def window(text: str) -> Window | None:
-    """Return the window that a name of ``_syncs.windows`` tells, less the second that it is rounded to; None if it names no span."""
+def parse_window(text: str) -> Window | None:
+    """Parse an entry of ``_syncs.windows``, minus the second that it is rounded to; None if it names no window."""
     found = _WINDOW.search(text)
     if found is None:
         return None
@@ -55,137 +55,137 @@ def _instant(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A sync, as it is seen from outside.
+class ObservedSync:
+    """A sync as seen from outside.
 
     Attributes:
-        began: Moment at which it began.
-        ended: Moment at which it ended.
-        at: Klaviyo's clock at its start, in microseconds.
-        mode: ``incremental``, ``full`` or ``range``.
-        done: True if it succeeded; of one that was stopped nobody knows how far it came.
-        windows: What it says it reads.
-        asked: What a ``range`` was asked for.
+        began: Snapshot at its start.
+        ended: Snapshot at its end.
+        at: Klaviyo's time at its start, in microseconds.
+        mode: ``incremental``, ``full``, ``range`` or ``repair``.
+        succeeded: True if it succeeded; the progress of an interrupted sync is unknown.
+        windows: The windows that it reports reading.
+        requested: The window of a ``range`` sync.
     """
 
     began: int
     ended: int
     at: int
     mode: str
-    done: bool
+    succeeded: bool
     windows: tuple[Window, ...] = ()
-    asked: Window | None = None
+    requested: Window | None = None
 
 
 @dataclass(frozen=True)
-class _Last:
-    """The last time that a record was read: when, and its version then."""
+class _LastRead:
+    """The last read of a record: when, and the record's version then."""
 
     at: int | None = None
     index: int = 0
 
 
 class Promises:
-    """What the syncs so far promise of each record.
+    """What the syncs so far promise for each record.
 
     Args:
-        history: The records.
+        history: The records' versions.
     """
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self._reading = history.entry.replication
-        self._moving = history.entry.version_column if isinstance(self._reading, Incremental | NewestFirst) else None
-        self._lasts: dict[str, frozenset[_Last]] = {}
-        self._seen: dict[str, int] = {}
-        self._readings: list[Reading] = []
+        self._replication = history.entry.replication
+        self._moving_field = history.entry.version_column if isinstance(self._replication, Incremental | NewestFirst) else None
+        self._last_reads: dict[str, frozenset[_LastRead]] = {}
+        self._oldest_held: dict[str, int] = {}
+        self._syncs: list[ObservedSync] = []
 
-    def take(self, replication: Reading) -> None:
-        """Take note of a sync."""
-        self._readings.append(replication)
+    def record_sync(self, sync: ObservedSync) -> None:
+        """Record a sync."""
+        self._syncs.append(sync)
         for id_ in self.history.versions:
-            # Of a record that is new the earlier syncs have read the moment, and found nothing.
-            unknown = self._readings if id_ not in self._lasts else [replication]
-            for one in unknown:
-                self._lasts[id_] = frozenset(self._after(one, id_, self._lasts.get(id_, frozenset({_Last()}))))
+            # Earlier syncs already read the window of a new record and found nothing there.
+            pending = self._syncs if id_ not in self._last_reads else [sync]
+            for one in pending:
+                self._last_reads[id_] = frozenset(self._after(one, id_, self._last_reads.get(id_, frozenset({_LastRead()}))))
 
     def oldest(self, id_: str) -> int:
-        """Return the number of the oldest version that the table may hold: an older one than before is never right."""
-        return max(min(last.index for last in self._lasts[id_]), self._seen.get(id_, 0))
+        """Return the index of the oldest version that the table may hold. The table never goes back to an older version."""
+        return max(min(last.index for last in self._last_reads[id_]), self._oldest_held.get(id_, 0))
 
-    def saw(self, id_: str, index: int) -> None:
-        """Note that the table holds a version, or a later one."""
-        self._seen[id_] = max(index, self._seen.get(id_, 0))
+    def record_held(self, id_: str, index: int) -> None:
+        """Record that the table holds this version or a later one."""
+        self._oldest_held[id_] = max(index, self._oldest_held.get(id_, 0))
 
-    def _after(self, replication: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
+    def _after(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
         versions = self.history.versions[id_]
-        began, ended = (self.history.index(id_, moment) for moment in (replication.began, replication.ended))
+        began, ended = (self.history.index(id_, snapshot) for snapshot in (sync.began, sync.ended))
         first, last = versions[began], versions[ended]
-        now = _Last(replication.at, began)
+        now = _LastRead(sync.at, began)
         if first.row is None or last.row is None:
-            # Only some reads notice that something is not there; one that was deleted or came while they read may be found or not.
-            sees = began == ended and self._sees_absence(replication, id_)
-            if not (sees and replication.done):
-                yield from self._after_nothing(replication, id_, before)
-            if sees or began != ended:
+            # Only some syncs detect an absence. A record that was deleted or created during the sync may be found or not.
+            detects = began == ended and self._detects_absence(sync, id_)
+            if not (detects and sync.succeeded):
+                yield from self._after_absence(sync, id_, before)
+            if detects or began != ended:
                 yield now
             return
-        # What moves along the field that is read may slip through, and turns up again at the next sync.
-        sure = replication.done and (began == ended or self._moving is None or replication.mode not in _INCREMENTAL)
+        # A record whose version column moves during the sync may slip through; the next sync finds it.
+        certain = sync.succeeded and (began == ended or self._moving_field is None or sync.mode not in _INCREMENTAL)
         for known in before:
-            due = self._is_due(replication, first.times, versions[known.index].times, known)
+            due = self._is_due(sync, first.times, versions[known.index].times, known)
             if due:
                 yield now
-            if not due or not sure:
+            if not due or not certain:
                 yield known
 
-    def _after_nothing(self, replication: Reading, id_: str, before: Iterable[_Last]) -> Iterator[_Last]:
-        """Its moment was read although it was not there: events that come late are found only when their moment is read again."""
+    def _after_absence(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
+        """Handle a sync that read the record's window before the record existed: late events are found only when their window is reread."""
         times = self.history.last_times(id_)
         for known in before:
-            read = self._moving is None and times and self._is_due(replication, times, {}, known)
+            read = self._moving_field is None and times and self._is_due(sync, times, {}, known)
             if read:
-                yield replace(known, at=replication.at)
-            if not read or not replication.done:
+                yield replace(known, at=sync.at)
+            if not read or not sync.succeeded:
                 yield known
 
-    def _is_due(self, replication: Reading, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _Last) -> bool:
-        if replication.mode == "full" or (self._moving is None and not isinstance(self._reading, Incremental | NewestFirst)):
+    def _is_due(self, sync: ObservedSync, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _LastRead) -> bool:
+        if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):
             return True
-        if replication.mode == "range":
-            assert replication.asked is not None
-            return replication.asked.holds(times)
-        if last.at is None or any(one.holds(times) for one in replication.windows):
+        if sync.mode == "range":
+            assert sync.requested is not None
+            return sync.requested.contains(times)
+        if last.at is None or any(one.contains(times) for one in sync.windows):
             return True
-        if self._moving is not None and times[self._moving] != known.get(self._moving):
+        if self._moving_field is not None and times[self._moving_field] != known.get(self._moving_field):
             return True
         if any(times[one] is not None and times[one] != known.get(one) for one in self.history.secondary_cursors):
             return True
-        if isinstance(self._reading, NewestFirst):
+        if isinstance(self._replication, NewestFirst):
             return False
-        time = times[self._reading.field] if isinstance(self._reading, Incremental) else None
-        return time is not None and _unsettled(time, replication.at, last.at, () if self._moving else LATE_AGES)
+        time = times[self._replication.field] if isinstance(self._replication, Incremental) else None
+        return time is not None and _unsettled(time, sync.at, last.at, () if self._moving_field else LATE_AGES)
 
-    def _sees_absence(self, replication: Reading, id_: str) -> bool:
-        """Whether a read marks what it does not find; one that is suddenly empty marks nothing."""
-        whole = not isinstance(self._reading, Incremental | NewestFirst)
-        if not whole and replication.mode in _INCREMENTAL:
+    def _detects_absence(self, sync: ObservedSync, id_: str) -> bool:
+        """Return whether a sync marks missing records as deleted; a suddenly empty one marks nothing."""
+        is_full_table = not isinstance(self._replication, Incremental | NewestFirst)
+        if not is_full_table and sync.mode in _INCREMENTAL:
             return False
-        span = replication.asked if replication.mode == "range" and not whole else None
-        if span is not None and not span.holds(self.history.last_times(id_)):
+        window = sync.requested if sync.mode == "range" and not is_full_table else None
+        if window is not None and not window.contains(self.history.last_times(id_)):
             return False
-        return any(self._is_there(other, replication, span) for other in self.history.versions)
+        return any(self._is_present(other, sync, window) for other in self.history.versions)
 
-    def _is_there(self, id_: str, replication: Reading, span: Window | None) -> bool:
+    def _is_present(self, id_: str, sync: ObservedSync, window: Window | None) -> bool:
         versions = self.history.versions[id_]
-        both = [versions[self.history.index(id_, moment)] for moment in (replication.began, replication.ended)]
-        return all(version.row is not None and (span is None or span.holds(version.times)) for version in both)
+        both = [versions[self.history.index(id_, snapshot)] for snapshot in (sync.began, sync.ended)]
+        return all(version.row is not None and (window is None or window.contains(version.times)) for version in both)
 
 
 def _unsettled(time: int, now: int, last: int, late_ages: tuple[int, ...]) -> bool:
-    """Whether a moment is read again: the last hour at every sync, later once it has reached an age that it had not at the last read."""
+    """Return whether a timestamp is reread: always within the last hour, later once it has reached a lookback age since the last read."""
     if now - time <= FIRST_AGE or time >= now - LAG:
         return True
-    looked_at = now - now % (HOUR * SECOND)  # late ages are looked at once an hour
-    reached = max([FIRST_AGE, *(age for age in late_ages if time + age < looked_at)])
+    checked_at = now - now % (HOUR * SECOND)  # late ages are checked once an hour
+    reached = max([FIRST_AGE, *(age for age in late_ages if time + age < checked_at)])
     return last < time + reached

@@ -1,4 +1,4 @@
-"""A record's JSON as the row that a table should hold, read by the catalogue's paths in the plainest way."""
+"""A record's JSON as the row that the table should hold. It uses the catalog's paths and no decoder code of the library."""
 
 import json
 from collections.abc import Iterable
@@ -17,23 +17,23 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def row_of(entry: ResourceType, raw: bytes) -> Row:
-    """Return the row of a resource object: instants as microseconds, JSON as the text that was sent.
+    """Return the row of a resource object: timestamps in microseconds, JSON as the text that was sent.
 
     Args:
         entry: The resource type.
-        raw: The resource object; ``meta`` gives what only its subset knows.
+        raw: The resource object. ``meta`` holds the values that come from its subset.
     """
     return tuple(_value(column, raw) for column in entry.columns)
 
 
 def key_of(entry: ResourceType, raw: bytes) -> str:
-    """Return the primary key of a resource object as one text: the parent's id first, if the type has a parent."""
+    """Return the primary key of a resource object as one string, prefixed with the parent's id if the type has a parent."""
     id_ = str(_loaded(_member(raw, ("id",))))
     return id_ if entry.parent is None else f"{_loaded(_member(raw, ('meta', entry.parent.column)))}/{id_}"
 
 
-def watched_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
-    """Return the times inside of a resource object's attributes that Klaviyo filters by, by their dotted paths; of a list its first entry counts."""
+def secondary_cursor_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
+    """Return a resource object's secondary cursor timestamps by dotted path; for a list, the first entry counts."""
     found = {}
     for path in paths:
         value: Any = _loaded(_member(raw, ("attributes", path.split(".")[0])))
@@ -45,12 +45,12 @@ def watched_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
 
 
 def row_sql(entry: ResourceType) -> str:
-    """SQL for the columns of such a row."""
+    """Return SQL that selects the columns of such a row."""
     return ", ".join(f'epoch_us("{one.name}")' if one.type is ColumnType.TIMESTAMP else f'"{one.name}"' for one in entry.columns)
 
 
 def micros(instant: datetime) -> int:
-    """Return an instant as microseconds since 1970."""
+    """Return a datetime as microseconds since 1970."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
@@ -74,7 +74,7 @@ def _value(column: Column, raw: bytes) -> Any:
 
 
 def _member(raw: bytes, path: tuple[str, ...]) -> bytes | None:
-    """Return a member of a JSON object as the text that it is; None if there is none."""
+    """Return the raw JSON text of an object's member; None if it is missing."""
     for name in path:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None)
         if members is None or name not in members:

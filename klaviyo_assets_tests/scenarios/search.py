@@ -1,77 +1,77 @@
-"""Many lives, one after the other, until there were enough or one fails."""
+"""Runs scenarios until one fails."""
 
 import time
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from klaviyo_assets_tests.scenarios.faults import Fault, planted
-from klaviyo_assets_tests.scenarios.generation import lives
-from klaviyo_assets_tests.scenarios.histories import Life
-from klaviyo_assets_tests.scenarios.runner import Living
-from klaviyo_assets_tests.scenarios.stats import Tally
+from klaviyo_assets_tests.scenarios.faults import Fault, injected
+from klaviyo_assets_tests.scenarios.generation import scenarios
+from klaviyo_assets_tests.scenarios.runner import Runner
+from klaviyo_assets_tests.scenarios.scenario import Scenario
+from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import InProcess
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A life that failed.
+    """A scenario that failed.
 
     Attributes:
-        life: The life, as short as it could be made where that was asked for.
-        error: What was wrong.
-        lives: Lives until the first one failed.
+        scenario: The scenario, shrunk if requested.
+        error: The error.
+        scenarios: Number of scenarios up to and including the first failure.
     """
 
-    life: Life
+    scenario: Scenario
     error: Exception
-    lives: int
+    scenarios: int
 
 
-def live_many(
+def run_many(
     count: int,
     *,
     at: int,
-    tally: Tally,
+    stats: Stats,
     names: tuple[str, ...] | None = None,
     shrink: bool = True,
     syncs: tuple[int, int] = (2, 5),
-    begins_broken: bool = False,
-    repaired: bool = False,
+    starts_interrupted: bool = False,
+    with_repair: bool = False,
 ) -> Failure | None:
-    """Live lives until there were enough; return the first that fails, or None.
+    """Run a number of scenarios; return the first failure, or None.
 
     Args:
-        count: How many.
-        at: Seed; the same one gives the same lives.
-        tally: Counts.
-        names: Resource types; all of them if None.
-        shrink: Whether a life that fails is made shorter.
-        syncs: Syncs of a life, at least and at most, before everything settles.
-        begins_broken: True if each life begins with a sync that is broken off.
-        repaired: True if each life, of events, ends with an audit and a repair.
+        count: Number of scenarios.
+        at: Seed; the same seed gives the same scenarios.
+        stats: Counts.
+        names: Resource types; all types if None.
+        shrink: Whether to shrink a scenario that fails.
+        syncs: Minimum and maximum number of syncs per scenario, before the final ones.
+        starts_interrupted: True if each scenario starts with an interrupted sync.
+        with_repair: True if each scenario ends with an audit and a repair (events only).
     """
     chosen = {} if names is None else {"names": names}
-    strategy = lives(syncs=syncs, begins_broken=begins_broken, repaired=repaired, **chosen)
+    strategy = scenarios(syncs=syncs, starts_interrupted=starts_interrupted, with_repair=with_repair, **chosen)
     failed: list[Failure] = []
 
-    def one(life: Life) -> None:
+    def run_one(scenario: Scenario) -> None:
         try:
-            with InProcess(life) as world:
-                Living(life, world, tally).live()
+            with InProcess(scenario) as world:
+                Runner(scenario, world, stats).run()
         except Exception as error:
-            failed.append(Failure(life, error, failed[0].lives if failed else tally.lives))
+            failed.append(Failure(scenario, error, failed[0].scenarios if failed else stats.scenarios))
             raise
 
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
-    began = tally.lives
-    for round_ in range(count):  # hypothesis may stop early where it finds nothing new; a round gives one life at least
-        left = count - (tally.lives - began)
-        if left <= 0:
+    began = stats.scenarios
+    for round_ in range(count):  # hypothesis may stop early when it finds nothing new; each round runs at least one scenario
+        remaining = count - (stats.scenarios - began)
+        if remaining <= 0:
             break
-        run = settings(max_examples=left, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
+        run = settings(max_examples=remaining, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
         try:
-            seed(at + round_ * 1_000_003)(run(given(strategy)(one)))()
+            seed(at + round_ * 1_000_003)(run(given(strategy)(run_one)))()
         except Exception:
             if not failed:
                 raise
@@ -80,25 +80,25 @@ def live_many(
 
 
 @dataclass(frozen=True)
-class Caught:
-    """How a planted fault was caught; ``failure`` is None if it was not."""
+class Detection:
+    """How an injected fault was caught; ``failure`` is None if it was not."""
 
     fault: Fault
     failure: Failure | None
     seconds: float
 
 
-def catch(fault: Fault, *, at: int, shrink: bool = False) -> Caught:
-    """Plant a fault and live until it is caught, or until there were as many lives as it may take."""
+def catch(fault: Fault, *, at: int, shrink: bool = False) -> Detection:
+    """Inject a fault and run scenarios until one catches it, at most ``fault.max_scenarios``."""
     began = time.monotonic()
-    with planted(fault):
-        failure = live_many(
-            fault.most_lives,
+    with injected(fault):
+        failure = run_many(
+            fault.max_scenarios,
             at=at,
-            tally=Tally(),
+            stats=Stats(),
             names=fault.names,
             shrink=shrink,
-            begins_broken=fault.begins_broken,
-            repaired=fault.repaired,
+            starts_interrupted=fault.starts_interrupted,
+            with_repair=fault.with_repair,
         )
-    return Caught(fault, failure, time.monotonic() - began)
+    return Detection(fault, failure, time.monotonic() - began)

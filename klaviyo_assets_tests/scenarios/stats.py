@@ -1,45 +1,45 @@
-"""What has been lived, counted."""
+"""Counts of what the scenarios covered."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from klaviyo_assets_tests.scenarios.histories import SWITCHES_OF, Life
+from klaviyo_assets_tests.scenarios.scenario import SWITCHES_OF, Scenario
 
 
 @dataclass
-class Tally:
-    """What has been lived, and compared.
+class Stats:
+    """What ran and what was compared.
 
     Attributes:
-        lives: Lives.
-        types: Lives by type.
-        switches: Lives by type, switch, and whether it was in the position that is not the usual one.
-        happenings: What happened, by kind.
+        scenarios: Number of scenarios.
+        types: Scenarios by type.
+        switches: Scenarios by type, switch, and whether the switch was in its non-default position.
+        actions: Actions by kind.
         syncs: Syncs by type, mode and outcome.
-        rows: Rows compared.
-        values: Values compared.
+        rows: Compared rows.
+        values: Compared values.
     """
 
-    lives: int = 0
+    scenarios: int = 0
     types: Counter[str] = field(default_factory=Counter)
     switches: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
-    happenings: Counter[str] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
     syncs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rows: int = 0
     values: int = 0
 
-    def begin(self, life: Life) -> None:
-        """Count a life that begins."""
-        self.lives += 1
-        self.types[life.name] += 1
-        self.switches.update((life.name, switch, switch in life.switches) for switch in SWITCHES_OF.get(life.name, ()))
+    def count_scenario(self, scenario: Scenario) -> None:
+        """Count the start of a scenario."""
+        self.scenarios += 1
+        self.types[scenario.name] += 1
+        self.switches.update((scenario.name, switch, switch in scenario.switches) for switch in SWITCHES_OF.get(scenario.name, ()))
 
-    def add(self, other: "Tally") -> None:
-        """Count another tally's in."""
-        self.lives += other.lives
+    def add(self, other: "Stats") -> None:
+        """Add other counts to these."""
+        self.scenarios += other.scenarios
         self.types += other.types
         self.switches += other.switches
-        self.happenings += other.happenings
+        self.actions += other.actions
         self.syncs += other.syncs
         self.rows += other.rows
         self.values += other.values

@@ -1,65 +1,65 @@
-"""Which lives are lived: the same mixture in the ordinary suite, hundreds, and by the command, thousands."""
+"""The mix of scenarios: the test suite runs hundreds, the command thousands in the same proportions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets_tests.scenarios.search import Failure, live_many
-from klaviyo_assets_tests.scenarios.stats import Tally
+from klaviyo_assets_tests.scenarios.search import Failure, run_many
+from klaviyo_assets_tests.scenarios.stats import Stats
 
-_ORDINARY, _LONG = (2, 5), (12, 25)
+_SHORT, _LONG = (2, 5), (12, 25)
 
 
 @dataclass(frozen=True)
-class Course:
-    """Lives of one kind.
+class Suite:
+    """Scenarios of one kind.
 
     Attributes:
         name: Resource type.
-        lives: Lives in the ordinary suite.
-        syncs: Syncs of a life, at least and at most.
-        repaired: True if they end with an audit and a repair.
+        scenarios: Scenarios in the test suite.
+        syncs: Minimum and maximum number of syncs per scenario.
+        with_repair: True if each scenario ends with an audit and a repair.
     """
 
     name: str
-    lives: int
-    syncs: tuple[int, int] = _ORDINARY
-    repaired: bool = False
+    scenarios: int
+    syncs: tuple[int, int] = _SHORT
+    with_repair: bool = False
 
     def __str__(self) -> str:
-        return self.name + (", repaired" if self.repaired else "") + (", long" if self.syncs == _LONG else "")
+        return self.name + (", with repair" if self.with_repair else "") + (", long" if self.syncs == _LONG else "")
 
-    def live(self, count: int, *, at: int, tally: Tally) -> Failure | None:
-        """Live some lives of this kind; see :func:`~klaviyo_assets_tests.scenarios.search.live_many`."""
-        return live_many(count, at=at, tally=tally, names=(self.name,), syncs=self.syncs, repaired=self.repaired)
+    def run(self, count: int, *, at: int, stats: Stats) -> Failure | None:
+        """Run some scenarios of this kind; see :func:`~klaviyo_assets_tests.scenarios.search.run_many`."""
+        return run_many(count, at=at, stats=stats, names=(self.name,), syncs=self.syncs, with_repair=self.with_repair)
 
 
-_COURSES = (
-    Course("events", 25),
-    Course("events", 25),
-    Course("profiles", 22),
-    Course("profiles", 22),
-    Course("reviews", 20),
-    Course("events", 14, repaired=True),
-    Course("events", 3, syncs=_LONG),
-    Course("profiles", 3, syncs=_LONG),
-    Course("reviews", 2, syncs=_LONG),
+_HARDEST = (
+    Suite("events", 25),
+    Suite("events", 25),
+    Suite("profiles", 22),
+    Suite("profiles", 22),
+    Suite("reviews", 20),
+    Suite("events", 14, with_repair=True),
+    Suite("events", 3, syncs=_LONG),
+    Suite("profiles", 3, syncs=_LONG),
+    Suite("reviews", 2, syncs=_LONG),
 )
-"""Of the types that are hardest to keep right."""
+"""Suites for the types that are hardest to sync correctly."""
 
-COURSES = (
-    *_COURSES,
-    *(Course(name, 15) for name, entry in CATALOG.items() if entry.parent is None and name not in {course.name for course in _COURSES}),
+SUITES = (
+    *_HARDEST,
+    *(Suite(name, 15) for name, entry in CATALOG.items() if entry.parent is None and name not in {suite.name for suite in _HARDEST}),
 )
-"""The mixture: each type of the catalog, most of them of those that are hard to keep right."""
+"""All suites: every top-level type of the catalog, with most scenarios for the hardest types."""
 
 
-def shared_out(lives: int) -> Iterator[tuple[Course, int]]:
-    """Share lives out among the courses in the proportion of the ordinary suite, one each at least."""
-    total = sum(course.lives for course in COURSES)
-    done = before = 0
-    for course in COURSES:
-        done += course.lives
-        share = max(1, lives * done // total - before)
-        before += share
-        yield course, share
+def distribute(scenarios: int) -> Iterator[tuple[Suite, int]]:
+    """Distribute a number of scenarios over the suites in the proportions of the test suite, at least one each."""
+    total = sum(suite.scenarios for suite in SUITES)
+    cumulative = distributed = 0
+    for suite in SUITES:
+        cumulative += suite.scenarios
+        share = max(1, scenarios * cumulative // total - distributed)
+        distributed += share
+        yield suite, share

@@ -1,4 +1,4 @@
-"""Lives in the ordinary suite: hundreds in this process, some with real processes; ``make truth`` lives thousands."""
+"""Hundreds of scenarios in this process and a few with real processes; ``make truth`` runs thousands."""
 
 import logging
 from collections.abc import Iterator
@@ -10,118 +10,118 @@ from hypothesis.strategies import SearchStrategy
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.scenarios.difference import Difference
-from klaviyo_assets_tests.scenarios.faults import FAULTS, Fault, planted
-from klaviyo_assets_tests.scenarios.generation import lives
-from klaviyo_assets_tests.scenarios.histories import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Delete, Event, Life, Sync, Wait
+from klaviyo_assets_tests.scenarios.faults import FAULTS, Fault, injected
+from klaviyo_assets_tests.scenarios.generation import scenarios
 from klaviyo_assets_tests.scenarios.over_http import OverHttp, without_jumps
-from klaviyo_assets_tests.scenarios.runner import Living
-from klaviyo_assets_tests.scenarios.search import catch, live_many
-from klaviyo_assets_tests.scenarios.stats import Tally
-from klaviyo_assets_tests.scenarios.suites import COURSES, Course, shared_out
+from klaviyo_assets_tests.scenarios.runner import Runner
+from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Delete, Event, Scenario, Sync, Wait
+from klaviyo_assets_tests.scenarios.search import catch, run_many
+from klaviyo_assets_tests.scenarios.stats import Stats
+from klaviyo_assets_tests.scenarios.suites import SUITES, Suite, distribute
 from klaviyo_assets_tests.scenarios.world import InProcess
 
 pytestmark = pytest.mark.long
 
-_ENOUGH_FOR_BOTH = 15
-"""Lives of which some meet each switch in each position."""
+_ENOUGH_FOR_BOTH_POSITIONS = 15
+"""Number of scenarios that is enough to cover every switch in both positions."""
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def no_logging() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize(("at", "course"), [*enumerate(COURSES)], ids=str)
-def test_after_every_sync_the_table_holds_what_was_shown(at: int, course: Course) -> None:
-    tally = Tally()
+@pytest.mark.parametrize(("at", "suite"), [*enumerate(SUITES)], ids=str)
+def test_table_matches_klaviyo_after_every_sync(at: int, suite: Suite) -> None:
+    stats = Stats()
 
-    failure = course.live(course.lives, at=at, tally=tally)
+    failure = suite.run(suite.scenarios, at=at, stats=stats)
 
-    assert failure is None, f"{failure.error}\n{failure.life}"
-    assert tally.types[course.name] >= course.lives
-    assert tally.rows >= course.lives
-    assert not course.repaired or tally.happenings["event that only the audit has found"] > 0
-    if course.lives >= _ENOUGH_FOR_BOTH:
-        for switch in SWITCHES_OF.get(course.name, ()):
-            assert all(tally.switches[course.name, switch, position] >= 2 for position in (False, True)), switch
+    assert failure is None, f"{failure.error}\n{failure.scenario}"
+    assert stats.types[suite.name] >= suite.scenarios
+    assert stats.rows >= suite.scenarios
+    assert not suite.with_repair or stats.actions["event found only by the audit"] > 0
+    if suite.scenarios >= _ENOUGH_FOR_BOTH_POSITIONS:
+        for switch in SWITCHES_OF.get(suite.name, ()):
+            assert all(stats.switches[suite.name, switch, position] >= 2 for position in (False, True)), switch
 
 
-def test_the_lives_are_shared_out_as_in_this_suite() -> None:
-    shares = list(shared_out(2_000))
+def test_distribution_covers_every_suite() -> None:
+    shares = list(distribute(2_000))
 
     assert sum(share for _, share in shares) == 2_000
-    assert all(share >= course.lives for course, share in shares)
-    assert {course.name for course in COURSES} == {name for name, entry in CATALOG.items() if entry.parent is None}
+    assert all(share >= suite.scenarios for suite, share in shares)
+    assert {suite.name for suite in SUITES} == {name for name, entry in CATALOG.items() if entry.parent is None}
     assert {switch for switches in SWITCHES_OF.values() for switch in switches} == set(SWITCHES)
 
 
-@pytest.mark.parametrize(("at", "kind"), [(0, lives()), (1, lives(names=("events",), repaired=True))], ids=["any", "repaired"])
-def test_it_is_so_with_real_requests_and_files(at: int, kind: SearchStrategy[Life], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at", "kind"), [(0, scenarios()), (1, scenarios(names=("events",), with_repair=True))], ids=["any", "with repair"])
+def test_table_matches_klaviyo_with_real_requests_and_files(at: int, kind: SearchStrategy[Scenario], tmp_path: Path) -> None:
     folders = iter(range(1000))
 
     @seed(at)
     @settings(max_examples=3, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     @given(kind)
-    def lived(life: Life) -> None:
+    def run_one(scenario: Scenario) -> None:
         folder = tmp_path / str(next(folders))
         folder.mkdir()
-        life = without_jumps(life)
-        with OverHttp(life, folder) as world:
-            Living(life, world, Tally()).live()
+        scenario = without_jumps(scenario)
+        with OverHttp(scenario, folder) as world:
+            Runner(scenario, world, Stats()).run()
 
-    lived()
+    run_one()
 
 
-QUICKLY_CAUGHT = {
+QUICK_SEEDS = {
     "no overlap where the API has only strict operators": 1,
-    "coverage as far as the newest date, be it in the future": 1,
+    "coverage up to the newest date even if it lies in the future": 1,
     "ties dropped at the edge of a page": 3,
     "coverage committed before the rows": 2,
-    "of two versions in a load the older one kept": 7,
-    "lookback ages not looked at": 1,
-    "the newest slice read no further than it covers": 1,
-    "what the audit found not read again": 2,
-    "changes of consent not looked for": 3,
-    "what a full read did not bring left unmarked": 1,
+    "older of two versions in a load kept": 7,
+    "lookback ages ignored": 1,
+    "newest slice read only up to its coverage": 1,
+    "days that the audit found not reread": 2,
+    "consent changes ignored": 3,
+    "records missing from a full sync not marked as deleted": 1,
 }
-"""Planted faults, and a seed with which each is caught within a few lives; ``make truth`` plants them all, with any seed."""
+"""Faults with a seed that catches each within a few scenarios; ``make truth`` injects all faults with any seed."""
 
 
-@pytest.mark.parametrize("name", QUICKLY_CAUGHT)
-def test_a_planted_fault_is_caught(name: str) -> None:
+@pytest.mark.parametrize("name", QUICK_SEEDS)
+def test_injected_fault_is_caught(name: str) -> None:
     (fault,) = (one for one in FAULTS if one.name == name)
 
-    caught = catch(fault, at=QUICKLY_CAUGHT[name])
+    detection = catch(fault, at=QUICK_SEEDS[name])
 
-    assert caught.failure is not None
-    assert isinstance(caught.failure.error, Difference)
+    assert detection.failure is not None
+    assert isinstance(detection.failure.error, Difference)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_fault_can_be_planted(fault: Fault) -> None:
-    """The code that a fault changes is still there."""
-    with planted(fault):
+def test_every_fault_can_be_injected(fault: Fault) -> None:
+    """The code that a fault edits still exists."""
+    with injected(fault):
         pass
 
 
-@pytest.mark.parametrize("name", QUICKLY_CAUGHT)
-def test_nothing_is_found_where_no_fault_is_planted(name: str) -> None:
-    """The lives that catch the faults are right without them."""
+@pytest.mark.parametrize("name", QUICK_SEEDS)
+def test_same_scenarios_pass_without_a_fault(name: str) -> None:
+    """The scenarios that catch the faults pass without them."""
     (fault,) = (one for one in FAULTS if one.name == name)
 
-    failure = live_many(3, at=QUICKLY_CAUGHT[name], tally=Tally(), names=fault.names, repaired=fault.repaired)
+    failure = run_many(3, at=QUICK_SEEDS[name], stats=Stats(), names=fault.names, with_repair=fault.with_repair)
 
     assert failure is None, failure
 
 
-def test_what_only_a_probe_was_shown_need_not_be_there() -> None:
-    """Before the pages are asked for everything is deleted: an answer that is suddenly empty marks nothing and brings nothing."""
+def test_record_seen_only_by_a_probe_may_be_missing() -> None:
+    """All records are deleted before the first page request: a suddenly empty response marks nothing as deleted and adds nothing."""
     steps = (Sync(), Change(0), Delete(1), Sync(meanwhile=((2, Delete(0)),)))
-    life = Life("metrics", steps, records=2)
-    with InProcess(life) as world:
-        Living(life, world, Tally()).live()
+    scenario = Scenario("metrics", steps, records=2)
+    with InProcess(scenario) as world:
+        Runner(scenario, world, Stats()).run()
 
 
 WEEKS = tuple(
@@ -137,17 +137,17 @@ WEEKS = tuple(
         *(step for _ in range(4) for step in (Wait(6 * HOUR - MINUTE), Sync(page_size=100, workers=2), Wait(MINUTE))),
     )
 )
-"""Four weeks with four syncs a day: each day events come that are hours and days late, and attributions of events of all ages."""
+"""Four weeks with four syncs a day. Each day brings events that are hours and days late, and changes of events of all ages."""
 
 
-def test_over_weeks_the_lookback_ages_find_what_comes_late() -> None:
-    """After each sync no event is missing that came before its last lookback age; the harness looks at every row after every sync."""
-    life = Life("events", WEEKS, records=30, history_days=30)
-    with InProcess(life) as world:
-        living = Living(life, world, Tally())
-        living.live()
-        reads = living.tally.syncs["events", "incremental", "succeeded"]
-        requests = sum(count for (count,) in world.ask("_syncs", "requests", "WHERE mode = 'incremental'"))
+def test_lookback_ages_find_late_events_over_weeks() -> None:
+    """No event that arrives before its last lookback age stays missing; the harness checks every row after every sync."""
+    scenario = Scenario("events", WEEKS, records=30, history_days=30)
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        runner.run()
+        reads = runner.stats.syncs["events", "incremental", "succeeded"]
+        requests = sum(count for (count,) in world.query("_syncs", "requests", "WHERE mode = 'incremental'"))
 
     assert reads == 4 * 7 * 4 + 1
     assert requests < 10 * reads

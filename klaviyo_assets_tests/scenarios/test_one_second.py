@@ -1,6 +1,6 @@
-"""Hundreds of records of one second, on the edges of pages, slices, lookback ages and ranges, read in small pages by five workers.
+"""Hundreds of records with the same timestamp at the edges of pages, slices, lookback ages and ranges, read in small pages by five workers.
 
-They come before a sync, while it reads and after it. Profiles and reviews come when they are created, so that their crowd ages before it is read.
+They arrive before, during and after a sync. Profiles and reviews arrive when they are created, so the batch ages before it is read.
 """
 
 import json
@@ -12,37 +12,37 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets_tests.scenarios.histories import DAY, HOUR, Add, Change, Event, Happening, Life, Step, Sync, Wait
-from klaviyo_assets_tests.scenarios.runner import Living
-from klaviyo_assets_tests.scenarios.stats import Tally
+from klaviyo_assets_tests.scenarios.runner import Runner
+from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, Add, Change, Event, Scenario, Step, Sync, Wait
+from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import BASE, InProcess
 
 pytestmark = pytest.mark.long
 
 SLICE_EDGE = DAY + 10
-"""The age at which the first read of a long history cuts its newest slice off: a day before the lag of ten seconds."""
+"""The age at which the first sync of a long history starts its newest slice: a day before the lag of ten seconds."""
 
 AGES = {"events": (0, HOUR, SLICE_EDGE, 2 * DAY), "profiles": (0, HOUR, SLICE_EDGE, 2 * DAY), "reviews": (0, SLICE_EDGE)}
-"""Now, the first lookback age, a slice's edge, and an age at which nothing is read again."""
+"""Now, the first lookback age, a slice's edge, and an age that is not reread."""
 
-CROWD = 300
+BATCH = 300
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How the crowd is read: by a first sync, or by later ones.
+    """How the batch is read: by a first sync or by later ones.
 
     Attributes:
         is_first: True if no sync has read the account before.
-        page_size: Records of a page.
-        amid: The request before which more of the crowd come; a later sync may have little to read.
+        page_size: Records per page.
+        amid: The request before which more of the batch arrives; a later sync may send few requests.
     """
 
     is_first: bool
     page_size: int
     amid: int
 
-    def sync(self, *meanwhile: tuple[int, Happening], **more: Any) -> Sync:
+    def sync(self, *meanwhile: tuple[int, Action], **more: Any) -> Sync:
         return Sync(page_size=self.page_size, workers=5, meanwhile=meanwhile, **more)
 
 
@@ -50,47 +50,47 @@ READERS = (Reader(is_first=True, page_size=7, amid=6), Reader(is_first=False, pa
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def no_logging() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
 def ranges(age: int, reader: Reader) -> tuple[Step, ...]:
-    """Read up to the second, not included, and from it on."""
-    edge = age + 20  # an end must not lie within the lag
+    """Read a range up to the second (exclusive) and a range from it on."""
+    edge = age + 20  # a range must not end within the lag
     return Wait(20), reader.sync(mode="range", since=edge + DAY, until=edge), reader.sync(mode="range", since=edge, until=0)
 
 
 def events(age: int, reader: Reader) -> tuple[Step, ...]:
-    some = Event(ago=age, count=CROWD // 3)
+    some = Event(ago=age, count=BATCH // 3)
     return some, reader.sync((reader.amid, some)), some, reader.sync(), *ranges(age, reader), Wait(HOUR), reader.sync()
 
 
 def records(age: int, reader: Reader) -> tuple[Step, ...]:
-    some = Add(CROWD // 3)
+    some = Add(BATCH // 3)
     amid = reader.sync((reader.amid, some)) if age == 0 else some
-    changed_amid = reader.sync((6, Change(CROWD // 2, count=CROWD // 3)))
-    changes = Change(0, count=CROWD), changed_amid, Change(CROWD // 3, count=CROWD // 2), Wait(age), reader.sync()
+    changed_amid = reader.sync((6, Change(BATCH // 2, count=BATCH // 3)))
+    changes = Change(0, count=BATCH), changed_amid, Change(BATCH // 3, count=BATCH // 2), Wait(age), reader.sync()
     return some, amid, some, Wait(age), reader.sync(), *ranges(age, reader), *changes
 
 
 @pytest.mark.parametrize("reader", READERS, ids=["first sync", "later syncs"])
 @pytest.mark.parametrize(("name", "age"), [(name, age) for name, ages in AGES.items() for age in ages])
-def test_none_is_lost_and_none_is_there_twice(name: str, age: int, reader: Reader) -> None:
-    """Every row is compared after every sync; here it is only made sure that the crowd came and lay where it should."""
+def test_no_record_is_lost_or_duplicated(name: str, age: int, reader: Reader) -> None:
+    """The harness compares every row after every sync; this test only makes sure that the batch arrived at the right edge."""
     steps = events(age, reader) if name == "events" else records(age, reader)
-    life = Life(name, steps if reader.is_first else (reader.sync(), *steps), records=25, history_days=40)
+    scenario = Scenario(name, steps if reader.is_first else (reader.sync(), *steps), records=25, history_days=40)
     second = BASE - timedelta(seconds=age) if name == "events" else BASE
     field = "datetime" if name == "events" else "created"
 
-    with InProcess(life) as world:
-        Living(life, world, Tally()).live()
-        rows = world.ask(name, "count(*)", f"WHERE {field} = '{second.isoformat()}' AND _deleted_at IS NULL")
-        syncs = world.ask("_syncs", "mode, windows")
+    with InProcess(scenario) as world:
+        Runner(scenario, world, Stats()).run()
+        rows = world.query(name, "count(*)", f"WHERE {field} = '{second.isoformat()}' AND _deleted_at IS NULL")
+        syncs = world.query("_syncs", "mode, windows")
 
     incremental, ranged = (" | ".join(name for mode, names in syncs if mode == one for name in json.loads(names)) for one in ("incremental", "range"))
-    assert rows[0][0] >= CROWD
+    assert rows[0][0] >= BATCH
     assert f"{field} from {second:%Y-%m-%d %H:%M:%S} to" in ranged
     assert f"to {second:%Y-%m-%d %H:%M:%S}" in ranged
     if age == SLICE_EDGE and reader.is_first:

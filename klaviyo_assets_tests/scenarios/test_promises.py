@@ -1,115 +1,115 @@
-"""What the docs say only a full read sees is not seen by incremental syncs, and is seen by a full read."""
+"""Changes that need a full sync according to the docs: incremental syncs miss them and a full sync finds them."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
 
-from klaviyo_assets_tests.scenarios.histories import (
+from klaviyo_assets_tests.scenarios.runner import Runner
+from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
     HOUR,
     SWITCHES,
+    Action,
     Attribution,
     Change,
     Delete,
     Event,
-    Happening,
-    Life,
     Merge,
+    Scenario,
     Suppress,
     Sync,
     Wait,
 )
-from klaviyo_assets_tests.scenarios.runner import Living
-from klaviyo_assets_tests.scenarios.stats import Tally
+from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import InProcess
 
-ONLY_A_FULL_READ: dict[str, tuple[str, tuple[Happening | Sync, ...]]] = {
+ONLY_FULL_SYNC: dict[str, tuple[str, tuple[Action | Sync, ...]]] = {
     "an event deleted": ("events", (Delete(0),)),
     "an event changed when older than 17 days": ("events", (Wait(18 * DAY), Sync(), Change(0, count=30))),
     "events with a new owner": ("events", (Wait(18 * DAY), Sync(), *(Merge(number, number + 1) for number in range(3)))),
     "an event more than 17 days late": ("events", (Event(ago=18 * DAY),)),
     "a profile deleted": ("profiles", (Delete(0),)),
     "a profile merged into another": ("profiles", (Merge(0, 1),)),
-    "a profile changed without its updated": ("profiles", (Change(0, moves=False),)),
-    "a suppression lifted": ("profiles", (Suppress(0), Sync(), Wait(2 * HOUR), Suppress(0, lifted=True))),
-    "an unsubscription lifted": ("profiles", (Suppress(0, from_list=True), Sync(), Wait(2 * HOUR), Suppress(0, from_list=True, lifted=True))),
+    "a profile changed without moving updated": ("profiles", (Change(0, moves=False),)),
+    "a suppression removed": ("profiles", (Suppress(0), Sync(), Wait(2 * HOUR), Suppress(0, lifted=True))),
+    "an unsubscription removed": ("profiles", (Suppress(0, from_list=True), Sync(), Wait(2 * HOUR), Suppress(0, from_list=True, lifted=True))),
     "a review deleted": ("reviews", (Delete(0),)),
-    "a review changed without its updated": ("reviews", (Change(0, moves=False),)),
+    "a review changed without moving updated": ("reviews", (Change(0, moves=False),)),
 }
 
-THE_NEXT_SYNC: dict[str, tuple[str, tuple[Happening, ...]]] = {
+NEXT_SYNC: dict[str, tuple[str, tuple[Action, ...]]] = {
     "a new event": ("events", (Event(),)),
-    "an event dated ahead": ("events", (Event(ago=-DAY),)),
+    "an event dated in the future": ("events", (Event(ago=-DAY),)),
     "a profile changed": ("profiles", (Change(0),)),
     "a profile suppressed": ("profiles", (Suppress(0),)),
     "a profile unsubscribed from a list": ("profiles", (Suppress(0, from_list=True),)),
     "a review changed": ("reviews", (Change(0),)),
     **{f"{name} deleted": (name, (Delete(0),)) for name in ("campaigns", "flows", "lists", "metrics", "segments")},
     **{
-        f"{name} changed without a trace": (name, (Change(0, moves=False),))
+        f"{name} changed without a timestamp": (name, (Change(0, moves=False),))
         for name in ("accounts", "campaigns", "flows", "lists", "metrics", "segments")
     },
 }
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def no_logging() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture(params=[False, True], ids=["usual", "otherwise"])
+@pytest.fixture(params=[False, True], ids=["default switches", "other switches"])
 def switches(request: pytest.FixtureRequest) -> frozenset[str]:
-    """None of the sandbox's switches, or all but one: with that one an event moves its profile."""
+    """No switches, or all but the one with which an event moves its profile's ``updated``."""
     return frozenset(set(SWITCHES) - {"events_move_updated"}) if request.param else frozenset()
 
 
-def go_on(living: Living, steps: tuple[Happening | Sync, ...]) -> set[str]:
-    """Go on with a life; return the records of which the table does not hold the present version then."""
+def run_steps(runner: Runner, steps: tuple[Action | Sync, ...]) -> set[str]:
+    """Run steps and return the records that are stale in the table afterwards."""
     for step in steps:
         if isinstance(step, Sync):
-            living.sync(step)
+            runner.sync(step)
         else:
-            living.happen(step)
-    return living.stale()
+            runner.apply(step)
+    return runner.stale()
 
 
-def begun(name: str, switches: frozenset[str]) -> Life:
-    return Life(name, (), records=30, history_days=40, switches=switches)
+def scenario_of(name: str, switches: frozenset[str]) -> Scenario:
+    return Scenario(name, (), records=30, history_days=40, switches=switches)
 
 
-@pytest.mark.parametrize("what", ONLY_A_FULL_READ)
-def test_only_a_full_read_sees(what: str, switches: frozenset[str]) -> None:
-    name, steps = ONLY_A_FULL_READ[what]
-    life = begun(name, switches)
-    with InProcess(life) as world:
-        living = Living(life, world, Tally())
-        assert not go_on(living, (Wait(2 * HOUR), Sync()))
-        assert go_on(living, (*steps, *(step for age in (1, 7, 20) for step in (Wait(age * DAY), Sync()))))
-        assert not go_on(living, (Sync(mode="full"),))
+@pytest.mark.parametrize("what", ONLY_FULL_SYNC)
+def test_only_a_full_sync_finds(what: str, switches: frozenset[str]) -> None:
+    name, steps = ONLY_FULL_SYNC[what]
+    scenario = scenario_of(name, switches)
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Wait(2 * HOUR), Sync()))
+        assert run_steps(runner, (*steps, *(step for age in (1, 7, 20) for step in (Wait(age * DAY), Sync()))))
+        assert not run_steps(runner, (Sync(mode="full"),))
 
 
-@pytest.mark.parametrize("what", THE_NEXT_SYNC)
-def test_the_next_sync_sees(what: str, switches: frozenset[str]) -> None:
-    name, steps = THE_NEXT_SYNC[what]
-    life = begun(name, switches)
-    with InProcess(life) as world:
-        living = Living(life, world, Tally())
-        assert not go_on(living, (Wait(2 * HOUR), Sync()))
-        assert not go_on(living, (*steps, Sync()))
+@pytest.mark.parametrize("what", NEXT_SYNC)
+def test_next_sync_finds(what: str, switches: frozenset[str]) -> None:
+    name, steps = NEXT_SYNC[what]
+    scenario = scenario_of(name, switches)
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Wait(2 * HOUR), Sync()))
+        assert not run_steps(runner, (*steps, Sync()))
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told unasked", "only with include"])
-def test_an_attribution_that_comes_three_hours_late_is_seen_at_six(told: bool) -> None:
-    life = Life("events", (), switches=frozenset({"attributions_without_include"} if told else ()))
-    with InProcess(life) as world:
-        living = Living(life, world, Tally())
-        assert not go_on(living, (Event(), Sync(), Wait(3 * HOUR), Sync()))
-        assert bool(go_on(living, (Attribution(0), Sync()))) == told
-        assert not go_on(living, (Wait(4 * HOUR), Sync()))
-        (ids,) = [row[0] for row in world.ask("events", "attribution_ids")]
+@pytest.mark.parametrize("by_default", [True, False], ids=["sent by default", "only with include"])
+def test_attribution_three_hours_late_is_found_at_six(by_default: bool) -> None:
+    scenario = Scenario("events", (), switches=frozenset({"attributions_without_include"} if by_default else ()))
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Event(), Sync(), Wait(3 * HOUR), Sync()))
+        assert bool(run_steps(runner, (Attribution(0), Sync()))) == by_default
+        assert not run_steps(runner, (Wait(4 * HOUR), Sync()))
+        (ids,) = [row[0] for row in world.query("events", "attribution_ids")]
 
-    assert living.tally.happenings["attribution of an event"] == 1
-    assert (ids is not None) == told
+    assert runner.stats.actions["attribution of an event"] == 1
+    assert (ids is not None) == by_default

@@ -1,7 +1,7 @@
-"""Where a life is lived: a sandbox, a client and a database, all in this process, so that thousands of lives take minutes.
+"""A sandbox, a client and a database in this process, so that thousands of scenarios take minutes.
 
-The client, the sandbox's application and every step of the sync are the real ones. What is replaced: the network by calls of the application, the
-clock by one that moves only when it is told to, the pace of the requests by none, threads by plain calls, the DuckDB file by one in memory.
+The client, the sandbox's application and every step of the sync are real. These parts are replaced: the network by direct calls of the application,
+the clock by a manual one, the rate limiter by an unlimited one, threads by plain calls, and the DuckDB file by an in-memory database.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
-from klaviyo_assets_tests.scenarios.histories import SWITCHES, Life, Sync
+from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync
 
 SCHEMA = "klaviyo"
 BASE = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -54,40 +54,40 @@ T = TypeVar("T")
 
 
 class Killed(BaseException):
-    """Stands for the death of the process: nothing in the library may catch it and go on."""
+    """Simulates the death of the process: the library must not catch it."""
 
 
-AfterAnswer = Callable[[httpx.QueryParams, bytes], None]
-"""Is told what was asked for and what was answered."""
+AfterResponse = Callable[[httpx.QueryParams, bytes], None]
+"""Receives the request parameters and the response body."""
 
 
 class World(Protocol):
-    """What a life needs."""
+    """The environment of a scenario."""
 
     def now(self) -> datetime:
-        """The sandbox's clock."""
+        """Return the sandbox's time."""
 
     def advance(self, by: timedelta) -> None:
-        """Move it."""
+        """Advance the sandbox's clock."""
 
     def change(self, kind: str, **details: Any) -> list[str]:
         """Change the account; see :func:`klaviyo_assets.sandbox.scripted.apply_change`."""
 
     def records(self, name: str) -> dict[str, bytes]:
-        """Every record of a type as the API shows it now, by id."""
+        """Return every record of a type as the API shows it now, by id."""
 
-    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: "AfterAnswer") -> bool:
-        """Sync, and return whether it succeeded; a sync that is broken as ordered does not."""
+    def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: "AfterResponse") -> bool:
+        """Sync and return whether it succeeded; a sync with an interruption may not."""
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and return the days that differ."""
+        """Compare the events with Klaviyo's counts and return the days that differ."""
 
-    def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
-        """Return rows of a table; none if it is not there yet."""
+    def query(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
+        """Return rows of a table; none if it does not exist yet."""
 
 
-def options_of(life: Life) -> SandboxOptions:
-    """Return the options of a sandbox for a life: few records of its type, and what they need to be there."""
+def options_of(scenario: Scenario) -> SandboxOptions:
+    """Return the sandbox options for a scenario: its records and the records that they depend on."""
     counts: dict[str, Any] = {
         "events": 0,
         "profiles": 4,
@@ -99,14 +99,14 @@ def options_of(life: Life) -> SandboxOptions:
         "reviews": 0,
         "others": 0,
     }
-    at_least = {"profiles": 1, "metrics": 1} if life.name in {"events", "profiles", "metrics"} else {}
-    counts[life.name if life.name in counts else "others"] = max(life.records, at_least.get(life.name, 0))
-    switches: dict[str, Any] = {name: SWITCHES[name] for name in life.switches}
-    return SandboxOptions(seed=life.seed, history_days=life.history_days, base=BASE, limits=False, **counts, **switches)
+    at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
+    counts[scenario.name if scenario.name in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
+    switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
+    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, limits=False, **counts, **switches)
 
 
 def entry_for(name: str, page_size: int) -> ResourceType:
-    """Return a type with smaller pages."""
+    """Return a resource type with smaller pages."""
     entry = CATALOG[name]
     bounds = entry.endpoint.page_size
     if bounds is None:
@@ -114,30 +114,30 @@ def entry_for(name: str, page_size: int) -> ResourceType:
     return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(default=bounds.default, maximum=min(page_size, bounds.maximum))))
 
 
-def request_of(order: Sync, now: datetime) -> SyncOptions:
-    """Return what the library is asked for."""
-    span = TimeWindow(now - timedelta(seconds=order.since), now - timedelta(seconds=order.until)) if order.mode == "range" else None
-    return SyncOptions(mode=SyncMode(order.mode), window=span)
+def sync_options(step: Sync, now: datetime) -> SyncOptions:
+    """Return the sync options of a step."""
+    window = TimeWindow(now - timedelta(seconds=step.since), now - timedelta(seconds=step.until)) if step.mode == "range" else None
+    return SyncOptions(mode=SyncMode(step.mode), window=window)
 
 
-class StillClock(Clock):
-    """A clock that moves only when it is told to."""
+class ManualClock(Clock):
+    """A clock that moves only when a test advances it."""
 
     def __init__(self, start: int) -> None:
         super().__init__(start)
         self._now = start
 
     def now(self) -> int:
-        """Return the present instant."""
+        """Return the current time."""
         return self._now
 
     def advance(self, micros: int) -> None:
-        """Move the clock ahead."""
+        """Advance the clock."""
         self._now += micros
 
 
-class _OpenLimiter:
-    """An endpoint's limiter that is always open."""
+class _UnlimitedLimiter:
+    """An endpoint's limiter that never waits."""
 
     name = "any"
     seconds_waited = 0.0
@@ -159,41 +159,41 @@ class _OpenLimiter:
 
 
 class _Client(KlaviyoClient):
-    """The client, with another network and no pace."""
+    """The client with a replaced network and no rate limits."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: StillClock, key: str) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, workers: int, clock: ManualClock, key: str) -> None:
         settings = ClientSettings(base_url="http://sandbox", allow_http=True, concurrency=workers, max_retries=0)
         super().__init__(parse_api_key(key), settings, transport=transport)
         self._clock = ServerClock(machine=lambda: instants.from_micros(clock.now()), ticks=lambda: clock.now() / instants.SECOND)
 
     def _limiter_of(self, name: str, limit: RateLimit) -> Any:
-        return _OpenLimiter(self.settings.concurrency)
+        return _UnlimitedLimiter(self.settings.concurrency)
 
 
 @dataclass
 class _Network(httpx.AsyncBaseTransport):
-    """Calls the application; may fail from a request on."""
+    """Calls the application; fails after a number of responses, if there is one."""
 
     app: httpx.ASGITransport
     before_request: Callable[[int], None]
-    after_answer: AfterAnswer
-    answers: int | None
+    after_response: AfterResponse
+    max_responses: int | None
     requests: int = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
-        if self.answers is not None and self.requests > self.answers:
-            raise httpx.ConnectError("no answer any more")
+        if self.max_responses is not None and self.requests > self.max_responses:
+            raise httpx.ConnectError("connection refused")
         self.before_request(self.requests)
         response = await self.app.handle_async_request(request)
         sent = b"".join([piece async for piece in response.aiter_raw()])
         status, headers = response.status_code, response.headers
-        self.after_answer(request.url.params, httpx.Response(status, headers=headers, content=sent).content)
+        self.after_response(request.url.params, httpx.Response(status, headers=headers, content=sent).content)
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(sent))
 
 
-class Memory(Warehouse):
-    """A database in memory, opened and closed as a file would be."""
+class InMemoryWarehouse(Warehouse):
+    """An in-memory database that is opened and closed like a file."""
 
     capabilities = Capabilities(exclusive_writer=True, rowid=True, alter_type_using=True)
 
@@ -201,30 +201,30 @@ class Memory(Warehouse):
         self._folder = folder
         self._database = duckdb.connect(":memory:", config={"threads": 1})
         self.database = "memory"
-        self.openings: int | None = None
+        self.connections_left: int | None = None
 
     @property
     def state_dir(self) -> Path:
-        """The folder for locks and staged files."""
+        """Return the folder for locks and staged files."""
         return self._folder
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open it, unless the process is dead by now."""
-        if self.openings is not None:
-            self.openings -= 1
-            if self.openings < 0:
+        """Open it, unless the process is dead."""
+        if self.connections_left is not None:
+            self.connections_left -= 1
+            if self.connections_left < 0:
                 raise Killed
         with self._database.cursor() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the database."""
         self._database.close()
 
 
-async def _at_once(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+async def _run_inline(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     return work(*arguments, **named)
 
 
@@ -232,47 +232,47 @@ class InProcess:
     """A world in this process; use it as a context manager.
 
     Args:
-        life: Gives the account and the switches.
+        scenario: Defines the account and the switches.
     """
 
-    def __init__(self, life: Life) -> None:
-        self._state = begin(options_of(life))
-        self._key = Keys(life.seed).all_scopes
-        self._clock = StillClock(instants.to_micros(BASE))
+    def __init__(self, scenario: Scenario) -> None:
+        self._state = begin(options_of(scenario))
+        self._key = Keys(scenario.seed).all_scopes
+        self._clock = ManualClock(instants.to_micros(BASE))
         self._state.clock = self._state.account.clock = self._clock
         self._app = httpx.ASGITransport(build_app(self._state), raise_app_exceptions=True)
         self._stack = ExitStack()
 
     def __enter__(self) -> "InProcess":
-        """Make the database and still the clocks."""
+        """Create the database and replace the clocks."""
         memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="klaviyo-life-", dir=memory))
-        self._warehouse = Memory(Path(folder))
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="klaviyo-scenario-", dir=memory))
+        self._warehouse = InMemoryWarehouse(Path(folder))
         self._stack.callback(self._warehouse.close)
         patched = {
             "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
             "klaviyo_assets._internal.machine_folder.tempfile": SimpleNamespace(gettempdir=lambda: folder),
-            "klaviyo_assets.audit.audit.in_thread": _at_once,
-            "klaviyo_assets.sync.runner.in_thread": _at_once,
-            "klaviyo_assets.sync.pipeline.in_thread": _at_once,
-            "klaviyo_assets.sync.planning.in_thread": _at_once,
-            "klaviyo_assets.sync.completion.in_thread": _at_once,
-            "klaviyo_assets.staging.writer.in_thread": _at_once,
+            "klaviyo_assets.audit.audit.in_thread": _run_inline,
+            "klaviyo_assets.sync.runner.in_thread": _run_inline,
+            "klaviyo_assets.sync.pipeline.in_thread": _run_inline,
+            "klaviyo_assets.sync.planning.in_thread": _run_inline,
+            "klaviyo_assets.sync.completion.in_thread": _run_inline,
+            "klaviyo_assets.staging.writer.in_thread": _run_inline,
         }
         for target, value in patched.items():
             self._stack.enter_context(mock.patch(target, value))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Leave nothing behind."""
+        """Clean up."""
         self._stack.close()
 
     def now(self) -> datetime:
-        """The sandbox's clock."""
+        """Return the sandbox's time."""
         return instants.from_micros(self._clock.now())
 
     def advance(self, by: timedelta) -> None:
-        """Move it."""
+        """Advance the sandbox's clock."""
         self._clock.advance(by // timedelta(microseconds=1))
         self._state.account.settle()
 
@@ -282,30 +282,30 @@ class InProcess:
         return apply_change(self._state.account, {"kind": kind, **plain}, self._state.account.settle())
 
     def records(self, name: str) -> dict[str, bytes]:
-        """Every record of a type as the API shows it now."""
+        """Return every record of a type as the API shows it now."""
         return dict(true_records(self._state, name, CATALOG[name].requested_fields))
 
-    def sync(self, name: str, order: Sync, before_request: Callable[[int], None], after_answer: AfterAnswer) -> bool:
+    def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: AfterResponse) -> bool:
         """Sync."""
-        broken = order.broken
-        refuse = broken.after if broken and broken.kind == "refuse" else None
-        self._warehouse.openings = broken.after if broken and broken.kind == "kill" else None
-        network = _Network(self._app, before_request, after_answer, refuse)
+        interruption = step.interruption
+        refuse = interruption.after if interruption and interruption.kind == "refuse" else None
+        self._warehouse.connections_left = interruption.after if interruption and interruption.kind == "kill" else None
+        network = _Network(self._app, before_request, after_response, refuse)
         sizes = {
-            "klaviyo_assets.staging.staging.ROWS_PER_FILE": order.rows_per_file,
-            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": order.rows_per_load,
+            "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
+            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
         }
         with ExitStack() as stack:
             for target, value in sizes.items():
                 stack.enter_context(mock.patch(target, value))
             try:
-                asyncio.run(self._sync(entry_for(name, order.page_size), request_of(order, self.now()), network, order.workers))
+                asyncio.run(self._sync(entry_for(name, step.page_size), sync_options(step, self.now()), network, step.workers))
             except (ConnectionFailed, Killed):
-                if broken is None:
+                if interruption is None:
                     raise
                 return False
             finally:
-                self._warehouse.openings = None
+                self._warehouse.connections_left = None
         return True
 
     async def _sync(self, entry: ResourceType, request: SyncOptions, network: _Network, workers: int) -> None:
@@ -316,21 +316,21 @@ class InProcess:
             await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
 
     def audit(self) -> set[MetricDay]:
-        """Compare the events with Klaviyo's own counts, and return the days that differ."""
+        """Compare the events with Klaviyo's counts and return the days that differ."""
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:
-        network = _Network(self._app, lambda number: None, lambda asked, answer: None, None)
+        network = _Network(self._app, lambda number: None, lambda parameters, body: None, None)
         async with _Client(network, 1, self._clock, self._key) as client:
             return await audit(client, self._warehouse, SCHEMA)
 
-    def ask(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
+    def query(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table."""
         with self._warehouse.connection() as connection:
-            return ask(connection, table, columns, rest)
+            return query(connection, table, columns, rest)
 
 
-def ask(connection: duckdb.DuckDBPyConnection, table: str, columns: str, rest: str) -> list[tuple[Any, ...]]:
-    """Return rows of a table; none if it is not there yet."""
-    there = connection.execute("SELECT database_name FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", [SCHEMA, table]).fetchall()
-    return connection.execute(f'SELECT {columns} FROM "{there[0][0]}"."{SCHEMA}"."{table}" {rest}').fetchall() if there else []
+def query(connection: duckdb.DuckDBPyConnection, table: str, columns: str, rest: str) -> list[tuple[Any, ...]]:
+    """Return rows of a table; none if it does not exist yet."""
+    found = connection.execute("SELECT database_name FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", [SCHEMA, table]).fetchall()
+    return connection.execute(f'SELECT {columns} FROM "{found[0][0]}"."{SCHEMA}"."{table}" {rest}').fetchall() if found else []

@@ -46,9 +46,9 @@ def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_pa
     result = execute(definitions(account, tmp_path), instance)
 
     assert result.success
-    assert materialized(result) == set(CATALOG)
+    assert materialized(result) == set(CATALOG.default_names)
     found = check_results(result)
-    assert len(found) == 4 * len(CATALOG) + 1
+    assert len(found) == 4 * len(CATALOG.default_names) + 1
     assert all(one.passed for one in found.values()), [one.description for one in found.values() if not one.passed]
     assert "belongs to the account" in found["accounts", "api_key_valid"].description
 
@@ -72,7 +72,7 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
     result = execute(definitions(account, tmp_path, key_lacking("reviews:read")), instance)
 
     assert not result.success
-    assert materialized(result) == set(CATALOG) - {"reviews"}
+    assert materialized(result) == set(CATALOG.default_names) - {"reviews"}
     check = check_results(result)["reviews", "scope_coverage"]
     assert not check.passed
     assert check.metadata["verdict"].value == "scope missing"
@@ -91,7 +91,7 @@ def test_without_accounts_read_everything_else_works_and_the_run_is_green(
     result = execute(definitions(account, tmp_path, RECOMMENDED_SCOPES_KEY), instance)
 
     assert result.success
-    assert materialized(result) == set(CATALOG) - {"accounts"}
+    assert materialized(result) == set(CATALOG.default_names) - {"accounts"}
     found = check_results(result)
     assert found["accounts", "api_key_valid"].passed
     assert "lacks accounts:read" in found["accounts", "api_key_valid"].description
@@ -124,7 +124,7 @@ def test_the_access_checks_recognize_a_bad_key(
     assert materialized(result) == set()
     assert found["accounts", "api_key_valid"].metadata["verdict"].value == state
     assert words in found["accounts", "api_key_valid"].description
-    assert all(found[name, "scope_coverage"].metadata["verdict"].value == "key refused" for name in CATALOG)
+    assert all(found[name, "scope_coverage"].metadata["verdict"].value == "key refused" for name in CATALOG.default_names)
 
 
 def test_checks_run_alone_before_anything_is_materialized(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -132,7 +132,7 @@ def test_checks_run_alone_before_anything_is_materialized(account: SandboxProces
 
     assert result.success
     assert materialized(result) == set()
-    assert set(check_results(result)) == {(name, "scope_coverage") for name in CATALOG} | {("accounts", "api_key_valid")}
+    assert set(check_results(result)) == {(name, "scope_coverage") for name in CATALOG.default_names} | {("accounts", "api_key_valid")}
 
 
 def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -254,7 +254,7 @@ def test_a_record_of_the_keys_that_a_crash_has_left_is_made_again(
             return [first, await identify(client, tmp_path, "klaviyo", account_id="ABC123")]
 
     assert [one.seen for one in asyncio.run(run())] == [False, True]
-    assert "identity.json cannot be read and is made again" in caplog.text
+    assert "identity.json cannot be read and is created again" in caplog.text
     assert ALL_SCOPES_KEY.encode() not in (tmp_path / "identity.json").read_bytes()
 
 

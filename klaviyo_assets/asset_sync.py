@@ -199,7 +199,7 @@ class AssetSync:
         try:
             result = audit.stored()
         except (SyncError, WarehouseError, duckdb.Error) as error:
-            return checks.could_not_look(checks.COMPLETE, error, self.asset)
+            return checks.unreadable(checks.COMPLETE, error, self.asset)
         if result is None:
             self.context.log.info(
                 "The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts."

@@ -1,4 +1,4 @@
-"""Asset checks: what they are called, and from a finding to a check result."""
+"""Asset checks: their names and specs, and the conversion of findings into check results."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ _ROWS_SHOWN = 100
 _LONGEST_NAME = 100
 
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
-"""Checks that need no materialization before them."""
+"""Checks that can run before any materialization."""
 
 TABLE_CHECKS = (PRIMARY_KEY, UNKNOWN_ATTRIBUTES, SCHEMA_DRIFT)
-"""Checks of the rows that the table has."""
+"""Checks of the table's rows."""
 
 
 def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks of a resource type's asset."""
     specs = [
-        dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope_text}, by one cheap request."),
-        dg.AssetCheckSpec(PRIMARY_KEY, asset=asset, description="Every row has an id, and no two rows have the same."),
-        dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attribute that this version does not know (_extra)."),
-        dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts are as Klaviyo's schema describes them."),
+        dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope_text}; checked with one small request."),
+        dg.AssetCheckSpec(PRIMARY_KEY, asset=asset, description="Every row has a primary key, and no two rows have the same one."),
+        dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attributes that this version does not know (see _extra)."),
+        dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts match Klaviyo's schema."),
     ]
     if entry.counted_by is not None:
-        counts = f"Klaviyo counts as many {entry.name} as the table has, for each metric and day older than three days."
+        counts = f"The table has as many {entry.name} as Klaviyo counts, for each metric and each day that is more than three days old."
         specs.append(dg.AssetCheckSpec(COMPLETE, asset=asset, description=counts))
     if entry.identifies_account:
-        specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key; says which account it belongs to."))
+        specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key. The result names the key's account."))
     return specs
 
 
 def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report whether the key may read a resource type. A missing scope that is not recommended only warns."""
+    """Report whether the key can read a resource type. A missing scope only warns if it is not a recommended one."""
     severity = dg.AssetCheckSeverity.WARN if access.optional or access.unclear or access.unknown else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -73,21 +73,21 @@ def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report whether Klaviyo accepts the key, from the verdict on accounts.
 
-    A 403 of the API on accounts means that the key is valid, whatever it may read: that passes, unless the account is disabled.
+    A 403 of the API for accounts still means that the key is valid: the check passes, unless the account is disabled.
     """
-    from klaviyo_assets.api.scope_check import Verdict  # a code location names the checks without what they take
+    from klaviyo_assets.api.scope_check import Verdict  # a code location loads check names without the client
 
     match access.verdict:
         case Verdict.GRANTED:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            owner = f"it belongs to the account {access.account}" if access.account else "the response does not say which account it belongs to"
+            owner = f"it belongs to the account {access.account}" if access.account else "the response does not name its account"
             words = f"Klaviyo accepts the API key; {owner}."
         case Verdict.SCOPE_MISSING:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            words = "Klaviyo accepts the API key. It lacks accounts:read, so which account it belongs to is not known; nothing else needs that."
+            words = "Klaviyo accepts the API key. It lacks accounts:read, so its account is unknown; nothing else needs that scope."
         case _ if access.key_is_valid:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            words = f"Klaviyo accepts the API key, but does not say which account it belongs to. {access.summary}"
+            words = f"Klaviyo accepts the API key, but its account is unknown. {access.summary}"
         case Verdict.ACCOUNT_DISABLED:
             passed, severity, state = False, dg.AssetCheckSeverity.ERROR, "account disabled"
             words = _words(access.summary, access.advice)
@@ -97,7 +97,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
             words = _words(access.summary, access.advice)
         case _:
             passed, severity, state = False, dg.AssetCheckSeverity.WARN, "inconclusive"
-            words = _words(f"It is unknown whether the API key is valid. {access.summary}", access.advice)
+            words = _words(f"The check could not find out whether the API key is valid. {access.summary}", access.advice)
     metadata = {
         "verdict": state,
         **({"account": access.account} if access.account else {}),
@@ -114,10 +114,10 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
         check_name=PRIMARY_KEY,
         passed=findings.nulls == 0 and not findings.duplicates,
         description=(
-            f"{findings.rows} rows looked at ({'those of this sync' if findings.touched_only else 'the whole table'}): "
+            f"{findings.rows} rows checked ({'those of this sync' if findings.touched_only else 'the whole table'}): "
             f"{findings.nulls} without a key, {len(findings.duplicates)} keys in more than one row."
             if findings.rows or findings.touched_only
-            else "There is nothing to look at: the table is empty or not there yet."
+            else "Nothing to check: the table is empty or does not exist yet."
         ),
         metadata={
             "rows": findings.rows,
@@ -128,12 +128,12 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
 
 
 def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn of attributes that Klaviyo sends and the catalog does not know, or whose value has another type."""
-    words = "Every attribute has its column."
+    """Warn about attributes that the catalog does not know or that have another type."""
+    words = "Every attribute has a column."
     if unknown:
         names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)} ({one.rows} rows)" for one in unknown)
         words = (
-            f"Klaviyo sends what this version has no column for, or in another type: {names}. It is kept in _extra. "
+            f"Klaviyo sends attributes that have no column in this version or that have another type: {names}. They are stored in _extra. "
             "What to do: upgrade klaviyo_assets."
         )
     return dg.AssetCheckResult(
@@ -147,13 +147,13 @@ def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.Asset
 
 
 def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn of values that Klaviyo's schema does not allow for, of attributes that have gone, and of text that had to be changed."""
-    words = "The records are as Klaviyo's schema describes them."
+    """Warn about values that violate Klaviyo's schema, attributes that disappeared, and text that had to be changed."""
+    words = "The records match Klaviyo's schema."
     if drifts:
         names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)}: {one.kind} ({one.rows} rows)" for one in drifts)
         words = (
-            f"Klaviyo's records are not as its schema describes them: {names}. They are kept as they came. "
-            "What to do: see whether your queries rely on it, and upgrade klaviyo_assets."
+            f"Klaviyo's records do not match its schema: {names}. They are stored as received. "
+            "What to do: check whether your queries rely on them, and upgrade klaviyo_assets."
         )
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -165,14 +165,14 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckRe
     )
 
 
-def could_not_look(name: str, error: Exception, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report that a check could not look at the table."""
+def unreadable(name: str, error: Exception, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that a check could not read the table."""
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"The table could not be looked at: {one_line(str(error))}",
+        description=f"The table could not be read: {one_line(str(error))}",
         metadata={"error": type(error).__name__},
     )
 
@@ -184,7 +184,7 @@ _DRIFT_SCHEMA = dg.TableSchema(
         dg.TableColumn("expected", "string"),
         dg.TableColumn("rows", "int"),
         dg.TableColumn("example_id", "string", description="Id of a row that differs."),
-        dg.TableColumn("example", "string", description="What it holds; only what kind of value that is, where it may be about a person."),
+        dg.TableColumn("example", "string", description="Its value; only the kind of value if it may identify a person."),
     ]
 )
 
@@ -206,7 +206,7 @@ def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
 
 
 def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[str, str], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report what the last audit has found: fail while days differ that a repair may read again, warn of those that still differ after it.
+    """Report the last audit's findings: fail while a repair can still fix days that differ, warn about days that differ even after a repair.
 
     Args:
         record: What the audit compared.
@@ -220,19 +220,19 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
     pending = by_state["reread_pending"] - read_again
     sentences = [f"{record.days} days of {record.metrics} metrics were compared with Klaviyo's own counts."]
     if todo:
-        sentences.append(f"{todo} differ. What to do: run the repair job; it reads just those days again.")
+        sentences.append(f"{todo} differ. What to do: run the repair job; it reads only those days again.")
     if pending:
-        sentences.append(f"{pending} wait to be read again: the next sync of events does so, and the next audit compares them.")
+        sentences.append(f"{pending} are pending: the next sync of events reads them again, and the next audit compares them.")
     if read_again:
         sentences.append(f"{read_again} have been read again since. What to do: run the audit or the repair job; it compares them.")
     if unresolved:
-        sentences.append(f"{unresolved} still differ after they were read again: Klaviyo counts other events than it lists.")
+        sentences.append(f"{unresolved} still differ after they were read again: Klaviyo's counts and its list of events do not match.")
     if record.lost:
-        sentences.append(f"{record.lost} more differed, and the table _audit_days does not hold them any more. What to do: run the audit job again.")
+        sentences.append(f"{record.lost} more differed, but the table _audit_days no longer has them. What to do: run the audit job again.")
     if not found and not record.lost:
-        sentences.append("None differs." if record.days else "There was nothing to compare.")
+        sentences.append("None differs." if record.days else "There were no days to compare.")
     if record.excluded:
-        sentences.append("Some days could not be compared: see excluded for which and why.")
+        sentences.append("Some days could not be compared; see excluded for the days and reasons.")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=COMPLETE,
@@ -254,7 +254,7 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
 
 
 def could_not_audit(reason: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report that nothing could be compared because Klaviyo's counts could not be read, with the reason and what to do."""
+    """Report that Klaviyo's counts could not be read, with the reason and what to do."""
     words = f"Nothing could be compared. {reason}"
     return dg.AssetCheckResult(asset_key=asset, check_name=COMPLETE, passed=False, severity=dg.AssetCheckSeverity.WARN, description=words)
 

@@ -1,4 +1,4 @@
-"""The checks of a table and the preview of its rows, for which the database is opened once."""
+"""The checks of a table and the preview of its rows; the database is opened once for all."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Look = Callable[[Inspector], dg.AssetCheckResult]
 
 @dataclass(frozen=True)
 class TableFindings:
-    """What was found in a table.
+    """Results of a table's checks.
 
     Attributes:
         preview: Some rows as a Markdown table, or why there are none.
@@ -47,13 +47,13 @@ class TableChecks:
     asset: dg.AssetKey
 
     def run(self, names: Iterable[str], since: datetime | None) -> TableFindings:
-        """Run checks in one opening of the database, and read a preview.
+        """Run checks and read a preview, with one connection.
 
-        A check that cannot read the table says so in its own result: the rows are committed, and the other checks go on.
+        A check that cannot read the table reports that in its own result; the rows are committed, and the other checks continue.
 
         Args:
-            names: Names of checks; those that are not about the table are left out.
-            since: Start of the sync that has just written to the table; None to check all rows.
+            names: Names of checks; those that do not read the table are ignored.
+            since: Start of the sync that just wrote to the table; None to check all rows.
         """
         looks = {name: look for name, look in self._looks(since).items() if name in names}
         preview, found = "", dict[str, dg.AssetCheckResult]()
@@ -62,8 +62,8 @@ class TableChecks:
                 preview = _preview(inspector)
                 found = dict(self._results(inspector, looks))
         except (WarehouseError, duckdb.Error) as error:
-            return TableFindings(markdown(str(error)), [found.get(name) or self._could_not_look(name, error) for name in looks])
-        # In an opening of its own, the error that a check meets is explained (such as: too little memory), and affects no other check.
+            return TableFindings(markdown(str(error)), [found.get(name) or self._unreadable(name, error) for name in looks])
+        # A separate connection explains a check's error (such as: too little memory) and isolates it from the other checks.
         return TableFindings(preview, [found.get(name) or self._alone(name, look) for name, look in looks.items()])
 
     def _looks(self, since: datetime | None) -> dict[str, Look]:
@@ -78,22 +78,22 @@ class TableChecks:
             try:
                 yield name, look(inspector)
             except (duckdb.Error, ValueError):
-                continue  # it is repeated alone
+                continue  # run again separately
 
     def _alone(self, name: str, look: Look) -> dg.AssetCheckResult:
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
                 return look(inspector)
         except (WarehouseError, duckdb.Error, ValueError) as error:
-            return self._could_not_look(name, error)
+            return self._unreadable(name, error)
 
-    def _could_not_look(self, name: str, error: Exception) -> dg.AssetCheckResult:
+    def _unreadable(self, name: str, error: Exception) -> dg.AssetCheckResult:
         LOGGER.warning("The check %s of %s could not read the table: %s", name, self.entry.name, one_line(str(error)))
-        return checks.could_not_look(name, error, self.asset)
+        return checks.unreadable(name, error, self.asset)
 
 
 def _preview(inspector: Inspector) -> str:
     try:
         return inspector.preview()
     except duckdb.Error as error:
-        return markdown(str(error))  # the rows are committed, whatever has happened to the database since
+        return markdown(str(error))  # the rows are committed, whatever happened to the database since

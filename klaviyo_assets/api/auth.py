@@ -46,7 +46,7 @@ class ApiKey:
         return "pk_***"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("An API key is not pickled: it would lie in the pickle for everybody to read.")
+        raise TypeError("An API key cannot be pickled: the pickle would expose it.")
 
 
 class ApiKeyWarning(UserWarning):
@@ -82,9 +82,9 @@ def _fault_of(key: str) -> ApiKeyMalformed | None:
     """Return what is wrong with a key; it is raised where no variable holds the key."""
     if _MASK.fullmatch(key):
         return ApiKeyMalformed(
-            "The Klaviyo API key is a row of asterisks: a mask of a key, not the key itself.",
+            "The Klaviyo API key is a row of asterisks: a masked key, not the key itself.",
             advice="If the run was launched from a launchpad, delete the resources: block of its run config and launch again: the key then comes "
-            "from the code location's own setting. Otherwise copy the key again from where Klaviyo shows it in full.",
+            "from the code location's own setting. Otherwise copy the full key again.",
         )
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         return ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
@@ -104,7 +104,7 @@ def _fault_of(key: str) -> ApiKeyMalformed | None:
     if not key.startswith("pk_"):
         return ApiKeyMalformed("The Klaviyo API key does not start with pk_, so it is not a private API key.")
     if not re.fullmatch(r"pk_[A-Za-z0-9_\-]+", key):
-        return ApiKeyMalformed("The Klaviyo API key holds characters that no key has.")
+        return ApiKeyMalformed("The Klaviyo API key contains invalid characters.")
     return None
 
 

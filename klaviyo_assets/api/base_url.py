@@ -42,10 +42,10 @@ def checked_base_url(text: str, *, allow_http: bool = False) -> str:
     if parts.scheme not in {"https", "http"} or not parts.netloc:
         raise InvalidBaseUrl("is not a URL")
     if "@" in parts.netloc:
-        raise InvalidBaseUrl("must not hold a user or a password; the key goes into KLAVIYO_API_KEY")
+        raise InvalidBaseUrl("must not contain a user or a password; the key goes into KLAVIYO_API_KEY")
     _check_host(host, parts.netloc)
     if port == 0 or parts.netloc.endswith(":"):
-        raise InvalidBaseUrl("has no port after the colon" if port is None else "has the port 0, which is none")
+        raise InvalidBaseUrl("has no port after the colon" if port is None else "has the port 0, which is invalid")
     if parts.path.strip("/") or "?" in text or "#" in text:
         raise InvalidBaseUrl("must be scheme, host and port only; the rest would not be sent")
     if parts.scheme == "http" and not is_loopback(host) and not allow_http:
@@ -65,7 +65,7 @@ def without_user(text: str) -> str:
 
 def _check_host(host: str, netloc: str) -> None:
     if not host:
-        raise InvalidBaseUrl("names no host")
+        raise InvalidBaseUrl("has no host")
     if netloc.startswith("["):
         good = _BRACKETED.fullmatch(netloc) is not None and isinstance(_address(host.partition("%")[0]), ipaddress.IPv6Address)
     elif host.rstrip(".").rpartition(".")[2].isdigit():
@@ -73,7 +73,7 @@ def _check_host(host: str, netloc: str) -> None:
     else:
         good = _HOST.fullmatch(host) is not None and _is_idna(host)
     if not good:
-        raise InvalidBaseUrl(f"names a host that cannot exist ({host!r})")
+        raise InvalidBaseUrl(f"has an invalid host ({host!r})")
 
 
 def _is_idna(host: str) -> bool:

@@ -248,7 +248,7 @@ class KlaviyoClient:
             if hash(link) in seen:
                 raise EndlessLinks("Klaviyo's page links lead in a circle.", endpoint=f"GET {entry.endpoint.path}")
             if most is not None and count >= most:
-                raise EndlessPages(f"Klaviyo's pages do not come to an end: there are more than {most}.", endpoint=f"GET {entry.endpoint.path}")
+                raise EndlessPages(f"Klaviyo's pages do not end: there are more than {most}.", endpoint=f"GET {entry.endpoint.path}")
             seen[hash(link)] = None
             if len(seen) > _LINKS_KEPT:
                 del seen[next(iter(seen))]
@@ -278,14 +278,14 @@ class KlaviyoClient:
                 if most_bytes is not None or not size.isdecimal() or int(size) <= 1:
                     raise
                 fewer = max(1, int(size) // _FEWER)
-                _log.warning("%s: %s Pages of %s records are asked for instead of %s.", entry.name, error.message, fewer, size)
+                _log.warning("%s: %s Pages of %s records are requested instead of %s.", entry.name, error.message, fewer, size)
                 target = target.copy_set_param("page[size]", fewer)
 
     def _own_url(self, url: str, relative_to: str = "/") -> httpx.URL:
         try:
             target = self._transport.base_url.join(relative_to).join(url)
         except (httpx.InvalidURL, ValueError) as error:  # ValueError: what cannot be encoded, such as half a character
-            raise BadAnswer("A link of Klaviyo's answer is not a URL.") from error
+            raise BadAnswer("A link of Klaviyo's response is not a URL.") from error
         if origin(target) != origin(self._transport.base_url):
             raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._transport.base_url)}; it was not followed.")
         return target
@@ -326,10 +326,10 @@ class KlaviyoClient:
     def _no_answer_yet(self, share: Share, seconds: float) -> Obstacle:
         """Return what a request waits for whose response is not complete."""
         if share.is_waiting:
-            return Obstacle(logging.INFO, "the answer is received once earlier ones are stored, so that memory suffices. What to do: nothing.")
+            return Obstacle(logging.INFO, "the response is received after earlier ones are stored, to limit memory. What to do: nothing.")
         return Obstacle(
             logging.WARNING,
-            f"no complete answer for {duration(seconds)}; a request is given up after {duration(self.settings.timeout)} without a byte, then tried "
+            f"no complete response for {duration(seconds)}; a request times out after {duration(self.settings.timeout)} without data and is tried "
             "again. What to do: nothing yet; if it happens often, check the network and https://status.klaviyo.com.",
         )
 

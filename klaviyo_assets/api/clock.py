@@ -73,7 +73,7 @@ class ServerClock:
         """What two responses and this machine say, as a sentence; None where there is no dispute."""
         if self.is_sure or self.dispute is None:
             return None
-        return "Klaviyo's answers say that it is {}, and the clock of this machine says that it is {}.".format(*_shown(*self.dispute))
+        return "Klaviyo's responses say that it is {}, and this machine's clock says that it is {}.".format(*_shown(*self.dispute))
 
     @property
     def is_known(self) -> bool:
@@ -87,7 +87,7 @@ class ServerClock:
             RuntimeError: Before the first response.
         """
         if self._shown is None:
-            raise RuntimeError("the server's clock is known after the first answer only")
+            raise RuntimeError("the server's clock is unknown before the first response")
         shown, at = self._shown
         return shown + timedelta(seconds=self._ticks() - at)
 
@@ -112,7 +112,7 @@ class ServerClock:
         is_believable = abs(date - machine) <= MOST_APART or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
         if is_believable:
             _log.warning(
-                "It is %s at Klaviyo, and %s by the clock of this machine, which should be set; Klaviyo's time is used.", *_shown(date, machine)
+                "Klaviyo's clock shows %s and this machine's clock %s; Klaviyo's is used. Correct this machine's clock.", *_shown(date, machine)
             )
         else:
             self.dispute = date, machine
@@ -130,12 +130,12 @@ class ServerClock:
         if self._undated >= _ANSWERS_WITHOUT_A_DATE:
             self.is_sure = True
             self._show(self._machine())
-            _log.warning("Klaviyo's answers carry no Date; the clock of this machine is used, so it should be right.")
+            _log.warning("Klaviyo's responses have no Date header; this machine's clock is used instead, so it should be correct.")
 
     def _compare(self, date: datetime | None) -> None:
         if date is not None and not self._warned and not self._agrees(date, self.now()):
             self._warned = True
-            _log.warning("An answer says that it is %s at Klaviyo, others say %s; it is not believed.", date, self.now().replace(microsecond=0))
+            _log.warning("One response says that it is %s at Klaviyo, the others say %s; it is ignored.", date, self.now().replace(microsecond=0))
 
     def _show(self, date: datetime) -> None:
         self._shown = date, self._ticks()

@@ -100,14 +100,14 @@ class ApiKeyMissing(ApiKeyError):
     advice = (
         "Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of your "
         "account. "
-        "Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
+        "Create one in Klaviyo under Settings > API keys; that needs the role Owner, Admin or Manager."
     )
 
 
 class ApiKeyMalformed(ApiKeyError):
     """The configured text cannot be a private API key."""
 
-    advice = "Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and stands alone, without quotes or spaces."
+    advice = "Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and has no quotes or spaces around it."
 
 
 class ApiKeyRejected(ApiKeyError):
@@ -144,7 +144,7 @@ class ScopeMissing(AccessDenied):
             advice=(
                 f"Create a new private API key that has {scope} (Klaviyo: Settings > API keys; “Read-only” has every scope that is needed) "
                 "and set KLAVIYO_API_KEY to it: the scopes of an existing key cannot be changed. If the key used to work, check whether the "
-                "role of the person who made it has changed."
+                "role of the user who created it has changed."
             ),
         )
 
@@ -168,7 +168,7 @@ class AccountDisabled(AccessDenied):
     """The Klaviyo account is disabled or suspended."""
 
     advice = (
-        "Sign in to Klaviyo and see what it says about the account (Settings > Account, Settings > Billing), or ask Klaviyo's support. "
+        "Sign in to Klaviyo and check the account's status (Settings > Account, Settings > Billing), or ask Klaviyo's support. "
         "Nothing can be read before the account is active again."
     )
 
@@ -199,7 +199,9 @@ class BadRequest(RequestRefused):
 class CursorRefused(BadRequest):
     """Klaviyo responds with 400 to a page link that it gave itself, as it does to one that is some days old."""
 
-    advice = "Run the sync again: it goes on behind what was read, with links of its own. If it keeps failing, open an issue with this message."
+    advice = (
+        "Run the sync again: it continues after the last page that was read, with new links. If it keeps failing, open an issue with this message."
+    )
 
 
 class NotFound(RequestRefused):
@@ -224,12 +226,12 @@ class Redirected(RequestRefused):
 
     advice = (
         "Set KLAVIYO_BASE_URL to the API itself (https://a.klaviyo.com), with https. If it is right, something between this machine and Klaviyo "
-        "answers in its place (a proxy, a sign-in page of the network): check the network."
+        "responds in its place (a proxy, a sign-in page of the network): check the network."
     )
 
     def __init__(self, target: str | None, *, endpoint: str | None = None, status: int | None = None, detail: str | None = None) -> None:
-        leads = f"a redirect to {target}" if target else "a redirect that names no target"
-        super().__init__(f"The request was answered with {leads}; it was not followed.", endpoint=endpoint, status=status, detail=detail)
+        leads = f"a redirect to {target}" if target else "a redirect without a target"
+        super().__init__(f"The response was {leads}; it was not followed.", endpoint=endpoint, status=status, detail=detail)
 
 
 class RevisionRetired(RequestRefused):
@@ -305,7 +307,7 @@ class EdgeRateLimited(RateLimited):
     )
 
     def _advice(self, retry_after: float | None, now: datetime | None) -> str | None:
-        return f"{self.advice} It asks to wait long: do not try again{not_before(retry_after, now)}." if (retry_after or 0) > _HOUR else None
+        return f"{self.advice} The wait is long: do not try again{not_before(retry_after, now)}." if (retry_after or 0) > _HOUR else None
 
 
 class ServerFault(RequestFailed):
@@ -351,7 +353,7 @@ class ClocksDisagree(KlaviyoError):
 
     advice = (
         "Set the clock of this machine (timedatectl, or the host's clock if this is a container). If it is right, something between this machine and "
-        "Klaviyo answers in its place (a proxy, a cache): check KLAVIYO_BASE_URL and the network."
+        "Klaviyo responds in its place (a proxy, a cache): check KLAVIYO_BASE_URL and the network."
     )
 
 
@@ -366,12 +368,12 @@ class AnswerTooLarge(KlaviyoError):
 
     advice = (
         "If records are really so large, set KLAVIYO_MAX_RESPONSE_BYTES (max_response_bytes of the resource) higher; a sync then takes more memory. "
-        "If not, something between this machine and Klaviyo answers in its place: check KLAVIYO_BASE_URL and the network."
+        "If not, something between this machine and Klaviyo responds in its place: check KLAVIYO_BASE_URL and the network."
     )
 
     def __init__(self, limit: int, *, endpoint: str | None = None, status: int | None = None) -> None:
         self.limit = limit
-        super().__init__(f"Klaviyo's answer is larger than {limit:,} bytes, which is the most that one may have.", endpoint=endpoint, status=status)
+        super().__init__(f"Klaviyo's response is larger than {limit:,} bytes, the maximum size of a response.", endpoint=endpoint, status=status)
 
 
 class InvalidNetworkSetting(KlaviyoError):

@@ -79,7 +79,7 @@ def _check_folder(folders: str) -> None:
         except OSError:
             continue
     raise InvalidNetworkSetting(
-        f"SSL_CERT_DIR ({folders}) holds no certificates that OpenSSL would find.",
+        f"SSL_CERT_DIR ({folders}) contains no certificates that OpenSSL can find.",
         advice="Set it to a folder that was prepared by `openssl rehash`, set SSL_CERT_FILE to a file, or unset both to use the usual certificates.",
     )
 
@@ -99,10 +99,10 @@ def _proxy(text: str, variable: str) -> httpx.Proxy:
     if not is_url or ("://" not in text and url.path != "/"):
         raise InvalidNetworkSetting(f"{variable} is not the URL of a proxy.", advice=advice)
     if scheme not in _PROXY_SCHEMES:
-        raise InvalidNetworkSetting(f"{variable} names a proxy of the kind {scheme}, which is not supported.", advice=advice)
+        raise InvalidNetworkSetting(f"{variable} names a proxy with the scheme {scheme}, which is not supported.", advice=advice)
     if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise InvalidNetworkSetting(
-            f"{variable} names a SOCKS proxy, which takes the package socksio.", advice=f"pip install 'httpx[socks]', or unset {variable}."
+            f"{variable} names a SOCKS proxy, which needs the package socksio.", advice=f"pip install 'httpx[socks]', or unset {variable}."
         )
     return httpx.Proxy(url, ssl_context=tls_context(url) if scheme == "https" else None)
 

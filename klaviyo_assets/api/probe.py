@@ -26,9 +26,9 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
             return
         await probe(client, entry)
         if (words := client.clock_dispute) is not None:
-            raise ClocksDisagree(f"{words} They are too far apart, so it is not known up to when everything has been read.")
+            raise ClocksDisagree(f"{words} They are too far apart, so the end of the covered time is unknown.")
     if not client.knows_the_time:
-        raise BadAnswer("Klaviyo's answers do not agree about what time it is, so it is not known up to when everything has been read.")
+        raise BadAnswer("Klaviyo's responses disagree about the current time, so the end of the covered time is unknown.")
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:

@@ -76,7 +76,7 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
         raise error_from(response, scope)
     facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code}
     if response.status_code not in _COMPLETE:
-        raise BadAnswer("Klaviyo's answer is not a complete document.", detail=response.reason_phrase, **facts)
+        raise BadAnswer("Klaviyo's response is not a complete document.", detail=response.reason_phrase, **facts)
     if (reported := _errors_in(response)) is not None:
         raise reported
     try:
@@ -84,7 +84,7 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
     # msgspec's errors are no ValueError before its version 0.21.
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         # The parser's own words may quote the body, so they stay out of the message.
-        raise BadAnswer(f"Klaviyo's answer is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
+        raise BadAnswer(f"Klaviyo's response is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
 
 
 def _kind_of(response: httpx.Response) -> str:
@@ -116,7 +116,7 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
         case 400 if _is_about_the_key(response, error):
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
         case 400 if "page[cursor]" in response.request.url.params:
-            return CursorRefused("Klaviyo does not take the cursor of its own link any more.", **facts)
+            return CursorRefused("Klaviyo no longer accepts the cursor of its own link.", **facts)
         case 400:
             return BadRequest("Klaviyo refuses the request.", **facts)
         case 403:
@@ -124,7 +124,7 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
         case 404:
             return _not_found(error, facts)
         case 407:
-            return RequestRefused("A proxy on the way to Klaviyo asks for a user and a password.", advice=_PROXY_SIGN_IN, **facts)
+            return RequestRefused("A proxy on the way to Klaviyo requires a user and a password.", advice=_PROXY_SIGN_IN, **facts)
         case 409:
             return Conflict("The request conflicts with something at Klaviyo.", **facts)
         case 410:
@@ -136,9 +136,9 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
         case 408 | 425:
             return ServerFault("Klaviyo did not process the request.", retry_after=retry_after(response), now=_sent_at(response), **facts)
         case status if status >= 500:
-            return ServerFault("Klaviyo could not answer.", retry_after=retry_after(response), now=_sent_at(response), **facts)
+            return ServerFault("Klaviyo could not process the request.", retry_after=retry_after(response), now=_sent_at(response), **facts)
         case _:
-            return RequestRefused("Klaviyo gave an answer that was not expected.", **facts)
+            return RequestRefused("Klaviyo sent an unexpected response.", **facts)
 
 
 def endpoint_of(response: httpx.Response) -> str:
@@ -160,7 +160,7 @@ def _errors_in(response: httpx.Response) -> BadAnswer | None:
     if found is None:
         return None
     return BadAnswer(
-        "Klaviyo's answer reports errors, so it is not complete.",
+        "Klaviyo's response reports errors, so it is not complete.",
         endpoint=endpoint_of(response),
         status=response.status_code,
         code=found.code,
@@ -193,7 +193,7 @@ def _denied(response: httpx.Response, error: ErrorBody, scope: str, facts: dict[
             return AccountDisabled("The Klaviyo account of this API key is disabled or suspended.", **facts)
         case Denial.UNKNOWN:
             likely = _LIKELY_CAUSE.get(error.code or "", "Most often a scope of the key is missing, or the account's plan does not include it.")
-            advice = f"See what Klaviyo's words say. {likely.format(scope=scope)}"
+            advice = f"Read Klaviyo's message. {likely.format(scope=scope)}"
             return AccessRefused("The API key is valid, but Klaviyo refuses access.", advice=advice, **facts)
 
 

@@ -128,11 +128,10 @@ class HttpTransport:
             raise await _not_connected(request.url.host, error, request.endpoint) from _bare(error)
         except TimeoutError as error:
             seconds = _TIMEOUTS_PER_RESPONSE * self._settings.timeout
-            raise ConnectionFailed(f"No complete answer from {request.url.host} within {seconds:.0f} seconds.", endpoint=request.endpoint) from _bare(
-                error
-            )
+            summary = f"No complete response from {request.url.host} within {seconds:.0f} seconds."
+            raise ConnectionFailed(summary, endpoint=request.endpoint) from _bare(error)
         except httpx.DecodingError as error:
-            raise BadAnswer(f"Klaviyo's answer could not be decompressed ({error}).", endpoint=request.endpoint) from _bare(error)
+            raise BadAnswer(f"Klaviyo's response could not be decompressed ({error}).", endpoint=request.endpoint) from _bare(error)
         except AnswerTooLarge:
             pass
         # Raised here and not above: as its context, the first error would keep the frames that hold the body, until the next garbage collection.
@@ -204,11 +203,11 @@ def _usable(settings: ClientSettings) -> httpx.URL:
 async def _not_connected(host: str, error: httpx.TransportError, endpoint: str) -> ConnectionFailed:
     address = await address_of_a_blocked_name(host) if isinstance(error, httpx.ConnectError) else None
     if address is None:
-        return ConnectionFailed(f"No complete answer from {host} ({_reason(error)}).", endpoint=endpoint)
+        return ConnectionFailed(f"No complete response from {host} ({_reason(error)}).", endpoint=endpoint)
     return ConnectionFailed(
-        f"This machine resolves {host} to {address}, where it is not.",
+        f"This machine resolves {host} to {address}, which is wrong.",
         endpoint=endpoint,
-        advice=f"A list of trackers (Pi-hole, AdGuard, NextDNS or the like) seems to block {host}: allow it there, or use another DNS server.",
+        advice=f"A DNS blocklist (Pi-hole, AdGuard, NextDNS or similar) seems to block {host}: allow it there, or use another DNS server.",
     )
 
 

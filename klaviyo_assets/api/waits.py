@@ -34,7 +34,7 @@ def wait_in_words(seconds: float | None, now: datetime | None) -> str:
     if not seconds:
         return ""
     until = _until(seconds, now) if seconds > _LONG else None
-    return f" It asks to wait {duration(seconds)}{f', until {until}' if until else ''}."
+    return f" The server asks to wait {duration(seconds)}{f', until {until}' if until else ''}."
 
 
 def not_before(seconds: float | None, now: datetime | None) -> str:

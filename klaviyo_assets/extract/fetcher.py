@@ -168,7 +168,7 @@ class Fetcher:
                 if reader.passed_the_end:
                     break
                 if not is_last and (reason := reader.stall.reason) is not None:
-                    raise EndlessPages(f"Klaviyo's pages do not come to an end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
+                    raise EndlessPages(f"Klaviyo's pages do not end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
                 if may_grow and not is_last and reader.has_advanced:
                     return False
         return True

@@ -30,13 +30,13 @@ def test_an_unusual_length_warns() -> None:
 
 CREATE = (
     "What to do: Set KLAVIYO_API_KEY (or the variable that your KlaviyoResource names; in the environment or a .env file) to a private API key of "
-    "your account. Create one in Klaviyo under Settings > API keys; it takes the role Owner, Admin or Manager."
+    "your account. Create one in Klaviyo under Settings > API keys; that needs the role Owner, Admin or Manager."
 )
-COPY = "What to do: Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and stands alone, without quotes or spaces."
+COPY = "What to do: Copy the private API key again from Klaviyo (Settings > API keys): it starts with pk_ and has no quotes or spaces around it."
 QUOTES = "The Klaviyo API key has quotes around it. What to do: Remove the quotes; the key itself starts with pk_."
 BROKEN = "The Klaviyo API key has a space or a line break inside it. What to do: Copy it again, in one piece and on one line."
 NO_PREFIX = f"The Klaviyo API key does not start with pk_, so it is not a private API key. {COPY}"
-ODD = f"The Klaviyo API key holds characters that no key has. {COPY}"
+ODD = f"The Klaviyo API key contains invalid characters. {COPY}"
 PUBLIC = (
     "This is a public API key (site id, six characters); it cannot read data. What to do: Create a private API key in Klaviyo (Settings > API keys): "
     "it starts with pk_."

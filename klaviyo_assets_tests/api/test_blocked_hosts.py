@@ -1,4 +1,4 @@
-"""A name that a list of trackers blocks is said to be blocked."""
+"""A name on a DNS blocklist is reported as blocked."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from klaviyo_assets_tests.api.asking import KEY, LISTS
 
 
 def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let every name of this process resolve to these addresses, as a list of trackers does for some."""
+    """Resolve every name of this process to these addresses, as a DNS blocklist does for some."""
 
     def getaddrinfo(_host: object, port: object, *_: Any, **__: Any) -> list[Any]:
         if not addresses:

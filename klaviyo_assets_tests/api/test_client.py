@@ -195,7 +195,7 @@ def test_a_key_in_klaviyos_own_words_is_masked(server: Scripted) -> None:
 def test_the_servers_clock_is_the_date_of_its_answers(server: Scripted) -> None:
     async def clock() -> str:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
-            with pytest.raises(RuntimeError, match="after the first answer"):
+            with pytest.raises(RuntimeError, match="before the first response"):
                 client.now()
             answer = await client.get(LISTS, "/api/lists", {}, msgspec.json.decode)
             assert answer.requested_at <= client.now()
@@ -207,7 +207,7 @@ def test_the_servers_clock_is_the_date_of_its_answers(server: Scripted) -> None:
 def test_a_wait_that_is_too_long_ends_the_sync_and_says_so(server: Scripted) -> None:
     server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "3600"}))
 
-    assert "It asks to wait 1 hour, until " in refused(server, RateLimited)
+    assert "The server asks to wait 1 hour, until " in refused(server, RateLimited)
     assert len(server.requests) == 1
 
 
@@ -223,7 +223,7 @@ def test_an_answer_that_never_ends_is_given_up(server: Scripted) -> None:
 def test_a_link_of_klaviyos_that_is_refused_is_told_apart(server: Scripted) -> None:
     server.will(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), errors(400, "invalid", "Invalid cursor provided."))
 
-    assert "does not take the cursor of its own link any more" in refused(server, CursorRefused)
+    assert "no longer accepts the cursor of its own link" in refused(server, CursorRefused)
     assert len(server.requests) == 2
 
 
@@ -252,5 +252,5 @@ def test_a_fault_that_asks_to_wait_is_waited_for(header: Callable[[], str], serv
 def test_a_fault_that_asks_to_wait_too_long_ends_the_request(server: Scripted) -> None:
     server.will(Reply(503, b"", headers={"Retry-After": "301"}))
 
-    assert "It asks to wait 5 minutes 1 second, until" in refused(server, ServerFault)
+    assert "The server asks to wait 5 minutes 1 second, until" in refused(server, ServerFault)
     assert len(server.requests) == 1

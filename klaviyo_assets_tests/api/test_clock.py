@@ -71,7 +71,7 @@ def test_a_later_answer_does_not_move_it(caplog: pytest.LogCaptureFixture) -> No
     clock.note(None)
 
     assert clock.now() == machine.true
-    assert [record.getMessage().endswith("it is not believed.") for record in caplog.records] == [True]
+    assert [record.getMessage().endswith("it is ignored.") for record in caplog.records] == [True]
 
 
 def test_setting_this_machines_clock_does_not_move_it() -> None:
@@ -105,7 +105,7 @@ def test_a_server_that_sends_no_date_leaves_this_machines_clock(caplog: pytest.L
 
     assert clock.is_sure
     assert clock.now() == machine.true
-    assert "carry no Date" in caplog.text
+    assert "have no Date header" in caplog.text
 
 
 def at(date: str) -> datetime:
@@ -135,7 +135,7 @@ def test_clocks_that_are_years_apart_are_not_believed(machine: str, server: str)
 
     assert not clock.is_sure
     assert clock.dispute_in_words == (
-        f"Klaviyo's answers say that it is {server} 00:00 UTC, and the clock of this machine says that it is {machine} 00:00 UTC."
+        f"Klaviyo's responses say that it is {server} 00:00 UTC, and this machine's clock says that it is {machine} 00:00 UTC."
     )
 
 
@@ -157,7 +157,7 @@ def test_clocks_that_are_apart_and_can_be_explained_are_believed_and_said(machin
     assert clock.is_sure
     assert clock.dispute_in_words is None
     assert [record.getMessage() for record in caplog.records] == [
-        f"It is {server} 00:00 UTC at Klaviyo, and {machine} 00:00 UTC by the clock of this machine, which should be set; Klaviyo's time is used."
+        f"Klaviyo's clock shows {server} 00:00 UTC and this machine's clock {machine} 00:00 UTC; Klaviyo's is used. Correct this machine's clock."
     ]
 
 

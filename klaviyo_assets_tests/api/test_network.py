@@ -141,7 +141,7 @@ def test_whatever_stands_in_the_variables_there_is_a_proxy_or_a_sentence(text: s
             for text in ("http://[::1", "http://p:99999", "http://p:0", "http://p:x", "http://", "x y", '"http://p:1"')
         ),
         *((text, "is not the URL of a proxy") for text in ("http://p:1 # ours", "http:/p", "http://xn--a", "://")),
-        *((text, "takes the package socksio") for text in ("socks5://secret@p:1080", "SOCKS5H://p")),
+        *((text, "needs the package socksio") for text in ("socks5://secret@p:1080", "SOCKS5H://p")),
         *((text, "which is not supported") for text in ("socks4://p", "ftp://secret@p", "socks://p")),
     ],
 )
@@ -201,7 +201,7 @@ def test_certificates_that_cannot_be_read_are_one_sentence(path: Callable[[Path]
 def test_a_folder_without_certificates_is_one_sentence(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(path(tmp_path)))
 
-    with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_DIR \(.*\) holds no certificates that OpenSSL would find"):
+    with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_DIR \(.*\) contains no certificates that OpenSSL can find"):
         KlaviyoClient(ApiKey(KEY))
 
 
@@ -227,7 +227,7 @@ BAD_URLS = {
     "ftp://a.klaviyo.com": "is not a URL",
     "https:/a.klaviyo.com": "is not a URL",
     "https://": "is not a URL",
-    "https://:443": "names no host",
+    "https://:443": "has no host",
     "https://a.klaviyo.com:x": "is not a URL",
     "https://a.klaviyo.com:99999": "is not a URL",
     "https://a.klaviyo.com:-1": "is not a URL",
@@ -236,17 +236,17 @@ BAD_URLS = {
     "https://a.klaviyo.com:0": "has the port 0",
     "https://[::1": "is not a URL",
     "https://::1]": "is not a URL",
-    "https://[::1]x": "names a host that cannot exist",
+    "https://[::1]x": "has an invalid host",
     "https://[zz]": "is not a URL",
     "https://a klaviyo.com": "has a space",
     "https://a.klaviyo.com\n": "has a space",
-    "https://a..klaviyo.com": "names a host that cannot exist",
-    "https://1.2.3.4.5": "names a host that cannot exist",
-    "https://256.1.1.1": "names a host that cannot exist",
-    "https://xn--a": "names a host that cannot exist",
-    "https://ä.example": "names a host that cannot exist",
-    "https://a\\b": "names a host that cannot exist",
-    "https://'a.klaviyo.com'": "names a host that cannot exist",
+    "https://a..klaviyo.com": "has an invalid host",
+    "https://1.2.3.4.5": "has an invalid host",
+    "https://256.1.1.1": "has an invalid host",
+    "https://xn--a": "has an invalid host",
+    "https://ä.example": "has an invalid host",
+    "https://a\\b": "has an invalid host",
+    "https://'a.klaviyo.com'": "has an invalid host",
     "https://a.klaviyo.com/klaviyo": "must be scheme, host and port only",
     "https://a.klaviyo.com/?x=1": "must be scheme, host and port only",
     "https://a.klaviyo.com#x": "must be scheme, host and port only",

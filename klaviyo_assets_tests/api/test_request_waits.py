@@ -41,7 +41,7 @@ def test_a_short_wait_is_not_logged(logged: Any) -> None:
         with RequestWaits().of(EVENTS) as wait:
             wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
             await asyncio.sleep(4)
-            wait.retry(ServerFault("Klaviyo could not answer."), 0.5, 2, 7)
+            wait.retry(ServerFault("Klaviyo could not process the request."), 0.5, 2, 7)
             await asyncio.sleep(0.5)
         await asyncio.sleep(100)
 
@@ -79,13 +79,14 @@ def test_many_requests_that_wait_for_the_same_are_logged_once_and_others_by_them
 def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
-            wait.retry(ServerFault("Klaviyo could not answer.", retry_after=30.0, endpoint=EVENTS, status=503), 30.4, 2, 7)
+            wait.retry(ServerFault("Klaviyo could not process the request.", retry_after=30.0, endpoint=EVENTS, status=503), 30.4, 2, 7)
             await asyncio.sleep(31)
 
     ((at, words),) = logged(work())
     assert at == 0
     assert words == (
-        f"{EVENTS}: Klaviyo could not answer. It asks to wait 30 seconds. [{EVENTS}: 503] Try 2 of 7 begins in 31 seconds. What to do: nothing yet, "
+        f"{EVENTS}: Klaviyo could not process the request. The server asks to wait 30 seconds. "
+        f"[{EVENTS}: 503] Try 2 of 7 begins in 31 seconds. What to do: nothing yet, "
         "it goes on by itself. If the last try fails too: This is usually temporary: run the sync again later. What was read so far is kept."
     )
 
@@ -96,12 +97,12 @@ def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
             for number in range(2, 22):
                 wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
                 await asyncio.sleep(1)
-                wait.retry(ConnectionFailed("No complete answer from a.klaviyo.com (ReadError)."), 1.0, number, 21)
+                wait.retry(ConnectionFailed("No complete response from a.klaviyo.com (ReadError)."), 1.0, number, 21)
                 await asyncio.sleep(1)
 
     ((at, words),) = logged(work())
     assert 5 <= at <= 10
-    assert "No complete answer from a.klaviyo.com (ReadError)." in words
+    assert "No complete response from a.klaviyo.com (ReadError)." in words
     assert "Check the network and https://status.klaviyo.com" in words
 
 
@@ -118,7 +119,7 @@ def test_a_request_at_a_limiter_that_another_request_has_closed_logs_nothing_mor
 
     ((at, words),) = logged(work())
     assert at == 0
-    assert "Klaviyo's rate limit is used up. It asks to wait 30 seconds." in words
+    assert "Klaviyo's rate limit is used up. The server asks to wait 30 seconds." in words
 
 
 def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> None:

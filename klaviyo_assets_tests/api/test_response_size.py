@@ -18,7 +18,7 @@ from klaviyo_assets_tests.api.scripted import Reply, Scripted
 from klaviyo_assets_tests.api.test_response_body import bomb
 
 LIMIT = 2_000_000
-TOO_LARGE = "Klaviyo's answer is larger than 2,000,000 bytes, which is the most that one may have. [GET /api/lists] What to do: If records are"
+TOO_LARGE = "Klaviyo's response is larger than 2,000,000 bytes, the maximum size of a response. [GET /api/lists] What to do: If records are"
 
 ANSWERS = {
     "plain": Reply(body=b" " * (LIMIT + 1)),
@@ -100,7 +100,7 @@ def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_records(server: 
     assert walk(server) == 17
     assert page_sizes(server) == ["1000", "125", "125", "15"]
     assert "page%5Bcursor%5D=abc" in server.requests[-1][0], "it goes on where it was"
-    assert "Pages of 125 records are asked for instead of 1000." in caplog.text
+    assert "Pages of 125 records are requested instead of 1000." in caplog.text
 
 
 def test_a_single_record_that_is_too_large_ends_the_walk(server: Scripted) -> None:

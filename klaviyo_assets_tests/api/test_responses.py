@@ -50,7 +50,7 @@ ODD = "What to do: Run the sync again; if it keeps failing, open an issue with t
 
 REDIRECT = (
     "What to do: Set KLAVIYO_BASE_URL to the API itself (https://a.klaviyo.com), with https. If it is right, something between this machine and "
-    "Klaviyo answers in its place (a proxy, a sign-in page of the network): check the network."
+    "Klaviyo responds in its place (a proxy, a sign-in page of the network): check the network."
 )
 FIREWALL = (
     "What to do: The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
@@ -95,7 +95,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         "The API key is valid but lacks the scope lists:read. [GET /api/lists: 403 permission_denied: “You do not have permission to perform this "
         "action.”] What to do: Create a new private API key that has lists:read (Klaviyo: Settings > API keys; “Read-only” has every scope that is "
         "needed) and set KLAVIYO_API_KEY to it: the scopes of an existing key cannot be changed. If the key used to work, check whether the role of "
-        "the person who made it has changed.",
+        "the user who created it has changed.",
     ),
     "403-plan": (
         errors(403, "permission_denied", "You must have Advanced KDP enabled to use this endpoint."),
@@ -123,32 +123,32 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "301": (
         Reply(301, b"", headers={"Location": "/api/elsewhere?key=secret"}),
         Redirected,
-        "The request was answered with a redirect to {base_url}/api/elsewhere; it was not followed. [GET /api/lists: 301] " + REDIRECT,
+        "The response was a redirect to {base_url}/api/elsewhere; it was not followed. [GET /api/lists: 301] " + REDIRECT,
     ),
     "302-html": (
         Reply(302, b"<title>Sign in</title>", HTML, headers={"Location": "https://me:secret@portal.example/login?key=secret#secret"}),
         Redirected,
-        "The request was answered with a redirect to https://portal.example/login; it was not followed. [GET /api/lists: 302: “Sign in”] " + REDIRECT,
+        "The response was a redirect to https://portal.example/login; it was not followed. [GET /api/lists: 302: “Sign in”] " + REDIRECT,
     ),
     "307-nowhere": (
         Reply(307, b""),
         Redirected,
-        "The request was answered with a redirect that names no target; it was not followed. [GET /api/lists: 307] " + REDIRECT,
+        "The response was a redirect without a target; it was not followed. [GET /api/lists: 307] " + REDIRECT,
     ),
     "303-hostile": (
         Reply(303, b"", headers={"Location": "https://xn--\x80.example:99999/"}),
         Redirected,
-        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 303] " + REDIRECT,
+        "The response was a redirect to something that is not a URL; it was not followed. [GET /api/lists: 303] " + REDIRECT,
     ),
     "308-no-url": (
         Reply(308, b"", headers={"Location": "https://[::1"}),
         Redirected,
-        "The request was answered with a redirect to something that is not a URL; it was not followed. [GET /api/lists: 308] " + REDIRECT,
+        "The response was a redirect to something that is not a URL; it was not followed. [GET /api/lists: 308] " + REDIRECT,
     ),
     "405": (
         errors(405, "method_not_allowed", "Method not allowed."),
         RequestRefused,
-        "Klaviyo gave an answer that was not expected. [GET /api/lists: 405 method_not_allowed: “Method not allowed.”] " + ODD,
+        "Klaviyo sent an unexpected response. [GET /api/lists: 405 method_not_allowed: “Method not allowed.”] " + ODD,
     ),
     "403-daily-limit": (
         errors(403, "permission_denied", "You have reached your daily limit of 1,000 requests."),
@@ -162,7 +162,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         errors(403, "forbidden", "This account has been suspended."),
         AccountDisabled,
         "The Klaviyo account of this API key is disabled or suspended. [GET /api/lists: 403 forbidden: “This account has been suspended.”] What to "
-        "do: Sign in to Klaviyo and see what it says about the account (Settings > Account, Settings > Billing), or ask Klaviyo's support. Nothing "
+        "do: Sign in to Klaviyo and check the account's status (Settings > Account, Settings > Billing), or ask Klaviyo's support. Nothing "
         "can be read before the account is active again.",
     ),
     "403-other-words": (
@@ -190,7 +190,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "407": (
         Reply(407, b"<title>Sign in</title>", HTML),
         RequestRefused,
-        "A proxy on the way to Klaviyo asks for a user and a password. [GET /api/lists: 407: “Sign in”] What to do: Put them into the proxy's URL, "
+        "A proxy on the way to Klaviyo requires a user and a password. [GET /api/lists: 407: “Sign in”] What to do: Put them into the proxy's URL, "
         "such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY).",
     ),
     "408": (Reply(408, b""), ServerFault, "Klaviyo did not process the request. [GET /api/lists: 408] " + RUN_AGAIN),
@@ -232,43 +232,43 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "500": (
         errors(500, "error", "A server error occurred."),
         ServerFault,
-        "Klaviyo could not answer. [GET /api/lists: 500 error: “A server error occurred.”] " + RUN_AGAIN,
+        "Klaviyo could not process the request. [GET /api/lists: 500 error: “A server error occurred.”] " + RUN_AGAIN,
     ),
     "502-html": (
         Reply(502, b"<html><h1>Bad gateway</h1></html>", HTML),
         ServerFault,
-        "Klaviyo could not answer. [GET /api/lists: 502: “Bad gateway”] " + RUN_AGAIN,
+        "Klaviyo could not process the request. [GET /api/lists: 502: “Bad gateway”] " + RUN_AGAIN,
     ),
     "522-html": (
         Reply(522, b"<html><title>a.klaviyo.com | 522: Connection timed out</title>", HTML),
         ServerFault,
-        "Klaviyo could not answer. [GET /api/lists: 522: “a.klaviyo.com | 522: Connection timed out”] " + RUN_AGAIN,
+        "Klaviyo could not process the request. [GET /api/lists: 522: “a.klaviyo.com | 522: Connection timed out”] " + RUN_AGAIN,
     ),
     "503": (
         errors(503, "service_unavailable", "Please try again."),
         ServerFault,
-        "Klaviyo could not answer. [GET /api/lists: 503 service_unavailable: “Please try again.”] " + RUN_AGAIN,
+        "Klaviyo could not process the request. [GET /api/lists: 503 service_unavailable: “Please try again.”] " + RUN_AGAIN,
     ),
     "200-html": (
         Reply(body=b"<html>Sign in</html>", type=HTML),
         BadAnswer,
-        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
+        "Klaviyo's response is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
     ),
     "200-html-title": (
         Reply(body=b"\n<!doctype html><title>Sign\n in</title>", type=HTML),
         BadAnswer,
-        "Klaviyo's answer is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “Sign in”] " + RUN_AGAIN,
+        "Klaviyo's response is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “Sign in”] " + RUN_AGAIN,
     ),
     "200-empty": (
         Reply(body=b""),
         BadAnswer,
-        "Klaviyo's answer is not the JSON that was expected: it is empty. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+        "Klaviyo's response is not the JSON that was expected: it is empty. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
     ),
     **{
         f"200-{name}": (
             Reply(body=body),
             BadAnswer,
-            "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+            "Klaviyo's response is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
         )
         for name, body in {
             "scalar": b"5",
@@ -285,32 +285,32 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "200-errors": (
         Reply(body=b'{"errors": [{"code": "error", "detail": "A server error occurred."}, {"detail": "Another."}]}'),
         BadAnswer,
-        "Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200 error: “A server error occurred. / Another.”] " + RUN_AGAIN,
+        "Klaviyo's response reports errors, so it is not complete. [GET /api/lists: 200 error: “A server error occurred. / Another.”] " + RUN_AGAIN,
     ),
     "200-errors-and-data": (
         Reply(body=b'{"data": [], "errors": [{"title": "Partial\\nresult"}], "links": {"next": null}}'),
         BadAnswer,
-        r"Klaviyo's answer reports errors, so it is not complete. [GET /api/lists: 200: “Partial\nresult”] " + RUN_AGAIN,
+        r"Klaviyo's response reports errors, so it is not complete. [GET /api/lists: 200: “Partial\nresult”] " + RUN_AGAIN,
     ),
     "202": (
         Reply(202, b'{"data": [], "links": {"next": null}}'),
         BadAnswer,
-        "Klaviyo's answer is not a complete document. [GET /api/lists: 202: “Accepted”] " + RUN_AGAIN,
+        "Klaviyo's response is not a complete document. [GET /api/lists: 202: “Accepted”] " + RUN_AGAIN,
     ),
     "206": (
         Reply(206, b'{"data": [], "links": {"next": null}}'),
         BadAnswer,
-        "Klaviyo's answer is not a complete document. [GET /api/lists: 206: “Partial Content”] " + RUN_AGAIN,
+        "Klaviyo's response is not a complete document. [GET /api/lists: 206: “Partial Content”] " + RUN_AGAIN,
     ),
     "200-cut-json": (
         Reply(body=b'{"data": [{"id": "a"'),
         BadAnswer,
-        "Klaviyo's answer is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
+        "Klaviyo's response is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
     ),
     "200-bad-gzip": (
         Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
         BadAnswer,
-        "Klaviyo's answer could not be decompressed (it is damaged or cut short). [GET /api/lists] " + RUN_AGAIN,
+        "Klaviyo's response could not be decompressed (it is damaged or cut short). [GET /api/lists] " + RUN_AGAIN,
     ),
 }
 
@@ -330,7 +330,7 @@ def test_a_server_that_hangs_up(server: Scripted) -> None:
     server.will(Reply(drop=True))
 
     assert refused(server, ConnectionFailed, retries=1) == (
-        "No complete answer from 127.0.0.1 (RemoteProtocolError: Server disconnected without sending a response.). [GET /api/lists] " + NETWORK
+        "No complete response from 127.0.0.1 (RemoteProtocolError: Server disconnected without sending a response.). [GET /api/lists] " + NETWORK
     )
     assert len(server.requests) == 2
 
@@ -340,7 +340,7 @@ def test_a_body_that_stops_half_way(server: Scripted) -> None:
 
     text = refused(server, ConnectionFailed, retries=1)
 
-    assert text.startswith("No complete answer from 127.0.0.1 (RemoteProtocolError: peer closed connection without sending complete message body")
+    assert text.startswith("No complete response from 127.0.0.1 (RemoteProtocolError: peer closed connection without sending complete message body")
     assert text.endswith(f"[GET /api/lists] {NETWORK}")
     assert len(server.requests) == 2
 
@@ -349,7 +349,7 @@ def test_a_server_that_is_too_slow(server: Scripted) -> None:
     server.will(Reply(after=3.0))
 
     assert refused(server, ConnectionFailed, retries=0, timeout=0.5) == (
-        f"No complete answer from 127.0.0.1 (ReadTimeout). [GET /api/lists] {NETWORK}"
+        f"No complete response from 127.0.0.1 (ReadTimeout). [GET /api/lists] {NETWORK}"
     )
 
 

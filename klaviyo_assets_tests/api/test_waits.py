@@ -35,10 +35,10 @@ def test_durations(seconds: float, words: str) -> None:
     [
         (None, ""),
         (0, ""),
-        (1, " It asks to wait 1 second."),
-        (2, " It asks to wait 2 seconds."),
-        (600, " It asks to wait 10 minutes, until 2026-11-27 12:11 UTC."),
-        (43_200, " It asks to wait 12 hours, until 2026-11-28 00:01 UTC."),
+        (1, " The server asks to wait 1 second."),
+        (2, " The server asks to wait 2 seconds."),
+        (600, " The server asks to wait 10 minutes, until 2026-11-27 12:11 UTC."),
+        (43_200, " The server asks to wait 12 hours, until 2026-11-28 00:01 UTC."),
     ],
 )
 def test_a_wait_says_how_long_and_until_when(seconds: float | None, words: str) -> None:
@@ -46,7 +46,7 @@ def test_a_wait_says_how_long_and_until_when(seconds: float | None, words: str) 
 
 
 def test_a_wait_that_no_calendar_holds() -> None:
-    assert wait_in_words(1e15, NOON).startswith(" It asks to wait 11574074074 days")
+    assert wait_in_words(1e15, NOON).startswith(" The server asks to wait 11574074074 days")
     assert not_before(1e15, NOON) == " later"
     assert not_before(43_200, None) == " later"
 
@@ -55,7 +55,8 @@ def test_a_daily_limit_says_tomorrow_and_when() -> None:
     error = RateLimited(43_200, now=NOON, code="throttled")
 
     assert str(error) == (
-        "Klaviyo's rate limit is used up. It asks to wait 12 hours, until 2026-11-28 00:01 UTC. [429 throttled] What to do: A "
+        "Klaviyo's rate limit is used up. The server asks to wait 12 hours, until 2026-11-28 00:01 UTC. "
+        "[429 throttled] What to do: A "
         "daily limit of the account seems to be used up; it is shared by all its integrations. Run the sync again tomorrow, after 2026-11-28 00:01 "
         "UTC. What was read so far is kept."
     )
@@ -64,4 +65,6 @@ def test_a_daily_limit_says_tomorrow_and_when() -> None:
 
 
 def test_a_fault_says_how_long_the_server_asks_to_wait() -> None:
-    assert str(ServerFault("Klaviyo could not answer.", retry_after=1, now=NOON)).startswith("Klaviyo could not answer. It asks to wait 1 second.")
+    assert str(ServerFault("Klaviyo could not process the request.", retry_after=1, now=NOON)).startswith(
+        "Klaviyo could not process the request. The server asks to wait 1 second."
+    )

@@ -102,7 +102,7 @@ def test_an_env_file_with_windows_line_ends_and_umlauts_is_read(account: Sandbox
         ("HTTPS_PROXY", "http://proxy:99999", "HTTPS_PROXY is not the URL of a proxy"),
         ("all_proxy", "socks5://proxy:1080", "all_proxy names a SOCKS proxy"),
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE (/nowhere/ca.pem) cannot be used (No such file or directory)"),
-        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR (/nowhere) holds no certificates"),
+        ("SSL_CERT_DIR", "/nowhere", "SSL_CERT_DIR (/nowhere) contains no certificates"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "demo"])

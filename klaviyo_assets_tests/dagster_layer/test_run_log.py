@@ -178,7 +178,7 @@ def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
         limiter.dispose()
 
     assert any("events: waiting 31 seconds" in words and "What to do" in words for words in found), found
-    assert any("carry no Date" in words for words in found), found
+    assert any("have no Date header" in words for words in found), found
 
 
 def test_a_warning_about_the_key_comes_into_the_log_of_the_run() -> None:

@@ -22,14 +22,14 @@ THROTTLED = errors(429, "throttled", "Request was throttled.", **{"Retry-After":
 MAINTENANCE = errors(503, "error", "A server error occurred.", **{"Retry-After": "1"})
 
 FAULTS = {
-    "5xx": (errors(500, "error", "A server error occurred."), "Klaviyo could not answer.", "What to do: nothing yet"),
-    "503 with a time": (MAINTENANCE, "It asks to wait 1 second.", "What to do: nothing yet"),
+    "5xx": (errors(500, "error", "A server error occurred."), "Klaviyo could not process the request.", "What to do: nothing yet"),
+    "503 with a time": (MAINTENANCE, "The server asks to wait 1 second.", "What to do: nothing yet"),
     "429": (THROTTLED, "Klaviyo's rate limit is used up.", "rate_limit_share of resource 'klaviyo'"),
     "a limit of the edge": (Reply(429, b"<title>Error 1015</title>", HTML), "limited in front of Klaviyo's API", "from this address"),
-    "dropped": (Reply(drop=True), "No complete answer from 127.0.0.1", "https://status.klaviyo.com"),
-    "cut": (Reply(cut=True), "No complete answer from 127.0.0.1", "https://status.klaviyo.com"),
+    "dropped": (Reply(drop=True), "No complete response from 127.0.0.1", "https://status.klaviyo.com"),
+    "cut": (Reply(cut=True), "No complete response from 127.0.0.1", "https://status.klaviyo.com"),
     "not JSON": (Reply(body=b"<html>", type=HTML), "it is an HTML page", "What to do: nothing yet"),
-    "no answer": (Reply(after=0.5), "no complete answer for", "https://status.klaviyo.com"),
+    "no answer": (Reply(after=0.5), "no complete response for", "https://status.klaviyo.com"),
 }
 
 
@@ -81,7 +81,7 @@ def test_a_run_that_would_wait_for_hours_ends_at_once(status: int, asked: str, t
     assert requests == 1
     (failed,) = [event for event in result.all_node_events if event.is_step_failure]
     description = failed.step_failure_data.user_failure_data.description
-    assert "It asks to wait " in description
+    assert "The server asks to wait " in description
     assert ", until 2" in description
     assert "What to do: " in description
 
@@ -92,8 +92,8 @@ def test_a_run_that_would_wait_for_hours_ends_at_once(status: int, asked: str, t
         (RateLimited(None), True),
         (RateLimited(600.0), True),
         (RateLimited(3600.0), False),
-        (ServerFault("Klaviyo could not answer."), True),
-        (ServerFault("Klaviyo could not answer.", retry_after=86_400.0), False),
+        (ServerFault("Klaviyo could not process the request."), True),
+        (ServerFault("Klaviyo could not process the request.", retry_after=86_400.0), False),
         (ConnectionFailed("No complete answer."), True),
         (QuotaUsedUp("A daily limit is used up."), False),
         (StillLocked("identity.lock"), True),

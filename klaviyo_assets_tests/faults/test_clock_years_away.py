@@ -30,7 +30,7 @@ def test_a_sync_fails_and_says_why(name: str, date: str, server: Scripted, wareh
     with pytest.raises(ClocksDisagree) as caught:
         sync(name, account, warehouse, key=KEY, account_id="AbC123")  # type: ignore[arg-type]
 
-    assert f"Klaviyo's answers say that it is {date if date < '9' else '9000-01-01'} 00:00 UTC" in str(caught.value)
+    assert f"Klaviyo's responses say that it is {date if date < '9' else '9000-01-01'} 00:00 UTC" in str(caught.value)
     assert "What to do: Set the clock of this machine" in str(caught.value)
     assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "ClocksDisagree")]
     assert query(warehouse, "SELECT count(*) FROM _coverage") == [(0,)]

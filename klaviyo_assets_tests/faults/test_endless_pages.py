@@ -77,7 +77,7 @@ def test_a_sync_ends_in_clear_words(name: str, records: Records, server: Scripte
     with pytest.raises(EndlessPages) as caught:
         sync(name, account, warehouse, key=KEY, account_id="AbC123")  # type: ignore[arg-type]
 
-    assert "pages do not come to an end" in str(caught.value)
+    assert "pages do not end" in str(caught.value)
     assert f"GET {CATALOG[name].endpoint.path}" in str(caught.value)
     assert len(server.requests) < 2 * ClientSettings.concurrency * MOST_IDLE_PAGES, "slices are read side by side, each given up soon"
     assert query(warehouse, "SELECT error_class FROM _syncs") == [("EndlessPages",)]

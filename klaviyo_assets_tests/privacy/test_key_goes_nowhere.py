@@ -77,7 +77,7 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
     assert result.returncode != 0
     log = (tmp_path / "debug.log").read_text()
     assert "send_request_headers.started" in log, "httpcore was to log at DEBUG"
-    assert "RequestFailed" in result.stderr or "No complete answer" in result.stderr
+    assert "RequestFailed" in result.stderr or "No complete response" in result.stderr
     assert list((tmp_path / "warehouse.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "something was to be left in staging"
     assert [path for path in tmp_path.rglob("*") if holds(path, key) or holds(path, key.removeprefix("pk_"))] == []
 

@@ -393,7 +393,7 @@ def test_what_has_no_column_stays_in_extra(extra: str, new_account: NewAccount, 
 
 def test_an_answer_that_cannot_be_read_says_where() -> None:
     with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
-        raise BadAnswer("Klaviyo's answer is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
+        raise BadAnswer("Klaviyo's response is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
             "Record 3 of the page has no id."
         )
 

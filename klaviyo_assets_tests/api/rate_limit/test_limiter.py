@@ -446,7 +446,7 @@ def test_a_daily_limit_is_not_waited_for_and_its_end_is_named(server: Scripted) 
 
     text = refused(server, RateLimited)
 
-    assert "It asks to wait 21 hours 40 minutes, until 20" in text
+    assert "The server asks to wait 21 hours 40 minutes, until 20" in text
     assert "A daily limit of the account seems to be used up" in text
     assert len(server.requests) == 1
 

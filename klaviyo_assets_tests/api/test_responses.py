@@ -168,8 +168,8 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "403-other-words": (
         errors(403, "permission_denied", "Computer says no."),
         AccessRefused,
-        "The API key is valid, but Klaviyo refuses access. [GET /api/lists: 403 permission_denied: “Computer says no.”] What to do: See what "
-        "Klaviyo's words say. Most often a scope is missing: create a new private API key that has lists:read and set KLAVIYO_API_KEY to it.",
+        "The API key is valid, but Klaviyo refuses access. [GET /api/lists: 403 permission_denied: “Computer says no.”] What to do: "
+        "Read Klaviyo's message. Most often a scope is missing: create a new private API key that has lists:read and set KLAVIYO_API_KEY to it.",
     ),
     "403-1020": (
         Reply(403, b"<html><title>Access denied | a.klaviyo.com</title><body>Error code 1020</body>", HTML),

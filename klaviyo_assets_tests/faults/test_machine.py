@@ -203,7 +203,7 @@ class TestDamagedStaging:
         sandbox = new_account(events=600)
         sandbox.advance(timedelta(days=30))
         sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})
-        with pytest.raises(Exception, match="Klaviyo could not answer"):
+        with pytest.raises(Exception, match="Klaviyo could not process the request"):
             sync(in_small_pages("events"), sandbox, warehouse, concurrency=2)
         sandbox.clear_faults()
         return sandbox

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         print(
-            f"Warning: everybody who can reach {args.host} can read and change this sandbox. What to do: leave --host out, unless that is meant.",
+            f"Warning: anyone who can reach {args.host} can read and change this sandbox. What to do: omit --host unless this is intended.",
             file=sys.stderr,
             flush=True,
         )
@@ -120,7 +120,7 @@ def _announce(args: argparse.Namespace, listener: socket.socket) -> None:
         return
     keys = Keys(args.seed)
     print(
-        f"A local Klaviyo answers at {base_url} (stop it with Ctrl+C). Its private API keys:\n\n"
+        f"A local Klaviyo runs at {base_url} (stop it with Ctrl+C). Its private API keys:\n\n"
         f"  all scopes               {keys.all_scopes}\n"
         f"  the recommended ones     {keys.recommended_scopes}\n"
         f"  all but reviews:read     {keys.lacking('reviews:read')}\n"

@@ -1,4 +1,4 @@
-"""What can be chosen about a sandbox; each field is an option of the command too."""
+"""Options of a sandbox; each field is also a command-line option."""
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """A made-up account and the manners of the server that serves it.
+    """A made-up account and the behavior of its server.
 
-    The fields' help texts say what each is for; ``klaviyo-assets sandbox --help`` prints them. The last group are facts that Klaviyo does not
-    document: what is right must be right in both positions.
+    See the fields' help texts, or run ``klaviyo-assets sandbox --help``. The last group are facts that Klaviyo does not
+    document: syncs must be correct with either value.
 
     Example:
         >>> SandboxOptions(seed=7, events=1000, limits=False).arguments()
@@ -29,7 +29,9 @@ class SandboxOptions:
     others: int = field(default=20, metadata={"help": "records of each type without an option of its own; of a child type, per parent at most"})
     history_days: int = field(default=730, metadata={"help": "days of history before the base instant"})
     catalog: str = field(default="", metadata={"help": "resource types to serve, as module:attribute (default: those of this package)"})
-    lone_surrogates: bool = field(default=False, metadata={"help": "let some event properties hold half of an escaped emoji, as cut texts do"})
+    lone_surrogates: bool = field(
+        default=False, metadata={"help": "put half of an escaped emoji into some event properties, as truncated texts have"}
+    )
 
     base: datetime | None = field(default=None, metadata={"help": "instant that the account is generated relative to, to the second (default: now)"})
     clock: datetime | None = field(
@@ -45,27 +47,27 @@ class SandboxOptions:
             "(the one-second window, and the list), or minute (one number, as Klaviyo documents it)"
         },
     )
-    daily_limit: int = field(default=0, metadata={"help": "requests a day that each endpoint allows besides; 0 for no such limit"})
-    latency: float = field(default=0.0, metadata={"help": "seconds that each answer takes at least"})
+    daily_limit: int = field(default=0, metadata={"help": "additional limit of requests per day and endpoint; 0 for none"})
+    latency: float = field(default=0.0, metadata={"help": "minimum seconds of each response"})
     invalid_key_status: int = field(
-        default=401, metadata={"help": "status of the answer to an unknown key: 401, or 400 as another page of Klaviyo's has it"}
+        default=401, metadata={"help": "status of the response to an unknown key: 401, or 400 as another page of Klaviyo's docs says"}
     )
-    includes_need_scope: bool = field(default=False, metadata={"help": "ask for the included resource's scope too when include is used"})
+    includes_need_scope: bool = field(default=False, metadata={"help": "also require the included resource's scope when include is used"})
 
     archived_by_default: bool = field(
-        default=False, metadata={"help": "give archived campaigns and flows together with live ones when no filter says otherwise"}
+        default=False, metadata={"help": "return archived campaigns and flows together with live ones without a filter"}
     )
     all_reviews_by_default: bool = field(
-        default=False, metadata={"help": "give reviews in every status, not only published and featured ones, without a filter"}
+        default=False, metadata={"help": "return reviews in every status, not only published and featured ones, without a filter"}
     )
-    strict_includes_bound: bool = field(default=False, metadata={"help": "let greater-than and less-than give records that equal the bound"})
+    strict_includes_bound: bool = field(default=False, metadata={"help": "let greater-than and less-than also return records equal to the bound"})
     ignore_profiles_upper_bound: bool = field(default=False, metadata={"help": "ignore less-than on profiles"})
     archiving_moves_updated: bool = field(default=True, metadata={"help": "move the time of the last change when a campaign or flow is archived"})
-    attributions_without_include: bool = field(default=False, metadata={"help": "tell the ids of an event's attributions without include too"})
+    attributions_without_include: bool = field(default=False, metadata={"help": "return the ids of an event's attributions even without include"})
     events_move_updated: bool = field(default=False, metadata={"help": "move a profile's updated and last_event_date when an event of it arrives"})
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be served."""
+        """Reject invalid options."""
         if self.invalid_key_status not in {400, 401}:
             raise ValueError("invalid_key_status is 400 or 401")
         if self.rate_limit_headers not in {"recorded", "always-burst", "minute"}:

@@ -1,4 +1,4 @@
-"""How faults strike: as an error in place of the answer, or on the answer's way to the client."""
+"""Applies faults: as an error response, or while the response is sent."""
 
 import asyncio
 import re

@@ -36,7 +36,7 @@ def test_the_sandbox_warns_where_it_is_opened_to_the_network(host: str) -> None:
         pytest.skip("this machine has no IPv6")
     _, warnings = first_lines("--host", host)
 
-    assert f"everybody who can reach {host} can read and change this sandbox" in warnings
+    assert f"anyone who can reach {host} can read and change this sandbox" in warnings
 
 
 @pytest.mark.long

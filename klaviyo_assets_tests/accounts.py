@@ -1,4 +1,4 @@
-"""Made-up accounts, warehouses and syncs for the tests: the real things, small."""
+"""Small sandbox accounts, warehouses and syncs for the tests."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 SMALL = SandboxOptions(
     seed=0, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
 )
-"""An account that is read in a second or two."""
+"""An account that syncs in a second or two."""
 
 
 def small(**changes: Any) -> SandboxProcess:
@@ -43,7 +43,7 @@ def small(**changes: Any) -> SandboxProcess:
 
 
 def started_elsewhere(base_url: str) -> SandboxProcess:
-    """Return what :func:`sync` needs of a small sandbox that another process has started with the same seed."""
+    """Return a handle for :func:`sync` to a small sandbox that another process started with the same seed."""
     return cast(SandboxProcess, SimpleNamespace(base_url=base_url, options=SMALL, keys=Keys(SMALL.seed)))
 
 
@@ -72,7 +72,7 @@ def sync(
             log = logging.getLogger("klaviyo_assets_tests")
             entry = CATALOG[name] if isinstance(name, str) else name
             if not sandbox.options.limits:
-                entry = _unhurried(entry)
+                entry = _without_limit(entry)
             if request is not None and request.mode is SyncMode.repair:
                 await request_rereads(client, AuditStore(warehouse, schema))
             return await SyncRunner(
@@ -91,31 +91,31 @@ def sync(
 
 
 def with_parents(name: str) -> list[str]:
-    """Return what must be synced for a resource type: its parent first, if it has one."""
+    """Return the types to sync for a resource type, parents first."""
     parent = CATALOG[name].parent
     return [name] if parent is None else [*with_parents(parent.type_name), name]
 
 
-def _unhurried(entry: ResourceType) -> ResourceType:
-    """Return a resource type with the widest limit, for an account that has none: a test need not wait for its turn."""
+def _without_limit(entry: ResourceType) -> ResourceType:
+    """Return a resource type with the highest rate limit, so that tests do not wait."""
     return replace(entry, endpoint=replace(entry.endpoint, limit=TIER_XL, lookup_limit=TIER_XL))
 
 
 def in_small_pages(name: str, records: int = 50) -> ResourceType:
-    """Return a resource type that is read in pages so small that even a small account has long chains of them."""
+    """Return a resource type with small pages, so that even a small account has long page chains."""
     entry = CATALOG[name]
     size = entry.endpoint.page_size
     return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(10, min(records, size.maximum)))) if size else entry
 
 
 def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
-    """Return what the sandbox holds now, in the columns of the table."""
+    """Return the sandbox's current records in the columns of the table."""
     entry = CATALOG[name] if isinstance(name, str) else name
     lines = sandbox.truth_lines(entry.name, entry.requested_fields)
     has_meta = entry.parent is not None or any(subset.values for subset in entry.subsets)
     by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
-        # The sandbox adds it, behind everything that the API sends.
+        # The sandbox appends ``meta`` to what the API sends.
         record, marker, meta = line.rpartition(b',"meta":') if has_meta else (line, b"", b"")
         by_meta.setdefault(meta[:-1] if marker else b"{}", []).append(record + b"}" if marker else line)
     frames = [_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()]
@@ -125,7 +125,7 @@ def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
 def _frame(entry: ResourceType, meta: dict[str, str], records: list[bytes]) -> pl.DataFrame:
     page = PageDecoder(entry, Subset(values=meta)).page(b'{"data":[' + b",".join(records) + b"]}")
     frame = (page if entry.parent is None else page.of_parent(meta.get(entry.parent.column, ""))).frame
-    # The truth has all attributes of a record; a read that asks for some alone knows nothing of the others.
+    # The truth has all attributes; a sync with sparse fields does not know the others.
     return frame.with_columns(pl.lit(None, pl.String).alias(EXTRA)) if entry.only_fields else frame
 
 

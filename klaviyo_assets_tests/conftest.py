@@ -1,4 +1,4 @@
-"""Fixtures that every room uses."""
+"""Shared fixtures."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine may reach a test."""
+    """Remove the machine's settings from the environment of each test."""
     for name in list(os.environ):
         if name.startswith("KLAVIYO_") or name == "DAGSTER_HOME":
             monkeypatch.delenv(name)
@@ -35,7 +35,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What processes share through the folder for temporary files (locks, rate limits) may not reach another test."""
+    """Isolate what processes share through the temporary folder (locks, rate limits)."""
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -43,7 +43,7 @@ def own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 
 @pytest.fixture(autouse=True)
 def only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``make test-quick`` leaves out what starts processes: there, a test that does without saying so fails, since it would make it slow again."""
+    """In ``make test-quick``, fail unmarked tests that start a process, because processes are slow."""
     if "not long" not in request.config.option.markexpr:
         return
     start = subprocess.Popen.__init__
@@ -58,9 +58,9 @@ def only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatc
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[SandboxProcess]:
-    """A small account that nobody changes.
+    """A small read-only account.
 
-    It is an hour old: in the first one some of its events are still to come, and would come between a sync and what a test compares it with.
+    It is an hour old: in its first hour late events still arrive, which could fall between a sync and its comparison.
     """
     now = datetime.now(UTC)
     with small(base=now - timedelta(minutes=61), clock=now) as sandbox:
@@ -69,7 +69,7 @@ def account() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def new_account() -> Iterator[Callable[..., SandboxProcess]]:
-    """Starts a small account of the test's own, with other options."""
+    """A factory of small accounts with other options, one per test."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(small(**options))
 
@@ -82,9 +82,9 @@ def warehouse(tmp_path: Path) -> LocalFile:
 
 @pytest.fixture
 def plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
-    """A database that does not compress, so that a search through its bytes means something; nor does it when it is written anew."""
+    """An uncompressed database, even after compaction, so that tests can search its bytes."""
     plain = {"force_compression": "uncompressed"}
-    # What a column declares for itself would count more.
+    # A column's own compression would take precedence.
     monkeypatch.setattr(LocalFile, "capabilities", replace(LocalFile.capabilities, json_column="JSON"))
     compact = compaction.compact
     monkeypatch.setattr(compaction, "compact", lambda path, spill, settings: compact(path, spill, {**settings, **plain}))
@@ -94,7 +94,7 @@ def plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
 
 @pytest.fixture
 def for_everybody() -> Iterator[Path]:
-    """A folder that every user of the machine can reach; those of pytest are for their owner."""
+    """A folder that every user can access; pytest's folders are private."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
     yield folder

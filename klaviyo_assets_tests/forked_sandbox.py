@@ -1,8 +1,8 @@
-"""A sandbox whose process is forked from one that has the program loaded, so that it starts in a tenth of the time.
+"""A sandbox that is forked from a process with the program already loaded. It starts in a tenth of the time.
 
-It runs the same program with the same arguments, in a process of its own. ``sandbox/test_process.py`` tests how the program itself starts.
+It runs the same program with the same arguments in its own process. ``sandbox/test_process.py`` tests how the program itself starts.
 
-Run as ``python -m klaviyo_assets_tests.forked_sandbox``, this module is the process that forks. It reads one command per line (JSON) and answers each
+Run as ``python -m klaviyo_assets_tests.forked_sandbox``, this module is the process that forks. It reads one JSON command per line and responds
 with one line: a list of arguments starts a sandbox, a number (a process id) stops one.
 """
 
@@ -22,7 +22,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 
 
 class ForkedSandbox(SandboxProcess):
-    """A sandbox as :class:`~klaviyo_assets.sandbox.process.SandboxProcess` starts it, but forked; where the system cannot fork, the usual one."""
+    """A forked :class:`~klaviyo_assets.sandbox.process.SandboxProcess`; without ``fork`` it starts the usual process."""
 
     _pid = 0
 
@@ -42,7 +42,7 @@ class ForkedSandbox(SandboxProcess):
 
 
 class _Parent:
-    """The process that forks; it ends with this one, and so do the sandboxes."""
+    """The process that forks sandboxes; it and its sandboxes end with this process."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "klaviyo_assets_tests.forked_sandbox"]
@@ -52,7 +52,7 @@ class _Parent:
         atexit.register(self._end)
 
     def ask(self, command: Any) -> Any:
-        """Send a command and return its answer."""
+        """Send a command and return the response."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._one_at_a_time:
@@ -80,11 +80,11 @@ class _Forking:
         self._inputs: dict[int, int] = {}
 
     def start(self, arguments: list[str]) -> dict[str, Any]:
-        """Fork a sandbox and return its process id and its first line; the line is empty if it ended before."""
+        """Fork a sandbox and return its process id and its first line; the line is empty if the sandbox ended first."""
         (child_input, our_input), (our_output, child_output) = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
-            # An end of another sandbox's input that stays open here would keep that one alive.
+            # An inherited end of another sandbox's input would keep that sandbox alive.
             for descriptor in (our_input, our_output, *self._inputs.values()):
                 os.close(descriptor)
             _become_a_sandbox(arguments, child_input, child_output)
@@ -96,7 +96,7 @@ class _Forking:
 
     def stop(self, pid: int) -> dict[str, Any]:
         """End a sandbox and wait until it has ended."""
-        os.kill(pid, signal.SIGKILL)  # nothing of it is needed any more
+        os.kill(pid, signal.SIGKILL)  # its state is no longer needed
         os.waitpid(pid, 0)
         os.close(self._inputs.pop(pid))
         return {}
@@ -131,7 +131,7 @@ def _fork_on_command() -> None:
 
     gc.freeze()
     forking = _Forking()
-    # Unbuffered, so that a fork inherits no command that was read ahead.
+    # Unbuffered, so a fork inherits no buffered commands.
     for line in iter(sys.stdin.readline, ""):
         command = json.loads(line)
         answer = forking.stop(command) if isinstance(command, int) else forking.start(command)

@@ -1,4 +1,4 @@
-"""A sync in a process of its own, with pages and loads so small that there are many, which says when each load begins.
+"""A sync in its own process with many small pages and loads, which prints a line when each load begins.
 
 Run as ``python -m klaviyo_assets_tests.killable_sync BASE_URL FOLDER RESOURCE_TYPE``.
 """
@@ -30,11 +30,11 @@ async def main(base_url: str, folder: str, name: str) -> None:
     staging.ROWS_PER_FILE = 50
     load = Loader.load
 
-    def told(self: Loader, *arguments: Any, **named: Any) -> None:
+    def announced(self: Loader, *arguments: Any, **named: Any) -> None:
         print(LOADING, flush=True)
         load(self, *arguments, **named)
 
-    Loader.load = told  # type: ignore[method-assign]
+    Loader.load = announced  # type: ignore[method-assign]
     key = parse_api_key(ALL_SCOPES_KEY)
     async with KlaviyoClient(key, ClientSettings(base_url=base_url, rate_limit_share=1.0, concurrency=4)) as client:
         warehouse = local_file(Path(folder))

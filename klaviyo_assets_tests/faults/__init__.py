@@ -1,1 +1,1 @@
-"""A hostile network and a hostile machine: what is done to a sync, and what the tables hold after."""
+"""Fault injection: syncs under network faults and process kills, and the tables afterwards."""

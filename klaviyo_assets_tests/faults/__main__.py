@@ -1,4 +1,4 @@
-"""Prints what is done to syncs and what the tables hold after: ``python -m klaviyo_assets_tests.faults faults`` or ``… kills``."""
+"""Prints the injected faults or kills and the state of the tables afterwards: ``python -m klaviyo_assets_tests.faults faults`` or ``… kills``."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ _SEEDS = range(5)
 
 
 def main(what: str) -> int:
-    """Print a table, line by line as it comes; return 0 if no table was ever wrong."""
+    """Print a report row by row; return 0 if no table was ever wrong."""
     logging.getLogger("klaviyo_assets").setLevel(logging.ERROR)  # each fault is in the table
     logging.getLogger("klaviyo_assets_tests").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:

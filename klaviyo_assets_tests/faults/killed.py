@@ -1,4 +1,4 @@
-"""A sync in a process of its own that kills itself, as ``kill -9`` would, when it comes to a stage for the nth time.
+"""A sync in its own process that kills itself with SIGKILL when it reaches a stage for the nth time.
 
 Run as ``python -m klaviyo_assets_tests.faults.killed STAGE TIMES BASE_URL FOLDER RESOURCE_TYPE MODE``.
 """
@@ -23,16 +23,16 @@ from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_el
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a sync is killed.
+    """A point at which a sync is killed.
 
     Attributes:
-        name: In words.
-        owner: Class or module that has the function.
-        function: The function at which it happens.
-        after: True if it happens when the function has done its work; else before it does any.
-        types: Resource types that come to it.
+        name: Description.
+        owner: Class or module that defines the function.
+        function: The function that kills the process.
+        after: True to kill after the function returns; False to kill before it runs.
+        types: Resource types that reach it.
         mode: SyncMode of the sync.
-        times: At which calls of the function.
+        times: Numbers of the calls at which to kill.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Stage:
 
 STAGES = (
     Stage("tables are prepared, not committed", Tables, "prepare", after=True, times=(1,)),
-    Stage("a page has come", Staging, "add", after=True, times=(1, 4)),
+    Stage("a page was received", Staging, "add", after=True, times=(1, 4)),
     Stage("a staged file is written, without its name", staging, "_crc32"),
     Stage("a staged file is written, the manifest is not", Staging, "_save", times=(1, 2)),
     Stage("between slices", Staging, "finish", after=True, times=(1, 2)),
@@ -56,7 +56,7 @@ STAGES = (
     Stage("a load is committed", Loader, "load", after=True),
     Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), times=(1,)),
     Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), times=(1,)),
-    Stage("a full read is loaded beside the table", Loader, "load", after=True, mode=SyncMode.full, times=(1, 2)),
+    Stage("a full read is loaded next to the table", Loader, "load", after=True, mode=SyncMode.full, times=(1, 2)),
     Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, times=(1,)),
     Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, times=(1,)),
     Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, times=(1,)),
@@ -65,10 +65,10 @@ STAGES = (
 
 
 def main(number: str, times: str, base_url: str, folder: str, name: str) -> None:
-    """Sync until death."""
+    """Sync until the process is killed."""
     stage = STAGES[int(number)]
     writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
-    writer._LOADS_ON_DISK = 0  # fetching waits for each load, so that there are as many loads on a slow machine as on a fast one
+    writer._LOADS_ON_DISK = 0  # fetching waits for each load, so the number of loads does not depend on the machine's speed
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
     sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)

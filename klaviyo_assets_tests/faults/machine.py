@@ -1,4 +1,4 @@
-"""A hostile machine: syncs that are killed at every stage, and what the tables hold then and after the next sync."""
+"""Kills syncs at every stage and checks the tables afterwards and after the next sync."""
 
 import signal
 import subprocess
@@ -21,14 +21,14 @@ class Killed:
     """A sync that was killed.
 
     Attributes:
-        stage: Where.
+        stage: The stage.
         name: The resource type.
-        times: When it came there for the how manieth time.
-        died: False if it ended before it came there.
-        after: What the table held then.
-        later: What it held after the next sync.
-        left: Staged files that are left after that.
-        outcomes: What ``_syncs`` says of the two.
+        times: The number of the call at which it was killed.
+        died: False if it ended before it reached the stage.
+        after: The table after the kill.
+        later: The table after the next sync.
+        left: Number of staged files left after that.
+        outcomes: The outcomes of both syncs in ``_syncs``.
     """
 
     stage: Stage
@@ -42,14 +42,14 @@ class Killed:
 
     @property
     def is_right(self) -> bool:
-        """True if no table was ever wrong, and nothing is left over."""
+        """True if the table was never wrong and no staged file is left."""
         return self.died and not self.after.faults and self.later.is_equal and not self.left
 
 
 def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str, times: int) -> Killed:
-    """Kill a sync, look at the table, sync in peace, and look again."""
+    """Kill a sync, check the table, sync again without faults, and check again."""
     if stage.mode is SyncMode.full:
-        sync(name, sandbox, warehouse)  # there is a table to be replaced
+        sync(name, sandbox, warehouse)  # a full read needs a table to replace
         sandbox.change("add", type=name) if name != "events" else sandbox.change("event")
         sandbox.advance(timedelta(minutes=1))
     arguments = [str(STAGES.index(stage)), str(times), sandbox.base_url, str(warehouse.path.parent), name]
@@ -64,9 +64,9 @@ def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str,
 
 
 def every_kill(folder: Path) -> Iterator[Killed]:
-    """Kill at each stage each type that comes to it, with a database of its own each."""
+    """Kill every resource type at every stage that it reaches, each with its own database."""
     with small(events=600) as sandbox:
-        sandbox.advance(timedelta(days=30))  # what is on its way at the start has arrived
+        sandbox.advance(timedelta(days=30))  # until all late events have arrived
         for number, stage in enumerate(STAGES):
             for name in stage.types:
                 for times in stage.times:

@@ -1,4 +1,4 @@
-"""A hostile network: each kind of answer that is not a good page, and what becomes of a sync that meets it."""
+"""Network faults: every kind of bad response, and the outcome of a sync that receives it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,14 +30,14 @@ from klaviyo_assets_tests.faults.verdict import Verdict, judge
 
 @dataclass(frozen=True)
 class Trouble:
-    """A kind of fault and what is expected of a sync that meets it.
+    """A kind of fault and the expected outcome of a sync.
 
     Attributes:
         kind: The fault.
-        survived: True if a sync that meets a few ends as if nothing had been.
-        refused_with: The error that a sync ends with if it meets nothing else; None if it never ends so.
-        seconds: What the fault takes.
-        settings: Settings of the client that the fault is about.
+        survived: True if a sync recovers from a few of these faults.
+        refused_with: The error of a sync under a lasting fault; None if it never fails.
+        seconds: Duration of the fault.
+        settings: Client settings that the fault depends on.
     """
 
     kind: FaultKind
@@ -70,7 +70,7 @@ TROUBLES = (
     Trouble(FaultKind.WRONG_TYPES, refused_with=BadAnswer),
     Trouble(FaultKind.FOREIGN_NEXT, survived=False, refused_with=ForeignLink),
     Trouble(FaultKind.REPEATED_CURSOR, refused_with=EndlessLinks),
-    Trouble(FaultKind.EXPIRED_CURSOR),  # every slice that is begun again brings one page more
+    Trouble(FaultKind.EXPIRED_CURSOR),  # every restarted slice reads one more page
     Trouble(FaultKind.EMPTY_PAGE),
     Trouble(FaultKind.OVERLAP),
     Trouble(FaultKind.DATE_BACK),
@@ -88,21 +88,21 @@ MIXED = (
     Trouble(FaultKind.SLOW, seconds=0.1),
     Trouble(FaultKind.DRIP, seconds=0.2),
 )
-"""What is mixed at random; a 429 that asks to wait costs a second each time, so it is met apart."""
+"""Faults that are mixed at random. A 429 with Retry-After costs a second each time, so it is tested separately."""
 
 
 @dataclass(frozen=True)
 class Met:
-    """What was done to syncs of one resource type, and what came of it.
+    """The result of faults during a sync of one resource type.
 
     Attributes:
-        trouble: What it met, in words.
+        trouble: Description of the faults.
         name: The resource type.
-        struck: How often the fault struck.
-        error: Class of the error that the sync ended with; None if it succeeded.
-        words: What the user reads of it.
-        after: What the table held then.
-        later: What it held after the next sync, which met nothing.
+        struck: Number of faulty responses.
+        error: Class name of the sync's error; None if it succeeded.
+        words: The error message.
+        after: The table after the sync.
+        later: The table after the next sync, which has no faults.
     """
 
     trouble: str
@@ -121,7 +121,7 @@ def _short_waits() -> Iterator[None]:
 
 
 def meet(sandbox: SandboxProcess, warehouse: LocalFile, trouble: Trouble, *, lasting: bool, name: str = "events") -> Met:
-    """Sync while a fault strikes twice, or every time after the first few requests, then once more in peace."""
+    """Sync with a fault that occurs once or twice, or lastingly after a few requests; then sync once more without faults."""
     path = CATALOG[name].endpoint.path
     sandbox.reset_stats()
     sandbox.faults({"path": path, "kind": str(trouble.kind), "seconds": trouble.seconds, **_strikes(trouble, lasting=lasting)})
@@ -135,17 +135,17 @@ def _strikes(trouble: Trouble, *, lasting: bool) -> dict[str, int | None]:
 
 
 _AT_ONCE = {FaultKind.DATE_AHEAD, FaultKind.DATE_BACK, FaultKind.NO_DATE}
-"""What does harm to the first answer, which tells the time."""
+"""Faults that matter in the first response, which sets the server clock."""
 
 
 STRIKES = 5
-"""Faults that a resource type meets at least; one that is read with a few requests is synced again until then."""
+"""Minimum number of faults per resource type; a type that needs few requests is synced repeatedly to reach it."""
 
 _MOST_SYNCS = 60
 
 
 def meet_all(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Met:
-    """Sync in full while one request in twenty meets a fault of some kind, until enough have struck, then once more in peace."""
+    """Sync while one request in twenty fails, until enough faults have occurred; then sync once more without faults."""
     path, rate = CATALOG[name].endpoint.path, ONE_IN_TWENTY / len(MIXED)
     sandbox.reset_stats()
     sandbox.faults(*({"path": path, "kind": str(one.kind), "seconds": one.seconds, "times": None, "rate": rate} for one in MIXED))
@@ -176,7 +176,7 @@ def _judged(
 
 
 def every_trouble(folder: Path) -> Iterator[Met]:
-    """Meet each trouble, a few times and lasting, with a database of its own each."""
+    """Try every fault, both temporary and lasting, each with its own database."""
     with small() as sandbox:
         for trouble in TROUBLES:
             for lasting in ([False] if trouble.survived else []) + ([True] if trouble.refused_with else []):
@@ -184,7 +184,7 @@ def every_trouble(folder: Path) -> Iterator[Met]:
 
 
 def every_seed(folder: Path, seeds: range) -> Iterator[Met]:
-    """Meet all troubles mixed, every resource type, in several accounts."""
+    """Try all faults mixed, for every resource type and in several accounts."""
     for seed in seeds:
         with small(seed=seed) as sandbox:
             for name in (name for name, entry in CATALOG.items() if entry.parent is None):

@@ -1,4 +1,4 @@
-"""A server whose clock is years away from this machine's: nothing is read by it, and the sync says so."""
+"""A server with a clock years away from this machine's: the sync reads nothing and fails with a clear error."""
 
 from collections.abc import Iterator
 from email.utils import format_datetime
@@ -23,7 +23,7 @@ def server() -> Iterator[Scripted]:
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "lists", "profiles", "reviews"])
 @pytest.mark.parametrize("date", ["1970-01-01", "2019-06-01", "2060-01-01", "9999-12-31"])
-def test_a_sync_fails_and_says_why(name: str, date: str, server: Scripted, warehouse: LocalFile) -> None:
+def test_sync_fails_with_a_clear_error(name: str, date: str, server: Scripted, warehouse: LocalFile) -> None:
     server.will(Reply(headers={"Date": format_datetime(at(date), usegmt=True)}))
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 

@@ -1,4 +1,4 @@
-"""A server whose pages never come to an end, though each link is a new one."""
+"""A server that returns pages without end, each with a new link."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ def server() -> Iterator[Scripted]:
         *(pytest.param(name, records, id=f"{name}: {words}") for name in ("events", "profiles") for words, records in OUTSIDE.items()),
     ],
 )
-def test_a_sync_ends_in_clear_words(name: str, records: Records, server: Scripted, warehouse: LocalFile) -> None:
+def test_sync_fails_with_a_clear_error(name: str, records: Records, server: Scripted, warehouse: LocalFile) -> None:
     server.answers = endless(name, records, server.base_url)
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
@@ -79,11 +79,11 @@ def test_a_sync_ends_in_clear_words(name: str, records: Records, server: Scripte
 
     assert "pages do not end" in str(caught.value)
     assert f"GET {CATALOG[name].endpoint.path}" in str(caught.value)
-    assert len(server.requests) < 2 * ClientSettings.concurrency * MOST_IDLE_PAGES, "slices are read side by side, each given up soon"
+    assert len(server.requests) < 2 * ClientSettings.concurrency * MOST_IDLE_PAGES, "slices run concurrently and each stops early"
     assert query(warehouse, "SELECT error_class FROM _syncs") == [("EndlessPages",)]
 
 
-def test_a_hundred_empty_pages_that_come_to_an_end_are_read(server: Scripted, warehouse: LocalFile) -> None:
+def test_a_hundred_empty_pages_with_an_end_are_read(server: Scripted, warehouse: LocalFile) -> None:
     server.answers = endless("lists", ENDLESS["no records"], server.base_url, last=MOST_IDLE_PAGES)
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 

@@ -1,4 +1,4 @@
-"""Syncs that are killed at every stage, stopped, starved of disk and kept out: the table is never wrong, and the next sync completes it."""
+"""Syncs that are killed, interrupted, out of disk space or without permission: the table is never wrong and the next sync completes it."""
 
 import os
 import re
@@ -34,7 +34,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @pytest.fixture(scope="module")
 def settled() -> Iterator[SandboxProcess]:
-    """An account in which all that was under way has arrived."""
+    """An account in which all late events have arrived."""
     with small(events=600) as process:
         process.advance(timedelta(days=30))
         yield process
@@ -76,8 +76,8 @@ def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int 
     [(2_000, "The database .* cannot be made"), (13_000, "The files next to the database"), (100_000, "could not be written or read")],
     ids=["no database fits", "no staged file fits", "no load fits"],
 )
-def test_a_full_disk_fails_in_clear_words_and_loses_nothing(most_bytes: int, what: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
-    """A limit of a file's size stands for a full disk: the system refuses to write, in the middle of a file."""
+def test_full_disk_fails_with_a_clear_error_and_loses_nothing(most_bytes: int, what: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    """A file size limit simulates a full disk: the write fails in the middle of a file."""
     if warehouse_is_there := most_bytes != 2_000:
         sync("lists", settled, warehouse)
     with in_a_process(settled, warehouse, most_bytes) as process:
@@ -94,8 +94,8 @@ def test_a_full_disk_fails_in_clear_words_and_loses_nothing(most_bytes: int, wha
 
 
 @pytest.mark.parametrize("size", [0, 12, 4_096, 12_287])
-def test_a_database_that_was_not_made_to_its_end_is_made_anew(size: int, settled: SandboxProcess, warehouse: LocalFile) -> None:
-    """A process that dies while it makes the file leaves its first bytes, which hold no table and could never be opened again."""
+def test_partially_created_database_is_created_again(size: int, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    """A process that dies while creating the file leaves only its first bytes, which DuckDB cannot open."""
     with warehouse.connection():
         pass
     warehouse.path.write_bytes(warehouse.path.read_bytes()[:size])
@@ -130,7 +130,7 @@ sync("events", sandbox, warehouse)
 
 
 @pytest.mark.parametrize("which", ["the folder", "the state's folder"])
-def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
+def test_folder_without_write_permission(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
     folder, temporary = for_everybody / "database", for_everybody / "temporary"
     folder.mkdir()
     temporary.mkdir()
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_written(which: str, settled: SandboxProcess, fo
     assert judge(settled, local_file(folder), "events").is_equal
 
 
-def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:
+def test_folder_that_cannot_be_created(settled: SandboxProcess) -> None:
     with pytest.raises(WarehouseError, match="What to do:") as caught:
         sync("lists", settled, LocalFile(DuckDBResource(database="/proc/self/klaviyo.duckdb")))
 
@@ -156,7 +156,7 @@ def test_a_place_where_nothing_can_be_made(settled: SandboxProcess) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_sync_that_is_stopped_goes_on_where_it_was(sign: signal.Signals, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_stopped_sync_resumes(sign: signal.Signals, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=2_000, latency=0.3)
     sandbox.advance(timedelta(days=30))
     with in_a_process(sandbox, warehouse) as process:
@@ -179,7 +179,7 @@ def test_a_sync_that_is_stopped_goes_on_where_it_was(sign: signal.Signals, new_a
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT])
-def test_a_sync_that_waits_for_the_database_can_be_stopped(sign: signal.Signals, settled: SandboxProcess, warehouse: LocalFile) -> None:
+def test_sync_waiting_for_the_database_can_be_stopped(sign: signal.Signals, settled: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", settled, warehouse)
     with FileLock(f"{warehouse.path}.lock"), in_a_process(settled, warehouse) as process:
         assert process.stdout is not None
@@ -195,7 +195,7 @@ def test_a_sync_that_waits_for_the_database_can_be_stopped(sign: signal.Signals,
 
 
 class TestDamagedStaging:
-    """What lies in staging and is not what was written is not loaded, and stops nothing."""
+    """Damaged staged files are not loaded and do not block the next sync."""
 
     @pytest.fixture
     def interrupted(self, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> SandboxProcess:
@@ -209,7 +209,7 @@ class TestDamagedStaging:
         return sandbox
 
     @pytest.mark.parametrize("damage", ["cut", "a byte", "gone", "other schema", "foreign type", "manifest", "a file", "outside"])
-    def test_it_is_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_damaged_files_are_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
         (file, *_) = sorted(warehouse.state_dir.rglob("*.parquet"))
         manifest = file.parent / "manifest.json"
         data, text = file.read_bytes(), manifest.read_text()
@@ -251,7 +251,7 @@ class TestLayouts:
     )
 
     @pytest.mark.parametrize("change", OLDER)
-    def test_an_older_file_is_brought_up_to_date(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_older_file_is_migrated(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)
         described = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = 'klaviyo' ORDER BY ALL"
         new = query(warehouse, described)
@@ -264,7 +264,7 @@ class TestLayouts:
         assert judge(settled, warehouse, "events").is_equal
         assert query(warehouse, "FROM _layout") == [(LAYOUT, __version__)]
 
-    def test_a_newer_file_is_refused_before_anything_is_changed(self, settled: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_newer_file_is_refused_unchanged(self, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)
         query(warehouse, f"UPDATE _layout SET version = {LAYOUT + 1}, written_by = '9.9.9'")
         before = query(warehouse, "SELECT count(*) FROM _syncs")
@@ -275,7 +275,7 @@ class TestLayouts:
         assert query(warehouse, "SELECT count(*) FROM _syncs") == before
 
 
-def test_old_rows_of_syncs_go_and_the_account_stays_pinned(settled: SandboxProcess, warehouse: LocalFile) -> None:
+def test_old_sync_rows_are_deleted_and_the_account_stays_pinned(settled: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", settled, warehouse, account_id="AAAAAA")
     query(
         warehouse,
@@ -292,8 +292,8 @@ def test_old_rows_of_syncs_go_and_the_account_stays_pinned(settled: SandboxProce
     assert accounts == ["AAAAAA"]
 
 
-def test_a_clock_that_is_set_back_hides_nothing(settled: SandboxProcess, warehouse: LocalFile) -> None:
-    """A sync whose clock was a week ahead has covered what had not happened; the next one, with the right time, reads it."""
+def test_clock_that_is_set_back_hides_nothing(settled: SandboxProcess, warehouse: LocalFile) -> None:
+    """A sync with a clock a week ahead covered the future; the next sync, with the right time, reads that window."""
     sync("events", settled, warehouse)
     query(warehouse, "UPDATE _coverage SET window_end = window_end + INTERVAL 7 DAY, read_at = read_at + INTERVAL 7 DAY")
     query(warehouse, "UPDATE events SET _synced_at = _synced_at + INTERVAL 7 DAY")

@@ -1,4 +1,4 @@
-"""Answers that are not a good page: tried again, taken up, or refused in clear words; never a wrong table."""
+"""Bad responses: retried, tolerated or refused with a clear error; the table is never wrong."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from klaviyo_assets_tests.faults.verdict import judge
 pytestmark = pytest.mark.long
 
 _UNDER_WAY = timedelta(days=30)
-"""After so long what was on its way to the account at its start has arrived."""
+"""Time until all late events have arrived."""
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -31,12 +31,12 @@ def sandbox() -> Iterator[SandboxProcess]:
         yield process
 
 
-def test_every_kind_of_fault_is_met() -> None:
+def test_every_kind_of_fault_is_covered() -> None:
     assert {trouble.kind for trouble in TROUBLES} == set(FaultKind)
 
 
 STRICT = {FaultKind.CUT, FaultKind.EMPTY_PAGE, FaultKind.EXPIRED_CURSOR, FaultKind.OVERLAP, FaultKind.REPEATED_CURSOR}
-"""What is met by profiles too, whose slices overlap by a second on both sides."""
+"""Faults that are also tested with profiles, because their slices overlap by a second on both sides."""
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ STRICT = {FaultKind.CUT, FaultKind.EMPTY_PAGE, FaultKind.EXPIRED_CURSOR, FaultKi
         if trouble.survived and (name == "events" or trouble.kind in STRICT)
     ],
 )
-def test_a_sync_that_meets_a_few_ends_as_if_nothing_had_been(trouble: Trouble, name: str, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+def test_sync_recovers_from_a_few_faults(trouble: Trouble, name: str, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
     met = meet(sandbox, warehouse, trouble, lasting=False, name=name)
 
     assert met.struck > 0
@@ -57,7 +57,7 @@ def test_a_sync_that_meets_a_few_ends_as_if_nothing_had_been(trouble: Trouble, n
 
 
 @pytest.mark.parametrize("trouble", REFUSED)
-def test_a_sync_that_meets_nothing_else_ends_in_clear_words(trouble: Trouble, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+def test_lasting_fault_fails_with_a_clear_error(trouble: Trouble, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
     met = meet(sandbox, warehouse, trouble, lasting=True)
 
     assert trouble.refused_with is not None
@@ -68,7 +68,7 @@ def test_a_sync_that_meets_nothing_else_ends_in_clear_words(trouble: Trouble, sa
 
 
 @pytest.mark.parametrize("name", ["campaigns", "events", "flows", "lists", "profiles", "reviews"])
-def test_one_request_in_twenty_meets_a_fault_of_some_kind(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_sync_recovers_when_one_request_in_twenty_fails(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     met = meet_all(new_account(seed=3), warehouse, name)
 
     assert met.struck >= STRIKES
@@ -78,7 +78,7 @@ def test_one_request_in_twenty_meets_a_fault_of_some_kind(name: str, new_account
 
 @pytest.mark.parametrize("hours", [-5, 5])
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_klaviyos_clock_and_ours_hours_apart(hours: int, name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_clocks_differ_by_hours(hours: int, name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(base=datetime.now(UTC) + timedelta(hours=hours) - _UNDER_WAY)
     sandbox.advance(_UNDER_WAY)
     for _ in range(3):
@@ -95,9 +95,7 @@ def test_klaviyos_clock_and_ours_hours_apart(hours: int, name: str, new_account:
 
 @pytest.mark.parametrize("kind", ["date_ahead", "date_back", "no_date"])
 @pytest.mark.parametrize("machine_off_by", [timedelta(), timedelta(hours=5), timedelta(hours=-5)], ids=["right", "ahead", "behind"])
-def test_a_wrong_date_covers_nothing_that_is_still_to_come(
-    kind: str, machine_off_by: timedelta, new_account: NewAccount, warehouse: LocalFile
-) -> None:
+def test_wrong_date_does_not_cover_the_future(kind: str, machine_off_by: timedelta, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sandbox.faults({"path": "/api/profiles", "kind": kind})
     machine = partial(ServerClock, machine=lambda: datetime.now(UTC) + machine_off_by)

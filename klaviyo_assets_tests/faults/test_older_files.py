@@ -1,6 +1,6 @@
-"""Files that earlier versions of this library wrote: read on, brought up to date, nothing lost.
+"""Files of earlier versions of this library: migrated and synced further without loss.
 
-Each file in ``files`` holds the account below, synced by the library as it was when the layout of that number was its own. To add one, run
+Each file in ``files`` holds the account below, synced by the version with that layout number. To add one, run
 ``python -m klaviyo_assets_tests.faults.test_older_files FILE`` with that version.
 """
 
@@ -45,10 +45,10 @@ def synced_file(warehouse: LocalFile) -> bytes:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.split(".")[0])
-def test_a_file_of_an_earlier_version_is_read_on(file: Path, warehouse: LocalFile) -> None:
+def test_file_of_an_earlier_version_is_synced_further(file: Path, warehouse: LocalFile) -> None:
     warehouse.path.write_bytes(gzip.decompress(file.read_bytes()))
     with warehouse.connection() as connection:
-        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions read more
+        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions have more types
     before = {name: set(table(warehouse, name)["id"]) for name in types}
     with account() as sandbox:
         sandbox.advance(timedelta(days=3))

@@ -1,4 +1,4 @@
-"""What a table holds, compared with what Klaviyo holds."""
+"""Compares a table with Klaviyo's records."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from klaviyo_assets_tests.accounts import query, table, truth
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
-        rows: Rows of the table.
-        records: Records that Klaviyo holds.
-        faults: What is wrong, in words; empty where nothing is.
+        rows: Number of rows in the table.
+        records: Number of records in Klaviyo.
+        faults: Descriptions of the differences; empty if there are none.
     """
 
     rows: int
@@ -37,7 +37,7 @@ class Verdict:
 
 
 def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
-    """Compare a table with the truth: it may lack what is not covered, and nothing else may differ."""
+    """Compare a table with the truth. It may lack records outside the coverage; nothing else may differ."""
     known = truth(sandbox, name)
     with warehouse.connection() as connection:
         there = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
@@ -49,7 +49,7 @@ def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
 
 def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
     if not held["id"].is_unique().all():
-        return ["a key stands in two rows"]
+        return ["a key occurs in two rows"]
     try:
         assert_frame_equal(held, known.filter(pl.col("id").is_in(held["id"].implode())), check_column_order=False)
     except AssertionError as error:
@@ -63,12 +63,12 @@ def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, he
     wrong = []
     for field, start, end, read_at in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
         if field not in known.columns:
-            continue  # a time inside of a JSON column
-        begin = start if start is not None else -(2**63)  # a span without a lower bound starts at -infinity
+            continue  # a timestamp inside a JSON column
+        begin = start if start is not None else -(2**63)  # a window without a lower bound starts at -infinity
         covered = known.filter(known[field].dt.epoch("us").is_between(begin, end, closed="left"))
         missing = set(covered["id"]) - set(held["id"])
         if missing:
-            wrong.append(f"{len(missing)} records are missing from a span of {field} that counts as covered")
+            wrong.append(f"{len(missing)} records are missing from a covered window of {field}")
         if max(end, read_at) > now:
             wrong.append(f"coverage of {field} lies in the future")
     return wrong

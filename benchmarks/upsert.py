@@ -67,7 +67,7 @@ def _batch(into: Path, size: int, ids: str, turn: int) -> Batch:
 
 
 def _write(into: Path, numbers: list[int], synced_at: datetime) -> tuple[Path, ...]:
-    """Write staged files; ids look random, and neighbours in time are neighbours in the table."""
+    """Write staged files; ids look random, and records close in time are close in the table."""
     into.mkdir()
     files = []
     for first in range(0, len(numbers), _FILE):

@@ -180,7 +180,7 @@ def test_quotes_that_no_shell_has_removed_are_named(variable: str, text: str, mo
 
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("text", ["1\r\n2", "1\t1\x07", "1\u200b", "\ufeff1", "1\u20282"], ids=ascii)
-def test_characters_that_nobody_sees_are_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invisible_characters_are_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, text)
 
     with pytest.raises(InvalidSetting, match=f"^{variable} has a line break or another invisible character") as caught:

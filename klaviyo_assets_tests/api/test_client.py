@@ -123,7 +123,7 @@ def test_a_fault_that_lasts_is_tried_as_often_as_is_set(retries: int, server: Sc
     assert len(server.requests) == retries + 1
 
 
-def test_nobody_there(server: Scripted) -> None:
+def test_connection_refused(server: Scripted) -> None:
     server.base_url = "http://127.0.0.1:9"
     assert "https://status.klaviyo.com" in refused(server, ConnectionFailed)
 

@@ -1,4 +1,4 @@
-"""The whole text that a user reads for each kind of trouble, and answers that nobody promised."""
+"""The full error message for each kind of failure, and undocumented responses."""
 
 import contextlib
 import json

@@ -109,7 +109,7 @@ def test_a_malformed_key_is_refused_before_any_request(key: str | None, words: s
 
 
 @pytest.mark.long
-def test_nobody_there_means_could_not_tell(tmp_path: Path) -> None:
+def test_connection_refused_means_could_not_tell(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "lists", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL="http://127.0.0.1:9")
 
     assert result.returncode == 2

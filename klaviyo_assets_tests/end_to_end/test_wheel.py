@@ -1,4 +1,4 @@
-"""The wheel, as somebody else installs it: into an empty environment, away from the checkout."""
+"""The wheel, installed into an empty environment away from the checkout."""
 
 import subprocess
 import sys

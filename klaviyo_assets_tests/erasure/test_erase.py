@@ -159,7 +159,7 @@ def test_a_name_that_may_be_anybody_is_refused(who: str, filled: LocalFile) -> N
     assert "identifies no person" in result.stderr
 
 
-def test_what_is_no_address_or_number_names_nobody() -> None:
+def test_invalid_address_or_number_matches_no_profile() -> None:
     person = DataSubject.named("01H2")
     for value, kind in (("[erased]", Kind.EMAIL), ("", Kind.EMAIL), ("unknown", Kind.PHONE), ("12", Kind.PHONE), ("1234-56", Kind.PHONE)):
         person.learn(value, kind)

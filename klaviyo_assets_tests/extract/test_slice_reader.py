@@ -153,7 +153,7 @@ def test_a_second_full_of_records_says_little_about_what_comes_behind() -> None:
     assert chain.pages_left == pytest.approx(990 / (10 / 3))
 
 
-def test_nobody_knows_how_much_is_left_while_all_records_have_one_time() -> None:
+def test_remaining_work_is_unknown_while_all_records_have_one_time() -> None:
     chain = chain_of(span(1000))
     take(chain, 3, 3, 3)
 

@@ -22,7 +22,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[SandboxProcess]:
-    """A small account that nobody changes."""
+    """A small read-only account."""
     now = datetime.now(UTC)
     with small(events=200, profiles=80, reviews=60, base=now - timedelta(minutes=61), clock=now) as sandbox:
         yield sandbox

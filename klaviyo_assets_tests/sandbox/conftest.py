@@ -10,7 +10,7 @@ from klaviyo_assets_tests.sandbox.helpers import SMALL, headers
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxProcess]:
-    """A running sandbox that nobody changes."""
+    """A running read-only sandbox."""
     with ForkedSandbox(SMALL) as process:
         yield process
 

@@ -74,6 +74,6 @@ def test_an_idle_sync_asks_once_for_each(new_account: NewAccount, warehouse: Loc
         sandbox.advance(timedelta(hours=1))
 
     fields = [field for (field,) in query(warehouse, "SELECT field FROM _coverage ORDER BY field")]
-    assert len(fields) == len(set(fields)) + fields.count("updated") - 1, "neighbours are joined"
+    assert len(fields) == len(set(fields)) + fields.count("updated") - 1, "adjacent windows are merged"
     assert sum("suppression" in name for name in report.slices) == 2
     assert report.row.requests <= 6

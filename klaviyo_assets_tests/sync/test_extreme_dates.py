@@ -1,4 +1,4 @@
-"""Records with dates that nobody expects: long before 1970, or thousands of years ahead. All of them are read."""
+"""Records with extreme dates, long before 1970 or thousands of years ahead: all of them are read."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The limiters of the endpoints: never more requests in a window than Klaviyo allows, and nobody through a limiter that is closed."""
+"""The limiters of the endpoints: never more requests in a window than Klaviyo allows, and none while the limiter is closed."""
 
 import asyncio
 import itertools
@@ -137,7 +137,7 @@ def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: 
     assert min(sent - answered for (_, answered), (sent, _) in itertools.pairwise(times)) >= 1 / share
 
 
-def test_a_turn_that_is_not_used_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_turn_blocks_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelled while the server's minute is used up, or while another has the turn."""
 
     async def rush() -> float:
@@ -173,7 +173,7 @@ def guarded(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch
     return run_in_virtual_time(run(), monkeypatch)
 
 
-def test_nobody_passes_a_closed_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_passes_a_closed_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         limiter.close_for(5)
         return await taken(limiter, 20)

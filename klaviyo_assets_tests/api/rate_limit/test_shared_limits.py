@@ -66,7 +66,7 @@ def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_process_that_was_killed_while_it_had_the_turn_holds_up_nobody(tmp_path: Path) -> None:
+def test_process_killed_during_its_turn_blocks_no_other(tmp_path: Path) -> None:
     folder = tmp_path / "limits"
     dying = PROCESS.replace("await asyncio.sleep(0.3)", "__import__('os')._exit(0)")
     subprocess.run([sys.executable, "-c", dying, str(folder)], input="go\n", text=True, check=True, stdout=subprocess.PIPE)

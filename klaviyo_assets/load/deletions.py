@@ -61,15 +61,28 @@ class Deletions:
 
         Args:
             column: Column that has the parent's id.
-            parents: Ids of parents that were read completely, or that are gone.
+            parents: Ids of parents that were read completely.
             files: Staged files of their reads; none if they returned nothing.
             at: When the read began.
         """
+        return self._mark_of_parents(column, parents, self._are_missing(files), at)
+
+    def mark_of_parents(self, column: str, parents: Sequence[str], at: datetime) -> int:
+        """Mark all rows of parents that are gone, also those that were returned before their parent was deleted.
+
+        Args:
+            column: Column that has the parent's id.
+            parents: Ids of the parents.
+            at: When the read began.
+        """
+        return self._mark_of_parents(column, parents, f"{DELETED_AT} IS NULL", at)
+
+    def _mark_of_parents(self, column: str, parents: Sequence[str], condition: str, at: datetime) -> int:
         if not parents:
             return 0
-        self.connection.register("read_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
-        marked = self._mark(f"{quoted(column)} IN (SELECT id FROM read_parents) AND {self._are_missing(files)}", at)
-        self.connection.unregister("read_parents")
+        self.connection.register("marked_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
+        marked = self._mark(f"{quoted(column)} IN (SELECT id FROM marked_parents) AND {condition}", at)
+        self.connection.unregister("marked_parents")
         return marked
 
     def parents(self, column: str) -> set[str]:

@@ -273,7 +273,8 @@ class Loader:
         with self._undone_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             gone = deletions.parents(column) - {*live}
-            self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} | gone), files, row.started_at)
+            self.counts.deleted += deletions.mark_of_parents(column, sorted(gone), row.started_at)
+            self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} - gone), files, row.started_at)
             self._end(connection, row, now)
 
     @repeated_on_conflict

@@ -70,19 +70,23 @@ class NullRateRecorder:
         if not columns:
             return {}
         ((rows,),) = self.connection.execute(f"SELECT count(*) FROM {written} AS w").fetchall()
-        lacked: Sequence[int] = [0] * len(columns)
-        if replaced is not None:
-            counts = ", ".join(f"count(*) FILTER (WHERE NOT {is_present(column)})" for column in columns)
-            (lacked,) = self.connection.execute(f"SELECT {counts} FROM {replaced} AS r").fetchall()
-        return {column.name: rows - count for column, count in zip(columns, lacked, strict=True) if count < rows}
+        lacked = {column.name: self._count_lacking(column, replaced) if replaced is not None else 0 for column in columns}
+        return {name: rows - count for name, count in lacked.items() if count < rows}
+
+    def _count_lacking(self, column: Column, rows: str) -> int:
+        # One column per query, as in ``_add``.
+        ((count,),) = self.connection.execute(f"SELECT count(*) FILTER (WHERE NOT {is_present(column)}) FROM {rows} AS r").fetchall()
+        return int(count)
 
     def _add(self, columns: Sequence[Column], written: str) -> None:
         """Write a line for those of some columns that enough rows of the table have a value in."""
         if not columns:
             return
-        counts = ", ".join(f"count(*) FILTER (WHERE {is_present(column)})" for column in columns)
-        ((rows, *had_values),) = self.connection.execute(f"SELECT count(*), {counts} FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL").fetchall()
-        for column, had in zip(columns, had_values, strict=True):
+        before = f"FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL"
+        ((rows,),) = self.connection.execute(f"SELECT count(*) {before}").fetchall()
+        for column in columns if rows else ():
+            # One column per query: DuckDB holds 2,048 rows of all columns that a query reads, and each may be wide.
+            ((had,),) = self.connection.execute(f"SELECT count(*) FILTER (WHERE {is_present(column)}) {before}").fetchall()
             if had and (had >= _SOME_ROWS or had >= USUAL * rows):
                 since = f"SELECT min({SYNCED_AT}) FROM {written} AS w"
                 self._log.insert(self._type, column.name, rows_before=rows, values_before=had, since=since)

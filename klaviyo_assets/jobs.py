@@ -127,7 +127,7 @@ class _Builder:
     def jobs(self) -> Iterator[_ScheduledJob]:
         """Yield the jobs for which there are assets."""
         yield _ScheduledJob(self._sync("sync", self.members, "Sync every resource type, with its checks."), DAILY, "Everything, once a day.")
-        description = "Ask Klaviyo whether the API key is valid and has every scope; syncs nothing."
+        description = "Check whether the API key is valid and has every scope; syncs nothing."
         access = self._checks("checks", checks.ACCESS_CHECKS, description)
         yield _ScheduledJob(access, DAILY_CHECKS, "The access checks, before the daily sync.")
         if hourly := [one for one in self.members if one.entry.refresh == "hourly"]:
@@ -137,7 +137,7 @@ class _Builder:
         for one in self.members:
             if one.entry.full_refresh == "weekly":
                 type_ = one.entry.name
-                description = f"Read all {type_} again. That finds those that are gone from Klaviyo, which an incremental sync cannot see."
+                description = f"Read all {type_} again, to find those that were deleted in Klaviyo, which an incremental sync cannot see."
                 full = self._sync(f"full_{type_}", [one], description, SyncMode.full)
                 yield _ScheduledJob(full, WEEKLY_FULL, f"All {type_} again, once a week.")
         if counted := [one for one in self.members if one.entry.counted_by is not None]:
@@ -145,7 +145,7 @@ class _Builder:
             description = f"Compare {names} with Klaviyo's own counts, by metric and day; syncs nothing."
             audit = self._checks("audit", [checks.COMPLETE], description)
             yield _ScheduledJob(audit, WEEKLY_AUDIT, f"The audit of {names}, once a week.")
-            description = "Read the days again for which the last audit found a difference, and compare them once more."
+            description = "Read the days again on which the last audit found a difference, and compare them once more."
             yield _ScheduledJob(self._sync("repair", counted, description, SyncMode.repair), None)
 
     def _sync(self, name: str, members: Sequence[_Member], description: str, mode: SyncMode | None = None) -> UnresolvedAssetJobDefinition:

@@ -1,22 +1,22 @@
-# Everything runs in a virtual environment of its own; all that is needed is Python (3.11 or newer) and make.
+# Everything runs in a virtual environment; it needs only Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The oldest versions of all dependencies that setup.cfg allows; their wheels are for Python up to 3.12.
+# An environment with the oldest versions of all dependencies that setup.cfg allows; they have wheels for Python up to 3.12.
 OLDEST := .venv-oldest
-# The older of the two DuckDB majors that are supported; the environment has the newer one.
+# The older of the two supported DuckDB majors; the virtual environment has the newer one.
 DUCKDB_1 := $(VENV)/duckdb-1
 
 OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_responses.py api/test_client.py api/test_network.py \
 	api/rate_limit/test_shared_limits.py sync/test_accounts_and_folders.py test_settings.py \
 	warehouse/test_local_file.py)
 
-# Two parts of the tests run at a time, so that no core waits while one of them installs packages, checks types or reaches its last long test.
+# Two targets run at a time: while one installs packages, checks types or waits for its last long test, the other uses the cores.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PYTEST := -m pytest --numprocesses 3 --dist worksteal
 
-# From Python 3.12 on, measuring which lines run costs little, so make test prints it; before, it doubles the time.
+# From Python 3.12 on, measuring coverage costs little, so make test prints it; on 3.11 it would double the time.
 COVERAGE_CORE := $(shell $(PYTHON) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 COVERAGE := $(if $(filter sysmon,$(COVERAGE_CORE)),--cov=klaviyo_assets --cov-report=term:skip-covered)
 
@@ -24,7 +24,7 @@ COVERAGE := $(if $(filter sysmon,$(COVERAGE_CORE)),--cov=klaviyo_assets --cov-re
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "klaviyo_assets needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+		{ echo "klaviyo_assets needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
@@ -61,33 +61,33 @@ test:  ## everything that continuous integration runs
 .test-duckdb-1: $(DUCKDB_1)
 	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/python $(PYTEST) -m 'duckdb and not slow'
 
-test-oldest:  ## the tests that touch each dependency most, with the oldest versions that setup.cfg allows
+test-oldest:  ## the tests that use the dependencies most, with the oldest versions that setup.cfg allows
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
 		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
 
 .test-oldest: $(OLDEST)/.installed
 	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) -m 'not slow' $(OLDEST_TESTS)
 
-test-quick: $(STAMP)  ## the tests that start no process and take little, in less than two minutes: what to run while you change something
+test-quick: $(STAMP)  ## the fast tests, which start no process, in less than two minutes: run them while you work
 	$(BIN)/python $(PYTEST) -m 'not slow and not long'
 
-coverage: $(STAMP)  ## the quick tests, and which lines they do not run
+coverage: $(STAMP)  ## the fast tests, and which lines they do not run
 	COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/python $(PYTEST) -m 'not slow and not long' --cov=klaviyo_assets --cov-report=term-missing:skip-covered
 
 truth: $(STAMP)  ## thousands of generated histories of an account, compared row by row; then every injected fault
 	$(BIN)/python -m klaviyo_assets_tests.scenarios $(OPTIONS)
 
-benchmarks: $(STAMP)  ## measure; takes about an hour (one of them: make benchmarks ONLY=memory)
+benchmarks: $(STAMP)  ## run all benchmarks, in about an hour (one of them: make benchmarks ONLY=memory)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	$(BIN)/python -m benchmarks $(ONLY)
 
-faults: $(STAMP)  ## meet every fault of the network and print what the tables held after
+faults: $(STAMP)  ## run syncs against every network fault and print what the tables contain afterwards
 	@$(BIN)/python -m klaviyo_assets_tests.faults faults
 
-kills: $(STAMP)  ## kill syncs at every stage and print what the tables held after
+kills: $(STAMP)  ## kill syncs at every stage and print what the tables contain afterwards
 	@$(BIN)/python -m klaviyo_assets_tests.faults kills
 
-docs: $(STAMP)  ## write the parts of the docs that follow from the catalog and the options
+docs: $(STAMP)  ## write the generated parts of the docs
 	@$(BIN)/python docs/generate.py
 
 lint: $(STAMP)
@@ -98,7 +98,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-audit: $(STAMP)  ## look for known vulnerabilities of the packages that are installed
+audit: $(STAMP)  ## look up known vulnerabilities of the installed packages
 	$(BIN)/python .ci/audit
 
 format: $(STAMP)

@@ -1,7 +1,7 @@
 """Generate the parts of the docs that follow from the catalog, the options and the definitions: ``make docs``.
 
-A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :data:`PARTS` maps its name to its function. :data:`FILES` maps files that
-are generated as a whole. A test fails if a part or file is stale.
+A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :data:`PARTS` maps its name to its function. :data:`FILES` maps whole
+files to theirs. A test fails if a part or file is stale.
 """
 
 import re

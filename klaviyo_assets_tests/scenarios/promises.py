@@ -1,6 +1,6 @@
 """The versions of a record that a table may hold, derived per record from the docs alone and not from anything that the library planned.
 
-The promises are in "What is seen when" of ``docs/how-syncs-work.md``.
+The promises are in "Which sync sees what" of ``docs/how-syncs-work.md``.
 
 A record is *due* at a sync if the docs say that this sync reads it. The progress of an interrupted sync is unknown from outside, so both
 possibilities are kept.

@@ -1,4 +1,4 @@
-"""What one load commits: staged files, and the coverage that they bring."""
+"""What one load commits: staged files and their coverage."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from klaviyo_assets.state.coverage import CoverageRow
 
 @dataclass(frozen=True)
 class Batch:
-    """Files to load together, and what is covered once they are.
+    """Files that are loaded together, and their coverage.
 
     Attributes:
         files: Parquet files.
-        covered: Coverage that they bring.
-        progress: How far each slice had come when the batch was taken: (finished, read_up_to) by its place in the manifest.
+        covered: Coverage of the files.
+        progress: Progress of each slice when the batch was made: (finished, read_up_to), in the order of the manifest.
         rows: Rows in the files.
     """
 

@@ -1,4 +1,4 @@
-"""Undoes what a sync with a wrong clock has written: dates in the future."""
+"""Corrects dates in the future that a sync with a wrong clock has written."""
 
 from datetime import datetime
 
@@ -11,20 +11,20 @@ from klaviyo_assets.state.coverage_store import CoverageStore
 def undo_future_dates(
     connection: DuckDBPyConnection, rows: str, coverage: CoverageStore, resource_type: str, *, after: datetime, now: datetime
 ) -> bool:
-    """Delete coverage and correct ``_synced_at`` where they are dated later than now, inside the caller's transaction.
+    """Delete coverage and correct ``_synced_at`` if dated in the future, inside the caller's transaction.
 
-    Coverage that was read later would hide what has changed since, and a row that was read later would never be replaced.
+    Coverage from the future would hide later changes, and a row read in the future would never be replaced.
 
     Args:
         connection: The database.
         rows: The table of the resource type, qualified.
         coverage: The coverage of the schema.
         resource_type: The resource type.
-        after: What is dated later than this is wrong.
+        after: Later dates are wrong.
         now: The time that such rows get.
 
     Returns:
-        True if there was anything to undo.
+        True if there was anything to correct.
     """
     found = coverage.delete_later_than(resource_type, after)
     ((count,),) = connection.execute(f"SELECT count(*) FROM {rows} WHERE {SYNCED_AT} > ?", [after]).fetchall()

@@ -1,11 +1,11 @@
-"""What loads change, in rows."""
+"""Numbers of rows that loads change."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Counts:
-    """What loads have changed, in rows."""
+    """Numbers of rows that loads have changed."""
 
     inserted: int = 0
     updated: int = 0

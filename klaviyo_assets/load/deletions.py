@@ -19,7 +19,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Deletions:
-    """Deletions in one table, in the caller's transaction. Methods that mark rows return their number.
+    """Marks deleted rows of one table, in the caller's transaction. Methods that mark rows return their number.
 
     Args:
         connection: The database.
@@ -39,13 +39,13 @@ class Deletions:
         if not keys:
             return 0
         key = self.tables.entry.primary_key
-        self.connection.register("gone_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
-        marked = self._mark(f"{DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM gone_keys)", at)
-        self.connection.unregister("gone_keys")
+        self.connection.register("deleted_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
+        marked = self._mark(f"{DELETED_AT} IS NULL AND {key_value(key)} IN (SELECT {key_columns(key)} FROM deleted_keys)", at)
+        self.connection.unregister("deleted_keys")
         return marked
 
     def mark_missing(self, field: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> int:
-        """Mark rows of a window of a time field that a complete read of it did not return.
+        """Mark rows with a time in a window that a complete read of the window did not return.
 
         Args:
             field: The time field.
@@ -57,7 +57,7 @@ class Deletions:
         return self._mark(f"{column} >= ? AND {column} < ? AND {self._are_missing(files)}", at, window.start, window.end)
 
     def mark_missing_of_parents(self, column: str, parents: Sequence[str], files: Sequence[Path], at: datetime) -> int:
-        """Mark the rows of some parents that a complete read of these did not return; the rows of other parents stay as they are.
+        """Mark the rows of some parents that a complete read of these did not return. Rows of other parents do not change.
 
         Args:
             column: Column that has the parent's id.
@@ -86,12 +86,12 @@ class Deletions:
         return marked
 
     def parents(self, column: str) -> set[str]:
-        """Return the ids of parents that have rows which are not marked as deleted."""
+        """Return the ids of parents with rows that are not marked as deleted."""
         rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
         return {id_ for (id_,) in rows}
 
     def came_back_empty(self, field: str, window: TimeWindow, files: Sequence[Path]) -> bool:
-        """Return whether a read of a window returned nothing although the table has rows of it; arguments as in :meth:`mark_missing`."""
+        """Return whether a read of a window returned nothing although the table has rows in it; arguments as in :meth:`mark_missing`."""
         in_window, bounds = f"{quoted(field)} >= ? AND {quoted(field)} < ?", [window.start, window.end]
         returned = parquet(files, self.tables.entry.primary_key)
         if files and self.connection.execute(f"SELECT 1 FROM {returned} WHERE {in_window} LIMIT 1", bounds).fetchall():
@@ -103,6 +103,6 @@ class Deletions:
         return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {condition}", [at, *parameters])
 
     def _are_missing(self, files: Sequence[Path]) -> str:
-        """SQL that is true for rows that are not marked as deleted and not in staged files."""
+        """SQL condition for rows that are not marked as deleted and not in staged files."""
         key = self.tables.entry.primary_key
         return f"{DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"

@@ -1,4 +1,4 @@
-"""Loads a batch in parts where DuckDB's memory does not take it as a whole."""
+"""Loads a batch in parts if DuckDB does not have enough memory for all of it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ _log = logging.getLogger("klaviyo_assets")
 
 
 def load_divided(load: Callable[[Batch], None], batch: Batch, may_be_divided: Callable[[Exception], bool] | None = None) -> None:
-    """Load a batch; where that fails for lack of memory, its first half and then its second one, down to single rows.
+    """Load a batch. If DuckDB runs out of memory, load each half, and so on down to single rows.
 
-    Each part is a transaction of its own. Rows that are loaded twice change nothing, and the coverage comes with the last part, so a failure or a
-    kill between two parts loses nothing.
+    Each part is its own transaction. Loading a row twice changes nothing, and only the last part writes the coverage, so a failure or a kill
+    between two parts loses nothing.
 
     Args:
         load: Loads a batch in one transaction.
-        batch: What is to be loaded.
-        may_be_divided: Whether a failure is one that parts may avoid; lack of memory if None.
+        batch: The batch.
+        may_be_divided: Returns whether smaller parts may avoid an error; by default, only running out of memory.
 
     Raises:
-        WarehouseError: If a single row cannot be loaded, or for another reason.
-        duckdb.Error: Likewise.
+        WarehouseError: If a single row cannot be loaded, or for any other error.
+        duckdb.Error: In the same cases.
     """
     try:
         load(batch)
@@ -39,24 +39,24 @@ def load_divided(load: Callable[[Batch], None], batch: Batch, may_be_divided: Ca
         with _halves(batch) as halves:
             if not halves:
                 raise
-            _log.info("%d staged files cannot be loaded at once (%s); they are loaded in two parts", len(batch.files), error)
+            _log.info("%d staged files do not fit in memory (%s); loading them in two parts", len(batch.files), error)
             for half in halves:
                 load_divided(load, half, may_be_divided)
 
 
 def load_and_finish(load: Callable[[Batch], None], finish: Callable[[Batch], None], batch: Batch) -> None:
-    """Load a batch and finish a sync in one transaction; where that runs out of memory, load the batch in parts first.
+    """Load a batch and finish a sync in one transaction. If DuckDB runs out of memory, load the batch in parts first.
 
-    A kill between the parts leaves rows that are stored and a sync that is not finished: the next one reads everything again.
+    After a kill between the parts, the loaded rows remain and the sync is unfinished: the next sync reads everything again.
 
     Args:
         load: Loads a batch in one transaction.
-        finish: The same, and also finishes the sync.
-        batch: What is to be loaded.
+        finish: Loads a batch and finishes the sync in one transaction.
+        batch: The batch.
 
     Raises:
-        WarehouseError: If a single row cannot be loaded, or for another reason.
-        duckdb.Error: Likewise.
+        WarehouseError: If a single row cannot be loaded, or for any other error.
+        duckdb.Error: In the same cases.
     """
     try:
         finish(batch)
@@ -69,9 +69,9 @@ def load_and_finish(load: Callable[[Batch], None], finish: Callable[[Batch], Non
 
 @contextmanager
 def _halves(batch: Batch) -> Iterator[list[Batch]]:
-    """Yield a batch in two parts, the second with the coverage: by files, or by the rows of a single file; nothing for a single row.
+    """Yield the two halves of a batch, the second with the coverage: split by file, or by row if there is one file. Empty for a single row.
 
-    The files that hold half of the rows of a single file exist as long as the context.
+    The half files exist until the context ends.
     """
     files, halves = batch.files, []
     if len(files) == 1:
@@ -93,6 +93,6 @@ def _halves(batch: Batch) -> Iterator[list[Batch]]:
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """Return whether DuckDB did not have enough memory for the work."""
+    """Return whether DuckDB ran out of memory."""
     cause = error.__cause__ if isinstance(error, WarehouseError) else error
     return isinstance(cause, duckdb.Error) and is_out_of_memory(cause)

@@ -1,4 +1,4 @@
-"""Objects of other programs in the schema: tables, views and constraints that stop a sync, and columns that are kept."""
+"""Objects of other programs in the schema: rejects tables, views and constraints that break a sync, and keeps columns."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Ownership:
     schema: str
 
     def check(self, resource_tables: Mapping[str, Sequence[str]], bookkeeping: Mapping[str, Collection[str]]) -> None:
-        """Refuse a schema in which another program uses our names. Names are compared as DuckDB does, without case.
+        """Refuse a schema in which another program uses our names. Like in DuckDB, case does not matter.
 
         Args:
             resource_tables: Primary key by name of each table of the resource type.
@@ -153,7 +153,7 @@ class Ownership:
         return self._by_table("constraint_type, constraint_text, constraint_column_names", "duckdb_constraints()")
 
     def _by_table(self, select: str, function: str) -> dict[str, list[tuple[Any, ...]]]:
-        """List objects by their table's name in lower case: one query for the schema, since each reads the whole catalog of the database."""
+        """List objects by their table's name in lower case. One query per schema, since each query reads the whole catalog of the database."""
         found: dict[str, list[tuple[Any, ...]]] = {}
         for table, *values in self._listed(f"table_name, {select}", function):
             found.setdefault(table.lower(), []).append(tuple(values))
@@ -180,7 +180,7 @@ def foreign_columns(connection: DuckDBPyConnection, table: str, ours: Iterable[s
 
 
 def insert_keeping(connection: DuckDBPyConnection, table: str, rows: str, *, key: Sequence[str], kept: str, columns: Iterable[str]) -> None:
-    """Insert rows whose earlier versions were deleted, with the values that the users' columns had there; new rows get the columns' defaults.
+    """Insert new versions of deleted rows, keeping the values of the users' columns. New rows get the columns' defaults.
 
     Args:
         connection: The database, in a transaction.

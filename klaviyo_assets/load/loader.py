@@ -38,10 +38,10 @@ from klaviyo_assets.warehouse.sql import count_rows
 
 @dataclass
 class Loader:
-    """Everything that one sync does in the database.
+    """All database work of one sync.
 
-    Each method opens the database, does its work in one transaction, and closes it: a process that is killed at any moment leaves the last committed
-    state.
+    Each method opens the database, does its work in one transaction, and closes it. A process that is killed at any time leaves the last
+    committed state.
 
     Args:
         warehouse: The database.
@@ -50,12 +50,12 @@ class Loader:
 
     Attributes:
         counts: Rows that were changed so far.
-        row_count: Rows that are not marked as deleted, at the begin of the sync and at its end.
-        has_field_rules: Whether rows of the schema were stored with field rules; known after :meth:`begin`, as is the next.
-        erased: Hashes of the ids of what was erased and is not stored again.
-        rereads: Windows that must be read again; known after :meth:`begin`.
+        row_count: Rows that are not marked as deleted, counted at the start and at the end of the sync.
+        has_field_rules: Whether rows of the schema were stored with field rules; set by :meth:`begin`.
+        erased: Hashes of ids that were erased and must not be stored again; set by :meth:`begin`.
+        rereads: Windows that must be read again; set by :meth:`begin`.
         notes: Messages for the user.
-        discard_staged: Deletes what interrupted syncs have left in staging.
+        discard_staged: Deletes staged files of interrupted syncs.
     """
 
     warehouse: Warehouse
@@ -84,12 +84,12 @@ class Loader:
         return CoverageStore(connection, self.warehouse, self.schema)
 
     def transaction(self) -> AbstractContextManager[DuckDBPyConnection]:
-        """Open the database for one transaction; an error undoes all of it."""
+        """Open the database for one transaction; an error rolls it back."""
         return self.warehouse.transaction()
 
     @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        """Restore counts and notes if a transaction fails, or its commit: the next one must not miss its rows."""
+    def _restored_on_error(self) -> Iterator[None]:
+        """Restore counts and notes if a transaction or its commit fails."""
         counts, state, notes = Counts(**vars(self.counts)), self._state, [*self.notes]
         try:
             yield
@@ -103,7 +103,7 @@ class Loader:
         row: SyncLogEntry,
         *,
         key_seen: bool = True,
-        account_asked: bool = True,
+        account_known: bool = True,
         accept_other_account: bool = False,
         latest: datetime | None = None,
     ) -> tuple[list[CoverageRow], datetime | None]:
@@ -115,27 +115,27 @@ class Loader:
         Args:
             row: The sync's log entry.
             key_seen: True if the key has filled this schema before.
-            account_asked: False if the account is unknown only because Klaviyo could not be reached now.
-            accept_other_account: True if the schema may change to another account.
-            latest: Dates after it were written by a sync with a wrong clock; None if the present time is not certain.
+            account_known: False if the account is unknown only because Klaviyo could not be reached.
+            accept_other_account: True to let the schema change to another account.
+            latest: Later dates were written by a sync with a wrong clock; None if the current time is uncertain.
 
         Raises:
-            AccountMismatch: If the schema holds another account's data, or may hold it.
+            AccountMismatch: If the schema contains another account's data, or may contain it.
             NewerLayout: If a later version of this library has written the schema.
         """
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             prepared = self.tables.prepare(connection)
             self.notes.extend(prepared.notes)
             log, coverage, name = self.log(connection), self.coverage_store(connection), self.entry.name
-            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # of a full read that was interrupted
+            connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # left by an interrupted full read
             row.account_id = AccountPin(log, coverage, self.notes).pin(
-                row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_asked
+                row.account_id, key_seen=key_seen, accept_other=accept_other_account, asked=account_known
             )
             log.delete_old(name, row.started_at)
             found = LostRows(self.tables, log, coverage).compare(prepared, latest or row.started_at + timedelta(days=1))
             self.notes.extend(found.notes)
             if found.staged_is_void:
-                # Before the commit: what is staged of an interrupted sync counts rows as read that it had loaded into the table before.
+                # Before the commit: an interrupted sync's manifest counts rows as read that the table has lost.
                 self.discard_staged()
             if latest is not None and undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
                 self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: what it covered is read again.")
@@ -144,8 +144,8 @@ class Loader:
             self._record_state(connection, row)
             log.insert(row)
             stored = StoredRules(connection, self.tables, FieldRuleSet())
-            self.notes.extend(stored.look(is_new=name in prepared.made))
-            self.has_field_rules = stored.are_noted
+            self.notes.extend(stored.update_copy(is_new=name in prepared.made))
+            self.has_field_rules = stored.log_exists
             tombstones = Tombstones(connection, self.warehouse, self.schema)
             self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
             self.erased = tombstones.hashes()
@@ -158,10 +158,10 @@ class Loader:
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
     def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
-        """Refuse to continue if another program has emptied or dropped a table since this sync's last commit: its earlier loads are lost.
+        """Fail if another program has emptied or dropped a table since this sync's last commit: the rows it loaded are lost.
 
         Raises:
-            TableChanged: The next sync finds the same, and reads everything again.
+            TableChanged: The next sync detects the loss too, and reads everything again.
         """
         names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
         if not all(table_exists(connection, self.schema, name) for name in {self.entry.name, names[table]}):
@@ -185,7 +185,7 @@ class Loader:
             if stored.are_up_to_date:
                 return False, 0
             if stored.are_tightened and self._was_synced_before(connection):
-                # Even if no row changes: free blocks may hold earlier values.
+                # Even if no row changes: free blocks may contain earlier values.
                 self.warehouse.request_compaction()
             parts = stored.ranges()
             if len(parts) <= 1:
@@ -203,17 +203,17 @@ class Loader:
                 rewritten += StoredRules(connection, self.tables, field_rules).rewrite(part)
         with self.transaction() as connection:
             stored = StoredRules(connection, self.tables, field_rules)
-            # A checkpoint may have moved rows to other places meanwhile, if the user lets DuckDB vacuum: nearly always this finds nothing to change.
+            # If the user lets DuckDB vacuum, a checkpoint may have moved rows in between. Almost always there is nothing left to change.
             rewritten += sum(map(stored.rewrite, stored.ranges()))
             stored.finish(fingerprint)
         return rewritten
 
     def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
-        """Whether anything of the type may ever have been in the file: it has rows, or a sync before this one."""
+        """Whether the file may have contained rows of the type: the table has rows, or an earlier sync ran."""
         return self.log(connection).count(self.entry.name) > 1 or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
     def knows(self, sync_id: str) -> bool:
-        """Return whether ``_syncs`` has an entry of a sync; it has none if the file was replaced by an older copy."""
+        """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
         with self.warehouse.connection() as connection:
             return self.log(connection).holds(sync_id)
 
@@ -230,24 +230,24 @@ class Loader:
 
     @repeated_on_conflict
     def load(self, batch: Batch, row: SyncLogEntry, *, rebuilt: bool = False) -> None:
-        """Upsert staged rows and widen the coverage; a full read fills its own table and leaves the coverage for :meth:`swap`.
+        """Upsert staged rows and extend the coverage. A full read fills a table of its own and leaves the coverage to :meth:`swap`.
 
         Args:
-            batch: Files and what is covered with them.
+            batch: Files and their coverage.
             row: The sync's log entry, up to date.
             rebuilt: True for a full read.
         """
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             table = self.tables.rebuilt if rebuilt else self.tables.rows
             self._refuse_if_changed(connection, table)
             self._upsert(connection, batch.files, table)
             if not rebuilt:
-                self._widen(connection, batch.covered, row.account_id)
+                self._extend_coverage(connection, batch.covered, row.account_id)
                 self._record_state(connection, row)
             self._update(connection, row)
 
     def missing_keys(self, files: Sequence[Path]) -> list[Key]:
-        """Return the keys that are in the table, not marked as deleted, and not in the staged files of a complete read."""
+        """Return the keys of rows that are not marked as deleted and not in the staged files of a complete read."""
         with self.warehouse.connection() as connection:
             return Deletions(connection, self.tables).missing_keys(files)
 
@@ -260,7 +260,7 @@ class Loader:
     def finish_parents(
         self, column: str, read: Collection[str], live: Collection[str], files: Sequence[Path], row: SyncLogEntry, now: datetime
     ) -> None:
-        """Mark what complete reads of some parents did not return, and all rows of parents that are gone; end the sync, in one transaction.
+        """Mark rows that complete reads of their parents did not return, and rows of deleted parents; end the sync. One transaction.
 
         Args:
             column: Column that has the parent's id.
@@ -270,7 +270,7 @@ class Loader:
             row: The sync's log entry.
             now: When the sync ends.
         """
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             gone = deletions.parents(column) - {*live}
             self.counts.deleted += deletions.mark_of_parents(column, sorted(gone), row.started_at)
@@ -279,8 +279,8 @@ class Loader:
 
     @repeated_on_conflict
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
-        """Load a complete read, mark what is gone and end the sync, all in one transaction."""
-        with self._undone_on_error(), self.transaction() as connection:
+        """Load a complete read, mark deleted rows and end the sync, in one transaction."""
+        with self._restored_on_error(), self.transaction() as connection:
             self._upsert(connection, batch.files, self.tables.rows)
             self.counts.deleted += Deletions(connection, self.tables).mark(deleted, row.started_at)
             self._end(connection, row, now)
@@ -290,9 +290,9 @@ class Loader:
         """Mark rows of a window that a complete read of it did not return.
 
         Returns:
-            False if the read returned nothing at all although the table has rows of the window; then none is marked.
+            False if the read returned nothing although the table has rows in the window; then no row is marked.
         """
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             if not files:
                 return not deletions.came_back_empty(field_name, window, files)
@@ -300,11 +300,11 @@ class Loader:
         return True
 
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
-        """Put the rebuilt table in place of the old one, with the coverage, in one transaction.
+        """Replace the table with the rebuilt one, and the coverage with it, in one transaction.
 
-        Rows that a full read did not return are carried over and marked as deleted; those from before the start date were not requested, so they
-        stay as they are. Where such rows are wide, they are carried over in several transactions before the swap: the rebuilt table is
-        not visible yet, and is dropped if the sync ends before.
+        Rows that a full read did not return are carried over and marked as deleted. Rows from before the start date were not requested and do not
+        change. If such rows are wide, they are carried over in several transactions before the swap. Until then no one reads the rebuilt table, and
+        the next sync drops it if this one is interrupted.
         """
         parts = self._swap_unless_wide(row, covered, wanted_from, now)
         for part in parts:
@@ -317,12 +317,12 @@ class Loader:
         self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime
     ) -> Sequence[Sequence[RowRange]]:
         """Compare and swap in one transaction, or return the parts to carry over first."""
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             rebuild = Rebuild(connection, self.tables, wanted_from)
             self.counts = rebuild.compare()
             parts = rebuild.vanished_parts()
             if len(parts) <= 1:
-                self._put_in_place(rebuild, row, covered, now)
+                self._replace_table(rebuild, row, covered, now)
                 return []
         return parts
 
@@ -333,14 +333,14 @@ class Loader:
 
     @repeated_on_conflict
     def _finish_swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
-        with self._undone_on_error(), self.transaction() as connection:
-            self._put_in_place(Rebuild(connection, self.tables, wanted_from), row, covered, now)
+        with self._restored_on_error(), self.transaction() as connection:
+            self._replace_table(Rebuild(connection, self.tables, wanted_from), row, covered, now)
 
-    def _put_in_place(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
+    def _replace_table(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
         rebuild.carry_over(row.started_at)
         rebuild.replace_rows()
         self.coverage_store(rebuild.connection).clear(self.entry.name)
-        self._widen(rebuild.connection, covered, row.account_id)
+        self._extend_coverage(rebuild.connection, covered, row.account_id)
         self._end(rebuild.connection, row, now)
 
     @repeated_on_conflict
@@ -355,14 +355,14 @@ class Loader:
 
         Args:
             rereads: What was read, from :func:`klaviyo_assets.state.requested_rereads.rereads_within`.
-            files: Parquet files with the key and the time of everything that the read returned.
+            files: Parquet files with the key and the time of every record that the read returned.
             at: When the read began.
 
         Returns:
-            Windows that came back empty although the table has rows of them; none of these rows is marked.
+            Windows for which the read returned nothing although the table has rows; none of these rows is marked.
         """
         empty = []
-        with self._undone_on_error(), self.transaction() as connection:
+        with self._restored_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             for one in rereads:
                 if not one.expects_none and deletions.came_back_empty(one.field, one.window, files):
@@ -372,7 +372,7 @@ class Loader:
             Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
         return empty
 
-    def _widen(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
+    def _extend_coverage(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
         self.coverage_store(connection).add(self.entry.name, new, account_id, self.entry.replication.lookback_ages_of)
 
     def _upsert(self, connection: DuckDBPyConnection, files: Sequence[Path], table: str) -> None:

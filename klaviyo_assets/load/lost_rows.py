@@ -12,11 +12,11 @@ from klaviyo_assets.state.table_fingerprint import doubts, measured
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences between a table and what the last sync recorded of it.
+    """Result of comparing a table with what the last sync recorded about it.
 
     Attributes:
         notes: Messages for the user.
-        staged_is_void: True if files that an interrupted sync has staged must not be loaded any more.
+        staged_is_void: True if staged files of an interrupted sync must not be loaded.
     """
 
     notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Records columns that lose their values while rows are loaded: a table that has been rewritten does not show what it held."""
+"""Records columns that lose their values while rows are loaded; afterwards the table no longer shows which values it had."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.state.null_rate_log import NullRateLog
 
 USUAL = 0.5
-"""Share of the rows that have a value, from which on its absence in new rows is worth a warning."""
+"""Share of rows with a value above which its absence in new rows deserves a warning."""
 
 _SOME_ROWS = 3
-"""Rows that had a value, from which on its absence in all rows is worth a warning."""
+"""Number of rows with a value above which its absence in all rows deserves a warning."""
 
 _FIRST_LOOK = 2_000
-"""Rows in which most columns show that they have values."""
+"""Rows to check first; most columns have a value in one of them."""
 
 _ROWS_BEFORE = 10_000
-"""Latest rows of the table, in which the usual share of values is measured."""
+"""Latest rows of the table, used to measure the usual share of values."""
 
 _OWN_PATHS = ("id", "subset")
 
 
 @dataclass(frozen=True)
 class NullRateRecorder:
-    """Records columns of one resource type in which earlier rows had values and the rows written since have none.
+    """Records columns of one resource type that had values in earlier rows and have none in the rows written since.
 
-    A line is written when a load has no value for a column that had some, and deleted with the first load that has one. A load that writes no row
-    leaves all lines as they are.
+    A load without a value for a column that had values inserts a row into the log; the first load with a value deletes it. A load that writes no
+    rows changes nothing.
 
     Args:
         connection: The database, in a transaction.
@@ -46,7 +46,7 @@ class NullRateRecorder:
 
         Args:
             written: SQL for these rows, at least one.
-            replaced: SQL for the rows of the table that they replace: one that had no value before does not count.
+            replaced: SQL for the rows of the table that they replace; rows without an earlier value do not count.
         """
         columns = [column for column in self.tables.entry.columns if column.path[0] not in _OWN_PATHS]
         empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_FIRST_LOOK})", columns))
@@ -58,7 +58,7 @@ class NullRateRecorder:
             self._log.add_null_rows(self._type, lacking)
 
     def _empty(self, rows: str, columns: Sequence[Column]) -> list[Column]:
-        """Return those of some columns that no row has a value in."""
+        """Return the columns without a value in any row."""
         if not columns:
             return []
         found = ", ".join(f"coalesce(bool_or({is_present(column)}), false)" for column in columns)
@@ -66,7 +66,7 @@ class NullRateRecorder:
         return [column for column, filled in zip(columns, any_value, strict=True) if not filled]
 
     def _lacking(self, columns: Sequence[Column], written: str, replaced: str | None) -> dict[str, int]:
-        """Count, for columns that no written row has a value in, the rows that matter: new ones, and those that have had a value."""
+        """For columns without a value in the written rows, count the new rows and those that had a value."""
         if not columns:
             return {}
         ((rows,),) = self.connection.execute(f"SELECT count(*) FROM {written} AS w").fetchall()
@@ -79,7 +79,7 @@ class NullRateRecorder:
         return int(count)
 
     def _add(self, columns: Sequence[Column], written: str) -> None:
-        """Write a line for those of some columns that enough rows of the table have a value in."""
+        """Record the columns that have a value in enough rows of the table."""
         if not columns:
             return
         before = f"FROM {self._latest_rows} WHERE {DELETED_AT} IS NULL"
@@ -96,7 +96,7 @@ class NullRateRecorder:
         """SQL for the rows that were written last."""
         table = self.tables.rows
         if self.tables.warehouse.capabilities.rowid:
-            # A number: compared with a subquery, DuckDB joins the whole table, and puts wide rows of small row groups together.
+            # Use a literal: compared with a subquery, DuckDB joins the whole table and combines wide rows of small row groups.
             ((last,),) = self.connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchall()
             return f"(FROM {table} WHERE rowid > {last - _ROWS_BEFORE})"
         return f"(FROM {table} ORDER BY {SYNCED_AT} DESC LIMIT {_ROWS_BEFORE})"

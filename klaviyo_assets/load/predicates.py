@@ -6,7 +6,7 @@ from klaviyo_assets.warehouse.sql import literal, quoted
 
 
 def extra_path(column: Column) -> tuple[str, ...]:
-    """Return the path of a column's value in ``_extra``, where it is kept if it does not fit the column."""
+    """Return the path in ``_extra`` of a column's value that did not fit the column."""
     root, *names = column.path
     return (RELATIONSHIP + names[0],) if root == "relationships" else tuple(names)
 
@@ -21,7 +21,7 @@ def is_present(column: Column) -> str:
 
 
 def _in_extra(names: tuple[str, ...]) -> list[str]:
-    """Conditions of which one is true if ``_extra`` has the value: by itself, or in an object that Klaviyo sent as another type."""
+    """Conditions, one of which is true if ``_extra`` has the value, either directly or inside an object that Klaviyo sent as another type."""
     whole = f"coalesce(json_exists({EXTRA}, {_pointer(names)}), false)"
     return [whole, *(f"coalesce(json_type({EXTRA}, {_pointer(names[:count])}) <> 'OBJECT', false)" for count in range(1, len(names)))]
 

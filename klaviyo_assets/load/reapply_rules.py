@@ -1,4 +1,4 @@
-"""Field rules and the rows that a table held before them: what can be dropped or hashed here and now is; what cannot be undone is read again."""
+"""Applies field rules to rows that were stored without them. Where stored values cannot be changed that way, the rows are read again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from klaviyo_assets.state.field_rule_log import FieldRuleLog
 
 @dataclass(frozen=True)
 class StoredRules:
-    """The rules of one resource type, and those that its rows were stored with; to be used in a transaction.
+    """The field rules of one resource type, and the rules that its rows were stored with. Use it in a transaction.
 
     Args:
         connection: The database.
@@ -34,8 +34,8 @@ class StoredRules:
     field_rules: FieldRuleSet
 
     @property
-    def are_noted(self) -> bool:
-        """Whether any table of the schema has or had rules."""
+    def log_exists(self) -> bool:
+        """Whether any resource type of the schema has or had rules."""
         return self._log.exists
 
     @property
@@ -45,19 +45,19 @@ class StoredRules:
 
     @property
     def are_tightened(self) -> bool:
-        """Whether a rule is new, or an old one has become another: what rows held before must not stay anywhere."""
+        """Whether a rule is new or changed, so earlier values must not remain anywhere."""
         return not set(self.field_rules.applied) <= set(self.recorded)
 
     @property
     def are_lost(self) -> bool:
-        """Whether the rows were stored with rules that are not recorded any more: another program has dropped or emptied the table."""
+        """Whether the rows were stored with rules that are no longer recorded, because another program has dropped or emptied the table."""
         return self._copy.lost_rules(self.tables.entry.name, self.recorded)
 
-    def look(self, *, is_new: bool) -> Iterator[str]:
-        """Compare what is recorded with its copy, and bring the copy up to date; yield what the user should know.
+    def update_copy(self, *, is_new: bool) -> Iterator[str]:
+        """Compare the recorded rules with their copy, then update the copy. Yields messages for the user.
 
         Args:
-            is_new: True if the table of the resource type has just been made: then no row was stored with any rule.
+            is_new: True if the table of the resource type has just been created, so no row was stored with any rule.
         """
         if self.are_lost and not is_new:
             name = self.tables.entry.name
@@ -66,12 +66,12 @@ class StoredRules:
                 "the rules of this sync are applied to all rows again. Values that are hashed or dropped already stay so; if the rules or the salt "
                 "have changed since, everything is read again."
             )
-        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(self.recorded))
+        self._copy.note_rules(self.tables.entry.name, has_rules=bool(self.recorded))
 
     def ranges(self) -> list[list[RowRange]]:
-        """Return the rows to rewrite, divided by the transactions that this takes: one, or several where wide rows have more bytes than one holds.
+        """Return the rows to rewrite, grouped by transaction: several if wide rows have more bytes than one transaction can hold.
 
-        Empty if no rule is new.
+        Empty if no rule is new or changed.
         """
         if not self.are_tightened:
             return []
@@ -79,27 +79,27 @@ class StoredRules:
         return transactions_of(row_ranges(self.connection, self._places.rows, texts))
 
     def begin_rewrite(self, fingerprint: Callable[[str | None], str]) -> None:
-        """Give the coverage another fingerprint until :meth:`finish`, where the rewrite takes several transactions.
+        """Change the fingerprint of the coverage until :meth:`finish`, for a rewrite in several transactions.
 
-        If it is interrupted, and the rules are then taken back, the coverage must not count: some rows have lost values.
+        If the rewrite is interrupted and the user then removes the rules, the coverage must not count: some rows have lost values.
         """
         self._replace_fingerprint(fingerprint(fingerprint_of(self.recorded)), _unfinished(fingerprint(fingerprint_of(self.recorded))))
 
     def rewrite(self, ranges: Sequence[RowRange]) -> int:
-        """Apply the rules to the rows of some ranges, and return how many rows were rewritten. Rows that were rewritten before stay as they are."""
-        return sum(self._rewrite_range(one) for one in ranges)
+        """Apply the rules to the rows of some ranges, and return how many rows changed. Rows that were rewritten before do not change."""
+        return sum(self._rewrite_range(range_) for range_ in ranges)
 
     def finish(self, fingerprint: Callable[[str | None], str]) -> None:
         """Record the rules, once they are applied to all rows.
 
-        Every row is then as if it had been read with these rules, so the coverage remains valid. Not where a rule has been loosened, or its salt has
-        changed: then the rows are read again.
+        Every row is then as if it had been read with these rules, so the coverage remains valid. If a rule was loosened or its salt changed, the
+        rows are read again instead.
 
         Args:
-            fingerprint: Makes the fingerprint of a read from that of its rules.
+            fingerprint: Returns the fingerprint of a read, given the fingerprint of its rules.
         """
         before, now = self.recorded, self.field_rules.applied
-        if all(_still_kept(one, now) for one in before):
+        if all(_remains_valid(one, now) for one in before):
             old = fingerprint(fingerprint_of(before))
             for found in (old, _unfinished(old)):
                 self._replace_fingerprint(found, fingerprint(fingerprint_of(now)))
@@ -115,29 +115,29 @@ class StoredRules:
 
     def _record(self, rules: Sequence[AppliedRule]) -> None:
         self._log.replace(self.tables.entry.name, rules)
-        self._copy.note_ruled(self.tables.entry.name, has_rules=bool(rules))
+        self._copy.note_rules(self.tables.entry.name, has_rules=bool(rules))
 
-    def _rewrite_range(self, some: RowRange) -> int:
+    def _rewrite_range(self, range_: RowRange) -> int:
         rows, places = self.tables.rows, self._places
         users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
         without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
-        before = self.connection.sql(f"SELECT {without_users} FROM {places.rows} WHERE {some.condition}").pl()
+        before = self.connection.sql(f"SELECT {without_users} FROM {places.rows} WHERE {range_.condition}").pl()
         after = self.field_rules.apply(before, again=True)
         columns = sorted(self.field_rules.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
         for name in columns:
             differs |= before[name].ne_missing(after[name])
-        # All rows of a place: without row numbers, rows with the same key share one.
+        # Replace all rows of a place: without rowid, rows with the same key share one.
         changed = after.filter(after["place"].is_in(after["place"].filter(differs).implode()))
         if changed.height:
-            self.connection.register("ruled_rows", changed)
+            self.connection.register("rewritten_rows", changed)
             listed = "".join(f", {name}" for name in users)
-            theirs = f"SELECT DISTINCT ON (place) place{listed} FROM {places.rows} WHERE place IN (SELECT place FROM ruled_rows)"
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {theirs}")
-            self.connection.execute(f"DELETE FROM {rows} WHERE {places.are_among('SELECT place FROM ruled_rows')}")
-            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM ruled_rows JOIN users_values USING (place)")
+            values = f"SELECT DISTINCT ON (place) place{listed} FROM {places.rows} WHERE place IN (SELECT place FROM rewritten_rows)"
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {values}")
+            self.connection.execute(f"DELETE FROM {rows} WHERE {places.are_among('SELECT place FROM rewritten_rows')}")
+            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM rewritten_rows JOIN users_values USING (place)")
             self.connection.execute("DROP TABLE temp.users_values")
-            self.connection.unregister("ruled_rows")
+            self.connection.unregister("rewritten_rows")
         return changed.height
 
     @cached_property
@@ -158,7 +158,7 @@ def _unfinished(fingerprint: str) -> str:
     return f"{fingerprint}, rules not applied to all rows"
 
 
-def _still_kept(before: AppliedRule, now: Sequence[AppliedRule]) -> bool:
-    """Return whether what a rule has left of a field is what it is to be now: the same rule counts, or one that drops the field or more."""
+def _remains_valid(before: AppliedRule, now: Sequence[AppliedRule]) -> bool:
+    """Return whether the values that a rule stored match the current rules: the same rule is there, or one that drops the field or its parent."""
     dropped = any(one.action is Action.DROP and (before.field == one.field or before.field.startswith(f"{one.field}.")) for one in now)
     return dropped or before in now

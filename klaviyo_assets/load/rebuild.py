@@ -1,4 +1,4 @@
-"""The table that a full read has filled: compared with the old one, completed with what was not returned, and put in its place."""
+"""Replaces a table with the one that a full read has filled: compares the two, carries over rows that were not returned, and swaps them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Rebuild:
     wanted_from: datetime | None
 
     def compare(self) -> Counts:
-        """Return what the full read has changed, before rows are carried over; rows that did not change get the time of their earlier read."""
+        """Count what the full read has changed, before rows are carried over. Unchanged rows get the time of their earlier read."""
         tables, key, columns = self.tables, key_value(self.tables.entry.primary_key), key_columns(self.tables.entry.primary_key)
         inserted = count_rows(self.connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
         content = f"{hashed(tables.entry, 'old')} AS content"
-        before = f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS gone, {content} FROM {tables.rows} AS old"
+        before = f"SELECT {columns}, {SYNCED_AT}, {DELETED_AT} IS NOT NULL AS was_deleted, {content} FROM {tables.rows} AS old"
         after = f"SELECT {columns}, {hashed(tables.entry, 'new')} AS content FROM {tables.rebuilt} AS new"
         self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.gone OR old.content <> new.content AS differs "
+            f"CREATE OR REPLACE TEMP TABLE compared AS SELECT {columns}, old.{SYNCED_AT}, old.was_deleted OR old.content <> new.content AS differs "
             f"FROM ({before}) AS old JOIN ({after}) AS new USING ({columns})"
         )
         updated = count_rows(self.connection, "FROM compared WHERE differs")
@@ -53,18 +53,18 @@ class Rebuild:
         return Counts(inserted, updated, deleted)
 
     def vanished_parts(self) -> list[list[RowRange]]:
-        """Return the places of the rows to carry over, by the transactions that this takes; empty if rows have no numbers: then it takes one."""
+        """Return the places of the rows to carry over, grouped by transaction; empty without ``rowid``: then one transaction is enough."""
         if not self.tables.warehouse.capabilities.rowid:
             return []
         source = f"(SELECT old.rowid AS place, old.* {self._vanished})"
         return transactions_of(row_ranges(self.connection, source, text_columns(self.tables.entry)))
 
     def carry_over(self, at: datetime, part: Sequence[RowRange] | None = None) -> None:
-        """Insert rows that the full read did not return into the rebuilt table, marked as deleted if they were requested.
+        """Insert rows that the full read did not return into the rebuilt table, marking them as deleted if they were requested.
 
         Args:
             at: When the read began.
-            part: The rows; None for all that are left.
+            part: The rows; None for all remaining ones.
         """
         names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.tables.entry), SYNCED_AT))
         marked = f"CASE WHEN {self._requested} THEN coalesce({DELETED_AT}, {instant(at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
@@ -72,7 +72,7 @@ class Rebuild:
         self.connection.execute(f"INSERT INTO {self.tables.rebuilt} BY NAME SELECT {names}, {marked} {self._vanished}{places}")
 
     def replace_rows(self) -> None:
-        """Put the rebuilt rows in place of the old ones. A table to which users have added columns or indexes keeps them."""
+        """Replace the old rows with the rebuilt ones. Columns and indexes that users added are kept."""
         rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, self.tables.entry.primary_key
         users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
         if not users and not has_indexes(self.connection, self.tables.schema, self.tables.entry.name):
@@ -91,12 +91,12 @@ class Rebuild:
 
     @property
     def _requested(self) -> str:
-        """SQL that is true for rows of the old table that the full read has requested."""
+        """SQL condition for rows of the old table that the full read requested."""
         replication = self.tables.entry.replication
         start_field = replication.start_date_field
         requested = f"{quoted(start_field)} >= {instant(self.wanted_from)}" if self.wanted_from and start_field else "true"
         if replication.range_field:
-            # A record without the time that a full read goes by is not requested.
+            # A full read filters by this time, so it does not request records without one.
             requested += f" AND {quoted(replication.range_field)} IS NOT NULL"
         return requested
 

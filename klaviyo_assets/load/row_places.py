@@ -1,4 +1,4 @@
-"""Numbers that find the rows of a table within one transaction, so that they can be read in ranges and written one by one."""
+"""Numbers the rows of a table within one transaction, to read them in ranges and update single rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _NUMBERED = "temp.row_places"
 class RowPlaces:
     """The places of a table's rows: DuckDB's ``rowid``, or numbers in the order of the primary key.
 
-    Rows that share a primary key share a number, and rows without one have none.
+    Rows with the same primary key share a number; rows without a key have none.
 
     Args:
         table: The table, qualified.
@@ -34,7 +34,7 @@ class RowPlaces:
             connection: The database, in a transaction.
             table: The table, qualified.
             key: Columns of its primary key.
-            rowid: Whether the table has ``rowid``, and keeps it as long as the places are used.
+            rowid: Whether the table has ``rowid`` and it does not change while the places are used.
         """
         if not rowid:
             columns = key_columns(key)

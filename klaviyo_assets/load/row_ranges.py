@@ -1,7 +1,7 @@
-"""Ranges of rows that are processed one after another, bounded by rows and by bytes: a table may be larger than memory, and so may 20,000 rows of it.
+"""Divides rows into ranges of limited rows and bytes, to process one at a time: a table may exceed memory, and so may 20,000 of its rows.
 
-DuckDB processes up to 2,048 rows at a time, and at a commit it holds all rows of such a group that one transaction has written. So a statement, and
-the wide rows of a transaction, must both have a bounded size.
+DuckDB processes up to 2,048 rows at a time. At a commit it keeps all rows of such a group that the transaction has written in memory. So both a
+statement and the wide rows of a transaction must have a limited size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from klaviyo_assets.warehouse.sql import quoted
 from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, WIDE, divided
 
 ROWS_PER_RANGE = 20_000
-"""Rows that are in memory at once, at most."""
+"""Maximum rows in memory at a time."""
 
 BYTES_PER_RANGE = 24 * 2**20
-"""Bytes of text that are in memory at once, at most; a single row may have more. A frame takes several times as much while it is changed."""
+"""Maximum bytes of text in memory at a time; a single row may have more. Changing a frame takes several times as much."""
 
 _BLOCK = 2_048
-"""Rows whose bytes are added up by DuckDB; only where they exceed the limit are they looked at row by row."""
+"""Rows per group for which DuckDB sums the bytes; only groups above the limit are measured row by row."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RowRange:
         last: Place of the last row.
         rows: Number of rows.
         bytes: Bytes of their text.
-        wide: Bytes of those rows that are wide.
+        wide: Bytes of the wide rows among them.
     """
 
     first: int
@@ -60,15 +60,15 @@ def row_ranges(
         connection: The database.
         source: SQL of a relation with the columns and ``place``.
         columns: Columns that hold text or JSON, unquoted.
-        most_rows: Rows of a range; :data:`ROWS_PER_RANGE` if None.
-        most_bytes: Bytes of a range, or of a single row where that has more; :data:`BYTES_PER_RANGE` if None.
+        most_rows: Maximum rows of a range; :data:`ROWS_PER_RANGE` if None.
+        most_bytes: Maximum bytes of a range, unless a single row has more; :data:`BYTES_PER_RANGE` if None.
     """
     rows, size = most_rows or ROWS_PER_RANGE, most_bytes or BYTES_PER_RANGE
     return [_joined(part) for part in divided(_pieces(connection, source, columns, size), most_rows=rows, most_bytes=size)]
 
 
 def transactions_of(ranges: Sequence[RowRange]) -> list[list[RowRange]]:
-    """Divide ranges by the transactions in which they are written: one, or several where their wide rows have more than a transaction can hold."""
+    """Group ranges by transaction: several if their wide rows have more bytes than one transaction can hold."""
     return divided(ranges, most_wide=MOST_WIDE_BYTES)
 
 

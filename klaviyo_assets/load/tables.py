@@ -1,4 +1,4 @@
-"""Names and definitions of the tables, from the catalog: created, extended and commented where they differ."""
+"""Names and definitions of the tables, from the catalog. Creates missing tables and columns, and updates types and comments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from klaviyo_assets.warehouse.sql import quoted
 
 _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}
 
-_ALWAYS_THERE: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
+_ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
 _ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog)
@@ -37,12 +37,12 @@ _ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was missing when tables were prepared.
+    """What preparing the tables changed.
 
     Attributes:
-        made: Tables that were created, unquoted; ``_layout`` also where it was empty.
-        changed: Columns of the resource type's table that were added or have got another type.
-        notes: What the user should know of the migration from an older layout.
+        made: Tables that were created, unquoted; also ``_layout`` if it was empty.
+        changed: Columns of the resource type's table that were added or changed their type.
+        notes: Messages for the user about the migration from an older layout.
     """
 
     made: tuple[str, ...]
@@ -52,7 +52,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of one resource type in one schema, with their whole names; to be used while a connection is open.
+    """The tables of one resource type in one schema, with qualified names. Use it while a connection is open.
 
     Args:
         warehouse: The database.
@@ -80,10 +80,10 @@ class Tables:
         return f"_{self.entry.name}_rebuilt"
 
     def prepare(self, connection: DuckDBPyConnection) -> Prepared:
-        """Create what is missing, add columns that are new in the catalog, and set types and comments that differ.
+        """Create missing tables, add columns that are new in the catalog, and correct types and comments.
 
-        Where a column of the resource type had to be added or converted, the coverage gets another fingerprint: whoever removed the column, what was
-        read before is not in the table now.
+        If a column of the resource type had to be added or converted, the fingerprint of the coverage changes, since the table lacks the values that
+        were read before.
 
         Raises:
             NewerLayout: If a later version of this library has written the schema.
@@ -91,16 +91,18 @@ class Tables:
         """
         place = (connection, self.warehouse, self.schema)
         version, migration = SchemaVersion(*place), LayoutMigration(*place)
-        stores: Sequence[type[Store]] = (*_ALWAYS_THERE, SchemaVersion, *_ON_DEMAND)
+        stores: Sequence[type[Store]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
         declared = {store.NAME: store.COLUMNS for store in stores}
         version.refuse_newer()
         Ownership(*place).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
         notes = migration.run()
-        made = tuple(name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_THERE)) if not table_exists(connection, self.schema, name))
+        made = tuple(
+            name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_CREATED)) if not table_exists(connection, self.schema, name)
+        )
         if version.version is None:
             made += (version.NAME,)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
-        for store in _ALWAYS_THERE:
+        for store in _ALWAYS_CREATED:
             store(*place).prepare()
         retyped = self._retyped(connection)
         changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
@@ -108,9 +110,9 @@ class Tables:
             keep_unconvertible_in_extra(connection, self.places(connection, types_change=True), column)
         if changed:
             move_from_extra(connection, self.places(connection), self.entry)
-        # A column that `_extra` has kept the values for until now was just filled from there.
-        kept = {column.name for column in self.entry.columns if column.was_in_extra}
-        if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *kept)]:
+        # Columns with values in `_extra` were just filled from there.
+        filled = {column.name for column in self.entry.columns if column.was_in_extra}
+        if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *filled)]:
             CoverageStore(*place).change_fingerprint(self.entry.name, f"without {', '.join(lost)}")
         version.record()
         return Prepared(made, tuple(changed), tuple(notes))
@@ -120,7 +122,7 @@ class Tables:
 
         Args:
             connection: The database.
-            types_change: True if columns get another type in this transaction, which may rebuild the table.
+            types_change: True if this transaction changes column types, which may rebuild the table.
         """
         capabilities = self.warehouse.capabilities
         rowid = capabilities.rowid and (capabilities.alter_type_using or not types_change)
@@ -134,12 +136,12 @@ class Tables:
         return [id_ for (id_,) in connection.execute(f"SELECT id FROM {table} WHERE {DELETED_AT} IS NULL ORDER BY id").fetchall()]
 
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
-        """Create an empty table for a full read, in place of one that was left behind."""
+        """Create an empty table for a full read, replacing one left by an interrupted read."""
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
         self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
 
     def _retyped(self, connection: DuckDBPyConnection) -> list[Column]:
-        """Return the columns that are about to get another type, the values that do not fit it collected."""
+        """Return the columns that change their type, after collecting the values that cannot be converted."""
         existing = existing_columns(connection, self.schema, self.entry.name)
         found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
         if found:

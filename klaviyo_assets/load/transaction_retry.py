@@ -1,4 +1,4 @@
-"""Repeats transactions that conflict with another writer, in warehouses that have several at a time."""
+"""Retries transactions that conflict with another writer, in warehouses with several concurrent writers."""
 
 import functools
 import logging
@@ -15,13 +15,13 @@ from klaviyo_assets.warehouse.base import Warehouse
 _TRIES = 20
 
 _SECONDS = (0.05, 0.3)
-"""Least and most seconds to wait after the first conflict; after the second one it is twice as long, and so on."""
+"""Shortest and longest wait after the first conflict, in seconds; multiplied by the number of conflicts."""
 
 _log = logging.getLogger("klaviyo_assets")
 
 
 class Writer(Protocol):
-    """An object whose methods are transactions; one that fails leaves the object as it was."""
+    """An object with methods that are transactions; a failed one leaves the object unchanged."""
 
     @property
     def warehouse(self) -> Warehouse:
@@ -34,9 +34,9 @@ W = TypeVar("W", bound=Writer)
 
 
 def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
-    """Repeat a method whose transaction was rolled back because another one had changed the same rows.
+    """Retry a method if its transaction was rolled back because another one changed the same rows.
 
-    All resource types write into the same bookkeeping tables. A warehouse with an exclusive writer has no such conflicts: there the error is raised.
+    All resource types write into the same bookkeeping tables. A warehouse with an exclusive writer has no such conflicts: the error is raised.
     """
 
     @functools.wraps(method)
@@ -47,7 +47,7 @@ def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Con
             except duckdb.TransactionException as error:
                 if self.warehouse.capabilities.exclusive_writer:
                     raise
-                _log.info("Another transaction has changed the same rows (%s); this one is repeated.", error)
+                _log.info("Another transaction has changed the same rows (%s); retrying.", error)
             cancellation.check()
             time.sleep(number * random.uniform(*_SECONDS))  # noqa: S311 (no secret)
         return method(self, *arguments, **named)

@@ -1,11 +1,11 @@
-"""Upserts staged rows into a table: new ones are appended, changed ones replaced, identical ones left alone.
+"""Upserts staged rows into a table: inserts new rows, replaces changed ones and skips identical ones.
 
-Wide columns (JSON) make nearly all the cost, so they are read only where needed: of staged rows when they are inserted, and of rows that the table
-already has when they are compared. Everything else (duplicates among the staged rows, which keys are known, which version is newer) is decided by
-narrow columns. A load costs as much as its batch, plus one scan of the table's keys.
+Wide columns (JSON) cause nearly all the cost, so they are read only when needed: when staged rows are inserted, and when they are compared with
+stored rows. Everything else (duplicates among the staged rows, known keys, the newer version) is decided by narrow columns. The cost of a load is
+proportional to its batch, plus one scan of the table's keys.
 
-Rows of the table are found by DuckDB's ``rowid``, which does not change within a transaction: with it DuckDB reads just the stretches of the table
-that hold known rows. Where a warehouse has none, they are found by primary key.
+Rows of the table are located by DuckDB's ``rowid``, which does not change within a transaction: with it DuckDB reads only the row groups that contain
+known rows. In warehouses without ``rowid``, rows are located by primary key.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,13 @@ from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
-"""How much later than its read a version may be dated and still order two versions."""
+"""How far after its read a version may be dated and still be used to compare versions."""
 
-_TEMPORARY = ("superseded", "known", "candidates", "changed", "kept", "users_values")
+_TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "users_values")
 
 
 def content_columns(entry: ResourceType) -> list[str]:
-    """Return the names of the columns that Klaviyo fills; the others are our own."""
+    """Return the names of the columns that Klaviyo fills; the library fills the others."""
     return [*(column.name for column in entry.columns), EXTRA]
 
 
@@ -40,9 +40,9 @@ def text_columns(entry: ResourceType) -> list[str]:
 
 
 def hashed(entry: ResourceType, relation: str) -> str:
-    """SQL for a hash of a row's content, 64 bits: rows are compared by it, since a join of wide rows takes twice as long, and memory for them.
+    """SQL for a 64-bit hash of a row's content. Rows are compared by it: a join of wide rows takes twice as long and needs memory for them.
 
-    DuckDB may change the function, so hashes are never stored. A change is missed where two hashes are equal by chance, once in 10¹⁹ changed rows.
+    DuckDB may change the function, so hashes are never stored. A hash collision hides a change once in 10¹⁹ changed rows.
     """
     return f"hash({', '.join(_contents(entry, relation))})"
 
@@ -54,7 +54,7 @@ def _contents(entry: ResourceType, relation: str) -> list[str]:
 
 
 def parquet(files: Sequence[Path], key: Sequence[str]) -> str:
-    """SQL for staged files; without any, a relation without rows.
+    """SQL for staged files; an empty relation if there are none.
 
     Args:
         files: Parquet files.
@@ -84,7 +84,7 @@ class Upsert:
         files: Staged Parquet files, at least one.
         table: The table, qualified.
         null_rates: Records columns that lose their values; None if that is done at another time.
-        only_append: Called when all rows are new, before they are inserted.
+        only_append: Called before the insert if all rows are new.
         rowid: Whether the table has DuckDB's ``rowid``.
 
     Example:
@@ -100,7 +100,7 @@ class Upsert:
     rowid: bool = True
 
     def run(self) -> tuple[int, int]:
-        """Write what is new or changed.
+        """Write new and changed rows.
 
         Returns:
             How many rows were inserted, and how many replaced.
@@ -110,9 +110,9 @@ class Upsert:
         if not known:
             self.only_append(self.connection)
         updated = self._find_changed(staged) if known else 0
-        kept = self._find_kept(updated) if known else 0
-        new = self._without_kept(staged) if kept else staged
-        written = rows - kept
+        skipped = self._find_skipped(updated) if known else 0
+        new = self._without_skipped(staged) if skipped else staged
+        written = rows - skipped
         if written and self.null_rates is not None:
             self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
         users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
@@ -132,7 +132,7 @@ class Upsert:
 
     @property
     def _are_changed(self) -> str:
-        """SQL that is true for the rows of the table that are replaced."""
+        """SQL condition for the rows of the table that are replaced."""
         return "rowid IN (SELECT place FROM changed)" if self.rowid else f"{self._key} IN (SELECT {self._columns} FROM changed)"
 
     @property
@@ -152,7 +152,7 @@ class Upsert:
         return [*version, SYNCED_AT]
 
     def _staged(self) -> tuple[str, int]:
-        """Return SQL for the staged rows, each key once, and their number."""
+        """Return SQL for the staged rows without duplicate keys, and their number."""
         staged = _read_parquet(self.files)
         # NULL counts as a key here.
         ((rows, keys),) = self.connection.execute(
@@ -175,7 +175,7 @@ class Upsert:
         ), keys
 
     def _find_known(self, staged: str) -> int:
-        """Find the staged keys that the table has; of the table this reads little more than the keys."""
+        """Find the staged keys that the table has. Reads little more of the table than the keys."""
         narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
         return self._collect(
             "known",
@@ -184,7 +184,7 @@ class Upsert:
         )
 
     def _find_changed(self, staged: str) -> int:
-        """Find the known rows for which a newer read returned other content, and return the number of their keys."""
+        """Find the known rows with different content in a newer read, and return the number of their keys."""
         candidates = self._collect(
             "candidates",
             f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "
@@ -195,12 +195,12 @@ class Upsert:
         self._collect("changed", f"SELECT place, {self._columns} FROM candidates WHERE sure")
         ((unsure, first, last),) = self.connection.execute("SELECT count(*), min(place), max(place) FROM candidates WHERE NOT sure").fetchall()
         if unsure:
-            self._add_those_that_differ(staged, first, last)
+            self._add_changed_content(staged, first, last)
         ((keys,),) = self.connection.execute(f"SELECT count(DISTINCT {self._key}) FROM changed").fetchall()
         return int(keys)
 
-    def _add_those_that_differ(self, staged: str, first: int, last: int) -> None:
-        """Compare the content of rows that narrow columns do not decide."""
+    def _add_changed_content(self, staged: str, first: int, last: int) -> None:
+        """Add the rows with different content, of those that the narrow columns leave undecided."""
         if self.rowid:
             place, same_row = "old.rowid AS place", "old.place = candidate.place"
             unsure = f"old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)"
@@ -219,14 +219,14 @@ class Upsert:
             """
         )
 
-    def _find_kept(self, updated: int) -> int:
-        """Find the known keys with a row that is not changed."""
+    def _find_skipped(self, updated: int) -> int:
+        """Find the known keys of rows that are not replaced."""
         changed = f"WHERE {self._key} NOT IN (SELECT {self._columns} FROM changed)" if updated else ""
-        return self._collect("kept", f"SELECT DISTINCT {self._columns} FROM known {changed}")
+        return self._collect("skipped", f"SELECT DISTINCT {self._columns} FROM known {changed}")
 
-    def _without_kept(self, staged: str) -> str:
+    def _without_skipped(self, staged: str) -> str:
         """Return SQL for the staged rows that will be written."""
-        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM kept WHERE {self._same_key('kept', 'staged')}))"
+        return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM skipped WHERE {self._same_key('skipped', 'staged')}))"
 
     def _insert(self, new: str, users: Sequence[str]) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
@@ -237,7 +237,7 @@ class Upsert:
             self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 
     def _surely_differs(self) -> str:
-        """SQL that is true if narrow columns show that the content differs: another version, or a record that has come back."""
+        """SQL that is true if narrow columns show a change: another version, or a record that reappeared after its deletion."""
         version = (
             f" OR new.{quoted(self.entry.version_column)} IS DISTINCT FROM old.{quoted(self.entry.version_column)}"
             if self.entry.version_column
@@ -248,9 +248,9 @@ class Upsert:
     def _may_replace(self) -> str:
         """SQL that is true if ``new`` may replace ``old``: it has a later version, or was read later.
 
-        A version that is missing, is in the future or has gone back must not protect a row for ever. So the later read wins if one of the two has no
-        version, or one that is dated after its read; if the old row is marked as deleted and the record was seen since; and in types that are
-        read completely, where no other read would correct it.
+        A version that is missing, in the future or lower than before must not protect a row forever. So the later read wins in three cases: if one of
+        the two rows has no version or one dated after its read; if the old row is marked as deleted and the record was read since; and in types that
+        are read completely, where no other read would correct the row.
         """
         read_no_earlier = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
         if not self.entry.version_column or self.entry.replication.is_complete_read:
@@ -261,7 +261,7 @@ class Upsert:
         return f"(coalesce({new} > {old}, false) OR ({read_no_earlier} AND {same_or_missing}) OR {is_back})"
 
     def _version(self, relation: str) -> str:
-        """SQL for the version of a row; null if it is dated later than its read, since such a date orders nothing."""
+        """SQL for the version of a row; null if it is dated after its read, since such a date cannot be compared."""
         version = f"{relation}.{quoted(self.entry.version_column or '')}"
         return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 

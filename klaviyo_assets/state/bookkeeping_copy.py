@@ -50,7 +50,7 @@ class BookkeepingCopy:
         """Resource types whose rows were stored with field rules."""
         return frozenset(self._read().ruled)
 
-    def note_ruled(self, name: str, *, has_rules: bool) -> None:
+    def note_rules(self, name: str, *, has_rules: bool) -> None:
         """Note whether the rows of a resource type are stored with field rules.
 
         Raises:

@@ -96,10 +96,10 @@ FAULTS: Sequence[Fault] = (
             Edit(
                 Loader,
                 "load",
-                "with self._undone_on_error(), self.transaction() as connection:\n",
+                "with self._restored_on_error(), self.transaction() as connection:\n",
                 "with self.transaction() as connection:\n"
-                "        self._widen(connection, [] if rebuilt else batch.covered, row.account_id)\n"
-                "    with self._undone_on_error(), self.transaction() as connection:\n",
+                "        self._extend_coverage(connection, [] if rebuilt else batch.covered, row.account_id)\n"
+                "    with self._restored_on_error(), self.transaction() as connection:\n",
             ),
         ),
         ("events", "profiles"),

@@ -1,1 +1,1 @@
-"""Changes of existing tables: a column that changes its type, and values that move from ``_extra`` into a new column."""
+"""Migrations of existing tables: columns that change their type, and values that move from ``_extra`` into new columns."""

@@ -1,4 +1,4 @@
-"""A column that gets another type: every value is converted, or kept in ``_extra``; none of them stops a sync."""
+"""Changes the type of a column. Values that cannot be converted are kept in ``_extra``, so none of them fails a sync."""
 
 from typing import Any
 
@@ -31,13 +31,13 @@ def converted(column: str, before: str, after: str) -> str:
 
 
 def collect_unconvertible(connection: DuckDBPyConnection, places: RowPlaces, column: Column, before: str) -> None:
-    """Keep the values that cannot be converted for this transaction, until the column has its new type: see :func:`keep_unconvertible_in_extra`.
+    """Collect the values that cannot be converted, before the type changes; :func:`keep_unconvertible_in_extra` stores them afterwards.
 
     Args:
         connection: The database, in a transaction.
         places: The rows of the table.
-        column: The column as the catalog has it now.
-        before: The type that it has in the table.
+        column: The column, as defined in the catalog.
+        before: Its current type in the table.
     """
     name = quoted(column.name)
     connection.execute(
@@ -47,9 +47,9 @@ def collect_unconvertible(connection: DuckDBPyConnection, places: RowPlaces, col
 
 
 def keep_unconvertible_in_extra(connection: DuckDBPyConnection, places: RowPlaces, column: Column) -> None:
-    """Put the values that could not be converted into ``_extra``, where those stand that Klaviyo sends in another type.
+    """Store the values that could not be converted in ``_extra``, like values that Klaviyo sends in an unexpected type.
 
-    DuckDB 1 commits no change of a column's type after one of its rows, so that this comes last.
+    DuckDB 1 cannot commit a column's type change that follows a change of the table's rows, so this comes last.
 
     Args:
         connection: The database, in the same transaction.
@@ -58,12 +58,12 @@ def keep_unconvertible_in_extra(connection: DuckDBPyConnection, places: RowPlace
     """
     unconvertible = f"temp.{_unconvertible(column)}"
     found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {unconvertible} AS m USING (place))"
-    for some in row_ranges(connection, found, ["value", "extra"]):
-        rows = connection.sql(f"FROM {found} WHERE {some.condition}").pl()
-        beside = [_with(extra, extra_path(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
-        connection.register("beside", rows.select("place").with_columns(pl.Series("extra", beside, dtype=pl.String)))
-        connection.execute(places.update(f"{EXTRA} = beside.extra", "beside"))
-        connection.unregister("beside")
+    for range_ in row_ranges(connection, found, ["value", "extra"]):
+        rows = connection.sql(f"FROM {found} WHERE {range_.condition}").pl()
+        extended = [_with(extra, extra_path(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]
+        connection.register("extended", rows.select("place").with_columns(pl.Series("extra", extended, dtype=pl.String)))
+        connection.execute(places.update(f"{EXTRA} = extended.extra", "extended"))
+        connection.unregister("extended")
     connection.execute(f"DROP TABLE {unconvertible}")
 
 
@@ -72,7 +72,7 @@ def _unconvertible(column: Column) -> str:
 
 
 def _with(extra: str | None, names: tuple[str, ...], value: str) -> str:
-    """Return ``_extra`` with one value more."""
+    """Return ``_extra`` with a value added."""
     members: dict[str, Any] = msgspec.json.decode(extra, type=dict[str, Raw]) if extra is not None else {}
     first, *rest = names
     members[first] = (

@@ -1,4 +1,4 @@
-"""Attributes that an earlier version did not know, or had another type for, are moved out of ``_extra``, once there are columns that take them."""
+"""Moves values from ``_extra`` into columns that now exist, or now have the right type."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from klaviyo_assets.warehouse.sql import key_text, quoted
 
 
 def move_from_extra(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType) -> int:
-    """Put what stands in ``_extra`` and fits a column into that column, inside the caller's transaction; the rest stays.
+    """Move the values of ``_extra`` that fit a column into that column, inside the caller's transaction. Other values stay.
 
     Args:
         connection: The database.
@@ -27,12 +27,12 @@ def move_from_extra(connection: DuckDBPyConnection, places: RowPlaces, entry: Re
         Rows that were changed.
     """
     filled = f"(SELECT place, {EXTRA} FROM {places.rows} WHERE {EXTRA} IS NOT NULL)"
-    return sum(_move(connection, places, entry, some) for some in row_ranges(connection, filled, [EXTRA]))
+    return sum(_move(connection, places, entry, range_) for range_ in row_ranges(connection, filled, [EXTRA]))
 
 
-def _move(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType, some: RowRange) -> int:
+def _move(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType, range_: RowRange) -> int:
     rows = connection.sql(
-        f"SELECT place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {places.rows} WHERE {some.condition} AND {EXTRA} IS NOT NULL"
+        f"SELECT place, {key_text(entry.primary_key)} AS id, {EXTRA} FROM {places.rows} WHERE {range_.condition} AND {EXTRA} IS NOT NULL"
     ).pl()
     records = b",".join(_record(id_, extra) for id_, extra in zip(rows["id"], rows[EXTRA], strict=True))
     fitted = PageDecoder(entry).page(b'{"data":[' + records + b"]}").frame.with_columns(rows["place"])
@@ -49,7 +49,7 @@ def _move(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType
 
 
 def _record(id_: str, extra: str) -> bytes:
-    """Return a resource object of what stood in ``_extra``, each value as it came."""
+    """Build a resource object from the members of ``_extra``, each value unchanged."""
     record: dict[str, Any] = {"id": id_}
     attributes: dict[str, Raw] = {}
     relationships: dict[str, Raw] = {}
@@ -64,7 +64,7 @@ def _record(id_: str, extra: str) -> bytes:
 
 
 def _with_odd_text(extra: str | None, before: str) -> str | None:
-    """Put back the record as it came: it stays beside the row, whatever has got a column."""
+    """Put the raw record back into ``_extra``: it stays there, whatever moved into columns."""
     odd = _members(before).get(ODD_TEXT)
     if odd is None:
         return extra

@@ -1,1 +1,1 @@
-"""Audit: compare Klaviyo's own counts of events with the table. What arrived too late for every lookback age is found and read again."""
+"""Audits: compare Klaviyo's own counts of events with the table, to find events that arrived after the last lookback age."""

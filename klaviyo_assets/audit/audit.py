@@ -1,7 +1,7 @@
 """Compares Klaviyo's own counts of events with the table, metric by metric and day by day.
 
-Events may be imported with any date, long after the last lookback age of their day: only reading the whole list of
-events again would find them. Klaviyo's counts do, at one request a metric and year that holds events.
+Events may be imported with any date, long after the last lookback age of their day. Only reading all events again would find them. Klaviyo's counts
+find them too, with one request per metric and year with events.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
 
 TOO_YOUNG = timedelta(days=3)
-"""Days that end later than this ago are not compared: the lookback ages look after them."""
+"""Days that ended more recently are not compared: incremental syncs still read them again at the lookback ages."""
 
 Piece = tuple[TimeWindow, set[date]]
 """The time window of one request, and its days that can be compared."""
 
 _SECONDS_BETWEEN = 30.0
-_MOST_ASIDE = 8
-"""Metrics that are requested concurrently; the rate limit is one request a second."""
+_MOST_CONCURRENT = 8
+"""Metrics that are requested concurrently. The rate limit is one request per second."""
 
 
 @dataclass
@@ -46,10 +46,10 @@ class Audit:
 
     Args:
         client: The client, open.
-        store: Where findings are kept.
-        log: For progress messages.
-        start_date: The user's start date: what is older was never requested.
-        only_rereads: True to compare only the days that a repair has requested to be read again, and leave the other findings as they are.
+        store: Reads and writes the findings.
+        log: Receives progress messages.
+        start_date: The user's start date; older events were never requested.
+        only_rereads: True to compare only the days for which a repair has requested a reread, and keep the other findings.
 
     Example:
         >>> record, found = await Audit(client, AuditStore(warehouse, "klaviyo"), log).run()
@@ -64,20 +64,20 @@ class Audit:
     _excluded: dict[str, list[str]] = field(default_factory=dict)
     _refused: dict[str, list[str]] = field(default_factory=dict)
     _uncounted: set[str] = field(default_factory=set)
-    _left_out: set[tuple[str, date]] = field(default_factory=set)
+    _excluded_days: set[tuple[str, date]] = field(default_factory=set)
     _refusal: BadRequest | NotFound | None = None
     _requests: int = 0
-    _asked: int = 0
-    _last_word: float = field(default_factory=time.monotonic)
+    _compared_metrics: int = 0
+    _last_progress: float = field(default_factory=time.monotonic)
 
     async def run(self) -> tuple[AuditRecord, list[Difference]]:
-        """Ask for the counts, compare, and keep what differs.
+        """Request the counts, compare them and save the differences.
 
         Raises:
-            KlaviyoError: If Klaviyo refuses the key or fails; nothing is kept then.
+            KlaviyoError: If Klaviyo rejects the key or fails; nothing is saved.
             WarehouseError: If the database cannot be opened.
         """
-        await probe(self.client, METRICS)  # says whether the scope is there
+        await probe(self.client, METRICS)  # checks the scope
         await sync_clock(self.client, METRICS)
         now = self.client.now()
         last, before = await in_thread(self.store.last)
@@ -92,47 +92,47 @@ class Audit:
             metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
         days = {day for _, some in pieces for day in some}
         if days:
-            await self._ask(sorted(metrics), pieces)
+            await self._request_counts(sorted(metrics), pieces)
             self._refuse_if_none_is_counted(metrics)
         found = differences(self._klaviyo_counts, await self._table_counts(metrics, days), [one for one in before if not self._is_excluded(one)])
         excluded = self._excluded | self._refused
         record = AuditRecord(
-            now, _span_of(days), len({metric for metric, _ in self._klaviyo_counts}), len(self._klaviyo_counts), self._requests, excluded
+            now, _window_of(days), len({metric for metric, _ in self._klaviyo_counts}), len(self._klaviyo_counts), self._requests, excluded
         )
         self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
         if self.only_rereads and last is not None:
-            record = replace(last, excluded=_joined(last.excluded, self._refused))  # a comparison of a few days does not replace that of all
+            record = replace(last, excluded=_joined(last.excluded, self._refused))  # comparing a few days does not replace the full comparison
         await in_thread(self.store.save, record, found)
         return record, found
 
     def _refuse_if_none_is_counted(self, metrics: set[str]) -> None:
-        """Fail where Klaviyo refuses every metric: one may be gone, all of them say that the question is wrong, and nothing was compared."""
+        """Fail if Klaviyo refuses every metric: one may be deleted, but if all are refused the request is wrong, and nothing was compared."""
         if self._refusal is not None and len(metrics) > 1 and self._uncounted >= metrics:
             raise self._refusal
 
     async def _pieces(self, wanted: TimeWindow, before: Sequence[Difference]) -> list[Piece]:
-        """Return what to ask for, newest first: the years that hold events, each with its covered days."""
+        """Return the windows to request, newest first: the years with events, each with its covered days."""
         start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
         grid = [TimeWindow(*bounds) for bounds in years(start, end)]
         if self.only_rereads:
             pending = {one.day for one in before if one.state is State.REREAD_PENDING}
-            spans = await occupied(grid, pending, _nothing_more)
+            windows = await occupied(grid, pending, _no_further_event)
         else:
             pending = set()
             known = {*await in_thread(self.store.days, wanted), *(one.day for one in before)}
-            spans = await occupied(grid, known, self._newest_event_before)
+            windows = await occupied(grid, known, self._newest_event_before)
         covered = await in_thread(self.store.coverage)
-        pieces = [(span, set(whole_days(covered, TimeWindow(max(span.start, wanted.start), span.end)))) for span in spans]
+        pieces = [(window, set(whole_days(covered, TimeWindow(max(window.start, wanted.start), window.end)))) for window in windows]
         if self.only_rereads:
-            pieces = [(span, days & pending) for span, days in pieces]
-        return [(span, days) for span, days in pieces if days]
+            pieces = [(window, days & pending) for window, days in pieces]
+        return [(window, days) for window, days in pieces if days]
 
     async def _table_counts(self, metrics: set[str], days: set[date]) -> Counts:
-        """Count the table's rows, and note those that no count of Klaviyo's speaks of."""
-        span = _span_of(days)
-        if span is None:
+        """Count the table's rows, and note those that none of Klaviyo's counts includes."""
+        window = _window_of(days)
+        if window is None:
             return {}
-        counts, without_metric = await in_thread(self.store.counts, span)
+        counts, without_metric = await in_thread(self.store.counts, window)
         if without_metric:
             self._excluded["Events without a metric belong to no count"] = [f"{without_metric} events"]
         if unknown := sorted({metric for metric, _ in counts} - metrics):
@@ -140,12 +140,12 @@ class Audit:
         return counts
 
     def _is_excluded(self, known: Difference) -> bool:
-        """Whether a day that differed before cannot be compared any more; it is listed as such."""
+        """Whether a day that differed before can no longer be compared."""
         too_old = self.start_date is not None and midnight(known.day) < self.start_date
-        return too_old or known.metric_id in self._uncounted or (known.metric_id, known.day) in self._left_out
+        return too_old or known.metric_id in self._uncounted or (known.metric_id, known.day) in self._excluded_days
 
     async def _wanted(self, now: datetime, before: Sequence[Difference]) -> TimeWindow | None:
-        """The window to compare: from the oldest event that Klaviyo or the table has or had, up to what is old enough."""
+        """Return the window to compare: from the oldest event in Klaviyo, the table or earlier findings, up to the last day old enough."""
         oldest = [one for one in (await self._oldest_event(), await in_thread(self.store.oldest)) if one is not None]
         oldest += [midnight(one.day) for one in before]
         if not oldest:
@@ -162,7 +162,7 @@ class Audit:
         return await self._first_event({"sort": FIELD})
 
     async def _newest_event_before(self, end: datetime) -> datetime | None:
-        """Return the time of Klaviyo's newest event before an instant; None if there is none, or if Klaviyo refuses so early a date."""
+        """Return the time of Klaviyo's newest event before an instant; None if there is none, or if Klaviyo rejects such an early date."""
         try:
             return await self._first_event({"sort": f"-{FIELD}", "filter": compare("less-than", FIELD, end)})
         except BadRequest as error:
@@ -171,21 +171,21 @@ class Audit:
             return None
 
     async def _first_event(self, parameters: Mapping[str, str]) -> datetime | None:
-        answer = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Subset()).page)
-        extent = answer.value.extent(FIELD)
+        response = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Subset()).page)
+        extent = response.value.extent(FIELD)
         return extent.least if extent else None
 
-    async def _ask(self, metrics: Sequence[str], pieces: Sequence[Piece]) -> None:
+    async def _request_counts(self, metrics: Sequence[str], pieces: Sequence[Piece]) -> None:
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
-        aside = asyncio.Semaphore(_MOST_ASIDE)
+        slots = asyncio.Semaphore(_MOST_CONCURRENT)
 
         async def one(metric: str) -> None:
-            async with aside:
+            async with slots:
                 await self._compare(metric, pieces)
-            self._asked += 1
-            if time.monotonic() - self._last_word >= _SECONDS_BETWEEN:
-                self._last_word = time.monotonic()
-                self.log.info("audit: %d of %d metrics compared", self._asked, len(metrics))
+            self._compared_metrics += 1
+            if time.monotonic() - self._last_progress >= _SECONDS_BETWEEN:
+                self._last_progress = time.monotonic()
+                self.log.info("audit: %d of %d metrics compared", self._compared_metrics, len(metrics))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -195,31 +195,31 @@ class Audit:
             raise first_error(errors) from None
 
     async def _compare(self, metric: str, pieces: Sequence[Piece]) -> None:
-        for place, (piece, asked) in enumerate(pieces):
+        for index, (window, wanted) in enumerate(pieces):
             try:
                 self._requests += 1
-                counts = await counts_by_day(self.client, metric, piece.start, piece.end)
+                counts = await counts_by_day(self.client, metric, window.start, window.end)
             except (BadRequest, NotFound) as error:
-                if place == 0 or isinstance(error, NotFound):
+                if index == 0 or isinstance(error, NotFound):
                     self._uncounted.add(metric)
                     self._refusal = error
                     self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 else:
-                    # The newest days were counted: it is the early date that is refused, and so will be those before it.
-                    early = {day for _, days in pieces[place:] for day in days}
-                    self._leave_out(metric, early, f"Klaviyo does not count days so long ago ({error.detail or error.message})")
+                    # Newer days were counted, so Klaviyo rejects this early date, and will reject all earlier ones.
+                    early = {day for _, days in pieces[index:] for day in days}
+                    self._exclude_days(metric, early, f"Klaviyo does not count days so long ago ({error.detail or error.message})")
                 return
-            self._klaviyo_counts |= {(metric, day): count for day, count in counts.items() if day in asked}
-            if left_out := asked - counts.keys():
-                self._leave_out(metric, left_out, "Klaviyo's response lacks days")
+            self._klaviyo_counts |= {(metric, day): count for day, count in counts.items() if day in wanted}
+            if missing := wanted - counts.keys():
+                self._exclude_days(metric, missing, "Klaviyo's response lacks days")
 
-    def _leave_out(self, metric: str, days: set[date], reason: str) -> None:
-        self._left_out |= {(metric, day) for day in days}
+    def _exclude_days(self, metric: str, days: set[date], reason: str) -> None:
+        self._excluded_days |= {(metric, day) for day in days}
         self._refused.setdefault(reason, []).append(f"{metric}: {len(days)} days from {min(days)} on")
 
 
 async def request_rereads(client: KlaviyoClient, store: AuditStore) -> int:
-    """Request that syncs read the days again that the last audit found to differ; return how many these are.
+    """Request that syncs reread the days that differed in the last audit; return their number.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.
@@ -233,7 +233,7 @@ def _joined(excluded: Mapping[str, list[str]], more: Mapping[str, list[str]]) ->
     return {reason: sorted({*excluded.get(reason, []), *more.get(reason, [])}) for reason in (*excluded, *more)}
 
 
-def _span_of(days: set[date]) -> TimeWindow | None:
+def _window_of(days: set[date]) -> TimeWindow | None:
     return TimeWindow(midnight(min(days)), midnight(max(days)) + DAY) if days else None
 
 
@@ -241,5 +241,5 @@ def _midnight_before(moment: datetime) -> datetime:
     return midnight(moment.astimezone(UTC).date())
 
 
-async def _nothing_more(_: datetime) -> None:
-    """Answer for a look at known days alone."""
+async def _no_further_event(_: datetime) -> None:
+    """Stop the search: only known days matter."""

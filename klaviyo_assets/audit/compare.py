@@ -10,27 +10,27 @@ Counts = Mapping[tuple[str, date], int]
 
 
 class State(StrEnum):
-    """What has become of a difference."""
+    """State of a difference."""
 
     MISMATCH = "mismatch"
-    """Found, and nothing done yet."""
+    """Found; nothing done yet."""
     REREAD_PENDING = "reread_pending"
-    """A repair has requested the day to be read again; the next audit compares it."""
+    """A repair has requested a reread of the day; the next audit compares it."""
     UNRESOLVED = "unresolved"
-    """Still there after the day was read again."""
+    """Still different after the day was read again."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric's day of which Klaviyo counts more or fewer events than the table holds.
+    """A day of a metric for which Klaviyo's count differs from the table.
 
     Attributes:
         day: The day, UTC.
         metric_id: The metric.
         klaviyo_count: Klaviyo's count.
         table_count: Rows of the table.
-        state: What has become of it.
-        reread_at: When the read began that read the whole day again after it was requested; None until then.
+        state: Its state.
+        reread_at: Start of the read that read the whole day again after the request; None until then.
     """
 
     day: date
@@ -46,9 +46,9 @@ def differences(klaviyo_counts: Counts, table_counts: Counts, before: Iterable[D
 
     Args:
         klaviyo_counts: Klaviyo's counts, of every metric and day that was compared.
-        table_counts: The table's counts; what is missing counts as none.
-        before: Differences that are known. A pending one stays so until the day has been read again; then it is unresolved, unless Klaviyo's
-            count has changed since. An unresolved one stays so until a count changes. One that was not compared this time stays as it is.
+        table_counts: The table's counts; missing ones are 0.
+        before: Known differences. A pending one stays pending until the day has been read again; then it is unresolved, unless Klaviyo's count
+            has changed since. An unresolved one stays unresolved until a count changes. One that was not compared this time does not change.
     """
     known = {(one.metric_id, one.day): one for one in before}
     found = [one for key, one in known.items() if key not in klaviyo_counts]
@@ -66,7 +66,7 @@ def _state(before: Difference | None, klaviyo_count: int, table_count: int) -> S
     if before is None or before.state is State.MISMATCH:
         return State.MISMATCH
     if before.reread_at is None:
-        # A difference that the first version called confirmed was perhaps not read again as a whole, and no row was marked as deleted.
+        # The first version may have called a difference confirmed without reading the whole day or marking rows as deleted.
         return State.REREAD_PENDING if before.state is State.REREAD_PENDING else State.MISMATCH
     if before.klaviyo_count != klaviyo_count:
         return State.MISMATCH

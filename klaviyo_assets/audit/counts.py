@@ -1,4 +1,4 @@
-"""Asks Klaviyo how many events there are: of a metric in each day, or of all in a span."""
+"""Requests counts of events from Klaviyo, by metric and day."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.types.metrics import METRICS
 DAY = timedelta(days=1)
 
 _PAGES_OF_METRICS = 1_000
-"""Pages that the list of metrics may have: a hundred thousand metrics and more."""
+"""Maximum pages of the list of metrics, enough for a hundred thousand metrics and more."""
 
 
 class _Measurements(msgspec.Struct):
@@ -46,7 +46,7 @@ class _Links(msgspec.Struct):
 
 class _Listing(msgspec.Struct):
     data: list[_Record]
-    links: _Links  # without them the last page cannot be recognised
+    links: _Links  # required: the last page is recognized by them
 
     @property
     def next_url(self) -> str | None:
@@ -55,7 +55,7 @@ class _Listing(msgspec.Struct):
 
 
 def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Cut a time window into pieces that one request may cover.
+    """Split a time window into parts that one request may cover.
 
     Example:
         >>> len(list(years(datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))))
@@ -74,35 +74,35 @@ async def metric_ids(client: KlaviyoClient) -> list[str]:
         KlaviyoError: If Klaviyo refuses or fails.
     """
     found: list[str] = []
-    async for answer in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, most=_PAGES_OF_METRICS):
-        found += [record.id for record in answer.value.data]
+    async for response in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, most=_PAGES_OF_METRICS):
+        found += [record.id for record in response.value.data]
     return found
 
 
 async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
-    """Return how many events of a metric lie in each day (UTC) of a time window; days that the response lacks are missing.
+    """Return the number of events of a metric on each day (UTC) of a time window. Days missing from the response are left out.
 
     Args:
         client: The client; one request.
         metric_id: The metric.
-        start: Start of the window, a midnight (UTC) if whole days are wanted.
-        end: End of the window, excluded; a year later at most.
+        start: Start of the window; a midnight (UTC) for whole days.
+        end: End of the window, excluded; at most a year later.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.
     """
-    question = {
+    body = {
         "metric_id": metric_id,
         "measurements": ["count"],
         "interval": "day",
         "timezone": "UTC",
         "filter": [f"greater-or-equal(datetime,{_naive(start)})", f"less-than(datetime,{_naive(end)})"],
     }
-    return (await client.query(METRIC_AGGREGATES, question, _decode)).value
+    return (await client.query(METRIC_AGGREGATES, body, _decode)).value
 
 
 def _decode(body: bytes) -> dict[date, int]:
-    """Read a response; without grouping it has one set of measurements, or none where nothing was measured."""
+    """Decode a response. Without grouping it has one set of measurements, or none if nothing was measured."""
     found = msgspec.json.decode(body, type=_Document).data.attributes
     days = [moment.astimezone(UTC).date() if moment.tzinfo else moment.date() for moment in found.dates]
     counts = dict.fromkeys(days, 0)
@@ -113,5 +113,5 @@ def _decode(body: bytes) -> dict[date, int]:
 
 
 def _naive(moment: datetime) -> str:
-    """Write an instant as this endpoint takes it: without an offset, in the question's timezone."""
+    """Format an instant as this endpoint expects it: without an offset, in the timezone of the request."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

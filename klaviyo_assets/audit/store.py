@@ -1,4 +1,4 @@
-"""What an audit reads from the database, and what it keeps there."""
+"""Reads what an audit compares from the database, and stores its findings there."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -24,14 +24,14 @@ FIELD = EVENTS.replication.cursor_fields[0]
 """The time field of events that determines their day."""
 
 _REQUESTER = "audit"
-"""How the audit calls itself in ``_rereads``."""
+"""Name of the audit in ``_rereads``."""
 
 _log = logging.getLogger("klaviyo_assets")
 
 
 @dataclass(frozen=True)
 class AuditStore:
-    """Reads and writes what audits have found in one schema. Each method opens the database for itself.
+    """Reads and writes the findings of audits in one schema. Each method opens the database.
 
     Args:
         warehouse: The database.
@@ -57,7 +57,7 @@ class AuditStore:
             store(connection, self.warehouse, self.schema).prepare()
 
     def coverage(self) -> list[CoverageRow]:
-        """Return what is covered of the events, by their time."""
+        """Return the coverage of events by their time."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return [row for row in self._loader.coverage_store(connection).rows(EVENTS.name) if row.field == FIELD]
@@ -77,7 +77,7 @@ class AuditStore:
         return {(metric, day): count for metric, day, count in rows if metric is not None}, sum(row[2] for row in rows if row[0] is None)
 
     def days(self, window: TimeWindow) -> set[date]:
-        """Return the days (UTC) of a window of which there are rows."""
+        """Return the days (UTC) of a window that have rows."""
         with self.warehouse.connection() as connection:
             rows = connection.execute(
                 f"SELECT DISTINCT ({FIELD} AT TIME ZONE 'UTC')::DATE FROM {self._table(EVENTS.name)} "
@@ -93,20 +93,20 @@ class AuditStore:
         return found if isinstance(found, datetime) else None
 
     def last(self) -> tuple[AuditRecord | None, list[Difference]]:
-        """Return the last audit, None if there was none, and the days that do not match, with what syncs have read again since."""
+        """Return the last audit (None if there was none) and the days that do not match, including when syncs read them again."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return self._record(connection), self._differences(connection)
 
     def last_if_any(self) -> tuple[AuditRecord, list[Difference]] | None:
-        """Return the same; None if there was no audit: then nothing is written either."""
+        """Like :meth:`last`, but return None, and write nothing, if there was no audit."""
         if not self._has_audited():
             return None
         record, found = self.last()
         return None if record is None else (record, found)
 
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
-        """Add an audit to the log, and keep what it has found in place of what the last one had."""
+        """Add an audit to the log, and replace the earlier findings with its own."""
         with self._loader.transaction() as connection:
             self._prepare(connection)
             AuditLog(connection, self.warehouse, self.schema).put(record, len(found) + record.lost)
@@ -115,13 +115,13 @@ class AuditStore:
             Rereads(connection, self.warehouse, self.schema).keep(EVENTS.name, pending, by=_REQUESTER)
 
     def request_rereads(self, at: datetime) -> int:
-        """Request that syncs read the days again that do not match.
+        """Request that syncs reread the days that do not match.
 
         Args:
             at: Now, on Klaviyo's clock.
 
         Returns:
-            How many days were requested; 0 where no audit has found any, or all are requested already.
+            Number of days requested; 0 if no audit has found any, or all are requested already.
         """
         if not self._has_audited():
             return 0
@@ -147,7 +147,7 @@ class AuditStore:
             return any(table_exists(connection, self.schema, store.NAME) for store in (AuditLog, AuditDays))
 
     def _without_events(self, connection: DuckDBPyConnection, days: set[date]) -> set[date]:
-        """Return the days of which every row of the table is of a metric of which Klaviyo counts none on that day."""
+        """Return the days on which Klaviyo counts no events for any metric that has rows in the table."""
         if not days:
             return set()
         day, listed = f"({FIELD} AT TIME ZONE 'UTC')::DATE", ", ".join(f"DATE '{day.isoformat()}'" for day in days)
@@ -161,7 +161,7 @@ class AuditStore:
         kept = len(AuditDays(connection, self.warehouse, self.schema).differences())
         latest = AuditLog(connection, self.warehouse, self.schema).latest()
         if latest is None:
-            # Days that do not match are from an audit, although its own row is gone.
+            # The findings are from an audit, although its own row is missing.
             audited_at = AuditDays(connection, self.warehouse, self.schema).latest_audit()
             return AuditRecord(audited_at, None, 0, 0, 0, {"The table _audits lacks the last audit": ["what it compared"]}) if audited_at else None
         record, mismatches = latest
@@ -176,7 +176,7 @@ class AuditStore:
 
 
 def names_of(warehouse: Warehouse, schema: str, ids: Iterable[str]) -> dict[str, str]:
-    """Return the names of metrics from the table ``metrics``, as far as it holds them."""
+    """Return the names of metrics that are in the table ``metrics``."""
     listed = ", ".join(literal(id_) for id_ in ids)
     if not listed:
         return {}

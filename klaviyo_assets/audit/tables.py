@@ -1,4 +1,4 @@
-"""The tables ``_audits`` and ``_audit_days``: what audits have compared, and which days do not match."""
+"""The tables ``_audits`` (what audits compared) and ``_audit_days`` (days that do not match)."""
 
 import json
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 KEPT_FOR = timedelta(days=400)
-"""How long audits stay in the log; the latest one stays whatever its age."""
+"""How long audits are kept in the log. The latest one is always kept."""
 
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """What one audit has compared.
+    """What one audit compared.
 
     Attributes:
         audited_at: When it began, on Klaviyo's clock.
@@ -26,7 +26,7 @@ class AuditRecord:
         days: Days that were compared, summed over the metrics.
         requests: Requests for counts.
         excluded: What could not be compared, by reason.
-        lost: Days that did not match and that ``_audit_days`` does not hold any more: another program has dropped or emptied it.
+        lost: Days that did not match and are missing from ``_audit_days`` because another program has dropped or emptied it.
     """
 
     audited_at: datetime
@@ -68,7 +68,7 @@ class AuditLog(Store):
         return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded), row["mismatches"] or 0
 
     def put(self, record: AuditRecord, mismatches: int) -> None:
-        """Write an audit, in place of an earlier state of the same one; audits older than :data:`KEPT_FOR` are deleted."""
+        """Insert an audit, replacing an earlier version of the same one, and delete audits older than :data:`KEPT_FOR`."""
         self.connection.execute(f"DELETE FROM {self.table} WHERE audited_at = ? OR audited_at < ?", [record.audited_at, record.audited_at - KEPT_FOR])
         window = record.compared
         self.connection.execute(
@@ -114,7 +114,7 @@ class AuditDays(Store):
         return [Difference(**row | {"state": State(row["state"])}) for row in frame.iter_rows(named=True)]
 
     def replace(self, found: Iterable[Difference], audited_at: datetime) -> None:
-        """Write what an audit has found, in place of what the one before had."""
+        """Replace the earlier findings with those of an audit."""
         self.connection.execute(f"DELETE FROM {self.table}")
         rows = [[one.metric_id, one.day, one.klaviyo_count, one.table_count, one.state.value, audited_at, one.reread_at] for one in found]
         if rows:
@@ -124,7 +124,7 @@ class AuditDays(Store):
             )
 
     def mark_pending(self) -> None:
-        """Record that all mismatches are requested to be read again."""
+        """Mark all mismatches as pending rereads."""
         self.connection.execute(
             f"UPDATE {self.table} SET state = ?, reread_at = NULL WHERE state = ?", [State.REREAD_PENDING.value, State.MISMATCH.value]
         )

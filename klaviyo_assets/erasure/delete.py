@@ -22,12 +22,12 @@ from klaviyo_assets.warehouse.sql import count_rows, key_text, literal, quoted
 
 @dataclass(frozen=True)
 class Found:
-    """What a table holds of a person.
+    """What a table contained about a person.
 
     Attributes:
         table: Its name.
-        rows: Rows that are about the person, which are deleted.
-        mentions: Rows about something else that mention the person; there the identifier is redacted.
+        rows: Rows about the person; they are deleted.
+        mentions: Other rows that mention the person; the identifier is redacted.
     """
 
     table: str
@@ -37,17 +37,17 @@ class Found:
 
 @dataclass(frozen=True)
 class ErasedRows:
-    """One erasure, inside of a transaction.
+    """One erasure, inside a transaction.
 
     Args:
         connection: The database.
         warehouse: The same.
         schema: DuckDB schema.
-        salt: Of the field rules.
-        person: Whom; what else they are called is added.
+        salt: Salt of the field rules.
+        person: The person; identifiers that are found are added.
 
     Attributes:
-        notes: What could not be identified, and what was left on purpose; known after :meth:`run`.
+        notes: What could not be identified and what was deliberately kept; set by :meth:`run`.
     """
 
     connection: DuckDBPyConnection
@@ -58,7 +58,7 @@ class ErasedRows:
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> Iterator[Found]:
-        """Delete and take out; yield what each table held.
+        """Delete rows and redact mentions; yield what each table contained.
 
         Raises:
             SyncError: If the rows of the person cannot be identified.
@@ -72,9 +72,9 @@ class ErasedRows:
         mentions = self.person.mentions(known)
         for table, columns in sorted(self._columns.items()):
             rows = self._delete_rows(table, resolver.is_about_subject(table)) if table in CATALOG else 0
-            named = self._take_out(table, columns, mentions) if mentions.are_there else 0
-            if rows or named:
-                yield Found(table, rows, named)
+            redacted = self._redact(table, columns, mentions) if mentions.any_identifier else 0
+            if rows or redacted:
+                yield Found(table, rows, redacted)
 
     @property
     def _tombstones(self) -> Tombstones:
@@ -82,7 +82,7 @@ class ErasedRows:
 
     @cached_property
     def _columns(self) -> dict[str, dict[str, str]]:
-        """The columns that may hold text, and their types, by table; a generated column follows those that it is made of."""
+        """Types of the columns that may contain text, by table. Generated columns are left out: they follow their source columns."""
         rows = self.connection.execute(
             "SELECT table_name, column_name, data_type, t.sql FROM duckdb_columns() AS c JOIN duckdb_tables() AS t "
             "USING (database_name, schema_name, table_name) WHERE database_name = current_database() "
@@ -95,7 +95,7 @@ class ErasedRows:
         return tables
 
     def _drop_rebuilt(self, resolver: SubjectResolver) -> Iterator[Found]:
-        """Drop the tables of interrupted full reads; no sync is running, and the next full read starts over."""
+        """Drop tables of interrupted full reads. No sync is running, and the next full read starts over."""
         for entry in CATALOG.values():
             tables = Tables(self.warehouse, self.schema, entry)
             if tables.rebuilt_name in self._columns:
@@ -107,19 +107,19 @@ class ErasedRows:
                 if rows:
                     yield Found(tables.rebuilt_name, rows, 0)
 
-    def _delete_rows(self, table: str, theirs: str) -> int:
+    def _delete_rows(self, table: str, condition: str) -> int:
         qualified = self.warehouse.qualified(self.schema, table)
-        rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {theirs}").fetchall()
+        rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {condition}").fetchall()
         if rows and CATALOG[table].subject_column not in self._columns[table]:
             self._tombstones.add_ids({id_ for (id_,) in rows})
-        self.connection.execute(f"DELETE FROM {qualified} WHERE {theirs}")
+        self.connection.execute(f"DELETE FROM {qualified} WHERE {condition}")
         if rows:
             log = SyncLog(self.connection, self.warehouse, self.schema)
             log.correct_table_state(table, measured(self.connection, qualified))
         return len(rows)
 
-    def _take_out(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
-        """Replace the person's names in texts about something else; return in how many rows."""
+    def _redact(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
+        """Redact the person's identifiers in other rows; return the number of rows changed."""
         key = CATALOG[table].primary_key if table in CATALOG else ()
         qualified = self.warehouse.qualified(self.schema, table)
         replaced = [name for name, type_ in columns.items() if name not in key and self._find_replaced(qualified, name, type_, mentions)]
@@ -135,12 +135,12 @@ class ErasedRows:
         return rows
 
     def _find_replaced(self, table: str, column: str, type_: str, mentions: Mentions) -> bool:
-        """Collect the texts of a column that name the person, with what replaces them; return whether there are any."""
+        """Collect the texts of a column that mention the person, with their replacements; return whether there are any."""
         name = quoted(column)
         frame = self.connection.sql(
             f"SELECT DISTINCT {name} AS old FROM {table} WHERE regexp_matches({name}::VARCHAR, {literal(mentions.candidate)}, 'i')"
         ).pl()
-        change = mentions.without_in_json if type_ == "JSON" else mentions.without
+        change = mentions.redacted_json if type_ == "JSON" else mentions.redacted
         new = [_changed(value, change) for value in frame["old"]]
         changed = frame.with_columns(pl.Series("new", new, dtype=frame["old"].dtype)).filter(pl.col("old").ne_missing(pl.col("new")))
         if changed.height:
@@ -152,12 +152,12 @@ class ErasedRows:
 
 
 def _replaced(column: str) -> str:
-    """Name of the temporary table with the texts of a column and what replaces them."""
+    """Return the name of the temporary table with the texts of a column and their replacements."""
     return f"temp.{quoted(f'replaced_in_{column}')}"
 
 
 def _is_generated(column: str, type_: str, definition: str) -> bool:
-    """Return whether a table's definition generates a column. Only DuckDB 2 lists that in its catalog; both write it so in the definition."""
+    """Return whether a column is generated. Only DuckDB 2 lists that in its catalog, so this reads the table's definition."""
     return any(f"{before}{name} {type_} GENERATED ALWAYS AS" in definition for before in ("(", ", ") for name in (column, quoted(column)))
 
 

@@ -1,4 +1,4 @@
-"""Erases a person from the tables, staged files and free blocks of the file, and keeps later syncs from storing them again."""
+"""Erases a person from the tables, staged files and free blocks of the file, and prevents later syncs from storing them again."""
 
 import shutil
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ from klaviyo_assets.warehouse.ddl import table_exists
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 
 _OURS = (*CATALOG, SyncLog.NAME)
-"""Tables of which a schema has one, if a sync has ever filled it."""
+"""Tables by which a schema that a sync has filled is recognized."""
 
 
 _COPIES = (
@@ -45,9 +45,9 @@ class Erased:
     """What an erasure did.
 
     Attributes:
-        found: What each table held, tables that held nothing left out.
-        remembered: Whether ids of the person are kept as hashes, so that later syncs do not store them.
-        notes: What could not be identified, and what was left on purpose.
+        found: What each table contained; tables without a match are left out.
+        remembered: Whether hashes of the person's ids are kept, so later syncs do not store them.
+        notes: What could not be identified and what was deliberately kept.
     """
 
     found: tuple[Found, ...]
@@ -62,7 +62,7 @@ class Erasure:
     Args:
         warehouse: The database.
         schema: DuckDB schema.
-        salt: Of the field rules, where e-mail addresses are stored as hashes.
+        salt: Salt of the field rules, if e-mail addresses are stored as hashes.
     """
 
     warehouse: Warehouse
@@ -70,20 +70,20 @@ class Erasure:
     salt: Salt | None = None
 
     def run(self, person: DataSubject, *, dry_run: bool = False) -> Erased:
-        """Erase a person; what an interrupted sync has staged is deleted as a whole, since the next one reads it again.
+        """Erase a person. All files that interrupted syncs have staged are deleted; the next sync reads their records again.
 
-        All is done in one transaction, with every sync of the schema kept out; then the file is rewritten, whether or not a table held
-        something: a free block may hold what a row once did.
+        One transaction changes the tables while all syncs of the schema are locked out. Then the file is rewritten, even if no row was found: free
+        blocks may contain data of earlier rows.
 
         Args:
-            person: Whom.
-            dry_run: Report what would be done, and change nothing.
+            person: The person.
+            dry_run: True to report what would be done and change nothing.
 
         Raises:
-            SyncTaken: If a sync is under way.
+            SyncTaken: If a sync is running.
             NewerLayout: If a later version of this library has written the schema.
-            SyncError: If there is no such schema, or the rows of the person cannot be identified; then nothing was done.
-            WarehouseError: If the database cannot be opened, or not be rewritten; then the rows are gone, and the next sync tries again.
+            SyncError: If the schema does not exist, or the person's rows cannot be identified; nothing was changed.
+            WarehouseError: If the database cannot be opened, or cannot be rewritten: the rows are deleted, and the next sync retries.
         """
         with self.warehouse.connection() as connection:
             self._refuse_unknown_schema(connection)
@@ -115,7 +115,7 @@ class Erasure:
                 erased = Erased(tuple(rows.run()), bool(person.ids), (*notes, *rows.notes))
                 if not dry_run:
                     copy.note_erased(tombstones)
-                    # Before the commit: what is staged would store the person again.
+                    # Before the commit: staged files would store the person again.
                     shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
                     self.warehouse.request_compaction()
             except BaseException:
@@ -125,7 +125,7 @@ class Erasure:
         return erased
 
     def _refuse_lost_rules(self, connection: DuckDBPyConnection) -> None:
-        """Refuse where it is not recorded any more which values of a table are hashes or were dropped: rows of the person would be missed."""
+        """Fail if the field rules of a table are no longer recorded: rows with hashed or dropped values would be missed."""
         for name, entry in CATALOG.items():
             tables = Tables(self.warehouse, self.schema, entry)
             if table_exists(connection, self.schema, name) and StoredRules(connection, tables, FieldRuleSet()).are_lost:

@@ -1,7 +1,7 @@
-"""Finds a person's names in texts, however they are spelt there, and takes them out.
+"""Finds and redacts a person's identifiers in texts, in every way they may be encoded.
 
-In JSON only the stretch of a string that names the person changes, and a number that is their phone number; every other byte stays. In doubt a name
-is redacted: better one word too many than an address left behind.
+In JSON only the identifier inside a string, or a number equal to the phone number, is replaced; all other bytes remain. In doubt a match is redacted:
+a word too many is better than a missed address.
 """
 
 import re
@@ -13,21 +13,21 @@ from functools import cached_property
 from klaviyo_assets.privacy.json_edit import TOKEN
 
 ERASED = "[erased]"
-"""Stands in rows of others where they named the person."""
+"""Replaces the person's identifiers in other rows."""
 
 _UNIT = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)|([^\\])", re.DOTALL)
-"""A character of a JSON string, as it is written."""
+"""A character of a JSON string, in its encoded form."""
 
 _WRITTEN = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
-# A text may hold JSON or a URL of its own: what stands before the name is then a letter of an escape.
+# A text may contain JSON or a URL: then the letter before an identifier is part of an escape.
 _AFTER_ESCAPE = r"(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2})(?<!%2[bde])"
 _ALONE_BEFORE = rf"(?:{_AFTER_ESCAPE}|(?<![^\W_]))"
 _ALONE_AFTER = r"(?![^\W_])"
 
-# joann@… and jo.ann@… are others; a dash or an underscore with nothing before it is a list's or Markdown's.
+# joann@… and jo.ann@… are other addresses; a dash or underscore at the start of a word is from a list or Markdown.
 _BEFORE_EMAIL = rf"(?:{_AFTER_ESCAPE}|(?<![^\W_])(?<![^\W_][.+_-]))"
-# …@example.com.au and …@example.com-shop.de are others; in "…@example.com.Thanks" a sentence begins.
+# …@example.com.au and …@example.com-shop.de are other addresses; in "…@example.com.Thanks" a new sentence begins.
 _AFTER_EMAIL = (
     rf"{_ALONE_AFTER}(?!-[^\W_]+(?:-[^\W_]+)*\.[^\W_])"
     r"(?!\.(?-i:(?:[a-z0-9-]+\.)*(?:[a-z]{2}|com|net|org|info|biz|shop|store)(?![^\W_])))"
@@ -45,15 +45,15 @@ _PREFIX = f"(?:{_PLUS}{_BETWEEN_DIGITS})?"
 
 @dataclass(frozen=True)
 class Mentions:
-    """The names of a person, ready to be looked for.
+    """Searches texts for the identifiers of a person.
 
     Args:
-        emails: E-mail addresses, in small letters.
+        emails: E-mail addresses, in lower case.
         phones: Phone numbers, as + and digits.
-        exact: What is only looked for as it stands: ids, hashes.
+        exact: Identifiers that must match exactly: ids, hashes.
 
     Example:
-        >>> Mentions(emails={"ann@example.com"}).without_in_json('{"url": "/?e=ANN%40example.com", "n": 1.0}')
+        >>> Mentions(emails={"ann@example.com"}).redacted_json('{"url": "/?e=ANN%40example.com", "n": 1.0}')
         '{"url": "/?e=[erased]", "n": 1.0}'
     """
 
@@ -62,35 +62,35 @@ class Mentions:
     exact: Collection[str] = ()
 
     @property
-    def are_there(self) -> bool:
-        """Whether there is any name."""
-        return bool(self._names)
+    def any_identifier(self) -> bool:
+        """Whether there is any identifier."""
+        return bool(self._identifiers)
 
     @cached_property
     def candidate(self) -> str:
-        """A pattern for DuckDB (option ``i``) that each text with a name matches; some without match it as well."""
-        return "|".join(name for _, name, _ in self._names)
+        """A pattern for DuckDB (option ``i``) that matches every text with an identifier, and some without."""
+        return "|".join(name for _, name, _ in self._identifiers)
 
-    def without(self, text: str) -> str:
-        """Return a text with ``[erased]`` in place of each name."""
+    def redacted(self, text: str) -> str:
+        """Return a text with ``[erased]`` in place of each identifier."""
         return self._pattern.sub(ERASED, text)
 
-    def without_in_json(self, text: str) -> str:
-        """Return a JSON text with ``[erased]`` in place of each name, and of a number that is the phone number."""
+    def redacted_json(self, text: str) -> str:
+        """Return a JSON text with ``[erased]`` in place of each identifier, and of numbers equal to the phone number."""
         return TOKEN.sub(lambda found: self._token(found[0]), text)
 
     @cached_property
-    def _names(self) -> list[tuple[str, str, str]]:
-        """What may stand before a name, the name, and what may follow, as patterns."""
-        emails = [(_BEFORE_EMAIL, "".join(map(_spelt, email)), _AFTER_EMAIL) for email in _longest_first(self.emails)]
+    def _identifiers(self) -> list[tuple[str, str, str]]:
+        """Patterns: the text allowed before an identifier, the identifier, and the text allowed after it."""
+        emails = [(_BEFORE_EMAIL, "".join(map(_encodings, email)), _AFTER_EMAIL) for email in _longest_first(self.emails)]
         phones = [(_BEFORE_PHONE, _PREFIX + _BETWEEN_DIGITS.join(phone[1:]), _AFTER_PHONE) for phone in _longest_first(self.phones)]
-        # Another id may differ in nothing but a letter's case.
+        # Ids are case-sensitive.
         exact = [(_ALONE_BEFORE, f"(?-i:{re.escape(name)})", _ALONE_AFTER) for name in _longest_first(self.exact)]
         return [*emails, *phones, *exact]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile("|".join(before + name + after for before, name, after in self._names) or r"(?!)", re.IGNORECASE)
+        return re.compile("|".join(before + name + after for before, name, after in self._identifiers) or r"(?!)", re.IGNORECASE)
 
     @cached_property
     def _numbers(self) -> set[Decimal]:
@@ -102,9 +102,9 @@ class Mentions:
         return f'"{ERASED}"' if self._numbers and _number(token) in self._numbers else token
 
     def _in_string(self, raw: str) -> str:
-        """Replace names in what stands between the quotes of a JSON string."""
+        """Redact identifiers between the quotes of a JSON string."""
         if "\\" not in raw:
-            return self.without(raw)
+            return self.redacted(raw)
         units = list(_UNIT.finditer(raw))
         starts = [*(unit.start() for unit in units), len(raw)]
         pieces, done = [], 0
@@ -114,8 +114,8 @@ class Mentions:
         return "".join([*pieces, raw[done:]])
 
 
-def _longest_first(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: (-len(name), name))
+def _longest_first(values: Iterable[str]) -> list[str]:
+    return sorted(values, key=lambda value: (-len(value), value))
 
 
 def _character(unit: re.Match[str]) -> str:
@@ -130,8 +130,8 @@ def _number(token: str) -> Decimal | None:
         return None
 
 
-def _spelt(character: str) -> str:
-    """Return a pattern of the ways to write a character: as it is, in JSON's escapes (once or in JSON within JSON), in a URL, in HTML."""
+def _encodings(character: str) -> str:
+    """Return a pattern for the encodings of a character: plain, JSON escapes (also of nested JSON), URL, HTML."""
     ways = [re.escape(character) if character.isalnum() else rf"\\*{re.escape(character)}"]
     for one in sorted({character, character.lower(), character.upper()}):
         if len(one) == 1:

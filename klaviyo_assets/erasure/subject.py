@@ -1,4 +1,4 @@
-"""A person to erase, by all identifiers."""
+"""A person to erase, with all identifiers."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalised
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
-# So long that it stands in a text for nothing but its profile.
+# Long enough to mean nothing but its profile in a text.
 _LONG_ID = re.compile(r"01[0-9A-HJKMNP-TV-Z]{24}")
 
 _SHORTEST_PHONE = 8  # the + included
@@ -21,9 +21,9 @@ class DataSubject:
 
     Attributes:
         ids: Ids of profiles.
-        emails: E-mail addresses, in small letters.
+        emails: E-mail addresses, in lower case.
         phones: Phone numbers, as + and digits.
-        hashes: What field rules have left of addresses and numbers, by what it is a hash of.
+        hashes: Hashes of addresses and numbers that field rules have stored, by kind.
     """
 
     ids: set[str] = field(default_factory=set)
@@ -33,14 +33,14 @@ class DataSubject:
 
     @classmethod
     def named(cls, *names: str) -> "DataSubject":
-        """Return the person that a user names by e-mail addresses, phone numbers with their +, or ids of profiles: one of them, or several.
+        """Create a person from one or more e-mail addresses, phone numbers that begin with +, or profile ids.
 
         Example:
             >>> DataSubject.named("Ann@Example.com").emails
             {'ann@example.com'}
 
         Raises:
-            SyncError: If a name cannot be any of them.
+            SyncError: If a name is none of these.
         """
         person = cls()
         for name in names:
@@ -52,16 +52,16 @@ class DataSubject:
         return self.emails if kind is Kind.EMAIL else self.phones
 
     def mentions(self, known: set[str]) -> Mentions:
-        """Return what the person may be called by in a text.
+        """Return the identifiers to search texts for.
 
         Args:
-            known: Ids that are known to be of a profile; of others only those that can be nothing else.
+            known: Ids that are known to be profiles. Other ids are included only if they are long enough to be unmistakable.
         """
         ids = {id_ for id_ in self.ids if id_ in known or _LONG_ID.fullmatch(id_)}
         return Mentions(self.emails, self.phones, ids.union(*self.hashes.values()))
 
     def learn(self, value: str, kind: Kind) -> None:
-        """Add what a column holds, if it is an address or number, or a hash of one; anything else says nothing of who it is."""
+        """Add a column's value if it is an address, a number, or a hash of one; anything else identifies no one."""
         if is_hash(value):
             self.hashes[kind].add(value)
         elif kind is Kind.EMAIL and _EMAIL.fullmatch(value.strip()):

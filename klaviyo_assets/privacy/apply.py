@@ -1,4 +1,4 @@
-"""Applies field rules to frames, before anything of them is stored."""
+"""Applies field rules to frames before they are stored."""
 
 import hashlib
 import json
@@ -16,17 +16,17 @@ from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, s
 from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
 
 _WHOLE_RECORDS = (ODD_TEXT, f"{RECORD}attributes", f"{RECORD}relationships")
-"""Members of ``_extra`` that hold a record as text, or what stood in place of its attributes: no rule can find its field there."""
+"""Members of ``_extra`` that contain a whole record as text, or a malformed attributes object: no rule can find its field there."""
 
 
 @dataclass(frozen=True)
 class AppliedRule:
-    """A rule as it was applied. It determines whether another one can be applied to what it has left.
+    """A rule that was applied. It determines whether another rule can be applied to the stored values.
 
     Attributes:
         field: The field.
-        action: What became of it.
-        salt: Fingerprint of the salt; None where nothing is hashed.
+        action: What was done with it.
+        salt: Fingerprint of the salt; None if the rule does not hash.
     """
 
     field: str
@@ -40,7 +40,7 @@ class FieldRuleSet:
 
     Args:
         rules: The rules.
-        salt: For those that hash; None where none does.
+        salt: Salt for the rules that hash; None if none does.
 
     Example:
         >>> field_rules = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
@@ -51,11 +51,11 @@ class FieldRuleSet:
     salt: Salt | None = None
 
     def apply(self, frame: pl.DataFrame, *, again: bool = False) -> pl.DataFrame:
-        """Return the frame with the rules applied, to as many of their columns as it has.
+        """Return the frame with the rules applied to those of their columns that it has.
 
         Args:
             frame: Columns as in :func:`klaviyo_assets.decode.frame_schema`.
-            again: True where some values may be hashed already; these stay.
+            again: True if some values may be hashed already; these do not change.
         """
         for rule in self.rules:
             if not rule.inside and rule.column in frame.columns and rule.column != EXTRA:
@@ -70,17 +70,17 @@ class FieldRuleSet:
 
     @property
     def columns(self) -> set[str]:
-        """Columns that the rules are about, ``_extra`` among them."""
+        """Columns that the rules change, including ``_extra``."""
         return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
 
     @property
     def fingerprint(self) -> str | None:
-        """A short fingerprint of the rules and the salt; None if there are none."""
+        """A short fingerprint of the rules and the salt; None without rules."""
         return fingerprint_of(self.applied)
 
     @cached_property
     def applied(self) -> tuple[AppliedRule, ...]:
-        """The rules in the form that is stored: without the salt."""
+        """The rules in their stored form, without the salt."""
         salt = self.salt.fingerprint if self.salt else None
         return tuple(AppliedRule(rule.field, rule.action, salt if rule.action is Action.HASH else None) for rule in self.rules)
 
@@ -95,19 +95,19 @@ class FieldRuleSet:
         return _mapped(values, change)
 
     def _trees(self, *, again: bool) -> dict[str, Tree]:
-        """What to change inside of columns of JSON; a value that did not fit its own column is in ``_extra``."""
+        """Changes inside JSON columns, by column. A value that did not fit its own column is in ``_extra``."""
         trees: dict[str, dict[str, Any]] = {}
         for rule in self.rules:
             change = self._json_change(rule, again=again)
             if rule.inside and rule.column != EXTRA:
-                _plant(trees.setdefault(rule.column, {}), rule.inside, change)
+                _set_change(trees.setdefault(rule.column, {}), rule.inside, change)
             if rule.attribute != (EXTRA,):
-                _plant(trees.setdefault(EXTRA, {}), rule.attribute, change, rule.parents)
+                _set_change(trees.setdefault(EXTRA, {}), rule.attribute, change, rule.parents)
             if rule.also:
-                _plant(trees.setdefault(EXTRA, {}), rule.also, change)
+                _set_change(trees.setdefault(EXTRA, {}), rule.also, change)
         if trees:
             for name in _WHOLE_RECORDS:
-                trees.setdefault(EXTRA, {})[name] = _to_null  # that it was there stays visible
+                trees.setdefault(EXTRA, {})[name] = _to_null  # still shows that the member was there
         return dict(trees)
 
     def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
@@ -127,7 +127,7 @@ class FieldRuleSet:
         def hashed(text: str) -> str:
             if text == "null":
                 return text
-            # What is no string is hashed as it is written.
+            # Values other than strings are hashed by their JSON text.
             return json.dumps(change(json.loads(text, strict=False) if text.startswith('"') else text))
 
         return hashed
@@ -137,7 +137,7 @@ def rule_sets_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, Fi
     """Return the rule set of each resource type that has rules, with the salt from the environment.
 
     Raises:
-        InvalidFieldRules: If a rule is wrong, or one hashes and there is no salt, or one that is too short to keep a secret.
+        InvalidFieldRules: If a rule is invalid, or a rule hashes and the salt is missing or too short.
     """
     parsed = parse_rules(rules, catalog)
     salt = _salt() if needs_salt(rule for some in parsed.values() for rule in some) else None
@@ -145,7 +145,7 @@ def rule_sets_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, Fi
 
 
 def fingerprint_of(applied: Iterable[AppliedRule]) -> str | None:
-    """Return a short fingerprint of rules as they were applied; None if there are none."""
+    """Return a short fingerprint of applied rules; None if there are none."""
     facts = sorted((one.field, one.action, one.salt) for one in applied)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if facts else None
 
@@ -162,7 +162,7 @@ def _salt() -> Salt:
     return salt
 
 
-def _plant(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove, parents: int = 0) -> None:
+def _set_change(tree: dict[str, Any], path: tuple[str, ...], change: Change | Remove, parents: int = 0) -> None:
     for place, name in enumerate(path[:-1]):
         tree = tree.setdefault(name, ObjectOnly() if place < parents else {})
     tree[path[-1]] = change
@@ -173,25 +173,25 @@ def _to_null(_: str) -> str:
 
 
 def _null_where_empty(extra: pl.Series) -> pl.Series:
-    """``_extra`` is null where there is nothing in it."""
+    """Return ``_extra`` with null in place of empty objects."""
     emptied = extra.str.contains(r"^\s*\{\s*\}\s*$").fill_null(False)
     return extra.set(emptied, None) if emptied.any() else extra
 
 
 def _mapped(values: pl.Series, change: Callable[[str], str]) -> pl.Series:
-    """Change each value; one that comes often is changed once."""
+    """Change each value; compute each distinct value once."""
     changed = {value: change(value) for value in values.unique() if value is not None}
     return pl.Series(values.name, [changed.get(value) for value in values], dtype=values.dtype)
 
 
 def _spliced(values: pl.Series, tree: Tree) -> pl.Series:
-    """Change members of JSON texts; texts that hold none of the names are not looked into."""
-    # A name may be written with escapes, and is then nowhere in plain letters.
+    """Change members of JSON texts. Texts without any of the names are skipped."""
+    # Names may contain escapes, so texts with a backslash are not skipped.
     hints = [json.dumps(name, ensure_ascii=False) for name in tree]
-    concerned = (values.str.contains_any(hints) | values.str.contains("\\", literal=True)).fill_null(False)
-    if not concerned.any():
+    candidates = (values.str.contains_any(hints) | values.str.contains("\\", literal=True)).fill_null(False)
+    if not candidates.any():
         return values
     texts = values.to_list()
-    for place in concerned.arg_true():
+    for place in candidates.arg_true():
         texts[place] = splice(texts[place], tree)
     return pl.Series(values.name, texts, dtype=values.dtype)

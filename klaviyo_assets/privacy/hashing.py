@@ -1,6 +1,6 @@
-"""Salted hashes in place of personal values: the same value, written the same way or not, has the same hash, so that joins still work.
+"""Salted hashes of personal values. Values are normalized first, so different spellings have the same hash and joins still work.
 
-A hash without a salt hides nothing: all phone numbers of a country, and all known e-mail addresses, are hashed in minutes.
+A hash without a salt hides nothing: hashing all phone numbers of a country, or all known e-mail addresses, takes minutes.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from typing import NoReturn
 PREFIX = "sha256:"
 
 SHORTEST_SALT = 16
-"""Characters that a salt must have at least."""
+"""Minimum length of a salt."""
 
 SALT_VARIABLE = "KLAVIYO_FIELD_SALT"
 """The environment variable with the salt."""
 
-# A field that is called like one may hold anything else: mobile_os, phone_model.
+# A field name may suggest a phone number although the value is none: mobile_os, phone_model.
 _PHONE_VALUE = re.compile(r"\s*\+?[\d\s().\/-]{7,}")
 
 _PHONE_NAME = re.compile(r"\b(?:(?:tele|mobile|cell)?phone|mobile)(?:no|nr|numbers?|s)?\b")
@@ -28,7 +28,7 @@ _HASHED = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
 
 class Kind(StrEnum):
-    """What a value is, which says how it is written before it is hashed."""
+    """What a value is. It determines how the value is normalized before it is hashed."""
 
     EMAIL = "email"
     PHONE = "phone"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class Salt:
-    """The secret of the hashes; it does not show itself.
+    """The secret of the hashes. Its ``repr`` does not reveal it.
 
     Example:
         >>> Salt("0123456789abcdef0123456789abcdef")
@@ -63,26 +63,26 @@ class Salt:
 
     @property
     def fingerprint(self) -> str:
-        """Tells whether two salts are the same, and nothing else about them."""
+        """Identifies a salt without revealing anything else about it."""
         return hmac.new(self._key, b"klaviyo_assets: which salt is this", hashlib.sha256).hexdigest()[:16]
 
     def __repr__(self) -> str:
         return "Salt('***')"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A salt is not pickled: it would lie in the pickle for everybody to read.")
+        raise TypeError("A salt cannot be pickled: the pickle would reveal it.")
 
 
 def salt_of_environment() -> Salt | None:
-    """Return the salt, or None if there is none; its text is in no variable, which a traceback with variables would show."""
+    """Return the salt, or None if there is none. No variable holds its text, since tracebacks may show variables."""
     salt = Salt(os.environ.get(SALT_VARIABLE, "").strip())
     return salt if len(salt) else None
 
 
 def normalised(value: str, kind: Kind) -> str:
-    """Return a value as it is written before it is hashed: e-mail trimmed and in small letters, a phone number as + and its digits.
+    """Return a value as it is hashed: e-mail trimmed and in lower case, a phone number as + and its digits.
 
-    What does not look like one stays as it is, so that different values keep different hashes.
+    Other values do not change, so different values keep different hashes.
 
     Example:
         >>> normalised("0049 (170) 123-45", Kind.PHONE)
@@ -106,7 +106,7 @@ def is_phone(value: str) -> bool:
 
 
 def kind_of(name: str) -> Kind:
-    """Return what a field holds, by the words of its name.
+    """Return the kind of a field's values, by the words of its name.
 
     ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` and ``mobilePhone`` are phone numbers; ``automobile`` is neither.
     """
@@ -117,5 +117,5 @@ def kind_of(name: str) -> Kind:
 
 
 def is_hash(text: str) -> bool:
-    """Return whether a text is such a hash already."""
+    """Return whether a text is such a hash."""
     return _HASHED.fullmatch(text) is not None

@@ -1,7 +1,7 @@
-"""Changes chosen members of a JSON text and leaves every other byte as it is.
+"""Changes selected members of a JSON text and keeps every other byte.
 
-A parser that serialises its result would change numbers, spaces, escapes and members of the same name. So the text is only cut where something is
-to be changed. The scanner needs no recursion and refuses nothing: it is handed what a parser has accepted already.
+Parsing and serializing would change numbers, spaces, escapes and duplicate members. So only the changed parts of the text are replaced. The scanner
+is not recursive and does not validate: its input is valid JSON.
 """
 
 import json
@@ -12,24 +12,24 @@ from enum import Enum
 from typing import Any, Union
 
 Change = Callable[[str], str]
-"""Makes JSON text of a value's JSON text."""
+"""Returns new JSON text for the JSON text of a value."""
 
 Tree = Mapping[str, Union["Tree", Change, "Remove"]]
-"""By the name of a member: what to do with its value, or with the members of its value."""
+"""Maps the name of a member to a change of its value, or to a tree for the members of its value."""
 
 
 class Remove(Enum):
-    """In place of a change: the member goes, whatever its value."""
+    """Instead of a change: removes the member, whatever its value."""
 
     MEMBER = "member"
 
 
 class ObjectOnly(dict[str, Any]):
-    """A tree for a value that should be an object: any other value goes, since what is named may stand anywhere in it."""
+    """A tree for a value that should be an object. Any other value is removed, since the member could be anywhere in it."""
 
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-"""A string, a mark, a number or a word of a JSON text."""
+"""A token of a JSON text: a string, a punctuation character, a number or a keyword."""
 
 _SPACE = re.compile(r"\s*")
 
@@ -38,20 +38,20 @@ _OPENING, _CLOSING = frozenset("{["), frozenset("}]")
 
 @dataclass
 class _Container:
-    """An object or list that is open, and what is known of the member that is being read."""
+    """An open object or list, and the state of the member that is being read."""
 
     is_object: bool
     inside: Any
-    keeps_any: bool = False
+    has_kept_members: bool = False
     name: str | None = None
     member_from: int = 0
     comma_from: int = 0
-    swallows_comma: bool = False
+    remove_next_comma: bool = False
 
 
 @dataclass
 class _Edits:
-    """Stretches of the text that are replaced, in order."""
+    """Replaced parts of the text, in order."""
 
     text: str
     pieces: list[str] = field(default_factory=list)
@@ -66,14 +66,14 @@ class _Edits:
 
 
 def splice(text: str, tree: Tree) -> str:
-    r"""Return a JSON text with the members that a tree names changed.
+    r"""Return a JSON text with the changes of a tree applied.
 
-    A list on the way stands for each of its items. A member that is named twice in its object is changed twice. A change that is applied to a list is
-    applied to each of its items; to an object, as a whole.
+    A tree for a list applies to each of its items. Duplicate members of an object are all changed. A change of a list is applied to each of its
+    items; a change of an object is applied to the whole object.
 
     Args:
-        text: JSON, as a parser has accepted it.
-        tree: What to change.
+        text: Valid JSON.
+        tree: The changes.
 
     Example:
         >>> splice('{"a": 1.0, "b": {"c": "x"}}', {"b": {"c": Remove.MEMBER}})
@@ -81,53 +81,53 @@ def splice(text: str, tree: Tree) -> str:
     """
     edits = _Edits(text)
     open_: list[_Container] = []
-    inside: Any = tree  # what applies to the value that comes next
+    inside: Any = tree  # applies to the next value
     tokens = TOKEN.finditer(text)
     for token in tokens:
-        mark, here = token[0], open_[-1] if open_ else None
-        if mark in _CLOSING:
+        symbol, here = token[0], open_[-1] if open_ else None
+        if symbol in _CLOSING:
             open_.pop()
-        elif mark == ",":
+        elif symbol == ",":
             assert here is not None
             _pass_comma(edits, here, token)
             inside = here.inside
-        elif mark == ":":
+        elif symbol == ":":
             continue
         elif here is not None and here.is_object and here.name is None:
-            here.name, here.member_from = _name(mark), token.start()
+            here.name, here.member_from = _name(symbol), token.start()
             inside = here.inside.get(here.name)
-        elif mark in _OPENING and _is_looked_into(mark, inside):
+        elif symbol in _OPENING and _has_changes_inside(symbol, inside):
             if here is not None:
-                here.keeps_any = True
-            open_.append(_Container(mark == "{", inside))
+                here.has_kept_members = True
+            open_.append(_Container(symbol == "{", inside))
         else:
             end = _end_of_value(token, tokens)
             if inside is Remove.MEMBER or isinstance(inside, ObjectOnly):
                 _remove_member(edits, here, end)
                 continue
             if here is not None:
-                here.keeps_any = True
+                here.has_kept_members = True
             if callable(inside) and not isinstance(inside, Mapping):
                 edits.replace(token.start(), end, inside(text[token.start() : end]))
     return edits.result()
 
 
-def _is_looked_into(mark: str, inside: Any) -> bool:
-    """Whether a tree is about the members of the object, or the items of the list, that a mark opens."""
-    if mark == "[":
+def _has_changes_inside(symbol: str, inside: Any) -> bool:
+    """Whether a tree has changes for the members of the object, or the items of the list, that a bracket opens."""
+    if symbol == "[":
         return (isinstance(inside, Mapping) and not isinstance(inside, ObjectOnly)) or callable(inside)
     return isinstance(inside, Mapping)
 
 
 def _pass_comma(edits: _Edits, here: _Container, comma: re.Match[str]) -> None:
     here.name, here.comma_from = None, comma.start()
-    if here.swallows_comma:
+    if here.remove_next_comma:
         edits.replace(comma.start(), _end_of_space(edits.text, comma.end()), "")
-        here.swallows_comma = False
+        here.remove_next_comma = False
 
 
 def _name(token: str) -> str:
-    """Return a member's name: without the quotes, escapes read."""
+    """Return a member's name, unquoted and unescaped."""
     return str(json.loads(token, strict=False))
 
 
@@ -137,7 +137,7 @@ def _end_of_space(text: str, start: int) -> int:
 
 
 def _end_of_value(first: re.Match[str], tokens: Iterator[re.Match[str]]) -> int:
-    """Return where a value ends, and move on behind it."""
+    """Return the end of a value, and consume its tokens."""
     if first[0] not in _OPENING:
         return first.end()
     depth = 1
@@ -149,7 +149,7 @@ def _end_of_value(first: re.Match[str], tokens: Iterator[re.Match[str]]) -> int:
 
 
 def _remove_member(edits: _Edits, here: _Container | None, end: int) -> None:
-    """Remove a member, and one comma with it."""
+    """Remove a member and one comma."""
     assert here is not None
-    edits.replace(here.comma_from if here.keeps_any else here.member_from, end, "")
-    here.swallows_comma = not here.keeps_any
+    edits.replace(here.comma_from if here.has_kept_members else here.member_from, end, "")
+    here.remove_next_comma = not here.has_kept_members

@@ -7,11 +7,11 @@ from klaviyo_assets.privacy.rules import path_of
 
 
 def ruled_columns(entry: ResourceType, fields: Iterable[str]) -> frozenset[str]:
-    """Return the columns with a rule for the whole of them or for something inside.
+    """Return the columns that have a rule for the whole column or for something inside it.
 
     Args:
         entry: The resource type.
-        fields: Fields that have rules, each named by its column or by Klaviyo's path to it.
+        fields: Fields with rules, named by column or by Klaviyo's path.
     """
     paths = [path_of(field) for field in fields]
     return frozenset(

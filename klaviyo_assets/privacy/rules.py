@@ -1,4 +1,4 @@
-"""Field rules: which fields of which resource types are dropped or hashed. What the user writes, checked against the catalogue."""
+"""Field rules: which fields of a resource type are dropped or hashed. Parses user input and validates it against the catalog."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,27 +14,27 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import Kind, kind_of
 
 EXTRA = "_extra"
-"""The column of attributes that the catalogue does not know; a rule may name what is in it."""
+"""The column of attributes that are not in the catalog; rules may name its members."""
 
 FieldRules = Mapping[str, Mapping[str, str]]
-"""By resource type and field: ``drop`` or ``hash``. The form in which users write rules."""
+"""``drop`` or ``hash`` by resource type and field, as users write them."""
 
 _DOT = re.compile(r"(?<!\\)\.")
 
 
 class InvalidFieldRules(KlaviyoAssetsError, ValueError):
-    """A rule names something that does not exist or cannot be done, or there is no salt; nothing was read."""
+    """A rule names something that does not exist or is impossible, or the salt is missing; nothing was read."""
 
     longest = 4_000  # the text lists every field that a rule may name
 
 
 class Action(StrEnum):
-    """What becomes of a field."""
+    """What is done with a field."""
 
     DROP = "drop"
     """It is not stored."""
     HASH = "hash"
-    """A salted hash is stored in its place."""
+    """A salted hash is stored instead."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Rule:
     """A rule for one field.
 
     Attributes:
-        field: As the user wrote it, such as ``properties.birthday``.
-        action: What becomes of it.
+        field: The field as the user wrote it, such as ``properties.birthday``.
+        action: What is done with it.
         column: Column of the table.
-        inside: Names on the way to it inside of the column's JSON; empty for the whole column.
-        attribute: Names on the way to it from the record's attributes: its place in ``_extra``, if its value did not fit its column.
-        parents: How many of these names are of objects that have columns for their members, such as ``location``.
-        also: Its second place in ``_extra``, by the name that the user gave; empty for nowhere else.
+        inside: Path to it inside the column's JSON; empty for the whole column.
+        attribute: Path to it from the record's attributes; its place in ``_extra`` if the value did not fit its column.
+        parents: How many names of this path are objects with columns for their members, such as ``location``.
+        also: A second path to it in ``_extra``, by the name that the user wrote; empty if there is none.
     """
 
     field: str
@@ -69,7 +69,7 @@ def parse_rules(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, tupl
     """Return the rules by resource type.
 
     Raises:
-        InvalidFieldRules: If a rule names an unknown type, field or action, or asks for what cannot be done.
+        InvalidFieldRules: If a rule names an unknown type, field or action, or is impossible.
 
     Example:
         >>> parse_rules({"profiles": {"email": "hash", "properties.birthday": "drop"}})["profiles"][1].inside
@@ -112,12 +112,12 @@ def _rule(entry: ResourceType, field: str, action: str) -> Rule:
 
 
 def path_of(field: str) -> tuple[str, ...]:
-    r"""Return the names on the way to a field, outermost first; a dot that belongs to a name is written ``\.``."""
+    r"""Return the path to a field, outermost name first. A dot within a name is written ``\.``."""
     return tuple(part.replace("\\.", ".") for part in _DOT.split(field))
 
 
 def _rule_of_column(where: str, entry: ResourceType, column: Column, field: str, action: Action, in_extra: tuple[str, ...]) -> Rule:
-    """Return the rule for a column or what is inside of it; also where the user thinks that it is only in ``_extra``."""
+    """Return the rule for a column or something inside it, even if the user named it as a member of ``_extra``."""
     path = in_extra or path_of(field)
     attribute = column.path[1:]
     inside = path[len(attribute) :] if path[: len(attribute)] == attribute else path[1:]
@@ -127,13 +127,13 @@ def _rule_of_column(where: str, entry: ResourceType, column: Column, field: str,
 
 
 def _parents(entry: ResourceType, path: tuple[str, ...]) -> int:
-    """Return how many names at the beginning of a path are of objects that have columns for their members."""
+    """Return how many leading names of a path are objects with columns for their members."""
     flattened = {column.path[1:end] for column in entry.columns if column.path[0] == "attributes" for end in range(2, len(column.path))}
     return sum(path[:length] in flattened for length in range(1, len(path)))
 
 
 def _refuse_part_of_columns(where: str, entry: ResourceType, path: tuple[str, ...]) -> None:
-    """Refuse a rule that would seem to protect a column and does not."""
+    """Reject a rule that would seem to protect a column but does not."""
     attributes = [column.path[1:] for column in entry.columns if column.path[0] == "attributes"]
     if any(path[: len(one)] == one for one in attributes):
         raise InvalidFieldRules(f"{where} has a column, and is needed as it is.")
@@ -143,7 +143,7 @@ def _refuse_part_of_columns(where: str, entry: ResourceType, path: tuple[str, ..
 
 
 def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
-    """Return the column that a field lies in; named by Klaviyo's path (``location.zip``) or by the column's name (``location_zip``)."""
+    """Return the column that contains a field, named by Klaviyo's path (``location.zip``) or by the column's name (``location_zip``)."""
     for column in entry.columns:
         if _has_rules(entry, column) and (path[: len(column.path) - 1] == column.path[1:] or path[0] == column.name):
             return column
@@ -151,7 +151,7 @@ def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
 
 
 def _has_rules(entry: ResourceType, column: Column) -> bool:
-    """Whether a column may have a rule: it is an attribute, and the sync itself does not go by it."""
+    """Whether a column may have a rule: it is an attribute, and the sync does not depend on it."""
     needed = {entry.version_column, *entry.replication.cursor_fields}
     return column.path[0] == "attributes" and column.name not in needed
 

@@ -1,4 +1,4 @@
-"""The account of a schema: the first sync pins it, and a key of another account is refused."""
+"""The account of a schema: the first sync pins it, and keys of other accounts are rejected."""
 
 from dataclasses import dataclass
 
@@ -15,31 +15,31 @@ class AccountPin:
     Args:
         log: The syncs of the schema.
         coverage: The coverage of the schema.
-        notes: What the user should know is added here.
+        notes: Receives messages for the user.
     """
 
     log: SyncLog
     coverage: CoverageStore
     notes: list[str]
 
-    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, asked: bool = True) -> str:
-        """Keep the schema to one account, and set the account of what was read while it was unknown.
+    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, reached: bool = True) -> str:
+        """Limit the schema to one account, and set the account of earlier reads with an unknown account.
 
         Args:
             account_id: The key's account, or ``unknown``.
             key_seen: True if the key has filled this schema before.
-            accept_other: True if the schema may change to another account.
-            asked: False if the account is unknown only because Klaviyo could not be asked now.
+            accept_other: True to let the schema change to another account.
+            reached: False if Klaviyo could not be reached to request the account.
 
         Returns:
-            The account that the sync counts for.
+            The account of the sync.
 
         Raises:
-            AccountMismatch: If the schema holds another account's data, or if that cannot be determined.
+            AccountMismatch: If the schema contains another account's data, or if that cannot be determined.
         """
         pinned = self._pinned()
         if account_id == UNKNOWN_ACCOUNT:
-            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, asked=asked)
+            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, reached=reached)
         if pinned is not None and pinned != account_id:
             self._change(pinned, account_id, accept_other=accept_other)
         if pinned is None and not key_seen and self._filled_by_others():
@@ -52,18 +52,18 @@ class AccountPin:
         return account_id
 
     def _pinned(self) -> str | None:
-        """Return the account of the latest sync that knew it; where ``_syncs`` was dropped, the coverage still names it."""
+        """Return the account of the latest sync with a known account; if ``_syncs`` was dropped, that of the coverage."""
         return self.log.latest_account(UNKNOWN_ACCOUNT) or self.coverage.latest_account(UNKNOWN_ACCOUNT)
 
     def _filled_by_others(self) -> bool:
-        """Return whether any rows were synced before; the current key has not done that."""
+        """Return whether another key has synced rows before."""
         return self.log.any_rows_inserted()
 
-    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, asked: bool) -> str:
+    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, reached: bool) -> str:
         schema = self.log.schema
-        why = "it has no accounts:read" if asked else "Klaviyo could not be asked now"
+        why = "it has no accounts:read" if reached else "Klaviyo could not be reached"
         if pinned is not None and not key_seen and not accept_other:
-            later = "" if asked else "Run the sync again later; if that does not help: "
+            later = "" if reached else "Run the sync again later; if that does not help: "
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and it is unknown whether the API key, which is "
                 f"new here, belongs to that account: {why}.",
@@ -88,7 +88,7 @@ class AccountPin:
                 "Use the key of that account, or another schema or KLAVIYO_DUCKDB_PATH for this one. "
                 "If the schema is to hold the data of the key's account, set KLAVIYO_ACCEPT_OTHER_ACCOUNT=true for one sync of each asset.",
             )
-        # What was read of the other account says nothing about this one.
+        # Reads of the other account do not cover this one.
         self.coverage.clear_all()
         self.notes.append(
             f"The schema {schema} changes from Klaviyo account {pinned} to {account_id}: everything is read again. Rows of {pinned} stay until a "

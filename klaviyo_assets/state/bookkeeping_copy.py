@@ -1,7 +1,7 @@
-"""A second copy of what no bookkeeping table may lose: who was erased, and which tables hold values that field rules have changed.
+"""A second copy of bookkeeping that must not be lost: who was erased, and which tables contain values that field rules have changed.
 
-It lies in the state folder. Without it, dropping or emptying ``_erased``, or putting an older copy of the database in place, would bring erased
-people back with the next sync; without ``_field_rules``, an erasure by e-mail address would miss the rows that hold its hash.
+It is a file in the state folder. Without it, if ``_erased`` were dropped or emptied, or an older copy of the database restored, the next sync would
+store erased people again; if ``_field_rules`` were lost, an erasure by e-mail address would miss the rows with its hash.
 """
 
 import logging
@@ -19,7 +19,7 @@ _log = logging.getLogger("klaviyo_assets")
 
 
 class _Content(msgspec.Struct):
-    """Hashes of the ids of erased records, and resource types whose rows were stored with field rules."""
+    """Hashes of the ids of erased records, and resource types with rows that were stored with field rules."""
 
     erased: list[str] = msgspec.field(default_factory=list)
     ruled: list[str] = msgspec.field(default_factory=list)
@@ -27,10 +27,10 @@ class _Content(msgspec.Struct):
 
 @dataclass(frozen=True)
 class BookkeepingCopy:
-    """The copy for one schema; to be used while the database is open, which keeps other processes out.
+    """The copy for one schema. Use it while the database is open, which locks out other processes.
 
-    It is written before the commit of what it repeats. If that commit then fails, it holds too much: a record that was to be erased is not stored,
-    and rules are applied once more.
+    It is written before the commit of the tables. If that commit fails, the copy contains too much, which is harmless: a record that should have been
+    erased is not stored again, and rules are applied once more.
 
     Args:
         warehouse: The database.
@@ -47,11 +47,11 @@ class BookkeepingCopy:
 
     @property
     def ruled(self) -> frozenset[str]:
-        """Resource types whose rows were stored with field rules."""
+        """Resource types with rows that were stored with field rules."""
         return frozenset(self._read().ruled)
 
     def note_rules(self, name: str, *, has_rules: bool) -> None:
-        """Note whether the rows of a resource type are stored with field rules.
+        """Record whether the rows of a resource type are stored with field rules.
 
         Raises:
             OSError: If the file cannot be written.
@@ -62,7 +62,7 @@ class BookkeepingCopy:
             self._write(_Content(content.erased, sorted(ruled)))
 
     def note_erased(self, tombstones: Tombstones) -> None:
-        """Add the hashes that the table holds.
+        """Add the hashes of the table.
 
         Raises:
             OSError: If the file cannot be written.
@@ -73,7 +73,7 @@ class BookkeepingCopy:
             self._write(_Content(sorted(hashes), content.ruled))
 
     def restore_erased(self, tombstones: Tombstones) -> Iterator[str]:
-        """Put hashes that the table has lost back into it, in the caller's transaction; yield what the user should know."""
+        """Restore hashes that the table has lost, in the caller's transaction; yield messages for the user."""
         lost = {*self._read().erased} - tombstones.hashes()
         if lost:
             tombstones.add_hashes(lost)
@@ -85,7 +85,7 @@ class BookkeepingCopy:
         self.note_erased(tombstones)
 
     def lost_rules(self, name: str, recorded: Iterable[object]) -> bool:
-        """Return whether the rows of a resource type were stored with field rules that the table ``_field_rules`` does not hold any more.
+        """Return whether the rows of a resource type were stored with field rules that are missing from ``_field_rules``.
 
         Args:
             name: The resource type.

@@ -1,6 +1,6 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). No I/O.
 
-To plan is to subtract what is covered well enough from what is wanted.
+A plan is the wanted window minus what is covered well enough.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,8 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 """The start of a window without a lower bound: a timestamp of RFC 3339 cannot be earlier. It is never sent in a filter."""
 
 USUAL_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-"""Records that are dated earlier are read like all others, but nothing is cut, estimated or counted by their dates: such a date is an error of the
-sender, and one of them must not spread the work over empty centuries."""
+"""Earlier records are read like all others, but their dates do not influence slices, estimates or progress: such a date is the sender's mistake and
+must not spread the work over empty centuries."""
 
 
 @dataclass(frozen=True, order=True)
@@ -32,8 +32,8 @@ class CoverageRow:
         field: The time field.
         start: Start of the window, included.
         end: End of the window, excluded.
-        read_at: The server's clock when the read began; the earliest, where rows were joined.
-        fingerprint: Of the options and columns that were read.
+        read_at: The server's clock when the read began; the earliest time if rows were merged.
+        fingerprint: Fingerprint of the options and columns that were read.
         final: True if every part was read after its last lookback age.
         parent: Id of the parent record whose children were read; empty for a type without parents.
     """
@@ -53,16 +53,16 @@ def uncovered(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that are not covered well enough, ascending.
 
-    A moment is covered well enough when it has been read since it reached the greatest lookback age that it has reached by now. One that has not even
-    reached the first is read at every sync.
+    A moment is covered well enough if it was read after it reached the highest lookback age that it has reached by now. A moment younger than the
+    first lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.
         covered: Rows of one subset, parent and field.
-        lookback_ages: Lookback ages, ascending; none means that once is enough.
+        lookback_ages: Lookback ages, ascending; without any, one read is enough.
         now: The server's clock.
-        step: What was read before an age is read again from the next multiple of this time on after it has reached that age, so that
-            syncs that follow each other closely do not read a few seconds at each age every time.
+        step: Rereads at a lookback age wait for the next multiple of this duration, so frequent syncs do not read a few seconds at each age
+            every time.
     """
     stepped = now - (now - BEGINNING) % step
     left = [wanted] if wanted.start < wanted.end else []
@@ -93,18 +93,18 @@ def _minus(window: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
 
 
 def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_ages: Sequence[timedelta]) -> list[CoverageRow]:
-    """Return the coverage after a read: the new rows in place of what they overlap, neighbours joined where nothing is lost by it.
+    """Return the coverage after a read: new rows replace what they overlap, and adjacent rows are merged if no information is lost.
 
     Args:
         covered: Rows of one subset, parent and field before.
-        new: Rows that the read adds; of two that overlap the later counts.
+        new: Rows that the read adds; the later of two overlapping ones counts.
         lookback_ages: Lookback ages of the resource type.
     """
     rows = list(covered)
     for added in new:
         if added.start < added.end:
             rows = [*(piece for row in rows for piece in _outside(row, added)), added]
-    # What is left of a row may be final although the whole row was not: checked again, it joins its neighbours, and the rows stay few.
+    # The rest of a row may be final although the whole row was not. Checking it again lets adjacent rows merge and keeps their number low.
     return _joined([_finalized(row, lookback_ages) for row in sorted(rows, key=lambda row: row.start)])
 
 
@@ -125,7 +125,7 @@ def _finalized(row: CoverageRow, lookback_ages: Sequence[timedelta]) -> Coverage
 
 
 def _joined(rows: Sequence[CoverageRow]) -> list[CoverageRow]:
-    """Join neighbours of one fingerprint that were read at one time or are final."""
+    """Merge adjacent rows of one fingerprint that were read at the same time or are final."""
     result: list[CoverageRow] = []
     for row in rows:
         last = result[-1] if result else None

@@ -14,14 +14,14 @@ from klaviyo_assets.warehouse.sql import literal
 _BEGINNING = f"'{BEGINNING.isoformat()}'::{INSTANT}"
 
 WINDOW_START = f"CASE WHEN isinf(window_start) THEN {_BEGINNING} ELSE window_start END"
-"""SQL for the start of a window as a time that Python can hold; a window without a lower bound starts at ``-infinity`` in the table."""
+"""SQL for the start of a window as a time that Python can represent. A window without a lower bound starts at ``-infinity`` in the table."""
 
-_FACTS = ("subset", "field", "window_start", "window_end", "read_at", "fingerprint", "final")
-"""Columns that every row needs to mean anything."""
+_REQUIRED = ("subset", "field", "window_start", "window_end", "read_at", "fingerprint", "final")
+"""Columns that must not be null."""
 
 
 class CoverageStore(Store):
-    """The coverage of a schema. Rows that stay as they are are not rewritten, so that they cost nothing in the file."""
+    """The coverage of a schema. Unchanged rows are not rewritten, so the file does not grow."""
 
     NAME: ClassVar[str] = "_coverage"
     DESCRIPTION: ClassVar[str] = "The time windows that have been read, by resource type, subset, parent and field."
@@ -47,11 +47,11 @@ class CoverageStore(Store):
         return [CoverageRow(*record) for record in frame.iter_rows()]
 
     def covers_anything(self, resource_type: str) -> bool:
-        """Return whether anything of a resource type counts as read."""
+        """Return whether a resource type has any coverage."""
         return self._count("resource_type = ?", [resource_type]) > 0
 
     def add(self, resource_type: str, new: Sequence[CoverageRow], account_id: str, lookback_ages: Callable[[str], Sequence[timedelta]]) -> None:
-        """Add what a read covers.
+        """Add the coverage of a read.
 
         Args:
             resource_type: The resource type.
@@ -69,7 +69,7 @@ class CoverageStore(Store):
         self._replace(resource_type, before, after, account_id)
 
     def clear(self, resource_type: str) -> None:
-        """Delete the coverage of a resource type: all of it is read again."""
+        """Delete the coverage of a resource type, so everything is read again."""
         self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ?", [resource_type])
 
     def clear_all(self) -> None:
@@ -78,11 +78,11 @@ class CoverageStore(Store):
 
     def delete_incomplete(self, resource_type: str) -> None:
         """Delete rows that lack a value: another program has damaged them."""
-        complete = " AND ".join(f"{name} IS NOT NULL" for name in _FACTS)
+        complete = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
         self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ? AND NOT ({complete})", [resource_type])
 
     def delete_later_than(self, resource_type: str, latest: datetime) -> bool:
-        """Delete rows that were read, or end, later than a moment; return whether there were any."""
+        """Delete rows that were read, or end, after an instant; return whether there were any."""
         later, parameters = "resource_type = ? AND (read_at > ? OR window_end > ?)", [resource_type, latest, latest]
         if not self._count(later, parameters):
             return False
@@ -95,18 +95,18 @@ class CoverageStore(Store):
         Args:
             resource_type: The resource type.
             after: The new fingerprint.
-            before: Of the rows to change; all if None.
+            before: Fingerprint of the rows to change; all rows if None.
         """
         condition, parameters = ("", []) if before is None else (" AND fingerprint = ?", [before])
         self.connection.execute(f"UPDATE {self.table} SET fingerprint = ? WHERE resource_type = ?{condition}", [after, resource_type, *parameters])
 
     def latest_account(self, unknown: str) -> str | None:
-        """Return the account of the latest read whose account was known; ``unknown`` is the value for one that was not."""
+        """Return the account of the latest read, skipping rows with the value ``unknown``."""
         rows = self._rows(f"SELECT account_id FROM {self.table} WHERE account_id <> ? ORDER BY read_at DESC LIMIT 1", [unknown])
         return str(rows[0][0]) if rows else None
 
     def name_account(self, account_id: str, unknown: str) -> None:
-        """Set the account of what was read while it was unknown."""
+        """Set the account of reads with an unknown account."""
         self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
 
     def _replace(self, resource_type: str, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Days (UTC), and the time windows that they make up. No I/O."""
+"""Days (UTC) and the time windows that consist of them. No I/O."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,12 +9,12 @@ DAY = timedelta(days=1)
 
 
 def midnight(day: date) -> datetime:
-    """Return the beginning of a day, UTC."""
+    """Return the start of a day, UTC."""
     return datetime.combine(day, time(), UTC)
 
 
 def whole_days(covered: Iterable[CoverageRow], within: TimeWindow) -> Iterator[date]:
-    """Yield the days (UTC) of a window that are covered from their beginning to their end, ascending."""
+    """Yield the days (UTC) of a window that are completely covered, ascending."""
     windows = joined(sorted(TimeWindow(max(row.start, within.start), min(row.end, within.end)) for row in covered))
     for window in windows:
         day = window.start.astimezone(UTC).date()
@@ -26,12 +26,12 @@ def whole_days(covered: Iterable[CoverageRow], within: TimeWindow) -> Iterator[d
 
 
 def windows_of(days: Iterable[date]) -> list[TimeWindow]:
-    """Return days as time windows, neighbours joined, ascending."""
+    """Return days as time windows, ascending; adjacent days are merged."""
     return joined(TimeWindow(midnight(day), midnight(day) + DAY) for day in sorted(set(days)))
 
 
 def joined(windows: Iterable[TimeWindow]) -> list[TimeWindow]:
-    """Return windows, ascending by start, with those joined that touch or overlap; empty ones are dropped."""
+    """Merge windows that touch or overlap, and drop empty ones. They must be ascending by start."""
     result: list[TimeWindow] = []
     for window in windows:
         if window.start >= window.end:

@@ -29,7 +29,7 @@ class FieldRuleLog(Store):
         return tuple(AppliedRule(field, Action(action), salt) for field, action, salt in rows)
 
     def fields(self, resource_type: str) -> list[str]:
-        """Return the fields that have rules, as these name them; also in a schema of an older layout that no sync has migrated yet."""
+        """Return the fields with rules, as written there. Also works in a schema of an older layout that no sync has migrated yet."""
         return [field for (field,) in self._rows(f"SELECT field FROM {self.table} WHERE resource_type = ?", [resource_type])] if self.exists else []
 
     def replace(self, resource_type: str, rules: Sequence[AppliedRule]) -> None:

@@ -1,6 +1,6 @@
-"""Which account a key belongs to, and which keys have filled a schema: requested once, then kept next to the database.
+"""Which account a key belongs to, and which keys have filled a schema: requested once, then stored next to the database.
 
-The accounts endpoint allows one request a second for the whole account, so not every process can ask.
+The accounts endpoint allows one request per second for the whole account, so not every process can use it.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.errors import SyncError
 
 UNKNOWN_ACCOUNT = "unknown"
-"""In place of the account's id while the key may not read it (no ``accounts:read``)."""
+"""Used instead of the account's id if the key may not read it (no ``accounts:read``)."""
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 """Seconds to wait for Klaviyo's response, and for another process that waits for it."""
 
-_PATIENCE_TO_WRITE = 2 * _PATIENCE
+_WRITE_TIMEOUT = 2 * _TIMEOUT
 
 _SALT_BYTES = 16
 
@@ -39,7 +39,7 @@ _log = logging.getLogger("klaviyo_assets")
 
 
 class _Book(msgspec.Struct):
-    """Account ids by fingerprint of the key and the server, and fingerprints of those that have filled a schema."""
+    """Account ids by fingerprint of key and server, and the fingerprints that have filled each schema."""
 
     salt: str
     accounts: dict[str, str] = msgspec.field(default_factory=dict)
@@ -48,31 +48,31 @@ class _Book(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of a key.
+    """What is known about a key.
 
     Attributes:
         account_id: The account, or ``unknown``.
         seen: True if the key has filled this schema before.
-        asked: False if the account is unknown only because Klaviyo could not be asked now.
+        reached: False if Klaviyo could not be reached to request the account.
     """
 
     account_id: str
     seen: bool
-    asked: bool = True
+    reached: bool = True
 
 
 async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
-    """Return the account that the client's key belongs to, ``unknown`` if the key may not ask, and whether it has filled the schema before.
+    """Return the account of the client's key, ``unknown`` if the key may not read it, and whether it has filled the schema before.
 
-    Asks Klaviyo at most once a key: what it answered is kept in ``identity.json`` under a salted fingerprint of the key and the base URL (another
-    sandbox may know the same key), and other processes wait for the one that asks. If Klaviyo does not answer within half a minute, the account is
-    unknown for this time: what is wrong with that endpoint must not hold up every resource type.
+    Sends at most one request per key. The response is stored in ``identity.json`` under a salted fingerprint of the key and the base URL (another
+    sandbox may have the same key), and other processes wait for the one that sends the request. If Klaviyo does not respond within half a minute, the
+    account is unknown for this sync: a failure of that endpoint must not delay every resource type.
 
     Args:
         client: The client, with its key.
         state_dir: Folder of the database's state.
         schema: DuckDB schema.
-        account_id: The account, where the user says it; then Klaviyo is not asked.
+        account_id: The account, if the user has set it; then no request is sent.
 
     Raises:
         SyncError: If the account's id is an API key by mistake: it would be stored.
@@ -83,30 +83,30 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         )
     path = state_dir / "identity.json"
     try:
-        async with _locked(state_dir, _PATIENCE):
+        async with _locked(state_dir, _TIMEOUT):
             book = _read(path)
             name = _fingerprint(client, book.salt)
-            if account_id is None and name not in book.accounts and (found := await _ask(client)) is not None:
+            if account_id is None and name not in book.accounts and (found := await _request_account(client)) is not None:
                 book.accounts[name] = found
                 _write(path, book)
-    except Timeout:  # the other process gets no response
+    except Timeout:  # the other process received no response
         book = _read(path)
         name = _fingerprint(client, book.salt)
     # Earlier versions did not distinguish servers.
     seen = not {name, _fingerprint_of_key(client.key, book.salt)}.isdisjoint(book.schemas.get(schema, ()))
     known = account_id or book.accounts.get(name)
-    return Identity(known or UNKNOWN_ACCOUNT, seen, asked=known is not None)
+    return Identity(known or UNKNOWN_ACCOUNT, seen, reached=known is not None)
 
 
 async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
-    """Note that the client's key fills a schema."""
-    async with _locked(state_dir, _PATIENCE_TO_WRITE):
+    """Record that the client's key fills a schema."""
+    async with _locked(state_dir, _WRITE_TIMEOUT):
         path = state_dir / "identity.json"
         book = _read(path)
         name, earlier = _fingerprint(client, book.salt), _fingerprint_of_key(client.key, book.salt)
         keys = book.schemas.get(schema, [])
         if name not in keys:
-            # What an earlier version noted without the server is this server's from now on.
+            # An earlier version recorded the key without the server: replace it.
             book.schemas[schema] = [*(key for key in keys if key != earlier), name]
             _write(path, book)
 
@@ -127,21 +127,21 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
         await lock.release()
 
 
-async def _ask(client: KlaviyoClient) -> str | None:
-    """Ask Klaviyo; None if the response may be different the next time."""
+async def _request_account(client: KlaviyoClient) -> str | None:
+    """Request the account from Klaviyo; None if a later request may succeed."""
     try:
-        async with asyncio.timeout(_PATIENCE):
-            answer = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
+        async with asyncio.timeout(_TIMEOUT):
+            response = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
     except (ScopeMissing, PlanGate):
-        return UNKNOWN_ACCOUNT  # the scopes of a key never change, so there is no use in asking again
+        return UNKNOWN_ACCOUNT  # the scopes of a key never change
     except (KlaviyoError, TimeoutError):
         return None
-    ids = answer.value.frame["id"].to_list()
+    ids = response.value.frame["id"].to_list()
     return ids[0] if ids else None
 
 
 def _fingerprint(client: KlaviyoClient, salt: str) -> str:
-    """Return the fingerprint of a key at a server; at Klaviyo's own address it is the key's alone, as in earlier versions."""
+    """Return the fingerprint of a key at a server. For Klaviyo's own address it depends only on the key, as in earlier versions."""
     base_url = client.settings.base_url.rstrip("/").lower()
     return _fingerprint_of_key(client.key, salt, "" if base_url == DEFAULT_BASE_URL else f" {base_url}")
 
@@ -151,7 +151,7 @@ def _fingerprint_of_key(key: ApiKey, salt: str, server: str = "") -> str:
 
 
 def _read(path: Path) -> _Book:
-    """Return what is noted, or an empty book if there is none, or a crash or somebody's editor has left something else."""
+    """Return the stored content; empty if the file is missing or invalid."""
     try:
         book = msgspec.json.decode(path.read_bytes(), type=_Book)
         if len(bytes.fromhex(book.salt)) == _SALT_BYTES:
@@ -160,7 +160,7 @@ def _read(path: Path) -> _Book:
         return _new_book()
     except (ValueError, msgspec.MsgspecError, RecursionError):
         pass
-    _log.warning("%s cannot be read and is created again: Klaviyo is asked once more which account the key belongs to.", path)
+    _log.warning("%s cannot be read and is created again: the account of the key is requested from Klaviyo again.", path)
     return _new_book()
 
 

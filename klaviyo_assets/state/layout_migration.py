@@ -1,4 +1,4 @@
-"""Brings the bookkeeping tables of older layouts to the present one, in the transaction that first opens them.
+"""Migrates the bookkeeping tables of older layouts to the current one, in the transaction that first opens them.
 
 Layout 2 names tables, columns and states in plain words, keeps coverage per parent, and moves the windows that a repair reads again from the audit's
 table into one of their own.
@@ -30,7 +30,7 @@ _RENAMED_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "_audits": {"differing": "mismatches"},
     "_audit_days": {"theirs": "klaviyo_count", "ours": "table_count", "read_again_at": "reread_at"},
 }
-"""New names of columns by their old ones, by the table's present name."""
+"""New column names by old ones, by the table's current name."""
 
 _AUDIT_STATES = {"differs": "mismatch", "struck": "reread_pending", "confirmed": "unresolved"}
 
@@ -42,7 +42,7 @@ _MARKERS: Mapping[str, tuple[str, ...]] = {
     "_audits": ("audited_at", "compared_from"),
     "_audit_days": ("metric_id", "day", "state", "audited_at"),
 }
-"""Columns by which a table of an older layout is known to be this library's, by its old name. Another program's is left alone."""
+"""Columns that identify a table of an older layout as this library's, by its old name. Tables of other programs are not touched."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LayoutMigration:
     Args:
         connection: The database.
         warehouse: The same.
-        schema: DuckDB schema, of a layout before the present one.
+        schema: DuckDB schema.
     """
 
     connection: DuckDBPyConnection
@@ -61,23 +61,23 @@ class LayoutMigration:
 
     @property
     def is_needed(self) -> bool:
-        """Whether the schema has a table whose name or columns are those of an older layout."""
+        """Whether the schema has a table with the name or columns of an older layout."""
         return any(self._is_ours(old) and self._is_older(old) for old in _MARKERS)
 
     def run(self) -> list[str]:
-        """Migrate; a schema that is migrated already, or has no bookkeeping tables, stays as it is.
+        """Migrate the schema, unless it is migrated already or has no bookkeeping tables.
 
         Returns:
-            What the user should know.
+            Messages for the user.
 
         Raises:
-            NotOurs: If an index keeps a column from being renamed, or another program uses the new name of a table.
+            NotOurs: If an index prevents renaming a column, or another program uses the new name of a table.
         """
         if not self.is_needed:
             return []
         self._refuse_indexes()
         notes = self._notes_on_views()
-        # First all changes of tables, then those of rows: DuckDB does not commit them in the opposite order.
+        # Change all tables before any rows: DuckDB cannot commit the opposite order.
         has_audit_days = self._is_ours("_audit_days")
         had_coverage = self._is_ours(CoverageStore.NAME)
         for old in _MARKERS:
@@ -91,10 +91,10 @@ class LayoutMigration:
         return notes
 
     def columns_now(self, declared: Mapping[str, Columns]) -> dict[str, Collection[str]]:
-        """Return the columns by which each bookkeeping table is recognised: those of its own layout where it is of an older one.
+        """Return the expected columns of each bookkeeping table; for a table of an older layout, the columns that it has.
 
         Args:
-            declared: Columns of the present layout, by table.
+            declared: Columns of the current layout, by table.
         """
         older = {old: self._columns(old) for old in _MARKERS if self._is_ours(old) and self._is_older(old)}
         return {**declared, **older}
@@ -119,7 +119,7 @@ class LayoutMigration:
         rereads.prepare()
         for before, after in _AUDIT_STATES.items():
             self.connection.execute(f"UPDATE {days} SET state = ? WHERE state = ?", [after, before])
-        # Layout 1 kept these in the audit's table, and knew only days of events.
+        # Layout 1 stored these in the audit's table, and only for days of events.
         self.connection.execute(
             f"INSERT INTO {rereads.table} (resource_type, field, window_start, window_end, expects_none, requested_by, requested_at) "
             f"SELECT 'events', 'datetime', day::TIMESTAMP AT TIME ZONE 'UTC', (day + 1)::TIMESTAMP AT TIME ZONE 'UTC', false, 'audit', "
@@ -127,7 +127,7 @@ class LayoutMigration:
         )
 
     def _prepare_tables_of_later_layouts(self) -> None:
-        """Create what the older layout did not have, so that it does not seem to be lost, and record the present layout."""
+        """Create tables that the older layout lacks, so they are not reported as lost, and record the current layout."""
         version = SchemaVersion(self.connection, self.warehouse, self.schema)
         if version.version is None:  # the first layout
             NullRateLog(self.connection, self.warehouse, self.schema).prepare()
@@ -135,7 +135,7 @@ class LayoutMigration:
         version.record()
 
     def _refuse_indexes(self) -> None:
-        """Refuse where DuckDB would not rename a column or table because users have made an index on it."""
+        """Fail if a user's index prevents DuckDB from renaming a column or table."""
         for old in _MARKERS:
             if not self._is_ours(old) or not self._is_older(old):
                 continue
@@ -151,7 +151,7 @@ class LayoutMigration:
                 )
 
     def _notes_on_views(self) -> list[str]:
-        """Return a note for each view that reads a table whose names change; a view is a text, which nothing but its owner can change."""
+        """Return a message for each view that reads a renamed table or column. Only the owner can change the view."""
         views = self.connection.execute(
             "SELECT schema_name, view_name, lower(sql) FROM duckdb_views() WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
         ).fetchall()

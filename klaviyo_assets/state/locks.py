@@ -1,4 +1,4 @@
-"""One sync of a resource type at a time: into one schema, and of one account on this machine."""
+"""Locks: one sync of a resource type at a time per schema, and per account on this machine."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 @contextlib.contextmanager
 def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str = "") -> Iterator[None]:
-    """Acquire the exclusive sync lock of a resource type. A file next to it records the run that holds it.
+    """Acquire the exclusive sync lock of a resource type. A file next to the lock records the run that holds it.
 
     Args:
         folder: Folder of the lock.
         resource_type: Name of the resource type.
-        run_id: Dagster run, for others to read.
-        where: What is held, for the message, such as `` into another database``.
+        run_id: Dagster run id, shown to other processes.
+        where: What is locked, for the message, such as `` into another database``.
 
     Raises:
         SyncTaken: If another process holds it.
@@ -45,9 +45,9 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
 
 
 def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:
-    """Return the folder of an account's locks on this machine, whichever database is filled; None if none of our own can be made.
+    """Return the folder of an account's locks on this machine, for all databases; None if it cannot be created.
 
-    Where the account is unknown, the key takes its place.
+    If the account is unknown, the key is used instead.
     """
     base_url, key = client.settings.base_url, client.key.reveal()
     if account_id == UNKNOWN_ACCOUNT:

@@ -1,4 +1,4 @@
-"""What the user should know where bookkeeping tables are gone: they are made again, but not what they held. Pure."""
+"""Messages for the user about missing bookkeeping tables, which are recreated without their content. No I/O."""
 
 from collections.abc import Collection, Iterator
 
@@ -12,20 +12,20 @@ _CONSEQUENCES = {
 
 
 def notes(schema: str, table: str, made: Collection[str], *, has_rows: bool, was_synced: bool) -> Iterator[str]:
-    """Yield a note for each bookkeeping table that another program has dropped or emptied.
+    """Yield a message for each bookkeeping table that another program has dropped or emptied.
 
     Args:
         schema: DuckDB schema.
         table: The resource type.
-        made: Tables that this sync has just made.
+        made: Tables that this sync has just created.
         has_rows: True if the table of the resource type has rows.
         was_synced: True if ``_syncs`` has a row of the resource type.
     """
-    gone = {name for name in _CONSEQUENCES if name in made}
-    if gone == _CONSEQUENCES.keys() and table in made:
+    missing = {name for name in _CONSEQUENCES if name in made}
+    if missing == _CONSEQUENCES.keys() and table in made:
         return  # a new schema
     for name in _CONSEQUENCES:
-        if name in gone:
+        if name in missing:
             yield f"The table {schema}.{name} was missing or empty: {_CONSEQUENCES[name]}."
-    if has_rows and not was_synced and "_syncs" not in gone:
+    if has_rows and not was_synced and "_syncs" not in missing:
         yield f"The table {schema}._syncs holds nothing of {table}, which has rows: {_CONSEQUENCES['_syncs']}."

@@ -10,7 +10,7 @@ from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 @dataclass(frozen=True)
 class NullRate:
-    """A row of the table, whose comments say what each field means; ``since_us`` is in microseconds since 1970."""
+    """A row of the table; its column comments explain each field. ``since_us`` is in microseconds since 1970."""
 
     column: str
     rows_before: int

@@ -2,8 +2,8 @@
 
 Events that arrive late are not its subject: the lookback ages in ``coverage`` handle them.
 
-Code that finds a covered window to be wrong, such as an audit, requests it here. Every incremental sync reads the pending windows again, each as a
-whole, and also marks the rows in them that Klaviyo did not return.
+Code that detects a wrong covered window, such as an audit, requests a reread here. Every incremental sync reads the pending windows again, each as a
+whole, and marks the rows in them that Klaviyo did not return.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -26,7 +26,7 @@ class Reread:
     Attributes:
         field: The time field.
         window: The window.
-        expects_none: True if the requester knows from another source that Klaviyo has no record of it any more: then an empty response is no fault.
+        expects_none: True if the requester knows that Klaviyo no longer has records of the window, so an empty response is correct.
     """
 
     field: str
@@ -51,12 +51,12 @@ class Rereads(Store):
     }
 
     def request(self, resource_type: str, rereads: Collection[Reread], *, by: str, at: datetime) -> None:
-        """Request windows, in place of earlier requests of the same windows.
+        """Request rereads of windows, replacing earlier requests for the same windows.
 
         Args:
             resource_type: The resource type.
             rereads: The windows.
-            by: Who requests them.
+            by: Name of the requester.
             at: Now, on Klaviyo's clock: a sync that began earlier does not fulfil the request.
         """
         for one in rereads:
@@ -86,7 +86,7 @@ class Rereads(Store):
         Args:
             resource_type: The resource type.
             windows: Windows that were read as a whole.
-            at: When the read began; requests that are later stay pending.
+            at: When the read began; later requests stay pending.
         """
         for window in windows:
             self.connection.execute(
@@ -96,14 +96,14 @@ class Rereads(Store):
             )
 
     def reread_at(self, resource_type: str, by: str) -> dict[datetime, datetime | None]:
-        """Return when the windows that somebody requested were read again (None: not yet), by their start."""
+        """Return when the windows of a requester were read again (None: not yet), by their start."""
         rows = self._rows(
             f"SELECT epoch_us(window_start), epoch_us(reread_at) FROM {self.table} WHERE resource_type = ? AND requested_by = ?", [resource_type, by]
         )
         return {_instant(start): None if at is None else _instant(at) for start, at in rows}
 
     def keep(self, resource_type: str, starts: Collection[datetime], *, by: str) -> None:
-        """Delete the requests of somebody but for those of windows with these starts."""
+        """Delete a requester's requests except those for windows with these starts."""
         for start in self.reread_at(resource_type, by).keys() - {*starts}:
             self.connection.execute(
                 f"DELETE FROM {self.table} WHERE resource_type = ? AND requested_by = ? AND window_start = ?", [resource_type, by, start]
@@ -111,7 +111,7 @@ class Rereads(Store):
 
 
 def rereads_within(rereads: Iterable[Reread], whole: TimeWindow) -> list[Reread]:
-    """Return the rereads that lie in a window as a whole, ascending; neighbours are joined.
+    """Return the rereads that lie completely within a window, ascending; adjacent ones are merged.
 
     Args:
         rereads: What :meth:`Rereads.pending` returns.
@@ -129,5 +129,5 @@ def rereads_within(rereads: Iterable[Reread], whole: TimeWindow) -> list[Reread]
 
 
 def _instant(microseconds: int) -> datetime:
-    """Return an instant by its microseconds since 1970: DuckDB's own conversion fails for the first and last years."""
+    """Convert microseconds since 1970 to an instant: DuckDB's own conversion fails for the first and last years."""
     return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,7 +1,7 @@
-"""The table ``_layout``: the version of the tables' layout. Older schemas are migrated, newer ones are refused.
+"""The table ``_layout``: the version of the tables' layout. Older schemas are migrated, newer ones are rejected.
 
-The version is raised when adding columns and converting types, which happens whenever tables are prepared, is not enough to read an older schema;
-see :mod:`klaviyo_assets.state.layout_migration`.
+The version is raised if adding columns and converting types, as whenever tables are prepared, is not enough to read an older schema; see
+:mod:`klaviyo_assets.state.layout_migration`.
 """
 
 from typing import ClassVar
@@ -12,11 +12,11 @@ from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import Columns, existing_columns
 
 LAYOUT = 2
-"""Version of the layout that this library reads and writes. A schema without a version is older than versions are."""
+"""Version of the layout that this library reads and writes. Schemas older than this table have no version."""
 
 
 class SchemaVersion(Store):
-    """The version of a schema. Earlier versions of this library read this table too, so that its columns never change."""
+    """The version of a schema. Earlier versions of this library read this table too, so its columns never change."""
 
     NAME: ClassVar[str] = "_layout"
     DESCRIPTION: ClassVar[str] = "Which version of the tables' layout this schema has."
@@ -26,10 +26,10 @@ class SchemaVersion(Store):
     }
 
     def refuse_newer(self) -> None:
-        """Refuse a schema that a later version of this library has written.
+        """Fail if a later version of this library has written the schema.
 
         Raises:
-            NewerLayout: Naming both versions, before anything is changed.
+            NewerLayout: With both versions; nothing is changed.
         """
         found = self._found()
         if found is not None and found[0] > LAYOUT:

@@ -1,4 +1,4 @@
-"""What all bookkeeping tables have in common: a declaration of name, columns and comments, and a place in an open transaction."""
+"""Base class of the bookkeeping tables, which declare a name, columns and comments and work in an open transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from klaviyo_assets.warehouse.ddl import Columns, prepare_table, table_exists
 
 @dataclass(frozen=True)
 class Store:
-    """A bookkeeping table of one schema. A store opens and commits nothing: it works in the caller's transaction.
+    """A bookkeeping table of one schema. It does not open or commit anything, but works in the caller's transaction.
 
     Each subclass declares its table and is the only code that reads or writes it.
 
@@ -37,7 +37,7 @@ class Store:
 
     @property
     def table(self) -> str:
-        """The table's whole name, quoted."""
+        """The table's qualified name, quoted."""
         return self.warehouse.qualified(self.schema, self.NAME)
 
     @property
@@ -46,7 +46,7 @@ class Store:
         return table_exists(self.connection, self.schema, self.NAME)
 
     def prepare(self) -> None:
-        """Create the table, or add the columns and comments that it lacks; the schema exists."""
+        """Create the table, or add missing columns and comments. The schema must exist."""
         prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION)
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -10,13 +10,13 @@ from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
 from klaviyo_assets.warehouse.sql import literal
 
 KEPT_FOR = timedelta(days=400)
-"""How long rows are kept: a year, and the same month of the year before."""
+"""How long rows are kept: a year, plus the same month of the year before."""
 
 KEPT_ALWAYS = 100
-"""Latest rows of a type that are kept whatever their age: they hold the account and the end of the last sync."""
+"""Number of latest rows per type that are always kept: they contain the account and the end of the last sync."""
 
 _WORTH_DELETING = 50
-"""Rows; fewer are kept for now, since each deletion leaves dead rows in the file."""
+"""Minimum number of rows to delete together, since each deletion leaves dead rows in the file."""
 
 
 @dataclass
@@ -76,25 +76,25 @@ class SyncLog(Store):
     }
 
     def insert(self, entry: SyncLogEntry) -> None:
-        """Write the row of a sync that begins."""
+        """Insert the row of a sync that starts."""
         values = vars(entry)
         self.connection.execute(f"INSERT INTO {self.table} ({', '.join(values)}) VALUES ({', '.join('?' for _ in values)})", list(values.values()))
 
     def update(self, entry: SyncLogEntry) -> None:
-        """Update the row of a sync that has not ended; one that has succeeded stays so, even if the run is cancelled right after."""
+        """Update the row of a running sync. A finished sync does not change, even if its run is cancelled right after."""
         values = vars(entry)
         assignments = ", ".join(f"{name} = ?" for name in values)
-        # In place: a row that is deleted and inserted stays in the file, dead, until its table is rewritten.
+        # Update in place: deleting and inserting leaves a dead row in the file until the table is rewritten.
         self.connection.execute(f"UPDATE {self.table} SET {assignments} WHERE id = ? AND outcome = 'running'", [*values.values(), entry.id])
 
     def close_killed(self, resource_type: str, at: datetime) -> None:
-        """Record syncs that never ended as killed."""
+        """Mark syncs that never ended as killed."""
         self.connection.execute(
             f"UPDATE {self.table} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'", [at, resource_type]
         )
 
     def holds(self, sync_id: str) -> bool:
-        """Return whether a sync has a row; one that wrote to a file that was replaced by an older copy has none."""
+        """Return whether a sync has a row. It has none if the file was replaced by an older copy since."""
         return self._count("id = ?", [sync_id]) > 0
 
     def count(self, resource_type: str) -> int:
@@ -113,14 +113,14 @@ class SyncLog(Store):
         return bool(self._rows(f"SELECT 1 FROM {self.table} WHERE rows_inserted > 0 LIMIT 1"))
 
     def latest_account(self, unknown: str) -> str | None:
-        """Return the account of the latest sync whose account was known; ``unknown`` is the value for one that was not."""
+        """Return the account of the latest sync, skipping rows with the value ``unknown``."""
         rows = self._rows(
             f"SELECT account_id FROM {self.table} WHERE account_id <> ? ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1", [unknown]
         )
         return str(rows[0][0]) if rows else None
 
     def name_account(self, account_id: str, unknown: str) -> None:
-        """Set the account of syncs that ran while it was unknown."""
+        """Set the account of syncs with an unknown account."""
         self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
 
     def table_state(self, resource_type: str, latest: datetime) -> TableState | None:
@@ -138,7 +138,7 @@ class SyncLog(Store):
         return TableState(*rows[0]) if rows else None
 
     def correct_table_state(self, resource_type: str, state: TableState) -> None:
-        """Replace the recorded state after rows were deleted on the user's order, so that the next sync does not miss them."""
+        """Replace the recorded state after a user deleted rows, so the next sync does not report them as lost."""
         if has_column(self.connection, self.schema, self.NAME, "table_rows"):  # else no sync has recorded any
             self.connection.execute(
                 f"UPDATE {self.table} SET table_rows = ?, table_newest = ? WHERE resource_type = ? AND table_rows IS NOT NULL",
@@ -146,7 +146,7 @@ class SyncLog(Store):
             )
 
     def delete_old(self, resource_type: str, now: datetime) -> None:
-        """Delete rows of a resource type that are older than :data:`KEPT_FOR`, but for the :data:`KEPT_ALWAYS` latest."""
+        """Delete rows of a resource type that are older than :data:`KEPT_FOR`, except the latest :data:`KEPT_ALWAYS`."""
         due = (
             f"resource_type = ? AND started_at < ? AND id NOT IN "
             f"(SELECT id FROM {self.table} WHERE resource_type = ? ORDER BY started_at DESC LIMIT {KEPT_ALWAYS})"

@@ -1,4 +1,4 @@
-"""The state of a table after a sync, compared with its state later: coverage is valid only while the rows are there."""
+"""Compares the state of a table with its state after the last sync: coverage is valid only while the rows are there."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class TableState:
     """Two cheap numbers that identify the state of a table.
 
     Attributes:
-        rows: Its rows, those marked as deleted included.
+        rows: Number of rows, including those marked as deleted.
         newest: The latest ``_synced_at``; None if there is none.
     """
 
@@ -21,13 +21,13 @@ class TableState:
     newest: datetime | None
 
     def is_lost(self, found: "TableState") -> str | None:
-        """Return what shows that rows which were here are gone from a table without a trace in the bookkeeping, as the end of a sentence.
+        """Return why rows seem to be lost, as the end of a sentence; None if they are not.
 
-        A table that is empty, and one that lacks its latest rows (an older copy was put in its place, or they were deleted). One that lacks other
-        rows may have been deleted on purpose, and its coverage remains valid.
+        Rows are lost if the table is empty, or lacks its latest rows because they were deleted or an older copy was restored. Other missing rows may
+        have been deleted on purpose, so the coverage remains valid.
 
         Args:
-            found: The table as it is now.
+            found: The current state.
         """
         if self.rows and not found.rows:
             return f"is empty, though it held {self.rows:,} rows after the last sync"
@@ -38,7 +38,7 @@ class TableState:
 
 
 def measured(connection: DuckDBPyConnection, table: str) -> TableState:
-    """Return the state of a resource type's table, given its qualified name, as a transaction sees it."""
+    """Return the current state of a table, given its qualified name, in the caller's transaction."""
     rows = connection.execute(f"SELECT count(*), max({SYNCED_AT}) FROM {table}").fetchall()
     return TableState(*rows[0])
 
@@ -46,18 +46,18 @@ def measured(connection: DuckDBPyConnection, table: str) -> TableState:
 def doubts(
     before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, has_coverage: bool
 ) -> tuple[bool, str | None]:
-    """Return whether the coverage is still valid, and what the user should know.
+    """Return whether the coverage is invalid, and a message for the user.
 
     Args:
         before: The state that the last sync recorded; None if none did.
-        found: The state that is found.
+        found: The current state.
         name: The table, as the user knows it.
         was_missing: True if there was no table.
-        is_covered: True if anything is recorded as read.
-        has_coverage: True if the resource type is read by coverage, and the table of it was there.
+        is_covered: True if there is any coverage.
+        has_coverage: True if the resource type uses coverage, and the coverage table existed.
 
     Returns:
-        True if nothing that is recorded as read counts any more; and a note, or None.
+        True if the coverage must be cleared; and a message, or None.
     """
     again = "What was recorded as read does not count any more: incremental syncs read everything again."
     if was_missing and (is_covered or (before is not None and before.rows)):

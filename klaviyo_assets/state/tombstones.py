@@ -1,4 +1,4 @@
-"""The table ``_erased``: hashes of the ids of erased records, and the filter that keeps these out of staging."""
+"""The table ``_erased``: hashes of the ids of erased records, and a filter that excludes these records from staging."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ class Tombstones(Store):
 
     NAME: ClassVar[str] = "_erased"
     DESCRIPTION: ClassVar[str] = "What was erased and is not stored again."
-    # Not renamed in later layouts: earlier versions take a table without it for another program's, and would not say that the file is too new.
+    # Never renamed: earlier versions would mistake the table for another program's instead of reporting a newer layout.
     COLUMNS: ClassVar[Columns] = {
         "record": ("VARCHAR", "SHA-256 of the id of a record (a profile, a review) that is not stored again."),
         "erased_at": (INSTANT, "When it was erased, on the clock of the machine that did it."),
@@ -39,7 +39,7 @@ class Tombstones(Store):
 
 
 def id_hash(id_: str) -> str:
-    """Return the hash that is kept of the id of an erased record: ids are long and random, so it does not lead back to one."""
+    """Return the stored hash of the id of an erased record. Ids are long and random, so the hash cannot be reversed."""
     return hashlib.sha256(id_.encode()).hexdigest()
 
 
@@ -48,7 +48,7 @@ def without_erased(frame: pl.DataFrame, subject_column: str | None, key: Sequenc
 
     Args:
         frame: Rows to be staged.
-        subject_column: Column with the id of the profile that a row is about; None if the record itself is what may be erased.
+        subject_column: Column with the profile id; None if the record itself may be erased.
         key: Columns of the primary key.
         hashes: See :meth:`Tombstones.hashes`.
     """

@@ -148,7 +148,7 @@ class SyncRunner:
         row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
-            loader.begin, row, key_seen=who.seen, account_known=who.asked, accept_other_account=self.accept_other_account, latest=latest
+            loader.begin, row, key_seen=who.seen, klaviyo_reached=who.reached, accept_other_account=self.accept_other_account, latest=latest
         )
         sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
         for note in loader.notes:

@@ -66,11 +66,11 @@ def is_candidate(text: str) -> bool:
 
 @pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
 def test_a_name_is_taken_out(text: str) -> None:
-    left = MENTIONS.without(text)
+    left = MENTIONS.redacted(text)
 
     assert ERASED in left
     assert not re.search(r"\bann\b|6En%40|example(?:\.|%2e)com|567|QRST", left, re.IGNORECASE)
-    assert MENTIONS.without(left) == left
+    assert MENTIONS.redacted(left) == left
     assert is_candidate(text)
 
 
@@ -79,23 +79,23 @@ def test_a_name_is_taken_out(text: str) -> None:
 def test_a_name_in_json_is_taken_out_and_it_stays_json(text: str, ascii_only: bool) -> None:
     document = json.dumps({"a": [f"Ä 😀\n{text}\t"], text: 1.0}, ensure_ascii=ascii_only)
 
-    left = MENTIONS.without_in_json(document)
+    left = MENTIONS.redacted_json(document)
 
-    assert json.loads(left) == {"a": [f"Ä 😀\n{MENTIONS.without(text)}\t"], MENTIONS.without(text): 1.0}
+    assert json.loads(left) == {"a": [f"Ä 😀\n{MENTIONS.redacted(text)}\t"], MENTIONS.redacted(text): 1.0}
     assert is_candidate(document)
 
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_somebody_else_stays(text: str) -> None:
-    assert MENTIONS.without(text) == text
-    assert MENTIONS.without_in_json(json.dumps([text])) == json.dumps([text])
+    assert MENTIONS.redacted(text) == text
+    assert MENTIONS.redacted_json(json.dumps([text])) == json.dumps([text])
 
 
 def test_only_the_name_changes_in_json() -> None:
     before = r'{ "\u0061" : "\u00e4 \/ \ud83d\ude00\nann\u0040example.com \"", "n":1.0E+5 ,"p": [491701234567, 4.91701234567E11, 491701234568]}'
     after = r'{ "\u0061" : "\u00e4 \/ \ud83d\ude00\n[erased] \"", "n":1.0E+5 ,"p": ["[erased]", "[erased]", 491701234568]}'
 
-    assert MENTIONS.without_in_json(before) == after
+    assert MENTIONS.redacted_json(before) == after
 
 
 VALUES = st.recursive(
@@ -109,10 +109,10 @@ VALUES = st.recursive(
 def test_where_nobody_is_named_no_byte_changes(value: Any, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
-    assert MENTIONS.without_in_json(text) == text
+    assert MENTIONS.redacted_json(text) == text
 
 
 @given(before=st.text(alphabet=" \n\t\"'<>:;,=()[]/\\ä😀", max_size=4), after=st.text(alphabet=" \n\t\"'<>:;,=()[]?&\\", max_size=4))
 def test_a_name_between_any_marks_is_taken_out(before: str, after: str) -> None:
     for name in (EMAIL, PHONE, ID):
-        assert name not in json.loads(MENTIONS.without_in_json(json.dumps([f"{before if before[-1:] != 'ä' else ''}{name}{after}"])))[0]
+        assert name not in json.loads(MENTIONS.redacted_json(json.dumps([f"{before if before[-1:] != 'ä' else ''}{name}{after}"])))[0]

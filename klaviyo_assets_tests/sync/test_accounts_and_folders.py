@@ -177,14 +177,14 @@ async def broken_off(*_: object) -> None:
 def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.5)
+    monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.5)
     sandbox = new_account()
     sandbox.faults({"path": "/api/accounts", "kind": "429", "seconds": 5, "times": None})
 
     (note,) = sync("lists", sandbox, warehouse, max_retries=6).notes
 
     assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1, "one question, not one for each retry"
-    assert "Klaviyo could not be asked now" in note
+    assert "Klaviyo could not be reached" in note
     assert "accounts:read)" not in note
     sandbox.clear_faults()
     assert sync("lists", sandbox, warehouse).row.account_id == truth(sandbox, "accounts")["id"][0]
@@ -193,7 +193,7 @@ def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
 def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.5)
+    monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.5)
     sync("lists", account, warehouse)
     with FileLock(str(warehouse.state_dir / "identity.lock")):
         report = sync("lists", account, warehouse)
@@ -204,8 +204,8 @@ def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
 def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE", 0.1)
-    monkeypatch.setattr("klaviyo_assets.state.identity._PATIENCE_TO_WRITE", 0.1)
+    monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.1)
+    monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT_TO_WRITE", 0.1)
     with FileLock(str(warehouse.state_dir / "identity.lock")), pytest.raises(StillLocked, match=r"identity\.lock locked") as caught:
         sync("lists", account, warehouse)
 

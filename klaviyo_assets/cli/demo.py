@@ -31,6 +31,9 @@ DAGSTER_HOME = "DAGSTER_HOME"
 
 _COMMAND = ["-m", "dagster", "job", "execute", "--module-name", "klaviyo_assets.definitions", "--job", "klaviyo_sync"]
 
+_TYPES = CATALOG.select(CATALOG.default_names)
+"""What the demo syncs: the types that need no selection."""
+
 _RUN_TAG = "klaviyo_assets/demo"
 """Run tag that says which demo has started a run: other runs of the same Dagster instance are none of its."""
 
@@ -156,7 +159,7 @@ def _run(home: Path, source: _Source) -> int:
     if not (dagster_home / "dagster.yaml").exists():
         (dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML)
     os.environ |= {**source.environment, DAGSTER_HOME: str(dagster_home)}
-    say(f"Syncing {len(CATALOG)} resource types from {source.title}; the log goes to {log} …")
+    say(f"Syncing {len(_TYPES)} resource types from {source.title}; the log goes to {log} …")
     command = [sys.executable, *_COMMAND, "--tags", msgspec.json.encode({_RUN_TAG: tag}).decode()]
     # In an empty folder, since Dagster lets a .env file of the working folder override the environment.
     with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
@@ -179,7 +182,7 @@ def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
     """Return a line for each table that does not hold what the sandbox holds."""
     return [
         f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
-        for name, entry in CATALOG.items()
+        for name, entry in _TYPES.items()
         if name in truth and (_rows(landed, name) < truth[name] or (entry.replication.is_complete_read and _rows(landed, name) > truth[name]))
     ]
 
@@ -189,7 +192,7 @@ def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
     return [
         f"klaviyo.{name} has {_rows(landed, name) - truth[name]:,} rows more than the sandbox: Klaviyo does not announce deleted and merged {name}; "
         "a sync with mode full marks them."
-        for name, entry in CATALOG.items()
+        for name, entry in _TYPES.items()
         if name in truth and not entry.replication.is_complete_read and _rows(landed, name) > truth[name]
     ]
 
@@ -257,7 +260,7 @@ def _checks_of_run(tag: str) -> dict[str, list[str]]:
 def _table(landed: Mapping[str, _Landed], checks: Mapping[str, Sequence[str]], truth: Mapping[str, int] | None) -> str:
     header = ["TABLE", "ROWS", *(["IN THE SANDBOX"] if truth is not None else []), "NEW", "CHANGED", "GONE", "CHECKS", "SYNC"]
     rows = []
-    for name in CATALOG:
+    for name in _TYPES:
         found, results = landed.get(name, _NOTHING), checks.get(name, ())
         passed = f"{sum(not line for line in results)}/{len(results)} passed"
         figures = [found.rows, *([truth.get(name, 0)] if truth is not None else []), found.inserted, found.updated, found.deleted]

@@ -36,7 +36,7 @@ def test_it_installs_imports_and_loads_its_code_location(tmp_path: Path) -> None
     assert loaded.returncode == 0, loaded.stderr
     path, count = loaded.stdout.split()
     assert Path(path).is_relative_to(tmp_path)
-    assert count == str(len(CATALOG))
+    assert count == str(len(CATALOG.default_names))
 
     command = subprocess.run([python.with_name("klaviyo-assets"), "sandbox"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert command.returncode == 1

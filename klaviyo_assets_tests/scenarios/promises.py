@@ -42,7 +42,7 @@ class Window:
 
 
 def parse_window(text: str) -> Window | None:
-    """Parse an entry of ``_syncs.windows``, minus the second that it is rounded to; None if it names no window."""
+    """Parse an entry of ``_syncs.slices``, minus the second that it is rounded to; None if it names no window."""
     found = _WINDOW.search(text)
     if found is None:
         return None

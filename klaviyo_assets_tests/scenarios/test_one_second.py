@@ -87,7 +87,7 @@ def test_no_record_is_lost_or_duplicated(name: str, age: int, reader: Reader) ->
     with InProcess(scenario) as world:
         Runner(scenario, world, Stats()).run()
         rows = world.query(name, "count(*)", f"WHERE {field} = '{second.isoformat()}' AND _deleted_at IS NULL")
-        syncs = world.query("_syncs", "mode, windows")
+        syncs = world.query("_syncs", "mode, slices")
 
     incremental, ranged = (" | ".join(name for mode, names in syncs if mode == one for name in json.loads(names)) for one in ("incremental", "range"))
     assert rows[0][0] >= BATCH

@@ -89,6 +89,7 @@ async def log_while_waiting(text: str, *values: object) -> AsyncIterator[None]:
     """Log while a block waits, where the wait cannot be done in steps."""
 
     async def log() -> None:
+        """Log now and then until the block has ended."""
         await asyncio.sleep(SECONDS_BEFORE_FIRST_LOG)
         while True:
             _log.warning(text, *values)

@@ -45,6 +45,7 @@ def _merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
     arrivals: asyncio.Queue[_Item[T] | _End] = asyncio.Queue()
 
     async def consume(source: AsyncIterable[T]) -> None:
+        """Queue the items of one source, then its end."""
         try:
             async for value in source:
                 arrivals.put_nowait(_Item(value))
@@ -54,6 +55,7 @@ def _merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
             arrivals.put_nowait(_End())
 
     async def begin() -> list[asyncio.Task[None]]:
+        """Start a task for each source."""
         return [asyncio.create_task(consume(source)) for source in sources]
 
     runner = asyncio.Runner()

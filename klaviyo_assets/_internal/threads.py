@@ -19,6 +19,7 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
     stop = threading.Event()
 
     def heedful() -> T:
+        """Run the work with this call's stop event."""
         cancellation.stop_on(stop)
         return work(*arguments, **named)
 

@@ -5,7 +5,7 @@ wrong clock; the clock of this machine may be wrong as well. Two that agree are 
 
 Two responses of one proxy agree with each other, too, however wrong they are. So responses that are years away from this machine's clock are believed
 only if this machine shows a time before the API revision existed, and they show one at which it is served. Else one of the two clocks is wrong and
-no one can tell which: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
+which one is unknown: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
 what is still to come.
 """
 
@@ -92,7 +92,7 @@ class ServerClock:
         return shown + timedelta(seconds=self._ticks() - at)
 
     def note(self, date: datetime | None) -> None:
-        """Take note of a response's ``Date``, None if it has none."""
+        """Record a response's ``Date``, None if it has none."""
         date = min(max(date, _FIRST), _LAST) if date is not None else None
         if self.is_sure:
             self._compare(date)

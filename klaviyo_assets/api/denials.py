@@ -1,4 +1,4 @@
-"""Classifies a 403 of the API by the words of its error: one code stands for several reasons.
+"""Classifies a 403 of the API by the words of its error: one code has several reasons.
 
 A 403 without an API error document comes from the network edge; ``responses`` recognizes it.
 
@@ -9,6 +9,8 @@ what has been seen and words of the same sense, the most specific reason first. 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_PERMISSION_DENIED = "permission_denied"
 
 
 class Denial(StrEnum):
@@ -74,11 +76,8 @@ def denial_of(code: str | None, detail: str | None) -> Denial:
         code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.
         detail: Klaviyo's own words. Without any, ``permission_denied`` means a missing scope.
     """
-    text = f"{detail or ''} {(code or '') if code != _ORDINARY else ''}".strip()
+    text = f"{detail or ''} {(code or '') if code != _PERMISSION_DENIED else ''}".strip()
     for rule in _RULES:
         if rule.words.search(text):
             return rule.denial
-    return Denial.SCOPE if code == _ORDINARY and not (detail or "").strip() else Denial.UNKNOWN
-
-
-_ORDINARY = "permission_denied"
+    return Denial.SCOPE if code == _PERMISSION_DENIED and not (detail or "").strip() else Denial.UNKNOWN

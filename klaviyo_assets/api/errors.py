@@ -187,7 +187,7 @@ class EdgeBlocked(AccessDenied):
 
 
 class RequestRefused(KlaviyoError):
-    """Klaviyo refuses the request as it stands; sending it again does not help."""
+    """Klaviyo refuses the request; sending it again unchanged does not help."""
 
 
 class BadRequest(RequestRefused):

@@ -137,7 +137,7 @@ def _matches(entry: str, url: httpx.URL) -> bool:
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
-    """Split what stands in ``NO_PROXY`` into host and port; an IPv6 address may have brackets or not."""
+    """Split an entry of ``NO_PROXY`` into host and port; an IPv6 address may have brackets or not."""
     found = re.fullmatch(r"\[(?P<v6>[^\]]*)\](?::(?P<p6>\d{1,5}))?|(?P<host>[^:]*):(?P<port>\d{1,5})", text, re.ASCII)
     if found is None:
         return text, None

@@ -1,4 +1,4 @@
-"""One cheap request that tells whether the key may read a resource type, and what time it is at Klaviyo."""
+"""One cheap request that shows whether the key may read a resource type, and Klaviyo's time."""
 
 from typing import Any
 

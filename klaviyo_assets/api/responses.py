@@ -43,7 +43,7 @@ T = TypeVar("T")
 _COMPLETE = {200, 201, 203}
 """Statuses whose body is the whole requested document."""
 
-_KEY_TROUBLE = {"authentication_failed", "not_authenticated"}
+_KEY_ERROR_CODES = {"authentication_failed", "not_authenticated"}
 
 _PROXY_SIGN_IN = "Put them into the proxy's URL, such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY)."
 
@@ -70,7 +70,7 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
     """Return what a response holds.
 
     Raises:
-        KlaviyoError: The error that it stands for, or :class:`BadAnswer` if it is not a complete document.
+        KlaviyoError: The error that it maps to, or :class:`BadAnswer` if it is not a complete document.
     """
     if not response.is_success:
         raise error_from(response, scope)
@@ -102,7 +102,7 @@ def _words_of(response: httpx.Response) -> str | None:
 
 
 def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
-    """Return the error that an unsuccessful response stands for.
+    """Return the error that an unsuccessful response maps to.
 
     Args:
         response: The response, read to its end.
@@ -147,7 +147,7 @@ def endpoint_of(response: httpx.Response) -> str:
 
 
 def _errors_in(response: httpx.Response) -> BadAnswer | None:
-    """Return the error that a successful status with ``errors`` in its document stands for, None if there are none.
+    """Return the error that a successful status with ``errors`` in its document maps to, None if there are none.
 
     JSON:API forbids ``errors`` next to ``data``; if a page comes with both, it cannot be known to be complete.
     """
@@ -209,7 +209,7 @@ def _not_found(error: ErrorBody, facts: dict[str, Any]) -> NotFound:
 
 def _is_about_the_key(response: httpx.Response, error: ErrorBody) -> bool:
     """Klaviyo documents 400 as well as 401 for a key that it does not accept; a malformed header is answered with 400 and HTML."""
-    if error.code in _KEY_TROUBLE or "api key" in (error.detail or "").lower():
+    if error.code in _KEY_ERROR_CODES or "api key" in (error.detail or "").lower():
         return True
     return not error.from_api and "html" in response.headers.get("content-type", "")
 

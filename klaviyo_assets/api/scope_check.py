@@ -123,12 +123,12 @@ class Access:
 
     @property
     def optional(self) -> bool:
-        """True if what is missing is a scope that users are not told to give: the asset is skipped, and nothing else is affected."""
+        """True if what is missing is a scope that is not recommended: the asset is skipped, and nothing else is affected."""
         return self.verdict is Verdict.SCOPE_MISSING and not self.entry.recommended_scope
 
     @property
     def unclear(self) -> bool:
-        """True if it could not be told."""
+        """True if it is unknown."""
         return self.verdict in _UNCLEAR
 
     @property
@@ -152,7 +152,7 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
 
 
 def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
-    """Return the verdict that an error stands for."""
+    """Return the verdict that an error maps to."""
     verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_ANSWER)
     advice = error.advice
     if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:

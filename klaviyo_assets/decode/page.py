@@ -159,7 +159,7 @@ class PageDecoder:
         """
         page, has_links = self._page(data)
         if not has_links and not self._entry.endpoint.unpaged:
-            raise UnreadablePage("The page has no links, so that it cannot be told whether it is the last one.")
+            raise UnreadablePage("The page has no links, so whether it is the last one is unknown.")
         return page
 
     def single(self, data: bytes) -> Page:
@@ -237,7 +237,7 @@ def _explained(error: Exception, data: bytes) -> UnreadablePage:
 
 
 def _refuse_other_encodings(data: bytes) -> None:
-    """Refuse bytes that are no UTF-8, since raw parts are copied unseen; Polars tells in a tenth of the time that ``bytes.decode`` takes.
+    """Refuse bytes that are no UTF-8, since raw parts are copied without a check; Polars checks in a tenth of the time that ``bytes.decode`` takes.
 
     Raises:
         UnreadablePage: Where they are not.

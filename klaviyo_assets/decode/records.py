@@ -105,12 +105,12 @@ class RecordDecoder:
         id_ = _id(members.get("id"))
         if id_ is None:
             raise UnreadablePage(f"Record {number} of the page has no id.")
-        beside = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
+        unexpected = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
         attributes, unknown = _fit(self._catalogued.attributes, _object(members.get("attributes", _EMPTY)) or {})
         related = _object(members.get("relationships", _EMPTY)) or {}
         relationships, misfits = self._fit_relationships(related)
         self._learn(unknown, related)
-        extra = {**{name_beside(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **beside}
+        extra = {**{name_beside(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
         return self._catalogued.record(
             id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
         )
@@ -184,7 +184,7 @@ def _object(raw: Raw | bytes) -> dict[str, Raw] | None:
 
 
 def _id(raw: Raw | None) -> str | None:
-    """Return an id; a number stands for its text."""
+    """Return an id; a number is converted to text."""
     try:
         id_ = msgspec.json.decode(raw, type=str | int | float) if raw is not None else None
     except msgspec.ValidationError:

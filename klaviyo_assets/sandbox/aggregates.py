@@ -1,6 +1,6 @@
 """Answers to ``POST /api/metric-aggregates``: how many events of a metric lie in each day.
 
-Only what the audit asks is played: the measurement ``count`` by ``day`` or ``hour``, without grouping. Anything else is refused, so that nobody takes
+Only what the audit asks is played: the measurement ``count`` by ``day`` or ``hour``, without grouping. Anything else is refused, so no user takes
 a made-up number for Klaviyo's. Source: https://developers.klaviyo.com/en/reference/query_metric_aggregates .
 """
 

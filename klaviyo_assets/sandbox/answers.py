@@ -91,7 +91,7 @@ def collection(
     following = link(position(records[-1], field), False) if behind else None
     match oddity:
         case Oddity.EMPTY if cursor is not None:
-            # A cursor is written anew, so that the link is another one.
+            # The cursor is written again, so that the link differs.
             records, before, following = [], False, link(cursor.place, cursor.backwards)
         case Oddity.OVERLAP if behind and len(records) > _OVERLAP:
             following = link(position(records[-1 - _OVERLAP], field), False)

@@ -95,7 +95,7 @@ class Account:
         Raises:
             UnknownRecord: If there is no such event.
         """
-        new = with_attributions(self.find("events", id), attributions, told=self.options.attributions_without_include)
+        new = with_attributions(self.find("events", id), attributions, inline=self.options.attributions_without_include)
         self.store["events"].put(new)
         return new
 

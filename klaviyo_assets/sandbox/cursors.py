@@ -36,13 +36,13 @@ def _binding(path: str, parameters: Mapping[str, str]) -> str:
 
 
 def write(cursor: Cursor, path: str, parameters: Mapping[str, str], now: int) -> str:
-    """Return a cursor as the opaque text that stands in a link."""
+    """Return a cursor as the opaque text in a link."""
     content = (_binding(path, parameters), now, cursor.backwards, cursor.place)
     return base64.urlsafe_b64encode(msgspec.json.encode(content)).decode().rstrip("=")
 
 
 def read(text: str, path: str, parameters: Mapping[str, str], now: int) -> Cursor:
-    """Return the cursor that a text stands for.
+    """Parse the text of a cursor.
 
     Raises:
         ApiError: 400, if it is not a cursor, was made for another query, or has expired.

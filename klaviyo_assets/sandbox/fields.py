@@ -35,7 +35,7 @@ _ALIASES = {("events", "timestamp"): "datetime", ("events", "profile"): "profile
 """Fields that are another field under a second name."""
 
 _OWN_NAMES = {("reviews", "status"): ("status", "value")}
-"""Fields whose values stand elsewhere in the attributes than their names say."""
+"""Fields with values elsewhere in the attributes than their names say."""
 
 
 def canonical(entry: ResourceType, field: str) -> str:

@@ -1,4 +1,4 @@
-"""Ids that look like Klaviyo's: made from a counter, so that no two are the same, and shuffled, so that they tell nothing of the order."""
+"""Ids that look like Klaviyo's: made from a counter, so that no two are the same, and shuffled, so that they do not show the order."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]

@@ -111,7 +111,7 @@ def _size(entry: ResourceType, text: str | None) -> int | None:
 
 def _sort(entry: ResourceType, text: str | None) -> str:
     if text is None:
-        # Klaviyo documents no order; this one is stable and tells nothing of time, so nobody can lean on it.
+        # Klaviyo documents no order; this one is stable and unrelated to time, so clients cannot rely on it.
         return "id"
     if text.removeprefix("-") not in entry.endpoint.sorts:
         raise invalid(f"'{text}' is not a valid sort option for this endpoint.", "sort")

@@ -29,7 +29,7 @@ class Record:
         cut: Where the attributes end in ``raw``: the place of their closing brace.
         values: Values to filter and sort by; also ``id``.
         extras: JSON of the additional fields, by attribute.
-        related: Ids of related records that are only told with ``include``, by relationship.
+        related: Ids of related records that are only sent with ``include``, by relationship.
     """
 
     id: str
@@ -64,7 +64,7 @@ def target_type(relationship: str) -> str:
 
 
 def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
-    """Return a relationship object that tells links but no ids, as Klaviyo's do unless asked."""
+    """Return a relationship object with links but no ids, as Klaviyo sends without ``include``."""
     return {"links": relationship_links(path, id, relationship)}
 
 
@@ -79,7 +79,7 @@ def build(
     id: str,
     attributes: dict[str, Any],
     *,
-    told: Mapping[str, Any] = _NOTHING,
+    linked: Mapping[str, Any] = _NOTHING,
     related: Mapping[str, tuple[str, ...]] = _NOTHING,
     extras: Mapping[str, Any] = _NOTHING,
     values: Mapping[str, Value] = _NOTHING,
@@ -91,15 +91,15 @@ def build(
         entry: The type.
         id: The id.
         attributes: Its attributes; ``msgspec.Raw`` for JSON that must be kept as written.
-        told: Resource identifiers that its relationships always tell, by relationship.
-        related: Ids that they tell with ``include`` only.
+        linked: Resource identifiers that its relationships always contain, by relationship.
+        related: Ids that they contain with ``include`` only.
         extras: Additional fields.
         values: Values to filter by that do not stand in the attributes.
         other_relationships: Relationships that it has links for, beyond those that can be included.
     """
     path = entry.endpoint.path
-    names = dict.fromkeys((*told, *entry.endpoint.includes, *other_relationships))
-    relationships = {name: ({"data": told[name]} if name in told else {}) | {"links": relationship_links(path, id, name)} for name in names}
+    names = dict.fromkeys((*linked, *entry.endpoint.includes, *other_relationships))
+    relationships = {name: ({"data": linked[name]} if name in linked else {}) | {"links": relationship_links(path, id, name)} for name in names}
     tail: dict[str, Any] = {"relationships": relationships} if relationships else {}
     tail["links"] = {"self": f"{SITE}{path}/{id}/"}
     raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])

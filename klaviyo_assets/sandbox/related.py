@@ -1,7 +1,7 @@
 """Compound documents: the resource objects behind a record's relationships, for ``include``.
 
-Types of the catalog come from the store. The others (tags, messages, flow actions, …) are told in their least valid form, since nothing of
-theirs is kept but the id.
+Types of the catalog come from the store. The others (tags, messages, flow actions, …) are rendered as the smallest valid object, since only
+their id is kept.
 """
 
 from collections.abc import Callable
@@ -93,7 +93,7 @@ def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str)
 
 
 def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple[str, ...]) -> bytes:
-    """Return a record's JSON in which the included relationships tell their ids."""
+    """Return a record's JSON in which the included relationships contain their ids."""
     missing = [name for name in include if name in record.related]
     if not missing:
         return raw

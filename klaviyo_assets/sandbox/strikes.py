@@ -31,7 +31,7 @@ _BODIES = {
     FaultKind.NO_DATA: b'{"links":{"self":"","next":null,"prev":null}}',
     FaultKind.WRONG_TYPES: b'{"data":{"id":1,"attributes":[]},"links":{"self":"","next":7}}',
 }
-"""What stands in place of the document."""
+"""Sent in place of the document."""
 
 _SERVER_ERRORS = {FaultKind.ERROR_500: 500, FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503, FaultKind.ERROR_504: 504}
 

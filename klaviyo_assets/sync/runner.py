@@ -131,7 +131,7 @@ class SyncRunner:
 
     async def _locked(self) -> SyncReport:
         began = time.monotonic()
-        refusal = self.refusal or await self._first_answer()
+        refusal = self.refusal or await self._check_access()
         if refusal:
             return await self._recorded(Identity(UNKNOWN_ACCOUNT, seen=True), refusal, began)
         who = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id)
@@ -187,7 +187,7 @@ class SyncRunner:
         except (WarehouseError, duckdb.Error, OSError) as error:
             self.log.warning("The failure could not be written to _syncs: %s", error)
 
-    async def _first_answer(self) -> KlaviyoError | None:
+    async def _check_access(self) -> KlaviyoError | None:
         """Learn the server's clock, unless the client knows it already; return the error if Klaviyo refuses or fails."""
         try:
             await sync_clock(self.client, self.entry)

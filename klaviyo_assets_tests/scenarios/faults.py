@@ -155,7 +155,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "consent changes ignored",
-        (Edit(IncrementalStrategy, "_secondary", "if since is None:", "if True:"),),
+        (Edit(IncrementalStrategy, "_changes", "if since is None:", "if True:"),),
         ("profiles",),
     ),
     Fault(

@@ -51,7 +51,7 @@ class Concurrency:
         self.size = self._asked_for(_USUAL_LATENCY)
 
     def note(self, now: float, seconds: float) -> None:
-        """Take note of a response.
+        """Record a response.
 
         Args:
             now: A clock that only moves forward, in seconds.

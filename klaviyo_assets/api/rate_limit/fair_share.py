@@ -33,7 +33,7 @@ _FAST_RISE = 0.03
 _UNUSED = 0.15
 """Share of the limit that is much, when no one has used it in the last minute."""
 
-_MADE_GOOD_WITHIN = 20.0
+_OVERUSE_REPAID_WITHIN = 20.0
 """Seconds within which use beyond the limit of a minute is made good."""
 
 _FRESH = 2.0
@@ -70,11 +70,11 @@ class FairShare:
         self._at_least, self._at_least_until = 0.0, 0.0
 
     def sent(self, now: float) -> SentRequest:
-        """Take note of a request that is being sent."""
+        """Record a request that is being sent."""
         return self._usage.sent(now)
 
     def answered(self, request: SentRequest, report: RateReport | None, now: float) -> None:
-        """Take note of a response, or that there will be none.
+        """Record a response, or that there will be none.
 
         Args:
             request: The request.
@@ -91,7 +91,7 @@ class FairShare:
         self._look(now)
 
     def rejected(self, request: SentRequest, retry_after: float, now: float) -> None:
-        """Take note of a 429.
+        """Record a 429.
 
         If it asks to wait for more than a second, the minute is used up: what we have not used of it, others have.
 
@@ -134,7 +134,7 @@ class FairShare:
         rate = self.limit.steady / _MINUTE
         usable = 1 - max(_RESERVE, 1 / math.sqrt(self.limit.steady))
         too_much = self._usage.used_beyond(usable * rate, now)
-        free = usable - others - max(0.0, too_much) / _MADE_GOOD_WITHIN / rate
+        free = usable - others - max(0.0, too_much) / _OVERUSE_REPAID_WITHIN / rate
         if self._minute is not None and now < self._minute[0] + _FRESH and _ENDING <= (reset := self._minute[1].reset) <= _MINUTE:
             free = min(free, self._minute[1].remaining / reset / rate - (1 - usable) - others)
         return free

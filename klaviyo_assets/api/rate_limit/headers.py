@@ -61,7 +61,7 @@ def read_rate_headers(headers: Mapping[str, str], known: Sequence[Quota] = ()) -
 
     Args:
         headers: The response's headers.
-        known: The endpoint's windows by its documentation. They tell which window a single number means where the header lists no windows.
+        known: The endpoint's windows by its documentation. They determine which window a single number means where the header lists no windows.
 
     Returns:
         The report, or None where ``RateLimit-Remaining`` or ``RateLimit-Reset`` is missing or no number, as on a 429.

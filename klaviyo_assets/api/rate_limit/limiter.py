@@ -15,7 +15,7 @@ from pathlib import Path
 from klaviyo_assets.api.rate_limit.concurrency import Concurrency
 from klaviyo_assets.api.rate_limit.fair_share import FairShare
 from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
-from klaviyo_assets.api.rate_limit.pacing import lowered, pacing
+from klaviyo_assets.api.rate_limit.pacing import LONGEST_PACED, lowered, pacing
 from klaviyo_assets.api.rate_limit.quota import QuotaWindow
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.api.request_waits import Obstacle
@@ -27,9 +27,6 @@ _WORTH_A_CHANGE = 0.02
 
 _WORTH_SAYING = 10
 """Seconds of waiting from which on it is logged."""
-
-_LONGEST_PACED = 600
-"""Seconds of the longest window that the limiter waits for. A longer one, such as a day, ends the sync with an error when it is used up."""
 
 _NEARLY_FULL = 10
 """If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
@@ -63,7 +60,7 @@ class RateLimiter:
         self.seconds_waited = 0.0
         self.name = name
         self._closed_until = 0.0
-        self._told_until = 0.0
+        self._logged_until = 0.0
         self._documented = limit
         self._known = (Quota(limit.burst, BURST_SECONDS), Quota(limit.steady, STEADY_SECONDS))
         self._window = QuotaWindow()
@@ -73,7 +70,7 @@ class RateLimiter:
         self._paced_at = share
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
+        self._state_changed = asyncio.Event()
         self._pacing = pacing(limit, share, name, shared)
 
     @property
@@ -104,7 +101,7 @@ class RateLimiter:
         return request
 
     def release(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
-        """Take note of a finished request and of what its response says about the limits.
+        """Record a finished request and what its response says about the limits.
 
         Args:
             headers: Headers of the response; empty if none came.
@@ -122,17 +119,17 @@ class RateLimiter:
             self._fair_share.answered(request, report, now)
             if report is not None:
                 self._note(report, now)
-        self._news.set()
-        self._news = asyncio.Event()
+        self._state_changed.set()
+        self._state_changed = asyncio.Event()
 
     def _note(self, report: RateReport, now: float) -> None:
         if report.seconds <= BURST_SECONDS:
             if report.remaining < (report.limit or 0) / _NEARLY_FULL:
                 # The second in which the request was counted ends within one second from now.
                 self._burst_full_until = now + BURST_SECONDS
-        elif report.seconds <= _LONGEST_PACED:
+        elif report.seconds <= LONGEST_PACED:
             self._window.note(remaining=report.remaining, reset=min(report.reset, report.seconds), now=now)
-            self._tell(self._seconds_full())
+            self._log_long_wait(self._seconds_full())
         limit = lowered(self._documented, report.quotas)
         if report.quotas and limit != self._fair_share.limit:
             self._change_limit(limit)
@@ -145,18 +142,18 @@ class RateLimiter:
         self._concurrency.rate = limit.steady / 60 * self._paced_at
 
     def observe_latency(self, seconds: float) -> None:
-        """Take note of how long a response took, decoding included."""
+        """Record how long a response took, decoding included."""
         self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:
         """Block all requests for this many seconds plus jitter; the caller logs the reason."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
-        self._told_until = max(self._told_until, self._closed_until)
+        self._logged_until = max(self._logged_until, self._closed_until)
 
     def obstacle(self) -> Obstacle | None:
         """Return what a request waits for that has been in :meth:`acquire` for long; None if that has been logged."""
         now = time.monotonic()
-        if now < self._told_until:
+        if now < self._logged_until:
             return None
         if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
             return Obstacle(logging.WARNING, _waiting_in_words(seconds))
@@ -183,18 +180,18 @@ class RateLimiter:
         # The limiter may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
         while (seconds := max(max(self._closed_until, self._burst_full_until) - time.monotonic(), self._seconds_full())) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+                await asyncio.wait_for(self._state_changed.wait(), seconds)
 
     def _seconds_full(self) -> float:
         others = self._fair_share.foreign_share / self._fair_share.own_share
         return self._window.seconds_full(under_way=len(self._unanswered), others=others, now=time.monotonic())
 
-    def _tell(self, seconds: float) -> None:
+    def _log_long_wait(self, seconds: float) -> None:
         """Log a long wait, once."""
         now = time.monotonic()
-        if seconds > _WORTH_SAYING and now + seconds > self._told_until + _WORTH_SAYING:
+        if seconds > _WORTH_SAYING and now + seconds > self._logged_until + _WORTH_SAYING:
             _log.warning("%s: %s", self.name, _waiting_in_words(seconds))
-            self._told_until = now + seconds
+            self._logged_until = now + seconds
 
 
 def _waiting_in_words(seconds: float) -> str:

@@ -38,27 +38,27 @@ _SPARE = 0.1
 """Seconds beyond the one that one-a-second endpoints ask for."""
 
 _LONGEST_TURN = 180.0
-"""Seconds after which a process that has the turn is waited for no longer: no response takes as long, so it is stopped."""
+"""Seconds of waiting for the process that holds the turn; no response takes longer, so that process must be suspended."""
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
-_LONGEST_PACED = 600
-"""Seconds of the longest window that a pace is made from."""
+LONGEST_PACED = 600
+"""Seconds of the longest window that is paced and waited for. A longer one, such as a day, ends the sync with an error when it is used up."""
 
 _NOT_SHARED = "The pace of requests does not consider other processes on this machine, since the folder %s cannot be used"
 
 
 class Pacing(Protocol):
-    """Lets one request after the other go. One caller at a time."""
+    """Releases requests one at a time; it has one caller at a time."""
 
     async def take_turn(self, name: str) -> None:
         """Wait until one more may be sent."""
 
     def end_turn(self) -> None:
-        """Take note that a request is answered, or will not be sent."""
+        """Record that a request has its response, or will not be sent."""
 
     def change(self, share: float, limit: RateLimit) -> None:
-        """Go at another share from now on, at most the one that it began with, and of another limit, at most the documented one."""
+        """Change the share and the limit; neither may exceed its initial value."""
 
     def close(self) -> None:
         """Release what it holds."""
@@ -72,7 +72,7 @@ def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
         RateLimit(burst=1, steady=15)
     """
     burst = min((quota.limit for quota in quotas if quota.seconds <= BURST_SECONDS), default=limit.burst)
-    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= _LONGEST_PACED)
+    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= LONGEST_PACED)
     steady = min((quota.limit * STEADY_SECONDS // quota.seconds for quota in longer), default=limit.steady)
     return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
 
@@ -94,15 +94,15 @@ def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pa
             return _shared_pacing(rates, share, shared / f"{_file_name(name)}.sqlite")
         except (OSError, sqlite3.Error) as error:
             _log.warning("%s: %s", _NOT_SHARED % shared, error)
-    return _OneASecond(rates, share)
+    return _OnePerSecond(rates, share)
 
 
-def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_OneASecondForAll":
+def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_SharedOnePerSecond":
     try:
-        return _OneASecondForAll(rates, share, state)
-    except sqlite3.DatabaseError:  # what a crash of the machine has left is of no use to anybody
+        return _SharedOnePerSecond(rates, share, state)
+    except sqlite3.DatabaseError:  # damaged by a crash of the machine
         state.unlink(missing_ok=True)
-        return _OneASecondForAll(rates, share, state)
+        return _SharedOnePerSecond(rates, share, state)
 
 
 def _file_name(endpoint: str) -> str:
@@ -124,13 +124,15 @@ class _Minute:
         self._pace = self._paced_at(share * _CATCHING_UP)
 
     async def take_turn(self, name: str) -> None:
+        """Wait for the minute's count, then for the pace."""
         _must(await self._count.try_acquire_async(name))
         _must(await self._pace.try_acquire_async(name))
 
     def end_turn(self) -> None:
-        """Nothing: several are under way at once."""
+        """Do nothing: several requests are in flight at once."""
 
     def change(self, share: float, limit: RateLimit) -> None:
+        """Set another pace; the count of the minute changes with the limit only."""
         if limit != self._limit:
             self._limit = limit
             self._count.close()
@@ -139,6 +141,7 @@ class _Minute:
         self._pace = self._paced_at(share * _CATCHING_UP if share >= self._share else share)
 
     def close(self) -> None:
+        """Stop both limiters."""
         self._count.close()
         self._pace.close()
 
@@ -153,7 +156,7 @@ class _Minute:
         return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)
 
 
-class _OneASecond:
+class _OnePerSecond:
     """One request after the other, each a while after the *response* to the one before, since requests may arrive closer than they were sent.
 
     A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
@@ -168,6 +171,7 @@ class _OneASecond:
         self._answered = -math.inf
 
     async def take_turn(self, name: str) -> None:
+        """Wait for the response to the request before, then for the interval."""
         await self._turn.acquire()
         try:
             await self._take(name)
@@ -180,20 +184,22 @@ class _OneASecond:
         _must(await self._limiter.try_acquire_async(name))
 
     def end_turn(self) -> None:
+        """Record the time of the response and let the next request go."""
         self._answered = time.monotonic()
         self._turn.release()
 
     def change(self, share: float, limit: RateLimit) -> None:
-        """Spread the requests over the minute where less than the documented limit or than our own share of it is left to us."""
+        """Spread requests over the minute if less than our share of the documented limit is left."""
         is_less = share < self._share or limit.steady < self._steady
         self._seconds = max(self._interval, STEADY_SECONDS / (limit.steady * share)) if is_less else self._interval
 
     def close(self) -> None:
+        """Stop the limiter."""
         self._limiter.close()
 
 
-class _OneASecondForAll(_OneASecond):
-    """The same for several processes: who has the turn has ``<state>.turn`` locked, and ``<state>.answered`` was changed when the last response came.
+class _SharedOnePerSecond(_OnePerSecond):
+    """The same across processes: the one with the turn has locked ``<state>.turn``; the last response changed ``<state>.answered``.
 
     The limiter's lock blocks, so it waits in a thread.
     """
@@ -232,11 +238,13 @@ class _OneASecondForAll(_OneASecond):
             self._warn(error)
 
     def end_turn(self) -> None:
+        """Record the time of the response for all processes, and release the turn."""
         self._note_now()
         self._file.release()
         super().end_turn()
 
     def close(self) -> None:
+        """Release the turn and stop the limiter."""
         self._file.release()
         super().close()
 

@@ -7,7 +7,7 @@ _LONGEST = 60
 """Seconds of Klaviyo's longer window."""
 
 _MARGIN = 0.1
-"""Seconds that are waited beyond the reset that was told."""
+"""Seconds to wait beyond the reported reset."""
 
 _ROLLED = 5
 """Seconds by which the end of a window moves when a new one begins, at least; one more or less is rounding, or a response that was overtaken."""
@@ -35,7 +35,7 @@ class QuotaWindow:
     _ends: float = 0.0
 
     def note(self, *, remaining: int, reset: int, now: float) -> None:
-        """Take note of a response.
+        """Record a response.
 
         Args:
             remaining: ``RateLimit-Remaining``, requests left in the window.

@@ -109,13 +109,13 @@ class Usage:
     _seconds: list[_Second] = field(default_factory=list)
 
     def sent(self, now: float) -> SentRequest:
-        """Take note of a request."""
+        """Record a request."""
         request = SentRequest(now)
         self._requests.append(request)
         return request
 
     def answered(self, request: SentRequest, *, used: int | None = None, used_of_minute: int | None = None, rejected: bool = False) -> None:
-        """Take note of a response.
+        """Record a response.
 
         Args:
             request: The request.
@@ -150,7 +150,7 @@ class Usage:
         self.others = self.at_least = 0.0
         if self.known:
             latest = recent[-_LATEST:]
-            # The median: one second in which somebody makes good a pause is no rise.
+            # The median: one second in which a client makes up for a pause is not a rise.
             self.at_least = max(0.0, _at_least(recent, _mean(recent)), _at_least(latest, _median(latest)))
             self.others = max(self.at_least, _mean(recent))
 

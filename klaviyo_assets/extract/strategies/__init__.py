@@ -1,7 +1,7 @@
 """The behaviour of each kind of replication: what a sync reads, and what becomes of rows that it does not return.
 
-One class a module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, and ``slicing``
-what those that read by time share.
+One class a module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed``
+what those that read by time share, and ``slicing`` how windows become slices.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,15 +1,14 @@
 """Incremental: the windows of a time field that are not covered well enough."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental
-from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import slicing
-from klaviyo_assets.extract.strategies.base import LAG, Completion, PlanContext
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
+from klaviyo_assets.extract.strategies.timed import TimedStrategy
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, uncovered
 
 _STEP = timedelta(hours=1)
@@ -17,33 +16,12 @@ _STEP = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class IncrementalStrategy:
+class IncrementalStrategy(TimedStrategy):
     """Follows one field; where that moves, the history is read by a field that does not."""
 
     replication: Incremental
 
-    def history_field(self, context: PlanContext) -> str | None:
-        """Return the field of a history that has not been read yet."""
-        return slicing.history_field(self._windows(context))
-
-    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Slice]:
-        """Return changes along secondary cursors, then the windows that are not covered, newest first.
-
-        Raises:
-            InvalidRange: If the requested range cannot be read.
-        """
-        windows = self._windows(context)
-        if context.options.mode is SyncMode.range:
-            return slicing.cut(context.entry, windows, oldest)
-        return [*self._secondary(context), *slicing.cut(context.entry, windows, oldest, open_end=context.top)]
-
-    def completion(self, mode: SyncMode) -> Completion:
-        """Return ``SWAP`` for a full read, ``COMPARE_WINDOW`` for a range, else ``COVERAGE``."""
-        return slicing.completion_by_time(mode)
-
-    def _windows(self, context: PlanContext) -> list[FieldWindow]:
-        if context.options.mode is SyncMode.range:
-            return slicing.range_windows(context)
+    def _uncovered_windows(self, context: PlanContext) -> list[FieldWindow]:
         backfill_field, start_date = self.replication.backfill_field, context.options.start_date
         if backfill_field is None:
             return self._uncovered(context, start_date if self.replication.honours_start_date and start_date else BEGINNING)
@@ -59,7 +37,7 @@ class IncrementalStrategy:
         rows = [row for row in context.trusted if row.field == field]
         return [(field, window) for window in uncovered(TimeWindow(start, context.top), rows, ages, context.now, _STEP)]
 
-    def _secondary(self, context: PlanContext) -> list[Slice]:
+    def _changes(self, context: PlanContext) -> list[Slice]:
         """Return what has happened since the first read along times that need not move the followed field, one chain each."""
         replication, top = self.replication, context.top
         since = slicing.backfilled_since(replication.backfill_field, context.trusted) if replication.backfill_field else None

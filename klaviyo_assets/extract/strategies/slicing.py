@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import SyncMode, check_range
+from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.slices import Slice
-from klaviyo_assets.extract.strategies.base import LAG, Completion, PlanContext
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, uncovered
 
 _LONG = timedelta(days=30)
@@ -84,8 +84,3 @@ def _pieces(window: TimeWindow, oldest: datetime | None) -> list[TimeWindow]:
         pieces.append(TimeWindow(border, end))
         end, length = border, length * _GROWTH
     return [*pieces, TimeWindow(window.start, end)]
-
-
-def completion_by_time(mode: SyncMode) -> Completion:
-    """Return how syncs of types that are read by time end."""
-    return {SyncMode.full: Completion.SWAP, SyncMode.range: Completion.COMPARE_WINDOW}.get(mode, Completion.COVERAGE)

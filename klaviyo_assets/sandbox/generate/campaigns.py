@@ -32,9 +32,9 @@ def make_campaign(making: Making, rng: random.Random, created: int, updated: int
         "send_time": None if draft else render(sent),
     }
     messages = tuple(making.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
-    told = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
+    linked = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
     related = {"campaign-messages": messages, "tags": (making.ids.uuid(),) if rng.random() < 0.3 else ()}
-    return build(CAMPAIGNS, making.ids.ulid(), attributes, told=told, values={"messages.channel": channel}, related=related)
+    return build(CAMPAIGNS, making.ids.ulid(), attributes, linked=linked, values={"messages.channel": channel}, related=related)
 
 
 def _tracking(rng: random.Random) -> dict[str, Any]:

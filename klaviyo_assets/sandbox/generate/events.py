@@ -55,24 +55,24 @@ def make_event(making: Making, rng: random.Random, when: int, subject: Subject, 
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
     attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
     event = Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
-    return with_attributions(event, attributed, told=making.options.attributions_without_include) if attributed else event
+    return with_attributions(event, attributed, inline=making.options.attributions_without_include) if attributed else event
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
 _NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
 
 
-def with_attributions(event: Record, ids: tuple[str, ...], *, told: bool) -> Record:
+def with_attributions(event: Record, ids: tuple[str, ...], *, inline: bool) -> Record:
     """Return an event with other attributions; without any it has no such relationship.
 
     Args:
         event: The event.
         ids: Their ids.
-        told: Whether the event's own JSON tells them; else they are told with ``include`` only.
+        inline: Whether the event's own JSON contains them; else they are sent with ``include`` only.
     """
     tail = _ATTRIBUTIONS.sub(b"", event.raw[event.cut :], count=1)
     if ids:
-        data = encode([{"type": "attribution", "id": id} for id in ids]) if told else None
+        data = encode([{"type": "attribution", "id": id} for id in ids]) if inline else None
         relationship = b',"attributions":{' + (b'"data":%b,' % data if data else b"")
         relationship += b'"links":%b}' % encode(relationship_links("/api/events", event.id, "attributions"))
         # The record's own links come last; those of its relationships begin in the same way.

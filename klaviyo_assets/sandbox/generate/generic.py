@@ -28,7 +28,7 @@ def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Rand
         rng: Source of chance.
         life: When it was created and last changed.
     """
-    told: dict[str, Any] = {}
+    linked: dict[str, Any] = {}
     related: dict[str, tuple[str, ...]] = {}
     values: dict[str, Value] = {}
     for column in entry.columns:
@@ -37,14 +37,14 @@ def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Rand
                 related[name] = _related_ids(making, store, name, rng, most=2)
             case ("relationships", name):
                 (id,) = _related_ids(making, store, name, rng, least=1, most=1)
-                told[name] = {"type": target_type(name), "id": id}
+                linked[name] = {"type": target_type(name), "id": id}
                 values[column.name] = id
             case _:
                 pass
     attributes = _attributes(entry, rng, life)
     # Additional fields without a column are left out: nothing says what they look like.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
-    return build(entry, making.ids.of_type(entry.name), attributes, told=told, related=related, extras=extras, values=values)
+    return build(entry, making.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
 
 
 def make_addition(entry: ResourceType, id: str, rng: random.Random, life: Life) -> Record:

@@ -44,7 +44,7 @@ def make_review(making: Making, rng: random.Random, created: int, updated: int, 
         REVIEWS,
         making.ids.hexadecimal(),
         attributes,
-        told={"item": {"type": "catalog-item", "id": item}},
+        linked={"item": {"type": "catalog-item", "id": item}},
         related={"events": (event_id,) if event_id else ()},
         values={"item.id": item},
     )

@@ -78,7 +78,7 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
     assert check.metadata["verdict"].value == "scope missing"
     assert check.metadata["scope"].value == "reviews:read"
     assert "Create a new private API key that has reviews:read" in check.description
-    assert "the table is empty or not there yet" in check_results(result)["reviews", "primary_key"].description
+    assert "the table is empty or does not exist yet" in check_results(result)["reviews", "primary_key"].description
     failure = next(event for event in result.all_node_events if event.is_step_failure)
     words = failure.step_failure_data.error_display_string  # type: ignore[union-attr]
     assert "lacks the scope reviews:read" in words
@@ -358,7 +358,7 @@ def marked(folder: Path, table: str) -> list[str]:
     [
         ({"base_url": dg.EnvVar("API")}, {"API": "https://[::1"}, "The field base_url of resource 'klaviyo' (environment variable API) is not a URL"),
         ({"base_url": dg.EnvVar("API")}, {"API": "http://klaviyo.example"}, "set the field allow_http=True of resource 'klaviyo'"),
-        ({"base_url": "https://klaviyo.example"}, {"HTTPS_PROXY": "socks4://proxy"}, "HTTPS_PROXY names a proxy of the kind socks4"),
+        ({"base_url": "https://klaviyo.example"}, {"HTTPS_PROXY": "socks4://proxy"}, "HTTPS_PROXY names a proxy with the scheme socks4"),
         ({"base_url": "https://klaviyo.example"}, {"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE (/nowhere) cannot be used"),
         (
             {"start_date": dg.EnvVar("START")},

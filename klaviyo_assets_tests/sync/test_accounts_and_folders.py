@@ -205,7 +205,7 @@ def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.1)
-    monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT_TO_WRITE", 0.1)
+    monkeypatch.setattr("klaviyo_assets.state.identity._WRITE_TIMEOUT", 0.1)
     with FileLock(str(warehouse.state_dir / "identity.lock")), pytest.raises(StillLocked, match=r"identity\.lock locked") as caught:
         sync("lists", account, warehouse)
 

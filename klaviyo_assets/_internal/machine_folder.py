@@ -22,6 +22,12 @@ from klaviyo_assets._internal.file_lock import acquire, file_lock
 _SALT = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{20}")
 
+_ACCOUNT = "account"
+"""File in a key's folder that names the folder of its account."""
+
+_LIMITS_OF = "limits_of"
+"""File in an account's folder that names the folder of the key with the account's limits."""
+
 _PATIENCE = 5.0
 """Seconds to wait for another process that makes the salt, which takes it milliseconds."""
 
@@ -59,32 +65,46 @@ def folder_of(base_url: str, secret: str) -> Path | None:
 def limits_folder(base_url: str, key: str) -> Path | None:
     """Return the folder through which the processes of this machine share the slowest limits of a key's account.
 
-    It is the account's where an earlier process noted which account the key belongs to, else the key's own.
+    A key's own folder serves until its account is known. The first key that is noted for an account keeps its folder and lends it to the account's
+    other keys: a process that starts when the account has just been noted must see the requests of those that started before.
 
     Args:
         base_url: Scheme, host and port of the API.
         key: The API key.
     """
-    folder = folder_of(base_url, key)
-    if folder is None:
+    own = folder_of(base_url, key)
+    if own is None:
         return None
-    with contextlib.suppress(OSError, ValueError):
-        name = (folder / "account").read_text()
-        if _NAME.fullmatch(name):
-            folder = folder.parent / name
-    return folder / "limits"
+    account = _named_in(own / _ACCOUNT)
+    lender = account and _named_in(account / _LIMITS_OF)
+    return (lender or own) / "limits"
 
 
 def note_account(base_url: str, key: str, account_id: str) -> None:
-    """Note which account a key belongs to, so that its other keys share the limits with it."""
-    own, folder = folder_of(base_url, key), folder_of(base_url, account_id)
-    if own is None or folder is None:
+    """Note which account a key belongs to, so that the account's other keys share the limits with it."""
+    own, account = folder_of(base_url, key), folder_of(base_url, account_id)
+    if own is None or account is None:
         return
     with contextlib.suppress(OSError):
-        if not (own / "account").is_file() or (own / "account").read_bytes() != folder.name.encode():
-            partial = own / f"account-{secrets.token_hex(8)}"
-            private_files.write(partial, folder.name.encode())
-            partial.replace(own / "account")
+        if _named_in(account / _LIMITS_OF) is None:
+            _write_name(account / _LIMITS_OF, own)
+        if _named_in(own / _ACCOUNT) != account:
+            _write_name(own / _ACCOUNT, account)
+
+
+def _named_in(path: Path) -> Path | None:
+    """Return the folder that a file names, or None if there is no such file or a crash has damaged it."""
+    with contextlib.suppress(OSError, ValueError):
+        name = path.read_text()
+        if _NAME.fullmatch(name):
+            return path.parent.parent / name
+    return None
+
+
+def _write_name(path: Path, folder: Path) -> None:
+    partial = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+    private_files.write(partial, folder.name.encode())
+    partial.replace(path)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -25,7 +25,15 @@ def test_keys_of_one_account_share_its_limits_once_the_account_is_known() -> Non
     for key in (KEY, OTHER_KEY):
         note_account(HERE, key, "ABC123")
 
-    assert limits_folder(HERE, KEY) == limits_folder(HERE, OTHER_KEY) == found(folder_of(HERE, "ABC123")) / "limits"
+    assert limits_folder(HERE, KEY) == limits_folder(HERE, OTHER_KEY)
+
+
+def test_a_process_that_starts_right_after_the_account_is_noted_shares_the_limits_with_those_before() -> None:
+    before = limits_folder(HERE, KEY)
+
+    note_account(HERE, KEY, "ABC123")
+
+    assert limits_folder(HERE, KEY) == before
 
 
 def test_another_server_and_another_account_have_folders_of_their_own() -> None:
@@ -38,21 +46,28 @@ def test_another_server_and_another_account_have_folders_of_their_own() -> None:
 
 def test_a_key_that_goes_over_to_another_account_follows_it() -> None:
     note_account(HERE, KEY, "ABC123")
+    note_account(HERE, OTHER_KEY, "DEF456")
     before = limits_folder(HERE, KEY)
 
     note_account(HERE, KEY, "DEF456")
 
-    assert limits_folder(HERE, KEY) == found(folder_of(HERE, "DEF456")) / "limits" != before
+    assert limits_folder(HERE, KEY) == limits_folder(HERE, OTHER_KEY) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 32, b"\xff\xfe", b"{}", b"../../../etc", b"a" * 100])
 def test_what_a_crash_has_left_is_replaced(content: bytes) -> None:
+    note_account(HERE, OTHER_KEY, "ABC123")
     note_account(HERE, KEY, "ABC123")
-    own = found(folder_of(HERE, KEY))
+    own, shared = found(folder_of(HERE, KEY)), limits_folder(HERE, OTHER_KEY)
     (own / "account").write_bytes(content)
+    assert limits_folder(HERE, KEY) == own / "limits" != shared
+    note_account(HERE, KEY, "ABC123")
+    assert limits_folder(HERE, KEY) == shared
+
+    (found(folder_of(HERE, "ABC123")) / "limits_of").write_bytes(content)
     assert limits_folder(HERE, KEY) == own / "limits"
     note_account(HERE, KEY, "ABC123")
-    assert limits_folder(HERE, KEY) != own / "limits"
+    assert limits_folder(HERE, KEY) == own / "limits" == limits_folder(HERE, OTHER_KEY)
 
     (own.parent / "salt").write_bytes(content)
     folder = folder_of(HERE, KEY)

@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 
 _SCHEME = "Klaviyo-API-Key "
 _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
-_LIFE = timedelta(days=731)
+_LIFETIME = timedelta(days=731)
 """A revision is stable for a year and deprecated for another, then retired."""
 
 _PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
@@ -60,7 +60,7 @@ def check_revision(headers: Mapping[str, str], now: int) -> None:
     released = _released(revision)
     if released is None or released > date.fromisoformat(REVISION):
         raise ApiError(400, "invalid", "Invalid input.", f"'{revision}' is not a valid API revision.")
-    retired = instants.from_micros(now).date() - released > _LIFE
+    retired = instants.from_micros(now).date() - released > _LIFETIME
     if retired and headers.get("x-klaviyo-revision-fall-forward-opt-out") == "1":
         raise retired_revision(revision)
 

@@ -50,7 +50,7 @@ class _Admin:
     async def counts(self, request: Request) -> Response:
         self._state.account.settle()
         store = self._state.account.store
-        return JSONResponse(store.counts() | {"coming": store.coming})
+        return JSONResponse(store.counts() | {"coming": store.scheduled})
 
     async def clock(self, request: Request) -> Response:
         return JSONResponse(self._now())

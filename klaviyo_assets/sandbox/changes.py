@@ -1,4 +1,4 @@
-"""What can happen to the account: records come, change, go and merge."""
+"""Changes to the account: records are added, updated, archived, deleted and merged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +10,8 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
-from klaviyo_assets.sandbox.generate.making import Making
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
 from klaviyo_assets.sandbox.instants import render, render_whole
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -24,31 +24,31 @@ class UnknownRecord(LookupError):
 
 
 class Account:
-    """The made-up account as it changes.
+    """The made-up account and the changes to it.
 
     Args:
-        making: Makes new records.
-        clock: Tells when a change takes place.
+        context: Options, ids and random numbers for new records.
+        clock: The sandbox's clock.
         catalog: The resource types.
 
     Attributes:
         store: The records.
     """
 
-    def __init__(self, making: Making, clock: Clock, catalog: Catalog = CATALOG) -> None:
-        self.making = making
+    def __init__(self, context: GenerationContext, clock: Clock, catalog: Catalog = CATALOG) -> None:
+        self.context = context
         self.clock = clock
         self.catalog = catalog
-        self.store: Store = generate(making, catalog)
+        self.store: Store = generate(context, catalog)
         self.store.on_arrival = self._arrived
 
     @property
     def options(self) -> SandboxOptions:
         """The sandbox's options."""
-        return self.making.options
+        return self.context.options
 
     def settle(self) -> int:
-        """Let everything arrive that is due, and return the present."""
+        """Add the scheduled records that are due and return the current time."""
         now = self.clock.now()
         self.store.settle(now)
         return now
@@ -90,7 +90,7 @@ class Account:
         return self.update(name, id, {"archived": True}, now, moves=self.options.archiving_moves_updated)
 
     def attribute(self, id: str, attributions: tuple[str, ...]) -> Record:
-        """Give an event other attributions, as Klaviyo does up to three hours after it came; nothing else of it changes.
+        """Replace the attributions of an event and nothing else, as Klaviyo does up to three hours after the event arrived.
 
         Raises:
             UnknownRecord: If there is no such event.
@@ -100,7 +100,7 @@ class Account:
         return new
 
     def delete(self, name: str, id: str, parent_id: str | None = None) -> None:
-        """Delete a record and its children; the events of a deleted profile stay and lose it.
+        """Delete a record and its children; the events of a deleted profile remain, without the profile.
 
         Raises:
             UnknownRecord: If there is no such record.
@@ -116,16 +116,15 @@ class Account:
             self._move_events(id, None)
 
     def merge(self, source: str, destination: str, now: int) -> Record:
-        """Merge a profile into another: the source vanishes and its events become the destination's.
+        """Merge a profile into another: the source is deleted and its events move to the destination.
 
         Raises:
             UnknownRecord: If one of them does not exist.
         """
         if source == destination:
             raise ValueError("a profile cannot be merged into itself")
-        gone, kept = self.find("profiles", source), self.find("profiles", destination)
-        theirs, ours = gone.attributes(), kept.attributes()
-        filled = {name: value for name, value in theirs.items() if bytes(ours.get(name, b"null")) == b"null"}
+        from_source, existing = self.find("profiles", source).attributes(), self.find("profiles", destination).attributes()
+        filled = {name: value for name, value in from_source.items() if bytes(existing.get(name, b"null")) == b"null"}
         self.store["profiles"].remove(source)
         self._replace_in_children("profiles", source, destination)
         self._move_events(source, destination)
@@ -146,7 +145,7 @@ class Account:
         return record
 
     def _replace_in_children(self, name: str, id: str, other_id: str | None) -> None:
-        """Let another record, or none, be where a record of this type is a child."""
+        """Replace a record of this type with another one, or remove it, wherever it is a child."""
         for children in self.store.children.values():
             if self.store.shared_with(children.entry) is self.store[name]:
                 children.replace_everywhere(id, other_id)
@@ -175,4 +174,4 @@ class Account:
         events = self.store["events"]
         for record in [record for record in events if record.values["profile_id"] == source]:
             events.put(moved("events", record))
-        self.store.amend_coming(moved)
+        self.store.amend_scheduled(moved)

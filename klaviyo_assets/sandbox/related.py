@@ -1,7 +1,7 @@
 """Compound documents: the resource objects behind a record's relationships, for ``include``.
 
-Types of the catalog come from the store. The others (tags, messages, flow actions, …) are rendered as the smallest valid object, since only
-their id is kept.
+Types in the catalog come from the store. The others (tags, messages, flow actions, …) are rendered as minimal valid objects, since only their ids
+are stored.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _EPOCH = "2024-01-01T00:00:00+00:00"
 
 
 def scope_for(relationship: str, store: Store) -> str | None:
-    """Return the scope of the included type, if the sandbox serves that type by itself."""
+    """Return the scope of the included type, if the sandbox has an endpoint for it."""
     collection = store.of_jsonapi_type(target_type(relationship))
     return None if collection is None else collection.entry.scope
 
@@ -50,7 +50,7 @@ _RELATIONSHIPS: dict[str, tuple[str, ...]] = {
     "flow-action": ("flow", "flow-messages"),
     "tag": ("tag-group", "lists", "segments", "campaigns", "flows"),
 }
-"""Relationships of these types; one that leads back to the record that they came with says its id."""
+"""Relationships of these types; one that points back to the record that includes them contains its id."""
 
 
 def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
@@ -68,7 +68,7 @@ def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
 
 
 def related_ids(record: Record, relationship: str) -> tuple[str, ...]:
-    """Return the ids that a relationship of a record leads to."""
+    """Return the ids in a relationship of a record."""
     if relationship in record.related:
         return record.related[relationship]
     id = record.values.get(f"{relationship.replace('-', '_')}_id")
@@ -76,13 +76,13 @@ def related_ids(record: Record, relationship: str) -> tuple[str, ...]:
 
 
 def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str) -> bytes | None:
-    """Return an included resource object, or None if the record is gone.
+    """Return an included resource object, or None if the record has been deleted.
 
     Args:
         store: The account.
         type_name: JSON:API type.
         id: Its id.
-        owner: Id of the record that leads to it.
+        owner: Id of the record that includes it.
         owner_type: JSON:API type of that record.
     """
     collection = store.of_jsonapi_type(type_name)

@@ -3,10 +3,10 @@
 import random
 
 from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import make_event
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
-from klaviyo_assets.sandbox.generate.making import Life
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
 from klaviyo_assets.sandbox.generate.subjects import Subjects
@@ -50,7 +50,7 @@ def _profiles(account: Account, rng: random.Random, now: int) -> None:
     for id in rng.sample(ids, min(count, len(ids))):
         account.update("profiles", id, {"title": rng.choice(("Dr.", "Prof.", "Mx")), "organization": f"Umzug {rng.randrange(1000)}"}, now)
     for _ in range(count):
-        account.add("profiles", make_profile(account.making, rng, account.making.ids.ulid(), Life(now, now)), now)
+        account.add("profiles", make_profile(account.context, rng, account.context.ids.ulid(), Lifetime(now, now)), now)
     if len(ids) > 4:
         gone, source, destination = rng.sample(ids, 3)
         account.delete("profiles", gone)
@@ -66,7 +66,7 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
         # Most are up to an hour late, some took place just now, a few are ahead of time.
         apart = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
         moment = (now + apart) // SECOND * SECOND
-        account.add("events", make_event(account.making, rng, moment, subjects.any(), number), now)
+        account.add("events", make_event(account.context, rng, moment, subjects.any(), number), now)
 
 
 def _small_ones(account: Account, rng: random.Random, now: int) -> None:
@@ -74,7 +74,7 @@ def _small_ones(account: Account, rng: random.Random, now: int) -> None:
         if name in _LARGE or entry.identifies_account or entry.parent is not None:
             continue
         ids = _ids(account, name)
-        account.add(name, make_new(account.making, account.store, entry, rng, now), now)
+        account.add(name, make_new(account.context, account.store, entry, rng, now), now)
         if len(ids) > 2:
             touched, gone = rng.sample(ids, 2)
             account.update(name, touched, {attribute_to_edit(entry): f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
@@ -90,7 +90,7 @@ def _children(account: Account, rng: random.Random, now: int) -> None:
             continue
         parent_id = rng.choice(parent_ids)
         there = [record.id for record in children.of(parent_id)]
-        record = make_child(account.making, account.store, children.entry, parent_id, rng, Life(now, now))
+        record = make_child(account.context, account.store, children.entry, parent_id, rng, Lifetime(now, now))
         if record is not None:
             account.add(name, record, now, parent_id)
         if there:
@@ -109,4 +109,4 @@ def _reviews(account: Account, rng: random.Random, now: int) -> None:
     for id in rng.sample(ids, min(count, len(ids))):
         account.update("reviews", id, {"status": {"value": rng.choice([one for one in STATUSES if one != "rejected"])}}, now)
     for _ in range(count):
-        account.add("reviews", make_review(account.making, rng, now, now), now)
+        account.add("reviews", make_review(account.context, rng, now, now), now)

@@ -7,9 +7,9 @@ from typing import Any
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import Subject, make_event
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
-from klaviyo_assets.sandbox.generate.making import Life
 from klaviyo_assets.sandbox.generate.metrics import template_of
 from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import SECOND
@@ -68,10 +68,10 @@ def _chance(account: Account, change: Mapping[str, Any], now: int) -> random.Ran
 def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> str:
     entry, rng, parent_id = account.catalog[name], _chance(account, change, now), change.get("parent")
     if entry.parent is None:
-        record = make_new(account.making, account.store, entry, rng, now)
+        record = make_new(account.context, account.store, entry, rng, now)
     else:
         account.find(entry.parent.type_name, str(parent_id))
-        child = make_child(account.making, account.store, entry, str(parent_id), rng, Life(now, now))
+        child = make_child(account.context, account.store, entry, str(parent_id), rng, Lifetime(now, now))
         if child is None:
             raise ValueError(f"every record that could be among the {name} of {parent_id} is there already")
         record = child
@@ -86,7 +86,7 @@ def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
     moment = instants.parse(change["datetime"]) if "datetime" in change else now
     arrival = instants.parse(change["arrival"]) if "arrival" in change else now
     rng = _chance(account, change, now)
-    event = make_event(account.making, rng, moment // SECOND * SECOND, _subject(account, change, rng))
+    event = make_event(account.context, rng, moment // SECOND * SECOND, _subject(account, change, rng))
     if "attributes" in change:
         event = changed(account.catalog["events"], event, change["attributes"])
     _send(account, event, arrival, now)
@@ -104,4 +104,4 @@ def _send(account: Account, event: Record, arrival: int, now: int) -> None:
     if arrival <= now:
         account.add("events", event, now)
     else:
-        account.store.send("events", event, arrival)
+        account.store.schedule("events", event, arrival)

@@ -7,7 +7,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.faults import Faults
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
@@ -50,7 +50,7 @@ def begin(options: SandboxOptions) -> State:
     base = (now if options.base is None else to_micros(options.base)) // SECOND * SECOND
     changes = sorted(to_micros(instant) for instant in options.change_at)
     catalog = catalog_of(options)
-    account = Account(Making(options, base), Clock(base), catalog)
+    account = Account(GenerationContext(options, base), Clock(base), catalog)
     for number, instant in enumerate(changes):
         apply_round(account, options.seed + number, instant)
     account.clock = _clock(options, base, changes)

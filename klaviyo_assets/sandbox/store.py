@@ -145,8 +145,8 @@ class Store:
         self.children = {entry.name: Children(entry) for entry in catalog.values() if entry.parent is not None}
         self._by_jsonapi_type = {collection.entry.jsonapi_type: collection for collection in self.collections.values()}
         self.on_arrival: Callable[[str, Record, int], None] = lambda name, record, instant: None
-        self._coming: list[tuple[int, int, str, Record]] = []
-        self._sent = 0
+        self._scheduled: list[tuple[int, int, str, Record]] = []
+        self._sequence = 0
 
     def __getitem__(self, name: str) -> Collection:
         return self.collections[name]
@@ -175,25 +175,25 @@ class Store:
         """Return the number of records by type."""
         return {name: len(found) for name, found in (self.collections | self.children).items()}
 
-    def send(self, name: str, record: Record, arrival: int) -> None:
+    def schedule(self, name: str, record: Record, arrival: int) -> None:
         """Put a record on its way: it is there once the clock reaches its arrival."""
-        self._sent += 1
-        heapq.heappush(self._coming, (arrival, self._sent, name, record))
+        self._sequence += 1
+        heapq.heappush(self._scheduled, (arrival, self._sequence, name, record))
 
     def settle(self, now: int) -> None:
         """Let everything arrive that is due."""
-        while self._coming and self._coming[0][0] <= now:
-            arrival, _, name, record = heapq.heappop(self._coming)
+        while self._scheduled and self._scheduled[0][0] <= now:
+            arrival, _, name, record = heapq.heappop(self._scheduled)
             self[name].put(record)
             self.on_arrival(name, record, arrival)
 
     @property
-    def coming(self) -> int:
+    def scheduled(self) -> int:
         """How many records are still on their way."""
-        return len(self._coming)
+        return len(self._scheduled)
 
-    def amend_coming(self, amend: Callable[[str, Record], Record | None]) -> None:
+    def amend_scheduled(self, amend: Callable[[str, Record], Record | None]) -> None:
         """Replace records that are on their way; None drops one."""
-        amended = [(arrival, number, name, amend(name, record)) for arrival, number, name, record in self._coming]
-        self._coming = [(arrival, number, name, record) for arrival, number, name, record in amended if record is not None]
-        heapq.heapify(self._coming)
+        amended = [(arrival, number, name, amend(name, record)) for arrival, number, name, record in self._scheduled]
+        self._scheduled = [(arrival, number, name, record) for arrival, number, name, record in amended if record is not None]
+        heapq.heapify(self._scheduled)

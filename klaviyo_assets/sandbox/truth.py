@@ -1,4 +1,4 @@
-"""What the account holds now, for comparison with a table."""
+"""The account's current records, for comparison with a table."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,15 +9,15 @@ from klaviyo_assets.sandbox.state import State
 
 
 def true_records(state: State, name: str, additional_fields: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield every record of a type, with a key that is unique within the type.
+    """Yield every record of a type with a key that is unique within the type.
 
-    A record is the JSON that the API sends. What the API does not say of it, but a column of the table holds, follows as its last member ``meta``:
-    the values of its subset (a campaign's channel) and the id of its parent.
+    A record is the JSON that the API sends. If a column of the table holds a value that the API does not send, the record ends with a member
+    ``meta``: the values of its subset (a campaign's channel) and the id of its parent.
 
     Args:
         state: The running sandbox.
         name: The type.
-        additional_fields: Additional fields that the records have; all of them if None.
+        additional_fields: Additional fields to return; all of them if None.
     """
     entry, store = state.catalog[name], state.account.store
     additional = entry.endpoint.additional_fields if additional_fields is None else additional_fields
@@ -33,7 +33,7 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
 
 
 def _subsets(state: State, entry: ResourceType) -> list[tuple[Filter, Mapping[str, str]]]:
-    """Return the filter of each subset whose values are columns, and the values."""
+    """Return the filter and the values of each subset that sets columns."""
     now = state.clock.now()
     return [(compile_filter(entry, ",".join(one.filters), state.options, now), one.values) for one in entry.subsets if one.values]
 

@@ -48,7 +48,7 @@ def test_counts_are_what_the_options_say():
         of_parents = Counter(parent_id for parent_id, _ in children)
         assert 0 < max(of_parents.values()) <= SMALL.count_of(children.entry.name)
     assert begin(NOTHING).account.store.counts() == {name: int(entry.identifies_account) for name, entry in CATALOG.items()}
-    assert begin(NOTHING).account.store.coming == 0
+    assert begin(NOTHING).account.store.scheduled == 0
 
 
 def test_no_two_records_share_an_id():
@@ -74,7 +74,7 @@ def test_events_have_ties_late_ones_and_future_ones():
     assert any(moment > to_micros(BASE + 300 * DAY) for moment in moments)
     assert max(moments) <= to_micros(BASE + 366 * DAY)
     assert all(moment % SECOND == 0 for moment in moments)
-    assert state.account.store.coming == 25
+    assert state.account.store.scheduled == 25
 
 
 def test_late_events_arrive_as_the_clock_moves():

@@ -6,10 +6,10 @@ from typing import Any
 
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import late_moments, make_event, moments
 from klaviyo_assets.sandbox.generate.makers import make_children, make_numbered
-from klaviyo_assets.sandbox.generate.making import Life, Making
-from klaviyo_assets.sandbox.generate.profiles import lives, make_profile
+from klaviyo_assets.sandbox.generate.profiles import lifetimes, make_profile
 from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
@@ -23,68 +23,68 @@ _FIRST = ("accounts", "flows", "metrics", "lists", "segments", "campaigns")
 _TOGETHER = ("profiles", "events")
 
 
-def generate(making: Making, catalog: Catalog) -> Store:
+def generate(context: GenerationContext, catalog: Catalog) -> Store:
     """Return the account as it is at the base instant.
 
     Args:
-        making: Makes records.
+        context: Makes records.
         catalog: The resource types; one without a maker of its own is made from its columns.
     """
     was_on = gc.isenabled()
     gc.disable()  # Hundreds of thousands of lasting objects and no garbage: collecting would only take time.
     try:
-        return _generate(making, catalog)
+        return _generate(context, catalog)
     finally:
         if was_on:
             gc.enable()
 
 
-def _generate(making: Making, catalog: Catalog) -> Store:
+def _generate(context: GenerationContext, catalog: Catalog) -> Store:
     store = Store(catalog)
     for name in (name for name in _FIRST if name in catalog):
-        store[name].fill(_aged(making, store, catalog[name]))
+        store[name].fill(_aged(context, store, catalog[name]))
         if name == "flows":
-            making.flow_ids = tuple(record.id for record in store["flows"])
+            context.flow_ids = tuple(record.id for record in store["flows"])
     if all(name in catalog for name in (*_TOGETHER, "metrics")):
-        _people(making, store)
+        _people(context, store)
     for name, entry in catalog.items():
         if entry.parent is not None:
-            for parent_id, record in make_children(making, store, entry, making.chance(name)):
+            for parent_id, record in make_children(context, store, entry, context.rng(name)):
                 store.children[name].of(parent_id).put(record)
         elif name not in (*_FIRST, *_TOGETHER):
-            store[name].fill(_aged(making, store, entry))
+            store[name].fill(_aged(context, store, entry))
     return store
 
 
-def _aged(making: Making, store: Store, entry: ResourceType) -> Iterator[Record]:
-    rng = making.chance(entry.name)
-    for number in range(1 if entry.identifies_account else making.options.count_of(entry.name)):
-        yield make_numbered(making, store, entry, rng, Life(*making.lifetime(rng)), number)
+def _aged(context: GenerationContext, store: Store, entry: ResourceType) -> Iterator[Record]:
+    rng = context.rng(entry.name)
+    for number in range(1 if entry.identifies_account else context.options.count_of(entry.name)):
+        yield make_numbered(context, store, entry, rng, Lifetime(*context.lifetime(rng)), number)
 
 
-def _people(making: Making, store: Store) -> None:
+def _people(context: GenerationContext, store: Store) -> None:
     """Make profiles and events, which know one another."""
-    options, rng = making.options, making.chance("events")
-    ids = [making.ids.ulid() for _ in range(options.profiles)]
+    options, rng = context.options, context.rng("events")
+    ids = [context.ids.ulid() for _ in range(options.profiles)]
     subjects = Subjects(store, ids, rng)
     last: dict[str | None, int] = {}
     events: list[Record] = []
-    for number, moment in enumerate(moments(making, rng, options.events)):
-        event = make_event(making, rng, moment, subjects.any(), number)
+    for number, moment in enumerate(moments(context, rng, options.events)):
+        event = make_event(context, rng, moment, subjects.any(), number)
         events.append(event)
         person: Any = event.values["profile_id"]
-        if moment <= making.base and moment > last.get(person, 0):
+        if moment <= context.base and moment > last.get(person, 0):
             last[person] = moment
     store["events"].fill(events)
-    for moment, arrival in late_moments(making, rng, options.events // _LATE_SHARE):
-        store.send("events", make_event(making, rng, moment, subjects.any()), arrival)
-    store["profiles"].fill(_profiles(making, store, ids, last))
+    for moment, arrival in late_moments(context, rng, options.events // _LATE_SHARE):
+        store.schedule("events", make_event(context, rng, moment, subjects.any()), arrival)
+    store["profiles"].fill(_profiles(context, store, ids, last))
 
 
-def _profiles(making: Making, store: Store, ids: list[str], last: dict[str | None, int]) -> Iterator[Record]:
-    rng = making.chance("profiles")
+def _profiles(context: GenerationContext, store: Store, ids: list[str], last: dict[str | None, int]) -> Iterator[Record]:
+    rng = context.rng("profiles")
     list_ids = tuple(record.id for record in store["lists"]) if "lists" in store.catalog else ()
-    for id, life in zip(ids, lives(making, rng, len(ids)), strict=True):
+    for id, lifetime in zip(ids, lifetimes(context, rng, len(ids)), strict=True):
         seen = last.get(id)
-        updated = max(life.updated, seen) if seen is not None and making.options.events_move_updated else life.updated
-        yield make_profile(making, rng, id, Life(life.created, updated, seen), list_ids)
+        updated = max(lifetime.updated, seen) if seen is not None and context.options.events_move_updated else lifetime.updated
+        yield make_profile(context, rng, id, Lifetime(lifetime.created, updated, seen), list_ids)

@@ -3,13 +3,13 @@
 from typing import Any
 
 from klaviyo_assets.catalog import ACCOUNTS
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.records import Record, build
 
 
-def make_account(making: Making) -> Record:
+def make_account(context: GenerationContext) -> Record:
     """Make the account; its id is also its public API key."""
-    id = making.ids.short()
+    id = context.ids.short()
     attributes: dict[str, Any] = {
         "test_account": True,
         "contact_information": {

@@ -4,13 +4,13 @@ import random
 from typing import Any
 
 from klaviyo_assets.catalog import LISTS, SEGMENTS
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import AUDIENCE_WORDS
 from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
-def make_list(making: Making, rng: random.Random, created: int, updated: int) -> Record:
+def make_list(context: GenerationContext, rng: random.Random, created: int, updated: int) -> Record:
     """Make a list."""
     attributes = {
         "name": _name(rng),
@@ -20,15 +20,15 @@ def make_list(making: Making, rng: random.Random, created: int, updated: int) ->
     }
     return build(
         LISTS,
-        making.ids.short(),
+        context.ids.short(),
         attributes,
-        related=_related(making, rng),
+        related=_related(context, rng),
         extras={"profile_count": rng.randrange(10_000)},
         other_relationships=("profiles",),
     )
 
 
-def make_segment(making: Making, rng: random.Random, created: int, updated: int) -> Record:
+def make_segment(context: GenerationContext, rng: random.Random, created: int, updated: int) -> Record:
     """Make a segment."""
     condition: dict[str, Any] = {
         "type": "profile-property",
@@ -46,9 +46,9 @@ def make_segment(making: Making, rng: random.Random, created: int, updated: int)
     }
     return build(
         SEGMENTS,
-        making.ids.short(),
+        context.ids.short(),
         attributes,
-        related=_related(making, rng),
+        related=_related(context, rng),
         extras={"profile_count": rng.randrange(10_000)},
         other_relationships=("profiles",),
     )
@@ -58,5 +58,5 @@ def _name(rng: random.Random) -> str:
     return f"{rng.choice(AUDIENCE_WORDS)} {rng.randrange(1000)}"
 
 
-def _related(making: Making, rng: random.Random) -> dict[str, tuple[str, ...]]:
-    return {"tags": (making.ids.uuid(),) if rng.random() < 0.3 else (), "flow-triggers": making.triggered(rng)}
+def _related(context: GenerationContext, rng: random.Random) -> dict[str, tuple[str, ...]]:
+    return {"tags": (context.ids.uuid(),) if rng.random() < 0.3 else (), "flow-triggers": context.triggered_flows(rng)}

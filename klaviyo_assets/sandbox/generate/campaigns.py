@@ -5,13 +5,15 @@ from typing import Any
 
 from klaviyo_assets.catalog import CAMPAIGNS
 from klaviyo_assets.catalog.types.campaigns import CHANNELS
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import CAMPAIGN_WORDS
 from klaviyo_assets.sandbox.instants import DAY, HOUR, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
-def make_campaign(making: Making, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False) -> Record:
+def make_campaign(
+    context: GenerationContext, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False
+) -> Record:
     """Make a campaign; without a channel, any of the three."""
     channel = channel or rng.choice(CHANNELS)
     sent = created + rng.randrange(HOUR, 20 * DAY)
@@ -22,7 +24,7 @@ def make_campaign(making: Making, rng: random.Random, created: int, updated: int
         "name": f"{rng.choice(CAMPAIGN_WORDS)} {rng.randrange(10_000)}",
         "status": status,
         "archived": archived,
-        "audiences": {"included": [making.ids.short() for _ in range(rng.randrange(1, 3))], "excluded": []},
+        "audiences": {"included": [context.ids.short() for _ in range(rng.randrange(1, 3))], "excluded": []},
         "send_options": {"use_smart_sending": rng.random() < 0.5, "ignore_unsubscribes": False},
         "tracking_options": tracking,
         "send_strategy": _strategy(rng, sent),
@@ -31,10 +33,10 @@ def make_campaign(making: Making, rng: random.Random, created: int, updated: int
         "updated_at": render(updated),
         "send_time": None if draft else render(sent),
     }
-    messages = tuple(making.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
+    messages = tuple(context.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
     linked = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
-    related = {"campaign-messages": messages, "tags": (making.ids.uuid(),) if rng.random() < 0.3 else ()}
-    return build(CAMPAIGNS, making.ids.ulid(), attributes, linked=linked, values={"messages.channel": channel}, related=related)
+    related = {"campaign-messages": messages, "tags": (context.ids.uuid(),) if rng.random() < 0.3 else ()}
+    return build(CAMPAIGNS, context.ids.ulid(), attributes, linked=linked, values={"messages.channel": channel}, related=related)
 
 
 def _tracking(rng: random.Random) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from klaviyo_assets.sandbox.fields import Value
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.properties import odd_one, properties
 from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
 from klaviyo_assets.sandbox.records import SITE, Record, encode, relationship_links
@@ -30,22 +30,22 @@ class Subject:
     profile_id: str | None
 
 
-def make_event(making: Making, rng: random.Random, when: int, subject: Subject, number: int = 1) -> Record:
+def make_event(context: GenerationContext, rng: random.Random, when: int, subject: Subject, number: int = 1) -> Record:
     """Make an event.
 
     Args:
-        making: The account in the making.
+        context: The account being generated.
         rng: Source of chance.
         when: When it took place, in whole seconds as microseconds.
         subject: What it is about.
         number: Its place among those that are made with it; says what is odd about it.
     """
-    id, seconds = making.ids.event(), when // SECOND
-    text = properties(rng, subject.template, odd_one(number, halves=making.options.lone_surrogates))
+    id, seconds = context.ids.event(), when // SECOND
+    text = properties(rng, subject.template, odd_one(number, halves=context.options.lone_surrogates))
     moment = datetime.fromtimestamp(seconds, UTC).isoformat()
     head = (
         f'{{"type":"event","id":"{id}","attributes":{{"timestamp":{seconds},"event_properties":{text},"datetime":"{moment}",'
-        f'"uuid":"{making.ids.uuid()}"'
+        f'"uuid":"{context.ids.uuid()}"'
     ).encode()
     here = f"{SITE}/api/events/{id}"
     tail = (
@@ -55,7 +55,7 @@ def make_event(making: Making, rng: random.Random, when: int, subject: Subject, 
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
     attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
     event = Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
-    return with_attributions(event, attributed, inline=making.options.attributions_without_include) if attributed else event
+    return with_attributions(event, attributed, inline=context.options.attributions_without_include) if attributed else event
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
@@ -92,13 +92,13 @@ def _relationship(here: str, name: str, id: str | None) -> str:
     return f'{{{data}"links":{{"self":"{here}/relationships/{name}/","related":"{here}/{name}/"}}}}'
 
 
-def moments(making: Making, rng: random.Random, count: int) -> Iterator[int]:
+def moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[int]:
     """Return when the account's events took place: two years of them, a rush in one second, a busy last hour, a few ahead of time."""
     rush = min(300, count // 10)
     ahead = max(1, count // 500) if count else 0
     recent = count // 50
-    base = making.base - making.base % SECOND
-    peak = base - making.history // 3 // SECOND * SECOND
+    base = context.base - context.base % SECOND
+    peak = base - context.history // 3 // SECOND * SECOND
     moment = peak
     for number in range(count):
         if number < ahead:
@@ -110,13 +110,13 @@ def moments(making: Making, rng: random.Random, count: int) -> Iterator[int]:
             moment = base - int(rng.random() * HOUR)
         else:
             # Several things happen at once: an order and its items, an open and a click.
-            moment = moment if rng.random() < 0.2 else base - int(rng.random() * making.history)
+            moment = moment if rng.random() < 0.2 else base - int(rng.random() * context.history)
         yield moment - moment % SECOND
 
 
-def late_moments(making: Making, rng: random.Random, count: int) -> Iterator[tuple[int, int]]:
+def late_moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[tuple[int, int]]:
     """Return when events took place that are still on their way at the base instant, and when they arrive."""
-    base = making.base - making.base % SECOND
+    base = context.base - context.base % SECOND
     for number in range(count):
         longest = (HOUR, HOUR, HOUR, 3 * HOUR, DAY, 7 * DAY, 17 * DAY)[number % 7]
         arrival = base + _ARRIVAL_GRID * (1 + int(rng.random() * (longest // _ARRIVAL_GRID)))

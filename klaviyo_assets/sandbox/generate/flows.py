@@ -3,7 +3,7 @@
 import random
 
 from klaviyo_assets.catalog import FLOWS
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import FLOW_WORDS
 from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
@@ -11,7 +11,7 @@ from klaviyo_assets.sandbox.records import Record, build
 _TRIGGERS = ("Added to List", "Date Based", "Low Inventory", "Metric", "Price Drop", "Unconfigured")
 
 
-def make_flow(making: Making, rng: random.Random, created: int, updated: int, *, archived: bool = False) -> Record:
+def make_flow(context: GenerationContext, rng: random.Random, created: int, updated: int, *, archived: bool = False) -> Record:
     """Make a flow."""
     attributes = {
         "name": f"{rng.choice(FLOW_WORDS)} {rng.randrange(1000)}",
@@ -22,5 +22,5 @@ def make_flow(making: Making, rng: random.Random, created: int, updated: int, *,
         "trigger_type": rng.choice(_TRIGGERS),
     }
     actions = tuple(str(80_000_000 + rng.getrandbits(24)) for _ in range(rng.randrange(1, 5)))
-    tags = (making.ids.uuid(),) if rng.random() < 0.3 else ()
-    return build(FLOWS, making.ids.short(), attributes, related={"flow-actions": tuple(dict.fromkeys(actions)), "tags": tags})
+    tags = (context.ids.uuid(),) if rng.random() < 0.3 else ()
+    return build(FLOWS, context.ids.short(), attributes, related={"flow-actions": tuple(dict.fromkeys(actions)), "tags": tags})

@@ -6,7 +6,7 @@ from typing import Any
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value
-from klaviyo_assets.sandbox.generate.making import Life, Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.words import REVIEW_TEXTS
 from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build, target_type
@@ -18,15 +18,15 @@ _NULL_SHARE = 0.1
 """Share of the values that are null where Klaviyo does not promise one."""
 
 
-def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Random, life: Life) -> Record:
+def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> Record:
     """Make a record of a type.
 
     Args:
-        making: The account in the making.
+        context: The account being generated.
         store: The records that it may be related to.
         entry: The type.
         rng: Source of chance.
-        life: When it was created and last changed.
+        lifetime: When it was created and last changed.
     """
     linked: dict[str, Any] = {}
     related: dict[str, tuple[str, ...]] = {}
@@ -34,22 +34,22 @@ def make_any(making: Making, store: Store, entry: ResourceType, rng: random.Rand
     for column in entry.columns:
         match column.path:
             case ("relationships", name) if column.type is ColumnType.STRINGS:
-                related[name] = _related_ids(making, store, name, rng, most=2)
+                related[name] = _related_ids(context, store, name, rng, most=2)
             case ("relationships", name):
-                (id,) = _related_ids(making, store, name, rng, least=1, most=1)
+                (id,) = _related_ids(context, store, name, rng, least=1, most=1)
                 linked[name] = {"type": target_type(name), "id": id}
                 values[column.name] = id
             case _:
                 pass
-    attributes = _attributes(entry, rng, life)
+    attributes = _attributes(entry, rng, lifetime)
     # Additional fields without a column are left out: nothing says what they look like.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
-    return build(entry, making.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
+    return build(entry, context.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
 
 
-def make_addition(entry: ResourceType, id: str, rng: random.Random, life: Life) -> Record:
+def make_addition(entry: ResourceType, id: str, rng: random.Random, lifetime: Lifetime) -> Record:
     """Make what a child type adds to a record of another type, such as the time at which a profile joined a list."""
-    return build(entry, id, _attributes(entry, rng, life))
+    return build(entry, id, _attributes(entry, rng, lifetime))
 
 
 def attribute_to_edit(entry: ResourceType) -> str:
@@ -68,7 +68,7 @@ def attribute_to_edit(entry: ResourceType) -> str:
     return "name" if "name" in free else free[0]
 
 
-def _attributes(entry: ResourceType, rng: random.Random, life: Life) -> dict[str, Any]:
+def _attributes(entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column in entry.columns:
         if column.path[0] != "attributes":
@@ -76,13 +76,13 @@ def _attributes(entry: ResourceType, rng: random.Random, life: Life) -> dict[str
         holder = found
         for part in column.path[1:-1]:
             holder = holder.setdefault(part, {})
-        holder[column.path[-1]] = _value(entry, column, rng, life)
+        holder[column.path[-1]] = _value(entry, column, rng, lifetime)
     return found
 
 
-def _value(entry: ResourceType, column: Column, rng: random.Random, life: Life) -> Any:
+def _value(entry: ResourceType, column: Column, rng: random.Random, lifetime: Lifetime) -> Any:
     if column.type is ColumnType.TIMESTAMP:
-        return render_whole(life.updated if column.name == entry.version_column else life.created)
+        return render_whole(lifetime.updated if column.name == entry.version_column else lifetime.created)
     if not column.required and column.path[-1] not in entry.endpoint.sorts and rng.random() < _NULL_SHARE:
         return None
     match column.type:
@@ -102,10 +102,10 @@ def _value(entry: ResourceType, column: Column, rng: random.Random, life: Life) 
             return {"big": 18446744073709551617, "text": rng.choice(REVIEW_TEXTS), "nothing": None, "list": [1, {"a": []}]}
 
 
-def _related_ids(making: Making, store: Store, relationship: str, rng: random.Random, *, least: int = 0, most: int) -> tuple[str, ...]:
+def _related_ids(context: GenerationContext, store: Store, relationship: str, rng: random.Random, *, least: int = 0, most: int) -> tuple[str, ...]:
     """Return ids that a relationship leads to: of records of the account where the sandbox has their type, else made up."""
     type_name = target_type(relationship)
     collection: Collection | None = store.of_jsonapi_type(type_name)
     known = [] if collection is None else [record.id for record in collection]
     count = rng.randint(least, most)
-    return tuple(rng.sample(known, count)) if len(known) >= count else tuple(making.ids.of_type(type_name) for _ in range(count))
+    return tuple(rng.sample(known, count)) if len(known) >= count else tuple(context.ids.of_type(type_name) for _ in range(count))

@@ -8,10 +8,10 @@ from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox.generate.account import make_account
 from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
 from klaviyo_assets.sandbox.generate.campaigns import make_campaign
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import make_event
 from klaviyo_assets.sandbox.generate.flows import make_flow
 from klaviyo_assets.sandbox.generate.generic import make_addition, make_any
-from klaviyo_assets.sandbox.generate.making import Life, Making
 from klaviyo_assets.sandbox.generate.metrics import make_metric
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import make_review
@@ -20,29 +20,29 @@ from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
 
-_Maker = Callable[[Making, Store, random.Random, Life, int], Record]
+_Maker = Callable[[GenerationContext, Store, random.Random, Lifetime, int], Record]
 """Makes one record of the generated account; the last argument is its place among those of its type."""
 
-_NewMaker = Callable[[Making, Store, random.Random, int], Record]
+_NewMaker = Callable[[GenerationContext, Store, random.Random, int], Record]
 """Makes one record that is created at an instant."""
 
 
-def make_numbered(making: Making, store: Store, entry: ResourceType, rng: random.Random, life: Life, number: int) -> Record:
+def make_numbered(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
     """Make a record of the account as it is generated.
 
     Args:
-        making: The account in the making.
+        context: The account being generated.
         store: What has been made of it.
         entry: The type.
         rng: Source of chance.
-        life: When the record was created and last changed.
+        lifetime: When the record was created and last changed.
         number: Its place among those of its type; some makers vary what they make by it.
     """
     maker = _MAKERS.get(entry.name)
-    return make_any(making, store, entry, rng, life) if maker is None else maker(making, store, rng, life, number)
+    return make_any(context, store, entry, rng, lifetime) if maker is None else maker(context, store, rng, lifetime, number)
 
 
-def make_new(making: Making, store: Store, entry: ResourceType, rng: random.Random, now: int) -> Record:
+def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, now: int) -> Record:
     """Make a record that is created now.
 
     Raises:
@@ -51,27 +51,29 @@ def make_new(making: Making, store: Store, entry: ResourceType, rng: random.Rand
     if entry.identifies_account:
         raise ValueError(f"an account has one record of {entry.name}")
     maker = _NEW_MAKERS.get(entry.name)
-    return make_any(making, store, entry, rng, Life(now, now)) if maker is None else maker(making, store, rng, now)
+    return make_any(context, store, entry, rng, Lifetime(now, now)) if maker is None else maker(context, store, rng, now)
 
 
-def make_children(making: Making, store: Store, entry: ResourceType, rng: random.Random) -> Iterator[tuple[str, Record]]:
+def make_children(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random) -> Iterator[tuple[str, Record]]:
     """Make the records of a child type, with the ids of their parents: for each parent from none up to what the options say."""
     assert entry.parent is not None
     for parent in store[entry.parent.type_name]:
-        for _ in range(rng.randint(0, making.options.count_of(entry.name))):
-            record = make_child(making, store, entry, parent.id, rng, Life(*making.lifetime(rng)))
+        for _ in range(rng.randint(0, context.options.count_of(entry.name))):
+            record = make_child(context, store, entry, parent.id, rng, Lifetime(*context.lifetime(rng)))
             if record is not None:
                 yield parent.id, record
 
 
-def make_child(making: Making, store: Store, entry: ResourceType, parent_id: str, rng: random.Random, life: Life) -> Record | None:
+def make_child(
+    context: GenerationContext, store: Store, entry: ResourceType, parent_id: str, rng: random.Random, lifetime: Lifetime
+) -> Record | None:
     """Make a record of a child type; None if it must be a record of another type and all of those are there already."""
     shared = store.shared_with(entry)
     if shared is None:
-        return make_any(making, store, entry, rng, life)
+        return make_any(context, store, entry, rng, lifetime)
     there = store.children[entry.name].of(parent_id)
     free = [record.id for record in shared if there.get(record.id) is None]
-    return make_addition(entry, rng.choice(free), rng, life) if free else None
+    return make_addition(entry, rng.choice(free), rng, lifetime) if free else None
 
 
 def _channel(number: int) -> str:
@@ -79,40 +81,40 @@ def _channel(number: int) -> str:
     return CHANNELS[(0, 1, 0, 2, 0, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 2)[number % 18]]
 
 
-def _review(making: Making, store: Store, rng: random.Random, life: Life, number: int) -> Record:
+def _review(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
     events = store["events"]
     event_id = rng.choice([record.id for record in events]) if len(events) and number % 4 == 0 else None
-    return make_review(making, rng, life.created, life.updated, event_id=event_id)
+    return make_review(context, rng, lifetime.created, lifetime.updated, event_id=event_id)
 
 
-def _profile(making: Making, store: Store, rng: random.Random, now: int) -> Record:
-    return make_profile(making, rng, making.ids.ulid(), Life(now, now))
+def _profile(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
+    return make_profile(context, rng, context.ids.ulid(), Lifetime(now, now))
 
 
-def _event(making: Making, store: Store, rng: random.Random, now: int) -> Record:
-    return make_event(making, rng, now // SECOND * SECOND, Subjects(store, [record.id for record in store["profiles"]], rng).any())
+def _event(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
+    return make_event(context, rng, now // SECOND * SECOND, Subjects(store, [record.id for record in store["profiles"]], rng).any())
 
 
 _MAKERS: Mapping[str, _Maker] = {
-    "accounts": lambda making, store, rng, life, number: make_account(making),
-    "campaigns": lambda making, store, rng, life, number: make_campaign(
-        making, rng, life.created, life.updated, channel=_channel(number), archived=number % 6 == 5
+    "accounts": lambda context, store, rng, lifetime, number: make_account(context),
+    "campaigns": lambda context, store, rng, lifetime, number: make_campaign(
+        context, rng, lifetime.created, lifetime.updated, channel=_channel(number), archived=number % 6 == 5
     ),
-    "flows": lambda making, store, rng, life, number: make_flow(making, rng, life.created, life.updated, archived=number % 5 == 4),
-    "lists": lambda making, store, rng, life, number: make_list(making, rng, life.created, life.updated),
-    "metrics": lambda making, store, rng, life, number: make_metric(making, rng, number, life.created, life.updated),
+    "flows": lambda context, store, rng, lifetime, number: make_flow(context, rng, lifetime.created, lifetime.updated, archived=number % 5 == 4),
+    "lists": lambda context, store, rng, lifetime, number: make_list(context, rng, lifetime.created, lifetime.updated),
+    "metrics": lambda context, store, rng, lifetime, number: make_metric(context, rng, number, lifetime.created, lifetime.updated),
     "reviews": _review,
-    "segments": lambda making, store, rng, life, number: make_segment(making, rng, life.created, life.updated),
+    "segments": lambda context, store, rng, lifetime, number: make_segment(context, rng, lifetime.created, lifetime.updated),
 }
 """Makers for the generated account. Profiles and events are made together, since they hold one another's times and ids."""
 
 _NEW_MAKERS: Mapping[str, _NewMaker] = {
-    "campaigns": lambda making, store, rng, now: make_campaign(making, rng, now, now),
+    "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now),
     "events": _event,
-    "flows": lambda making, store, rng, now: make_flow(making, rng, now, now),
-    "lists": lambda making, store, rng, now: make_list(making, rng, now, now),
-    "metrics": lambda making, store, rng, now: make_metric(making, rng, 1000 + rng.randrange(100_000), now, now),
+    "flows": lambda context, store, rng, now: make_flow(context, rng, now, now),
+    "lists": lambda context, store, rng, now: make_list(context, rng, now, now),
+    "metrics": lambda context, store, rng, now: make_metric(context, rng, 1000 + rng.randrange(100_000), now, now),
     "profiles": _profile,
-    "reviews": lambda making, store, rng, now: make_review(making, rng, now, now),
-    "segments": lambda making, store, rng, now: make_segment(making, rng, now, now),
+    "reviews": lambda context, store, rng, now: make_review(context, rng, now, now),
+    "segments": lambda context, store, rng, now: make_segment(context, rng, now, now),
 }

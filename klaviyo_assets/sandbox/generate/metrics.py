@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from klaviyo_assets.catalog import METRICS as ENTRY
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import INTEGRATIONS, METRICS
 from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
@@ -17,11 +17,11 @@ def template_of(name: object) -> int:
     return _TEMPLATES.get(str(name), 3)
 
 
-def make_metric(making: Making, rng: random.Random, number: int, created: int, updated: int) -> Record:
+def make_metric(context: GenerationContext, rng: random.Random, number: int, created: int, updated: int) -> Record:
     """Make a metric.
 
     Args:
-        making: The account in the making.
+        context: The account being generated.
         rng: Source of chance.
         number: Place among the metrics: the first ones are those that every shop has.
         created: When it was created.
@@ -31,4 +31,4 @@ def make_metric(making: Making, rng: random.Random, number: int, created: int, u
     integration_id, integration, category = INTEGRATIONS[number % len(INTEGRATIONS)]
     known: dict[str, Any] = {"object": "integration", "id": integration_id, "key": integration.lower(), "name": integration, "category": category}
     attributes = {"name": name, "created": render_whole(created), "updated": render_whole(updated), "integration": known}
-    return build(ENTRY, making.ids.short(), attributes, related={"flow-triggers": making.triggered(rng)}, values={"name": name})
+    return build(ENTRY, context.ids.short(), attributes, related={"flow-triggers": context.triggered_flows(rng)}, values={"name": name})

@@ -7,7 +7,7 @@ import msgspec
 
 from klaviyo_assets.catalog import PROFILES
 from klaviyo_assets.sandbox.fields import Value
-from klaviyo_assets.sandbox.generate.making import Life, Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.words import CITIES, FIRST_NAMES, LAST_NAMES, LOCALES
 from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
@@ -33,14 +33,14 @@ _NO_TRACKING: dict[str, Any] = {
 }
 
 
-def make_profile(making: Making, rng: random.Random, id: str, life: Life, list_ids: tuple[str, ...] = ()) -> Record:
+def make_profile(context: GenerationContext, rng: random.Random, id: str, lifetime: Lifetime, list_ids: tuple[str, ...] = ()) -> Record:
     """Make a profile.
 
     Args:
-        making: The account in the making.
+        context: The account being generated.
         rng: Source of chance.
         id: Its id.
-        life: Its instants.
+        lifetime: Its instants.
         list_ids: Lists that it may be suppressed on.
     """
     first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
@@ -57,13 +57,13 @@ def make_profile(making: Making, rng: random.Random, id: str, life: Life, list_i
         "locale": rng.choice(LOCALES),
         "title": "Dr." if rng.random() < 0.05 else None,
         "image": None,
-        "created": render_whole(life.created),
-        "updated": render_whole(life.updated),
-        "last_event_date": None if life.last_event is None else render(life.last_event),
+        "created": render_whole(lifetime.created),
+        "updated": render_whole(lifetime.updated),
+        "last_event_date": None if lifetime.last_event is None else render(lifetime.last_event),
         "location": _location(rng),
         "properties": _properties(rng),
     }
-    subscriptions = _subscriptions(rng, life, attributes["email"] is not None, list_ids)
+    subscriptions = _subscriptions(rng, lifetime, attributes["email"] is not None, list_ids)
     return build(
         PROFILES,
         id,
@@ -115,12 +115,12 @@ def _properties(rng: random.Random) -> msgspec.Raw | dict[str, Any]:
     return {"tier": rng.choice(("gold", "silber", "bronze")), "points": rng.randrange(10_000), "$source": "form", "birthday": "1990-02-28"}
 
 
-def _subscriptions(rng: random.Random, life: Life, has_email: bool, list_ids: tuple[str, ...]) -> dict[str, Any]:
-    at = render(life.created)
+def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list_ids: tuple[str, ...]) -> dict[str, Any]:
+    at = render(lifetime.created)
     consents = has_email and rng.random() < 0.7
     suppressed = rng.random() < 0.06
     list_suppressed = bool(list_ids) and rng.random() < 0.03
-    when = render(life.created + (life.updated - life.created) // 2)
+    when = render(lifetime.created + (lifetime.updated - lifetime.created) // 2)
     return {
         "email": {
             "marketing": {
@@ -177,17 +177,17 @@ def _predictions(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def lives(making: Making, rng: random.Random, count: int) -> list[Life]:
+def lifetimes(context: GenerationContext, rng: random.Random, count: int) -> list[Lifetime]:
     """Return the instants of many profiles: one import in a single second, some changes at once, everything else apart."""
-    imported = making.base - making.history // 2
+    imported = context.base - context.history // 2
     imported -= imported % SECOND
-    sent_out = making.base - min(making.history // 20, 30 * DAY)
-    found: list[Life] = []
+    sent_out = context.base - min(context.history // 20, 30 * DAY)
+    found: list[Lifetime] = []
     for number in range(count):
-        created, updated = making.lifetime(rng)
+        created, updated = context.lifetime(rng)
         if number % 10 == 3:
             created, updated = imported, max(updated, imported)
         if number % 12 == 5 and created <= sent_out:
             updated = sent_out
-        found.append(Life(created, updated))
+        found.append(Lifetime(created, updated))
     return found

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from klaviyo_assets.catalog import REVIEWS
-from klaviyo_assets.sandbox.generate.making import Making
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import FIRST_NAMES, ITEM_PREFIX, PRODUCTS, REVIEW_TEXTS
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.records import Record, build
@@ -13,7 +13,7 @@ STATUSES = ("published", "published", "published", "featured", "unpublished", "p
 _TYPES = ("review", "review", "review", "rating", "question", "store")
 
 
-def make_review(making: Making, rng: random.Random, created: int, updated: int, event_id: str | None = None) -> Record:
+def make_review(context: GenerationContext, rng: random.Random, created: int, updated: int, event_id: str | None = None) -> Record:
     """Make a review, with the event that belongs to it if there is one."""
     kind = rng.choice(_TYPES)
     product = rng.randrange(len(PRODUCTS))
@@ -42,7 +42,7 @@ def make_review(making: Making, rng: random.Random, created: int, updated: int, 
         attributes["public_reply"] = {"content": "Thank you!", "author": "Sandbox shop", "updated": render(updated)}
     return build(
         REVIEWS,
-        making.ids.hexadecimal(),
+        context.ids.hexadecimal(),
         attributes,
         linked={"item": {"type": "catalog-item", "id": item}},
         related={"events": (event_id,) if event_id else ()},

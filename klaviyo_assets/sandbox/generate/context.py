@@ -9,7 +9,7 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 
 
 @dataclass(frozen=True)
-class Life:
+class Lifetime:
     """When a record was created and last changed, and when a profile last did something."""
 
     created: int
@@ -18,8 +18,8 @@ class Life:
 
 
 @dataclass
-class Making:
-    """The state of making an account.
+class GenerationContext:
+    """The state shared while an account is generated.
 
     Attributes:
         options: The sandbox's options.
@@ -42,11 +42,11 @@ class Making:
         """Length of the account's history in microseconds."""
         return self.options.history_days * DAY
 
-    def chance(self, purpose: str) -> Random:
+    def rng(self, purpose: str) -> Random:
         """Return the stream of random numbers for a purpose: the same for the same seed, whatever the other counts are."""
         return Random(f"{self.options.seed}/{purpose}")  # noqa: S311 - made-up data
 
-    def triggered(self, rng: Random) -> tuple[str, ...]:
+    def triggered_flows(self, rng: Random) -> tuple[str, ...]:
         """Return the flows that a new list, segment or metric triggers: none, or one."""
         return (rng.choice(self.flow_ids),) if self.flow_ids and rng.random() < 0.3 else ()
 

@@ -140,8 +140,14 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(warehouse: LocalFile
 
 
 def test_a_missing_folder_is_made(tmp_path: Path) -> None:
-    with local_file(tmp_path / "new" / "folder").connection() as connection:
-        connection.execute("SELECT 1")
+    warehouse = local_file(tmp_path / "new" / "folder")
+
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE made (id INTEGER)")
+
+    assert warehouse.path.is_relative_to(tmp_path / "new" / "folder")
+    with duckdb.connect(str(warehouse.path), read_only=True) as connection:
+        assert connection.execute("SHOW TABLES").fetchall() == [("made",)]
 
 
 @pytest.mark.skipif("DUCKDB_1" not in os.environ, reason="DUCKDB_1 (a folder with an older duckdb) is not set")

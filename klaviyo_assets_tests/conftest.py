@@ -14,11 +14,16 @@ from typing import Any
 import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
+from hypothesis import settings
 
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile, compaction
 from klaviyo_assets_tests import forked_sandbox
 from klaviyo_assets_tests.accounts import local_file, small
+
+# A busy machine must not fail a test.
+settings.register_profile("no deadline", settings(), deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_report_header() -> str:

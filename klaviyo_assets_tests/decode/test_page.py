@@ -486,7 +486,7 @@ def test_what_is_finer_than_a_column_is_kept_beside_it(text: str, finer: bool) -
     assert decoded("events", f'{{"datetime":"{text}"}}') == {"datetime": AT} | ({EXTRA: f'{{"datetime":"{text}"}}'} if finer else {})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     text=st.from_regex(r"[0-9]{3,5}-[0-9]{1,2}-[0-9]{1,2}[T t]?[0-9:]{0,8}[.,]?[0-9]{0,9}[Zz+ -]?[0-9:]{0,6}", fullmatch=True) | st.text(max_size=30)
 )
@@ -634,7 +634,7 @@ def assert_schema(entry: ResourceType, page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_whatever_comes_every_value_is_in_its_column_or_beside_it(name: str, data: st.DataObject) -> None:
     entry = CATALOG[name]
@@ -734,7 +734,7 @@ def accepted(row: Mapping[str, Any]) -> bool:
     return valid.fetchone() == (len(texts),)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(value=JSON_TEXTS, attribute=st.sampled_from(["properties", "subscriptions", "new", "email", "location"]))
 @example(value="1e400", attribute="properties")
 @example(value='{"a":1,"a":2}', attribute="new")

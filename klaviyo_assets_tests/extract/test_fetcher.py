@@ -214,7 +214,7 @@ DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
 
 
 @pytest.mark.long
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     seed=st.integers(0, 10**6),
     name=st.sampled_from(["events", "profiles", "reviews"]),
@@ -448,7 +448,7 @@ def test_spans_that_are_covered_do_not_overlap() -> None:
     assert all(before[1] == after[0] for before, after in pairwise(spans))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     name=st.sampled_from(["events", "profiles", "reviews"]),

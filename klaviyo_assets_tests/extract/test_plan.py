@@ -560,7 +560,7 @@ def coverages(draw: st.DrawFn, name: str) -> list[CoverageRow]:
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), name=st.sampled_from(TIMED))
 def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str) -> None:
     covered = data.draw(coverages(name))

@@ -5,7 +5,7 @@ import operator
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
@@ -48,7 +48,6 @@ def time_queries(draw):
     return name, conditions, sort, size
 
 
-@settings(deadline=None)
 @given(time_queries())
 def test_a_walk_returns_every_match_once_and_in_order(query):
     name, conditions, sort, size = query
@@ -165,7 +164,6 @@ def test_the_grammar_reads_quotes_and_nesting():
         parse("equals(name,'open)")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="and()[],'\"\\x.- 1Z", max_size=30))
 def test_the_grammar_never_breaks(text):
     with contextlib.suppress(FilterSyntaxError):

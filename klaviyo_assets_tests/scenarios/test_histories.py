@@ -62,7 +62,7 @@ def test_table_matches_klaviyo_with_real_requests_and_files(at: int, kind: Searc
     folders = iter(range(1000))
 
     @seed(at)
-    @settings(max_examples=3, deadline=None, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     @given(kind)
     def run_one(scenario: Scenario) -> None:
         folder = tmp_path / str(next(folders))

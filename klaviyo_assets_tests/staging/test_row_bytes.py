@@ -24,7 +24,7 @@ def test_the_bytes_of_rows_are_those_of_their_texts() -> None:
     assert row_bytes(frame.clear()).sum() == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     pages=st.lists(st.lists(st.sampled_from([1, 10, 300, 2_000, 9_000]), min_size=1, max_size=30), min_size=1, max_size=8),
     most_rows=st.integers(1, 60),

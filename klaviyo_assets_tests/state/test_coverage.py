@@ -52,7 +52,7 @@ def is_good(minute: int, read_times: Iterable[int], lookback_ages: Sequence[int]
     return bool(reached) and all(any(time >= minute + 1 + age for time in times) for age in reached)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(reads=READS, lookback_ages=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=24)
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=30)
@@ -72,7 +72,7 @@ def test_needed_is_what_the_rule_says(reads: list[Read], lookback_ages: Sequence
     assert all(before.end <= after.start for before, after in pairwise(spans))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(reads=READS, lookback_ages=AGES)
 def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
@@ -91,7 +91,7 @@ def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_
         assert row.final or {at(read_at) for *_, read_at, _ in mine} == {row.read_at}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(reads=READS, lookback_ages=AGES, later=st.integers(0, 40))
 @example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], lookback_ages=(2, 5), later=0)
 def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
@@ -109,7 +109,6 @@ def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read],
     assert minutes_of(spans) == sorted(set(range(HORIZON)) - set(good))
 
 
-@settings(deadline=None)
 @given(reads=READS, lookback_ages=AGES)
 def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []

@@ -1,4 +1,4 @@
-"""A local Klaviyo: a real HTTP server with a made-up account that holds to the contract in the catalog.
+"""A local Klaviyo: a real HTTP server with a made-up account that follows the API contract in the catalog.
 
 For tests, and to try things out without an account. It shares only the catalog with the rest of the package.
 

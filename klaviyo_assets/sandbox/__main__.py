@@ -1,4 +1,4 @@
-"""Runs the sandbox: ``python -m klaviyo_assets.sandbox``."""
+"""Run the sandbox: ``python -m klaviyo_assets.sandbox``."""
 
 import argparse
 import sys

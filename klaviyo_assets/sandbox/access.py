@@ -1,4 +1,4 @@
-"""Who may ask: the key, its scopes, and the API revision."""
+"""Access control: the API key, its scopes and the API revision."""
 
 import re
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 _SCHEME = "Klaviyo-API-Key "
 _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
 _LIFETIME = timedelta(days=731)
-"""A revision is stable for a year and deprecated for another, then retired."""
+"""A revision is stable for a year, deprecated for another year, then retired."""
 
 _PLAN_GATE = "You must have Advanced KDP enabled to use this endpoint."
-"""Klaviyo's words, as seen in the wild."""
+"""Klaviyo's actual message."""
 
 
-def admit(headers: Mapping[str, str], keys: Keys, options: SandboxOptions) -> None:
-    """Let a request with a valid key pass.
+def authenticate(headers: Mapping[str, str], keys: Keys, options: SandboxOptions) -> None:
+    """Check the API key.
 
     Raises:
-        HtmlError: 400, if the header's scheme is another one; the edge answers that.
-        ApiError: 401 or 400 for a key that is missing or unknown. The recorded response has no headers of the rate limits.
+        HtmlError: 400, if the header has another scheme; this response comes from the edge.
+        ApiError: 401 or 400 for a missing or unknown key. The recorded response has no rate limit headers.
     """
     header = headers.get("authorization")
     if header is None:
@@ -36,10 +36,10 @@ def admit(headers: Mapping[str, str], keys: Keys, options: SandboxOptions) -> No
 
 
 def check_permission(headers: Mapping[str, str], needed: frozenset[str], keys: Keys) -> None:
-    """Let an admitted request pass if its key has the scopes and the account's plan has the feature.
+    """Check that the key has the scopes and the account's plan has the feature.
 
     Raises:
-        ApiError: 403, if not. The rate limits count such a request: each recorded 403 has their headers.
+        ApiError: 403, if not. Such a request counts against the rate limits: each recorded 403 has their headers.
     """
     key = _key(headers)
     if missing := sorted(needed - (keys.scopes_of(key) or frozenset())):
@@ -49,10 +49,10 @@ def check_permission(headers: Mapping[str, str], needed: frozenset[str], keys: K
 
 
 def check_revision(headers: Mapping[str, str], now: int) -> None:
-    """Let a request with a live revision pass, and one with a retired revision unless it says that it wants no other.
+    """Check the API revision; a request with a retired one passes unless it opts out of falling forward to a newer one.
 
     Raises:
-        ApiError: 400 for a revision that is missing or none, 410 for a retired one.
+        ApiError: 400 for a missing or invalid revision, 410 for a retired one.
     """
     revision = headers.get("revision")
     if not revision:

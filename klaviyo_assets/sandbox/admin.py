@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints: its truth, its clock, its changes, its faults and its statistics. No key, no limits."""
+"""The sandbox's own endpoints: records, clock, changes, faults and statistics. They need no key and have no rate limits."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -38,7 +38,7 @@ class _Admin:
         self._state = state
 
     async def truth(self, request: Request) -> Response:
-        """Every record of a type as it is now: one resource object a line; see :func:`~klaviyo_assets.sandbox.truth.true_records`."""
+        """Return every record of a type as it is now, one resource object per line; see :func:`~klaviyo_assets.sandbox.truth.true_records`."""
         name = request.path_params["name"]
         if name not in self._state.catalog:
             raise LookupError(f"no such type: {name}")
@@ -56,13 +56,13 @@ class _Admin:
         return JSONResponse(self._now())
 
     async def move_clock(self, request: Request) -> Response:
-        asked = await _object(request)
-        if set(asked) not in ({"advance"}, {"set"}):
+        command = await _object(request)
+        if set(command) not in ({"advance"}, {"set"}):
             raise ValueError("give advance (seconds) or set (an instant)")
-        if "advance" in asked:
-            self._state.clock.advance(round(float(asked["advance"]) * instants.SECOND))
+        if "advance" in command:
+            self._state.clock.advance(round(float(command["advance"]) * instants.SECOND))
         else:
-            self._state.clock.set(instants.parse(asked["set"]))
+            self._state.clock.set(instants.parse(command["set"]))
         self._state.account.settle()
         return JSONResponse(self._now())
 
@@ -73,12 +73,12 @@ class _Admin:
         return JSONResponse({"ids": ids, "now": instants.render(now)})
 
     async def faults(self, request: Request) -> Response:
-        return JSONResponse([msgspec.to_builtins(fault) for fault in self._state.faults.waiting])
+        return JSONResponse([msgspec.to_builtins(fault) for fault in self._state.faults.pending])
 
     async def add_faults(self, request: Request) -> Response:
-        """Put faults in wait: one object, a list of them, or an empty list to remove them all."""
-        asked = msgspec.json.decode(await request.body())
-        faults = [Fault.from_mapping(one) for one in (asked if isinstance(asked, list) else [asked])]
+        """Add faults: one object or a list of them; an empty list removes all faults."""
+        given = msgspec.json.decode(await request.body())
+        faults = [Fault.from_mapping(one) for one in (given if isinstance(given, list) else [given])]
         if not faults:
             self._state.faults.clear()
         for fault in faults:
@@ -86,12 +86,12 @@ class _Admin:
         return await self.faults(request)
 
     async def stats(self, request: Request) -> Response:
-        struck = {str(kind): count for kind, count in sorted(self._state.faults.struck.items())}
-        return JSONResponse(self._state.stats.as_json() | {"faults": struck})
+        applied = {str(kind): count for kind, count in sorted(self._state.faults.applied.items())}
+        return JSONResponse(self._state.stats.as_json() | {"faults": applied})
 
     async def reset_stats(self, request: Request) -> Response:
         self._state.stats.reset()
-        self._state.faults.struck.clear()
+        self._state.faults.applied.clear()
         return JSONResponse({})
 
     def _now(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ async def _object(request: Request) -> dict[str, Any]:
 
 
 def _checked(handler: _Handler) -> _Handler:
-    """Answer what is asked wrongly with the reason."""
+    """Respond to an invalid request with the reason."""
 
     async def checked(request: Request) -> Response:
         try:

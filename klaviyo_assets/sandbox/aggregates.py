@@ -1,7 +1,7 @@
-"""Answers to ``POST /api/metric-aggregates``: how many events of a metric lie in each day.
+"""Responses to ``POST /api/metric-aggregates``: the number of events of a metric per day.
 
-Only what the audit asks is played: the measurement ``count`` by ``day`` or ``hour``, without grouping. Anything else is refused, so no user takes
-a made-up number for Klaviyo's. Source: https://developers.klaviyo.com/en/reference/query_metric_aggregates .
+Only the audit's requests are supported: the measurement ``count`` by ``day`` or ``hour``, without grouping. Everything else is rejected, so no
+user mistakes a made-up number for Klaviyo's. Source: https://developers.klaviyo.com/en/reference/query_metric_aggregates .
 """
 
 import re
@@ -25,7 +25,7 @@ _STEPS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 
 class Attributes(msgspec.Struct):
-    """Attributes of a question."""
+    """Attributes of a request."""
 
     metric_id: str
     measurements: list[Literal["count"]]
@@ -45,27 +45,27 @@ class _Document(msgspec.Struct):
 
 
 def aggregate(store: Store, body: bytes, origin: str, query: str = "") -> bytes:
-    """Answer a question.
+    """Return the document with the counts that a request asks for.
 
     Args:
         store: The account's records.
         body: The request's body.
         origin: The sandbox's own origin, for links.
-        query: The request's query string, which the document's own link repeats.
+        query: The request's query string, which the document's ``self`` link repeats.
 
     Raises:
-        ApiError: 400, if Klaviyo would refuse the question or the sandbox does not play it; 404, if there is no such metric.
+        ApiError: 400, if Klaviyo would reject the request or the sandbox does not support it; 404, if there is no such metric.
     """
     try:
-        asked = msgspec.json.decode(body, type=_Document).data.attributes
+        request = msgspec.json.decode(body, type=_Document).data.attributes
     except msgspec.MsgspecError as error:
         raise _invalid(str(error)) from error
-    if store["metrics"].get(asked.metric_id) is None:
-        raise ApiError(404, "not_found", "Not found.", f"A metric with id {asked.metric_id} does not exist.")
-    zone = _zone(asked.timezone)
-    since, until = _span(asked.filter, zone)
-    starts = _starts(_floor(since, asked.interval), until, _STEPS[asked.interval], zone)
-    counts = _counts(store, asked, since, until, zone)
+    if store["metrics"].get(request.metric_id) is None:
+        raise ApiError(404, "not_found", "Not found.", f"A metric with id {request.metric_id} does not exist.")
+    zone = _zone(request.timezone)
+    since, until = _time_range(request.filter, zone)
+    starts = _starts(_floor(since, request.interval), until, _STEPS[request.interval], zone)
+    counts = _counts(store, request, since, until, zone)
     link = {"self": f"{origin}{METRIC_AGGREGATES.path}/"}
     measured = {"dimensions": [], "measurements": {"count": [counts[start] for start in starts]}}
     data = {
@@ -77,13 +77,13 @@ def aggregate(store: Store, body: bytes, origin: str, query: str = "") -> bytes:
     return encode({"data": data, "links": {"self": f"{origin}{METRIC_AGGREGATES.path}" + (f"?{query}" if query else ""), "next": None, "prev": None}})
 
 
-def _counts(store: Store, asked: Attributes, since: datetime, until: datetime, zone: ZoneInfo) -> Counter[datetime]:
+def _counts(store: Store, request: Attributes, since: datetime, until: datetime, zone: ZoneInfo) -> Counter[datetime]:
     first, last = instants.to_micros(since), instants.to_micros(until)
     found: Counter[datetime] = Counter()
     for record in store["events"].walk("datetime", descending=False, low=(1, first, ""), high=(1, last, "")):
         moment = record.values["datetime"]
-        if record.values["metric_id"] == asked.metric_id and isinstance(moment, int):
-            found[_floor(instants.from_micros(moment).astimezone(zone), asked.interval)] += 1
+        if record.values["metric_id"] == request.metric_id and isinstance(moment, int):
+            found[_floor(instants.from_micros(moment).astimezone(zone), request.interval)] += 1
     return found
 
 
@@ -96,7 +96,7 @@ def _starts(since: datetime, until: datetime, step: timedelta, zone: ZoneInfo) -
     starts, start = [], since
     while start < until:
         starts.append(start)
-        # By the wall clock for days, since those that a summer begins or ends in have 23 or 25 hours.
+        # Days follow the wall clock: a day on which daylight saving time begins or ends has 23 or 25 hours.
         start = start + step if step == _STEPS["day"] else (start.astimezone(UTC) + step).astimezone(zone)
     return starts
 
@@ -108,7 +108,7 @@ def _zone(name: str) -> ZoneInfo:
         raise _invalid(f"'{name}' is not a valid timezone.") from error
 
 
-def _span(filters: list[str], zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _time_range(filters: list[str], zone: ZoneInfo) -> tuple[datetime, datetime]:
     bounds: dict[str, datetime] = {}
     for text in filters:
         match = _FILTER.fullmatch(text)

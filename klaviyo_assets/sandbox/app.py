@@ -14,15 +14,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
-from klaviyo_assets.sandbox import strikes
-from klaviyo_assets.sandbox.access import admit, check_permission, check_revision
+from klaviyo_assets.sandbox import faulty_responses
+from klaviyo_assets.sandbox.access import authenticate, check_permission, check_revision
 from klaviyo_assets.sandbox.admin import admin_routes
 from klaviyo_assets.sandbox.aggregates import aggregate
-from klaviyo_assets.sandbox.answers import Oddity, collection, lookup
 from klaviyo_assets.sandbox.errors import JSONAPI, THROTTLED, ApiError, HtmlError
 from klaviyo_assets.sandbox.faults import Fault, FaultKind
 from klaviyo_assets.sandbox.query import read_query
 from klaviyo_assets.sandbox.related import scope_for
+from klaviyo_assets.sandbox.responses import Oddity, collection, lookup
 from klaviyo_assets.sandbox.state import State
 
 _ODDITIES = {FaultKind.EMPTY_PAGE: Oddity.EMPTY, FaultKind.OVERLAP: Oddity.OVERLAP, FaultKind.REPEATED_CURSOR: Oddity.REPEATED}
@@ -37,7 +37,7 @@ def build_app(state: State) -> ASGIApp:
             routes.append(Route(entry.endpoint.path + "/{id}", _Records(state, entry, lookup=True), methods=["GET"]))
     routes.append(Route(METRIC_AGGREGATES.path, _Aggregates(state), methods=["POST"]))
     routes.append(Route("/{path:path}", _not_found))
-    return _Dated(Starlette(routes=routes), state)
+    return _DateHeader(Starlette(routes=routes), state)
 
 
 async def _not_found(request: Request) -> Response:
@@ -45,22 +45,22 @@ async def _not_found(request: Request) -> Response:
     return Response(error.body(), error.status, media_type=JSONAPI)
 
 
-class _Dated:
-    """Puts the sandbox's time into every answer's ``Date``."""
+class _DateHeader:
+    """Sets the ``Date`` header of every response to the sandbox's time."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def dated(message: MutableMapping[str, Any]) -> None:
+        async def send_with_date(message: MutableMapping[str, Any]) -> None:
             off_by = scope.get("sandbox.date_off_by", 0)
             if message["type"] == "http.response.start" and off_by is not None:
                 message["headers"] = [*message["headers"], (b"date", self._state.clock.http_date(off_by).encode())]
             await send(message)
 
         scope["sandbox.send"] = send
-        await self._app(scope, receive, dated)
+        await self._app(scope, receive, send_with_date)
 
 
 class _Endpoint(ABC):
@@ -78,36 +78,36 @@ class _Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         state = self._state
-        fault = state.faults.strike(self._name, in_a_chain="page[cursor]" in request.query_params)
+        fault = state.faults.next_for(self._name, has_cursor="page[cursor]" in request.query_params)
         if state.options.latency:
             await asyncio.sleep(state.options.latency)
-        answer = await self._answer(request, fault)
-        sent = await strikes.send(answer, fault, scope, receive, send)
-        state.stats.note(self._name, request.url.path, request.url.query, answer.status_code if sent else None, len(answer.body))
+        response = await self._respond(request, fault)
+        sent = await faulty_responses.send_response(response, fault, scope, receive, send)
+        state.stats.record(self._name, request.url.path, request.url.query, response.status_code if sent else None, len(response.body))
 
-    async def _answer(self, request: Request, fault: Fault | None) -> Response:
+    async def _respond(self, request: Request, fault: Fault | None) -> Response:
         headers: dict[str, str] = {}
         try:
-            strikes.raise_for(fault, request.headers)
-            headers |= self._admitted(request)
+            faulty_responses.raise_error(fault, request.headers)
+            headers |= self._check_access(request)
             check_permission(request.headers, self._scopes(request), self._state.keys)
             return Response(await self._document(request, fault), headers=headers, media_type=JSONAPI)
         except ApiError as error:
-            # Of a request that was counted the answer has the limits' headers, whatever it is; a 429 has no content type.
+            # Every response to a counted request has the rate limit headers; a 429 has no content type.
             return Response(error.body(), error.status, {**headers, **error.headers}, None if error.status == THROTTLED else JSONAPI)
         except HtmlError as error:
             return Response(error.body(), error.status, error.headers, "text/html")
 
-    def _admitted(self, request: Request) -> dict[str, str]:
-        """Let the request pass the key, the revision and the limits; return the limits' headers."""
+    def _check_access(self, request: Request) -> dict[str, str]:
+        """Check the key, the revision and the rate limits; return the rate limit headers."""
         state = self._state
-        admit(request.headers, state.keys, state.options)
+        authenticate(request.headers, state.keys, state.options)
         check_revision(request.headers, state.clock.now())
         return dict(state.limits.enter(self._name, *self._limits(dict(request.query_params)))) if state.options.limits else {}
 
     @abstractmethod
     def _scopes(self, request: Request) -> frozenset[str]:
-        """The scopes that the request takes."""
+        """The scopes that the request needs."""
 
     @abstractmethod
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
@@ -115,7 +115,7 @@ class _Endpoint(ABC):
 
     @abstractmethod
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
-        """The answer's body; some faults are of the API's own making."""
+        """The response's body; some faults change it."""
 
 
 class _Records(_Endpoint):
@@ -139,7 +139,7 @@ class _Records(_Endpoint):
         return frozenset({*entry.scopes, *(str(scope) for scope in extra)})
 
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
-        """The endpoint's own limit, and the lower one that some parameters switch on: a request counts against both."""
+        """The endpoint's own limit and the lower one that some parameters activate: a request counts against both."""
         endpoint = self._entry.endpoint
         own = (endpoint.lookup_limit if self._lookup else None) or endpoint.limit
         reduced = endpoint.limit_for(parameters, lookup=self._lookup)

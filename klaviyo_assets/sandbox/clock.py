@@ -1,4 +1,4 @@
-"""The sandbox's clock: real time and an offset that only grows."""
+"""The sandbox's clock: real time plus an offset that only grows."""
 
 import time
 from email.utils import formatdate
@@ -7,7 +7,7 @@ from klaviyo_assets.sandbox.instants import SECOND
 
 
 class Clock:
-    """Tells the sandbox's time in microseconds since the epoch.
+    """Returns the sandbox's time in microseconds since the epoch.
 
     Args:
         start: Instant that the clock shows now; real time if None.
@@ -17,14 +17,14 @@ class Clock:
         self._offset = 0 if start is None else start - _real()
 
     def now(self) -> int:
-        """Return the present instant."""
+        """Return the current time."""
         return _real() + self._offset
 
     def advance(self, micros: int) -> None:
         """Move the clock ahead.
 
         Raises:
-            ValueError: If it would go back: what has arrived cannot be unsent.
+            ValueError: If it would go back: records that have arrived stay.
         """
         if micros < 0:
             raise ValueError("the clock cannot go back")
@@ -34,15 +34,15 @@ class Clock:
         """Move the clock ahead to an instant.
 
         Raises:
-            ValueError: If it lies in the past.
+            ValueError: If the instant is in the past.
         """
         self.advance(instant - self.now())
 
     def http_date(self, off_by: int = 0) -> str:
-        """Return the present as the value of a ``Date`` header.
+        """Return the current time as the value of a ``Date`` header.
 
         Args:
-            off_by: Microseconds by which it is wrong.
+            off_by: Microseconds to add.
         """
         return formatdate((self.now() + off_by) // SECOND, usegmt=True)
 

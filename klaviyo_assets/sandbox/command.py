@@ -1,4 +1,4 @@
-"""``klaviyo-assets sandbox``: runs the sandbox until it is stopped."""
+"""``klaviyo-assets sandbox``: run the sandbox until it is stopped."""
 
 import argparse
 import contextlib
@@ -48,7 +48,7 @@ def _instant(text: str) -> datetime:
 
 
 def options_from(args: argparse.Namespace) -> SandboxOptions:
-    """Return the options that parsed arguments describe."""
+    """Return the options from parsed arguments."""
     given: dict[str, Any] = {one.name: getattr(args, one.name) for one in fields(SandboxOptions)}
     return SandboxOptions(**given | {"change_at": tuple(args.change_at)})
 
@@ -82,18 +82,18 @@ def run(args: argparse.Namespace) -> int:
     if args.child:
         _end_with_parent()
     state = begin(options)
-    gc.freeze()  # The account lasts as long as the process, so no collection need look at it again.
+    gc.freeze()  # The account lives as long as the process, so garbage collection can skip it.
     _announce(args, listener)
     config = uvicorn.Config(
         build_app(state),
-        # Faults break connections on purpose, which is nothing to log.
+        # Faults break connections on purpose; do not log that.
         log_level="critical",
         access_log=False,
         # The sandbox's own clock makes the Date header.
         date_header=False,
         proxy_headers=False,
         lifespan="off",
-        # A client that thinks between two requests should find its connection open.
+        # A client that pauses between two requests should find its connection open.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
@@ -132,7 +132,7 @@ def _announce(args: argparse.Namespace, listener: socket.socket) -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the parent does: its end closes the pipe that is this process's input."""
+    """End when the parent process ends, which closes the pipe to this process's standard input."""
 
     def watch() -> None:
         sys.stdin.buffer.read()

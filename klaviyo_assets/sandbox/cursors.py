@@ -1,4 +1,4 @@
-"""Cursors: a place in an order, bound to the query that it was made for, good for three days."""
+"""Cursors: a position in a sort order, bound to one query and valid for three days."""
 
 import base64
 import hashlib
@@ -12,18 +12,18 @@ from klaviyo_assets.sandbox.instants import DAY
 from klaviyo_assets.sandbox.store import Position
 
 LIFETIME = 3 * DAY
-"""How long a cursor is good for, in microseconds; Klaviyo's staff name three days as a rule of thumb."""
+"""How long a cursor is valid, in microseconds; Klaviyo's staff name three days as a rule of thumb."""
 
 _BINDING = ("filter", "sort")
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a page begins.
+    """Where a page starts.
 
     Attributes:
-        place: The place of the record before the page's first one, in the direction of the walk.
-        backwards: True if the page is the one before the place, as ``links.prev`` asks for.
+        place: The position of the record before the page's first one, in reading direction.
+        backwards: True if the page precedes the position, as for ``links.prev``.
     """
 
     place: Position

@@ -1,4 +1,4 @@
-"""Error answers as Klaviyo sends them: ``errors[]`` with id, status, code, title, detail and source."""
+"""Error responses as Klaviyo sends them: ``errors[]`` with id, status, code, title, detail and source."""
 
 import uuid
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ _LINKS: dict[int, dict[str, str]] = {
     400: {},
     THROTTLED: {"type": "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits"},
 }
-"""What ``links`` of an error holds, by status; the other errors have none."""
+"""The ``links`` of an error, by status; other errors have none."""
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error response of the API.
 
     Args:
         status: HTTP status.
         code: Klaviyo's error code.
-        title: What kind of error it is.
+        title: The kind of error.
         detail: What is wrong with this request.
-        parameter: Query parameter at fault, if one is.
-        pointer: Where else the fault lies.
-        headers: Headers of the answer.
+        parameter: The invalid query parameter, if there is one.
+        pointer: JSON pointer to the cause, if it is not a query parameter.
+        headers: Headers of the response.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> bytes:
-        """Return the answer's body."""
+        """Return the response's body."""
         error: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "status": self.status,
@@ -65,12 +65,12 @@ class ApiError(Exception):
 
 
 class HtmlError(Exception):
-    """An error that comes from the edge, in HTML, before the API has seen the request.
+    """An HTML error response from the edge; the request does not reach the API.
 
     Args:
         status: HTTP status.
         title: Title of the HTML page.
-        headers: Headers of the answer.
+        headers: Headers of the response.
     """
 
     def __init__(self, status: int, title: str, headers: Mapping[str, str] | None = None) -> None:
@@ -80,11 +80,11 @@ class HtmlError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> bytes:
-        """Return the answer's body."""
+        """Return the response's body."""
         title = f"{self.status} {self.title}".encode()
         return b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</h1></center>\r\n</body>\r\n</html>\r\n" % (title, title)
 
 
 def invalid(detail: str, parameter: str) -> ApiError:
-    """Return the 400 for a query parameter that is wrong."""
+    """Return the 400 for an invalid query parameter."""
     return ApiError(400, "invalid", "Invalid input.", detail, parameter)

@@ -1,4 +1,4 @@
-"""Faults on demand: what the network, the edge and the API do on a bad day."""
+"""Faults on demand: failures of the network, the edge and the API."""
 
 import random
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """The kind of failure."""
 
     ERROR_500 = "500"
     ERROR_502 = "502"
@@ -19,21 +19,21 @@ class FaultKind(StrEnum):
     THROTTLED_BARE = "429_bare"
     """429 without ``Retry-After``."""
     DROP = "drop"
-    """The connection is closed before the answer."""
+    """The connection is closed before the response."""
     RESET = "reset"
-    """The connection is reset in the middle of the answer."""
+    """The connection is reset in the middle of the response."""
     CUT = "cut"
-    """The body ends half-way."""
+    """The body ends halfway."""
     SLOW = "slow"
-    """The answer waits."""
+    """The response is delayed."""
     DRIP = "drip"
-    """The body comes in small pieces."""
+    """The body arrives in small pieces."""
     HTML_403 = "html403"
     HTML_502 = "html502"
     NOT_JSON = "notjson"
     """200 with an HTML page."""
     BAD_JSON = "badjson"
-    """200 with JSON that is broken at its end."""
+    """200 with JSON that is invalid at its end."""
     JSON_NULL = "json_null"
     """200 with ``null``."""
     JSON_ARRAY = "json_array"
@@ -41,47 +41,47 @@ class FaultKind(StrEnum):
     NO_DATA = "no_data"
     """200 with a document without ``data``."""
     NO_LINKS = "no_links"
-    """200 with a document without ``links``, so that it looks like the last page."""
+    """200 with a document without ``links``, which looks like the last page."""
     WRONG_TYPES = "wrong_types"
-    """200 with an object where the array of records belongs, and a number for a link."""
+    """200 with an object instead of the array of records and a number instead of a link."""
     FOREIGN_NEXT = "foreign_next"
-    """A page whose next link leads to another host."""
+    """A page with a next link to another host."""
     REPEATED_CURSOR = "repeated_cursor"
-    """A page whose next link leads to the page itself."""
+    """A page with a next link to itself."""
     EXPIRED_CURSOR = "expired_cursor"
-    """400, ``Invalid cursor provided.``; strikes requests with a cursor only."""
+    """400, ``Invalid cursor provided.``; affects only requests with a cursor."""
     EMPTY_PAGE = "empty_page"
-    """A page without records in the middle of a chain; strikes requests with a cursor only."""
+    """A page without records before the last page; affects only requests with a cursor."""
     OVERLAP = "overlap"
-    """A page whose last records are the first of the next one again."""
+    """The next page starts with the last records of this one."""
     DATE_BACK = "date_back"
-    """``Date`` is three hours behind."""
+    """The ``Date`` header is three hours behind."""
     DATE_AHEAD = "date_ahead"
-    """``Date`` is three hours ahead."""
+    """The ``Date`` header is three hours ahead."""
     NO_DATE = "no_date"
-    """There is no ``Date``."""
+    """There is no ``Date`` header."""
     RETIRED = "retired"
 
 
-IN_A_CHAIN = frozenset({FaultKind.EXPIRED_CURSOR, FaultKind.EMPTY_PAGE})
-"""What can only go wrong behind the first page."""
+NEEDS_CURSOR = frozenset({FaultKind.EXPIRED_CURSOR, FaultKind.EMPTY_PAGE})
+"""Kinds that can occur only after the first page."""
 
 
 EVERYWHERE = "*"
-"""Path of a fault that strikes every endpoint."""
+"""Path of a fault that affects every endpoint."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that waits for its requests.
+    """A fault that applies to future requests.
 
     Attributes:
-        kind: What goes wrong.
-        path: Endpoint that it strikes: a collection (``/api/events``), a look-up (``/api/events/{id}``) or ``*``.
-        times: How many more requests it strikes; None for all.
-        after: How many requests it lets pass first.
-        rate: Share of the requests that it strikes, 0 to 1.
-        seconds: How long a slow or dripping answer takes more, or what a 429 asks to wait.
+        kind: The kind of failure.
+        path: The affected endpoint: a collection (``/api/events``), a look-up (``/api/events/{id}``) or ``*``.
+        times: How many more requests it affects; None for all.
+        after: How many requests succeed first.
+        rate: Share of the requests that it affects, 0 to 1.
+        seconds: The delay of a slow or dripping response, or the ``Retry-After`` of a 429.
     """
 
     kind: FaultKind
@@ -96,7 +96,7 @@ class Fault:
         """Return the fault that a JSON object describes.
 
         Raises:
-            ValueError: If it describes none.
+            ValueError: If the object does not describe a fault.
         """
         unknown = set(given) - {one.name for one in fields(cls)}
         if unknown or "kind" not in given:
@@ -105,55 +105,55 @@ class Fault:
 
 
 class Faults:
-    """The faults in wait.
+    """The pending faults.
 
     Args:
-        seed: Makes the strikes of faults with a rate the same each time.
+        seed: Seed for faults with a rate.
 
     Attributes:
-        struck: How often each kind has struck.
+        applied: How often each kind was applied.
     """
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - made-up data
-        self._waiting: list[Fault] = []
-        self.struck: Counter[FaultKind] = Counter()
+        self._pending: list[Fault] = []
+        self.applied: Counter[FaultKind] = Counter()
 
     @property
-    def waiting(self) -> tuple[Fault, ...]:
-        """The faults that have not struck for the last time."""
-        return tuple(self._waiting)
+    def pending(self) -> tuple[Fault, ...]:
+        """The faults that can still apply."""
+        return tuple(self._pending)
 
     def add(self, fault: Fault) -> None:
-        """Put a fault in wait, behind the others."""
-        self._waiting.append(fault)
+        """Add a fault after the others."""
+        self._pending.append(fault)
 
     def clear(self) -> None:
-        """Remove every fault; what has struck stays counted."""
-        self._waiting.clear()
+        """Remove every fault but keep the counts."""
+        self._pending.clear()
 
-    def strike(self, endpoint: str, *, in_a_chain: bool = False) -> Fault | None:
-        """Return the fault that a request meets, if it meets one; the first that is ready wins.
+    def next_for(self, endpoint: str, *, has_cursor: bool = False) -> Fault | None:
+        """Return the fault that applies to a request, if any: the first one that matches.
 
         Args:
-            endpoint: The endpoint that is asked.
-            in_a_chain: True if the request carries a cursor.
+            endpoint: The requested endpoint.
+            has_cursor: True if the request has a cursor.
         """
-        for index, fault in enumerate(self._waiting):
-            if fault.path not in {EVERYWHERE, endpoint} or (fault.kind in IN_A_CHAIN and not in_a_chain):
+        for index, fault in enumerate(self._pending):
+            if fault.path not in {EVERYWHERE, endpoint} or (fault.kind in NEEDS_CURSOR and not has_cursor):
                 continue
             if fault.after > 0:
-                self._waiting[index] = replace(fault, after=fault.after - 1)
+                self._pending[index] = replace(fault, after=fault.after - 1)
             elif self._random.random() < fault.rate:
-                self._use_up(index, fault)
-                self.struck[fault.kind] += 1
+                self._consume(index, fault)
+                self.applied[fault.kind] += 1
                 return fault
         return None
 
-    def _use_up(self, index: int, fault: Fault) -> None:
+    def _consume(self, index: int, fault: Fault) -> None:
         if fault.times is None:
             return
         if fault.times > 1:
-            self._waiting[index] = replace(fault, times=fault.times - 1)
+            self._pending[index] = replace(fault, times=fault.times - 1)
         else:
-            del self._waiting[index]
+            del self._pending[index]

@@ -1,4 +1,4 @@
-"""What the fields are that Klaviyo filters and sorts by: where their values stand in a record and of which kind they are."""
+"""The fields that Klaviyo filters and sorts by: where a record holds their values, and the kind of the values."""
 
 from enum import StrEnum
 from functools import cache
@@ -15,7 +15,7 @@ Value = str | int | bool | None
 
 
 class Kind(StrEnum):
-    """Kind of a field, which says how its values are written in a filter."""
+    """Kind of a field; determines the syntax of its values in a filter."""
 
     TIME = "time"
     STRING = "string"
@@ -32,14 +32,14 @@ _KINDS = {
 }
 
 _ALIASES = {("events", "timestamp"): "datetime", ("events", "profile"): "profile_id", ("events", "metric"): "metric_id"}
-"""Fields that are another field under a second name."""
+"""Fields that are aliases of another field."""
 
 _OWN_NAMES = {("reviews", "status"): ("status", "value")}
-"""Fields with values elsewhere in the attributes than their names say."""
+"""Fields with a value at another path in the attributes than their name."""
 
 
 def canonical(entry: ResourceType, field: str) -> str:
-    """Return the name under which a record keeps the field's value."""
+    """Return the name under which a record stores the field's value."""
     return _ALIASES.get((entry.name, field), field)
 
 
@@ -69,7 +69,7 @@ def kind_of(entry: ResourceType, field: str) -> Kind:
 
 
 def values_of(entry: ResourceType, attributes: dict[str, Any]) -> dict[str, Value]:
-    """Return the values to filter and sort by that stand in a record's attributes, by field."""
+    """Return the values in a record's attributes to filter and sort by, by field."""
     wanted = _sorted_or_filtered(entry.name, tuple(entry.endpoint.filters), entry.endpoint.sorts)
     values: dict[str, Value] = {}
     for field, (path, kind) in _attribute_paths(entry.name, entry.columns).items():

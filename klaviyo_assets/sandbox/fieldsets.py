@@ -1,4 +1,4 @@
-"""Sparse fieldsets: ``fields[profile]=email,location.city`` keeps these attributes only."""
+"""Sparse fieldsets: ``fields[profile]=email,location.city`` returns only these attributes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from klaviyo_assets.sandbox.records import encode
 
 
 def check_fields(entries: Iterable[ResourceType], names: Iterable[str], parameter: str) -> None:
-    """Refuse names that are no field of any of these types, which have the same JSON:API type.
+    """Reject names that are not a field of any of these types; the types share one JSON:API type.
 
     Raises:
         ApiError: 400, if there is one.
@@ -26,19 +26,19 @@ def check_fields(entries: Iterable[ResourceType], names: Iterable[str], paramete
 
 
 def _known(entry: ResourceType) -> set[str]:
-    """Every attribute of the type, and every part of it that has parts."""
+    """Return the path of every attribute of the type, and of every object that contains one."""
     paths = [column.path[1:] for column in entry.columns if column.path[0] == "attributes"]
     found = {".".join(path[:length]) for path in paths for length in range(1, len(path) + 1)}
     return found | {"id"} | set(entry.endpoint.additional_fields)
 
 
 def _free(entry: ResourceType) -> set[str]:
-    """Attributes that are JSON to the catalog: it does not know their parts, so any may be named."""
+    """Return the attributes that the catalog describes as JSON: it does not know their members, so any name is valid."""
     return {".".join(column.path[1:]) for column in entry.columns if column.type is ColumnType.JSON}
 
 
 def keep_fields(raw: bytes, names: Iterable[str]) -> bytes:
-    """Return a record's JSON with these attributes only; what is kept stays byte for byte."""
+    """Return a record's JSON with only these attributes, their bytes unchanged."""
     record = members_of(raw)
     record["attributes"] = _kept(record["attributes"], [name.split(".") for name in names])
     return encode(record)

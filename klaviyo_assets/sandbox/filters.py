@@ -1,4 +1,4 @@
-"""From a filter as it is written to conditions that records meet, checked against what the catalog allows."""
+"""Compile a filter's text to conditions on records, checked against the catalog."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _LAST = "\U0010ffff"
 """Greater than every id."""
 
 _FIRST_VALUE: Position = (1, -(1 << 63), "")
-"""Behind the nulls, which no condition is met by, and before every value."""
+"""After the nulls, which meet no condition, and before every value."""
 
 _CHOICES = {
     ("campaigns", "messages.channel"): frozenset(CHANNELS),
     ("reviews", "status"): frozenset({"published", "unpublished", "rejected", "featured", "pending", "all"}),
 }
-"""Values that a filter may name, where not any will do."""
+"""The allowed values of a filter, for fields that do not accept any value."""
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -33,7 +33,7 @@ class Condition:
     """One condition on a field.
 
     Attributes:
-        field: Name under which records keep the value.
+        field: Name under which records store the value.
         operator: Klaviyo's operator.
         operand: What the value is compared with.
     """
@@ -43,12 +43,12 @@ class Condition:
     operand: Value | frozenset[Value]
 
     def met_by(self, record: Record) -> bool:
-        """Return whether a record meets it; a null meets none."""
+        """Return whether a record meets the condition; a null meets none."""
         value = record.values.get(self.field)
         return value is not None and _TESTS[self.operator](value, self.operand)
 
     def bounds(self) -> tuple[Position, Position | None]:
-        """Return the least and the greatest place in the field's order that meets it; only for conditions on instants."""
+        """Return the lowest and the highest position in the field's order that meet the condition; only for conditions on instants."""
         at = self.operand
         assert isinstance(at, int)
         match self.operator:
@@ -80,7 +80,7 @@ _TESTS: dict[str, Callable[..., bool]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """The conditions of a request, all of which must be met."""
+    """The conditions of a request; a record must meet all of them."""
 
     conditions: tuple[Condition, ...]
 
@@ -89,16 +89,16 @@ class Filter:
         return [condition for condition in self.conditions if condition.field == field]
 
     def without(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-        """Return the conditions but for these."""
+        """Return the conditions except these."""
         dropped = set(conditions)
         return tuple(condition for condition in self.conditions if condition not in dropped)
 
 
 def compile_filter(entry: ResourceType, text: str | None, options: SandboxOptions, now: int) -> Filter:
-    """Return what a request's filter asks for, with what Klaviyo adds when it says nothing.
+    """Return the conditions of a request's filter, including Klaviyo's defaults.
 
     Raises:
-        ApiError: 400, if Klaviyo would refuse it.
+        ApiError: 400, if Klaviyo would reject it.
     """
     calls = _parse(text)
     required = entry.endpoint.required_filter
@@ -115,15 +115,15 @@ def _parse(text: str | None) -> list[grammar.Call]:
     try:
         return grammar.parse(text)
     except grammar.FilterSyntaxError as error:
-        raise _refused(f"Invalid filter: {error}.") from None
+        raise _invalid(f"Invalid filter: {error}.") from None
 
 
 def _condition(entry: ResourceType, call: grammar.Call, now: int) -> Condition:
     if call.field not in entry.endpoint.filters:
-        raise _refused(f"'{call.field}' is not a valid field for filtering {entry.name}.")
+        raise _invalid(f"'{call.field}' is not a valid field for filtering {entry.name}.")
     if not entry.endpoint.allows(call.field, call.operator):
         allowed = ", ".join(sorted(entry.endpoint.filters[call.field]))
-        raise _refused(f"'{call.operator}' is not a valid operator for '{call.field}'; allowed: {allowed}.")
+        raise _invalid(f"'{call.operator}' is not a valid operator for '{call.field}'; allowed: {allowed}.")
     return Condition(canonical(entry, call.field), call.operator, _operand(entry, call, now))
 
 
@@ -132,19 +132,19 @@ def _operand(entry: ResourceType, call: grammar.Call, now: int) -> Value | froze
         case "has", None:
             return None
         case "has", _:
-            raise _refused("'has' takes a field and nothing else.")
+            raise _invalid("'has' takes a field and nothing else.")
         case "any", tuple() as literals:
             return frozenset(_value(entry, call.field, literal, now) for literal in literals)
         case operator, grammar.Literal() as literal if operator != "any":
             return _value(entry, call.field, literal, now)
         case _:
-            raise _refused(f"'{call.operator}' on '{call.field}' takes {'a list of values' if call.operator == 'any' else 'one value'}.")
+            raise _invalid(f"'{call.operator}' on '{call.field}' takes {'a list of values' if call.operator == 'any' else 'one value'}.")
 
 
 def _value(entry: ResourceType, field: str, literal: grammar.Literal, now: int) -> Value:
     kind = kind_of(entry, field)
     if literal.quoted != (kind is Kind.STRING):
-        raise _refused(f"The value of '{field}' {'must' if kind is Kind.STRING else 'must not'} be quoted.")
+        raise _invalid(f"The value of '{field}' {'must' if kind is Kind.STRING else 'must not'} be quoted.")
     match kind:
         case Kind.TIME:
             return _instant(field, literal.text, now)
@@ -155,21 +155,21 @@ def _value(entry: ResourceType, field: str, literal: grammar.Literal, now: int) 
         case Kind.STRING if literal.text in _CHOICES.get((entry.name, field), {literal.text}):
             return literal.text
         case _:
-            raise _refused(f"'{literal.text}' is not a valid value for '{field}'.")
+            raise _invalid(f"'{literal.text}' is not a valid value for '{field}'.")
 
 
 def _instant(field: str, text: str, now: int) -> int:
     try:
         instant = int(text) * SECOND if field == "timestamp" and text.isdecimal() else instants.parse(text)
     except (ValueError, OverflowError):
-        raise _refused(f"'{text}' is not a valid datetime for '{field}'.") from None
+        raise _invalid(f"'{text}' is not a valid datetime for '{field}'.") from None
     if instant > now:
-        raise _refused("End date may not be in the future")
+        raise _invalid("End date may not be in the future")
     return instant
 
 
 def _with_switches(entry: ResourceType, condition: Condition, options: SandboxOptions) -> list[Condition]:
-    """Bend a condition as the switches for what Klaviyo leaves undocumented say."""
+    """Apply the options for undocumented behavior of Klaviyo to a condition."""
     if entry.name == "reviews" and condition.field == "status":
         return [] if condition.operand == "all" else [condition]
     if not isinstance(condition.operand, int) or condition.operator not in {"greater-than", "less-than"}:
@@ -182,7 +182,7 @@ def _with_switches(entry: ResourceType, condition: Condition, options: SandboxOp
 
 
 def _defaults(entry: ResourceType, calls: list[grammar.Call], options: SandboxOptions) -> list[Condition]:
-    """What Klaviyo leaves out of an answer when the filter does not mention it."""
+    """Return the conditions that Klaviyo adds if the filter does not mention the field."""
     named = {call.field for call in calls}
     if entry.name == "reviews" and "status" not in named and not options.all_reviews_by_default:
         return [Condition("status", "any", frozenset({"published", "featured"}))]
@@ -191,5 +191,5 @@ def _defaults(entry: ResourceType, calls: list[grammar.Call], options: SandboxOp
     return []
 
 
-def _refused(detail: str) -> ApiError:
+def _invalid(detail: str) -> ApiError:
     return invalid(detail, "filter")

@@ -1,6 +1,6 @@
-"""Reads Klaviyo's filter language: ``operator(field,value)``, joined by commas or by ``and(…)``.
+"""Parser for Klaviyo's filter language: ``operator(field,value)``, joined by commas or by ``and(…)``.
 
-Described at https://developers.klaviyo.com/en/docs/filtering_ ; strings are quoted, instants and numbers are not, lists stand in brackets.
+Described at https://developers.klaviyo.com/en/docs/filtering_ ; strings are quoted, instants and numbers are not, lists are in brackets.
 """
 
 import re
@@ -14,11 +14,11 @@ _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
 
 @dataclass(frozen=True)
 class Literal:
-    """A value as it is written.
+    """A value in a filter's text.
 
     Attributes:
         text: The value without quotes.
-        quoted: Whether it stood in quotes.
+        quoted: Whether it was in quotes.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Call:
-    """One condition as it is written: operator, field, and a value, a list of values or nothing."""
+    """One condition in a filter's text: operator, field, and a value, a list of values or nothing."""
 
     operator: str
     field: str
@@ -39,7 +39,7 @@ class FilterSyntaxError(ValueError):
 
 
 def parse(text: str) -> list[Call]:
-    """Return the conditions that a filter joins.
+    """Return the conditions of a filter.
 
     Raises:
         FilterSyntaxError: If the text is not a filter.
@@ -58,19 +58,19 @@ def parse(text: str) -> list[Call]:
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._place = 0
+        self._position = 0
 
     @property
     def done(self) -> bool:
-        return self._place >= len(self._text)
+        return self._position >= len(self._text)
 
     @property
     def rest(self) -> str:
-        return self._text[self._place : self._place + 20]
+        return self._text[self._position : self._position + 20]
 
     def expressions(self) -> list[Call]:
         calls = self._expression()
-        while self._took(","):
+        while self._accept(","):
             calls += self._expression()
         return calls
 
@@ -83,48 +83,48 @@ class _Reader:
             self._expect(")")
             return calls
         field = self._match(_NAME, "a field")
-        value = self._value() if self._took(",") else None
+        value = self._value() if self._accept(",") else None
         self._expect(")")
         return [Call(operator, field, value)]
 
     def _value(self) -> Literal | tuple[Literal, ...]:
-        if not self._took("["):
+        if not self._accept("["):
             return self._literal()
-        if self._took("]"):
+        if self._accept("]"):
             return ()
         items = [self._literal()]
-        while self._took(","):
+        while self._accept(","):
             items.append(self._literal())
         self._expect("]")
         return tuple(items)
 
     def _literal(self) -> Literal:
         self._spaces()
-        quoted = _QUOTED.match(self._text, self._place)
+        quoted = _QUOTED.match(self._text, self._position)
         if quoted:
-            self._place = quoted.end()
+            self._position = quoted.end()
             inner = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
             return Literal(_ESCAPED.sub(r"\1", inner), True)
         return Literal(self._match(_BARE, "a value"), False)
 
     def _match(self, pattern: re.Pattern[str], what: str) -> str:
-        found = pattern.match(self._text, self._place)
+        found = pattern.match(self._text, self._position)
         if not found:
             raise FilterSyntaxError(f"expected {what} at {self.rest!r}")
-        self._place = found.end()
+        self._position = found.end()
         return found.group()
 
-    def _took(self, character: str) -> bool:
+    def _accept(self, character: str) -> bool:
         self._spaces()
-        if self._text.startswith(character, self._place):
-            self._place += 1
+        if self._text.startswith(character, self._position):
+            self._position += 1
             return True
         return False
 
     def _expect(self, character: str) -> None:
-        if not self._took(character):
+        if not self._accept(character):
             raise FilterSyntaxError(f"expected {character!r} at {self.rest!r}")
 
     def _spaces(self) -> None:
-        while not self.done and self._text[self._place] == " ":
-            self._place += 1
+        while not self.done and self._text[self._position] == " ":
+            self._position += 1

@@ -1,4 +1,4 @@
-"""Ids that look like Klaviyo's: made from a counter, so that no two are the same, and shuffled, so that they do not show the order."""
+"""Ids that look like Klaviyo's: unique because they come from a counter, and shuffled to hide the order of creation."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
@@ -10,7 +10,7 @@ class Identifiers:
     """Makes ids for one account.
 
     Args:
-        seed: Shifts every id, so that two accounts share none in practice.
+        seed: Shifts every id, so two accounts have no common ids in practice.
     """
 
     def __init__(self, seed: int) -> None:
@@ -18,30 +18,30 @@ class Identifiers:
         self._counters: dict[str, int] = {}
 
     def event(self) -> str:
-        """An event id: eleven characters."""
+        """Return an event id: eleven characters."""
         return _spell(self._next("event", 55), 11).lower()
 
     def short(self) -> str:
-        """An id of a list, segment, metric or flow: six characters, unique over all four."""
+        """Return an id of a list, segment, metric or flow: six characters, unique across the four types."""
         return _spell(self._next("short", 30), 6)
 
     def ulid(self) -> str:
-        """An id of a profile or campaign: 26 characters that begin with ``01``."""
+        """Return an id of a profile or campaign: 26 characters that begin with ``01``."""
         number = self._next("ulid", 60)
         return "01" + _spell(number * _ODD & (1 << 60) - 1, 12) + _spell(number, 12)
 
     def uuid(self) -> str:
-        """An id of an event's uuid attribute or of a tag."""
+        """Return an id for an event's uuid attribute or for a tag."""
         number = self._next("uuid", 64)
         return f"{number >> 32:08x}-{number >> 16 & 0xFFFF:04x}-11f0-8001-{number * _ODD & 0xFFFFFFFFFFFF:012x}"
 
     def hexadecimal(self) -> str:
-        """An id of a review: 32 hexadecimal digits."""
+        """Return an id of a review: 32 hexadecimal digits."""
         number = self._next("hexadecimal", 64)
         return f"{number:016x}{number * _ODD & (1 << 64) - 1:016x}"
 
     def of_type(self, name: str) -> str:
-        """An id of a type that has no form of its own: eight characters, unique within the type."""
+        """Return an id of any other type: eight characters, unique within the type."""
         return _spell(self._next(f"type {name}", 40), 8)
 
     def _next(self, kind: str, bits: int) -> int:
@@ -51,7 +51,7 @@ class Identifiers:
 
 
 def _spell(number: int, length: int) -> str:
-    """Spell a number in pairs of characters; an odd place takes five bits by themselves."""
+    """Write a number as characters: ten bits per pair, and five bits for the last one if the length is odd."""
     parts: list[str] = []
     remaining = length
     while remaining > 1:

@@ -1,4 +1,4 @@
-"""Instants as whole microseconds since 1970-01-01 UTC: exact, small and quick to compare."""
+"""Instants as whole microseconds since 1970-01-01 UTC: exact, small and fast to compare."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]
 
 
 def to_micros(instant: datetime) -> int:
-    """Return a zoned datetime as microseconds since the epoch."""
+    """Return a timezone-aware datetime as microseconds since the epoch."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
@@ -24,12 +24,12 @@ def from_micros(micros: int) -> datetime:
 
 
 def render(micros: int) -> str:
-    """Return an instant as Klaviyo writes it: ``2026-07-15T10:00:00+00:00``, with a fraction only if there is one."""
+    """Return an instant in Klaviyo's format: ``2026-07-15T10:00:00+00:00``, with a fraction only if it is not zero."""
     return from_micros(micros).isoformat()
 
 
 def render_whole(micros: int) -> str:
-    """Return an instant as Klaviyo writes those that it keeps in whole seconds, such as a profile's: its fraction is cut off."""
+    """Return an instant in Klaviyo's format for whole seconds, such as a profile's times: without the fraction."""
     return render(micros - micros % SECOND)
 
 
@@ -37,7 +37,7 @@ def parse(text: str) -> int:
     """Return an RFC 3339 instant as microseconds since the epoch.
 
     Raises:
-        ValueError: If the text is anything else; a zone is needed.
+        ValueError: If the text is not one; a UTC offset is required.
     """
     if not _RFC_3339.fullmatch(text):
         raise ValueError(f"not an RFC 3339 instant: {text!r}")

@@ -1,4 +1,4 @@
-"""The members of a JSON object, each left as the JSON that it is."""
+"""The members of a JSON object as raw JSON."""
 
 import json
 from typing import Any
@@ -7,10 +7,10 @@ import msgspec
 
 
 def members_of(raw: bytes | msgspec.Raw) -> dict[str, Any]:
-    """Return the members of a JSON object as ready-made JSON."""
+    """Return the members of a JSON object as raw JSON."""
     try:
         return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        # Half of an escaped emoji, which strict parsers refuse and Python's own does not.
+        # Half of an escaped emoji: strict parsers reject it, Python's parser does not.
         found: dict[str, Any] = json.loads(bytes(raw))
         return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""The sandbox's private API keys: made up, a function of the seed, each with known scopes."""
+"""The sandbox's private API keys: made up from the seed, each with known scopes."""
 
 import hashlib
 from functools import cached_property
@@ -6,21 +6,21 @@ from functools import cached_property
 from klaviyo_assets.catalog import CATALOG, Catalog
 
 _LENGTH = 34
-"""Characters after ``pk_`` in a private key as Klaviyo issues them."""
+"""Characters after ``pk_`` in Klaviyo's private keys."""
 
 PLAN_GATED_SCOPES = frozenset({"reviews:read"})
-"""Scopes whose endpoints answer the plan-gated key with a plan gate."""
+"""Scopes with endpoints that return 403 for the plan-gated key."""
 
 
 class Keys:
-    """The keys of one sandbox: two sandboxes with different seeds, which are two accounts, have no key in common.
+    """The keys of one sandbox: sandboxes with different seeds are different accounts and have no key in common.
 
     Args:
         seed: The sandbox's seed.
         catalog: The resource types that it serves.
 
     Attributes:
-        scopes: Every scope that one of its endpoints needs.
+        scopes: All scopes that its endpoints need.
 
     Example:
         >>> Keys(seed=7).all_scopes == Keys(seed=8).all_scopes
@@ -44,14 +44,14 @@ class Keys:
 
     @property
     def plan_gated(self) -> str:
-        """A key with every scope, of an account whose plan lacks reviews: they answer 403."""
+        """A key with every scope, of an account with a plan without reviews: their endpoint returns 403."""
         return self._key("gated")
 
     def lacking(self, scope: str) -> str:
-        """Return the key that has every scope but this one.
+        """Return the key that has every scope except this one.
 
         Raises:
-            ValueError: If no endpoint asks for the scope.
+            ValueError: If no endpoint needs the scope.
         """
         if scope not in self.scopes:
             raise ValueError(f"no endpoint of the sandbox needs the scope {scope!r}; known: {', '.join(sorted(self.scopes))}")
@@ -76,19 +76,19 @@ class Keys:
 
 
 _DEFAULT = Keys(seed=0)
-"""Of a sandbox that is given no seed."""
+"""The keys of a sandbox with the default seed."""
 
 ALL_SCOPES_KEY = _DEFAULT.all_scopes
-"""A key with every scope, of a sandbox that is given no seed; see :attr:`Keys.all_scopes`."""
+"""A key with every scope, for the default seed; see :attr:`Keys.all_scopes`."""
 
 RECOMMENDED_SCOPES_KEY = _DEFAULT.recommended_scopes
-"""A key with the recommended scopes only, of a sandbox that is given no seed; see :attr:`Keys.recommended_scopes`."""
+"""A key with the recommended scopes only, for the default seed; see :attr:`Keys.recommended_scopes`."""
 
 PLAN_GATED_KEY = _DEFAULT.plan_gated
-"""A key of an account whose plan lacks reviews, of a sandbox that is given no seed; see :attr:`Keys.plan_gated`."""
+"""A key of an account with a plan without reviews, for the default seed; see :attr:`Keys.plan_gated`."""
 
 key_lacking = _DEFAULT.lacking
-"""As :meth:`Keys.lacking`, of a sandbox that is given no seed."""
+""":meth:`Keys.lacking` for the default seed."""
 
 scopes_of = _DEFAULT.scopes_of
-"""As :meth:`Keys.scopes_of`, of a sandbox that is given no seed."""
+""":meth:`Keys.scopes_of` for the default seed."""

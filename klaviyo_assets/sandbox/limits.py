@@ -1,4 +1,4 @@
-"""Klaviyo's rate limits: two fixed windows an endpoint (some have a third, a day), aligned to the wall clock, per account."""
+"""Klaviyo's rate limits: two fixed windows per endpoint (some have a third, of a day), aligned to the wall clock, per account."""
 
 import math
 import time
@@ -15,11 +15,11 @@ _DAY_SECONDS = 86_400
 
 
 class RateLimitHeaders(StrEnum):
-    """Which window the ``RateLimit-*`` headers are about, and in what form.
+    """Which window the ``RateLimit-*`` headers describe, and their format.
 
     Attributes:
         RECORDED: The window with the least remaining, then the list of all windows, as in recorded responses.
-        ALWAYS_BURST: The one-second window, whatever remains of the others, then the list.
+        ALWAYS_BURST: Always the one-second window, then the list.
         MINUTE: The minute, as one number, as Klaviyo documents it.
     """
 
@@ -49,7 +49,7 @@ class _Window:
         return self.allowed - self.used
 
     def seconds_left(self, now: float) -> int:
-        # Klaviyo's Retry-After is a whole number, and a client that waits it out must find the window rolled.
+        # Klaviyo's Retry-After is a whole number; after this time the window must be over, so round up.
         return max(1, math.ceil((self.number + 1) * self.seconds - now))
 
 
@@ -58,8 +58,8 @@ class Limits:
 
     Args:
         now: Real time in seconds; limits do not follow the sandbox's movable clock.
-        headers: Form of the ``RateLimit-*`` headers.
-        daily: Requests a day that each endpoint allows besides; 0 for no such limit.
+        headers: Format of the ``RateLimit-*`` headers.
+        daily: Additional limit of requests per day and endpoint; 0 for none.
     """
 
     def __init__(self, now: Callable[[], float] = time.time, headers: RateLimitHeaders = RateLimitHeaders.RECORDED, daily: int = 0) -> None:
@@ -72,11 +72,11 @@ class Limits:
         """Count a request and return the headers of its response.
 
         Args:
-            endpoint: The endpoint; a collection and the look-up of one record are two.
-            limits: The limits that it counts against; the headers are about the last one.
+            endpoint: The endpoint; a collection and the look-up of one record are different endpoints.
+            limits: The limits that it counts against; the headers describe the last one.
 
         Raises:
-            ApiError: 429, if one of the windows is full; such a request counts against none.
+            ApiError: 429, if one of the windows is full; such a request counts against no window.
         """
         now = self._now()
         windows_of_limits = [self._windows_of(endpoint, limit) for limit in dict.fromkeys(limits)]
@@ -103,7 +103,7 @@ class Limits:
             return _headers(str(steady.allowed), steady, steady.seconds_left(now))
         window = burst if self._headers is RateLimitHeaders.ALWAYS_BURST else min(windows, key=lambda one: one.remaining)
         listed = [f"{one.allowed};w={one.seconds}" for one in windows]
-        # Recorded responses say 0 within the last second of a window: the rest is cut off, other than in Retry-After.
+        # Recorded responses say 0 within the last second of a window: this value is rounded down, unlike Retry-After.
         return _headers(", ".join([str(window.allowed), *listed]), window, int((window.number + 1) * window.seconds - now))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 class SandboxOptions:
     """A made-up account and the behavior of its server.
 
-    See the fields' help texts, or run ``klaviyo-assets sandbox --help``. The last group are facts that Klaviyo does not
+    See the fields' help texts, or run ``klaviyo-assets sandbox --help``. The last group is about behavior that Klaviyo does not
     document: syncs must be correct with either value.
 
     Example:
@@ -80,7 +80,7 @@ class SandboxOptions:
         return int(getattr(self, name)) if name in _COUNTED else self.others
 
     def arguments(self) -> list[str]:
-        """Return the command line arguments that make these options from the defaults."""
+        """Return the command line arguments for the options that differ from the defaults."""
         found: list[str] = []
         for one in fields(self):
             value = getattr(self, one.name)

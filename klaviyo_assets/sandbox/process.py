@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for tests."""
+"""A sandbox in its own process, for tests."""
 
 import json
 import os
@@ -14,20 +14,20 @@ import httpx
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 
-_PATIENCE = 60.0
-"""Seconds that an admin request may take: the truth of a big account is big."""
+_TIMEOUT = 60.0
+"""Timeout of an admin request in seconds: the truth of a big account takes a while."""
 
 
 class SandboxProcess:
-    """Starts a sandbox on a free port of this machine and stops it in the end.
+    """Starts a sandbox on a free port of this machine and stops it at the end.
 
-    Use it as a context manager. The process ends by itself if this one dies.
+    Use it as a context manager. The process ends by itself if this process dies.
 
     Args:
         options: The sandbox's options.
 
     Attributes:
-        base_url: Scheme, host and port, while it runs.
+        base_url: Scheme, host and port of the running sandbox.
 
     Example:
         >>> with SandboxProcess(SandboxOptions(events=100, profiles=20)) as sandbox:
@@ -43,18 +43,18 @@ class SandboxProcess:
 
     @property
     def keys(self) -> Keys:
-        """The keys that it knows."""
+        """The sandbox's API keys."""
         return Keys(self.options.seed)
 
     def __enter__(self) -> Self:
-        """Start the process and wait until it answers."""
+        """Start the process and wait until it responds."""
         try:
-            # It listens before it says so, so a request sent from here on waits for its answer.
+            # It listens before it prints its address, so a request sent after that gets a response.
             line = self._start()
             if not line:
-                raise RuntimeError("the sandbox ended before it answered")
+                raise RuntimeError("the sandbox ended before it was ready")
             self.base_url = json.loads(line)["base_url"]
-            self._admin = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=_PATIENCE, trust_env=False)
+            self._admin = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=_TIMEOUT, trust_env=False)
             self.now()
         except BaseException:
             self._stop()
@@ -71,9 +71,9 @@ class SandboxProcess:
         return ["--child", "--port=0", *self.options.arguments()]
 
     def _start(self) -> str:
-        """Start the process and return its first line; it is empty if the process ended instead."""
+        """Start the process and return its first line; the line is empty if the process ended first."""
         command = [sys.executable, "-m", "klaviyo_assets.sandbox", *self._arguments()]
-        # The child finds the package where this process found it.
+        # The child imports the package from the same path as this process.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -92,7 +92,7 @@ class SandboxProcess:
 
         Args:
             type: Name of the type, plural.
-            additional_fields: Additional fields that the records have; all of them if None.
+            additional_fields: Additional fields to return; all of them if None.
         """
         parameters = {} if additional_fields is None else {"additional-fields": ",".join(additional_fields)}
         response = self._admin.get(f"/truth/{type}", params=parameters)
@@ -103,7 +103,7 @@ class SandboxProcess:
         return [json.loads(line) for line in self.truth_lines(type)]
 
     def counts(self) -> dict[str, int]:
-        """Return the number of records by type, and under ``coming`` the events that are still on their way."""
+        """Return the number of records by type, and as ``coming`` the number of events that have not arrived yet."""
         found: dict[str, int] = self._get("/counts")
         return found
 
@@ -120,32 +120,32 @@ class SandboxProcess:
         return datetime.fromisoformat(self._post("/clock", {"set": to.isoformat()})["now"])
 
     def change(self, kind: str, **details: Any) -> list[str]:
-        """Change the account now and return the ids of the records that the change is about.
+        """Change the account now and return the ids of the affected records.
 
         Args:
             kind: ``round``, ``add``, ``update``, ``archive``, ``event``, ``attribution``, ``delete`` or ``merge``.
-            details: What :func:`klaviyo_assets.sandbox.scripted.apply_change` takes for it; datetimes may be given as such.
+            details: The arguments of this kind, see :func:`klaviyo_assets.sandbox.scripted.apply_change`; a datetime is converted to text.
         """
         plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in details.items()}
         ids: list[str] = self._post("/changes", {"kind": kind, **plain})["ids"]
         return ids
 
     def faults(self, *faults: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Put faults in wait and return all that are; see :class:`klaviyo_assets.sandbox.faults.Fault` for their members."""
-        waiting: list[dict[str, Any]] = self._post("/faults", [dict(fault) for fault in faults]) if faults else self._get("/faults")
-        return waiting
+        """Add faults and return all pending ones; see :class:`klaviyo_assets.sandbox.faults.Fault` for their members."""
+        pending: list[dict[str, Any]] = self._post("/faults", [dict(fault) for fault in faults]) if faults else self._get("/faults")
+        return pending
 
     def clear_faults(self) -> None:
         """Remove every fault."""
         self._post("/faults", [])
 
     def stats(self) -> dict[str, Any]:
-        """Return what has been asked since the start or the last reset: totals by endpoint, and a log."""
+        """Return the requests since the start or the last reset: totals by endpoint, and a log."""
         found: dict[str, Any] = self._get("/stats")
         return found
 
     def reset_stats(self) -> None:
-        """Forget what has been asked."""
+        """Reset the statistics."""
         self._post("/stats/reset", {})
 
     def _get(self, path: str) -> Any:
@@ -157,5 +157,5 @@ class SandboxProcess:
 
 def _checked(response: httpx.Response) -> httpx.Response:
     if response.is_error:
-        raise ValueError(f"the sandbox refuses {response.request.method} {response.request.url.path}: {response.text}")
+        raise ValueError(f"the sandbox rejected {response.request.method} {response.request.url.path}: {response.text}")
     return response

@@ -10,20 +10,20 @@ from klaviyo_assets.sandbox.records import target_type
 from klaviyo_assets.sandbox.store import Store
 
 _UNSIZED_PAGE = 200
-"""Records on a page where the endpoint has pages but no ``page[size]``."""
+"""Records per page of an endpoint with pages but without ``page[size]``."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a request asks for.
+    """The query of a request.
 
     Attributes:
-        parameters: The parameters as they came.
-        size: Records on a page; None for everything at once.
-        sort: Field to sort by, ``-`` before it for descending.
+        parameters: The parameters as received.
+        size: Records per page; None for all records on one page.
+        sort: Field to sort by, with the prefix ``-`` for descending.
         include: Relationships to include.
         additional: Additional fields of the records.
-        fields: Attributes to keep, by type; a type that is not in it keeps all.
+        fields: Attributes to return, by type; all attributes for types that it does not contain.
     """
 
     parameters: Mapping[str, str]
@@ -35,16 +35,16 @@ class Query:
 
 
 def read_query(store: Store, entry: ResourceType, pairs: Iterable[tuple[str, str]], *, lookup: bool) -> Query:
-    """Return what a request asks for.
+    """Parse and check the query of a request.
 
     Args:
-        store: The account; knows the types that may be included.
+        store: The account, with the types that can be included.
         entry: The type.
         pairs: Names and values of the query string.
-        lookup: True if one record is asked for by its id.
+        lookup: True for a request for one record by its id.
 
     Raises:
-        ApiError: 400, if Klaviyo would refuse it.
+        ApiError: 400, if Klaviyo would reject it.
     """
     parameters: dict[str, str] = {}
     for name, value in pairs:
@@ -89,7 +89,7 @@ def _collection_parameters(entry: ResourceType) -> dict[str, bool]:
 
 
 def _additional(entry: ResourceType, lookup: bool) -> tuple[str, ...]:
-    """Additional fields; those that the catalog knows only for their lower limit belong to the look-up of one record."""
+    """Return the additional fields; those that the catalog knows only for their lower limit are valid only for the look-up of one record."""
     if not lookup:
         return entry.endpoint.additional_fields
     counted = [reduced.value for reduced in entry.endpoint.reduced_limits if reduced.parameter.startswith("additional-fields")]
@@ -132,7 +132,7 @@ def _fields(store: Store, entry: ResourceType, parameters: Mapping[str, str]) ->
         if name.startswith("fields["):
             type_name = name.removeprefix("fields[").removesuffix("]")
             found[type_name] = tuple(part for part in value.split(",") if part)
-            # The records of a child type may be those of another type too.
+            # The records of a child type can have the JSON:API type of another type, and its attributes.
             collection = store.of_jsonapi_type(type_name)
             known = [*([entry] if type_name == entry.jsonapi_type else []), *([collection.entry] if collection is not None else [])]
             if known:

@@ -1,6 +1,6 @@
-"""A record as the sandbox keeps it: its JSON, ready to be sent, and the values that it is found by.
+"""A record in the sandbox: its JSON, ready to send, and the values to filter and sort by.
 
-The JSON is made once. A page is then a join of bytes, and numbers that no Python type can hold are sent exactly as they were written.
+The JSON is generated once. A page then only joins bytes, and numbers that no Python type can hold are sent exactly as written.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from klaviyo_assets.sandbox.fields import Value, values_of
 from klaviyo_assets.sandbox.json_members import members_of
 
 SITE = "https://a.klaviyo.com"
-"""Origin in the links of records: Klaviyo's own, so that a record's bytes do not depend on the sandbox's port."""
+"""Origin in the links of records: Klaviyo's own, because a record's bytes must not depend on the sandbox's port."""
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -26,7 +26,7 @@ class Record:
     Attributes:
         id: Its id.
         raw: Its JSON without additional fields.
-        cut: Where the attributes end in ``raw``: the place of their closing brace.
+        cut: Offset in ``raw`` of the closing brace of the attributes.
         values: Values to filter and sort by; also ``id``.
         extras: JSON of the additional fields, by attribute.
         related: Ids of related records that are only sent with ``include``, by relationship.
@@ -45,33 +45,33 @@ class Record:
         return b"".join((self.raw[: self.cut], *found, self.raw[self.cut :])) if found else self.raw
 
     def attributes(self) -> dict[str, msgspec.Raw]:
-        """Return the attributes, each as the JSON that it is."""
+        """Return the attributes as raw JSON."""
         return members_of(members_of(self.raw)["attributes"])
 
 
 def encode(value: Any) -> bytes:
-    """Return a value as JSON; ready-made JSON in it (``msgspec.Raw``) stays as it is."""
+    """Return a value as JSON; raw JSON in it (``msgspec.Raw``) stays unchanged."""
     return msgspec.json.encode(value)
 
 
 _TARGETS = {"flow-triggers": "flow"}
-"""Types of relationships that are not named after them."""
+"""Types that differ from the name of the relationship."""
 
 
 def target_type(relationship: str) -> str:
-    """Return the JSON:API type that a relationship leads to."""
+    """Return the JSON:API type of a relationship's records."""
     return _TARGETS.get(relationship, relationship.removesuffix("s"))
 
 
 def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
-    """Return a relationship object with links but no ids, as Klaviyo sends without ``include``."""
+    """Return a relationship object with links but no ids, as Klaviyo sends it without ``include``."""
     return {"links": relationship_links(path, id, relationship)}
 
 
 def relationship_links(path: str, id: str, relationship: str) -> dict[str, str]:
     """Return the links of a relationship."""
-    here = f"{SITE}{path}/{id}"
-    return {"self": f"{here}/relationships/{relationship}/", "related": f"{here}/{relationship}/"}
+    url = f"{SITE}{path}/{id}"
+    return {"self": f"{url}/relationships/{relationship}/", "related": f"{url}/{relationship}/"}
 
 
 def build(
@@ -90,12 +90,12 @@ def build(
     Args:
         entry: The type.
         id: The id.
-        attributes: Its attributes; ``msgspec.Raw`` for JSON that must be kept as written.
+        attributes: Its attributes; ``msgspec.Raw`` for JSON that must stay unchanged.
         linked: Resource identifiers that its relationships always contain, by relationship.
-        related: Ids that they contain with ``include`` only.
+        related: Ids that its relationships contain with ``include`` only.
         extras: Additional fields.
-        values: Values to filter by that do not stand in the attributes.
-        other_relationships: Relationships that it has links for, beyond those that can be included.
+        values: Values to filter by that are not in the attributes.
+        other_relationships: Relationships with links that cannot be included.
     """
     path = entry.endpoint.path
     names = dict.fromkeys((*linked, *entry.endpoint.includes, *other_relationships))
@@ -108,7 +108,7 @@ def build(
 
 
 def joined(record: Record, addition: Record) -> Record:
-    """Return a record as another endpoint shows it: with the attributes of ``addition``, which has the same id."""
+    """Return a record as another endpoint returns it: with the attributes of ``addition``, which has the same id."""
     added = members_of(addition.raw)["attributes"]
     attributes = bytes(added)[1:-1]
     raw = record.raw[: record.cut] + (b"," + attributes if attributes else b"")
@@ -118,12 +118,12 @@ def joined(record: Record, addition: Record) -> Record:
 
 
 def not_by_itself(tail: bytes) -> bytes:
-    """Return what follows the attributes as it is at other endpoints than the type's own: there a profile has one ``conversation``, as recorded."""
+    """Return what follows the attributes as other endpoints than the type's own send it: there a profile has one ``conversation``, as recorded."""
     return tail.replace(b"conversations", b"conversation")
 
 
 def changed(entry: ResourceType, record: Record, attributes: Mapping[str, Any], values: Mapping[str, Value] = _NOTHING) -> Record:
-    """Return the record with some attributes or additional fields replaced; everything else stays byte for byte."""
+    """Return the record with some attributes or additional fields replaced; all other bytes stay the same."""
     extras = {name: encode(value) for name, value in attributes.items() if name in record.extras}
     now: dict[str, Any] = {**record.attributes(), **{name: value for name, value in attributes.items() if name not in extras}}
     raw, cut = _assemble(entry, record.id, now, record.raw[record.cut :])

@@ -1,4 +1,4 @@
-"""Compound documents: the resource objects behind a record's relationships, for ``include``.
+"""Compound documents: the resource objects of a record's relationships, for ``include``.
 
 Types in the catalog come from the store. The others (tags, messages, flow actions, …) are rendered as minimal valid objects, since only their ids
 are stored.

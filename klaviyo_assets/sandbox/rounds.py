@@ -1,4 +1,4 @@
-"""A round of changes: what happens in a busy hour, the same for the same seed."""
+"""A round of changes like those of a busy hour; the same for the same seed."""
 
 import random
 
@@ -13,10 +13,10 @@ from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import DAY, HOUR, SECOND
 
 _LARGE = frozenset({"events", "profiles", "reviews"})
-"""Types of which more than one record changes in a round."""
+"""Types with more than one changed record per round."""
 
 _SHARE = 100
-"""One event, profile or review in this many is new or updated, and at least a few."""
+"""One in this many events, profiles or reviews is new or updated, but at least a few."""
 
 
 def apply_round(account: Account, seed: int, now: int) -> None:
@@ -24,14 +24,14 @@ def apply_round(account: Account, seed: int, now: int) -> None:
 
     Args:
         account: The account.
-        seed: Chooses what happens; the same seed in the same state does the same.
-        now: When it happens: what is new is created now, what is updated is stamped now.
+        seed: Seed of the changes; the same seed and state give the same changes.
+        now: When it happens: the creation time of new records and the update time of changed ones.
     """
     rng = random.Random(f"{account.options.seed}/round/{seed}")  # noqa: S311 - made-up data
     account.store.settle(now)
     _profiles(account, rng, now)
     _events(account, rng, now)
-    _small_ones(account, rng, now)
+    _small_types(account, rng, now)
     _archive(account, rng, now)
     _reviews(account, rng, now)
     _children(account, rng, now)
@@ -52,8 +52,8 @@ def _profiles(account: Account, rng: random.Random, now: int) -> None:
     for _ in range(count):
         account.add("profiles", make_profile(account.context, rng, account.context.ids.ulid(), Lifetime(now, now)), now)
     if len(ids) > 4:
-        gone, source, destination = rng.sample(ids, 3)
-        account.delete("profiles", gone)
+        deleted, source, destination = rng.sample(ids, 3)
+        account.delete("profiles", deleted)
         account.merge(source, destination, now)
 
 
@@ -63,38 +63,38 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
         return
     subjects = Subjects(account.store, ids, rng)
     for number in range(max(12, len(account.store["events"]) // _SHARE)):
-        # Most are up to an hour late, some took place just now, a few are ahead of time.
-        apart = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
-        moment = (now + apart) // SECOND * SECOND
-        account.add("events", make_event(account.context, rng, moment, subjects.any(), number), now)
+        # Most are up to an hour late, some happened just now, a few are in the future.
+        offset = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
+        moment = (now + offset) // SECOND * SECOND
+        account.add("events", make_event(account.context, rng, moment, subjects.choose(), number), now)
 
 
-def _small_ones(account: Account, rng: random.Random, now: int) -> None:
+def _small_types(account: Account, rng: random.Random, now: int) -> None:
     for name, entry in account.catalog.items():
         if name in _LARGE or entry.identifies_account or entry.parent is not None:
             continue
         ids = _ids(account, name)
         account.add(name, make_new(account.context, account.store, entry, rng, now), now)
         if len(ids) > 2:
-            touched, gone = rng.sample(ids, 2)
-            account.update(name, touched, {attribute_to_edit(entry): f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
-            account.delete(name, gone)
+            updated, deleted = rng.sample(ids, 2)
+            account.update(name, updated, {attribute_to_edit(entry): f"Renamed – umbenannt {rng.randrange(1000)}"}, now)
+            account.delete(name, deleted)
 
 
 def _children(account: Account, rng: random.Random, now: int) -> None:
-    """Let one record come to a parent of each child type, and one go."""
+    """Add a record of each child type to a parent and delete one."""
     for name, children in account.store.children.items():
         parent = children.entry.parent
         parent_ids = _ids(account, parent.type_name) if parent is not None else []
         if not parent_ids:
             continue
         parent_id = rng.choice(parent_ids)
-        there = [record.id for record in children.of(parent_id)]
+        existing = [record.id for record in children.of(parent_id)]
         record = make_child(account.context, account.store, children.entry, parent_id, rng, Lifetime(now, now))
         if record is not None:
             account.add(name, record, now, parent_id)
-        if there:
-            account.delete(name, rng.choice(there), parent_id)
+        if existing:
+            account.delete(name, rng.choice(existing), parent_id)
 
 
 def _archive(account: Account, rng: random.Random, now: int) -> None:

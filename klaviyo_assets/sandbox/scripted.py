@@ -1,4 +1,4 @@
-"""Changes that a test asks for, one at a time or as a round."""
+"""Changes that a test requests, one at a time or as a round."""
 
 import random
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from klaviyo_assets.sandbox.rounds import apply_round
 
 
 def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[str]:
-    """Apply a change and return the ids of the records that it is about.
+    """Apply a change and return the ids of the affected records.
 
     Args:
         account: The account.
-        change: What to do, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed, parent), ``update`` (type, id, attributes, moves,
+        change: The change, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed, parent), ``update`` (type, id, attributes, moves,
             parent), ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
             attributions: their ids), ``delete`` (type, id, parent) or ``merge`` (source, destination). ``parent`` is the id of the
             parent, for child types.
         now: When it happens.
 
     Raises:
-        LookupError: If a record that it names does not exist.
-        ValueError: If it is none of these.
+        LookupError: If a record in it does not exist.
+        ValueError: If the kind is unknown or a member is missing.
     """
     match dict(change):
         case {"kind": "round"}:
@@ -61,19 +61,19 @@ def _type(account: Account, name: str) -> str:
     return account.catalog[name].name
 
 
-def _chance(account: Account, change: Mapping[str, Any], now: int) -> random.Random:
+def _rng(account: Account, change: Mapping[str, Any], now: int) -> random.Random:
     return random.Random(f"{account.options.seed}/change/{change.get('seed', now)}")  # noqa: S311 - made-up data
 
 
 def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> str:
-    entry, rng, parent_id = account.catalog[name], _chance(account, change, now), change.get("parent")
+    entry, rng, parent_id = account.catalog[name], _rng(account, change, now), change.get("parent")
     if entry.parent is None:
         record = make_new(account.context, account.store, entry, rng, now)
     else:
         account.find(entry.parent.type_name, str(parent_id))
         child = make_child(account.context, account.store, entry, str(parent_id), rng, Lifetime(now, now))
         if child is None:
-            raise ValueError(f"every record that could be among the {name} of {parent_id} is there already")
+            raise ValueError(f"{name} of {parent_id} already contains every record")
         record = child
     values: dict[str, Value] = {"messages.channel": change["channel"]} if "channel" in change else {}
     record = changed(entry, record, change.get("attributes", {}), values)
@@ -82,10 +82,10 @@ def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> st
 
 
 def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
-    """Add an event that took place at one time and arrives at another: now, unless the change says when."""
+    """Add an event with a time and a later arrival; both are now by default."""
     moment = instants.parse(change["datetime"]) if "datetime" in change else now
     arrival = instants.parse(change["arrival"]) if "arrival" in change else now
-    rng = _chance(account, change, now)
+    rng = _rng(account, change, now)
     event = make_event(account.context, rng, moment // SECOND * SECOND, _subject(account, change, rng))
     if "attributes" in change:
         event = changed(account.catalog["events"], event, change["attributes"])
@@ -94,7 +94,7 @@ def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
 
 
 def _subject(account: Account, change: Mapping[str, Any], rng: random.Random) -> Subject:
-    chosen = Subjects(account.store, [record.id for record in account.store["profiles"]], rng).any()
+    chosen = Subjects(account.store, [record.id for record in account.store["profiles"]], rng).choose()
     metric_id, profile_id = change.get("metric_id", chosen.metric_id), change.get("profile_id", chosen.profile_id)
     template = template_of(account.find("metrics", metric_id).values["name"]) if metric_id else chosen.template
     return Subject(metric_id, template, profile_id)

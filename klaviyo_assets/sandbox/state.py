@@ -18,16 +18,16 @@ from klaviyo_assets.sandbox.stats import Stats
 
 @dataclass
 class State:
-    """Everything that a running sandbox keeps.
+    """The state of a running sandbox.
 
     Attributes:
         options: Its options.
         clock: Its clock.
         account: The made-up account.
-        faults: The faults in wait.
-        keys: The API keys that it knows.
+        faults: The pending faults.
+        keys: Its API keys.
         limits: The rate limits' windows.
-        stats: What has been asked.
+        stats: Statistics of the requests.
     """
 
     options: SandboxOptions
@@ -45,7 +45,7 @@ class State:
 
 
 def begin(options: SandboxOptions) -> State:
-    """Make the account, apply the changes that the options ask for, and set the clock."""
+    """Generate the account, apply the changes in the options and set the clock."""
     now = Clock().now()
     base = (now if options.base is None else to_micros(options.base)) // SECOND * SECOND
     changes = sorted(to_micros(instant) for instant in options.change_at)

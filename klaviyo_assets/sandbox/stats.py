@@ -1,11 +1,11 @@
-"""What has been asked of the sandbox."""
+"""Statistics of the requests to the sandbox."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
 _LOGGED = 20_000
-"""Requests that the log holds; older ones are dropped."""
+"""Maximum number of requests in the log; older ones are dropped."""
 
 
 @dataclass
@@ -18,25 +18,25 @@ class _Endpoint:
 
 
 class Stats:
-    """Counts requests and answers by endpoint, and logs the latest requests."""
+    """Counts requests and responses by endpoint, and logs the latest requests."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Reset all counts and the log."""
         self._endpoints: dict[str, _Endpoint] = {}
         self._log: deque[dict[str, Any]] = deque(maxlen=_LOGGED)
 
-    def note(self, endpoint: str, path: str, query: str, status: int | None, size: int) -> None:
-        """Take note of a request.
+    def record(self, endpoint: str, path: str, query: str, status: int | None, size: int) -> None:
+        """Record a request.
 
         Args:
             endpoint: The endpoint.
-            path: The path that was asked for.
-            query: The query string as it came.
-            status: Status of the answer; None if there was none.
-            size: Length of the answer's body.
+            path: The requested path.
+            query: The query string as received.
+            status: Status of the response; None if there was none.
+            size: Length of the response's body.
         """
         counted = self._endpoints.setdefault(endpoint, _Endpoint())
         counted.requests += 1

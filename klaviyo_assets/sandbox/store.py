@@ -1,4 +1,4 @@
-"""The account's records: found by id, walked in any order, arriving in their time."""
+"""The account's records: look-up by id, iteration in any order, and scheduled arrival."""
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
@@ -11,11 +11,11 @@ from klaviyo_assets.sandbox.fields import Value, canonical
 from klaviyo_assets.sandbox.records import Record, joined
 
 Position = tuple[int, Value, str]
-"""A place in an order: 0 for null or 1, the value, then the id, so that no two records share a place."""
+"""A position in a sort order: 0 for null or 1, the value, then the id, which makes it unique."""
 
 
 def position(record: Record, field: str) -> Position:
-    """Return the place of a record in the order by a field; nulls come first, as in most databases' ascending order."""
+    """Return the position of a record in the order by a field; nulls come first."""
     value = record.values.get(field)
     return (0, 0, record.id) if value is None else (1, value, record.id)
 
@@ -36,7 +36,7 @@ class Collection:
         return len(self._records)
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, in the order of their ids."""
+        """Iterate over all records in the order of their ids."""
         return (self._records[id] for _, _, id in self._order("id"))
 
     def get(self, id: str) -> Record | None:
@@ -44,7 +44,7 @@ class Collection:
         return self._records.get(id)
 
     def fill(self, records: Iterable[Record]) -> None:
-        """Add many records at once, when nothing has been read yet."""
+        """Add many records at once, before anything is read."""
         self._records.update((record.id, record) for record in records)
         self._orders.clear()
 
@@ -66,14 +66,14 @@ class Collection:
     def walk(
         self, field: str, *, descending: bool, after: Position | None = None, low: Position | None = None, high: Position | None = None
     ) -> Iterator[Record]:
-        """Walk the records in the order of a field, beyond a place and within bounds.
+        """Iterate over the records in the order of a field, within bounds.
 
         Args:
             field: Field to order by.
-            descending: Whether to walk from the greatest to the least.
-            after: Place to begin behind, in the direction of the walk.
-            low: Least place, itself included.
-            high: Greatest place, itself included.
+            descending: Whether to use descending order.
+            after: Position to start after, in the direction of the iteration.
+            low: Lowest position, inclusive.
+            high: Highest position, inclusive.
         """
         order = self._order(canonical(self.entry, field))
         start = bisect_left(order, low) if low is not None else 0
@@ -106,7 +106,7 @@ class Children:
         return sum(len(collection) for collection in self._of.values())
 
     def __iter__(self) -> Iterator[tuple[str, Record]]:
-        """All records with the ids of their parents, in the order of both ids."""
+        """Iterate over all records with the ids of their parents, in the order of both ids."""
         return ((parent_id, record) for parent_id in sorted(self._of) for record in self._of[parent_id])
 
     def of(self, parent_id: str) -> Collection:
@@ -114,11 +114,11 @@ class Children:
         return self._of.setdefault(parent_id, Collection(self.entry))
 
     def remove_parent(self, parent_id: str) -> None:
-        """Remove the children of a parent that is gone."""
+        """Remove the children of a deleted parent."""
         self._of.pop(parent_id, None)
 
     def replace_everywhere(self, id: str, other_id: str | None) -> None:
-        """Remove a record from every parent; ``other_id`` joins instead where it is not there yet."""
+        """Remove a record from every parent and add ``other_id`` instead, if the parent does not have it yet."""
         for collection in self._of.values():
             record = collection.remove(id)
             if record is not None and other_id is not None and collection.get(other_id) is None:
@@ -128,15 +128,15 @@ class Children:
 
 
 class Store:
-    """Every collection of the account, and the records that are still on their way.
+    """Every collection of the account, and the records that are scheduled to arrive.
 
     Args:
         catalog: The types.
 
     Attributes:
-        collections: The records of the types that are no children, by type.
+        collections: The records of types without a parent, by type.
         children: The records of child types, by type.
-        on_arrival: Called with the type's name, the record and the instant for each record that arrives late.
+        on_arrival: Called with the type's name, the record and the instant when a scheduled record arrives.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -152,19 +152,19 @@ class Store:
         return self.collections[name]
 
     def of_jsonapi_type(self, type_name: str) -> Collection | None:
-        """Return the collection whose records have this ``type`` member, if there is one."""
+        """Return the collection of the records with this ``type`` member, if there is one."""
         return self._by_jsonapi_type.get(type_name)
 
     def shared_with(self, entry: ResourceType) -> Collection | None:
-        """Return the collection that the records of a child type are also in, as the profiles of a list are; None if they are its own."""
+        """Return the collection that also contains the records of a child type, such as the profiles of a list; None if there is none."""
         return None if entry.parent is None else self.of_jsonapi_type(entry.jsonapi_type)
 
     def records_of(self, entry: ResourceType, parent_id: str | None = None) -> Collection:
-        """Return the records of a type, or of one parent; those that are shared hold only what the parent adds."""
+        """Return the records of a type, or of one parent; shared records hold only the parent's additional attributes."""
         return self.collections[entry.name] if parent_id is None else self.children[entry.name].of(parent_id)
 
     def whole(self, entry: ResourceType, record: Record) -> Record | None:
-        """Return a record with what the API shows of it at its type's endpoint; None if the record that it belongs to is gone."""
+        """Return a record as the API returns it at its type's endpoint; None if the shared record has been deleted."""
         shared = self.shared_with(entry)
         if shared is None:
             return record
@@ -176,12 +176,12 @@ class Store:
         return {name: len(found) for name, found in (self.collections | self.children).items()}
 
     def schedule(self, name: str, record: Record, arrival: int) -> None:
-        """Put a record on its way: it is there once the clock reaches its arrival."""
+        """Schedule a record: it arrives when the clock reaches ``arrival``."""
         self._sequence += 1
         heapq.heappush(self._scheduled, (arrival, self._sequence, name, record))
 
     def settle(self, now: int) -> None:
-        """Let everything arrive that is due."""
+        """Add the scheduled records that are due."""
         while self._scheduled and self._scheduled[0][0] <= now:
             arrival, _, name, record = heapq.heappop(self._scheduled)
             self[name].put(record)
@@ -189,11 +189,11 @@ class Store:
 
     @property
     def scheduled(self) -> int:
-        """How many records are still on their way."""
+        """Number of records that have not arrived yet."""
         return len(self._scheduled)
 
     def amend_scheduled(self, amend: Callable[[str, Record], Record | None]) -> None:
-        """Replace records that are on their way; None drops one."""
+        """Replace the scheduled records with the results of a function; None drops a record."""
         amended = [(arrival, number, name, amend(name, record)) for arrival, number, name, record in self._scheduled]
         self._scheduled = [(arrival, number, name, record) for arrival, number, name, record in amended if record is not None]
         heapq.heapify(self._scheduled)

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from klaviyo_assets.catalog import CATALOG, REVISION
-from klaviyo_assets.sandbox.answers import collection
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sandbox.query import read_query
+from klaviyo_assets.sandbox.responses import collection
 from klaviyo_assets.sandbox.state import State
 
 BASE = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)

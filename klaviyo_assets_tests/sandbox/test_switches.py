@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, Keys, key_lacking
-from klaviyo_assets.sandbox.access import admit
+from klaviyo_assets.sandbox.access import authenticate
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.instants import SECOND, render
 from klaviyo_assets.sandbox.scripted import apply_change
@@ -123,6 +123,6 @@ def test_an_include_may_need_a_scope_of_its_own(on):
 def test_an_unknown_key_may_be_answered_in_two_ways(status, code):
     options = replace(SMALL, invalid_key_status=status)
     with pytest.raises(ApiError) as caught:
-        admit({"authorization": "Klaviyo-API-Key pk_unknown"}, Keys(options.seed), options)
+        authenticate({"authorization": "Klaviyo-API-Key pk_unknown"}, Keys(options.seed), options)
     assert (caught.value.status, caught.value.code) == (status, code)
-    admit({"authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}, Keys(options.seed), options)
+    authenticate({"authorization": f"Klaviyo-API-Key {ALL_SCOPES_KEY}"}, Keys(options.seed), options)

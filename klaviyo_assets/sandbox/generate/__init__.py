@@ -1,4 +1,4 @@
-"""Makes the account: every record, from the seed, the counts and the base instant alone."""
+"""Generates the account: every record depends only on the seed, the counts and the base instant."""
 
 import gc
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
 
 _LATE_SHARE = 200
-"""One event in this many is still on its way at the base instant."""
+"""One event in this many arrives after the base instant."""
 
 _FIRST = ("accounts", "flows", "metrics", "lists", "segments", "campaigns")
-"""Types that others hold ids of, in the order in which they are made; profiles and events follow, then everything else."""
+"""Types with ids that other types refer to, in the order of their generation; profiles and events follow, then everything else."""
 
 _TOGETHER = ("profiles", "events")
 
@@ -27,11 +27,11 @@ def generate(context: GenerationContext, catalog: Catalog) -> Store:
     """Return the account as it is at the base instant.
 
     Args:
-        context: Makes records.
-        catalog: The resource types; one without a maker of its own is made from its columns.
+        context: Options, ids and random numbers.
+        catalog: The resource types; a type without its own maker is generated from its columns.
     """
     was_on = gc.isenabled()
-    gc.disable()  # Hundreds of thousands of lasting objects and no garbage: collecting would only take time.
+    gc.disable()  # Hundreds of thousands of long-lived objects and no garbage: collection would only take time.
     try:
         return _generate(context, catalog)
     finally:
@@ -63,21 +63,21 @@ def _aged(context: GenerationContext, store: Store, entry: ResourceType) -> Iter
 
 
 def _people(context: GenerationContext, store: Store) -> None:
-    """Make profiles and events, which know one another."""
+    """Make profiles and events together, because they refer to each other."""
     options, rng = context.options, context.rng("events")
     ids = [context.ids.ulid() for _ in range(options.profiles)]
     subjects = Subjects(store, ids, rng)
     last: dict[str | None, int] = {}
     events: list[Record] = []
     for number, moment in enumerate(moments(context, rng, options.events)):
-        event = make_event(context, rng, moment, subjects.any(), number)
+        event = make_event(context, rng, moment, subjects.choose(), number)
         events.append(event)
         person: Any = event.values["profile_id"]
         if moment <= context.base and moment > last.get(person, 0):
             last[person] = moment
     store["events"].fill(events)
     for moment, arrival in late_moments(context, rng, options.events // _LATE_SHARE):
-        store.schedule("events", make_event(context, rng, moment, subjects.any()), arrival)
+        store.schedule("events", make_event(context, rng, moment, subjects.choose()), arrival)
     store["profiles"].fill(_profiles(context, store, ids, last))
 
 

@@ -14,7 +14,7 @@ from klaviyo_assets.sandbox.records import Record, build
 def make_campaign(
     context: GenerationContext, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False
 ) -> Record:
-    """Make a campaign; without a channel, any of the three."""
+    """Make a campaign; the default channel is random."""
     channel = channel or rng.choice(CHANNELS)
     sent = created + rng.randrange(HOUR, 20 * DAY)
     draft = rng.random() < 0.25

@@ -1,4 +1,4 @@
-"""What every maker of records shares: the base instant, the ids, and a stream of random numbers for each purpose."""
+"""State that all record makers share: the base instant, the ids, and a stream of random numbers for each purpose."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -10,7 +10,7 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 
 @dataclass(frozen=True)
 class Lifetime:
-    """When a record was created and last changed, and when a profile last did something."""
+    """When a record was created and last changed, and the last event of a profile."""
 
     created: int
     updated: int
@@ -23,9 +23,9 @@ class GenerationContext:
 
     Attributes:
         options: The sandbox's options.
-        base: The instant that the account is made relative to, in microseconds.
+        base: The instant that the account is generated relative to, in microseconds.
         ids: Makes ids.
-        flow_ids: Flows that lists, segments and metrics may trigger.
+        flow_ids: Flows that lists, segments and metrics can trigger.
     """
 
     options: SandboxOptions
@@ -34,7 +34,7 @@ class GenerationContext:
     flow_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Begin to count ids."""
+        """Start the ids."""
         self.ids = Identifiers(self.options.seed)
 
     @property
@@ -43,7 +43,7 @@ class GenerationContext:
         return self.options.history_days * DAY
 
     def rng(self, purpose: str) -> Random:
-        """Return the stream of random numbers for a purpose: the same for the same seed, whatever the other counts are."""
+        """Return the stream of random numbers for a purpose: it depends only on the seed, not on other counts."""
         return Random(f"{self.options.seed}/{purpose}")  # noqa: S311 - made-up data
 
     def triggered_flows(self, rng: Random) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class GenerationContext:
         return (rng.choice(self.flow_ids),) if self.flow_ids and rng.random() < 0.3 else ()
 
     def lifetime(self, rng: Random) -> tuple[int, int]:
-        """Return when a record was created and last changed: some to the second, some to the microsecond, some never changed."""
+        """Return when a record was created and last changed: some in whole seconds, some in microseconds, some never changed."""
         created = self.base - int(rng.random() * self.history) - SECOND
         updated = created if rng.random() < 0.2 else created + int((self.base - created) * rng.random())
         return _grain(rng, created), max(_grain(rng, updated), created)

@@ -13,17 +13,17 @@ from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
 from klaviyo_assets.sandbox.records import SITE, Record, encode, relationship_links
 
 _ATTRIBUTIONS = re.compile(rb',"attributions":\{.*?\}\}')
-"""The relationship in an event's JSON, behind its attributes."""
+"""The relationship in an event's JSON, after its attributes."""
 
 _END_OF_RELATIONSHIPS = b'},"links":{"self":"https://a.klaviyo.com/api/events/'
 
 _ARRIVAL_GRID = 10 * MINUTE
-"""Late events arrive on whole tens of minutes after the base instant, so that what is there does not depend on how fast a test runs."""
+"""Late events arrive at multiples of ten minutes after the base instant, so the records do not depend on how fast a test runs."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What an event is about: its metric, the template of its properties, and its profile; None for one that is gone."""
+    """The subject of an event: its metric, the template of its properties, and its profile; None for a deleted metric or profile."""
 
     metric_id: str | None
     template: int
@@ -35,10 +35,10 @@ def make_event(context: GenerationContext, rng: random.Random, when: int, subjec
 
     Args:
         context: The account being generated.
-        rng: Source of chance.
-        when: When it took place, in whole seconds as microseconds.
-        subject: What it is about.
-        number: Its place among those that are made with it; says what is odd about it.
+        rng: Source of random numbers.
+        when: The event's time: whole seconds, as microseconds.
+        subject: Its subject.
+        number: Its index in the batch; determines its oddity.
     """
     id, seconds = context.ids.event(), when // SECOND
     text = properties(rng, subject.template, odd_one(number, halves=context.options.lone_surrogates))
@@ -47,10 +47,10 @@ def make_event(context: GenerationContext, rng: random.Random, when: int, subjec
         f'{{"type":"event","id":"{id}","attributes":{{"timestamp":{seconds},"event_properties":{text},"datetime":"{moment}",'
         f'"uuid":"{context.ids.uuid()}"'
     ).encode()
-    here = f"{SITE}/api/events/{id}"
+    url = f"{SITE}/api/events/{id}"
     tail = (
-        f'}},"relationships":{{"profile":{_relationship(here, "profile", subject.profile_id)},'
-        f'"metric":{_relationship(here, "metric", subject.metric_id)}}},"links":{{"self":"{here}/"}}}}'
+        f'}},"relationships":{{"profile":{_relationship(url, "profile", subject.profile_id)},'
+        f'"metric":{_relationship(url, "metric", subject.metric_id)}}},"links":{{"self":"{url}/"}}}}'
     ).encode()
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
     attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
@@ -63,37 +63,37 @@ _NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
 
 
 def with_attributions(event: Record, ids: tuple[str, ...], *, inline: bool) -> Record:
-    """Return an event with other attributions; without any it has no such relationship.
+    """Return an event with other attributions; without attributions it has no such relationship.
 
     Args:
         event: The event.
-        ids: Their ids.
-        inline: Whether the event's own JSON contains them; else they are sent with ``include`` only.
+        ids: The ids of the attributions.
+        inline: Whether the event's own JSON contains the ids; otherwise they are sent with ``include`` only.
     """
     tail = _ATTRIBUTIONS.sub(b"", event.raw[event.cut :], count=1)
     if ids:
         data = encode([{"type": "attribution", "id": id} for id in ids]) if inline else None
         relationship = b',"attributions":{' + (b'"data":%b,' % data if data else b"")
         relationship += b'"links":%b}' % encode(relationship_links("/api/events", event.id, "attributions"))
-        # The record's own links come last; those of its relationships begin in the same way.
-        before, end, behind = tail.rpartition(_END_OF_RELATIONSHIPS)
-        tail = before + relationship + end + behind
+        # The record's own links come last; the links of its relationships start the same way.
+        before, end, after = tail.rpartition(_END_OF_RELATIONSHIPS)
+        tail = before + relationship + end + after
     raw = event.raw[: event.cut] + tail
     return replace(event, raw=raw, related={**event.related, "attributions": ids})
 
 
 def profile_identifier(id: str) -> bytes:
-    """Return the resource identifier by which an event names its profile, as its JSON has it."""
+    """Return the resource identifier of an event's profile, as in the event's JSON."""
     return f'{{"type":"profile","id":"{id}"}}'.encode()
 
 
-def _relationship(here: str, name: str, id: str | None) -> str:
+def _relationship(url: str, name: str, id: str | None) -> str:
     data = "" if id is None else f'"data":{{"type":"{name}","id":"{id}"}},'
-    return f'{{{data}"links":{{"self":"{here}/relationships/{name}/","related":"{here}/{name}/"}}}}'
+    return f'{{{data}"links":{{"self":"{url}/relationships/{name}/","related":"{url}/{name}/"}}}}'
 
 
 def moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[int]:
-    """Return when the account's events took place: two years of them, a rush in one second, a busy last hour, a few ahead of time."""
+    """Return the times of the account's events: over the whole history, many in one second, more in the last hour, a few in the future."""
     rush = min(300, count // 10)
     ahead = max(1, count // 500) if count else 0
     recent = count // 50
@@ -102,7 +102,7 @@ def moments(context: GenerationContext, rng: random.Random, count: int) -> Itera
     moment = peak
     for number in range(count):
         if number < ahead:
-            # Klaviyo takes events up to a year ahead of time.
+            # Klaviyo accepts events up to a year in the future.
             moment = base + DAY * (1 + 363 * number // ahead) + int(rng.random() * DAY)
         elif number < ahead + rush:
             moment = peak
@@ -115,7 +115,7 @@ def moments(context: GenerationContext, rng: random.Random, count: int) -> Itera
 
 
 def late_moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[tuple[int, int]]:
-    """Return when events took place that are still on their way at the base instant, and when they arrive."""
+    """Return the time and the arrival of events that arrive after the base instant."""
     base = context.base - context.base % SECOND
     for number in range(count):
         longest = (HOUR, HOUR, HOUR, 3 * HOUR, DAY, 7 * DAY, 17 * DAY)[number % 7]

@@ -1,4 +1,4 @@
-"""Makes records of any resource type from its columns: what a type gets that has no maker of its own."""
+"""Makes records of any resource type from its columns, for types without their own maker."""
 
 import random
 from typing import Any
@@ -15,7 +15,7 @@ from klaviyo_assets.sandbox.store import Collection, Store
 _FREE = frozenset({ColumnType.STRING, ColumnType.JSON})
 
 _NULL_SHARE = 0.1
-"""Share of the values that are null where Klaviyo does not promise one."""
+"""Share of nulls among values that Klaviyo does not guarantee."""
 
 
 def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> Record:
@@ -23,9 +23,9 @@ def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng:
 
     Args:
         context: The account being generated.
-        store: The records that it may be related to.
+        store: The records that it can be related to.
         entry: The type.
-        rng: Source of chance.
+        rng: Source of random numbers.
         lifetime: When it was created and last changed.
     """
     linked: dict[str, Any] = {}
@@ -42,18 +42,18 @@ def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng:
             case _:
                 pass
     attributes = _attributes(entry, rng, lifetime)
-    # Additional fields without a column are left out: nothing says what they look like.
+    # Omit additional fields without a column: their type is unknown.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
     return build(entry, context.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
 
 
 def make_addition(entry: ResourceType, id: str, rng: random.Random, lifetime: Lifetime) -> Record:
-    """Make what a child type adds to a record of another type, such as the time at which a profile joined a list."""
+    """Make the attributes that a child type adds to a record of another type, such as the time when a profile joined a list."""
     return build(entry, id, _attributes(entry, rng, lifetime))
 
 
 def attribute_to_edit(entry: ResourceType) -> str:
-    """Return an attribute that a test may set to any text: the name where there is one, else the first that is free text or JSON.
+    """Return an attribute that a test can set to any text: the name if there is one, otherwise the first with free text or JSON.
 
     Raises:
         ValueError: If there is none.
@@ -64,7 +64,7 @@ def attribute_to_edit(entry: ResourceType) -> str:
         if column.path[0] == "attributes" and len(column.path) == 2 and column.type in _FREE and not column.values
     ]
     if not free:
-        raise ValueError(f"{entry.name} has no attribute that may hold any text")
+        raise ValueError(f"{entry.name} has no attribute that can hold any text")
     return "name" if "name" in free else free[0]
 
 
@@ -103,7 +103,7 @@ def _value(entry: ResourceType, column: Column, rng: random.Random, lifetime: Li
 
 
 def _related_ids(context: GenerationContext, store: Store, relationship: str, rng: random.Random, *, least: int = 0, most: int) -> tuple[str, ...]:
-    """Return ids that a relationship leads to: of records of the account where the sandbox has their type, else made up."""
+    """Return the ids of a relationship: of existing records if the sandbox has enough of their type, otherwise made up."""
     type_name = target_type(relationship)
     collection: Collection | None = store.of_jsonapi_type(type_name)
     known = [] if collection is None else [record.id for record in collection]

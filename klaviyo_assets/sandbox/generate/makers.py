@@ -1,4 +1,4 @@
-"""Which maker makes the records of a type: one of its own, or the generic one."""
+"""Chooses the maker for the records of a type: the type's own or the generic one."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -21,22 +21,22 @@ from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
 
 _Maker = Callable[[GenerationContext, Store, random.Random, Lifetime, int], Record]
-"""Makes one record of the generated account; the last argument is its place among those of its type."""
+"""Makes one record of the generated account; the last argument is its index among the records of its type."""
 
 _NewMaker = Callable[[GenerationContext, Store, random.Random, int], Record]
-"""Makes one record that is created at an instant."""
+"""Makes one record that is created at a given instant."""
 
 
 def make_numbered(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
-    """Make a record of the account as it is generated.
+    """Make a record while the account is generated.
 
     Args:
         context: The account being generated.
-        store: What has been made of it.
+        store: The records that exist already.
         entry: The type.
-        rng: Source of chance.
+        rng: Source of random numbers.
         lifetime: When the record was created and last changed.
-        number: Its place among those of its type; some makers vary what they make by it.
+        number: Its index among the records of its type; some makers vary the record by it.
     """
     maker = _MAKERS.get(entry.name)
     return make_any(context, store, entry, rng, lifetime) if maker is None else maker(context, store, rng, lifetime, number)
@@ -46,16 +46,16 @@ def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng:
     """Make a record that is created now.
 
     Raises:
-        ValueError: If it is a type of which an account has one record.
+        ValueError: If an account always has one record of this type.
     """
     if entry.identifies_account:
-        raise ValueError(f"an account has one record of {entry.name}")
+        raise ValueError(f"an account always has one record of {entry.name}")
     maker = _NEW_MAKERS.get(entry.name)
     return make_any(context, store, entry, rng, Lifetime(now, now)) if maker is None else maker(context, store, rng, now)
 
 
 def make_children(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random) -> Iterator[tuple[str, Record]]:
-    """Make the records of a child type, with the ids of their parents: for each parent from none up to what the options say."""
+    """Make the records of a child type, with the ids of their parents: for each parent from zero up to the number in the options."""
     assert entry.parent is not None
     for parent in store[entry.parent.type_name]:
         for _ in range(rng.randint(0, context.options.count_of(entry.name))):
@@ -67,17 +67,17 @@ def make_children(context: GenerationContext, store: Store, entry: ResourceType,
 def make_child(
     context: GenerationContext, store: Store, entry: ResourceType, parent_id: str, rng: random.Random, lifetime: Lifetime
 ) -> Record | None:
-    """Make a record of a child type; None if it must be a record of another type and all of those are there already."""
+    """Make a record of a child type; None if the records are shared with another type and the parent has all of them."""
     shared = store.shared_with(entry)
     if shared is None:
         return make_any(context, store, entry, rng, lifetime)
-    there = store.children[entry.name].of(parent_id)
-    free = [record.id for record in shared if there.get(record.id) is None]
+    existing = store.children[entry.name].of(parent_id)
+    free = [record.id for record in shared if existing.get(record.id) is None]
     return make_addition(entry, rng.choice(free), rng, lifetime) if free else None
 
 
 def _channel(number: int) -> str:
-    """Half of the campaigns are e-mails; both archived and live ones occur in every channel."""
+    """Return the channel of a campaign: half of them are emails; every channel has archived and live ones."""
     return CHANNELS[(0, 1, 0, 2, 0, 0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 2, 0, 2)[number % 18]]
 
 
@@ -92,7 +92,7 @@ def _profile(context: GenerationContext, store: Store, rng: random.Random, now: 
 
 
 def _event(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
-    return make_event(context, rng, now // SECOND * SECOND, Subjects(store, [record.id for record in store["profiles"]], rng).any())
+    return make_event(context, rng, now // SECOND * SECOND, Subjects(store, [record.id for record in store["profiles"]], rng).choose())
 
 
 _MAKERS: Mapping[str, _Maker] = {
@@ -106,7 +106,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "reviews": _review,
     "segments": lambda context, store, rng, lifetime, number: make_segment(context, rng, lifetime.created, lifetime.updated),
 }
-"""Makers for the generated account. Profiles and events are made together, since they hold one another's times and ids."""
+"""Makers for the generated account. Profiles and events are made elsewhere, together, because they hold each other's times and ids."""
 
 _NEW_MAKERS: Mapping[str, _NewMaker] = {
     "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now),

@@ -13,7 +13,7 @@ _TEMPLATES = dict(METRICS)
 
 
 def template_of(name: object) -> int:
-    """Return which kind of event the metric with this name counts."""
+    """Return the template of the events of the metric with this name."""
     return _TEMPLATES.get(str(name), 3)
 
 
@@ -22,8 +22,8 @@ def make_metric(context: GenerationContext, rng: random.Random, number: int, cre
 
     Args:
         context: The account being generated.
-        rng: Source of chance.
-        number: Place among the metrics: the first ones are those that every shop has.
+        rng: Source of random numbers.
+        number: Its index among the metrics: the first ones are those that every shop has.
         created: When it was created.
         updated: When it was last changed.
     """

@@ -38,10 +38,10 @@ def make_profile(context: GenerationContext, rng: random.Random, id: str, lifeti
 
     Args:
         context: The account being generated.
-        rng: Source of chance.
+        rng: Source of random numbers.
         id: Its id.
-        lifetime: Its instants.
-        list_ids: Lists that it may be suppressed on.
+        lifetime: When it was created and last changed, and its last event.
+        list_ids: Lists that it can be suppressed on.
     """
     first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
     number = rng.getrandbits(30)
@@ -76,7 +76,7 @@ def make_profile(context: GenerationContext, rng: random.Random, id: str, lifeti
 
 
 def subscription_values(subscriptions: dict[str, Any]) -> dict[str, Value]:
-    """Return the values to filter by that stand in a profile's subscriptions."""
+    """Return the values in a profile's subscriptions to filter by."""
     marketing = subscriptions["email"]["marketing"]
     values: dict[str, Value] = {}
     for name in ("suppression", "list_suppressions"):
@@ -90,7 +90,7 @@ def _location(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.15:
         return dict.fromkeys(("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip", "timezone", "ip"))
     city, country, region, zone, latitude, longitude = rng.choice(CITIES)
-    # Klaviyo gives coordinates as numbers or as text.
+    # Klaviyo sends coordinates as numbers or as text.
     as_text = rng.random() < 0.3
     return {
         "address1": f"{rng.randrange(1, 200)} Main Street",
@@ -178,7 +178,7 @@ def _predictions(rng: random.Random) -> dict[str, Any]:
 
 
 def lifetimes(context: GenerationContext, rng: random.Random, count: int) -> list[Lifetime]:
-    """Return the instants of many profiles: one import in a single second, some changes at once, everything else apart."""
+    """Return the lifetimes of many profiles: some created in the same second by an import, some changed at the same time, the others spread out."""
     imported = context.base - context.history // 2
     imported -= imported % SECOND
     sent_out = context.base - min(context.history // 20, 30 * DAY)

@@ -1,4 +1,4 @@
-"""Event properties: what shops send, and the odd things that they send too. Written as JSON text, so that any number can be."""
+"""Event properties like those that shops send, including odd ones. Generated as JSON text, because it can hold any number."""
 
 import random
 from collections.abc import Callable
@@ -41,13 +41,13 @@ _RARITY = 18
 """One event in this many is odd."""
 
 _HALF = '"cut":"half \\ud83d"'
-"""Half of an escaped emoji: what is left of a text that was cut in the wrong place."""
+"""Half of an escaped emoji, as in a text that was truncated in the wrong place."""
 
 
 def _item(rng: random.Random) -> str:
     number = rng.randrange(16)
     price = rng.randrange(100, 20_000)
-    # The same key as an integer, a float and a string: shops are like that.
+    # The same key as an integer, a float and a string, as shops send it.
     written = (f"{price // 100}", f"{price / 100:.2f}", f'"{price / 100:.2f}"')[price % 3]
     return (
         f'{{"ProductID":"{1000 + number}","SKU":{90000 + number},"ProductName":{_PRODUCTS[number]},"Quantity":{1 + price % 4},'
@@ -94,11 +94,11 @@ _TEMPLATES: dict[int, Callable[[random.Random], str]] = {0: _message, 1: _order,
 
 
 def odd_one(number: int, *, halves: bool) -> str | None:
-    """Return what is odd about the event with this number: nothing for most, and every oddity in turn for some.
+    """Return the odd properties of the event with this number: None for most, each oddity in turn for the others.
 
     Args:
-        number: Place of the event among those that are made with it.
-        halves: Whether lone surrogates may occur.
+        number: Index of the event in the batch.
+        halves: Whether lone surrogates can occur.
     """
     if halves and number % 50 == 7:
         return _HALF
@@ -109,9 +109,9 @@ def properties(rng: random.Random, template: int, odd: str | None = None) -> str
     """Return the properties of an event as JSON.
 
     Args:
-        rng: Source of chance.
+        rng: Source of random numbers.
         template: Kind of event: 0 message, 1 order, 2 site, 3 custom.
-        odd: Members to add as they are written.
+        odd: Members to add, as JSON text.
     """
     if odd is None and rng.random() < 0.005:
         return "{}"

@@ -14,7 +14,7 @@ _TYPES = ("review", "review", "review", "rating", "question", "store")
 
 
 def make_review(context: GenerationContext, rng: random.Random, created: int, updated: int, event_id: str | None = None) -> Record:
-    """Make a review, with the event that belongs to it if there is one."""
+    """Make a review, with its event if it has one."""
     kind = rng.choice(_TYPES)
     product = rng.randrange(len(PRODUCTS))
     item = f"{ITEM_PREFIX}{1000 + product}"

@@ -1,4 +1,4 @@
-"""Chooses which profile and metric an event is about."""
+"""Chooses the profile and the metric of an event."""
 
 import random
 
@@ -8,12 +8,12 @@ from klaviyo_assets.sandbox.store import Store
 
 
 class Subjects:
-    """Chooses what events are about.
+    """Chooses the subjects of events.
 
     Args:
-        store: The account; its metrics must be there.
+        store: The account; its metrics must exist.
         profile_ids: The profiles to choose from.
-        rng: Source of chance.
+        rng: Source of random numbers.
     """
 
     def __init__(self, store: Store, profile_ids: list[str], rng: random.Random) -> None:
@@ -21,10 +21,10 @@ class Subjects:
         self._rng = rng
         self._metrics = [(record.id, template_of(record.values["name"])) for record in store["metrics"]]
 
-    def any(self) -> Subject:
-        """Choose; a few events have lost their profile or their metric."""
+    def choose(self) -> Subject:
+        """Return a random subject; a few have no profile or no metric."""
         chance = self._rng.random()
         metric_id, template = self._metrics[int(self._rng.random() * len(self._metrics))]
-        # The square makes some people do much and many do little.
+        # The square gives some profiles many events and many profiles few.
         profile_id = self._profile_ids[int(self._rng.random() ** 2 * len(self._profile_ids))]
         return Subject(None if chance < 0.005 else metric_id, template, None if 0.005 <= chance < 0.02 else profile_id)

@@ -1,4 +1,4 @@
-"""The words that the made-up account is written in: several scripts, on purpose."""
+"""Words for the made-up account, in several scripts on purpose."""
 
 FIRST_NAMES = (
     "Ada", "Björn", "Chloé", "Dmitri", "Éloïse", "Fatima", "Gökçe", "Håkon", "Ines", "José", "Kwame", "Łucja", "Małgorzata", "Nguyễn", "Olga",

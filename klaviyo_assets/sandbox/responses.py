@@ -1,4 +1,4 @@
-"""From a request to the JSON document that answers it: one page of a collection, or one record."""
+"""JSON documents for responses: one page of a collection, or one record."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,18 +32,18 @@ _NOT_FOUND = {
 
 
 class Oddity(Enum):
-    """What may be odd about a page that is well-formed."""
+    """An oddity of a well-formed page."""
 
     EMPTY = auto()
-    """It has no records, though there are more."""
+    """The page has no records, although there are more."""
     OVERLAP = auto()
-    """Its last records come again on the next page."""
+    """Its last records are also on the next page."""
     REPEATED = auto()
-    """Its next link leads to the page itself."""
+    """Its next link points to the page itself."""
 
 
 _OVERLAP = 3
-"""Records that come again."""
+"""Number of records that are on two pages."""
 
 
 def collection(
@@ -61,15 +61,15 @@ def collection(
     Args:
         store: The account.
         entry: The type.
-        query: What is asked for.
+        query: The query.
         options: The sandbox's options.
         now: The sandbox's time.
         origin: Scheme, host and port for the page's links.
-        oddity: What is to be odd about the page.
-        parent_id: The parent whose children are asked for, if the type has one.
+        oddity: The oddity of the page, if it should have one.
+        parent_id: The id of the parent, for a child type.
 
     Raises:
-        ApiError: 400, if Klaviyo would refuse the filter or the cursor; 404, if there is no such parent.
+        ApiError: 400, if Klaviyo would reject the filter or the cursor; 404, if there is no such parent.
     """
     path, parameters = entry.endpoint.path, query.parameters
     if entry.parent is not None and parent_id is not None:
@@ -77,10 +77,10 @@ def collection(
         if store[parent.name].get(parent_id) is None:
             raise _not_found(parent, parent_id)
         path = entry.parent.path_of(parent_id)
-    chosen = compile_filter(entry, parameters.get("filter"), options, now)
+    filter_ = compile_filter(entry, parameters.get("filter"), options, now)
     text = parameters.get("page[cursor]")
     cursor = None if text is None else cursors.read(text, path, parameters, now)
-    records, before, behind = _page(store, entry, query, chosen, cursor, parent_id)
+    records, has_previous, has_next = _page(store, entry, query, filter_, cursor, parent_id)
 
     def link(place: Position, backwards: bool) -> str:
         written = cursors.write(Cursor(place, backwards), path, parameters, now)
@@ -88,31 +88,29 @@ def collection(
 
     field = canonical(entry, query.sort.removeprefix("-"))
     own = f"{origin}{path}" + (f"?{urlencode(dict(parameters))}" if parameters else "")
-    following = link(position(records[-1], field), False) if behind else None
+    following = link(position(records[-1], field), False) if has_next else None
     match oddity:
         case Oddity.EMPTY if cursor is not None:
-            # The cursor is written again, so that the link differs.
-            records, before, following = [], False, link(cursor.place, cursor.backwards)
-        case Oddity.OVERLAP if behind and len(records) > _OVERLAP:
+            # A new cursor for the same position, so the link differs.
+            records, has_previous, following = [], False, link(cursor.place, cursor.backwards)
+        case Oddity.OVERLAP if has_next and len(records) > _OVERLAP:
             following = link(position(records[-1 - _OVERLAP], field), False)
-        case Oddity.REPEATED if behind:
+        case Oddity.REPEATED if has_next:
             following = own
     links: dict[str, str | None] = {
         "self": own,
         "next": following,
-        "prev": link(position(records[0], field), True) if before else _junk(entry, own, parameters),
+        "prev": link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters),
     }
     data = b"[" + b",".join(_rendered(entry, records, query)) + b"]"
     return _document(data, links, _included(store, entry, records, query))
 
 
-def _junk(entry: ResourceType, own: str, parameters: Mapping[str, str]) -> str | None:
-    """Return the link to no page that Klaviyo puts before the first page of lists with a filter."""
-    chosen = parameters.get("filter")
+def _bogus_prev(entry: ResourceType, own: str, parameters: Mapping[str, str]) -> str | None:
+    """Return the bogus ``prev`` link that Klaviyo sends with the first page of filtered lists."""
+    text = parameters.get("filter")
     return (
-        f"{own}&{urlencode({'page[cursor]': f'<Filters: {chosen}>'})}"
-        if entry.name == "lists" and chosen and "page[cursor]" not in parameters
-        else None
+        f"{own}&{urlencode({'page[cursor]': f'<Filters: {text}>'})}" if entry.name == "lists" and text and "page[cursor]" not in parameters else None
     )
 
 
@@ -131,7 +129,7 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str
 
 
 def _not_found(entry: ResourceType, id: str) -> ApiError:
-    """Return the answer to an id that there is not, in the words of the type; an event's id that could be none is no valid request."""
+    """Return the error for an unknown id, with the type's message; a malformed event id is an invalid request."""
     if entry.name == "events" and not _EVENT_ID.fullmatch(id):
         return ApiError(400, "invalid", "Invalid input.", f"Invalid Event ID: '{id}'", pointer="/data/id")
     words = _NOT_FOUND.get(entry.name, "A {type} with id {id} does not exist.")
@@ -139,11 +137,11 @@ def _not_found(entry: ResourceType, id: str) -> ApiError:
 
 
 def _page(
-    store: Store, entry: ResourceType, query: Query, chosen: Filter, cursor: Cursor | None, parent_id: str | None
+    store: Store, entry: ResourceType, query: Query, filter_: Filter, cursor: Cursor | None, parent_id: str | None
 ) -> tuple[list[Record], bool, bool]:
-    """Return the records of a page, and whether there are more before and behind."""
+    """Return the records of a page, and whether there are more before and after it."""
     descending = query.sort.startswith("-")
-    found = _matching(store, entry, query, chosen, descending, cursor, parent_id)
+    found = _matching(store, entry, query, filter_, descending, cursor, parent_id)
     if query.size is None:
         return list(found), False, False
     records = list(islice(found, query.size + 1))
@@ -152,17 +150,17 @@ def _page(
     if cursor is None:
         return records, False, more
     if cursor.backwards:
-        # The place that the way back began at lies behind this page.
+        # The position that the cursor was made from follows this page.
         return records[::-1], more, bool(records)
     return records, bool(records), more
 
 
 def _matching(
-    store: Store, entry: ResourceType, query: Query, chosen: Filter, descending: bool, cursor: Cursor | None, parent_id: str | None
+    store: Store, entry: ResourceType, query: Query, filter_: Filter, descending: bool, cursor: Cursor | None, parent_id: str | None
 ) -> Iterator[Record]:
     field = canonical(entry, query.sort.removeprefix("-"))
-    # Conditions on the instants that are sorted by become bounds, so that a page costs as much as it holds.
-    bounding = chosen.on(field) if kind_of(entry, field) is Kind.TIME else []
+    # Conditions on an instant that is also the sort field become bounds, so the cost of a page depends only on its size.
+    bounding = filter_.on(field) if kind_of(entry, field) is Kind.TIME else []
     lows, highs = zip(*(condition.bounds() for condition in bounding), strict=True) if bounding else ((), ())
     walked = store.records_of(entry, parent_id).walk(
         field,
@@ -171,7 +169,7 @@ def _matching(
         low=max(lows, default=None),
         high=min((high for high in highs if high), default=None),
     )
-    rest = chosen.without(bounding)
+    rest = filter_.without(bounding)
     found = (whole for record in walked if (whole := store.whole(entry, record)) is not None)
     return (record for record in found if all(condition.met_by(record) for condition in rest)) if rest else found
 
@@ -182,12 +180,12 @@ def _rendered(entry: ResourceType, records: Iterable[Record], query: Query) -> I
         raw = record.rendered(query.additional) if query.additional else record.raw
         if query.include:
             raw = with_linkage(entry, record, raw, query.include)
-        # Additional fields come in addition to the sparse ones, as recorded.
+        # Additional fields are returned in addition to the sparse ones, as recorded.
         yield raw if names is None else keep_fields(raw, (*names, *query.additional))
 
 
 def _included(store: Store, entry: ResourceType, records: Iterable[Record], query: Query) -> list[bytes] | None:
-    """Return the included resource objects, each once, or None if none were asked for."""
+    """Return the included resource objects without duplicates, or None if the query has no ``include``."""
     if not query.include:
         return None
     found: dict[tuple[str, str], bytes] = {}

@@ -19,9 +19,9 @@ _NEXT = re.compile(rb'"next":(?:null|"https?://[^/"]*)')
 _FOREIGN = b'"next":"http://127.0.0.1:1'
 
 _DRIPS = 20
-"""Pieces in which a dripping body comes."""
+"""Number of pieces of a dripping body."""
 
-_CLOSE_WITH_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time at all
+_CLOSE_WITH_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, with a timeout of 0
 
 _DATES_OFF_BY = {FaultKind.DATE_BACK: -3 * HOUR, FaultKind.DATE_AHEAD: 3 * HOUR, FaultKind.NO_DATE: None}
 
@@ -36,8 +36,8 @@ _BODIES = {
 _SERVER_ERRORS = {FaultKind.ERROR_500: 500, FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503, FaultKind.ERROR_504: 504}
 
 
-def raise_for(fault: Fault | None, headers: Mapping[str, str]) -> None:
-    """Raise the error that a fault puts in place of the answer, if it is one of those.
+def raise_error(fault: Fault | None, headers: Mapping[str, str]) -> None:
+    """Raise an error if the fault replaces the response with one.
 
     Raises:
         ApiError: An error of the API.
@@ -49,9 +49,9 @@ def raise_for(fault: Fault | None, headers: Mapping[str, str]) -> None:
         case Fault(kind=kind) if kind in _SERVER_ERRORS:
             raise ApiError(_SERVER_ERRORS[kind], "error", "A server error occurred.", "A server error occurred.")
         case Fault(kind=FaultKind.THROTTLED, seconds=seconds):
-            waiting = str(max(1, round(seconds)))
-            detail = f"Request was throttled. Expected available in {waiting} seconds."
-            raise ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": waiting})
+            delay = str(max(1, round(seconds)))
+            detail = f"Request was throttled. Expected available in {delay} seconds."
+            raise ApiError(429, "throttled", "Request was throttled.", detail, headers={"Retry-After": delay})
         case Fault(kind=FaultKind.THROTTLED_BARE):
             raise ApiError(429, "throttled", "Request was throttled.", "Request was throttled.")
         case Fault(kind=FaultKind.EXPIRED_CURSOR):
@@ -64,40 +64,40 @@ def raise_for(fault: Fault | None, headers: Mapping[str, str]) -> None:
             raise HtmlError(502, "Bad Gateway")
 
 
-async def send(answer: Response, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> bool:
-    """Send the answer, or what a fault leaves of it.
+async def send_response(response: Response, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Send the response, changed by the fault if there is one.
 
     Returns:
-        Whether the client got an answer, whole or not.
+        Whether the client received a response, complete or not.
     """
     match fault:
         case Fault(kind=FaultKind.DROP):
             await _drop(scope, receive)
             return False
         case Fault(kind=FaultKind.RESET):
-            await _reset(answer, scope, receive, send)
+            await _reset(response, scope, receive, send)
             return True
         case Fault(kind=FaultKind.CUT):
-            await _cut(answer, send)
+            await _cut(response, send)
             return True
         case Fault(kind=FaultKind.DRIP, seconds=seconds):
-            await _drip(answer, send, seconds)
+            await _drip(response, send, seconds)
             return True
         case Fault(kind=FaultKind.SLOW, seconds=seconds):
             await asyncio.sleep(seconds)
         case Fault(kind=kind) if kind in _BODIES:
-            answer = _with_body(answer, _BODIES[kind])
+            response = _with_body(response, _BODIES[kind])
         case Fault(kind=FaultKind.NO_LINKS):
-            answer = _with_body(answer, _without_links(bytes(answer.body)))
+            response = _with_body(response, _without_links(bytes(response.body)))
         case Fault(kind=kind) if kind in _DATES_OFF_BY:
             scope["sandbox.date_off_by"] = _DATES_OFF_BY[kind]
         case Fault(kind=FaultKind.NOT_JSON):
-            answer = Response("<!doctype html><title>Please wait</title>", 200, media_type="text/html")
+            response = Response("<!doctype html><title>Please wait</title>", 200, media_type="text/html")
         case Fault(kind=FaultKind.BAD_JSON):
-            answer = _with_body(answer, bytes(answer.body)[:-1] + b',"data":')
+            response = _with_body(response, bytes(response.body)[:-1] + b',"data":')
         case Fault(kind=FaultKind.FOREIGN_NEXT):
-            answer = _with_body(answer, _foreign(bytes(answer.body)))
-    await answer(scope, receive, send)
+            response = _with_body(response, _foreign(bytes(response.body)))
+    await response(scope, receive, send)
     return True
 
 
@@ -105,8 +105,8 @@ def _foreign(body: bytes) -> bytes:
     def replaced(found: re.Match[bytes]) -> bytes:
         return _FOREIGN + (b'/"' if found.group().endswith(b"null") else b"")
 
-    place = _own_links(body)
-    return body[:place] + _NEXT.sub(replaced, body[place:], count=1)
+    offset = _own_links(body)
+    return body[:offset] + _NEXT.sub(replaced, body[offset:], count=1)
 
 
 def _without_links(body: bytes) -> bytes:
@@ -114,40 +114,40 @@ def _without_links(body: bytes) -> bytes:
 
 
 def _own_links(body: bytes) -> int:
-    """Return where the document's own links stand: behind all records, so the last match is theirs."""
+    """Return the offset of the document's own links: they follow all records, so the last match is theirs."""
     return body.rfind(b'"links":{"self":"http')
 
 
-def _with_body(answer: Response, body: bytes) -> Response:
-    headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
-    return Response(body, answer.status_code, headers)
+def _with_body(response: Response, body: bytes) -> Response:
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Response(body, response.status_code, headers)
 
 
-async def _cut(answer: Response, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+async def _cut(response: Response, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body[: len(response.body) // 2], "more_body": True})
     # Returning without the rest makes the server close the connection.
 
 
-async def _drip(answer: Response, send: Send, seconds: float) -> None:
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-    body, step = bytes(answer.body), max(1, len(answer.body) // _DRIPS)
-    for place in range(0, len(body), step):
+async def _drip(response: Response, send: Send, seconds: float) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    body, step = bytes(response.body), max(1, len(response.body) // _DRIPS)
+    for start in range(0, len(body), step):
         await asyncio.sleep(seconds / _DRIPS)
-        await send({"type": "http.response.body", "body": body[place : place + step], "more_body": True})
+        await send({"type": "http.response.body", "body": body[start : start + step], "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _reset(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+async def _reset(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body[: len(response.body) // 2], "more_body": True})
     connection = scope["sandbox.send"].__self__.transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RESET)
     await _drop(scope, receive)
 
 
 async def _drop(scope: Scope, receive: Receive) -> None:
-    """Close the connection without a word; ASGI knows no such thing, so the server's own transport is reached for."""
+    """Close the connection without a response; ASGI does not support this, so it uses the server's transport."""
     transport = scope["sandbox.send"].__self__.transport
     transport.abort()
     while (await receive())["type"] != "http.disconnect":

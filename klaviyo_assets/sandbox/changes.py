@@ -86,7 +86,7 @@ class Account:
         return new
 
     def archive(self, name: str, id: str, now: int) -> Record:
-        """Archive a campaign or flow; whether that counts as a change is a switch."""
+        """Archive a campaign or flow; an option says whether this counts as a change."""
         return self.update(name, id, {"archived": True}, now, moves=self.options.archiving_moves_updated)
 
     def attribute(self, id: str, attributions: tuple[str, ...]) -> Record:

@@ -1,4 +1,4 @@
-"""Facts about our endpoints and types, read from Klaviyo's OpenAPI description."""
+"""Facts about the catalog's endpoints and types from Klaviyo's OpenAPI description."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Schema = dict[str, Any]
 
 
 def variants(description: Schema, schema: Schema) -> Iterator[Schema]:
-    """Yield the plain schemas that a schema stands for: what it refers to, all of its parts, each of its choices."""
+    """Resolve a schema to plain schemas: its references, all of its parts, each of its choices."""
     if "$ref" in schema:
         yield from variants(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
         return
@@ -23,7 +23,7 @@ def variants(description: Schema, schema: Schema) -> Iterator[Schema]:
 
 
 def members(description: Schema, schema: Schema) -> dict[str, Schema]:
-    """Return the members that an object of a schema may have; what several parts say of one is joined as the parts are."""
+    """Return the members that an object of a schema can have; a member in several parts combines their schemas."""
     if "$ref" in schema:
         return members(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     parts = [schema.get("properties", {}), *(members(description, part) for part in schema.get("allOf", []))]
@@ -43,7 +43,7 @@ def resource(description: Schema, entry: ResourceType) -> Schema:
 
 
 def _required(description: Schema, schema: Schema, name: str) -> bool:
-    """Return whether every object that a schema allows has the member."""
+    """Return whether the member is in every object that the schema allows."""
     if "$ref" in schema:
         return _required(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]], name)
     choices = [choice for word in ("anyOf", "oneOf") for choice in schema.get(word, [])]
@@ -53,17 +53,17 @@ def _required(description: Schema, schema: Schema, name: str) -> bool:
 
 
 def _nullable(schema: Schema) -> bool:
-    """Return whether a schema, or one that it is joined of, allows null beside what it refers to."""
+    """Return whether a schema or one of its parts also allows null."""
     return bool(schema.get("nullable")) or any(_nullable(part) for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, []))
 
 
-def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Return the facts about an object's members, at every depth; a fact that does not hold is left out.
+def tree(description: Schema, schema: Schema, omitted: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the facts about an object's members, at every depth; facts that do not apply are omitted.
 
     Args:
         description: The OpenAPI description.
         schema: The object's schema.
-        left_out: Members of ``attributes`` that are named without their own members.
+        omitted: Members of ``attributes`` that are listed without their own members.
 
     Returns:
         By member: ``types`` (JSON types), ``values`` (those of an enum), ``promised`` (always there, never null), ``time``,
@@ -76,15 +76,15 @@ def tree(description: Schema, schema: Schema, left_out: frozenset[str] = frozens
             "types": sorted({one["type"] for one in plain if "type" in one}),
             "values": sorted({value for one in plain for value in one.get("enum", [])}),
             "promised": _required(description, schema, name) and not _nullable(member) and not any(_nullable(one) for one in plain),
-            # The times of metrics have no format, but the text about them names it.
+            # The times of metrics have no format, but their description mentions it.
             "time": any(one.get("format") == "date-time" or "ISO 8601 format" in one.get("description", "") for one in plain),
             "choices": sum("properties" in one for one in plain) > 1,
-            "members": {} if name in left_out else tree(description, member, left_out),
+            "members": {} if name in omitted else tree(description, member, omitted),
         }
         found[name] = {fact: value for fact, value in facts.items() if value}
     return found
 
 
 def types(description: Schema) -> dict[str, Any]:
-    """Return the facts about the records of every type of the catalog, by the catalog's name."""
+    """Return the facts about the records of every type in the catalog, by the type's name."""
     return {name: tree(description, resource(description, entry), frozenset(entry.endpoint.additional_fields)) for name, entry in CATALOG.items()}

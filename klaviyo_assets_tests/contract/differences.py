@@ -1,76 +1,76 @@
-"""What differs between two sets of structures (see recorded.py): those that the sandbox sends, and those that were recorded."""
+"""Differences between two sets of structures (see recorded.py): those that the sandbox sends and the recorded ones."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-UNTOLD = {"null", "empty"}
-"""Leaves that say nothing about what else a member may hold."""
+UNINFORMATIVE = {"null", "empty"}
+"""Leaves that do not show the type of a member."""
 
 WHOLE_SECONDS = "0000-00-00T00:00:00+00:00"
 
 FRACTIONS = "0000-00-00T00:00:00.000000+00:00"
-"""Times with fractions have none if the fraction is nought."""
+"""A time with a fraction; the fraction is omitted if it is zero."""
 
 JSON_TYPES = {"array", "boolean", "integer", "number", "object"}
-"""JSON types that are no text; of a text the form is given instead."""
+"""JSON types except strings; a string is described by its format."""
 
 
 @dataclass
-class Seen:
-    """What was seen of one member: its leaves, its members by name, and what its arrays held."""
+class Observed:
+    """The observations of one member: its leaves, its members by name, and the elements of its arrays."""
 
     leaves: set[str] = field(default_factory=set)
-    members: dict[str, "Seen"] = field(default_factory=dict)
-    elements: "Seen | None" = None
+    members: dict[str, "Observed"] = field(default_factory=dict)
+    elements: "Observed | None" = None
     always: set[str] | None = None
 
     @property
     def kinds(self) -> set[str]:
-        """JSON types, those of texts with the form of a time or a link."""
+        """JSON types; for strings, the format of a time or a link."""
         return self.leaves | ({"object"} if self.always is not None else set()) | ({"array"} if self.elements else set())
 
 
-def merge(structures: list[Any]) -> Seen:
-    """Return what was seen in all of some structures together."""
-    seen = Seen()
+def merge(structures: list[Any]) -> Observed:
+    """Return the combined observations of several structures."""
+    observed = Observed()
     for one in structures:
-        _add(seen, one)
-    return seen
+        _add(observed, one)
+    return observed
 
 
-def _add(seen: Seen, structure: Any) -> None:
+def _add(observed: Observed, structure: Any) -> None:
     match structure:
         case dict():
-            seen.always = set(structure) if seen.always is None else seen.always & set(structure)
+            observed.always = set(structure) if observed.always is None else observed.always & set(structure)
             for name, member in structure.items():
-                _add(seen.members.setdefault(name, Seen()), member)
+                _add(observed.members.setdefault(name, Observed()), member)
         case list():
-            seen.elements = seen.elements or Seen()
+            observed.elements = observed.elements or Observed()
             for element in structure:
-                _add(seen.elements, element)
+                _add(observed.elements, element)
         case str() | int():
-            seen.leaves.add(str(structure))
+            observed.leaves.add(str(structure))
         case _:
-            raise TypeError(f"{structure!r} is no structure.")
+            raise TypeError(f"{structure!r} is not a structure.")
 
 
-def differences(ours: Seen, theirs: Seen, facts: dict[str, Any] | None = None, path: str = "") -> list[str]:
-    """Return one line for each way in which ours is not like theirs.
+def differences(ours: Observed, theirs: Observed, facts: dict[str, Any] | None = None, path: str = "") -> list[str]:
+    """Return one line for each difference between our and Klaviyo's structures.
 
-    A null, or a value where only null was recorded, is no difference if the description allows it.
+    A null, or a value where only null was recorded, is not a difference if the description allows it.
 
     Args:
-        ours: What the sandbox sends.
-        theirs: What was recorded.
-        facts: The digest's facts about the member, where the description names it.
-        path: Where the member is.
+        ours: The structures that the sandbox sends.
+        theirs: The recorded structures.
+        facts: The digest's facts about the member, if the description contains it.
+        path: The path of the member.
     """
     found = [
         f"{path or 'it'}: {kind}, recorded: {sorted(theirs.kinds)}" for kind in sorted(ours.kinds - theirs.kinds) if not _allowed(kind, theirs, facts)
     ]
     inner = (facts or {}).get("members", {})
     if ours.always is not None and theirs.always is not None:
-        # Of an object of several kinds, not every kind was recorded.
+        # The recording may not contain every kind of an object with several kinds.
         known = set(inner) if (facts or {}).get("choices") else set()
         found += [f"{path}.{name}: not recorded" for name in sorted(ours.members.keys() - theirs.members.keys() - known)]
         found += [f"{path}.{name}: missing in some" for name in sorted(theirs.always - ours.always - known)]
@@ -81,17 +81,17 @@ def differences(ours: Seen, theirs: Seen, facts: dict[str, Any] | None = None, p
     return found
 
 
-def _allowed(kind: str, theirs: Seen, facts: dict[str, Any] | None) -> bool:
+def _allowed(kind: str, theirs: Observed, facts: dict[str, Any] | None) -> bool:
     if kind == "null":
         return facts is not None and not facts.get("promised", False)
     if kind == "empty":
-        return bool(theirs.kinds & {"array", "object"}) or theirs.kinds <= UNTOLD
+        return bool(theirs.kinds & {"array", "object"}) or theirs.kinds <= UNINFORMATIVE
     if kind == WHOLE_SECONDS and FRACTIONS in theirs.kinds:
         return True
     if kind == "integer" and "number" in theirs.kinds:
         return True
     types = (facts or {}).get("types", [])
-    if not theirs.kinds <= UNTOLD:
+    if not theirs.kinds <= UNINFORMATIVE:
         return len(types) > 1 and kind in types
     if "empty" in theirs.kinds:
         return kind in ("array", "object")

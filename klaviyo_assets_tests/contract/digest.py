@@ -1,4 +1,4 @@
-"""The digest of Klaviyo's contract as the tests read it, and the folder with the files that it is made from."""
+"""The digest of Klaviyo's contract for the tests, and the folder with its sources."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ Facts = dict[str, Any]
 DIGEST: Facts = json.loads(FILE.read_text())
 
 SOURCE = Path(__file__).parents[3] / "shared" / "klaviyo"
-"""The OpenAPI description and the recorded responses, where a copy is next to the checkout."""
+"""The OpenAPI description and the recorded responses, if a copy is next to the checkout."""
 
 RECORDS = ("data", "included")
-"""Members of a response that hold records."""
+"""Members of a response that contain records."""
 
 
 def by_type(records: Any) -> dict[str, list[Any]]:
-    """Return the structures of ``data`` or ``included`` by type; none if it is empty."""
+    """Return the structures of ``data`` or ``included`` by type; empty if there are no records."""
     match records:
         case [dict() as found] | (dict() as found):
             return found

@@ -1,4 +1,4 @@
-"""Records with the structure of recorded ones and values of our own."""
+"""Records with the structure of recorded ones and made-up values."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ VALUES: Facts = {
 
 
 def example(type_name: str, structure: Facts, facts: Facts) -> Facts:
-    """Return a resource object of a structure (see recorded.py); a text with an enum is the first value of it.
+    """Return a resource object with a structure (see recorded.py); a string with an enum gets its first value.
 
     Args:
         type_name: JSON:API type.

@@ -1,7 +1,7 @@
 """Make the digest of Klaviyo's contract that the contract tests read: ``python -m klaviyo_assets_tests.contract.make_digest FOLDER``.
 
-FOLDER holds Klaviyo's OpenAPI description (``openapi-<revision>.json``), the read operations as ``endpoints.jsonl``, and ``recorded/`` with one file
-for each recorded response. The digest holds facts only: no text of the description, no value of a response.
+FOLDER contains Klaviyo's OpenAPI description (``openapi-<revision>.json``), the read operations as ``endpoints.jsonl``, and ``recorded/`` with one
+file per recorded response. The digest contains only facts: no text from the description, no values from responses.
 """
 
 import json
@@ -16,14 +16,14 @@ from klaviyo_assets_tests.contract import described, recorded
 FILE = Path(__file__).with_name("digest.json")
 
 PATHS = {METRIC_AGGREGATES.path} | {path for entry in CATALOG.values() for path in (entry.endpoint.path, f"{entry.endpoint.path}/{{id}}")}
-"""Paths of our endpoints."""
+"""Paths of the endpoints in the catalog."""
 
 STATUSES = {400, 401, 403, 404, 429}
-"""Statuses of the errors that are kept, of whichever operation."""
+"""Statuses of the errors to keep, for any operation."""
 
 
 def make(folder: Path) -> dict[str, Any]:
-    """Return the digest of what a folder holds."""
+    """Return the digest of a folder's content."""
     return {
         "revision": REVISION,
         "endpoints": _endpoints(folder / "endpoints.jsonl"),
@@ -37,12 +37,12 @@ def _endpoints(file: Path) -> dict[str, Any]:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """Return the responses of our endpoints, those that hold records of our types, and errors."""
+    """Return the responses of the catalog's endpoints, other responses with records of its types, and errors."""
     found = {}
     for file in sorted(folder.glob("*.json")):
         one = json.loads(file.read_text())
         if one["revision"] != REVISION:
-            raise ValueError(f"{file.name} is of revision {one['revision']}, not of {REVISION}.")
+            raise ValueError(f"{file.name} has the revision {one['revision']} instead of {REVISION}.")
         facts = recorded.response(one)
         if one["status"] in STATUSES or facts["request"]["path"] in PATHS or recorded.OURS & set(_types(one["body"])):
             found[f"{one['operation']}.{one['status']}"] = facts
@@ -55,7 +55,7 @@ def _types(body: dict[str, Any]) -> list[str]:
 
 
 def text(digest: dict[str, Any]) -> str:
-    """Return the digest as it is written: one line for each endpoint, type and response."""
+    """Return the text of the digest: one line for each endpoint, type and response."""
     parts = [
         f"{json.dumps(name)}: " + (json.dumps(value) if isinstance(value, str) else "{\n" + ",\n".join(_lines(value)) + "\n}")
         for name, value in sorted(digest.items())

@@ -1,8 +1,8 @@
-"""The structure of recorded responses: members, JSON types, nulls, forms of times and links, headers; no values.
+"""The structure of recorded responses: members, JSON types, nulls, formats of times and links, headers; no values.
 
 A structure has the shape of the JSON that it describes. Its leaves are ``null``, ``boolean``, ``integer``, ``number``, ``string``, ``empty`` (an
-array or an object without members: the recorder did not keep them apart), ``object`` (its members belong to the account), a time with zeros as
-digits, or a link with its host, ids and values replaced. An array is the list of the structures that its elements have.
+empty array or object: the recorder did not distinguish them), ``object`` (its members belong to the account), a time with zeros as digits, or a
+link with its host, ids and values replaced. An array is the list of the structures of its elements.
 """
 
 import base64
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote_plus, urlsplit
 from klaviyo_assets.catalog import CATALOG
 
 SITES = ("https://a.klaviyo.com", "http://127.0.0.1")
-"""Where links of Klaviyo, and of the sandbox, lead to."""
+"""Origins of Klaviyo's and the sandbox's links."""
 
 OURS = {entry.jsonapi_type for entry in CATALOG.values()}
 
@@ -29,7 +29,7 @@ def structure(value: Any, name: str = "", *, links: bool = False) -> Any:
 
     Args:
         value: The value.
-        name: The member that holds it.
+        name: The name of the member that contains it.
         links: Whether it is a member of ``links``.
     """
     match value:
@@ -54,7 +54,7 @@ def structure(value: Any, name: str = "", *, links: bool = False) -> Any:
 
 
 def unique(values: list[Any]) -> list[Any]:
-    """Return the different values, in an order that does not depend on theirs."""
+    """Return the distinct values, in an order that does not depend on the original order."""
     return [json.loads(text) for text in sorted({json.dumps(value, sort_keys=True) for value in values})]
 
 
@@ -67,8 +67,8 @@ def _link(value: str) -> str:
     steps = parts.path.split("/")
     if len(steps) > 3 and steps[3]:
         steps[3] = "{id}"
-    asked = "&".join(f"{quote_plus(name)}={_parameter(name, given)}" for name, given in parse_qsl(parts.query))
-    return "{site}" + "/".join(steps) + (f"?{asked}" if asked else "")
+    query = "&".join(f"{quote_plus(name)}={_parameter(name, given)}" for name, given in parse_qsl(parts.query))
+    return "{site}" + "/".join(steps) + (f"?{query}" if query else "")
 
 
 def _parameter(name: str, value: str) -> str:
@@ -82,7 +82,7 @@ def _parameter(name: str, value: str) -> str:
 
 
 def record(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the structure of a resource object; of attributes that no asset reads, only that there are any."""
+    """Return the structure of a resource object; without the members of attributes that no asset reads."""
     found: dict[str, Any] = structure({name: member for name, member in value.items() if name not in ("type", "id")})
     if value["type"] not in {*OURS, "metric-aggregate"} and "attributes" in found:
         found["attributes"] = "object"
@@ -90,7 +90,7 @@ def record(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def document(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the structure of a response: by type that of its records, in ``data`` and in ``included``; errors keep their status and code."""
+    """Return the structure of a response, with the records in ``data`` and ``included`` by type; errors keep their status and code."""
     found: dict[str, Any] = {name: structure(member, name) for name, member in body.items() if name not in ("data", "included", "errors")}
     if "errors" in body:
         found["errors"] = [{**structure(one), "status": one["status"], "code": one["code"]} for one in body["errors"]]
@@ -114,7 +114,7 @@ def _records(data: Any) -> Any:
 
 
 def request(sent: dict[str, Any]) -> dict[str, Any]:
-    """Return what a recorded request asked for: its path without ids, its parameters in their order, without the values of filters."""
+    """Return a recorded request: its path without ids, and its parameters in order, without the values of filters."""
     steps = sent["path"].split("/")
     if len(steps) > 3:
         steps[3] = "{id}"

@@ -1,4 +1,4 @@
-"""The committed digest is what the script makes, and holds no value of a response."""
+"""The committed digest is up to date and contains no values from responses."""
 
 import re
 
@@ -10,8 +10,8 @@ from klaviyo_assets_tests.contract.make_digest import FILE, make, text
 from klaviyo_assets_tests.contract.recorded import document, structure
 
 
-@pytest.mark.skipif(not SOURCE.is_dir(), reason="no copy of Klaviyo's OpenAPI description (shared/klaviyo) beside the checkout")
-def test_the_digest_is_what_the_script_makes() -> None:
+@pytest.mark.skipif(not SOURCE.is_dir(), reason="no copy of Klaviyo's OpenAPI description (shared/klaviyo) next to the checkout")
+def test_the_digest_is_up_to_date() -> None:
     assert FILE.read_text() == text(make(SOURCE))
 
 
@@ -25,7 +25,7 @@ def test_the_digest_covers_every_type_and_error() -> None:
     assert sum(name.endswith(".200") for name in DIGEST["recorded"]) >= len(CATALOG)
 
 
-def test_the_digest_is_small_and_holds_no_address() -> None:
+def test_the_digest_is_small_and_contains_no_addresses() -> None:
     written = FILE.read_text()
 
     assert len(written) < 20_000 * len(CATALOG)

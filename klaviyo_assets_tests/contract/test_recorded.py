@@ -1,7 +1,7 @@
-"""Responses recorded from the real API become rows without loss, by the fast decoder, and no check warns of them.
+"""The fast decoder turns responses recorded from the real API into rows without loss, and no check warns about them.
 
-In every clone the records are made from the digest: they have the structure of the recorded ones, and values of our own. Where the recorded
-responses are next to the checkout, they are read as well.
+Every clone tests records made from the digest: they have the structure of the recorded ones and made-up values. If the recorded responses are next
+to the checkout, they are tested too.
 """
 
 import json
@@ -28,24 +28,24 @@ TYPES = {entry.jsonapi_type: entry for entry in CATALOG.values() if entry.parent
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
     for file in sorted(RECORDED.glob("*.200.json")):
-        answer = json.loads(file.read_text())
-        assert answer["revision"] == REVISION
-        yield file.name.removesuffix(".json"), answer
+        response = json.loads(file.read_text())
+        assert response["revision"] == REVISION
+        yield file.name.removesuffix(".json"), response
 
 
 def recorded_records() -> list[Any]:
-    """Every recorded resource object of our types with attributes, included ones too."""
+    """Return every recorded resource object of the catalog's types with attributes, included ones too."""
     found = []
-    for name, answer in documents():
-        data = answer["body"]["data"]
-        for record in [*(data if isinstance(data, list) else [data]), *answer["body"].get("included", [])]:
+    for name, response in documents():
+        data = response["body"]["data"]
+        for record in [*(data if isinstance(data, list) else [data]), *response["body"].get("included", [])]:
             if record is not None and record["type"] in TYPES and "attributes" in record:
                 found.append(pytest.param(record, id=f"{name}-{record['type']}-{record['id']}"))
     return found
 
 
 def examples() -> list[Any]:
-    """A record of each structure that the digest has of our types."""
+    """Return a record for each structure in the digest of the catalog's types."""
     found: dict[str, Any] = {}
     for name, response in DIGEST["recorded"].items():
         for member in RECORDS:
@@ -62,7 +62,7 @@ def records() -> list[Any]:
 
 
 def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what a column may take whole, or what no column takes."""
+    """Yield the values that one column stores, and those that no column stores."""
     columns = {column.path for column in entry.columns}
     if path not in columns and isinstance(value, dict) and any(known[: len(path)] == path for known in columns):
         for name, member in value.items():
@@ -72,10 +72,10 @@ def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[t
 
 
 @pytest.mark.parametrize("record", records())
-def test_every_member_is_in_its_column_or_beside_it(record: dict[str, Any]) -> None:
+def test_every_member_is_in_its_column_or_in_extra(record: dict[str, Any]) -> None:
     entry = TYPES[record["type"]]
     decoder, body = PageDecoder(entry), json.dumps({"data": [record], "links": {"next": None}}, separators=(",", ":")).encode()
-    decoder.page(body)  # a member without a column is learned from the first record that has it
+    decoder.page(body)  # the decoder learns a member without a column from the first record that has it
     page = decoder.page(body)
     row = page.frame.row(0, named=True)
     extra = json.loads(row[EXTRA]) if row[EXTRA] else {}
@@ -108,8 +108,8 @@ def test_every_member_is_in_its_column_or_beside_it(record: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("entry", {one.values[0]["type"]: TYPES[one.values[0]["type"]] for one in records()}.values(), ids=lambda entry: entry.name)
-def test_no_check_warns_of_them(entry: ResourceType, warehouse: LocalFile) -> None:
-    """Records that were asked for with ``fields`` lack what was not asked for: that alone is a null, and no drift."""
+def test_drift_checks_do_not_warn_about_them(entry: ResourceType, warehouse: LocalFile) -> None:
+    """Records that were requested with ``fields`` lack the other attributes: these are null, which is not drift."""
     sent = [one.values[0] for one in records() if one.values[0]["type"] == entry.jsonapi_type]
     page = PageDecoder(entry).page(json.dumps({"data": sent, "links": {}}).encode())
     with warehouse.connection() as connection:

@@ -1,4 +1,4 @@
-"""The sandbox sends what the real API sends: each recorded request, repeated to the sandbox, gives a response of the same structure."""
+"""The sandbox sends what the real API sends: each recorded request, sent to the sandbox, gives a response with the same structure."""
 
 from datetime import timedelta
 from urllib.parse import quote_plus
@@ -27,14 +27,14 @@ SUCCESSES = {
 
 
 NOT_SERVED = {"get_profile.200": {"fields[list]", "fields[segment]", "include"}}
-"""Parameters that the sandbox does not serve, since no asset asks for them: the look-up of a profile may include lists and segments."""
+"""Parameters that the sandbox does not support, since no asset uses them: the look-up of a profile can include lists and segments."""
 
-WITHOUT_THEM = {
+EXPECTED_DIFFERENCES = {
     ".included: missing in some",
     "profile.relationships.lists.data: missing in some",
     "profile.relationships.segments.data: missing in some",
 }
-"""What follows from that."""
+"""The resulting differences."""
 
 LOOKUPS = {f"{entry.endpoint.path}/{{id}}" for entry in CATALOG.values() if entry.endpoint.lookup_limit}
 
@@ -59,26 +59,26 @@ def of_headers(response: httpx.Response) -> Facts:
 @pytest.mark.parametrize("name", SUCCESSES)
 def test_a_response_has_the_recorded_structure(name: str, account: Account) -> None:
     recorded = SUCCESSES[name]
-    left_out = NOT_SERVED.get(name, set())
-    response = account.as_recorded(recorded["request"], left_out)
+    omitted = NOT_SERVED.get(name, set())
+    response = account.as_recorded(recorded["request"], omitted)
     assert response.status_code == 200, response.text
     ours, theirs = document(response.json()), recorded["body"]
 
-    found = differences(merge([envelope(ours, left_out)]), merge([envelope(theirs, left_out)]))
+    found = differences(merge([envelope(ours, omitted)]), merge([envelope(theirs, omitted)]))
     for member in ("data", "included"):
         known = by_type(theirs.get(member))
         for type_name, structures in by_type(ours.get(member)).items():
             if type_name in known:
                 found += differences(merge(structures), merge(known[type_name]), facts_of(type_name), type_name)
-    assert "\n".join(sorted(set(found) - WITHOUT_THEM if left_out else found)) == ""
+    assert "\n".join(sorted(set(found) - EXPECTED_DIFFERENCES if omitted else found)) == ""
     assert of_headers(response) == recorded["headers"]
 
 
-def envelope(body: Facts, left_out: set[str]) -> Facts:
-    """Return a document's structure with only the kind of ``data`` and ``included``; its links name what was asked."""
+def envelope(body: Facts, omitted: set[str]) -> Facts:
+    """Return a document's structure with only the kind of ``data`` and ``included``; links without the omitted parameters."""
     kinds = {name: "array" if isinstance(value, list) or value == "empty" else "object" for name, value in body.items() if name in RECORDS}
     links = {
-        name: "&".join(part for part in link.split("&") if not part.startswith(tuple(map(encoded, left_out)))) for name, link in body["links"].items()
+        name: "&".join(part for part in link.split("&") if not part.startswith(tuple(map(encoded, omitted)))) for name, link in body["links"].items()
     }
     return body | kinds | {"links": links}
 
@@ -93,7 +93,7 @@ def facts_of(type_name: str) -> Facts | None:
 
 @pytest.mark.parametrize("entry", [CATALOG[name] for name in NAMES.values()], ids=list(NAMES.values()))
 def test_values_of_many_records_have_the_recorded_types(entry: ResourceType, account: Account) -> None:
-    """Other than in one response, more attributes than were recorded are no difference: few requests asked for all."""
+    """Unlike in a single response, additional attributes are not a difference: few recorded requests included all of them."""
     recorded = [
         one
         for response in DIGEST["recorded"].values()
@@ -109,20 +109,20 @@ def test_values_of_many_records_have_the_recorded_types(entry: ResourceType, acc
     found = differences(ours, theirs, facts, entry.name)
     undescribed = {f"{entry.name}.{name}: not recorded" for name in facts["members"]}
     assert "\n".join(sorted(set(found) - undescribed)) == ""
-    for name, seen in theirs.members.items():
-        if FRACTIONS in seen.leaves:
+    for name, observed in theirs.members.items():
+        if FRACTIONS in observed.leaves:
             assert FRACTIONS in ours.members[name].leaves, name
 
 
 @pytest.mark.parametrize("key", [PLAN_GATED_KEY, key_lacking("reviews:read")], ids=["not in the plan", "a scope is missing"])
 def test_a_denial_has_the_recorded_structure(key: str, account: Account) -> None:
-    """A missing scope was not recorded; it has the same status and code as what was."""
+    """The error for a missing scope was not recorded; it has the same status and code as the recorded one."""
     recorded = DIGEST["recorded"]["get_webhooks.403"]
-    response = account.ask("GET", "/api/reviews", key=key)
+    response = account.send("GET", "/api/reviews", key=key)
 
     assert response.status_code == 403, response.text
     assert "\n".join(differences(merge([document(response.json())]), merge([recorded["body"]]))) == ""
-    # No endpoint of ours was recorded with it: the limits are those of the endpoint.
+    # It was recorded at an endpoint outside the catalog: the limits are those of the tested endpoint.
     assert of_headers(response) == recorded["headers"] | {"ratelimit-limit": DIGEST["recorded"]["get_reviews.200"]["headers"]["ratelimit-limit"]}
 
 
@@ -132,16 +132,16 @@ def test_an_error_has_the_recorded_structure(status: int, name: str, account: Ac
     path = recorded["request"]["path"]
     match status, name:
         case 400, "get_event.400":
-            response = account.ask("GET", path.replace("{id}", "NONE"))
+            response = account.send("GET", path.replace("{id}", "NONE"))
         case 400, _:
-            response = account.ask("GET", path, params={"filter": "equals(messages.channel,'email'),equals(name,'x')"})
+            response = account.send("GET", path, params={"filter": "equals(messages.channel,'email'),equals(name,'x')"})
         case 401, _:
-            response = account.ask("GET", path, key="pk_" + "0" * 34)
+            response = account.send("GET", path, key="pk_" + "0" * 34)
         case 404, _:
-            response = account.ask("GET", path.replace("{id}", "NONE"))
+            response = account.send("GET", path.replace("{id}", "NONE"))
         case _:
-            account.ask("GET", path.replace("{id}", "NONE"))
-            response = account.ask("GET", path.replace("{id}", "NONE"), pause=0)
+            account.send("GET", path.replace("{id}", "NONE"))
+            response = account.send("GET", path.replace("{id}", "NONE"), pause=0)
 
     assert response.status_code == status, response.text
     assert "\n".join(differences(merge([document(response.json())]), merge([recorded["body"]]))) == ""
@@ -152,16 +152,16 @@ def test_counts_have_the_recorded_structure(account: Account) -> None:
     recorded = DIGEST["recorded"]["query_metric_aggregates.200"]
     metric = account.record(CATALOG["metrics"])["id"]
     end = BASE.replace(hour=0)
-    span = [f"greater-or-equal(datetime,{end - timedelta(days=5):%Y-%m-%dT%H:%M:%S})", f"less-than(datetime,{end:%Y-%m-%dT%H:%M:%S})"]
-    attributes = {"metric_id": metric, "measurements": ["count"], "interval": "day", "filter": span}
+    time_range = [f"greater-or-equal(datetime,{end - timedelta(days=5):%Y-%m-%dT%H:%M:%S})", f"less-than(datetime,{end:%Y-%m-%dT%H:%M:%S})"]
+    attributes = {"metric_id": metric, "measurements": ["count"], "interval": "day", "filter": time_range}
     body = {"data": {"type": METRIC_AGGREGATES.jsonapi_type, "attributes": attributes}}
-    response = account.ask("POST", METRIC_AGGREGATES.path, params=dict(recorded["request"]["query"]), json=body)
+    response = account.send("POST", METRIC_AGGREGATES.path, params=dict(recorded["request"]["query"]), json=body)
 
     assert response.status_code == 200, response.text
     ours, theirs = document(response.json()), recorded["body"]
     (mine,), (known,) = by_type(ours["data"]).values(), by_type(theirs["data"]).values()
     found = differences(merge([envelope(ours, set())]), merge([envelope(theirs, set())])) + differences(merge(mine), merge(known))
-    # The sandbox serves what the audit asks for.
-    not_asked = {f".attributes.data[].measurements.{name}: missing in some" for name in ("sum_value", "unique")}
-    assert "\n".join(sorted(set(found) - not_asked)) == ""
+    # The sandbox supports only the audit's measurements.
+    not_requested = {f".attributes.data[].measurements.{name}: missing in some" for name in ("sum_value", "unique")}
+    assert "\n".join(sorted(set(found) - not_requested)) == ""
     assert of_headers(response) == recorded["headers"]

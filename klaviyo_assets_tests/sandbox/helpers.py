@@ -1,4 +1,4 @@
-"""What the sandbox's tests share."""
+"""Helpers for the sandbox's tests."""
 
 import json
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ SMALL = SandboxOptions(seed=0, events=600, profiles=150, campaigns=60, reviews=8
 
 
 def path_of(sandbox: SandboxProcess, name: str) -> str:
-    """Return the path of a type's records; of a child type, of those of a parent that has some."""
+    """Return the path of a type's records; of a child type, the path for a parent with children."""
     entry = CATALOG[name]
     return entry.path_of(None if entry.parent is None else sandbox.truth(name)[0]["meta"][entry.parent.column])
 
 
-class Hand:
-    """A clock that is moved by hand."""
+class ManualClock:
+    """A clock that a test sets."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -38,19 +38,19 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION}
 
 
-def ask(state: State, name: str, parameters: dict[str, str], parent_id: str | None = None) -> dict[str, Any]:
-    """Ask for a page without HTTP."""
+def get_page(state: State, name: str, parameters: dict[str, str], parent_id: str | None = None) -> dict[str, Any]:
+    """Return a page without HTTP."""
     entry = state.catalog[name]
     query = read_query(state.account.store, entry, parameters.items(), lookup=False)
     now = state.account.settle()
-    answer: dict[str, Any] = json.loads(collection(state.account.store, entry, query, state.options, now, "http://sandbox", parent_id=parent_id))
-    return answer
+    response: dict[str, Any] = json.loads(collection(state.account.store, entry, query, state.options, now, "http://sandbox", parent_id=parent_id))
+    return response
 
 
 def pages(state: State, name: str, parameters: dict[str, str], link: str = "next", parent_id: str | None = None) -> Iterator[dict[str, Any]]:
-    """Walk a collection by its links without HTTP."""
+    """Follow the links of a collection without HTTP and yield its pages."""
     while True:
-        page = ask(state, name, parameters, parent_id)
+        page = get_page(state, name, parameters, parent_id)
         yield page
         if page["links"][link] is None:
             return
@@ -58,6 +58,6 @@ def pages(state: State, name: str, parameters: dict[str, str], link: str = "next
 
 
 def ids(state: State, name: str, parent_id: str | None = None, **parameters: str) -> list[str]:
-    """Walk a collection and return the ids in the order in which they came."""
+    """Return the ids of all pages of a collection, in their order."""
     renamed = {name.replace("page_size", "page[size]"): value for name, value in parameters.items()}
     return [record["id"] for page in pages(state, name, renamed, parent_id=parent_id) for record in page["data"]]

@@ -1,4 +1,4 @@
-"""The made-up account: the same for the same seed, and as odd as real ones."""
+"""The made-up account: the same for the same seed, and as odd as real accounts."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ def content(state: State) -> dict[str, list[bytes]]:
     }
 
 
-def test_the_account_is_a_function_of_its_seed():
+def test_the_account_depends_only_on_its_seed():
     changed = replace(SMALL, change_at=(BASE + DAY, BASE + 2 * DAY))
     assert content(begin(SMALL)) == content(begin(SMALL))
     assert content(begin(changed)) == content(begin(changed))
@@ -31,7 +31,7 @@ def test_the_account_is_a_function_of_its_seed():
     assert content(begin(SMALL)) != content(begin(changed))
 
 
-def test_a_later_state_grows_out_of_the_earlier_one():
+def test_a_later_state_extends_the_earlier_one():
     one = begin(replace(SMALL, change_at=(BASE + DAY,)))
     earlier, later = content(begin(SMALL)), content(one)
     for name in [name for name, entry in CATALOG.items() if not entry.identifies_account and entry.parent is None]:
@@ -40,7 +40,7 @@ def test_a_later_state_grows_out_of_the_earlier_one():
     assert one.clock.now() >= to_micros(BASE + DAY)
 
 
-def test_counts_are_what_the_options_say():
+def test_counts_follow_the_options():
     state = begin(SMALL)
     wanted = {name: SMALL.count_of(name) for name, entry in CATALOG.items() if entry.parent is None} | {"accounts": 1}
     assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
@@ -57,7 +57,7 @@ def test_no_two_records_share_an_id():
     assert [id for id, count in Counter(ids).items() if count > 1] == []
 
 
-def test_every_record_is_json_whose_values_are_those_it_is_found_by():
+def test_the_values_to_filter_by_equal_those_in_the_json():
     for name, found in begin(replace(SMALL, events=3000)).account.store.collections.items():
         for record in found:
             whole = json.loads(record.rendered(CATALOG[name].endpoint.additional_fields))
@@ -66,7 +66,7 @@ def test_every_record_is_json_whose_values_are_those_it_is_found_by():
             assert {field: record.values[canonical(CATALOG[name], field)] for field in computed} == computed
 
 
-def test_events_have_ties_late_ones_and_future_ones():
+def test_events_include_ties_late_and_future_ones():
     state = begin(replace(SMALL, events=5000))
     moments = Counter(record.values["datetime"] for record in state.account.store["events"])
     assert max(moments.values()) >= 300
@@ -100,7 +100,7 @@ def test_profiles_have_ties_and_whole_seconds():
     assert all(record.values["created"] <= record.values["updated"] <= to_micros(BASE) for record in profiles)
 
 
-def test_campaigns_of_every_channel_are_live_and_archived():
+def test_every_channel_has_live_and_archived_campaigns():
     parts = Counter(
         (record.values["messages.channel"], record.values["archived"])
         for record in begin(SandboxOptions(base=BASE, events=0)).account.store["campaigns"]
@@ -108,7 +108,7 @@ def test_campaigns_of_every_channel_are_live_and_archived():
     assert len(parts) == 6
 
 
-def test_properties_are_odd():
+def test_properties_include_every_kind_of_oddity():
     text = b"".join(record.raw for record in begin(replace(SMALL, events=5000)).account.store["events"])
     for piece in (
         b"1e400",

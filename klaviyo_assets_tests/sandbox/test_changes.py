@@ -8,7 +8,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.instants import SECOND, from_micros, render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
-from klaviyo_assets_tests.sandbox.helpers import SMALL, ask, ids
+from klaviyo_assets_tests.sandbox.helpers import SMALL, get_page, ids
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def first(state: State, name: str):
     return next(iter(state.account.store[name]))
 
 
-def test_an_update_replaces_what_is_named_and_nothing_else(state):
+def test_an_update_replaces_only_the_given_attributes(state):
     event = next(record for record in state.account.store["events"] if b"1e400" in record.raw)
     change(state, kind="update", type="events", id=event.id, attributes={"uuid": "new"})
     now = state.account.store["events"].get(event.id)
@@ -33,7 +33,7 @@ def test_an_update_replaces_what_is_named_and_nothing_else(state):
     assert json.loads(now.raw)["attributes"]["uuid"] == "new"
 
 
-def test_an_update_moves_the_version_unless_told_otherwise(state):
+def test_an_update_moves_the_version_by_default(state):
     for name, entry in CATALOG.items():
         if entry.version_column is None or entry.parent is not None:
             continue
@@ -69,7 +69,7 @@ def test_new_records_of_every_type(state):
     assert id in ids(state, "campaigns", filter="equals(messages.channel,'mobile_push'),contains(name,'exact')")
 
 
-def test_a_late_event_is_seen_once_it_arrives(state):
+def test_a_late_event_is_returned_after_it_arrives(state):
     now = state.account.settle()
     moment, arrival = render(now - 3 * 3600 * SECOND), render(now + 3600 * SECOND)
     (id,) = change(state, kind="event", datetime=moment, arrival=arrival)
@@ -98,14 +98,14 @@ def test_a_merge_moves_the_events_and_removes_the_source(state):
         change(state, kind="merge", source=destination, destination=destination)
 
 
-def test_the_events_of_a_deleted_profile_stay_without_it(state):
+def test_the_events_of_a_deleted_profile_remain_without_it(state):
     event = next(record for record in state.account.store["events"] if record.values["profile_id"])
     change(state, kind="delete", type="profiles", id=event.values["profile_id"])
     profile = json.loads(state.account.store["events"].get(event.id).raw)["relationships"]["profile"]
     assert set(profile) == {"links"}
 
 
-def test_events_on_their_way_follow_a_merge(state):
+def test_a_merge_also_moves_scheduled_events(state):
     profile, other = [record.id for record in state.account.store["profiles"]][:2]
     (id,) = change(state, kind="event", profile_id=profile, arrival=render(state.account.settle() + 3600 * SECOND))
     change(state, kind="merge", source=profile, destination=other)
@@ -114,7 +114,7 @@ def test_events_on_their_way_follow_a_merge(state):
     assert state.account.store["events"].get(id).values["profile_id"] == other
 
 
-def test_a_round_does_all_of_it():
+def test_a_round_makes_every_kind_of_change():
     state, before = begin(SMALL), begin(SMALL).account.store
     now = state.account.settle()
     earliest = render(now - now % SECOND)
@@ -144,7 +144,7 @@ def test_a_round_does_all_of_it():
     assert any(record.id not in reviews for record in after["reviews"])
 
 
-def test_rounds_on_an_empty_account_do_no_harm():
+def test_rounds_work_on_an_empty_account():
     empty = replace(SMALL, events=0, profiles=0, campaigns=0, flows=0, lists=0, segments=0, metrics=0, reviews=0, others=0)
     state = begin(empty)
     for seed in range(3):
@@ -156,21 +156,21 @@ def test_rounds_on_an_empty_account_do_no_harm():
     "wrong",
     [{}, {"kind": "explode"}, {"kind": "add", "type": "unicorns"}, {"kind": "add", "type": "accounts"}, {"kind": "delete", "type": "lists"}],
 )
-def test_a_change_that_cannot_be_made_is_refused(state, wrong):
+def test_an_invalid_change_is_rejected(state, wrong):
     with pytest.raises(ValueError, match=r"."):
         change(state, **wrong)
 
 
-def test_a_record_that_does_not_exist_is_named(state):
-    with pytest.raises(LookupError, match="nobody"):
-        change(state, kind="delete", type="profiles", id="nobody")
+def test_the_error_names_a_record_that_does_not_exist(state):
+    with pytest.raises(LookupError, match="unknown"):
+        change(state, kind="delete", type="profiles", id="unknown")
 
 
-def test_half_an_emoji_survives_what_takes_a_record_apart():
+def test_half_an_emoji_survives_fieldsets_includes_and_updates():
     state = begin(replace(SMALL, lone_surrogates=True))
     cut = [record.id for record in state.account.store["events"] if rb"half \ud83d" in record.raw]
     assert cut
-    page = ask(state, "events", {"page[size]": "1000", "fields[event]": "event_properties", "include": "attributions"})
+    page = get_page(state, "events", {"page[size]": "1000", "fields[event]": "event_properties", "include": "attributions"})
     by_id = {record["id"]: record["attributes"] for record in page["data"]}
     assert {by_id[id]["event_properties"]["cut"] for id in cut} == {"half \ud83d"}
     change(state, kind="update", type="events", id=cut[0], attributes={"uuid": "new"})

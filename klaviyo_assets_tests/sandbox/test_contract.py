@@ -1,4 +1,4 @@
-"""The contract, over HTTP."""
+"""The API contract, over HTTP."""
 
 import json
 from email.utils import parsedate_to_datetime
@@ -18,28 +18,28 @@ def parameters(name: str) -> dict[str, str]:
     return {"filter": "equals(messages.channel,'email')"} if CATALOG[name].endpoint.required_filter else {}
 
 
-def error(answer: httpx.Response) -> tuple[int, str, str | None]:
-    assert answer.headers.get("content-type") == (None if answer.status_code == 429 else "application/vnd.api+json")
-    body = answer.json()["errors"]
+def error(response: httpx.Response) -> tuple[int, str, str | None]:
+    assert response.headers.get("content-type") == (None if response.status_code == 429 else "application/vnd.api+json")
+    body = response.json()["errors"]
     assert len(body) == 1
     assert {"id", "status", "code", "title", "detail", "source"} <= set(body[0])
-    assert body[0]["status"] == answer.status_code
-    return answer.status_code, body[0]["code"], body[0]["source"].get("parameter")
+    assert body[0]["status"] == response.status_code
+    return response.status_code, body[0]["code"], body[0]["source"].get("parameter")
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_each_endpoint_wants_its_scopes(http, sandbox, name):
+def test_each_endpoint_requires_its_scopes(http, sandbox, name):
     path, entry = path_of(sandbox, name), CATALOG[name]
     assert http.get(path, params=parameters(name)).status_code == 200
     for scope in entry.scopes:
-        refused = http.get(path, params=parameters(name), headers=headers(key_lacking(scope)))
-        assert error(refused) == (403, "permission_denied", None)
-        assert scope in refused.json()["errors"][0]["detail"]
+        denied = http.get(path, params=parameters(name), headers=headers(key_lacking(scope)))
+        assert error(denied) == (403, "permission_denied", None)
+        assert scope in denied.json()["errors"][0]["detail"]
     expected = 200 if entry.recommended_scope else 403
     assert http.get(path, params=parameters(name), headers=headers(RECOMMENDED_SCOPES_KEY)).status_code == expected
 
 
-def test_what_is_wrong_with_a_key(sandbox, http):
+def test_errors_for_keys(sandbox, http):
     path = f"{sandbox.base_url}/api/lists"
     revision = {"revision": "2026-07-15"}
     assert error(httpx.get(path, headers=revision)) == (401, "not_authenticated", None)
@@ -53,17 +53,17 @@ def test_what_is_wrong_with_a_key(sandbox, http):
 
 
 def test_revisions(http):
-    def ask(revision: str, *, opt_out: bool = False) -> int:
+    def status(revision: str, *, opt_out: bool = False) -> int:
         extra = {"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"} if opt_out else {}
         return http.get("/api/lists", headers={"revision": revision, **extra}).status_code
 
     assert error(http.get("/api/lists", headers={"revision": ""}))[0] == 400
-    assert [ask("2026-07-15"), ask("2025-01-15", opt_out=True), ask("yesterday"), ask("2026-02-30")] == [200, 200, 400, 400]
-    assert (ask("2023-07-15"), ask("2023-07-15", opt_out=True)) == (200, 410)
+    assert [status("2026-07-15"), status("2025-01-15", opt_out=True), status("yesterday"), status("2026-02-30")] == [200, 200, 400, 400]
+    assert (status("2023-07-15"), status("2023-07-15", opt_out=True)) == (200, 410)
 
 
 @pytest.mark.parametrize("name", PAGED)
-def test_page_sizes_are_bounded(http, sandbox, name):
+def test_page_sizes_have_bounds(http, sandbox, name):
     path, bounds = path_of(sandbox, name), CATALOG[name].endpoint.page_size
     for wrong in ("0", str(bounds.maximum + 1), "ten", "-1", ""):
         assert error(http.get(path, params=parameters(name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
@@ -78,7 +78,7 @@ def test_page_sizes_are_bounded(http, sandbox, name):
 
 
 @pytest.mark.parametrize("name", ["accounts", "metrics"])
-def test_an_endpoint_without_page_size_refuses_one(http, name):
+def test_an_endpoint_without_page_size_rejects_one(http, name):
     assert error(http.get(CATALOG[name].endpoint.path, params={"page[size]": "10"})) == (400, "invalid", "page[size]")
 
 
@@ -99,16 +99,16 @@ def test_an_endpoint_without_page_size_refuses_one(http, name):
         ("events", {"page[cursor]": "x"}, "page[cursor]"),
     ],
 )
-def test_parameters_that_the_catalogue_does_not_allow(http, name, given, parameter):
+def test_parameters_that_the_catalog_does_not_allow(http, name, given, parameter):
     assert error(http.get(CATALOG[name].endpoint.path, params=given)) == (400, "invalid", parameter)
 
 
-def test_a_bound_in_the_future_is_refused_in_klaviyos_words(http):
-    answer = http.get("/api/profiles", params={"filter": "less-than(updated,2027-01-01T00:00:00Z)"})
-    assert answer.json()["errors"][0]["detail"] == "End date may not be in the future"
+def test_a_bound_in_the_future_is_rejected_with_klaviyos_message(http):
+    response = http.get("/api/profiles", params={"filter": "less-than(updated,2027-01-01T00:00:00Z)"})
+    assert response.json()["errors"][0]["detail"] == "End date may not be in the future"
 
 
-def test_a_parameter_given_twice_is_refused(http):
+def test_a_duplicate_parameter_is_rejected(http):
     assert error(http.get("/api/events?sort=datetime&sort=-datetime")) == (400, "invalid", "sort")
 
 
@@ -117,23 +117,23 @@ def test_one_record_by_its_id(http, name):
     path = CATALOG[name].endpoint.path
     record = http.get(path, params=parameters(name)).json()["data"][0]
     assert http.get(f"{path}/{record['id']}").json()["data"] == record
-    # An event's id has eleven characters; what is none is refused in another way.
+    # An event's id has eleven characters; a malformed id gets another error.
     assert error(http.get(f"{path}/abcdefghijk")) == (404, "not_found", None)
-    assert error(http.get(f"{path}/nobody"))[:2] == ((400, "invalid") if name == "events" else (404, "not_found"))
+    assert error(http.get(f"{path}/unknown"))[:2] == ((400, "invalid") if name == "events" else (404, "not_found"))
 
 
-def test_a_count_of_profiles_by_look_up_only(http):
+def test_profile_count_is_available_by_look_up_only(http):
     id = http.get("/api/lists").json()["data"][0]["id"]
     found = http.get(f"/api/lists/{id}", params={"additional-fields[list]": "profile_count"}).json()["data"]
     assert isinstance(found["attributes"]["profile_count"], int)
 
 
-def test_a_path_that_is_not_served(http):
+def test_unknown_paths_and_methods(http):
     assert error(http.get("/api/unicorns")) == (404, "not_found", None)
     assert http.post("/api/events").status_code == 405
 
 
-def test_sparse_fieldsets_keep_what_is_named(sandbox, http):
+def test_sparse_fieldsets_return_only_the_named_fields(sandbox, http):
     page = http.get("/api/profiles", params={"fields[profile]": "email,location.city"}).json()["data"]
     assert {frozenset(record["attributes"]) for record in page} == {frozenset({"email", "location"})}
     assert {frozenset(record["attributes"]["location"]) for record in page} == {frozenset({"city"})}
@@ -142,9 +142,9 @@ def test_sparse_fieldsets_keep_what_is_named(sandbox, http):
     assert all(record["relationships"] == truth[record["id"]]["relationships"] for record in page)
 
 
-def test_additional_fields_come_when_asked_for(sandbox, http):
-    def attributes(**asked: str) -> dict:
-        return http.get("/api/profiles", params=asked).json()["data"][0]["attributes"]
+def test_additional_fields_are_returned_on_request(sandbox, http):
+    def attributes(**query: str) -> dict:
+        return http.get("/api/profiles", params=query).json()["data"][0]["attributes"]
 
     assert {"subscriptions", "predictive_analytics"}.isdisjoint(attributes())
     with_both = attributes(**{"additional-fields[profile]": "subscriptions,predictive_analytics"})
@@ -155,10 +155,10 @@ def test_additional_fields_come_when_asked_for(sandbox, http):
 
 def test_includes(http):
     page = http.get("/api/events", params={"include": "metric,profile", "page[size]": "50", "fields[metric]": "name"}).json()
-    told = {(one["data"]["type"], one["data"]["id"]) for record in page["data"] for one in record["relationships"].values() if "data" in one}
+    linked = {(one["data"]["type"], one["data"]["id"]) for record in page["data"] for one in record["relationships"].values() if "data" in one}
     included = [(one["type"], one["id"]) for one in page["included"]]
     assert len(included) == len(set(included))
-    assert set(included) == told
+    assert set(included) == linked
     assert {frozenset(one["attributes"]) for one in page["included"] if one["type"] == "metric"} == {frozenset({"name"})}
     flows = http.get("/api/flows", params={"include": "flow-actions"}).json()
     ids = {one["id"] for record in flows["data"] for one in record["relationships"]["flow-actions"]["data"]}
@@ -170,7 +170,7 @@ def test_includes(http):
     assert "data" not in http.get("/api/flows").json()["data"][0]["relationships"]["flow-actions"]
 
 
-def test_pages_hold_exactly_the_bytes_of_the_truth(sandbox, http):
+def test_pages_contain_exactly_the_bytes_of_the_truth(sandbox, http):
     lines = set(sandbox.truth_lines("events"))
     assert len(lines) == SMALL.events
     body = http.get("/api/events", params={"page[size]": "1000"}).content
@@ -178,7 +178,7 @@ def test_pages_hold_exactly_the_bytes_of_the_truth(sandbox, http):
     assert any(b"1e400" in line or b"12345678901234567890" in line for line in lines)
 
 
-def test_the_date_is_the_sandboxs(sandbox, http):
+def test_the_date_header_follows_the_sandboxs_clock(sandbox, http):
     dates = http.get("/api/lists").headers.get_list("date")
     assert len(dates) == 1
     assert BASE <= parsedate_to_datetime(dates[0]) <= sandbox.now()
@@ -187,20 +187,20 @@ def test_the_date_is_the_sandboxs(sandbox, http):
 def test_limits_over_http():
     options = SandboxOptions(events=0, profiles=0, campaigns=0, flows=3, lists=3, segments=1, metrics=1, reviews=0)
     with ForkedSandbox(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(ALL_SCOPES_KEY)) as http:
-        answers = [http.get("/api/flows") for _ in range(70)]
-        good = [answer for answer in answers if answer.status_code == 200]
-        refused = [answer for answer in answers if answer.status_code == 429]
+        responses = [http.get("/api/flows") for _ in range(70)]
+        good = [response for response in responses if response.status_code == 200]
+        throttled = [response for response in responses if response.status_code == 429]
         assert good
-        assert refused
-        assert all({"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"} <= set(answer.headers) for answer in good)
-        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-        assert not any(name.startswith("ratelimit") for answer in refused for name in answer.headers)
-        assert {error(answer)[1] for answer in refused} == {"throttled"}
+        assert throttled
+        assert all({"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"} <= set(response.headers) for response in good)
+        assert all(int(response.headers["retry-after"]) >= 1 for response in throttled)
+        assert not any(name.startswith("ratelimit") for response in throttled for name in response.headers)
+        assert {error(response)[1] for response in throttled} == {"throttled"}
         stats = sandbox.stats()["endpoints"]["/api/flows"]
-        assert stats["throttled"] == len(refused)
-        assert stats["statuses"] == {"200": len(good), "429": len(refused)}
+        assert stats["throttled"] == len(throttled)
+        assert stats["statuses"] == {"200": len(good), "429": len(throttled)}
 
 
-def test_unicode_and_links_survive(http):
+def test_a_page_is_utf8_and_links_to_itself(http):
     page = http.get("/api/profiles", params={"page[size]": "100"})
     assert json.loads(page.content.decode("utf-8"))["links"]["self"].endswith("page%5Bsize%5D=100")

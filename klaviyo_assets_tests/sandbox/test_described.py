@@ -1,4 +1,4 @@
-"""The sandbox's records keep to what Klaviyo describes: names, types, enums and what is never null, by the digest (see contract/make_digest.py)."""
+"""The sandbox's records follow Klaviyo's description: names, types, enums and nullability, by the digest (see contract/make_digest.py)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from klaviyo_assets_tests.contract.differences import JSON_TYPES
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 from klaviyo_assets_tests.contract.recorded import structure
 from klaviyo_assets_tests.sandbox.helpers import path_of
-from klaviyo_assets_tests.sandbox.test_openapi_judge import CASES, everything
+from klaviyo_assets_tests.sandbox.test_openapi import CASES, everything
 
 RECORDED_ALONE = {
     "campaign.attributes.send_options.ignore_unsubscribes",
@@ -20,11 +20,11 @@ RECORDED_ALONE = {
     "profile.attributes.whatsapp_bsuid",
     "profile.relationships.conversation",
 }
-"""Members that the API sends, or sends as null, other than the description says."""
+"""Members that the API sends, or sends as null, contrary to the description."""
 
 
-def faults(value: Any, facts: Facts, path: str) -> Iterator[str]:
-    """Yield what of a value is not as described."""
+def deviations(value: Any, facts: Facts, path: str) -> Iterator[str]:
+    """Yield how a value differs from its description."""
     if path in RECORDED_ALONE:
         return
     found = structure(value)
@@ -47,7 +47,7 @@ def of_members(value: Facts, facts: Facts, path: str) -> Iterator[str]:
     yield from (f"{path}.{name} is missing" for name, one in inner.items() if one.get("promised") and name not in value)
     for name, member in value.items():
         if name in inner:
-            yield from faults(member, inner[name], f"{path}.{name}")
+            yield from deviations(member, inner[name], f"{path}.{name}")
         elif f"{path}.{name}" not in RECORDED_ALONE:
             yield f"{path}.{name} is not described"
 
@@ -55,10 +55,10 @@ def of_members(value: Facts, facts: Facts, path: str) -> Iterator[str]:
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_records_are_as_described(http, sandbox, name, given):
     facts = {"members": DIGEST["types"][name], "types": ["object"]}
-    for asked in (given, given | everything(name)):
-        records = http.get(path_of(sandbox, name), params=asked).json()["data"]
+    for parameters in (given, given | everything(name)):
+        records = http.get(path_of(sandbox, name), params=parameters).json()["data"]
         assert records
-        assert sorted({fault for record in records for fault in faults(record, facts, CATALOG[name].jsonapi_type)}) == []
+        assert sorted({deviation for record in records for deviation in deviations(record, facts, CATALOG[name].jsonapi_type)}) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_records_are_as_described(http, sandbox, name, given):
         ("list.colour", 1, "list.colour is not described"),
     ],
 )
-def test_a_fault_is_found(http, path, value, expected):
+def test_a_deviation_is_found(http, path, value, expected):
     record = http.get("/api/lists").json()["data"][0]
     *parents, last = path.split(".")[1:]
     place = record
@@ -78,4 +78,4 @@ def test_a_fault_is_found(http, path, value, expected):
         place = place[name]
     place[last] = value
 
-    assert list(faults(record, {"members": DIGEST["types"]["lists"]}, "list")) == [expected]
+    assert list(deviations(record, {"members": DIGEST["types"]["lists"]}, "list")) == [expected]

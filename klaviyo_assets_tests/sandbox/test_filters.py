@@ -1,4 +1,4 @@
-"""Filters and walks against a brute search over all records."""
+"""Filters and sorting compared with a brute-force search over all records."""
 
 import contextlib
 import operator
@@ -16,7 +16,7 @@ from klaviyo_assets.sandbox.grammar import Call, FilterSyntaxError, Literal, par
 from klaviyo_assets.sandbox.instants import render, to_micros
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.state import begin
-from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, ask, ids
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, get_page, ids
 
 STATE = begin(SMALL)
 TESTS = {"greater-than": operator.gt, "greater-or-equal": operator.ge, "less-than": operator.lt, "less-or-equal": operator.le, "equals": operator.eq}
@@ -32,12 +32,12 @@ TIMED = [
 
 @st.composite
 def time_queries(draw):
-    """A type, one or two allowed conditions on its instants, an allowed sort and a page size."""
+    """Draw a type, one or two allowed conditions on its instants, an allowed sort and a page size."""
     name, field, op = draw(st.sampled_from(TIMED))
     entry = CATALOG[name]
     field_2, op_2 = draw(st.sampled_from([(one, other) for kind, one, other in TIMED if kind == name]))
     stored = [record.values.get(canonical(entry, field)) for record in STATE.account.store[name]]
-    # Bounds are most telling at, or next to, instants that records have.
+    # The interesting bounds are at, or next to, instants of records.
     bounds = st.sampled_from([value for value in stored if value is not None and value < to_micros(BASE)] or [to_micros(BASE)])
     shifts = st.sampled_from([-1, 0, 0, 1])
     conditions = [(field, op, draw(bounds) + draw(shifts))]
@@ -49,7 +49,7 @@ def time_queries(draw):
 
 
 @given(time_queries())
-def test_a_walk_returns_every_match_once_and_in_order(query):
+def test_pages_return_every_match_once_and_in_order(query):
     name, conditions, sort, size = query
     entry = CATALOG[name]
     written = [f"{op}({field},{render(bound)})" for field, op, bound in conditions]
@@ -85,9 +85,9 @@ def test_filters_on_other_kinds_of_fields():
     assert set(ids(STATE, "events", filter=f'equals(metric_id,"{metric}")')) == {
         record.id for record in store["events"] if record.values["metric_id"] == metric
     }
-    gone = {record.id for record in store["events"] if record.values["profile_id"] is None}
-    assert gone
-    assert set(ids(STATE, "events", filter="has(profile)")) == {record.id for record in store["events"]} - gone
+    without_profile = {record.id for record in store["events"] if record.values["profile_id"] is None}
+    assert without_profile
+    assert set(ids(STATE, "events", filter="has(profile)")) == {record.id for record in store["events"]} - without_profile
     some = sorted(record.id for record in store["lists"])[:3]
     assert ids(STATE, "lists", filter=f'any(id,["{some[2]}","{some[0]}", "none"])') == [some[0], some[2]]
     assert ids(STATE, "lists", filter="any(id,[])") == []
@@ -142,7 +142,7 @@ def test_timestamp_takes_seconds_and_instants():
         ("campaigns", "equals(messages.channel,'fax')", "not a valid value"),
     ],
 )
-def test_what_klaviyo_would_refuse_is_refused(name, text, words):
+def test_what_klaviyo_would_reject_is_rejected(name, text, words):
     with pytest.raises(ApiError, match=words) as caught:
         compile_filter(CATALOG[name], text, SandboxOptions(), to_micros(BASE))
     assert (caught.value.status, caught.value.code, caught.value.parameter) == (400, "invalid", "filter")
@@ -150,11 +150,11 @@ def test_what_klaviyo_would_refuse_is_refused(name, text, words):
 
 def test_the_required_filter_is_required():
     with pytest.raises(ApiError) as caught:
-        ask(STATE, "campaigns", {})
+        get_page(STATE, "campaigns", {})
     assert caught.value.parameter == "filter"
 
 
-def test_the_grammar_reads_quotes_and_nesting():
+def test_the_parser_reads_quotes_and_nesting():
     assert parse("""and(equals(name,"a,\\"b\\")'"),and(has(profile)))""") == [
         Call("equals", "name", Literal('a,"b")\'', True)),
         Call("has", "profile", None),
@@ -165,6 +165,6 @@ def test_the_grammar_reads_quotes_and_nesting():
 
 
 @given(st.text(alphabet="and()[],'\"\\x.- 1Z", max_size=30))
-def test_the_grammar_never_breaks(text):
+def test_the_parser_raises_only_syntax_errors(text):
     with contextlib.suppress(FilterSyntaxError):
         parse(text)

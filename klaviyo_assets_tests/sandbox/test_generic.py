@@ -1,4 +1,4 @@
-"""Resource types that the sandbox's code does not name: generated from their columns, served by the catalog's contract, changed like the others."""
+"""Resource types without code in the sandbox: generated from their columns, served by the catalog's contract, changed like the others."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
 from klaviyo_assets.sandbox.truth import true_records
 from klaviyo_assets_tests.outside_types import CATALOG, COUPON_CODES, COUPONS, NAME, SEGMENT_MEMBERS
-from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, ask, ids
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, get_page, ids
 
 OPTIONS = replace(SMALL, segments=6, others=12, catalog=NAME)
 
@@ -44,13 +44,13 @@ def test_a_type_without_a_maker_is_made_from_its_columns(state: State) -> None:
     assert len({json.dumps(record["attributes"]) for record in records.values()}) > 6
 
 
-def test_it_is_the_same_account_for_the_same_seed() -> None:
+def test_the_same_seed_gives_the_same_account() -> None:
     one, other = (begin(replace(OPTIONS, change_at=(BASE + timedelta(days=1),))) for _ in range(2))
     for name in CATALOG:
         assert dict(true_records(one, name)) == dict(true_records(other, name))
 
 
-def test_its_pages_hold_all_records(state: State) -> None:
+def test_its_pages_contain_all_records(state: State) -> None:
     assert sorted(ids(state, "coupons", page_size="5")) == sorted(truth(state, "coupons"))
 
 
@@ -64,10 +64,10 @@ def test_the_children_of_a_parent_are_served_at_its_path(state: State) -> None:
         assert sorted(ids(state, "segment_members", parent_id=segment, page_size="2")) == wanted
 
 
-def test_a_member_is_the_profile_with_the_time_at_which_it_joined(state: State) -> None:
+def test_a_member_is_the_profile_with_the_time_when_it_joined(state: State) -> None:
     segment = a_segment(state)
     profiles = truth(state, "profiles")
-    page = ask(state, "segment_members", {"additional-fields[profile]": "subscriptions"}, parent_id=segment)
+    page = get_page(state, "segment_members", {"additional-fields[profile]": "subscriptions"}, parent_id=segment)
 
     for member in page["data"]:
         assert {**member["attributes"], "joined_group_at": None} == {
@@ -75,22 +75,24 @@ def test_a_member_is_the_profile_with_the_time_at_which_it_joined(state: State) 
             "joined_group_at": None,
         }
         assert "conversation" in member["relationships"]
-    sparse = ask(state, "segment_members", {"fields[profile]": "joined_group_at"}, parent_id=segment)["data"]
+    sparse = get_page(state, "segment_members", {"fields[profile]": "joined_group_at"}, parent_id=segment)["data"]
     assert all(set(member["attributes"]) == {"joined_group_at"} for member in sparse)
 
 
-def test_members_are_filtered_and_sorted_by_what_both_sides_hold(state: State) -> None:
+def test_members_are_filtered_and_sorted_by_attributes_of_both_types(state: State) -> None:
     segment = a_segment(state)
-    in_order = [member["attributes"]["joined_group_at"] for member in ask(state, "segment_members", {"sort": "-joined_group_at"}, segment)["data"]]
+    in_order = [
+        member["attributes"]["joined_group_at"] for member in get_page(state, "segment_members", {"sort": "-joined_group_at"}, segment)["data"]
+    ]
     assert in_order == sorted(in_order, reverse=True)
     later = f"greater-than(joined_group_at,{in_order[-1]})"
     assert len(ids(state, "segment_members", parent_id=segment, filter=later)) == sum(time > in_order[-1] for time in in_order)
-    with_email = next(member for member in ask(state, "segment_members", {}, segment)["data"] if member["attributes"]["email"])
+    with_email = next(member for member in get_page(state, "segment_members", {}, segment)["data"] if member["attributes"]["email"])
     wanted = f"equals(email,'{with_email['attributes']['email']}')"
     assert with_email["id"] in ids(state, "segment_members", parent_id=segment, filter=wanted)
 
 
-def test_children_come_and_go_by_request(state: State) -> None:
+def test_children_can_be_added_updated_and_deleted(state: State) -> None:
     segment = a_segment(state)
     (joined,) = change(state, kind="add", type="segment_members", parent=segment)
     assert joined in ids(state, "segment_members", parent_id=segment)
@@ -106,25 +108,25 @@ def test_children_come_and_go_by_request(state: State) -> None:
 
 def test_a_profile_that_is_deleted_or_merged_leaves_its_groups(state: State) -> None:
     segment = a_segment(state)
-    (gone,) = change(state, kind="add", type="segment_members", parent=segment)
+    (deleted,) = change(state, kind="add", type="segment_members", parent=segment)
     (merged,) = change(state, kind="add", type="segment_members", parent=segment)
     kept = next(id_ for id_ in truth(state, "profiles") if id_ not in ids(state, "segment_members", parent_id=segment))
-    change(state, kind="delete", type="profiles", id=gone)
+    change(state, kind="delete", type="profiles", id=deleted)
     change(state, kind="merge", source=merged, destination=kept)
 
     members = ids(state, "segment_members", parent_id=segment)
-    assert not {gone, merged} & set(members)
+    assert not {deleted, merged} & set(members)
     assert kept in members
 
 
-def test_a_parent_that_is_deleted_takes_its_children_along(state: State) -> None:
+def test_deleting_a_parent_deletes_its_children(state: State) -> None:
     segment = a_segment(state)
     change(state, kind="delete", type="segments", id=segment)
 
     assert not any(key.startswith(segment) for key in truth(state, "segment_members"))
 
 
-def test_a_round_changes_them_too(state: State) -> None:
+def test_a_round_also_changes_children(state: State) -> None:
     before = {name: truth(state, name) for name in (COUPONS.name, COUPON_CODES.name, SEGMENT_MEMBERS.name)}
     for seed in range(3):
         change(state, kind="round", seed=seed)
@@ -138,7 +140,7 @@ def test_a_round_changes_them_too(state: State) -> None:
     assert set(state.account.store.counts()) == set(CATALOG)
 
 
-def test_a_child_without_its_parent_is_refused(state: State) -> None:
+def test_a_change_of_a_child_needs_its_parent(state: State) -> None:
     with pytest.raises(ValueError, match="segment_members has a parent"):
         change(state, kind="delete", type="segment_members", id="x")
     with pytest.raises(LookupError, match="no segment has the id"):
@@ -146,6 +148,6 @@ def test_a_child_without_its_parent_is_refused(state: State) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["no_such_module:X", "klaviyo_assets.catalog:NOTHING", "klaviyo_assets.catalog:REVISION", "x"])
-def test_a_catalog_that_cannot_be_loaded_is_named(wrong: str) -> None:
+def test_the_error_names_a_catalog_that_cannot_be_loaded(wrong: str) -> None:
     with pytest.raises(ValueError, match="catalog '"):
         begin(replace(SMALL, catalog=wrong))

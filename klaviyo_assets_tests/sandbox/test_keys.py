@@ -9,7 +9,7 @@ from klaviyo_assets_tests.sandbox.helpers import headers
 SCOPES = sorted({scope for entry in CATALOG.values() for scope in entry.scopes})
 
 
-def test_keys_have_the_scopes_that_they_are_named_for():
+def test_keys_have_the_scopes_in_their_name():
     assert scopes_of(ALL_SCOPES_KEY) == set(SCOPES)
     assert scopes_of(RECOMMENDED_SCOPES_KEY) == set(SCOPES) - {"accounts:read"}
     assert {scope: scopes_of(key_lacking(scope)) for scope in SCOPES} == {scope: set(SCOPES) - {scope} for scope in SCOPES}
@@ -27,18 +27,18 @@ def all_of(seed: int) -> set[str]:
     return {keys.all_scopes, keys.recommended_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
 
 
-def test_two_seeds_share_no_key_and_one_seed_has_always_the_same():
+def test_keys_depend_only_on_the_seed():
     every = [all_of(seed) for seed in range(30)]
     assert len(set().union(*every)) == sum(map(len, every))
     assert every == [all_of(seed) for seed in range(30)]
     assert all_of(0) == {ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
 
 
-def test_a_sandbox_knows_its_own_keys_only(sandbox, http):
+def test_a_sandbox_accepts_only_its_own_keys(sandbox, http):
     for key, status in ((sandbox.keys.all_scopes, 200), (Keys(sandbox.options.seed + 1).all_scopes, 401)):
         assert http.get("/api/lists", headers=headers(key)).status_code == status
 
 
-def test_a_scope_that_nothing_needs_is_refused():
+def test_an_unknown_scope_is_rejected():
     with pytest.raises(ValueError, match="nothing:read"):
         key_lacking("nothing:read")

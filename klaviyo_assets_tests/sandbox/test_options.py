@@ -25,12 +25,12 @@ def test_every_option_survives_the_command_line():
     assert options_from(parsed()) == SandboxOptions()
 
 
-def test_instants_may_have_any_zone_or_none():
+def test_instants_can_have_any_offset_or_none():
     args = parsed("--base=2026-07-01T12:00:00", "--clock=2026-07-01T14:00:00+02:00")
     assert options_from(args).base == options_from(args).clock == datetime(2026, 7, 1, 14, tzinfo=timezone(timedelta(hours=2)))
 
 
 @pytest.mark.parametrize("wrong", [["--invalid-key-status=418"], ["--profiles=0"]])
-def test_options_that_cannot_be_served_are_named(wrong, capsys):
+def test_invalid_options_are_rejected(wrong, capsys):
     assert run(parsed(*wrong)) == 2
     assert capsys.readouterr().err.startswith("error: ")

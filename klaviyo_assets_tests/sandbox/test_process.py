@@ -1,4 +1,4 @@
-"""The sandbox as a process: control, faults, and its end."""
+"""The sandbox as a process: control, faults and exit."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def client(own: SandboxProcess) -> Iterator[httpx.Client]:
         yield found
 
 
-def test_the_clock_moves_ahead_only(own):
+def test_the_clock_only_moves_forward(own):
     assert own.now() >= BASE
     later = own.advance(timedelta(hours=2))
     assert later >= BASE + timedelta(hours=2)
@@ -47,8 +47,8 @@ def test_truth_counts_and_changes(own):
     assert own.counts()["events"] == counts["events"] + 1
     assert {campaign["meta"]["channel"] for campaign in own.truth("campaigns")} == {"email", "sms", "mobile_push"}
     assert "predictive_analytics" not in json.loads(own.truth_lines("profiles", ("subscriptions",))[0])["attributes"]
-    with pytest.raises(ValueError, match="no list has the id nobody"):
-        own.change("delete", type="lists", id="nobody")
+    with pytest.raises(ValueError, match="no list has the id unknown"):
+        own.change("delete", type="lists", id="unknown")
     with pytest.raises(ValueError, match="no such type"):
         own.truth("coupons")
 
@@ -66,11 +66,11 @@ def test_truth_counts_and_changes(own):
         ("slow", 200, "application/vnd.api+json"),
     ],
 )
-def test_faults_that_answer(own, client, kind, status, content_type):
+def test_faults_that_send_a_response(own, client, kind, status, content_type):
     own.faults({"path": "/api/events", "kind": kind, "times": 2, "after": 1, "seconds": 0.01})
-    answers = [client.get("/api/events") for _ in range(4)]
-    assert [answer.status_code for answer in answers] == [200, status, status, 200]
-    assert answers[1].headers.get("content-type", "").split(";")[0] == content_type
+    responses = [client.get("/api/events") for _ in range(4)]
+    assert [response.status_code for response in responses] == [200, status, status, 200]
+    assert responses[1].headers.get("content-type", "").split(";")[0] == content_type
     assert own.faults() == []
 
 
@@ -94,7 +94,7 @@ def test_faults_in_the_body(own, client):
     assert client.get("/api/lists/" + first["data"][0]["id"]).status_code == 200
 
 
-def test_faults_strike_at_a_rate_and_everywhere(own, client):
+def test_faults_with_a_rate_on_every_endpoint(own, client):
     own.faults({"path": "*", "kind": "503", "rate": 0.5, "times": None})
     statuses = {client.get(path).status_code for path in ("/api/lists", "/api/segments") for _ in range(20)}
     assert statuses == {200, 503}
@@ -105,7 +105,7 @@ def test_faults_strike_at_a_rate_and_everywhere(own, client):
 
 def test_statistics(own, client):
     client.get("/api/lists", params={"sort": "name"})
-    client.get("/api/lists/nobody")
+    client.get("/api/lists/unknown")
     stats = own.stats()
     assert stats["requests"] == 2
     assert {name: one["statuses"] for name, one in stats["endpoints"].items()} == {"/api/lists": {"200": 1}, "/api/lists/{id}": {"404": 1}}
@@ -123,7 +123,7 @@ def test_the_process_ends_with_its_parent():
         assert child.wait(timeout=20) == 0
 
 
-def test_a_port_that_is_taken_is_named(own):
+def test_the_error_names_a_port_in_use(own):
     port = own.base_url.rsplit(":", 1)[1]
     done = subprocess.run([sys.executable, "-m", "klaviyo_assets.sandbox", f"--port={port}"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_is_named(own):
     assert "Traceback" not in done.stderr
 
 
-def test_the_command_tells_where_it_is_and_which_keys_it_takes():
+def test_the_command_prints_its_address_and_keys():
     command = [sys.executable, "-m", "klaviyo_assets.sandbox", "--port=0", "--events=0", "--profiles=0", "--reviews=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = []

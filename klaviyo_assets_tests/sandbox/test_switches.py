@@ -1,4 +1,4 @@
-"""What Klaviyo leaves undocumented, in both positions."""
+"""Options for undocumented behavior of Klaviyo, on and off."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +13,7 @@ from klaviyo_assets.sandbox.instants import SECOND, render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
-from klaviyo_assets_tests.sandbox.helpers import SMALL, ask, headers, ids
+from klaviyo_assets_tests.sandbox.helpers import SMALL, get_page, headers, ids
 
 BOTH = pytest.mark.parametrize("on", [False, True])
 
@@ -39,7 +39,7 @@ def test_archived_by_default(on):
 
 
 @BOTH
-def test_reviews_by_default(on):
+def test_all_reviews_by_default(on):
     state = with_switch(all_reviews_by_default=on)
     status = {record.id: record.values["status"] for record in state.account.store["reviews"]}
     shown = {id for id, value in status.items() if on or value in {"published", "featured"}}
@@ -49,7 +49,7 @@ def test_reviews_by_default(on):
 
 
 @BOTH
-def test_a_strict_operator_may_give_the_bound(on):
+def test_strict_includes_bound(on):
     state = with_switch(strict_includes_bound=on)
     profiles = state.account.store["profiles"]
     moments = sorted(record.values["updated"] for record in profiles)
@@ -60,7 +60,7 @@ def test_a_strict_operator_may_give_the_bound(on):
 
 
 @BOTH
-def test_an_upper_bound_on_profiles_may_be_ignored(on):
+def test_ignore_profiles_upper_bound(on):
     state = with_switch(ignore_profiles_upper_bound=on)
     profiles = state.account.store["profiles"]
     moments = sorted(record.values["created"] for record in profiles)
@@ -70,7 +70,7 @@ def test_an_upper_bound_on_profiles_may_be_ignored(on):
 
 
 @BOTH
-def test_archiving_may_move_updated(on):
+def test_archiving_moves_updated(on):
     state = with_switch(archiving_moves_updated=on)
     now = state.account.settle()
     flow = next(record for record in state.account.store["flows"] if not record.values["archived"])
@@ -81,7 +81,7 @@ def test_archiving_may_move_updated(on):
 
 
 @BOTH
-def test_attributions_may_be_told_without_include(on):
+def test_attributions_without_include(on):
     state = with_switch(attributions_without_include=on)
     now = state.account.settle()
     (id,) = apply_change(state.account, {"kind": "event"}, now)
@@ -89,11 +89,11 @@ def test_attributions_may_be_told_without_include(on):
         apply_change(state.account, {"kind": "attribution", "id": id, "attributions": attributions}, now)
         linkage = [{"type": "attribution", "id": one} for one in attributions]
         plain, included = (
-            {one["id"]: one for one in ask(state, "events", {"page[size]": "1000", **more})["data"]}[id]["relationships"]
+            {one["id"]: one for one in get_page(state, "events", {"page[size]": "1000", **more})["data"]}[id]["relationships"]
             for more in ({}, {"include": "attributions"})
         )
         if attributions:
-            assert plain["attributions"].get("data", "untold") == (linkage if on else "untold")
+            assert plain["attributions"].get("data", "missing") == (linkage if on else "missing")
             assert included["attributions"]["data"] == linkage
         else:
             assert "attributions" not in {*plain, *included}
@@ -101,18 +101,18 @@ def test_attributions_may_be_told_without_include(on):
 
 
 @BOTH
-def test_an_event_may_move_updated(on):
+def test_events_move_updated(on):
     state = with_switch(events_move_updated=on)
     now = state.account.settle()
     profile = next(iter(state.account.store["profiles"]))
     apply_change(state.account, {"kind": "event", "profile_id": profile.id}, now)
-    seen = state.account.store["profiles"].get(profile.id)
-    assert seen.values["updated"] == (now - now % SECOND if on else profile.values["updated"])
-    assert (seen.attributes()["last_event_date"] != profile.attributes()["last_event_date"]) == on
+    updated = state.account.store["profiles"].get(profile.id)
+    assert updated.values["updated"] == (now - now % SECOND if on else profile.values["updated"])
+    assert (updated.attributes()["last_event_date"] != profile.attributes()["last_event_date"]) == on
 
 
 @BOTH
-def test_an_include_may_need_a_scope_of_its_own(on):
+def test_includes_need_scope(on):
     options = replace(SMALL, events=20, profiles=5, includes_need_scope=on)
     with ForkedSandbox(options) as sandbox, httpx.Client(base_url=sandbox.base_url, headers=headers(key_lacking("profiles:read"))) as http:
         assert http.get("/api/events", params={"include": "metric"}).status_code == 200
@@ -120,7 +120,7 @@ def test_an_include_may_need_a_scope_of_its_own(on):
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "authentication_failed"), (400, "invalid")])
-def test_an_unknown_key_may_be_answered_in_two_ways(status, code):
+def test_invalid_key_status(status, code):
     options = replace(SMALL, invalid_key_status=status)
     with pytest.raises(ApiError) as caught:
         authenticate({"authorization": "Klaviyo-API-Key pk_unknown"}, Keys(options.seed), options)

@@ -1,4 +1,4 @@
-"""Klaviyo's own SDK parses what the sandbox serves into its models."""
+"""Klaviyo's own SDK parses the sandbox's responses into its models."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +25,7 @@ def options(name: str) -> dict:
 
 
 def operation(sdk, path: str):
-    """Return the SDK's function for an endpoint, whichever of its classes has it."""
+    """Return the SDK's function for an endpoint, from any of its classes."""
     name = DIGEST["endpoints"][path]["operation"]
     (found,) = [getattr(part, name) for part in (getattr(sdk, one) for one in dir(sdk) if one[0].isupper()) if hasattr(part, name)]
     return found
@@ -59,11 +59,11 @@ def test_the_sdk_reads_includes(sdk, name):
     assert page.included is not None
 
 
-def test_the_sdk_follows_our_cursors(sdk, sandbox):
+def test_the_sdk_follows_the_sandboxs_cursors(sdk, sandbox):
     page = sdk.Profiles.get_profiles(page_size=50, sort="created")
     ids = [record.id for record in page.data]
     while page.links.next:
-        # The SDK itself takes a whole link only if it begins with https.
+        # The SDK itself accepts a full link only with https.
         cursor = parse_qs(urlsplit(page.links.next).query)["page[cursor]"][0]
         page = sdk.Profiles.get_profiles(page_cursor=cursor, page_size=50, sort="created")
         ids += [record.id for record in page.data]

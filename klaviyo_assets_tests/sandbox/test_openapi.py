@@ -1,4 +1,4 @@
-"""Answers are valid against Klaviyo's OpenAPI description, where a copy of it lies beside the checkout."""
+"""Responses are valid by Klaviyo's OpenAPI description; skipped without a copy of it next to the checkout."""
 
 import json
 from pathlib import Path
@@ -19,11 +19,11 @@ DESCRIPTION = Path(__file__).parents[3] / "shared" / "klaviyo" / f"openapi-{REVI
 def description() -> dict[str, Any]:
     if not DESCRIPTION.exists():
         pytest.skip(f"Klaviyo's OpenAPI description is not at {DESCRIPTION}")
-    return json.loads(DESCRIPTION.read_text(), object_hook=mended)
+    return json.loads(DESCRIPTION.read_text(), object_hook=fixed)
 
 
-def mended(schema: dict[str, Any]) -> dict[str, Any]:
-    """Mend what no answer could satisfy: oneOf whose choices overlap, and nullable beside it, which allows no null."""
+def fixed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Fix schemas that no response can satisfy: oneOf with overlapping choices, and nullable next to oneOf, which does not allow null."""
     if not isinstance(schema.get("oneOf"), list):
         return schema
     choices = schema["oneOf"] + ([{"enum": [None], "nullable": True}] if schema.get("nullable") else [])
@@ -31,14 +31,14 @@ def mended(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_whatsapp(data: Any) -> None:
-    """Klaviyo sends null for a channel that an account does not use; its description knows an object only."""
+    """Remove the null that Klaviyo sends for a channel that the account does not use; the description allows only an object."""
     for record in data if isinstance(data, list) else [data]:
         subscriptions = record["attributes"].get("subscriptions", {})
         if subscriptions.get("whatsapp", ...) is None:
             del subscriptions["whatsapp"]
 
 
-def faults(description: dict[str, Any], schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
+def deviations(description: dict[str, Any], schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
     if "data" in document:
         without_whatsapp(document["data"])
     validator = validators.OAS30Validator({**schema, "components": description["components"]})
@@ -50,20 +50,20 @@ def schema_of(description: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def without_null_links(document: dict[str, Any]) -> dict[str, Any]:
-    """Klaviyo sends null for a link that leads nowhere; its description knows strings only."""
+    """Remove the links that Klaviyo sends as null; the description allows only strings."""
     return document | {"links": {name: link for name, link in document["links"].items() if link is not None}}
 
 
 def everything(name: str) -> dict[str, str]:
     entry = CATALOG[name]
-    asked = {}
+    parameters = {}
     if entry.endpoint.page_size:
-        asked["page[size]"] = str(entry.endpoint.page_size.maximum)
+        parameters["page[size]"] = str(entry.endpoint.page_size.maximum)
     if entry.endpoint.includes:
-        asked["include"] = ",".join(entry.endpoint.includes)
+        parameters["include"] = ",".join(entry.endpoint.includes)
     if entry.endpoint.additional_fields:
-        asked[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)
-    return asked
+        parameters[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)
+    return parameters
 
 
 CASES = [(name, {}) for name, entry in CATALOG.items() if entry.endpoint.required_filter is None] + [
@@ -74,26 +74,26 @@ CASES = [(name, {}) for name, entry in CATALOG.items() if entry.endpoint.require
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_collections_are_valid(description, http, sandbox, name, given):
     path = CATALOG[name].endpoint.path
-    for asked in (given, given | everything(name)):
-        document = http.get(path_of(sandbox, name), params=asked).json()
+    for parameters in (given, given | everything(name)):
+        document = http.get(path_of(sandbox, name), params=parameters).json()
         assert document["data"]
-        assert faults(description, schema_of(description, path), without_null_links(document)) == []
+        assert deviations(description, schema_of(description, path), without_null_links(document)) == []
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.lookup_limit])
 def test_single_records_are_valid(description, http, sandbox, name):
     path = CATALOG[name].endpoint.path
-    asked = {key: value for key, value in everything(name).items() if key != "page[size]"}
-    document = http.get(f"{path}/{sandbox.truth(name)[0]['id']}", params=asked).json()
-    assert faults(description, schema_of(description, f"{path}/{{id}}"), document) == []
+    parameters = {key: value for key, value in everything(name).items() if key != "page[size]"}
+    document = http.get(f"{path}/{sandbox.truth(name)[0]['id']}", params=parameters).json()
+    assert deviations(description, schema_of(description, f"{path}/{{id}}"), document) == []
 
 
 @pytest.mark.parametrize(
     ("path", "key"),
-    [("/api/events?sort=x", None), ("/api/events/nobody", None), ("/api/lists", "pk_unknown"), ("/api/lists", key_lacking("lists:read"))],
+    [("/api/events?sort=x", None), ("/api/events/unknown", None), ("/api/lists", "pk_unknown"), ("/api/lists", key_lacking("lists:read"))],
 )
 def test_errors_are_valid(description, http, path, key):
-    answer = http.get(path, headers=headers(key) if key else {})
+    response = http.get(path, headers=headers(key) if key else {})
     schema = description["components"]["responses"]["ClientError"]["content"]["application/vnd.api+json"]["schema"]
-    assert answer.status_code >= 400
-    assert faults(description, schema, answer.json()) == []
+    assert response.status_code >= 400
+    assert deviations(description, schema, response.json()) == []

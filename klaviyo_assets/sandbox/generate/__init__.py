@@ -42,27 +42,27 @@ def generate(context: GenerationContext, catalog: Catalog) -> Store:
 def _generate(context: GenerationContext, catalog: Catalog) -> Store:
     store = Store(catalog)
     for name in (name for name in _FIRST if name in catalog):
-        store[name].fill(_aged(context, store, catalog[name]))
+        store[name].fill(_records(context, store, catalog[name]))
         if name == "flows":
             context.flow_ids = tuple(record.id for record in store["flows"])
     if all(name in catalog for name in (*_TOGETHER, "metrics")):
-        _people(context, store)
+        _profiles_and_events(context, store)
     for name, entry in catalog.items():
         if entry.parent is not None:
             for parent_id, record in make_children(context, store, entry, context.rng(name)):
                 store.children[name].of(parent_id).put(record)
         elif name not in (*_FIRST, *_TOGETHER):
-            store[name].fill(_aged(context, store, entry))
+            store[name].fill(_records(context, store, entry))
     return store
 
 
-def _aged(context: GenerationContext, store: Store, entry: ResourceType) -> Iterator[Record]:
+def _records(context: GenerationContext, store: Store, entry: ResourceType) -> Iterator[Record]:
     rng = context.rng(entry.name)
     for number in range(1 if entry.identifies_account else context.options.count_of(entry.name)):
         yield make_numbered(context, store, entry, rng, Lifetime(*context.lifetime(rng)), number)
 
 
-def _people(context: GenerationContext, store: Store) -> None:
+def _profiles_and_events(context: GenerationContext, store: Store) -> None:
     """Make profiles and events together, because they refer to each other."""
     options, rng = context.options, context.rng("events")
     ids = [context.ids.ulid() for _ in range(options.profiles)]

@@ -54,8 +54,8 @@ class GenerationContext:
         """Return when a record was created and last changed: some in whole seconds, some in microseconds, some never changed."""
         created = self.base - int(rng.random() * self.history) - SECOND
         updated = created if rng.random() < 0.2 else created + int((self.base - created) * rng.random())
-        return _grain(rng, created), max(_grain(rng, updated), created)
+        return _sometimes_whole_seconds(rng, created), max(_sometimes_whole_seconds(rng, updated), created)
 
 
-def _grain(rng: Random, instant: int) -> int:
+def _sometimes_whole_seconds(rng: Random, instant: int) -> int:
     return instant - instant % SECOND if rng.random() < 0.5 else instant

@@ -1,5 +1,6 @@
-"""Extract: from a plan of slices to pages, under the rate limit. Knows Klaviyo and HTTP; knows no Dagster and no DuckDB.
+"""Reads the planned slices page by page, under the rate limit. Depends on Klaviyo and HTTP, not on Dagster or DuckDB.
 
-``options`` says what is requested of a sync, ``plan`` turns it into slices, ``fetcher`` runs workers over them, ``slice_reader`` follows one cursor
-chain, ``lookup`` reads single records by id, ``page_size`` and ``stall`` protect from pages that are too large and chains that do not progress.
+``options`` defines the options of a sync, ``plan`` turns them into slices, ``fetcher`` runs workers over the slices, ``slice_reader`` follows one
+cursor chain, ``lookup`` reads single records by id, ``page_size`` and ``stall`` protect against pages that are too large and chains that make no
+progress.
 """

@@ -1,4 +1,4 @@
-"""How far the extraction of one sync is: written by the fetcher, read by the steps after it."""
+"""Progress of the extraction of one sync: written by the fetcher, read by the steps after it."""
 
 import math
 from collections import deque
@@ -10,13 +10,13 @@ from klaviyo_assets.extract.slices import AnySlice
 
 @dataclass
 class FetchState:
-    """How far the extraction of one sync is.
+    """Progress of the extraction of one sync.
 
     Attributes:
         records_read: Records received within the bounds of the slices.
         readers: Slices that are being read, in the order in which they began.
         waiting: Slices that have not begun, the most urgent first.
-        gone_parents: Ids of parents that Klaviyo does not know any more.
+        gone_parents: Ids of parents that no longer exist in Klaviyo.
     """
 
     records_read: int = 0
@@ -26,5 +26,5 @@ class FetchState:
 
     @property
     def pages_expected(self) -> float:
-        """Estimate of the pages that are left; infinite while slices have not begun, or nothing is known of one."""
+        """Estimate of the pages that are left; infinite while slices are waiting or there is no estimate for one."""
         return math.inf if self.waiting else sum(reader.pages_expected for reader in self.readers)

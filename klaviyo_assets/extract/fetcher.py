@@ -1,7 +1,7 @@
 """Workers read slices concurrently and pass each page to a sink.
 
-A cursor reader is serial, so concurrency comes from reading several slices; but the distribution of the records over time is unknown beforehand.
-An idle worker therefore takes the later half of what another one has left (work stealing).
+A cursor chain is serial, so concurrency comes from reading several slices; but how records are distributed over time is not known beforehand.
+An idle worker therefore takes over the later half of what another worker has left (work stealing).
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _WORTH_SPLITTING = 3.0
-"""Pages; a slice that has fewer left is not split, because each slice costs a request that is only partly filled."""
+"""Pages; a slice with fewer left is not split, because each slice costs a request for a page that is only partly filled."""
 
 _WORTH_HELPING = 16.0
-"""Pages; a slice that has more left is split before an older slice begins, so that the newest data is complete first."""
+"""Pages; a slice with more left is split before an older slice begins, so the newest data is complete first."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -44,7 +44,7 @@ class Fetcher:
         sink: Accepts the pages.
         after_page: Called after each page, for writing, loading and progress.
 
-        state: How far it is.
+        state: Progress so far.
     """
 
     client: KlaviyoClient
@@ -67,7 +67,7 @@ class Fetcher:
 
         Raises:
             EndlessPages: If the pages of a slice make no progress although each links to another one.
-            KlaviyoError: The first error of a slice; the others are stopped, and what they have read stays in the sink.
+            KlaviyoError: The first error of a slice; the other slices are stopped, and the pages they have read stay in the sink.
         """
         self.state.waiting.extend(slices)
         try:
@@ -88,7 +88,7 @@ class Fetcher:
         self._workers -= 1
 
     async def _next(self) -> SliceReader | None:
-        """Return the slice to read next; wait while others do not know yet how much they have left. None if this worker is not needed."""
+        """Return the slice to read next; wait while it is unclear how much other slices have left. None if this worker is not needed."""
         while self._workers <= self.client.chains_needed(self.entry):
             if (reader := self._steal_work() or self._next_slice()) is not None:
                 self.state.readers.append(reader)
@@ -109,7 +109,7 @@ class Fetcher:
         return SliceReader(slice_, self.sink.open(slice_), page_size=self._page_size.copy())
 
     def _steal_work(self) -> SliceReader | None:
-        """Split the newest slice that has much left; once all slices have begun, the one that has most left."""
+        """Split the newest slice with many pages left; once all slices have begun, the one with the most left."""
         if self.state.waiting:
             long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _WORTH_HELPING)
             donor = max(long, key=_start, default=None)
@@ -134,7 +134,7 @@ class Fetcher:
                 if not reader.can_restart:
                     raise
                 _log.warning(
-                    "%s: %s The slice is read again from where it was complete. What to do: nothing, unless this happens repeatedly.",
+                    "%s: %s Reading the rest of the slice again. What to do: nothing, unless this happens repeatedly.",
                     self.entry.name,
                     error.message,
                 )
@@ -142,7 +142,7 @@ class Fetcher:
             except NotFound:
                 if reader.slice.parent_id is None:
                     raise
-                # The parent was deleted meanwhile; the children of others are not affected.
+                # The parent was deleted in the meantime; the children of other parents are not affected.
                 self.state.gone_parents.append(reader.slice.parent_id)
                 break
         self.sink.finish(reader.slice_id)
@@ -150,7 +150,7 @@ class Fetcher:
         self._notify()
 
     async def _read_pages(self, reader: SliceReader, group: asyncio.TaskGroup) -> bool:
-        """Read a slice to its end; return False where it is better to continue with pages of another size."""
+        """Read a slice to its end; return False if it should continue with larger pages."""
         parameters = slice_parameters(self.entry, reader.rest) | reader.page_size.parameters
         decode = self._decoder(reader.slice.subset).linked_page
         pages = self.client.pages(self.entry, parameters, decode, most_bytes=reader.page_size.most_bytes, parent_id=reader.slice.parent_id)
@@ -160,7 +160,7 @@ class Fetcher:
                 self.state.records_read += page.count
                 self.sink.add(reader.slice_id, page, reader.read_up_to)
                 may_grow, is_last = reader.page_size.note(page.size), response.value.next_url is None
-                # So that the memory of this page is free once it is written, not when the next one has arrived.
+                # Free the page's memory as soon as it is written, not only when the next page arrives.
                 del response, page
                 self._scale_workers(group)
                 self._notify()
@@ -174,14 +174,14 @@ class Fetcher:
         return True
 
     def _resize(self, reader: SliceReader, change: Callable[[], None]) -> None:
-        """Continue with pages of another size from where the slice is complete; slices that begin later start with that size."""
+        """Read the rest of a slice with pages of another size; slices that begin later start with that size."""
         change()
         _log.debug("%s: %d records a page from here on", self.entry.name, reader.page_size.records)
         reader.restart_with_other_pages()
         self._page_size = reader.page_size
 
     def _notify(self) -> None:
-        """Wake the workers that wait for work."""
+        """Wake the workers that are waiting for work."""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Requests outside of the cursor chains: records by their ids before they are marked as deleted, and the oldest record of a type."""
+"""Requests outside of the cursor chains: records by id before they are marked as deleted, and the oldest record of a type."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,27 +15,27 @@ _PAGES_PER_REQUEST = 100
 
 
 async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
-    """Return pages with those of the records that are still there.
+    """Return pages with the records that still exist.
 
-    Requests many at once where the endpoint filters by id, else one after the other.
+    If the endpoint filters by id, each request looks up many ids; otherwise, each looks up one.
 
     Raises:
-        KlaviyoError: If Klaviyo refuses or fails; then nothing may be marked as deleted.
+        KlaviyoError: If Klaviyo refuses or fails; then no record may be marked as deleted.
     """
     if entry.endpoint.allows("id", "any"):
-        return await _together(client, entry, ids)
+        return await _in_groups(client, entry, ids)
     if entry.endpoint.lookup_limit is None:
         return []
     return await _one_by_one(client, entry, ids)
 
 
-async def _together(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+async def _in_groups(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
     decoders = [(subset, PageDecoder(entry, subset).linked_page) for subset in entry.subsets]  # created once: each costs as much as a page
     pages = []
     for first in range(0, len(ids), _IDS_PER_REQUEST):
-        some = any_of("id", ids[first : first + _IDS_PER_REQUEST])
+        has_id = any_of("id", ids[first : first + _IDS_PER_REQUEST])
         for subset, decode in decoders:
-            parameters = dict(entry.page_parameters) | {"filter": all_of(*subset.filters, some)}
+            parameters = dict(entry.page_parameters) | {"filter": all_of(*subset.filters, has_id)}
             async for response in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
                 if response.value.count:
                     pages.append(response.value.stamped(response.requested_at))
@@ -55,7 +55,7 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
 
 
 async def oldest_record(client: KlaviyoClient, entry: ResourceType, field: str) -> datetime | None:
-    """Return the time of the oldest record along a time field, of the first subset; None if there is none.
+    """Return the earliest value of a time field in the first subset; None if it has no records.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.

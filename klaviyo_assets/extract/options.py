@@ -27,14 +27,14 @@ class SyncMode(StrEnum):
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """What is requested of one sync.
+    """The options of one sync.
 
     Attributes:
         mode: How much it reads.
         field: For ``range``: the time field.
         window: For ``range``: the window of that field.
-        start_date: Nothing older is wanted, where the resource type honours it; None for the whole history.
-        accept_changed_options: Keep what was read with other options or columns, rather than reading it again.
+        start_date: Older records are not read, if the resource type supports a start date; None for the whole history.
+        accept_changed_options: Keep rows that were read with other options or columns, rather than reading them again.
     """
 
     mode: SyncMode = SyncMode.incremental
@@ -45,7 +45,7 @@ class SyncOptions:
 
 
 def range_field(entry: ResourceType) -> str | None:
-    """Return the time field that ``range`` reads by (one that does not move), or None if the type is always read completely."""
+    """Return the time field that ``range`` reads by (one whose values never change), or None if the type is always read completely."""
     return entry.replication.range_field
 
 
@@ -53,11 +53,11 @@ def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWin
     """Return the time field and the window of a ``range`` request.
 
     Raises:
-        InvalidRange: If the type has no range, or the field or window is wrong; the message says what is right.
+        InvalidRange: If the type does not support a range, or the field or window is wrong; the message names the right ones.
     """
     allowed = range_field(entry)
     if allowed is None:
-        raise InvalidRange(f"{entry.name} has no mode range: it is read whole at every sync.", "Run it with mode incremental.")
+        raise InvalidRange(f"{entry.name} has no mode range: every sync reads it completely.", "Run it with mode incremental.")
     if request.field not in (None, allowed):
         raise InvalidRange(f"{entry.name} cannot be read by a range of {request.field!r}.", f"Use field: {allowed}.")
     if request.window is None:
@@ -71,14 +71,14 @@ def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWin
 
 
 def parse_instant(text: str, name: str) -> datetime:
-    """Read a date or instant that a user wrote; without an offset it means UTC.
+    """Parse a date or time that a user entered; without an offset it is UTC.
 
     Args:
         text: ISO 8601, such as ``2026-01-31`` or ``2026-01-31T12:00:00+01:00``.
-        name: Its name in the message.
+        name: Its name in the error message.
 
     Raises:
-        InvalidRange: If it is no date.
+        InvalidRange: If it is not a date.
     """
     try:
         value = datetime.fromisoformat(text.strip())
@@ -88,14 +88,14 @@ def parse_instant(text: str, name: str) -> datetime:
 
 
 def parse_start_date(text: str, name: str) -> datetime:
-    """Read a start date, before which nothing is wanted; without an offset it means UTC.
+    """Parse a start date; without an offset it is UTC.
 
     Args:
         text: As for :func:`parse_instant`.
-        name: Its name in the message.
+        name: Its name in the error message.
 
     Raises:
-        InvalidRange: If it is no date, or in the future by this machine's clock: then nothing would ever be read.
+        InvalidRange: If it is not a date, or is in the future by this machine's clock, so nothing would ever be read.
     """
     value, now = parse_instant(text, name), datetime.now(UTC)
     if value > now:
@@ -104,10 +104,10 @@ def parse_start_date(text: str, name: str) -> datetime:
 
 
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
-    """Return a short fingerprint of what a read returns: revision, additional fields, subsets, columns and field rules.
+    """Return a short fingerprint of everything that determines what a read returns: revision, additional fields, subsets, columns and field rules.
 
-    Two reads with the same fingerprint return the same values; coverage of another one is not trusted. A column that was added for values that
-    were in ``_extra`` before does not count.
+    Two reads with the same fingerprint return the same values; coverage with another fingerprint is not trusted. Columns whose values were in
+    ``_extra`` before are left out.
     """
     facts: dict[str, object] = {
         "revision": revision,
@@ -121,5 +121,5 @@ def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) ->
 
 
 def _path(column: Column) -> tuple[str, ...]:
-    """Return the column's path as in stored fingerprints: with ``division`` for ``subset``, so that no table is read again."""
+    """Return the column's path as in stored fingerprints: with the earlier name of ``subset``, so no table is read again."""
     return ("division", *column.path[1:]) if column.path[0] == "subset" else column.path

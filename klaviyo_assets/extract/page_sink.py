@@ -7,7 +7,7 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.slices import AnySlice
 
 SliceId = NewType("SliceId", int)
-"""A slice within one sync, as its sink numbers it."""
+"""The number of a slice in its sink."""
 
 
 class PageSink(Protocol):
@@ -28,7 +28,7 @@ class PageSink(Protocol):
         ...
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
-        """Move the end of a slice down; what lies above has become a slice of its own."""
+        """Move the end of a slice down; the part above is now a slice of its own."""
         ...
 
     def finish(self, slice_id: SliceId) -> None:

@@ -1,30 +1,30 @@
-"""The page size of requests: the endpoint's maximum, and less where records are so big that a page would not fit into memory."""
+"""The page size of requests: the endpoint's maximum, or fewer records if a page would not fit into memory."""
 
 from dataclasses import dataclass
 
 MOST_BYTES_A_PAGE = 48 * 2**20
-"""Bytes that a page of more than one record may have; above that, fewer records are requested. The client limits a single record."""
+"""Maximum bytes of a page with more than one record; above that, fewer records are requested. The client limits a single record."""
 
 _FACTOR = 8
-"""The number of records is divided by this, and multiplied by it again."""
+"""Factor by which the number of records shrinks and grows."""
 
 _SMALL = 16
-"""A page is small if it has at most one part in so many of the bytes that it may have: ``_FACTOR`` times as many records fit with room to spare."""
+"""A page is small if it has at most this fraction (1/16) of the maximum bytes: ``_FACTOR`` times as many records fit with room to spare."""
 
 _SMALL_PAGES = 4
-"""Consecutive small pages before more records are requested again; multiplied by itself each time that this was too early."""
+"""Consecutive small pages before more records are requested again; multiplied by itself each time that proves too early."""
 
 _MOST_PATIENCE = 256
-"""Upper bound of the small pages to wait for."""
+"""Maximum number of small pages to wait for."""
 
 
 @dataclass
 class PageSize:
-    """The page size of one cursor chain. It changes only where the chain can be restarted.
+    """The page size of one cursor chain. It changes only when the chain is restarted.
 
     Attributes:
-        largest: The endpoint's maximum; None where it has no page size.
-        records: What is requested now.
+        largest: The endpoint's maximum; None if it has no page size.
+        records: The current page size.
 
     Example:
         >>> size = PageSize(1000)
@@ -50,14 +50,14 @@ class PageSize:
 
     @property
     def most_bytes(self) -> int | None:
-        """Bytes that a page may have; None where fewer records cannot be requested."""
+        """Maximum bytes of a page; None if fewer records cannot be requested."""
         return MOST_BYTES_A_PAGE if self.records > 1 else None
 
     def shrink(self, known: int = 0) -> None:
         """Request fewer records after a page that was too large.
 
         Args:
-            known: What another chain of the same collection requests by now; used where it is fewer, so that not every chain finds out by itself.
+            known: Current page size of other chains of the same collection; used if it is smaller, so not every chain has to find it out.
         """
         fewer = max(1, self.records // _FACTOR)
         self.records = min(fewer, known or fewer)
@@ -80,5 +80,5 @@ class PageSize:
         self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
 
     def copy(self) -> "PageSize":
-        """Return the state for a chain that begins during or after this one."""
+        """Return the page size for a chain that begins during or after this one."""
         return PageSize(self.largest, self.records, 0, self._patience, self._has_grown)

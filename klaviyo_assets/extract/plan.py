@@ -1,4 +1,4 @@
-"""From the resource type, the coverage so far and the options to slices, each one cursor chain. Pure."""
+"""Plans which slices a sync reads, from the resource type, the coverage so far and the options. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ class Plan:
 
     Attributes:
         slices: Cursor chains, the most urgent first.
-        stale: True if a part is read again because it was read with other options or columns.
+        stale: True if some slices are read again because they were read with other options or columns.
     """
 
     slices: tuple[AnySlice, ...]
@@ -26,9 +26,9 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     """Plan one sync.
 
     Args:
-        strategy: Of the resource type.
-        context: What planning starts from.
-        oldest: Time of the oldest record, to cut a history of which the beginning is unknown; None if there is none or it is not known.
+        strategy: The strategy of the resource type.
+        context: The facts that planning needs.
+        oldest: Time of the oldest record, used to cut a history whose beginning is unknown into slices; None if there is none or it is not known.
 
     Raises:
         InvalidRange: If the requested range cannot be read.
@@ -40,7 +40,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
 
 
 def _reads(slice_: AnySlice, row: CoverageRow) -> bool:
-    """Return whether a slice reads records of a row of the coverage."""
+    """Return whether a slice overlaps a row of the coverage."""
     if not isinstance(slice_, Slice):
         return False
     return (slice_.subset.name, slice_.field) == (row.subset, row.field) and slice_.start < row.end and row.start < slice_.covers_to

@@ -13,8 +13,8 @@ _SECOND = timedelta(seconds=1)
 def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     """Return the query parameters of a slice's first page.
 
-    Where the endpoint has only strict operators, the bounds are a second wider, because records equal to the bound would be lost; the reader drops
-    records outside of the slice by their own value.
+    If the endpoint has only strict operators, the bounds are a second wider, because records equal to a bound would be lost; the reader then drops
+    the records outside of the slice.
     """
     parameters = dict(entry.page_parameters)
     filters = list(slice_.subset.filters)

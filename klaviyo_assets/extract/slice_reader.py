@@ -1,4 +1,4 @@
-"""The cursor chain of one slice: which records belong to the slice, how far it has been read, how much is left, where it can be split. Pure."""
+"""The cursor chain of one slice: which records belong to it, how far it has been read, how much is left, where it can be split. Pure."""
 
 import math
 from dataclasses import replace
@@ -15,24 +15,24 @@ from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
 _SECOND = timedelta(seconds=1)
 
 _MOST_RESTARTS = 3
-"""Times that a chain is restarted at one place."""
+"""Maximum number of restarts at the same position."""
 
 
 class SliceReader:
-    """A slice while it is read.
+    """A slice that is being read.
 
     Args:
         slice_: The slice.
         slice_id: Its number in the sink.
-        time_per_page: How much time a page covers here, where that is known from the slice that this one was split off.
-        page_size: How many records a page requests.
+        time_per_page: How much time a page covers in the slice that this one was split off; None if it is not known.
+        page_size: How many records to request per page.
 
     Attributes:
         slice: The slice; it ends earlier once its later half has been split off.
         slice_id: Its number in the sink.
-        page_size: How many records a page requests.
+        page_size: How many records to request per page.
         read_up_to: The slice has been read completely up to this time, ties excluded; None if that is not known.
-        passed_the_end: True once a record beyond the slice has been seen: the rest of the chain lies beyond too.
+        passed_the_end: True once a record beyond the slice has been seen: all later records of the chain are beyond it too.
         records: Records of the slice that have been read.
         stall: Counts the pages without progress.
     """
@@ -53,11 +53,11 @@ class SliceReader:
         self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
-        # The newest slice has no end: it also holds what is dated later than it covers, however much that is.
+        # The newest slice has no end: it also contains all records that are dated later than it covers.
         self.stall = Stall(slice_.start if slice_.start != BEGINNING else None, slice_.end) if isinstance(slice_, Slice) else Stall()
 
     def accept(self, response: ApiResponse[Page]) -> Page:
-        """Return the records of a page that belong to the slice, and note how far the slice has been read."""
+        """Return the records of a page that belong to the slice, and record how far the slice has been read."""
         slice_, page = self.slice, response.value.stamped(response.requested_at)
         if slice_.parent_id is not None:
             page = page.of_parent(slice_.parent_id)
@@ -83,13 +83,13 @@ class SliceReader:
         self._sorted &= not follows or self._edge is None or least >= self._edge
         self._measure(least, greatest)
         self._edge = greatest
-        # Pages out of order say nothing about what is still to come.
+        # Pages that are out of order do not show which records are still to come.
         end = min(greatest, slice_.end) if slice_.end is not None else greatest
         self.read_up_to = max(end, self.read_up_to or end) if self._sorted else None
         self.passed_the_end = self._sorted and slice_.end is not None and greatest >= slice_.end
 
     def _measure(self, least: datetime, greatest: datetime) -> None:
-        """Measure how much time a page covers: the last one, unless it lies within a second, which says nothing about the pages after it."""
+        """Measure how much time the last page covers; if that is less than a second, which does not predict later pages, at least the average."""
         self._first = self._first or least
         self._pages += 1
         last = greatest - (self._edge or least)
@@ -97,63 +97,63 @@ class SliceReader:
         self._time_per_page = (last if last >= _SECOND else max(last, average)) or self._time_per_page
 
     @property
-    def span_left(self) -> timedelta:
-        """Time between the last record and the end of the covered window; zero where it is not known or nothing is left."""
+    def time_left(self) -> timedelta:
+        """Time between the last record and the end of the covered window; zero if it is not known or nothing is left."""
         slice_ = self.slice
         if not isinstance(slice_, Slice) or slice_.descending or slice_.secondary_cursors or self._at_its_end or self.passed_the_end:
             return timedelta()
-        return max(timedelta(), slice_.covers_to - self._place(slice_))
+        return max(timedelta(), slice_.covers_to - self._position(slice_))
 
-    def _place(self, slice_: Slice) -> datetime:
-        """Return the time from which on something is left to read; what is dated before the usual beginning is neither measured nor split."""
+    def _position(self, slice_: Slice) -> datetime:
+        """Return the start of the rest of the slice; the time before the usual beginning is neither measured nor split."""
         return max(self._edge or slice_.start, USUAL_BEGINNING)
 
     @property
-    def span_read(self) -> timedelta:
+    def time_read(self) -> timedelta:
         """Time between the first and the last record."""
         return self._edge - self._first if self._edge is not None and self._first is not None else timedelta()
 
     @property
     def density(self) -> float | None:
-        """Records per second of their time field, where that is known."""
-        seconds = self.span_read.total_seconds()
+        """Records per second of the time field; None if it is not known."""
+        seconds = self.time_read.total_seconds()
         return self.records / seconds if seconds > 0 else None
 
     @property
     def pages_left(self) -> float:
-        """Pages that are left, by the density seen; 0 before the first page, infinite while all that was read lies at one instant.
+        """Pages that are left, by the density seen; 0 before the first page, infinite while all records read have the same time.
 
-        The density of the slice that this one was split off only helps to judge the first page: relying on it would let idle workers split
-        empty time after a burst, at a request each.
+        Before the first page, the density of the slice that this one was split off does not count: relying on it would let idle workers split empty
+        time after a burst, at a request each.
         """
         if not self._pages:
             return 0.0
         if self._time_per_page:
-            return self.span_left / self._time_per_page
-        return math.inf if self.span_left else 0.0
+            return self.time_left / self._time_per_page
+        return math.inf if self.time_left else 0.0
 
     @property
     def pages_expected(self) -> float:
-        """Pages that are left, by the density seen here or in the slice that this one was split off; infinite where nothing is known."""
-        if not self.span_left:
+        """Pages that are left, by the density seen here or in the slice that this one was split off; infinite if neither is known."""
+        if not self.time_left:
             return 0.0 if self._pages else math.inf
-        return self.span_left / self._time_per_page if self._time_per_page else math.inf
+        return self.time_left / self._time_per_page if self._time_per_page else math.inf
 
     @property
     def can_split(self) -> bool:
-        """True if the rest of the slice could be split, now or once more is known about it."""
-        return self._sorted and self.span_left > 4 * _SECOND
+        """True if the rest of the slice can be split, now or once more of it has been read."""
+        return self._sorted and self.time_left > 4 * _SECOND
 
     def split(self) -> Slice | None:
-        """Split off and return the later half of what is left, from a whole second on; None if it cannot be split.
+        """Split off and return the later half of the rest, from a whole second on; None if it cannot be split.
 
-        The border stays two seconds above the last record, so that a second full of records is not read twice where requested bounds are a second
-        wider.
+        The border stays at least two seconds above the last record: if requested bounds are a second wider, a second full of records would otherwise
+        be read twice.
         """
         slice_ = self.slice
         if not isinstance(slice_, Slice) or not self.can_split:
             return None
-        border = (self._place(slice_) + max(self.span_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
+        border = (self._position(slice_) + max(self.time_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
         if border >= slice_.covers_to:
             return None
         self.slice, above = slice_.cut_at(border)
@@ -161,31 +161,31 @@ class SliceReader:
 
     @property
     def rest(self) -> AnySlice:
-        """What is requested now: the slice, or what is left of it after a restart."""
+        """The slice to request: all of it, or the rest of it after a restart."""
         if not isinstance(self.slice, Slice) or self._rest_from is None:
             return self.slice
-        # The API refuses a bound in the future, and the newest slice may have reached records that are dated there.
+        # The API rejects a bound in the future, and the newest slice may have reached records with a future date.
         return replace(self.slice, start=min(self._rest_from, self.slice.covers_to))
 
     @property
     def has_advanced(self) -> bool:
-        """True if a chain that is restarted now would begin later than this one began."""
+        """True if a chain restarted now would begin later than the current one did."""
         if not isinstance(self.slice, Slice) or self.read_up_to is None:
             return False
         return min(self.read_up_to, self.slice.covers_to) > (self._rest_from or self.slice.start)
 
     @property
     def can_restart(self) -> bool:
-        """False once it has been restarted so often at the same place that this is no use."""
+        """False once it has been restarted too often at the same position."""
         return self._restarted_at.count(self.read_up_to) < _MOST_RESTARTS
 
     def restart(self) -> None:
-        """Continue with a new chain from where the slice is complete, or from its start where that is not known; a record may be read twice."""
+        """Start a new chain where the slice is complete, or at its start if that is not known; some records may be read twice."""
         self._restarted_at.append(self.read_up_to)
         self.restart_with_other_pages()
 
     def restart_with_other_pages(self) -> None:
-        """The same, because pages of another size are requested."""
+        """Like :meth:`restart`, for pages of another size; does not count towards the limit of restarts."""
         self._rest_from = self.read_up_to
         self._begins = True
 

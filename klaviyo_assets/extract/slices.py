@@ -1,4 +1,4 @@
-"""Slices: the parts of a resource type that are each read by one cursor chain. Data only."""
+"""Slices: the parts of a resource type, each read by one cursor chain. Data only."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +9,7 @@ from klaviyo_assets.state.coverage import BEGINNING
 
 @dataclass(frozen=True)
 class SubsetSlice:
-    """A subset that is read completely, by one cursor chain.
+    """A subset that is read completely by one cursor chain.
 
     Attributes:
         subset: The subset.
@@ -19,7 +19,7 @@ class SubsetSlice:
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: the name of the subset."""
+        """Name for logs: that of the subset."""
         return self.subset.name
 
     @property
@@ -29,12 +29,12 @@ class SubsetSlice:
 
 @dataclass(frozen=True)
 class ParentSlice:
-    """The children of one parent, which are read completely, by one cursor chain.
+    """The children of one parent, read completely by one cursor chain.
 
     Attributes:
         subset: The subset.
         parent_id: Id of the parent.
-        field: Column of the parent's id; coverage is recorded for it.
+        field: Column with the parent's id; coverage is recorded for it.
         covers_to: The parent's children up to this time are covered once the slice is read.
     """
 
@@ -45,7 +45,7 @@ class ParentSlice:
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: ``list_id Y6nRLr``."""
+        """Name for logs, such as ``list_id Y6nRLr``."""
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         return f"{prefix}{self.field} {self.parent_id}"
 
@@ -57,12 +57,12 @@ class Slice:
     Attributes:
         subset: The subset that it reads.
         field: Time field by which it is sorted and bounded.
-        start: Records before are dropped; ``BEGINNING`` for no bound.
+        start: Earlier records are dropped; ``BEGINNING`` for no bound.
         end: Records from here on are dropped; None for no bound.
-        covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice reads on beyond, to the newest record of all and to those dated
-            in the future, which are stored and never covered.
+        covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice has no end: it also reads later records, including those dated
+            in the future, which are stored but never covered.
         descending: True if it is read newest first.
-        secondary_cursors: True if the field lies inside of a JSON column, so that records cannot be dropped by it.
+        secondary_cursors: True if the field is inside a JSON column, so records cannot be dropped by it.
     """
 
     subset: Subset
@@ -75,7 +75,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """What it reads, for logs: ``datetime from 2026-01-01 00:00:00 to …``."""
+        """Name for logs, such as ``datetime from 2026-01-01 00:00:00 to …``."""
         bounds = (self.start if self.start != BEGINNING else None, self.end)
         start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "

@@ -1,7 +1,7 @@
-"""Detects a cursor chain that makes no progress although each of its links is new: repeated records, empty pages, or records outside of the slice.
+"""Detects cursor chains that make no progress although each link is new: repeated records, empty pages, or records outside of the slice.
 
-What Klaviyo's chains may do is allowed: many thousand records with the same time, empty pages in the middle of a filtered list, a repeated page.
-Memory is bounded: only a sample of the ids that were seen is kept.
+Behaviour that is normal for Klaviyo is allowed: many thousands of records with the same time, empty pages in the middle of a filtered list, a
+repeated page. Memory is bounded: only a sample of the ids is kept.
 """
 
 from collections.abc import Iterable
@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 MOST_IDLE_PAGES = 100
-"""Consecutive pages without a record, without a new one, or only with records outside of the slice."""
+"""Maximum consecutive pages without a record, without a new one, or with only records outside of the slice."""
 
 MOST_PAGES_AT_ONE_TIME = 1_000
-"""Consecutive pages that do not advance in the time field, although their records are new: 100,000 profiles, or a million events, of one time."""
+"""Maximum consecutive pages of new records that do not advance in the time field: 100,000 profiles or a million events with the same time."""
 
 _IDS_KEPT = 8_192
 
 _NEAR = timedelta(seconds=1)
-"""Where the API has only strict operators, the requested bounds are a second wider, so records may lie outside by so much."""
+"""If the API has only strict operators, requested bounds are a second wider, so records may lie outside of the slice by this much."""
 
 
 class SeenIds:
-    """Ids that were seen, as a sample of bounded size.
+    """A sample of bounded size of the ids that were seen.
 
-    Of all ids those are kept whose hash ends in a number of zero bits; when there are too many, in one more. Up to ``most`` ids all are kept.
+    Keeps the ids whose hash ends in n zero bits, and increments n when there are too many. Up to ``most`` ids, all are kept.
 
     Args:
-        most: Ids that are kept.
+        most: Maximum number of ids to keep.
     """
 
     def __init__(self, most: int = _IDS_KEPT) -> None:
@@ -36,11 +36,11 @@ class SeenIds:
 
     @property
     def one_in(self) -> int:
-        """One id in so many belongs to the sample."""
+        """Sampling rate: one id in this many belongs to the sample."""
         return self._mask + 1
 
     def add(self, ids: Iterable[str]) -> bool:
-        """Add ids, and return whether one that belongs to the sample is new."""
+        """Add ids, and return whether one of them is new to the sample."""
         before = len(self._kept)
         self._kept.update(number for number in map(hash, ids) if not number & self._mask)
         is_new = len(self._kept) > before
@@ -60,7 +60,7 @@ class Stall:
 
     Attributes:
         empty: Consecutive pages without a record.
-        outside: Consecutive pages only with records outside of the slice.
+        outside: Consecutive pages with only records outside of the slice.
         repeated: Consecutive pages without a new record.
         at_one_time: Consecutive pages that do not advance in the time field.
     """
@@ -79,9 +79,9 @@ class Stall:
         """Count a page.
 
         Args:
-            ids: Ids of its records; only used where the page does not advance in the time field.
+            ids: Ids of its records; only used if the page does not advance in the time field.
             count: Number of its records.
-            least: Least value of the time field, None where the chain is not sorted by one.
+            least: Least value of the time field; None if the chain is not sorted by one.
             greatest: Greatest value of the time field.
         """
         self.empty = self.empty + 1 if not count else 0
@@ -98,7 +98,7 @@ class Stall:
 
     @property
     def reason(self) -> str | None:
-        """Why the chain is given up, as the end of a sentence; None while it makes progress."""
+        """Why the chain makes no progress, as the end of a sentence; None while it does."""
         if self.empty >= MOST_IDLE_PAGES:
             return f"the last {self.empty} pages held no record"
         if self.outside >= MOST_IDLE_PAGES:
@@ -113,7 +113,7 @@ class Stall:
         return (self.start is not None and greatest < _earlier(self.start)) or (self.end is not None and least > self.end + _NEAR)
 
     def _advances(self, least: datetime, greatest: datetime) -> bool:
-        """Whether a page reaches further than those before it, within the slice."""
+        """Return whether a page extends the time range seen so far, within the slice."""
         low = max(least, self.start) if self.start is not None else least
         high = min(greatest, self.end) if self.end is not None else greatest
         if low > high:

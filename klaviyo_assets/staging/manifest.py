@@ -10,14 +10,14 @@ from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, divided
 
 WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
-"""Bytes that the wide rows of a load may have, or those of one file where that has more. DuckDB needs about five times as much memory."""
+"""Maximum bytes of the wide rows in a load, unless a single file has more. DuckDB needs about five times as much memory."""
 
 FORMAT = 4
 """Version of the manifest's format."""
 
 
 class SliceState(msgspec.Struct, eq=False):
-    """What has been written of one slice.
+    """How much of one slice has been written.
 
     Attributes:
         subset: Name of the subset.
@@ -25,8 +25,8 @@ class SliceState(msgspec.Struct, eq=False):
         start: Start of the slice; None for a subset that is read completely.
         end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
-        parent: Id of the parent record of which it reads the children; empty if it has none.
-        read_up_to: Everything before has been read and written; None if nothing is sure yet.
+        parent: Id of the parent record whose children it reads; empty if it has none.
+        read_up_to: Everything before this time has been read and written; None if that is not known yet.
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
         loaded_read_up_to: ``read_up_to`` at the last load.
@@ -45,7 +45,7 @@ class SliceState(msgspec.Struct, eq=False):
 
     @staticmethod
     def of(slice_: AnySlice) -> "SliceState":
-        """Return the state of a slice that begins."""
+        """Return the state of a slice that has just begun."""
         if isinstance(slice_, Slice):
             return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
         if isinstance(slice_, ParentSlice):
@@ -59,9 +59,9 @@ class StagedFile(msgspec.Struct):
     Attributes:
         name: Its name in the folder.
         rows: Rows in it.
-        crc32: Checksum of its bytes, to recognize it again.
+        crc32: Checksum of its bytes, to detect changes.
         bytes: Bytes of its rows in memory.
-        wide: Bytes of those rows that are wide.
+        wide: Bytes of the wide rows among them.
     """
 
     name: str
@@ -72,18 +72,18 @@ class StagedFile(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """What a staging folder holds.
+    """The content of a staging folder.
 
     Attributes:
         sync_id: The sync that wrote it.
         resource_type: The resource type.
-        account_id: The account that it was read from, or ``unknown``.
-        fingerprint: Of the options and columns that were read.
+        account_id: The account that was read, or ``unknown``.
+        fingerprint: Fingerprint of the options and columns that were read.
         read_at: The server's clock when the sync began.
-        resumable: True if the next sync may load it; after an interrupted full read it starts over instead.
-        format: Version of the manifest's format; a folder with another one is not resumed.
-        columns: Of the files.
-        slices: What has been written of each slice, in the order in which they began.
+        resumable: True if the next sync may load it; an interrupted full read starts over instead.
+        format: Version of the manifest's format; a folder with another version is not resumed.
+        columns: Columns of the files.
+        slices: How much of each slice has been written, in the order in which they began.
         files: Files that are not loaded yet.
     """
 
@@ -99,7 +99,7 @@ class Manifest(msgspec.Struct):
     files: list[StagedFile] = msgspec.field(default_factory=list)
 
     def coverage_of(self, state: SliceState) -> CoverageRow | None:
-        """Return what loading the written files adds to the coverage for a slice; None if nothing."""
+        """Return the coverage of a slice that loading the written files adds; None if nothing."""
         if state.covers_to is None or state.field is None or state.start is None or state.loaded:
             return None
         end = state.covers_to if state.finished else min(state.read_up_to or state.start, state.covers_to)
@@ -109,14 +109,14 @@ class Manifest(msgspec.Struct):
 
 
 def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:
-    """Divide files into loads, in their order.
+    """Group files into loads, in their order.
 
-    DuckDB reads, converts, compares and compresses 2,048 rows at a time, which may be any rows of a load: those that are new or changed. So its
-    memory is bounded by the bytes of all wide rows of a load; the number of other rows does not matter.
+    DuckDB reads, converts, compares and compresses 2,048 rows at a time, and any rows of a load may be new or changed and so end up in one such
+    group. So the memory depends on the bytes of all wide rows of a load; the number of other rows does not matter.
 
     Args:
         files: The files.
-        most_rows: Rows of a load, or of one file where that holds more.
+        most_rows: Maximum rows of a load, unless a single file has more.
     """
     return divided(files, most_rows=most_rows, most_wide=WIDE_BYTES_PER_LOAD)
 
@@ -124,5 +124,5 @@ def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[
 def new_manifest(
     *, sync_id: str, resource_type: str, account_id: str, fingerprint: str, read_at: datetime, resumable: bool, columns: Sequence[str] = ()
 ) -> Manifest:
-    """Return the manifest of a sync that begins."""
+    """Return the manifest of a sync that has just begun."""
     return Manifest(sync_id, resource_type, account_id, fingerprint, read_at, resumable, FORMAT, list(columns))

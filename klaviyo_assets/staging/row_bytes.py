@@ -1,4 +1,4 @@
-"""Bytes of rows, and splitting of pages so that frames and files stay small."""
+"""Measures the bytes of rows, and splits pages to keep frames and files small."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from klaviyo_assets.warehouse.wide_tables import WIDE
 __all__ = ["WIDE", "portions", "row_bytes"]
 
 _NARROW = 64
-"""Bytes of a row for everything but text."""
+"""Bytes of a row without its text."""
 
 
 def row_bytes(frame: pl.DataFrame) -> pl.Series:
-    """Return the bytes of each row of a frame: those of its texts, and a constant for everything else."""
+    """Return the bytes of each row of a frame: those of its text, plus a constant for everything else."""
     lengths = [_length(pl.col(name), dtype).fill_null(0) for name, dtype in frame.schema.items() if dtype in (pl.String, pl.List(pl.String))]
     return frame.select(bytes=pl.sum_horizontal(pl.int_range(pl.len()) * 0 + _NARROW, *lengths)).to_series()
 
@@ -26,12 +26,12 @@ def _length(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator[list[Page]]:
-    """Divide pages into portions that are worth a file each, in their order.
+    """Group pages into portions, each for one file, in their order.
 
     Args:
         pages: The pages.
-        most_rows: Rows of a portion, or of one page where that has more.
-        most_bytes: Bytes of a portion, or of one record where that has more.
+        most_rows: Maximum rows of a portion, unless a single page has more.
+        most_bytes: Maximum bytes of a portion, unless a single record has more.
     """
     portion: list[Page] = []
     rows = size = 0
@@ -46,7 +46,7 @@ def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator
 
 
 def _divided(page: Page, most_bytes: int) -> Iterator[Page]:
-    """Divide a page that has more bytes by the size of its records, which is measured only then."""
+    """Split a page that has too many bytes by the size of its records, which is only measured in this case."""
     if page.size <= most_bytes or page.count < 2:
         yield page
         return

@@ -1,6 +1,6 @@
-"""The keys of the records that a read returned, in small files that stay until its end: known rows that are missing from them are gone.
+"""Keeps the keys of the records that a read returned in small files until the read ends, to find rows that were not returned.
 
-The staged rows themselves are deleted as soon as they are loaded, so that staged files stay few however much is read.
+The staged rows themselves are deleted as soon as they are loaded, so the number of staged files stays low however much is read.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from klaviyo_assets._internal import private_files
 
 
 def keep_columns(files: Sequence[Path], columns: Sequence[str]) -> list[Path]:
-    """Write a few columns of staged files into one file in the same folder.
+    """Copy some columns of staged files into one file in the same folder.
 
     Args:
         files: Parquet files of one folder.
-        columns: Which columns.
+        columns: The columns to copy.
 
     Returns:
-        The file; nothing if there are no files.
+        The file; empty if there are no files.
     """
     if not files:
         return []

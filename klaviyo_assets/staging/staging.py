@@ -1,7 +1,7 @@
-"""Pages to Parquet in a folder that belongs to one sync, with a manifest of how far each slice has been written.
+"""Writes pages to Parquet files in the folder of one sync, with a manifest of how far each slice has been written.
 
 Memory is bounded whatever the size of the account, and the next sync resumes one that was killed: it loads the files of finished work, and plans the
-rest again. The pages of all slices go into the same files, so that these have a good size however many slices there are.
+rest again. The pages of all slices go into the same files, so files have a good size however many slices there are.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from klaviyo_assets.staging.manifest import FORMAT, Manifest, SliceState, Staged
 from klaviyo_assets.staging.row_bytes import WIDE, portions, row_bytes
 
 ROWS_PER_FILE = 20_000
-"""Rows that are worth a file."""
+"""Rows per file."""
 
 BYTES_PER_FILE = 24 * 2**20
-"""Bytes of pages that are worth a file, where records are big. A frame of this size needs several times as much memory while it is written."""
+"""Bytes of pages per file, for big records. Writing a frame of this size needs several times as much memory."""
 
 _MANIFEST = "manifest.json"
 
@@ -50,7 +50,7 @@ class Staging:
 
     Args:
         folder: Folder of this sync; created here.
-        manifest: Facts of the sync.
+        manifest: The manifest of the sync.
         prepare_for_storage: Applies field rules and removes rows of erased people.
 
     Attributes:
@@ -72,7 +72,7 @@ class Staging:
 
     @property
     def worth_a_file(self) -> float:
-        """How many files the pages in memory would fill; from 1 on they should be written."""
+        """How many files the pages in memory would fill; they should be written when this reaches 1."""
         rows, size = sum(page.count for page in self._pages), sum(page.size for page in self._pages)
         return max(rows / ROWS_PER_FILE, size / BYTES_PER_FILE)
 
@@ -83,12 +83,12 @@ class Staging:
 
     @property
     def bytes_unloaded(self) -> int:
-        """Bytes that these rows have in memory."""
+        """Bytes of these rows in memory."""
         return sum(file.bytes for file in self.manifest.files)
 
     @property
     def fills_a_load(self) -> bool:
-        """Whether the files that are not loaded yet hold more bytes than may be loaded at once."""
+        """Whether the files that are not loaded yet have more bytes than one load may have."""
         return len(loads_of(self.manifest.files)) > 1
 
     def open(self, slice_: AnySlice, /) -> SliceId:
@@ -99,7 +99,7 @@ class Staging:
         return SliceId(len(self._read) - 1)
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
-        """Move the end of a slice down; what lies above has become a slice of its own."""
+        """Move the end of a slice down; the part above is now a slice of its own."""
         state = self.manifest.slices[slice_id]
         state.end = state.covers_to = end
 
@@ -117,7 +117,7 @@ class Staging:
             self._read[slice_id].read_up_to = read_up_to
 
     def add_lookup(self, page: Page) -> None:
-        """Accept records that belong to no slice, because they were looked up by id."""
+        """Accept records that were looked up by id and do not belong to a slice."""
         self._pages.append(page)
 
     def finish(self, slice_id: SliceId) -> None:
@@ -125,9 +125,9 @@ class Staging:
         self._read[slice_id].finished = True
 
     def write(self) -> None:
-        """Write the pages that are in memory now, and the manifest; pages that are added meanwhile are written next time."""
+        """Write the pages in memory, and the manifest; pages that are added in the meantime are written next time."""
         with self._lock:
-            reached = [(read.read_up_to, read.finished) for read in self._read]
+            progress = [(read.read_up_to, read.finished) for read in self._read]
             pages, self._pages = self._pages, []
         waiting = deque(portions(pages, ROWS_PER_FILE, BYTES_PER_FILE))
         del pages  # each page is freed once it is written
@@ -136,11 +136,11 @@ class Staging:
                 self._write_file(waiting[0])
                 waiting.popleft()
         except BaseException:
-            # Nothing that was read after these pages may be written without them.
+            # Later pages must not be written without these.
             with self._lock:
-                self._pages[:0] = [page for some in waiting for page in some]
+                self._pages[:0] = [page for portion in waiting for page in portion]
             raise
-        for state, (read_up_to, finished) in zip(self.manifest.slices, reached, strict=False):  # slices that began since then are at the end
+        for state, (read_up_to, finished) in zip(self.manifest.slices, progress, strict=False):  # slices that began since then are at the end
             state.read_up_to, state.finished = read_up_to, finished
         self._save()
 
@@ -155,7 +155,7 @@ class Staging:
         self.manifest.files.append(file)
 
     def batch(self) -> Batch:
-        """Return what has been written and not loaded, and the coverage that it adds."""
+        """Return the files that have been written but not loaded, and the coverage that they add."""
         slices, files = self.manifest.slices, self.manifest.files
         return Batch(
             files=tuple(self.folder / file.name for file in files),
@@ -165,10 +165,10 @@ class Staging:
         )
 
     def batches(self, most_rows: int | None = None) -> Iterator[Batch]:
-        """Yield the same in parts that can be loaded at once; the last one has the coverage.
+        """Yield the same in parts that can each be loaded at once; the last part has the coverage.
 
         Args:
-            most_rows: Rows of a part, or of one file where that holds more; None for any number. Its bytes are bounded too, see :func:`loads_of`.
+            most_rows: Maximum rows of a part, unless a single file has more; None for any number. Bytes are limited too, see :func:`loads_of`.
         """
         whole, first = self.batch(), 0
         *before, last = loads_of(self.manifest.files, most_rows) or [[]]
@@ -188,14 +188,14 @@ class Staging:
             path.unlink(missing_ok=True)
 
     def is_intact(self) -> bool:
-        """Return whether every file that the manifest names is in the folder, byte for byte as it was written."""
+        """Return whether every file in the manifest is in the folder, unchanged."""
         try:
             return all(_is_plain(file.name) and _crc32(self.folder / file.name) == file.crc32 for file in self.manifest.files)
         except OSError:
             return False
 
     def remove(self) -> None:
-        """Delete the folder, the manifest first: what is left if this is interrupted is not resumed."""
+        """Delete the folder, the manifest first: if this is interrupted, the rest is not resumed."""
         with contextlib.suppress(OSError):
             (self.folder / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -205,7 +205,7 @@ class Staging:
 
 
 def leftovers(root: Path) -> Iterator[Staging]:
-    """Yield what earlier syncs of the same type left behind, oldest first; folders without a manifest of this version are deleted."""
+    """Yield the staged files that earlier syncs of the same type left, oldest first. Deletes folders without a manifest of the current format."""
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         try:
             manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
@@ -218,7 +218,7 @@ def leftovers(root: Path) -> Iterator[Staging]:
 
 
 def _delete(path: Path) -> None:
-    """Delete a folder, or whatever is in its place; what cannot be deleted does no harm."""
+    """Delete a folder, or a file in its place. Errors are ignored: leftovers do no harm."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -227,7 +227,7 @@ def _delete(path: Path) -> None:
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether a name is that of a file in the folder itself."""
+    """Return whether a name is that of a file directly in the folder."""
     return Path(name).name == name
 
 

@@ -1,7 +1,7 @@
 """Writes and loads in background threads while pages arrive.
 
-Frames are built, files written and loads committed while the next pages are requested, so that the rate limit alone determines how long a sync takes.
-Where the disk or the database is slower than the network, fetching waits: memory and staged files stay bounded.
+Frames are built, files written and loads committed while the next pages are requested, so only the rate limit determines how long a sync takes.
+If the disk or the database is slower than the network, fetching waits: memory and staged files stay bounded.
 """
 
 import asyncio
@@ -15,31 +15,31 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging.staging import Staging
 
 ROWS_PER_LOAD = 500_000
-"""Rows after which staged files are loaded, at first."""
+"""Minimum rows of a regular load."""
 
 MOST_ROWS_PER_LOAD = 1_000_000
-"""Upper bound of the rows of a load: what is loaded at once needs memory."""
+"""Maximum rows of a load, to limit memory."""
 
 _GROWTH = 8
-"""A load is worth its scan of the table's keys if it adds at least one row to so many."""
+"""A load scans the table's keys, so it should add at least one row for this many rows of the table."""
 
 _LEAST_ROWS_AHEAD = 100_000
-"""Rows that are worth a load of their own when few more are expected: the last load, which nothing runs in parallel to, is small then."""
+"""Minimum rows to load early if no more rows than these are still expected, to keep the last load small: nothing runs in parallel to it."""
 
 _SECONDS_PER_LOAD = 20.0
-"""Seconds after which staged files are loaded although they are few, so that users see progress in the table."""
+"""Seconds after which even a few staged files are loaded, to show progress in the table."""
 
 _SECONDS_PER_FILE = 1.0
-"""Seconds after which pages are written although they are few: what is not written must be fetched again after a kill."""
+"""Seconds after which even a few pages are written: after a kill, pages that were not written must be fetched again."""
 
 _FILES_IN_MEMORY = 2.0
-"""Files' worth of pages that may wait in memory while another is written."""
+"""Maximum pages that wait in memory while a file is written, in files."""
 
 _LOADS_ON_DISK = 3
-"""Loads' worth of rows that may wait on disk while another is loaded."""
+"""Maximum rows that wait on disk during a load, in loads."""
 
 _BYTES_ON_DISK = 4 * 2**30
-"""Bytes that these rows may have in memory; on disk they are compressed."""
+"""Maximum bytes of these rows in memory; on disk they are compressed."""
 
 
 @dataclass
@@ -47,10 +47,10 @@ class BackgroundWriter:
     """Writes staged pages to disk and loads them into the database.
 
     Args:
-        staging: Holds the pages.
-        load: Loads a batch; None if nothing is loaded before the end.
-        rows_known: Rows that the table holds at the start.
-        rows_expected: Returns an estimate of the rows that are still to come.
+        staging: The staged pages.
+        load: Loads a batch; None if nothing is loaded before the end of the sync.
+        rows_known: Rows of the table at the start.
+        rows_expected: Returns an estimate of the rows still to come.
     """
 
     staging: Staging
@@ -64,19 +64,19 @@ class BackgroundWriter:
     _last_load: float = field(default_factory=lambda: time.monotonic())
 
     async def after_page(self) -> None:
-        """Start what is due; wait only where writing or loading has fallen behind.
+        """Start a write or a load if it is due; wait only if writing or loading has fallen behind.
 
         Raises:
-            Exception: The error of a write or a load that ran meanwhile.
+            Exception: The error of a write or a load that has failed in the background.
         """
-        self._start_what_is_due()
+        self._start_due_tasks()
         while self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
             await asyncio.shield(self._writing)
-            self._start_what_is_due()
+            self._start_due_tasks()
         if self._loading is not None and self._has_much_on_disk:
             await asyncio.shield(self._loading)
 
-    def _start_what_is_due(self) -> None:
+    def _start_due_tasks(self) -> None:
         self._writing, self._loading = _still_running(self._writing), _still_running(self._loading)
         if self._writing is None and self._file_is_due:
             self._writing = asyncio.create_task(self._write())
@@ -92,17 +92,17 @@ class BackgroundWriter:
             await in_thread(self.staging.loaded, batch)
 
     async def finish(self) -> None:
-        """Write and load all that is left."""
+        """Write and load everything that is left."""
         await self.settle()
         await self._write()
         if self.load is not None:
             await self._load_staged()
 
     async def settle(self) -> None:
-        """Wait for what is running.
+        """Wait for the running write and load.
 
         Raises:
-            Exception: The error of what was running.
+            Exception: The error of either.
         """
         for task in (self._writing, self._loading):
             if task is not None:
@@ -110,7 +110,7 @@ class BackgroundWriter:
         self._writing = self._loading = None
 
     async def give_up(self) -> None:
-        """Keep what has been read for the next sync, after a failure that is reported elsewhere."""
+        """After a failure, write the pages for the next sync. Errors of running tasks are ignored, since the caller reports the failure."""
         await asyncio.gather(*(task for task in (self._writing, self._loading) if task is not None), return_exceptions=True)
         await self._write()
 
@@ -149,7 +149,7 @@ class BackgroundWriter:
 
 
 def _still_running(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
-    """Return a task that is running; raise the error of one that has ended."""
+    """Return the task if it is running, else None; raise its error if it has failed."""
     if task is None or not task.done():
         return task
     task.result()

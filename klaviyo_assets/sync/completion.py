@@ -1,4 +1,4 @@
-"""The end of a sync, as its strategy says: what becomes of rows that were not returned. See ``Completion``."""
+"""Ends a sync: handles rows that were not returned as its strategy defines. See ``Completion``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class Read:
     """What a sync has read.
 
     Attributes:
-        slices: The slices, all of which have been read completely.
-        parents: Ids of the parents that the parent's table holds; empty for a type without parents.
-        state: What has been fetched.
+        slices: The slices; all of them have been read completely.
+        parents: Ids of the parents in the parent's table; empty for a type without parents.
+        state: Progress of the extraction.
         covered: Coverage of the batches that were loaded.
-        files: Staged files with the keys of the rows that were returned, where they are compared.
+        files: Staged files with the keys of the rows that were returned, if they are compared.
         rereads: Covered windows that were read again, each as a whole.
     """
 
@@ -41,7 +41,7 @@ class Read:
 
 
 async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
-    """Compare what was read with the table as the strategy demands, and end the sync.
+    """Compare the records that were read with the table as the strategy requires, and end the sync.
 
     Raises:
         KlaviyoError: If records that are missing cannot be looked up.
@@ -58,7 +58,7 @@ async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
             await in_thread(sync.loader.swap, sync.row, read.covered, sync.wanted_from, sync.client.now())
             return
         case Completion.SWAP:
-            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was left as it is.")
+            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was not changed.")
         case Completion.COMPARE_WINDOW:
             await _compare_window(sync, read)
         case Completion.COVERAGE:
@@ -67,7 +67,7 @@ async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
 
 
 async def _compare_all(sync: SyncContext, staging: Staging) -> None:
-    """Look up what was not returned, then load and mark, in one transaction unless the rows are too wide for that."""
+    """Look up missing ids, then load rows and mark deleted ones, in one transaction unless the rows are too wide for that."""
     loader, name = sync.loader, sync.entry.name
     batch = staging.batch()
     missing = await in_thread(loader.missing_keys, batch.files)
@@ -84,7 +84,7 @@ async def _compare_all(sync: SyncContext, staging: Staging) -> None:
     still_there = {record.id for page in found for record in page.records}
     gone = [(id_,) for (id_,) in missing if id_ not in still_there]
     sync.record_traffic()
-    # Nearly always one; only rows that are too wide for one transaction come in several, of which the last one marks what is gone.
+    # Nearly always one batch. Rows that are too wide for one transaction come in several; the last one marks the deleted rows.
     *before, last = staging.batches()
 
     def load(batch: Batch) -> None:
@@ -111,7 +111,7 @@ async def _finish_rereads(sync: SyncContext, read: Read) -> None:
 
 
 async def _compare_per_parent(sync: SyncContext, read: Read) -> None:
-    """Mark rows of the parents that were read, if they were not returned, and all rows of parents that are gone."""
+    """Mark rows of the parents that were read if they were not returned, and all rows of deleted parents."""
     parent = sync.entry.parent
     assert parent is not None
     done = [one.parent_id for one in read.slices if one.parent_id is not None]

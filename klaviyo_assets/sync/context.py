@@ -1,4 +1,4 @@
-"""What the steps of one sync share."""
+"""The context that the steps of one sync share."""
 
 import logging
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 
 @dataclass
 class SyncContext:
-    """What the steps of one sync share.
+    """The context that the steps of one sync share.
 
     Args:
         entry: The resource type.
-        options: What is requested.
+        options: The options of the sync.
         client: The client, open.
-        loader: What the sync does in the database.
+        loader: The sync's access to the database.
         row: The sync's row of ``_syncs``.
-        log: Receives progress.
-        fingerprint: Of the options and columns that are read, field rules included.
+        log: Receives progress messages.
+        fingerprint: Fingerprint of the options, columns and field rules.
 
     Attributes:
         notes: Messages for the user.
@@ -42,7 +42,7 @@ class SyncContext:
 
     @cached_property
     def strategy(self) -> Strategy:
-        """What the resource type's replication reads."""
+        """The strategy of the resource type's replication."""
         return strategy_for(self.entry)
 
     @property
@@ -52,7 +52,7 @@ class SyncContext:
 
     @property
     def wanted_from(self) -> datetime | None:
-        """The user's start date, where the resource type has a use for it."""
+        """The user's start date, if the resource type supports it."""
         return self.options.start_date if self.entry.replication.start_date_field else None
 
     def note(self, text: str) -> None:
@@ -61,7 +61,7 @@ class SyncContext:
         self.log.warning(text)
 
     def record_traffic(self, records_read: int | None = None) -> None:
-        """Bring the row of ``_syncs`` up to date with the client's traffic."""
+        """Update the sync's row of ``_syncs`` with the client's traffic."""
         traffic, row = self.client.traffic, self.row
         row.requests, row.bytes, row.throttled = traffic.requests, traffic.bytes, traffic.throttled
         row.seconds_waited = round(self.client.seconds_waited, 3)

@@ -1,4 +1,4 @@
-"""The way of the data in one sync, from the planned slices to the end of the load.
+"""The data flow of one sync, from the planned slices to the end of the load.
 
 ::
 
@@ -6,9 +6,9 @@
                                │
                                └──► FetchState ──► ProgressReporter, BackgroundWriter, Loading, complete
 
-Everything points to the right: the fetcher knows a :class:`~klaviyo_assets.extract.page_sink.PageSink`, the writer a function that loads, and what
-the steps behind need to know of the fetcher is in :class:`~klaviyo_assets.extract.fetch_state.FetchState`. After each page the fetcher calls
-:meth:`Pipeline.after_page`, which starts what is due, and waits where writing or loading falls behind.
+Dependencies only point to the right: the fetcher depends on a :class:`~klaviyo_assets.extract.page_sink.PageSink`, the writer on a function that
+loads. Later steps read the fetcher's progress from :class:`~klaviyo_assets.extract.fetch_state.FetchState`. After each page the fetcher calls
+:meth:`Pipeline.after_page`, which starts writes and loads that are due, and waits if they have fallen behind.
 """
 
 import asyncio
@@ -39,16 +39,16 @@ from klaviyo_assets.sync.planning import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
 
 _RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT)
-"""Syncs of which the next one can load what is staged: those whose coverage says what is left to read."""
+"""Kinds of syncs whose staged files the next sync can load, because their coverage shows what is left to read."""
 
 
 @dataclass
 class Loading:
-    """Loads batches, and gathers what the end of the sync needs of them.
+    """Loads batches, and collects their coverage and keys for the end of the sync.
 
     Args:
         sync: The sync.
-        state: What has been fetched.
+        state: Progress of the extraction.
         keeps_keys: True if the end of the sync compares the keys that were returned.
     """
 
@@ -59,7 +59,7 @@ class Loading:
     files: list[Path] = field(default_factory=list)
 
     async def load(self, batch: Batch) -> None:
-        """Load a batch in one transaction, or in several where memory does not suffice."""
+        """Load a batch in one transaction, or in several if DuckDB runs out of memory."""
         sync, rebuilt = self.sync, self.sync.completion is Completion.SWAP
         sync.log.info("%s: %d records read, loading %d", sync.entry.name, self.state.records_read, batch.rows)
         sync.record_traffic(self.state.records_read)
@@ -78,10 +78,10 @@ class Pipeline:
     """One sync from the plan to the end of the load.
 
     Args:
-        sync: What the steps share.
-        folder: For staged files; created here.
+        sync: The context of the sync.
+        folder: Folder for staged files; created here.
         prepare_for_storage: Applies field rules and removes rows of erased people.
-        planned: What is read.
+        planned: The plan.
         rereads: Covered windows that are read again, each as a whole.
     """
 
@@ -110,7 +110,7 @@ class Pipeline:
         self._reporter = ProgressReporter(sync.entry.name, self._state, self._staging, state_dir, planned.oldest, sync.log, sync.note)
 
     async def run(self) -> None:
-        """Fetch, stage, load, and end the sync.
+        """Fetch, stage and load, then end the sync.
 
         Raises:
             KlaviyoError: If Klaviyo refuses or fails; finished work stays staged.
@@ -133,7 +133,7 @@ class Pipeline:
         self._staging.remove()
 
     async def after_page(self) -> None:
-        """Start writing and loading where they are due; wait where they have fallen behind."""
+        """Start a write or a load if it is due; wait if either has fallen behind."""
         await self._writer.after_page()
         self._reporter.after_page()
 

@@ -1,4 +1,4 @@
-"""The plan of one sync: the facts that planning needs are fetched first; planning itself does no I/O."""
+"""Plans one sync: fetches the facts that planning needs, then plans without I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class PlannedSync:
 
 
 async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> PlannedSync:
-    """Plan a sync, and write the names of its slices into the row of ``_syncs``.
+    """Plan a sync, and write the names of its slices into its row of ``_syncs``.
 
     Args:
         sync: The sync.
-        covered: Coverage that counts.
+        covered: The coverage so far.
 
     Raises:
         KlaviyoError: If the oldest record cannot be fetched.
@@ -50,7 +50,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
     planned = plan(strategy, context, oldest)
     if planned.stale:
         sync.note(
-            f"{entry.name} was read before with other options or columns: that part is read again (set accept_changed_options to keep it as it is)."
+            f"{entry.name} was read before with other options or columns: that part is read again (set accept_changed_options to keep it unchanged)."
         )
     sync.log.info("%s: %s sync, %d slices to read", entry.name, sync.options.mode, len(planned.slices))
     sync.row.slices = msgspec.json.encode([one.name for one in planned.slices]).decode()

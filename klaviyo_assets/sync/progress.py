@@ -1,8 +1,8 @@
 """Progress reports of long syncs: records read, estimated time left, expected disk use.
 
-Klaviyo's lists do not say how many records they hold. What is known is how densely records lie where they were read; what is left may be sparser or
-denser, so each number is a range. Klaviyo's own counts of events would narrow it, and are not requested: up to 120 requests of a quota that is
-shared with others are too much for an estimate.
+Klaviyo's lists do not return how many records they have. The density of the records read so far is known, but the rest may be sparser or denser, so
+each estimate is a range. Klaviyo's own counts of events would narrow it but are not requested: up to 120 requests of a shared quota are too much for
+an estimate.
 """
 
 import logging
@@ -23,32 +23,32 @@ _SECONDS_BETWEEN = 30.0
 _SECONDS_BEFORE_THE_FIRST = 10.0
 
 _MEANINGFUL = 300
-"""Records of a slice from which on its density counts."""
+"""Minimum records of a slice for its density to count."""
 
 _FILE_OVERHEAD = 1.6
-"""How much more than its Parquet file a row may need in the DuckDB file, at most; at least it needs as much."""
+"""Maximum size of a row in the DuckDB file, as a multiple of its size in Parquet; the minimum is the same size."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """From ``low`` to ``high``."""
+    """A range from ``low`` to ``high``."""
 
     low: float
     high: float
 
     def times(self, low: float, high: float) -> "Range":
-        """Return the range scaled by another."""
+        """Return the range multiplied by another."""
         return Range(self.low * low, self.high * high)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a sync.
+    """An estimate of the rest of a sync.
 
     Attributes:
         records: Records left to read.
         seconds: Seconds left, at the pace so far.
-        bytes: Bytes that those records will need in the database.
+        bytes: Bytes that these records will need in the database.
         complete_from: Everything from this time on has been read; None if not even the newest slice is finished.
     """
 
@@ -60,13 +60,13 @@ class Estimate:
 
 @dataclass
 class Progress:
-    """Estimates what is left of one sync. Pure, but for the clock.
+    """Estimates the rest of one sync. Pure except for the clock.
 
     Args:
-        oldest: Time of the oldest record, where it is known.
+        oldest: Time of the oldest record; None if it is not known.
 
     Attributes:
-        rows_staged: Rows that have been written to staging.
+        rows_staged: Rows that have been staged.
         bytes_staged: Bytes of their files.
     """
 
@@ -78,7 +78,7 @@ class Progress:
     _seen: set[SliceReader] = field(default_factory=set)
 
     def is_due(self) -> bool:
-        """Return whether it is time for a report; if so, the next one is due after a while."""
+        """Return whether a report is due; if so, count it as reported."""
         now = time.monotonic()
         due = now - self._began >= _SECONDS_BEFORE_THE_FIRST if self._reported is None else now - self._reported >= _SECONDS_BETWEEN
         if due:
@@ -86,7 +86,7 @@ class Progress:
         return due
 
     def estimate(self, records_read: int, readers: Sequence[SliceReader], waiting: Sequence[AnySlice]) -> Estimate | None:
-        """Return what is left; None while too little has been read, or where a type is not read by time.
+        """Estimate the rest; None while too little has been read, or if the type is not read by time.
 
         Args:
             records_read: Records read so far.
@@ -103,7 +103,7 @@ class Progress:
         low = high = 0.0
         for reader in readers:
             own = reader.density if reader.density is not None else dense
-            seconds = reader.span_left.total_seconds()
+            seconds = reader.time_left.total_seconds()
             low, high = low + seconds * min(own, middle), high + seconds * max(own, middle)
         for slice_ in to_come:
             seconds = self._length(slice_).total_seconds()
@@ -128,12 +128,12 @@ class ProgressReporter:
 
     Args:
         name: Name of the resource type.
-        state: What has been fetched.
-        staging: What has been staged.
-        folder: Folder of the database, which will grow.
-        oldest: Time of the oldest record, where it is known.
+        state: Progress of the extraction.
+        staging: The staged files.
+        folder: Folder of the database, for the free disk space.
+        oldest: Time of the oldest record; None if it is not known.
         log: Receives the reports.
-        note: Receives what the user should also know after the sync.
+        note: Receives messages that the user should also see after the sync.
     """
 
     name: str
@@ -151,7 +151,7 @@ class ProgressReporter:
         self._progress = Progress(self.oldest)
 
     def after_page(self) -> None:
-        """Report, if it is time for that."""
+        """Report the progress if a report is due."""
         if not self._progress.is_due():
             return
         self._progress.rows_staged, self._progress.bytes_staged = self.staging.rows_written, self.staging.bytes_written
@@ -166,7 +166,7 @@ class ProgressReporter:
 
 
 def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
-    """Return an estimate as text.
+    """Format an estimate.
 
     Example:
         >>> progress_message("events", 3_150_000, estimate)
@@ -179,7 +179,7 @@ def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
 
 
 def _complete_from(unfinished: Sequence[AnySlice]) -> datetime | None:
-    """Return the time from which on everything has been read; None while the newest slice, which has no end, is being read."""
+    """Return the time from which everything has been read; None while the newest slice, which has no end, is being read."""
     ends = [slice_.covers_to for slice_ in unfinished if isinstance(slice_, Slice) and slice_.end is not None]
     return max(ends) if ends and len(ends) == len(unfinished) else None
 

@@ -1,4 +1,4 @@
-"""What a sync reports when it has ended."""
+"""The report of a sync."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a sync did.
+    """The result of a sync.
 
     Attributes:
         row: Its row of ``_syncs``.
         row_count: Rows of the table that are not marked as deleted.
         slices: Names of the slices that were read.
         seconds: How long it took.
-        resumed: True if it loaded what a killed or failed sync had staged.
+        resumed: True if it loaded staged files of a killed or failed sync.
         notes: Messages for the user.
     """
 

@@ -1,4 +1,4 @@
-"""Resume: load the staged files of an interrupted sync if account, options, columns and checksums match, and their time is plausible."""
+"""Loads the staged files of an interrupted sync if account, options, columns and checksums match and their time is plausible."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.base import WarehouseError
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""How much two syncs may disagree about Klaviyo's time, which has whole seconds; more than that is a wrong clock of this machine."""
+"""How far two syncs may disagree about Klaviyo's time, which has whole seconds; if they differ more, the clock of this machine was wrong."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What staged files must match to be loaded.
+    """Conditions for loading staged files.
 
     Attributes:
         account_id: The account of this sync.
         key_seen: True if the key has filled this schema before: while the account was unknown, the key identified it.
-        fingerprint: Of the options and columns that are read now.
-        columns: Names of the columns that the table has now.
-        latest: What is dated later was read with a wrong clock.
+        fingerprint: Fingerprint of the current options and columns.
+        columns: Names of the current columns of the table.
+        latest: Files with a later time were read with a wrong clock.
     """
 
     account_id: str
@@ -39,33 +39,33 @@ class Wanted:
     latest: datetime
 
     def accepts(self, manifest: Manifest, resource_type: str) -> bool:
-        """Whether staged files hold what this sync would read: of this type and account, with the same options."""
+        """Return whether staged files match what this sync would read: same type, account, options and columns."""
         same_account = manifest.account_id == self.account_id or (manifest.account_id == UNKNOWN_ACCOUNT and self.key_seen)
         same_content = manifest.fingerprint == self.fingerprint and manifest.columns == self.columns
         return same_account and manifest.resumable and manifest.resource_type == resource_type and same_content
 
 
 def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None, note: Callable[[str], None]) -> bool:
-    """Load what is left in staging, and delete it.
+    """Load the staged files of interrupted syncs if they match, and delete them.
 
     Args:
         root: Folder of the type's staged files.
-        loader: Loads.
-        row: The sync's row.
-        wanted: What may be loaded; None if nothing is.
+        loader: Loads the files.
+        row: The sync's row of ``_syncs``.
+        wanted: Conditions for loading files; None to load none.
         note: Receives messages for the user.
 
     Returns:
-        True if there was anything.
+        True if files or coverage were loaded.
     """
     resumed, name = False, loader.entry.name
     for left in leftovers(root):
         if not left.is_intact():
-            note(f"What an interrupted sync of {name} had read is damaged; it is read again.")
+            note(f"The staged files of an interrupted sync of {name} are damaged; their records are read again.")
         elif wanted is not None and left.manifest.read_at > wanted.latest:
-            note(f"What an interrupted sync of {name} had read is dated later than now, by a wrong clock; it is read again.")
+            note(f"The staged files of an interrupted sync of {name} are dated later than now, by a wrong clock; their records are read again.")
         elif wanted is not None and not loader.knows(left.manifest.sync_id):
-            note(f"What an interrupted sync of {name} had read belongs to another state of the database; it is read again.")
+            note(f"The staged files of an interrupted sync of {name} belong to another state of the database; their records are read again.")
         elif wanted is not None and wanted.accepts(left.manifest, name):
             try:
                 for batch in left.batches(MOST_ROWS_PER_LOAD):
@@ -74,14 +74,14 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
             except (duckdb.Error, WarehouseError) as error:
                 if not _is_about_the_rows(error):
                     raise
-                # If it stayed, it would stop every later sync in the same way.
+                # Delete them below: otherwise every later sync would fail in the same way.
                 reason = type(error if isinstance(error, duckdb.Error) else error.__cause__).__name__
-                note(f"What an interrupted sync of {name} had read cannot be loaded ({reason}); it is read again.")
+                note(f"The staged files of an interrupted sync of {name} cannot be loaded ({reason}); their records are read again.")
         left.remove()
     return resumed
 
 
 def _is_about_the_rows(error: Exception) -> bool:
-    """Whether an error may be caused by the rows, such as too little memory for them; not by the file, the disk or another program."""
+    """Return whether the rows may have caused an error, for example by needing too much memory; false for the file, the disk or another program."""
     cause = error.__cause__ if isinstance(error, WarehouseError) else error
     return isinstance(cause, duckdb.Error) and not isinstance(cause, duckdb.IOException)

@@ -45,7 +45,7 @@ from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 
 _SECONDS_TO_STOP = 10.0
-"""Seconds in which a sync that is stopped may record that; the next sync records it otherwise."""
+"""Seconds that a stopped sync has to record its failure; otherwise the next sync records it."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -56,12 +56,12 @@ class SyncRunner:
 
     Args:
         entry: The resource type.
-        request: What is requested.
+        request: The options of the sync.
         client: The client, open.
         warehouse: The database.
         schema: DuckDB schema.
         run_id: Dagster run, for ``_syncs``.
-        log: Receives progress.
+        log: Receives progress messages.
         refusal: The error of an earlier scope check with this client; it is recorded, then raised.
         account_id: The account of the key, where the user has set it.
         field_rules: Field rules of the resource type.
@@ -87,9 +87,9 @@ class SyncRunner:
         """Plan, fetch, stage and load.
 
         Raises:
-            SyncTaken: If another process of this machine is syncing this type of this account; nothing was done.
+            SyncTaken: If another process on this machine is syncing this type of this account; nothing was done.
             SyncError: If the request or the account is wrong.
-            KlaviyoError: If Klaviyo refuses or fails; what was read is kept.
+            KlaviyoError: If Klaviyo refuses or fails; pages that were read are kept.
             WarehouseError: If the database cannot be opened.
         """
         try:
@@ -97,10 +97,10 @@ class SyncRunner:
         except Timeout as error:  # an OSError, though nothing is wrong with the folder
             raise StillLocked(error.lock_file) from error
         except (ConnectionError, TimeoutError):
-            raise  # an OSError too, of no file
+            raise  # also an OSError, but not about a file
         except OSError as error:
             raise FolderFailed(error) from error
-        except pl.exceptions.ComputeError as error:  # what Polars makes of a disk that fills up while it writes
+        except pl.exceptions.ComputeError as error:  # Polars raises this if the disk is full
             raise FolderFailed(OSError(str(error))) from error
 
     async def _run(self) -> SyncReport:
@@ -119,7 +119,7 @@ class SyncRunner:
 
     @property
     def _schema_key(self) -> str:
-        """The schema's name as DuckDB compares it, so that one schema has one set of locks."""
+        """The schema's name as DuckDB compares it, so each schema has one set of locks."""
         return self.schema.lower()
 
     @property
@@ -154,7 +154,7 @@ class SyncRunner:
         for note in loader.notes:
             sync.note(note)
         if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:
-            self.client.catch_up(last_end)  # a later read must carry a later time
+            self.client.catch_up(last_end)  # a later read must have a later time
         try:
             if refusal:
                 raise refusal
@@ -172,7 +172,7 @@ class SyncRunner:
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             sync.record_traffic()
-            # After a cancellation, the wait for a database that others have open is short.
+            # After a cancellation, wait only briefly for a database that another program has open.
             with cancellation.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
                 await asyncio.shield(in_thread(self._record_failure, sync))
             raise
@@ -181,14 +181,14 @@ class SyncRunner:
         return SyncReport(row, count, tuple(one.name for one in planned.slices), time.monotonic() - began, resumed, tuple(sync.notes))
 
     def _record_failure(self, sync: SyncContext) -> None:
-        """Write the row of ``_syncs``; where even that fails, the first error is the one to report."""
+        """Write the row of ``_syncs``. If that fails too, only log it: the first error is the one to report."""
         try:
             sync.loader.end(sync.row, self.client.now() if self.client.knows_the_time else datetime.now(UTC))
         except (WarehouseError, duckdb.Error, OSError) as error:
             self.log.warning("The failure could not be written to _syncs: %s", error)
 
     async def _check_access(self) -> KlaviyoError | None:
-        """Learn the server's clock, unless the client knows it already; return the error if Klaviyo refuses or fails."""
+        """Request the server's time, unless the client knows it already; return the error if Klaviyo refuses or fails."""
         try:
             await sync_clock(self.client, self.entry)
         except KlaviyoError as error:
@@ -196,7 +196,7 @@ class SyncRunner:
         return None
 
     def _reapply_changed_rules(self, sync: SyncContext) -> bool:
-        """Apply changed field rules to rows that are stored; return whether rules have changed."""
+        """Apply changed field rules to stored rows; return whether rules have changed."""
         loader = sync.loader
         changed, rewritten = (
             loader.apply_rules(self.field_rules, self._fingerprint) if self.field_rules.rules or loader.has_field_rules else (False, 0)
@@ -206,20 +206,20 @@ class SyncRunner:
         try:
             self.warehouse.compact_if_requested()
         except WarehouseError as error:
-            sync.note(f"What rows held before a field rule or an erasure may still be in free blocks of the file. {error}")
+            sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed
 
     def _resume(self, sync: SyncContext, who: Identity) -> bool:
-        """Load what a killed or failed sync has left in staging; return whether there was anything."""
+        """Load the staged files of a killed or failed sync; return whether there were any."""
         row = sync.row
         wanted = Wanted(row.account_id, who.seen, sync.fingerprint, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
         resumed = resume(self._staging_root, sync.loader, row, None if self.request.mode is SyncMode.full else wanted, sync.note)
         if resumed:
-            self.log.info("%s: loaded what an interrupted sync had staged", self.entry.name)
+            self.log.info("%s: loaded the staged files of an interrupted sync", self.entry.name)
         return resumed
 
     def _rereads(self, sync: SyncContext) -> list[Reread]:
-        """Return the windows that must be read again as a whole; what an earlier sync had staged is loaded by now."""
+        """Return the windows that must be read again as a whole. Call it once the staged files of earlier syncs are loaded."""
         if self.request.mode not in (SyncMode.incremental, SyncMode.repair):
             return []
         rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.wanted_from or BEGINNING, sync.row.started_at - LAG))

@@ -96,7 +96,7 @@ def test_a_small_type_is_read_whole_in_every_subset(name: str, mode: SyncMode) -
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_small_type_has_no_range(name: str) -> None:
-    with pytest.raises(InvalidRange, match=f"{name} has no mode range: it is read whole at every sync") as caught:
+    with pytest.raises(InvalidRange, match=f"{name} has no mode range: every sync reads it completely") as caught:
         planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
     assert "Run it with mode incremental." in str(caught.value)
 

@@ -234,7 +234,7 @@ def test_a_slice_can_be_cut_until_too_little_is_left() -> None:
         borders.append(above.start)
 
     assert 10 < len(borders) < 30
-    assert chain.span_left <= 4 * SECOND
+    assert chain.time_left <= 4 * SECOND
 
 
 def test_the_newest_slice_gives_its_open_end_away() -> None:

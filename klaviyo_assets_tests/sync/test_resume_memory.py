@@ -123,7 +123,7 @@ def test_leftovers_that_cannot_be_loaded_do_not_block_the_next_sync(tmp_path: Pa
 
     assert not resume(small.folder, small.loader, small.row, wanted, notes.append)
 
-    assert notes == ["What an interrupted sync of events had read cannot be loaded (OutOfMemoryException); it is read again."]
+    assert notes == ["The staged files of an interrupted sync of events cannot be loaded (OutOfMemoryException); their records are read again."]
     assert not list(small.folder.iterdir())
     small.loader.load(small.stage([1000] * 10).batch(), small.row)
     assert small.rows() == 10

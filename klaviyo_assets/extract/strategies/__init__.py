@@ -1,7 +1,7 @@
-"""The behaviour of each kind of replication: what a sync reads, and what becomes of rows that it does not return.
+"""The behaviour of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
-One class a module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed``
-what those that read by time share, and ``slicing`` how windows become slices.
+One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed`` the base class of the
+strategies that read by time, and ``slicing`` cuts time windows into slices.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def strategy_for(entry: ResourceType) -> Strategy:
     """Return the strategy of a resource type: its replication itself if that implements :class:`Strategy`, else the one of its kind.
 
     Raises:
-        TypeError: If the kind of replication is not one of ours and has no strategy.
+        TypeError: If the replication is not one of this library's and does not implement :class:`Strategy`.
     """
     replication = entry.replication
     if isinstance(replication, Strategy):

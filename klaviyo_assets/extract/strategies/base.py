@@ -1,4 +1,4 @@
-"""The protocol of strategies, and what planning starts from."""
+"""The protocol of strategies, and the facts that planning needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,35 +12,36 @@ from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.state.coverage import CoverageRow
 
 LAG = timedelta(seconds=10)
-"""How far below the server's clock coverage ends: the newest records may not be visible yet, and a bound in the future is refused."""
+"""How long before the server's time coverage ends: the newest records may not be visible yet, and the API rejects a bound in the future."""
 
 
 class Completion(Enum):
-    """How a sync ends: what becomes of rows that it did not return."""
+    """How a sync ends, and how it treats rows that it did not return."""
 
     COVERAGE = auto()
     """Rows are loaded while pages arrive, and the coverage records which windows have been read. Nothing is compared."""
     COMPARE_ALL = auto()
-    """Everything has been read: ids that are missing are looked up once more, then marked as deleted. Rows are loaded at the end."""
+    """Everything is read and loaded at the end. Missing ids are looked up once more; those that no longer exist are marked as deleted."""
     COMPARE_WINDOW = auto()
-    """Like ``COVERAGE``; then rows of the window that was requested are marked as deleted if they were not returned."""
+    """Like ``COVERAGE``; then rows of the requested window that were not returned are marked as deleted."""
     COMPARE_PER_PARENT = auto()
-    """Rows are loaded while pages arrive; then rows of the parents that were read, and of those that are gone, are marked as deleted if they were
-    not returned."""
+    """Rows are loaded while pages arrive; then rows of the parents that were read are marked as deleted if they were not returned, and so are all
+    rows of deleted parents."""
     SWAP = auto()
-    """Rows are loaded into a new table, which replaces the old one together with the coverage. Rows that were not returned are kept, marked."""
+    """Rows are loaded into a new table, which replaces the old one together with the coverage. Rows that were not returned are kept and marked as
+    deleted."""
 
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What planning starts from.
+    """The facts that planning needs.
 
     Attributes:
         entry: The resource type.
-        options: What is requested of the sync.
+        options: The options of the sync.
         covered: The type's rows of ``_coverage``.
         now: The server's clock at the start of the sync.
-        fingerprint: Of the options and columns that are read now.
+        fingerprint: Fingerprint of the current options and columns.
         parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
     """
 
@@ -58,7 +59,7 @@ class PlanContext:
 
     @property
     def trusted(self) -> list[CoverageRow]:
-        """Coverage that counts: none of it in a full read, and only what was read with the same options and columns, unless others are accepted."""
+        """Coverage that counts: none in a full read; otherwise the rows with the current fingerprint, or all if others are accepted."""
         if self.options.mode is SyncMode.full:
             return []
         return [row for row in self.covered if self.options.accept_changed_options or row.fingerprint == self.fingerprint]
@@ -66,12 +67,12 @@ class PlanContext:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """What one kind of replication reads. Pure: a strategy does no I/O."""
+    """Decides what to read for one kind of replication. Pure: a strategy does no I/O."""
 
     def history_field(self, context: PlanContext) -> str | None:
-        """Return the time field of a history of which the beginning is unknown; None if there is none.
+        """Return the time field of a history whose beginning is unknown; None if there is none.
 
-        The oldest record of that field is then fetched and given to :meth:`plan`, which can cut the history into slices.
+        The time of its oldest record is then fetched and passed to :meth:`plan`, so that it can cut the history into slices.
         """
         ...
 
@@ -79,7 +80,7 @@ class Strategy(Protocol):
         """Return the slices to read, the most urgent first.
 
         Args:
-            context: What planning starts from.
+            context: The facts that planning needs.
             oldest: Time of the oldest record along :meth:`history_field`; None if it is not known.
 
         Raises:

@@ -1,4 +1,4 @@
-"""FullTable: every subset at each sync, each by one cursor chain."""
+"""FullTable: every sync reads every subset, each by one cursor chain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class FullTableStrategy:
         """Return a slice for each subset.
 
         Raises:
-            InvalidRange: If a range is requested: there is none.
+            InvalidRange: If a range is requested, which this replication does not support.
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)

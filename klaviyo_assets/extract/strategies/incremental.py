@@ -12,12 +12,12 @@ from klaviyo_assets.extract.strategies.timed import TimedStrategy
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, uncovered
 
 _STEP = timedelta(hours=1)
-"""Lookback ages are looked at once an hour: syncs every few minutes would else read a few minutes at each of them, a request each."""
+"""Lookback ages are checked once an hour: otherwise a sync every few minutes would spend a request on a few minutes at each age."""
 
 
 @dataclass(frozen=True)
 class IncrementalStrategy(TimedStrategy):
-    """Follows one field; where that moves, the history is read by a field that does not."""
+    """Follows one field. If its values change, the history is read by a field whose values do not."""
 
     replication: Incremental
 
@@ -28,7 +28,7 @@ class IncrementalStrategy(TimedStrategy):
         windows = slicing.backfill_windows(backfill_field, context.trusted, context.top)
         since = slicing.backfilled_since(backfill_field, context.trusted)
         if since is not None:
-            # What has moved during or since the backfill is found along the field that moves.
+            # Records that changed during or since the backfill are found by the field that changes.
             windows += self._uncovered(context, since - LAG - self.replication.lookback_ages[-1])
         return windows
 
@@ -38,7 +38,7 @@ class IncrementalStrategy(TimedStrategy):
         return [(field, window) for window in uncovered(TimeWindow(start, context.top), rows, ages, context.now, _STEP)]
 
     def _changes(self, context: PlanContext) -> list[Slice]:
-        """Return what has happened since the first read along times that need not move the followed field, one chain each."""
+        """Return one chain for each secondary cursor since the first read: its changes may not change the followed field."""
         replication, top = self.replication, context.top
         since = slicing.backfilled_since(replication.backfill_field, context.trusted) if replication.backfill_field else None
         if since is None:
@@ -46,7 +46,7 @@ class IncrementalStrategy(TimedStrategy):
         slices = []
         for field in replication.secondary_cursors:
             missing = uncovered(TimeWindow(since - LAG, top), [row for row in context.trusted if row.field == field], (), top)
-            # Looks back as far as along the field itself, for what becomes visible late; a sync that follows within a second does, too.
+            # Look back as far as for the followed field, for changes that become visible late; even if nothing is missing.
             start = (missing[0].start if missing else top) - replication.lookback_ages[-1]
             slices += [Slice(subset, field, start, None, top, secondary_cursors=True) for subset in context.entry.subsets]
         return slices

@@ -1,4 +1,4 @@
-"""NewestFirst: the history once, then from the newest record down to the last complete read."""
+"""NewestFirst: reads the history once, then from the newest record down to the last complete read."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from klaviyo_assets.state.coverage import TimeWindow, uncovered
 
 @dataclass(frozen=True)
 class NewestFirstStrategy(TimedStrategy):
-    """Sorts by a field that the endpoint does not filter by."""
+    """Reads by a field that the endpoint can sort by but not filter by."""
 
     replication: NewestFirst
 

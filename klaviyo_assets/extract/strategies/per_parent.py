@@ -15,9 +15,9 @@ from klaviyo_assets.state.coverage import BEGINNING
 class PerParentStrategy:
     """Reads the children of all parents that are in the parent's table and not deleted.
 
-    None is skipped: that a parent's own record is unchanged says nothing of its children (a profile that joins a list does not change ``updated`` of
-    the list). Parents that have not been read yet come first, then those that were read the longest time ago: a sync that is interrupted leaves no
-    parent behind for good.
+    No parent is skipped: its children may change although its own record does not (a profile that joins a list does not change the list's
+    ``updated``). Parents that have not been read yet come first, then those that were read the longest time ago, so interrupted syncs do not leave
+    the same parents out every time.
     """
 
     replication: PerParent
@@ -30,7 +30,7 @@ class PerParentStrategy:
         """Return a slice for each parent and subset.
 
         Raises:
-            InvalidRange: If a range is requested: there is none.
+            InvalidRange: If a range is requested, which this replication does not support.
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)

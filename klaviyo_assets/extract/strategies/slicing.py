@@ -1,4 +1,4 @@
-"""Time windows to slices, for strategies that read by time. Pure."""
+"""Cuts time windows into slices, for strategies that read by time. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -12,15 +12,15 @@ from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRo
 _LONG = timedelta(days=30)
 _NEWEST = timedelta(days=1)
 _GROWTH = 4
-"""A long window is cut into slices newest first, each so many times longer than the one before: what is newest is complete within seconds, and even
-twenty years are few slices, since workers that become idle cut them further (see :mod:`klaviyo_assets.extract.fetcher`)."""
+"""A long window is cut into slices newest first, each this many times longer than the one before: the newest data is complete within seconds, and
+even twenty years are few slices; idle workers cut them further (see :mod:`klaviyo_assets.extract.fetcher`)."""
 
 FieldWindow = tuple[str, TimeWindow]
 """A time field and a window of it."""
 
 
 def range_windows(context: PlanContext) -> list[FieldWindow]:
-    """Return the window that a sync of mode ``range`` reads; its end is clipped to where coverage ends.
+    """Return the window that a sync of mode ``range`` reads; it ends where coverage ends at the latest.
 
     Raises:
         InvalidRange: If the range cannot be read.
@@ -30,9 +30,9 @@ def range_windows(context: PlanContext) -> list[FieldWindow]:
 
 
 def backfill_windows(field: str, covered: Sequence[CoverageRow], top: datetime) -> list[FieldWindow]:
-    """Return what is left of the history along a field that does not move.
+    """Return the windows of the history that are left to read, by a field whose values do not change.
 
-    It ends where the first read of it began; later records are found by the field that moves.
+    The history ends where its first read began; later records are found by the field that changes.
     """
     since = backfilled_since(field, covered)
     end = top if since is None else since - LAG
@@ -73,7 +73,7 @@ def cut(
 
 
 def _pieces(window: TimeWindow, oldest: datetime | None) -> list[TimeWindow]:
-    """Cut a window at whole seconds, newest first; the last piece also holds what lies before the oldest record."""
+    """Cut a window at whole seconds, newest first; the last piece also includes the time before the oldest record."""
     if window.start >= window.end:
         return []
     begin = max(window.start, oldest) if oldest is not None else window.start

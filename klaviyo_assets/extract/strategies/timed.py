@@ -1,4 +1,4 @@
-"""What the strategies share that read a type along time fields."""
+"""Base class of the strategies that read by time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -42,4 +42,4 @@ class TimedStrategy(ABC):
 
     @abstractmethod
     def _changes(self, context: PlanContext) -> list[Slice]:
-        """Return chains that find changes outside of these windows; none before the history has been read."""
+        """Return the chains that find changes outside of these windows; empty before the history has been read."""

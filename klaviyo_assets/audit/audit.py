@@ -134,9 +134,9 @@ class Audit:
             return {}
         counts, without_metric = await in_thread(self.store.counts, window)
         if without_metric:
-            self._excluded["Events without a metric belong to no count"] = [f"{without_metric} events"]
+            self._excluded["Events without a metric are in none of Klaviyo's counts"] = [f"{without_metric} events"]
         if unknown := sorted({metric for metric, _ in counts} - metrics):
-            self._excluded["Klaviyo does not list these metrics any more"] = unknown
+            self._excluded["Klaviyo no longer lists these metrics"] = unknown
         return counts
 
     def _is_excluded(self, known: Difference) -> bool:

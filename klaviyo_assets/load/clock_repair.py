@@ -21,7 +21,7 @@ def undo_future_dates(
         coverage: The coverage of the schema.
         resource_type: The resource type.
         after: Later dates are wrong.
-        now: The time that such rows get.
+        now: The time to set instead.
 
     Returns:
         True if there was anything to correct.

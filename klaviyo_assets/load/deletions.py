@@ -90,7 +90,7 @@ class Deletions:
         rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
         return {id_ for (id_,) in rows}
 
-    def came_back_empty(self, field: str, window: TimeWindow, files: Sequence[Path]) -> bool:
+    def is_suspiciously_empty(self, field: str, window: TimeWindow, files: Sequence[Path]) -> bool:
         """Return whether a read of a window returned nothing although the table has rows in it; arguments as in :meth:`mark_missing`."""
         in_window, bounds = f"{quoted(field)} >= ? AND {quoted(field)} < ?", [window.start, window.end]
         returned = parquet(files, self.tables.entry.primary_key)

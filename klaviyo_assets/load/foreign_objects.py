@@ -66,7 +66,7 @@ class Ownership:
         if indexes := self._indexes.get(table.lower()):
             name, sql, _ = indexes[0]
             raise NotOurs(
-                f"The index {name} on {self.schema}.{table} does not let the column {next(iter(columns))} get its new type.",
+                f"The index {name} on {self.schema}.{table} prevents a change of the type of the column {next(iter(columns))}.",
                 f"Run DROP INDEX {self._qualified(name)}, then a sync, then {sql}",
             )
 

@@ -138,7 +138,7 @@ class Loader:
                 # Before the commit: an interrupted sync's manifest counts rows as read that the table has lost.
                 self.discard_staged()
             if latest is not None and undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
-                self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: what it covered is read again.")
+                self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: its coverage is read again.")
             log.close_killed(name, row.started_at)
             last_end = log.last_end(name)
             self._record_state(connection, row)
@@ -175,7 +175,7 @@ class Loader:
 
         Args:
             field_rules: The rules.
-            fingerprint: Makes the fingerprint of a read from that of its rules.
+            fingerprint: Returns the fingerprint of a read, given the fingerprint of its rules.
 
         Returns:
             Whether rules have changed, and how many rows were rewritten.
@@ -295,7 +295,7 @@ class Loader:
         with self._restored_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             if not files:
-                return not deletions.came_back_empty(field_name, window, files)
+                return not deletions.is_suspiciously_empty(field_name, window, files)
             self.counts.deleted += deletions.mark_missing(field_name, window, files, at)
         return True
 
@@ -365,7 +365,7 @@ class Loader:
         with self._restored_on_error(), self.transaction() as connection:
             deletions = Deletions(connection, self.tables)
             for one in rereads:
-                if not one.expects_none and deletions.came_back_empty(one.field, one.window, files):
+                if not one.expects_none and deletions.is_suspiciously_empty(one.field, one.window, files):
                     empty.append(one.window)
                 else:
                     self.counts.deleted += deletions.mark_missing(one.field, one.window, files, at)

@@ -7,7 +7,7 @@ from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
 from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.state.table_fingerprint import doubts, measured
+from klaviyo_assets.state.table_fingerprint import check_coverage, measured
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LostRows:
         """Clear the coverage if the table has lost rows that it covers.
 
         Args:
-            prepared: What was missing when the tables were prepared.
+            prepared: Tables and columns that were missing when the tables were prepared.
             latest: Syncs that began later had a wrong clock and do not count.
         """
         resource_type = self.tables.entry.name
@@ -51,7 +51,7 @@ class LostRows:
         found = measured(self.log.connection, self.tables.rows)
         was_synced = self.log.count(resource_type) > 0
         notes = [*lost_bookkeeping.notes(self.tables.schema, resource_type, prepared.made, has_rows=bool(found.rows), was_synced=was_synced)]
-        lost, note = doubts(
+        lost, note = check_coverage(
             self.log.table_state(resource_type, latest),
             found,
             name,
@@ -63,7 +63,7 @@ class LostRows:
             notes.append(note)
         if DELETED_AT in prepared.changed:
             notes.append(
-                f"The column {DELETED_AT} of {name} was missing, so rows that were marked as deleted are not any more. "
+                f"The column {DELETED_AT} of {name} was missing, so rows that were marked as deleted are no longer marked. "
                 "Run a sync with mode full: it marks them again."
             )
         if lost:

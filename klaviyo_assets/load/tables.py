@@ -37,7 +37,7 @@ _ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparing the tables changed.
+    """Changes made while the tables were prepared.
 
     Attributes:
         made: Tables that were created, unquoted; also ``_layout`` if it was empty.

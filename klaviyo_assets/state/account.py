@@ -67,7 +67,7 @@ class AccountPin:
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and it is unknown whether the API key, which is "
                 f"new here, belongs to that account: {why}.",
-                f"{later}Use a key that has accounts:read, or say which account it is (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
+                f"{later}Use a key that has accounts:read, or set its account (KLAVIYO_ACCOUNT_ID={pinned}), or use another schema or "
                 "KLAVIYO_DUCKDB_PATH.",
             )
         if not key_seen:
@@ -76,7 +76,7 @@ class AccountPin:
             )
             self.notes.append(
                 f"The account of the API key is unknown ({why}), so a key of another account would not be noticed "
-                f"in the schema {schema}.{others} Say which account it is with KLAVIYO_ACCOUNT_ID, or use a key that has accounts:read."
+                f"in the schema {schema}.{others} Set its account with KLAVIYO_ACCOUNT_ID, or use a key that has accounts:read."
             )
         return pinned or UNKNOWN_ACCOUNT
 

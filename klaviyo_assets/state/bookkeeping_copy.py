@@ -22,7 +22,7 @@ class _Content(msgspec.Struct):
     """Hashes of the ids of erased records, and resource types with rows that were stored with field rules."""
 
     erased: list[str] = msgspec.field(default_factory=list)
-    ruled: list[str] = msgspec.field(default_factory=list)
+    with_rules: list[str] = msgspec.field(default_factory=list, name="ruled")  # the name in files of earlier versions
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class BookkeepingCopy:
         return self.warehouse.state_dir / self.schema.lower() / "bookkeeping.json"
 
     @property
-    def ruled(self) -> frozenset[str]:
+    def types_with_rules(self) -> frozenset[str]:
         """Resource types with rows that were stored with field rules."""
-        return frozenset(self._read().ruled)
+        return frozenset(self._read().with_rules)
 
     def note_rules(self, name: str, *, has_rules: bool) -> None:
         """Record whether the rows of a resource type are stored with field rules.
@@ -57,9 +57,9 @@ class BookkeepingCopy:
             OSError: If the file cannot be written.
         """
         content = self._read()
-        ruled = {*content.ruled} | {name} if has_rules else {*content.ruled} - {name}
-        if ruled != {*content.ruled}:
-            self._write(_Content(content.erased, sorted(ruled)))
+        with_rules = {*content.with_rules} | {name} if has_rules else {*content.with_rules} - {name}
+        if with_rules != {*content.with_rules}:
+            self._write(_Content(content.erased, sorted(with_rules)))
 
     def note_erased(self, tombstones: Tombstones) -> None:
         """Add the hashes of the table.
@@ -70,7 +70,7 @@ class BookkeepingCopy:
         content = self._read()
         hashes = tombstones.hashes() | {*content.erased}
         if hashes != {*content.erased}:
-            self._write(_Content(sorted(hashes), content.ruled))
+            self._write(_Content(sorted(hashes), content.with_rules))
 
     def restore_erased(self, tombstones: Tombstones) -> Iterator[str]:
         """Restore hashes that the table has lost, in the caller's transaction; yield messages for the user."""
@@ -91,7 +91,7 @@ class BookkeepingCopy:
             name: The resource type.
             recorded: Its rules in the table.
         """
-        return name in self.ruled and not list(recorded)
+        return name in self.types_with_rules and not list(recorded)
 
     def _read(self) -> _Content:
         try:
@@ -99,7 +99,7 @@ class BookkeepingCopy:
         except FileNotFoundError:
             return _Content()
         except (ValueError, msgspec.MsgspecError, RecursionError):
-            _log.warning("%s cannot be read and is made again from the tables _erased and _field_rules.", self.path)
+            _log.warning("%s cannot be read and is created again from the tables _erased and _field_rules.", self.path)
             return _Content()
 
     def _write(self, content: _Content) -> None:

@@ -12,7 +12,7 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 USUAL_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Earlier records are read like all others, but their dates do not influence slices, estimates or progress: such a date is the sender's mistake and
-must not spread the work over empty centuries."""
+must not stretch the work over empty centuries."""
 
 
 @dataclass(frozen=True, order=True)

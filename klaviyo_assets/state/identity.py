@@ -38,7 +38,7 @@ _SALT_BYTES = 16
 _log = logging.getLogger("klaviyo_assets")
 
 
-class _Book(msgspec.Struct):
+class _Content(msgspec.Struct):
     """Account ids by fingerprint of key and server, and the fingerprints that have filled each schema."""
 
     salt: str
@@ -75,26 +75,26 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         account_id: The account, if the user has set it; then no request is sent.
 
     Raises:
-        SyncError: If the account's id is an API key by mistake: it would be stored.
+        SyncError: If the account's id is an API key by mistake, which would be stored.
     """
     if account_id is not None and redact(account_id) != account_id:
         raise SyncError(
-            "The account id holds an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
+            "The account id is an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
         )
     path = state_dir / "identity.json"
     try:
         async with _locked(state_dir, _TIMEOUT):
-            book = _read(path)
-            name = _fingerprint(client, book.salt)
-            if account_id is None and name not in book.accounts and (found := await _request_account(client)) is not None:
-                book.accounts[name] = found
-                _write(path, book)
+            content = _read(path)
+            name = _fingerprint(client, content.salt)
+            if account_id is None and name not in content.accounts and (found := await _request_account(client)) is not None:
+                content.accounts[name] = found
+                _write(path, content)
     except Timeout:  # the other process received no response
-        book = _read(path)
-        name = _fingerprint(client, book.salt)
+        content = _read(path)
+        name = _fingerprint(client, content.salt)
     # Earlier versions did not distinguish servers.
-    seen = not {name, _fingerprint_of_key(client.key, book.salt)}.isdisjoint(book.schemas.get(schema, ()))
-    known = account_id or book.accounts.get(name)
+    seen = not {name, _fingerprint_of_key(client.key, content.salt)}.isdisjoint(content.schemas.get(schema, ()))
+    known = account_id or content.accounts.get(name)
     return Identity(known or UNKNOWN_ACCOUNT, seen, reached=known is not None)
 
 
@@ -102,13 +102,13 @@ async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
     """Record that the client's key fills a schema."""
     async with _locked(state_dir, _WRITE_TIMEOUT):
         path = state_dir / "identity.json"
-        book = _read(path)
-        name, earlier = _fingerprint(client, book.salt), _fingerprint_of_key(client.key, book.salt)
-        keys = book.schemas.get(schema, [])
+        content = _read(path)
+        name, earlier = _fingerprint(client, content.salt), _fingerprint_of_key(client.key, content.salt)
+        keys = content.schemas.get(schema, [])
         if name not in keys:
             # An earlier version recorded the key without the server: replace it.
-            book.schemas[schema] = [*(key for key in keys if key != earlier), name]
-            _write(path, book)
+            content.schemas[schema] = [*(key for key in keys if key != earlier), name]
+            _write(path, content)
 
 
 @asynccontextmanager
@@ -116,8 +116,8 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
     private_files.make_file(state_dir / "identity.lock")
     lock = AsyncFileLock(str(state_dir / "identity.lock"), timeout=seconds, mode=private_files.FILE_MODE)
     async with cancellation.log_while_waiting(
-        "Waiting up to %.0f seconds for another run that asks Klaviyo which account the key belongs to. What to do: nothing; if it happens often, "
-        "see whether a run hangs.",
+        "Waiting up to %.0f seconds for another run that is requesting the account of the key from Klaviyo. What to do: nothing; if it happens "
+        "often, check whether a run hangs.",
         seconds,
     ):
         await lock.acquire()
@@ -150,25 +150,25 @@ def _fingerprint_of_key(key: ApiKey, salt: str, server: str = "") -> str:
     return hashlib.blake2b(f"{key.reveal()}{server}".encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()
 
 
-def _read(path: Path) -> _Book:
+def _read(path: Path) -> _Content:
     """Return the stored content; empty if the file is missing or invalid."""
     try:
-        book = msgspec.json.decode(path.read_bytes(), type=_Book)
-        if len(bytes.fromhex(book.salt)) == _SALT_BYTES:
-            return book
+        content = msgspec.json.decode(path.read_bytes(), type=_Content)
+        if len(bytes.fromhex(content.salt)) == _SALT_BYTES:
+            return content
     except OSError:
-        return _new_book()
+        return _new_content()
     except (ValueError, msgspec.MsgspecError, RecursionError):
         pass
     _log.warning("%s cannot be read and is created again: the account of the key is requested from Klaviyo again.", path)
-    return _new_book()
+    return _new_content()
 
 
-def _new_book() -> _Book:
-    return _Book(salt=secrets.token_hex(_SALT_BYTES))
+def _new_content() -> _Content:
+    return _Content(salt=secrets.token_hex(_SALT_BYTES))
 
 
-def _write(path: Path, book: _Book) -> None:
+def _write(path: Path, content: _Content) -> None:
     partial = path.with_suffix(".tmp")
-    private_files.write(partial, msgspec.json.encode(book))
+    private_files.write(partial, msgspec.json.encode(content))
     partial.replace(path)

@@ -1,7 +1,7 @@
 """Migrates the bookkeeping tables of older layouts to the current one, in the transaction that first opens them.
 
-Layout 2 names tables, columns and states in plain words, keeps coverage per parent, and moves the windows that a repair reads again from the audit's
-table into one of their own.
+Layout 2 renames tables, columns and states, stores coverage per parent, and moves the windows that a repair reads again from the audit's table into
+their own table.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ _RENAMED_COLUMNS: Mapping[str, Mapping[str, str]] = {
 
 _AUDIT_STATES = {"differs": "mismatch", "struck": "reread_pending", "confirmed": "unresolved"}
 
-_MARKERS: Mapping[str, tuple[str, ...]] = {
+_IDENTIFYING_COLUMNS: Mapping[str, tuple[str, ...]] = {
     SyncLog.NAME: ("id", "resource_type", "started_at", "outcome"),
     CoverageStore.NAME: ("resource_type", "field", "read_at", "fingerprint"),
     "_missed": ("resource_type", "column_name"),
@@ -62,7 +62,7 @@ class LayoutMigration:
     @property
     def is_needed(self) -> bool:
         """Whether the schema has a table with the name or columns of an older layout."""
-        return any(self._is_ours(old) and self._is_older(old) for old in _MARKERS)
+        return any(self._is_ours(old) and self._is_older(old) for old in _IDENTIFYING_COLUMNS)
 
     def run(self) -> list[str]:
         """Migrate the schema, unless it is migrated already or has no bookkeeping tables.
@@ -80,7 +80,7 @@ class LayoutMigration:
         # Change all tables before any rows: DuckDB cannot commit the opposite order.
         has_audit_days = self._is_ours("_audit_days")
         had_coverage = self._is_ours(CoverageStore.NAME)
-        for old in _MARKERS:
+        for old in _IDENTIFYING_COLUMNS:
             if self._is_ours(old):
                 self._rename(old)
         if had_coverage and "parent" not in self._columns(CoverageStore.NAME):
@@ -96,7 +96,7 @@ class LayoutMigration:
         Args:
             declared: Columns of the current layout, by table.
         """
-        older = {old: self._columns(old) for old in _MARKERS if self._is_ours(old) and self._is_older(old)}
+        older = {old: self._columns(old) for old in _IDENTIFYING_COLUMNS if self._is_ours(old) and self._is_older(old)}
         return {**declared, **older}
 
     def _rename(self, old: str) -> None:
@@ -136,7 +136,7 @@ class LayoutMigration:
 
     def _refuse_indexes(self) -> None:
         """Fail if a user's index prevents DuckDB from renaming a column or table."""
-        for old in _MARKERS:
+        for old in _IDENTIFYING_COLUMNS:
             if not self._is_ours(old) or not self._is_older(old):
                 continue
             found = self.connection.execute(
@@ -146,8 +146,8 @@ class LayoutMigration:
             ).fetchall()
             for name, sql in found:
                 raise NotOurs(
-                    f"The index {name} on {self.schema}.{old} keeps this version of klaviyo_assets from renaming columns of that table.",
-                    f"Run DROP INDEX {self._qualified(name)}, then a sync; the new names are in the table's comments. It was made by: {sql}",
+                    f"The index {name} on {self.schema}.{old} prevents this version of klaviyo_assets from renaming columns of that table.",
+                    f"Run DROP INDEX {self._qualified(name)}, then a sync; the new names are in the table's comments. To create it again: {sql}",
                 )
 
     def _notes_on_views(self) -> list[str]:
@@ -156,7 +156,7 @@ class LayoutMigration:
             "SELECT schema_name, view_name, lower(sql) FROM duckdb_views() WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
         ).fetchall()
         notes = []
-        for old in _MARKERS:
+        for old in _IDENTIFYING_COLUMNS:
             renamed = [f"{before} is now {after}" for before, after in self._columns_to_rename(old).items()] if self._is_ours(old) else []
             if old in _RENAMED_TABLES and renamed:
                 renamed.insert(0, f"the table is now {_RENAMED_TABLES[old]}")
@@ -177,7 +177,7 @@ class LayoutMigration:
         return old in _RENAMED_TABLES or bool(self._columns_to_rename(old))
 
     def _is_ours(self, old: str) -> bool:
-        return {*_MARKERS[old]} <= self._columns(old)
+        return {*_IDENTIFYING_COLUMNS[old]} <= self._columns(old)
 
     def _columns(self, table: str) -> set[str]:
         return {*existing_columns(self.connection, self.schema, table)}

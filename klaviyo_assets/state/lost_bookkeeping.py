@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator
 
 _CONSEQUENCES = {
-    "_syncs": "the history of earlier syncs is lost; the rows and what is recorded as read are not concerned",
-    "_coverage": "what was read before is not known any more, so incremental syncs read everything again",
+    "_syncs": "the history of earlier syncs is lost; rows and coverage are not affected",
+    "_coverage": "the record of what was read is lost, so incremental syncs read everything again",
     "_null_rates": "a column that has lost its values is reported again only when further rows lack it",
     "_rereads": "windows that an audit found to differ are read again only when the next repair requests them",
-    "_layout": "it was made again with the layout of this version of klaviyo_assets",
+    "_layout": "it was created again with the layout of this version of klaviyo_assets",
 }
 
 
@@ -28,4 +28,4 @@ def notes(schema: str, table: str, made: Collection[str], *, has_rows: bool, was
         if name in missing:
             yield f"The table {schema}.{name} was missing or empty: {_CONSEQUENCES[name]}."
     if has_rows and not was_synced and "_syncs" not in missing:
-        yield f"The table {schema}._syncs holds nothing of {table}, which has rows: {_CONSEQUENCES['_syncs']}."
+        yield f"The table {schema}._syncs has no entries for {table}, which has rows: {_CONSEQUENCES['_syncs']}."

@@ -1,9 +1,7 @@
 """The table ``_rereads``: windows that must be read again although they are covered.
 
-Events that arrive late are not its subject: the lookback ages in ``coverage`` handle them.
-
 Code that detects a wrong covered window, such as an audit, requests a reread here. Every incremental sync reads the pending windows again, each as a
-whole, and marks the rows in them that Klaviyo did not return.
+whole, and marks the rows in them that Klaviyo did not return. Late events do not need this: the lookback ages in ``coverage`` handle them.
 """
 
 from collections.abc import Collection, Iterable, Sequence

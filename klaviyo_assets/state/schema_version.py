@@ -1,6 +1,6 @@
 """The table ``_layout``: the version of the tables' layout. Older schemas are migrated, newer ones are rejected.
 
-The version is raised if adding columns and converting types, as whenever tables are prepared, is not enough to read an older schema; see
+The version is raised only for changes that :meth:`klaviyo_assets.load.tables.Tables.prepare` cannot make by adding columns and converting types; see
 :mod:`klaviyo_assets.state.layout_migration`.
 """
 

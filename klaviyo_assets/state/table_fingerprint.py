@@ -43,7 +43,7 @@ def measured(connection: DuckDBPyConnection, table: str) -> TableState:
     return TableState(*rows[0])
 
 
-def doubts(
+def check_coverage(
     before: TableState | None, found: TableState, name: str, *, was_missing: bool, is_covered: bool, has_coverage: bool
 ) -> tuple[bool, str | None]:
     """Return whether the coverage is invalid, and a message for the user.
@@ -59,12 +59,12 @@ def doubts(
     Returns:
         True if the coverage must be cleared; and a message, or None.
     """
-    again = "What was recorded as read does not count any more: incremental syncs read everything again."
+    again = "Its coverage no longer counts: incremental syncs read everything again."
     if was_missing and (is_covered or (before is not None and before.rows)):
         held = f" after the last sync, which left {before.rows:,} rows in it" if before is not None else ""
         return True, f"The table {name} was missing{held}. {again}"
     if before is None and not found.rows and is_covered:
-        return True, f"The table {name} is empty, and nothing records whether it was so after the last sync. {again}"
+        return True, f"The table {name} is empty, and there is no record of whether it was empty after the last sync. {again}"
     if before is not None and (what := before.is_lost(found)):
         return True, f"The table {name} {what}. {again}"
     if before is not None and found.rows < before.rows:
@@ -73,5 +73,5 @@ def doubts(
             "They are not read again by incremental syncs; if that was a mistake, run a sync with mode full."
         )
     if found.rows and before is not None and before.rows and not is_covered and has_coverage:
-        return False, f"The table _coverage records nothing of {name}, which has rows: incremental syncs read everything again."
+        return False, f"The table _coverage has no entries for {name}, which has rows: incremental syncs read everything again."
     return False, None

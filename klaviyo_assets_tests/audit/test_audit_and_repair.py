@@ -122,7 +122,7 @@ def test_old_imports_are_found_repaired_and_gone(sandbox: SandboxProcess, wareho
         sync(name, sandbox, warehouse)
     before = run("klaviyo_audit")
     assert before.passed
-    assert list(values(before)["excluded"]) == ["Events without a metric belong to no count"]
+    assert list(values(before)["excluded"]) == ["Events without a metric are in none of Klaviyo's counts"]
     first, second = import_old_events(sandbox, 60, 100)
     sandbox.advance(timedelta(hours=1))
     sync("events", sandbox, warehouse)

@@ -1,4 +1,4 @@
-"""Workers, chains and staging against a made-up collection: every record is staged once, wherever records lie and whatever is cut in two."""
+"""Workers, slices and staging with a simulated collection: every record is staged once, however records are distributed and slices are split."""
 
 import asyncio
 import math
@@ -46,31 +46,32 @@ Take = Callable[[], None]
 
 @dataclass
 class Collection:
-    """Stands in for the client: serves records page by page, as the endpoint's filters and sort have it.
+    """Replaces the client: serves records page by page, according to the filter and sort parameters.
 
     Attributes:
         times: Time of each record; its index is its id.
-        page_size: Records of a page.
-        workers: Chains that are wanted at once.
-        dice: Decides who is answered first.
+        page_size: Records per page.
+        workers: Number of concurrent chains.
+        rng: Determines the order of concurrent responses.
         ignores_the_end: True if upper bounds are ignored.
         unsorted: True if ``sort`` is ignored.
         requests: Number of pages served.
-        fails_after: Pages after which each request fails.
-        wide: Records that fit only on a page of their own.
+        fails_after: Number of pages after which every request fails.
+        wide: Records that only fit on a page of their own.
+        max_concurrent: Largest number of concurrent requests.
     """
 
     times: Sequence[datetime]
     page_size: int = 10
     workers: int = 6
-    dice: random.Random = field(default_factory=lambda: random.Random(1))
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
     ignores_the_end: bool = False
     unsorted: bool = False
     requests: int = 0
     fails_after: float = math.inf
     wide: frozenset[int] = frozenset()
-    most_at_once: int = 0
-    _under_way: int = 0
+    max_concurrent: int = 0
+    _in_progress: int = 0
 
     def chains_needed(self, entry: ResourceType) -> int:
         return self.workers
@@ -85,15 +86,15 @@ class Collection:
     ) -> AsyncIterator[ApiResponse[Any]]:
         found = self._found(parameters)
         if self.unsorted:
-            self.dice.shuffle(found)
+            self.rng.shuffle(found)
         size = min(self.page_size, int(parameters.get("page[size]", self.page_size)))
         pages = [found[first : first + size] for first in range(0, len(found), size)] or [[]]
         for number, ids in enumerate(pages):
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
-            for _ in range(self.dice.randint(1, 4)):
+            self._in_progress += 1
+            self.max_concurrent = max(self.max_concurrent, self._in_progress)
+            for _ in range(self.rng.randint(1, 4)):
                 await asyncio.sleep(0)
-            self._under_way -= 1
+            self._in_progress -= 1
             self.requests += 1
             if self.requests > self.fails_after:
                 raise ConnectionError("no more")
@@ -125,15 +126,15 @@ def passes(operator: str, value: datetime, bound: datetime) -> bool:
             return value <= bound
 
 
-def slices_of(name: str, times: Sequence[datetime]) -> tuple[Slice, ...]:
+def planned_slices(name: str, times: Sequence[datetime]) -> tuple[Slice, ...]:
     entry = CATALOG[name]
-    context = PlanContext(entry, SyncOptions(), (), NOW, "mark")
+    context = PlanContext(entry, SyncOptions(), (), NOW, "fingerprint")
     return plan(strategy_for(entry), context, min(times, default=None)).slices
 
 
 @dataclass
 class Outcome:
-    """What was staged: by batch, taken on the way and at the end."""
+    """What was staged, by batch: those loaded on the way and the last one."""
 
     fetcher: Fetcher
     batches: list[tuple[list[int], tuple[CoverageRow, ...]]]
@@ -148,12 +149,12 @@ class Outcome:
 
 
 def fetched(name: str, collection: Collection, slices: Sequence[Slice] | None = None, *, load_every: int = 0) -> Outcome:
-    """Read a collection; with ``load_every`` a batch is loaded after so many pages."""
-    planned = slices_of(name, collection.times) if slices is None else slices
+    """Read a collection; with ``load_every``, load a batch each time this number of pages has been read."""
+    planned = planned_slices(name, collection.times) if slices is None else slices
     batches: list[tuple[list[int], tuple[CoverageRow, ...]]] = []
     with tempfile.TemporaryDirectory() as folder:
-        facts = {"sync_id": "s", "resource_type": name, "account_id": "a", "fingerprint": "mark"}
-        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+        attributes = {"sync_id": "s", "resource_type": name, "account_id": "a", "fingerprint": "fingerprint"}
+        staging = Staging(Path(folder), new_manifest(**attributes, read_at=NOW, resumable=True))
 
         def load() -> None:
             staging.write()
@@ -178,8 +179,8 @@ def ids_in(batch: Batch) -> list[int]:
     return [int(id_) for file in batch.files for id_ in pl.read_parquet(file)["id"]]
 
 
-def glued(covered: Sequence[CoverageRow]) -> list[tuple[datetime, datetime]]:
-    """Join what touches or overlaps."""
+def merged(covered: Sequence[CoverageRow]) -> list[tuple[datetime, datetime]]:
+    """Merge windows that touch or overlap."""
     result: list[tuple[datetime, datetime]] = []
     for row in sorted(covered, key=lambda row: row.start):
         if result and row.start <= result[-1][1]:
@@ -193,21 +194,21 @@ def at(days: float) -> datetime:
     return TOP - timedelta(days=DAYS) + timedelta(days=days)
 
 
-def spread(dice: random.Random, count: int, density: str) -> list[datetime]:
-    """Times of records: to the second or finer, ascending or not."""
+def random_times(rng: random.Random, count: int, density: str) -> list[datetime]:
+    """Return random times of records, half of them in whole seconds."""
     match density:
         case "uniform":
-            days = [dice.uniform(0, DAYS) for _ in range(count)]
+            days = [rng.uniform(0, DAYS) for _ in range(count)]
         case "two days":
-            days = [dice.uniform(0, DAYS) if dice.random() < 0.5 else dice.uniform(300, 302) for _ in range(count)]
+            days = [rng.uniform(0, DAYS) if rng.random() < 0.5 else rng.uniform(300, 302) for _ in range(count)]
         case "bursts":
-            centres = [dice.uniform(0, DAYS) for _ in range(5)]
-            days = [min(DAYS, max(0.0, dice.choice(centres) + dice.gauss(0, 0.01))) for _ in range(count)]
+            centres = [rng.uniform(0, DAYS) for _ in range(5)]
+            days = [min(DAYS, max(0.0, rng.choice(centres) + rng.gauss(0, 0.01))) for _ in range(count)]
         case "one second":
-            days = [dice.uniform(0, DAYS) if dice.random() < 0.6 else 200.0 for _ in range(count)]
+            days = [rng.uniform(0, DAYS) if rng.random() < 0.6 else 200.0 for _ in range(count)]
         case _:
             days = [200.0] * count
-    return [at(day).replace(microsecond=0) if dice.random() < 0.5 else at(day) for day in days]
+    return [at(day).replace(microsecond=0) if rng.random() < 0.5 else at(day) for day in days]
 
 
 DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
@@ -225,52 +226,52 @@ DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
     load_every=st.sampled_from([0, 1, 3, 7]),
     ignores_the_end=st.booleans(),
 )
-def test_every_record_is_staged_once_and_nothing_is_covered_too_soon(
+def test_every_record_is_staged_once_and_covered_only_after_it(
     seed: int, name: str, density: str, count: int, page_size: int, workers: int, load_every: int, ignores_the_end: bool
 ) -> None:
-    dice = random.Random(seed)
-    times = spread(dice, count, density)
-    # On the borders of the plan, and a moment beside them.
-    borders = [part.start for part in slices_of(name, times) if part.start is not None and part.start > BEGINNING]
+    rng = random.Random(seed)
+    times = random_times(rng, count, density)
+    # Add records at the borders of the planned slices, and just before them.
+    borders = [part.start for part in planned_slices(name, times) if part.start is not None and part.start > BEGINNING]
     times += [border + shift for border in borders for shift in (timedelta(0), timedelta(microseconds=-1), timedelta(seconds=-1))]
-    collection = Collection(times, page_size, workers, dice, ignores_the_end)
+    collection = Collection(times, page_size, workers, rng, ignores_the_end)
 
     outcome = fetched(name, collection, load_every=load_every)
 
     assert sorted(outcome.ids) == list(range(len(times)))
     assert outcome.fetcher.state.records_read == len(times)
-    assert glued(outcome.covered) == [(BEGINNING, TOP)]
+    assert merged(outcome.covered) == [(BEGINNING, TOP)]
     seen: set[int] = set()
     for ids, covered in outcome.batches:
         seen.update(ids)
         for row in covered:
             assert {id_ for id_, time in enumerate(times) if row.start <= time < row.end} <= seen
-    assert collection.most_at_once <= workers
+    assert collection.max_concurrent <= workers
 
 
 @pytest.mark.parametrize("name", ["events", "profiles"])
 @pytest.mark.parametrize("density", ["uniform", "two days", "bursts"])
-def test_work_is_taken_over_at_little_cost(name: str, density: str) -> None:
-    times = spread(random.Random(3), 4000, density)
+def test_stolen_work_costs_few_extra_requests(name: str, density: str) -> None:
+    times = random_times(random.Random(3), 4000, density)
     collection = Collection(times, page_size=10, workers=8)
 
     outcome = fetched(name, collection)
 
-    assert len(outcome.fetcher.sink.manifest.slices) > len(slices_of(name, times)) + 8
+    assert len(outcome.fetcher.sink.manifest.slices) > len(planned_slices(name, times)) + 8
     assert collection.requests <= 1.3 * len(times) / 10 + 40
 
 
-def test_the_busiest_chain_does_not_do_all_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the records lie in two days; one worker alone would read them one page after the other."""
-    times = spread(random.Random(3), 4000, "two days")
+def test_no_single_chain_does_all_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the records are within two days; a single worker would read them page by page."""
+    times = random_times(random.Random(3), 4000, "two days")
     most: dict[int, int] = {}
 
     class Counting(Collection):
         async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[ApiResponse[Any]]:
             number = len(most)
-            async for answer in super().pages(*arguments, **named):
+            async for response in super().pages(*arguments, **named):
                 most[number] = most.get(number, 0) + 1
-                yield answer
+                yield response
 
     fetched("events", Counting(times, page_size=10, workers=8))
 
@@ -279,7 +280,7 @@ def test_the_busiest_chain_does_not_do_all_the_work(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["events", "profiles"])
 def test_a_second_full_of_records_is_read_once(name: str) -> None:
-    times = [*spread(random.Random(3), 600, "uniform"), *[at(200).replace(microsecond=0)] * 400]
+    times = [*random_times(random.Random(3), 600, "uniform"), *[at(200).replace(microsecond=0)] * 400]
     collection = Collection(times, page_size=10, workers=8)
 
     outcome = fetched(name, collection)
@@ -290,16 +291,16 @@ def test_a_second_full_of_records_is_read_once(name: str) -> None:
 
 @pytest.mark.parametrize("workers", [2, 8, 24])
 @pytest.mark.parametrize("name", ["events", "profiles"])
-def test_records_of_a_dense_second_are_hardly_read_again(name: str, workers: int) -> None:
+def test_few_records_of_a_dense_second_are_read_twice(name: str, workers: int) -> None:
     dense = at(200).replace(microsecond=0)
-    times = [*spread(random.Random(3), 600, "uniform"), *[dense] * 400]
+    times = [*random_times(random.Random(3), 600, "uniform"), *[dense] * 400]
     served: list[int] = []
 
     class Counting(Collection):
         async def pages(self, *arguments: Any, **named: Any) -> AsyncIterator[ApiResponse[Any]]:
-            async for answer in super().pages(*arguments, **named):
-                served.extend(id_ for record in answer.value.records if (id_ := int(record.id)) >= 600)
-                yield answer
+            async for response in super().pages(*arguments, **named):
+                served.extend(id_ for record in response.value.records if (id_ := int(record.id)) >= 600)
+                yield response
 
     fetched(name, Counting(times, page_size=10, workers=workers))
 
@@ -315,10 +316,10 @@ def test_records_of_a_dense_second_are_hardly_read_again(name: str, workers: int
         (24, 200, 30),
     ],
 )
-def test_many_short_bursts_cost_few_more_requests(workers: int, bursts: int, records: int) -> None:
-    """Campaigns: thousands of records within seconds, then hours with hardly any."""
-    dice = random.Random(7)
-    times = [at(day + dice.uniform(0, 2e-5)) for day in (dice.uniform(0, DAYS - 1) for _ in range(bursts)) for _ in range(records)]
+def test_many_short_bursts_cost_few_extra_requests(workers: int, bursts: int, records: int) -> None:
+    """As with campaigns: thousands of records within seconds, then hours with hardly any."""
+    rng = random.Random(7)
+    times = [at(day + rng.uniform(0, 2e-5)) for day in (rng.uniform(0, DAYS - 1) for _ in range(bursts)) for _ in range(records)]
     collection = Collection(times, page_size=10, workers=workers)
 
     fetched("events", collection)
@@ -326,8 +327,8 @@ def test_many_short_bursts_cost_few_more_requests(workers: int, bursts: int, rec
     assert collection.requests <= 1.6 * len(times) / 10 + 40
 
 
-def test_an_error_behind_the_pages_is_raised_as_it_is() -> None:
-    times = spread(random.Random(3), 500, "uniform")
+def test_an_error_of_after_page_is_raised_unchanged() -> None:
+    times = random_times(random.Random(3), 500, "uniform")
     collection = Collection(times, page_size=10, workers=8)
     calls = 0
 
@@ -339,19 +340,19 @@ def test_an_error_behind_the_pages_is_raised_as_it_is() -> None:
             raise OSError(28, "No space left on device")
 
     with tempfile.TemporaryDirectory() as folder:
-        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "mark"}
-        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+        attributes = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "fingerprint"}
+        staging = Staging(Path(folder), new_manifest(**attributes, read_at=NOW, resumable=True))
         fetcher = Fetcher(collection, CATALOG["events"], staging, after_page)  # type: ignore[arg-type]
         with pytest.raises(OSError, match="No space left"):
-            asyncio.run(fetcher.run(slices_of("events", times)))
+            asyncio.run(fetcher.run(planned_slices("events", times)))
         staging.write()
         assert len(ids_in(staging.batch())) == fetcher.state.records_read
 
     assert collection.requests < 10 + 2 * 8
 
 
-def test_as_many_workers_as_are_wanted_come_and_go() -> None:
-    times = spread(random.Random(3), 4000, "two days")
+def test_the_number_of_workers_follows_the_demand() -> None:
+    times = random_times(random.Random(3), 4000, "two days")
 
     class Changing(Collection):
         def chains_needed(self, entry: ResourceType) -> int:
@@ -362,20 +363,20 @@ def test_as_many_workers_as_are_wanted_come_and_go() -> None:
     outcome = fetched("events", collection)
 
     assert sorted(outcome.ids) == list(range(4000))
-    assert 6 < collection.most_at_once <= 12
+    assert 6 < collection.max_concurrent <= 12
 
 
-def test_small_spans_are_not_cut() -> None:
+def test_small_slices_are_not_split() -> None:
     times = [TOP - timedelta(minutes=minute) for minute in range(50)]
-    span = Slice(CATALOG["events"].subsets[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)
+    slice_ = Slice(CATALOG["events"].subsets[0], "datetime", start=TOP - timedelta(hours=1), end=None, covers_to=TOP)
     collection = Collection(times, page_size=1000, workers=20)
 
-    fetched("events", collection, [span])
+    fetched("events", collection, [slice_])
 
     assert collection.requests == 1
 
 
-def test_records_out_of_order_are_covered_when_all_is_read() -> None:
+def test_records_out_of_order_are_covered_once_everything_is_read() -> None:
     times = [at(day) for day in range(1, 100)]
     collection = Collection(times, page_size=5, workers=3, unsorted=True)
 
@@ -386,8 +387,8 @@ def test_records_out_of_order_are_covered_when_all_is_read() -> None:
     for ids, covered in outcome.batches[:-1]:
         seen.update(ids)
         for row in covered:
-            in_span = {id_ for id_, time in enumerate(times) if row.start <= time < row.end}
-            assert in_span <= seen
+            in_window = {id_ for id_, time in enumerate(times) if row.start <= time < row.end}
+            assert in_window <= seen
 
 
 def test_each_fully_read_subset_is_read_once() -> None:
@@ -415,21 +416,21 @@ def test_each_fully_read_subset_is_read_once() -> None:
     assert len(outcome.ids) == 10
 
 
-def test_the_first_error_is_raised_and_what_was_read_stays_staged() -> None:
-    times = spread(random.Random(3), 500, "uniform")
+def test_the_first_error_is_raised_and_the_pages_stay_staged() -> None:
+    times = random_times(random.Random(3), 500, "uniform")
     collection = Collection(times, page_size=10, workers=4, fails_after=20)
     batches: list[Batch] = []
 
     with tempfile.TemporaryDirectory() as folder:
-        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "mark"}
-        staging = Staging(Path(folder), new_manifest(**facts, read_at=NOW, resumable=True))
+        attributes = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "fingerprint"}
+        staging = Staging(Path(folder), new_manifest(**attributes, read_at=NOW, resumable=True))
 
         async def after_page() -> None:
             pass
 
         fetcher = Fetcher(collection, CATALOG["events"], staging, after_page)  # type: ignore[arg-type]
         with pytest.raises(ConnectionError, match="no more"):
-            asyncio.run(fetcher.run(slices_of("events", times)))
+            asyncio.run(fetcher.run(planned_slices("events", times)))
         staging.write()
         batches.append(staging.batch())
         ids = set(ids_in(batches[0]))
@@ -439,13 +440,13 @@ def test_the_first_error_is_raised_and_what_was_read_stays_staged() -> None:
         assert {id_ for id_, time in enumerate(times) if row.start <= time < row.end} <= ids
 
 
-def test_spans_that_are_covered_do_not_overlap() -> None:
-    times = spread(random.Random(5), 2000, "bursts")
+def test_covered_windows_do_not_overlap() -> None:
+    times = random_times(random.Random(5), 2000, "bursts")
     outcome = fetched("events", Collection(times, page_size=10, workers=8))
 
-    spans = sorted((row.start, row.end) for row in outcome.covered)
+    windows = sorted((row.start, row.end) for row in outcome.covered)
 
-    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    assert all(before[1] == after[0] for before, after in pairwise(windows))
 
 
 @settings(max_examples=40)
@@ -457,30 +458,28 @@ def test_spans_that_are_covered_do_not_overlap() -> None:
     share=st.sampled_from([0.02, 0.5, 1.0]),
     workers=st.integers(1, 6),
 )
-def test_records_that_fit_only_on_smaller_pages_are_read_with_all_others(
-    seed: int, name: str, density: str, count: int, share: float, workers: int
-) -> None:
-    dice = random.Random(seed)
-    wide = frozenset(id_ for id_ in range(count) if dice.random() < share)
-    collection = Collection(spread(dice, count, density), page_size=100, workers=workers, dice=dice, wide=wide)
+def test_records_that_need_smaller_pages_are_read_with_all_others(seed: int, name: str, density: str, count: int, share: float, workers: int) -> None:
+    rng = random.Random(seed)
+    wide = frozenset(id_ for id_ in range(count) if rng.random() < share)
+    collection = Collection(random_times(rng, count, density), page_size=100, workers=workers, rng=rng, wide=wide)
     outcome = fetched(name, collection)
     assert set(outcome.ids) == set(range(count))
 
 
-def test_pages_get_larger_again_behind_what_was_wide() -> None:
+def test_pages_grow_again_after_a_wide_record() -> None:
     times = [at(0.3 * number) for number in range(1000)]
     collection = Collection(times, page_size=1000, workers=1, wide=frozenset({5}))
     outcome = fetched("events", collection)
     assert set(outcome.ids) == set(range(1000))
-    assert collection.requests < 60, "pages of one record to the end would be a thousand"
+    assert collection.requests < 60, "with one record per page until the end, it would be a thousand"
 
 
 # --- the sink
 
 
 @dataclass
-class Counting:
-    """A sink that writes nothing: the ids of each slice, and whether it is finished."""
+class CountingSink:
+    """A sink that only collects the ids of each slice, and which slices are finished."""
 
     ids: list[list[str]] = field(default_factory=list)
     ends: list[datetime | None] = field(default_factory=list)
@@ -502,15 +501,15 @@ class Counting:
 
 
 def test_any_sink_can_receive_the_pages() -> None:
-    times = spread(random.Random(3), 2000, "uniform")
-    sink = Counting()
+    times = random_times(random.Random(3), 2000, "uniform")
+    sink = CountingSink()
 
     async def after_page() -> None:
         await asyncio.sleep(0)
 
     fetcher = Fetcher(Collection(times, page_size=10, workers=8), CATALOG["events"], sink, after_page)  # type: ignore[arg-type]
-    asyncio.run(fetcher.run(slices_of("events", times)))
+    asyncio.run(fetcher.run(planned_slices("events", times)))
 
     assert len({id_ for ids in sink.ids for id_ in ids}) == len(times)
     assert sink.finished == set(range(len(sink.ids)))
-    assert len(sink.ids) > len(slices_of("events", times))  # idle workers have split slices
+    assert len(sink.ids) > len(planned_slices("events", times))  # idle workers have split slices

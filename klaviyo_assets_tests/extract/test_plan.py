@@ -1,4 +1,4 @@
-"""Plans: which slices a sync reads, and the query that each sends."""
+"""Planning: which slices a sync reads, and the query of each slice."""
 
 import re
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
 TOP = NOW - LAG
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-WHOLE = [name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable)]
-TIMED = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental | NewestFirst)]
+FULL_TABLE = [name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable)]
+BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental | NewestFirst)]
 
 
 def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
 
 
-def row(field: str, start: datetime, end: datetime, read_at: datetime, mark: str = "same") -> CoverageRow:
-    return CoverageRow("all", field, start, end, read_at, mark)
+def row(field: str, start: datetime, end: datetime, read_at: datetime, fingerprint_: str = "same") -> CoverageRow:
+    return CoverageRow("all", field, start, end, read_at, fingerprint_)
 
 
 def planned(
@@ -43,13 +43,13 @@ def planned(
     *,
     oldest: datetime | None = None,
     now: datetime = NOW,
-    mark: str = "same",
+    fingerprint_: str = "same",
 ) -> Plan:
     entry = CATALOG[name]
-    return plan(strategy_for(entry), PlanContext(entry, request, covered, now, mark), oldest)
+    return plan(strategy_for(entry), PlanContext(entry, request, covered, now, fingerprint_), oldest)
 
 
-def spans(slices: Sequence[Slice], field: str | None = None) -> list[tuple[datetime | None, datetime | None]]:
+def windows(slices: Sequence[Slice], field: str | None = None) -> list[tuple[datetime | None, datetime | None]]:
     return [(part.start, part.covers_to) for part in slices if field in (None, part.field)]
 
 
@@ -58,14 +58,14 @@ def queries(name: str, slices: Sequence[Slice]) -> list[tuple[str | None, str | 
     return [(one.get("sort"), one.get("filter")) for one in parameters]
 
 
-def in_range(name: str, start: datetime, end: datetime) -> SyncOptions:
+def range_request(name: str, start: datetime, end: datetime) -> SyncOptions:
     return SyncOptions(SyncMode.range, field=range_field(CATALOG[name]), window=TimeWindow(start, end))
 
 
-# --- types that are read whole
+# --- types that are read completely
 
 
-WHOLE_QUERIES = {
+FULL_TABLE_QUERIES = {
     "accounts": [(None, None)],
     "campaigns": [
         ("id", "and(equals(messages.channel,'email'),equals(archived,false))"),
@@ -83,19 +83,19 @@ WHOLE_QUERIES = {
 
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_small_type_is_read_whole_in_every_subset(name: str, mode: SyncMode) -> None:
+@pytest.mark.parametrize("name", FULL_TABLE)
+def test_a_full_table_type_reads_every_subset_completely(name: str, mode: SyncMode) -> None:
     slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
 
     entry = CATALOG[name]
-    of_any = [("id" if "id" in entry.endpoint.sorts else None, ",".join(one.filters) or None) for one in entry.subsets]
-    assert queries(name, slices) == WHOLE_QUERIES.get(name, of_any)
+    default = [("id" if "id" in entry.endpoint.sorts else None, ",".join(one.filters) or None) for one in entry.subsets]
+    assert queries(name, slices) == FULL_TABLE_QUERIES.get(name, default)
     assert [part.subset for part in slices] == list(CATALOG[name].subsets)
     assert all(isinstance(part, SubsetSlice) for part in slices)
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_small_type_has_no_range(name: str) -> None:
+@pytest.mark.parametrize("name", FULL_TABLE)
+def test_a_full_table_type_has_no_range(name: str) -> None:
     with pytest.raises(InvalidRange, match=f"{name} has no mode range: every sync reads it completely") as caught:
         planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
     assert "Run it with mode incremental." in str(caught.value)
@@ -104,23 +104,23 @@ def test_a_small_type_has_no_range(name: str) -> None:
 # --- the first read
 
 
-def sweep_field(name: str) -> str:
-    """Return the field along which the first read goes."""
+def backfill_field(name: str) -> str:
+    """Return the field of the first read."""
     replication = CATALOG[name].replication
     assert isinstance(replication, Incremental | NewestFirst)
     return replication.backfill_field or replication.field
 
 
-FIRST = {"events": ("datetime", None), "profiles": ("created", None), "reviews": ("created", "equals(status,'all')")}
+FIRST_QUERY = {"events": ("datetime", None), "profiles": ("created", None), "reviews": ("created", "equals(status,'all')")}
 
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", TIMED)
-def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, mode: SyncMode) -> None:
+@pytest.mark.parametrize("name", BY_TIME)
+def test_a_history_with_an_unknown_beginning_is_one_slice_without_bounds(name: str, mode: SyncMode) -> None:
     (part,) = planned(name, SyncOptions(mode)).slices
 
     assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
-    assert queries(name, [part]) == [FIRST.get(name, (sweep_field(name), None))]
+    assert queries(name, [part]) == [FIRST_QUERY.get(name, (backfill_field(name), None))]
 
 
 @pytest.mark.parametrize(
@@ -161,16 +161,16 @@ def test_a_history_of_unknown_beginning_is_one_chain_without_bounds(name: str, m
         ),
     ],
 )
-def test_a_history_of_known_beginning_is_cut_newest_first(name: str, expected: list[tuple[str, str]]) -> None:
+def test_a_history_with_a_known_beginning_is_cut_newest_first(name: str, expected: list[tuple[str, str]]) -> None:
     slices = planned(name, oldest=at(1, 12) - 30 * DAY).slices
 
     assert queries(name, slices) == expected
-    assert spans(slices) == [(at(9, 12), TOP), (at(5, 12), at(9, 12)), (at(5, 12) - 16 * DAY, at(5, 12)), (BEGINNING, at(5, 12) - 16 * DAY)]
+    assert windows(slices) == [(at(9, 12), TOP), (at(5, 12), at(9, 12)), (at(5, 12) - 16 * DAY, at(5, 12)), (BEGINNING, at(5, 12) - 16 * DAY)]
     assert [part.end for part in slices] == [None, at(9, 12), at(5, 12), at(5, 12) - 16 * DAY]
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_every_page_is_the_largest_that_the_endpoint_gives(name: str) -> None:
+@pytest.mark.parametrize("name", BY_TIME)
+def test_every_request_has_the_maximum_page_size(name: str) -> None:
     entry = CATALOG[name]
     (part,) = planned(name).slices
 
@@ -182,23 +182,23 @@ def test_every_page_is_the_largest_that_the_endpoint_gives(name: str) -> None:
 
 
 @pytest.mark.parametrize("oldest", [TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY], ids=["a month", "half an hour", "nothing", "in the future"])
-@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("name", BY_TIME)
 def test_a_short_history_is_not_cut(name: str, oldest: datetime) -> None:
-    assert spans(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)]
+    assert windows(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)]
 
 
 # --- events by coverage
 
 
-def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> None:
+def test_events_read_the_last_hour_again_and_each_window_once_at_each_lookback_age() -> None:
     last = NOW - DAY
     covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
     slices = planned("events", covered=covered).slices
 
     hour = NOW.replace(second=0)
-    # Read a day ago: what was then younger than an hour, than six hours, than a day …, has reached that age since.
-    assert spans(slices) == [
+    # The last sync was a day ago: events that were younger than an hour, six hours, a day … then have reached that age since.
+    assert windows(slices) == [
         (last - DAY, TOP),
         (last - 3 * DAY, hour - 3 * DAY),
         (last - 7 * DAY, hour - 7 * DAY),
@@ -207,8 +207,8 @@ def test_events_read_the_last_hour_again_and_each_span_once_at_each_age() -> Non
     assert [part.end for part in slices] == [None, hour - 3 * DAY, hour - 7 * DAY, hour - 17 * DAY]
 
 
-def test_lookback_ages_are_looked_at_once_an_hour() -> None:
-    """Syncs every few minutes do not ask for a few minutes at each age."""
+def test_lookback_ages_are_checked_once_an_hour() -> None:
+    """A sync every few minutes does not request a few minutes at each age."""
     last = NOW - timedelta(minutes=20)
     covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
@@ -216,59 +216,59 @@ def test_lookback_ages_are_looked_at_once_an_hour() -> None:
     before_the_hour = planned("events", covered=covered, now=NOW - timedelta(minutes=5)).slices
 
     assert len(at_twenty_past) == 6
-    assert spans(before_the_hour) == [(last - HOUR, NOW - timedelta(minutes=5) - LAG)]
+    assert windows(before_the_hour) == [(last - HOUR, NOW - timedelta(minutes=5) - LAG)]
 
 
-def test_events_that_were_just_read_read_the_last_hour_alone() -> None:
+def test_just_after_a_sync_events_read_only_the_last_hour() -> None:
     covered = merged([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.replication.lookback_ages)
 
-    assert spans(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP)]
+    assert windows(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP)]
 
 
 def test_a_gap_is_read_again() -> None:
     covered = [row("datetime", BEGINNING, at(1), NOW), row("datetime", at(2), TOP, NOW)]
 
-    assert spans(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP), (at(1), at(2))]
+    assert windows(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP), (at(1), at(2))]
 
 
 # --- the start date
 
 
-def test_the_start_date_cuts_events() -> None:
+def test_the_start_date_limits_events() -> None:
     (part,) = planned("events", SyncOptions(start_date=at(5))).slices
 
     assert (part.start, part.covers_to) == (at(5), TOP)
     assert queries("events", [part]) == [("datetime", "greater-or-equal(datetime,2026-03-05T00:00:00Z)")]
 
 
-def test_an_earlier_start_date_fetches_what_lies_between() -> None:
+def test_an_earlier_start_date_reads_the_time_in_between() -> None:
     covered = [row("datetime", at(5), TOP, NOW)]
 
-    assert spans(planned("events", SyncOptions(start_date=at(3)), covered).slices) == [(NOW - HOUR, TOP), (at(3), at(5))]
+    assert windows(planned("events", SyncOptions(start_date=at(3)), covered).slices) == [(NOW - HOUR, TOP), (at(3), at(5))]
 
 
-def test_a_start_date_that_lies_ahead_reads_nothing() -> None:
+def test_a_start_date_in_the_future_reads_nothing() -> None:
     assert planned("events", SyncOptions(start_date=NOW + DAY)).slices == ()
 
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", [name for name in CATALOG if name != "events"])
-def test_the_start_date_cuts_nothing_but_events(name: str, mode: SyncMode) -> None:
+def test_the_start_date_limits_only_events(name: str, mode: SyncMode) -> None:
     assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
 
 
 # --- profiles
 
 
-def test_a_profile_sweep_that_was_cut_short_goes_on_and_follows_the_moving_field_from_its_start() -> None:
+def test_an_interrupted_backfill_of_profiles_continues_and_follows_updated_from_its_start() -> None:
     first, second = at(8, 6), at(9, 6)
     covered = [row("created", at(5), first - LAG, first), row("created", at(3), at(4), second)]
 
     slices = [part for part in planned("profiles", covered=covered).slices if not part.secondary_cursors]
 
-    moved_since = first - LAG - HOUR
+    changed_since = first - LAG - HOUR
     assert [(part.field, part.start, part.covers_to) for part in slices] == [
-        ("updated", moved_since, TOP),
+        ("updated", changed_since, TOP),
         ("created", at(4), at(5)),
         ("created", BEGINNING, at(3)),
     ]
@@ -279,7 +279,7 @@ def test_a_profile_sweep_that_was_cut_short_goes_on_and_follows_the_moving_field
     ]
 
 
-def test_swept_profiles_follow_the_moving_field_alone() -> None:
+def test_profiles_only_follow_updated_after_the_backfill() -> None:
     first, last = at(8, 6), at(10, 6)
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
 
@@ -288,8 +288,8 @@ def test_swept_profiles_follow_the_moving_field_alone() -> None:
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [("updated", last - HOUR, None, TOP)]
 
 
-def test_changes_of_consent_are_followed_by_their_own_times() -> None:
-    """Since the first read; then since the last sync, less what becomes visible late; each in one chain, which nothing cuts."""
+def test_consent_changes_are_followed_by_their_own_time_fields() -> None:
+    """Since the first read, then since a margin before the last sync, for changes that become visible late. Each is one chain and is not split."""
     first, last = at(8, 6), at(10, 6)
     suppressed, from_a_list = (f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions"))
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
@@ -309,7 +309,7 @@ def test_changes_of_consent_are_followed_by_their_own_times() -> None:
     assert not any(part.secondary_cursors for part in planned("profiles", SyncOptions(SyncMode.full), covered).slices)
 
 
-def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> None:
+def test_a_sync_within_a_second_of_the_last_requests_consent_changes_again() -> None:
     fields = [f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions")]
     covered = [row("created", BEGINNING, at(8), at(8, 6)), *(row(field, at(8), TOP, NOW) for field in ("updated", *fields))]
 
@@ -318,7 +318,7 @@ def test_consent_is_asked_for_again_by_a_sync_that_follows_within_a_second() -> 
     assert [(part.field, part.start, part.covers_to) for part in slices] == [(field, TOP - HOUR, TOP) for field in fields]
 
 
-def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:
+def test_a_full_read_of_profiles_reads_everything_although_it_is_covered() -> None:
     covered = [row("created", BEGINNING, TOP, NOW), row("updated", at(1), TOP, NOW)]
 
     (part,) = planned("profiles", SyncOptions(SyncMode.full), covered).slices
@@ -329,7 +329,7 @@ def test_a_full_read_of_profiles_sweeps_although_all_is_covered() -> None:
 # --- reviews
 
 
-def test_swept_reviews_are_walked_newest_first() -> None:
+def test_reviews_are_read_newest_first_after_the_backfill() -> None:
     first = at(8, 6)
     covered = [row("created", BEGINNING, first - LAG, first)]
 
@@ -339,7 +339,7 @@ def test_swept_reviews_are_walked_newest_first() -> None:
     assert queries("reviews", [part]) == [("-updated", "equals(status,'all')")]
 
 
-def test_a_walk_goes_down_to_below_the_last_complete_one() -> None:
+def test_a_newest_first_read_ends_below_the_last_complete_one() -> None:
     first, last = at(8, 6), at(10, 6)
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
 
@@ -348,7 +348,7 @@ def test_a_walk_goes_down_to_below_the_last_complete_one() -> None:
     assert (part.start, part.covers_to) == (last - LAG - HOUR, TOP)
 
 
-def test_a_walk_goes_down_to_the_oldest_gap() -> None:
+def test_a_newest_first_read_ends_below_the_oldest_gap() -> None:
     first, last = at(2, 6), at(10, 6)
     covered = [
         row("created", BEGINNING, first - LAG, first),
@@ -361,7 +361,7 @@ def test_a_walk_goes_down_to_the_oldest_gap() -> None:
     assert (part.start, part.covers_to) == (at(4) - HOUR, TOP)
 
 
-def test_a_review_sweep_that_was_cut_short_is_walked_and_goes_on() -> None:
+def test_an_interrupted_backfill_of_reviews_continues_and_changes_are_read_newest_first() -> None:
     first = at(8, 6)
 
     slices = planned("reviews", covered=[row("created", at(5), first - LAG, first)]).slices
@@ -390,29 +390,29 @@ def test_a_range_is_read_again_although_it_is_covered(name: str, expected: tuple
     field = range_field(CATALOG[name])
     assert field is not None
 
-    plan_ = planned(name, in_range(name, at(1), at(2)), [row(field, BEGINNING, TOP, NOW)])
+    plan_ = planned(name, range_request(name, at(1), at(2)), [row(field, BEGINNING, TOP, NOW)])
 
     assert queries(name, plan_.slices) == [expected]
     assert [(part.start, part.end, part.covers_to) for part in plan_.slices] == [(at(1), at(2), at(2))]
     assert not plan_.stale
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_a_range_ends_where_the_newest_records_begin(name: str) -> None:
-    (part,) = planned(name, in_range(name, at(9), NOW + 30 * DAY)).slices
+@pytest.mark.parametrize("name", BY_TIME)
+def test_a_range_ends_at_the_end_of_coverage(name: str) -> None:
+    (part,) = planned(name, range_request(name, at(9), NOW + 30 * DAY)).slices
 
     assert (part.start, part.end, part.covers_to) == (at(9), TOP, TOP)
 
 
-@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("name", BY_TIME)
 def test_a_range_in_the_future_reads_nothing(name: str) -> None:
-    assert planned(name, in_range(name, NOW + DAY, NOW + 2 * DAY)).slices == ()
+    assert planned(name, range_request(name, NOW + DAY, NOW + 2 * DAY)).slices == ()
 
 
 def test_a_long_range_is_cut() -> None:
-    slices = planned("events", in_range("events", at(5) - 40 * DAY, at(5))).slices
+    slices = planned("events", range_request("events", at(5) - 40 * DAY, at(5))).slices
 
-    assert spans(slices) == [(at(4), at(5)), (at(4) - 4 * DAY, at(4)), (at(4) - 20 * DAY, at(4) - 4 * DAY), (at(5) - 40 * DAY, at(4) - 20 * DAY)]
+    assert windows(slices) == [(at(4), at(5)), (at(4) - 4 * DAY, at(4)), (at(4) - 20 * DAY, at(4) - 4 * DAY), (at(5) - 40 * DAY, at(4) - 20 * DAY)]
 
 
 @pytest.mark.parametrize(
@@ -450,16 +450,16 @@ def test_a_long_range_is_cut() -> None:
             "Set an end that lies after the start.",
         ),
     ],
-    ids=["no span", "field of events", "field of profiles", "field of reviews", "inverted", "empty"],
+    ids=["no window", "field of events", "field of profiles", "field of reviews", "inverted", "empty"],
 )
-def test_a_wrong_range_is_refused_with_advice(name: str, request_: SyncOptions, message: str, advice: str) -> None:
+def test_a_wrong_range_is_rejected_with_advice(name: str, request_: SyncOptions, message: str, advice: str) -> None:
     with pytest.raises(InvalidRange, match=re.escape(message)) as caught:
         planned(name, request_)
     assert advice in str(caught.value)
 
 
-def test_a_range_may_leave_its_field_out() -> None:
-    assert planned("events", SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2)))) == planned("events", in_range("events", at(1), at(2)))
+def test_the_field_of_a_range_is_optional() -> None:
+    assert planned("events", SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2)))) == planned("events", range_request("events", at(1), at(2)))
 
 
 @pytest.mark.parametrize(
@@ -471,12 +471,12 @@ def test_a_range_may_leave_its_field_out() -> None:
         ("2026-03-01T12:30:00+01:00", at(1, 11, 30)),
     ],
 )
-def test_instants_of_users(text: str, instant: datetime) -> None:
+def test_dates_and_times_are_parsed(text: str, instant: datetime) -> None:
     assert parse_instant(text, "start") == instant
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "01/02/2026", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
-def test_what_is_no_date_is_refused_by_name(text: str) -> None:
+def test_an_invalid_date_is_rejected_by_name(text: str) -> None:
     with pytest.raises(InvalidRange, match=re.escape(f"start is not a date: {text!r}.")) as caught:
         parse_instant(text, "start")
     assert "2026-01-31" in str(caught.value)
@@ -490,37 +490,37 @@ def coverage_with_other_options(name: str) -> list[CoverageRow]:
     assert isinstance(replication, Incremental | NewestFirst)
     if replication.backfill_field is None:
         return [row(replication.field, BEGINNING, TOP - DAY, NOW - DAY, "before")]
-    swept = row(replication.backfill_field, BEGINNING, at(5), at(5), "before")
-    return [swept, row(replication.field, at(5) - HOUR, TOP - DAY, NOW - DAY, "before")]
+    backfill = row(replication.backfill_field, BEGINNING, at(5), at(5), "before")
+    return [backfill, row(replication.field, at(5) - HOUR, TOP - DAY, NOW - DAY, "before")]
 
 
-COVERAGE_OF = {name: coverage_with_other_options(name) for name in TIMED}
+COVERAGE_OF = {name: coverage_with_other_options(name) for name in BY_TIME}
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_what_was_read_with_other_options_is_read_again(name: str) -> None:
+@pytest.mark.parametrize("name", BY_TIME)
+def test_coverage_with_other_options_is_read_again(name: str) -> None:
     again = planned(name, covered=COVERAGE_OF[name])
 
     assert again.slices == planned(name).slices
     assert again.stale
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_what_was_read_with_other_options_is_kept_if_that_is_accepted(name: str) -> None:
+@pytest.mark.parametrize("name", BY_TIME)
+def test_coverage_with_other_options_is_kept_if_accepted(name: str) -> None:
     kept = planned(name, SyncOptions(accept_changed_options=True), COVERAGE_OF[name])
 
-    assert kept == planned(name, covered=COVERAGE_OF[name], mark="before")
+    assert kept == planned(name, covered=COVERAGE_OF[name], fingerprint_="before")
     assert not kept.stale
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_a_full_read_does_not_speak_of_changed_options(name: str) -> None:
+@pytest.mark.parametrize("name", BY_TIME)
+def test_a_full_read_does_not_report_changed_options(name: str) -> None:
     assert not planned(name, SyncOptions(SyncMode.full), COVERAGE_OF[name]).stale
 
 
-@pytest.mark.parametrize("name", TIMED)
-def test_changed_options_are_spoken_of_until_all_is_read_again(name: str) -> None:
-    """What was followed along the moving field before the new sweep began is not wanted any more."""
+@pytest.mark.parametrize("name", BY_TIME)
+def test_changed_options_are_reported_until_everything_is_read_again(name: str) -> None:
+    """Changes before the new backfill began need not be read again."""
     first, *_ = planned(name).slices
     assert first.field is not None
     read = [row(first.field, BEGINNING, TOP, NOW)]
@@ -530,7 +530,7 @@ def test_changed_options_are_spoken_of_until_all_is_read_again(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_the_fingerprint_follows_what_is_asked_for(name: str) -> None:
+def test_the_fingerprint_depends_on_the_revision_and_the_type(name: str) -> None:
     entry = CATALOG[name]
 
     assert fingerprint(entry, "2026-07-15") == fingerprint(entry, "2026-07-15")
@@ -538,7 +538,7 @@ def test_the_fingerprint_follows_what_is_asked_for(name: str) -> None:
     assert len({fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
 
 
-# --- what holds for every plan
+# --- properties of every plan
 
 
 SECONDS = st.integers(-400 * 86_400, 5 * 86_400)
@@ -561,11 +561,11 @@ def coverages(draw: st.DrawFn, name: str) -> list[CoverageRow]:
 
 
 @settings(max_examples=150)
-@given(data=st.data(), name=st.sampled_from(TIMED))
-def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: st.DataObject, name: str) -> None:
+@given(data=st.data(), name=st.sampled_from(BY_TIME))
+def test_slices_are_disjoint_newest_first_and_not_in_the_future(data: st.DataObject, name: str) -> None:
     covered = data.draw(coverages(name))
     start, end = sorted((data.draw(MOMENTS), data.draw(MOMENTS)))
-    request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(SyncMode.full), SyncOptions(start_date=start), in_range(name, start, end)]))
+    request = data.draw(st.sampled_from([SyncOptions(), SyncOptions(SyncMode.full), SyncOptions(start_date=start), range_request(name, start, end)]))
     assume(request.window is None or request.window.start < request.window.end)
     oldest = data.draw(st.none() | MOMENTS)
 
@@ -581,16 +581,16 @@ def test_slices_are_apart_newest_first_and_ask_for_nothing_in_the_future(data: s
         for bound in re.findall(r"-\w+\(\w+,([0-9TZ:.-]+)\)", slice_parameters(CATALOG[name], part).get("filter", "")):
             assert datetime.fromisoformat(bound) <= TOP + timedelta(seconds=1)
     for field in {part.field for part in slices}:
-        mine, uncut = spans(slices, field), spans(whole, field)
+        mine, uncut = windows(slices, field), windows(whole, field)
         assert all(later[0] >= earlier[1] for later, earlier in pairwise(mine))
-        assert glued(mine) == glued(uncut)
+        assert joined(mine) == joined(uncut)
         assert len({start for start, _ in mine}) == len(mine)
-    moving = [part.field == "updated" for part in slices if name != "events"]
-    assert moving == sorted(moving, reverse=True) or not any(part.descending for part in slices)
+    of_changes = [part.field == "updated" for part in slices if name != "events"]
+    assert of_changes == sorted(of_changes, reverse=True) or not any(part.descending for part in slices)
 
 
-def glued(descending: Sequence[tuple[datetime | None, datetime | None]]) -> list[tuple[datetime | None, datetime | None]]:
-    """Join spans that touch."""
+def joined(descending: Sequence[tuple[datetime | None, datetime | None]]) -> list[tuple[datetime | None, datetime | None]]:
+    """Merge windows that touch."""
     result: list[tuple[datetime | None, datetime | None]] = []
     for start, end in descending:
         if result and result[-1][0] == end:
@@ -601,16 +601,16 @@ def glued(descending: Sequence[tuple[datetime | None, datetime | None]]) -> list
 
 
 def test_borders_between_slices_are_whole_seconds() -> None:
-    """Bounds that an endpoint might round lie on what it can hold."""
+    """An endpoint may round bounds to whole seconds."""
     slices = planned("profiles", oldest=at(1) - 400 * DAY + timedelta(microseconds=123_457)).slices
 
     assert [part.start.microsecond for part in slices if part.start is not None] == [0] * 6
 
 
-def test_slices_tell_what_they_read() -> None:
+def test_slice_names_describe_what_they_read() -> None:
     (first,) = planned("events").slices
     (subset, *_) = planned("campaigns").slices
-    (between,) = planned("profiles", in_range("profiles", at(1), at(2))).slices
+    (between,) = planned("profiles", range_request("profiles", at(1), at(2))).slices
 
     assert first.name == "datetime from … to …"
     assert subset.name == "email/live"

@@ -1,4 +1,4 @@
-"""Chains that lead nowhere are given up; those that only look like it are read to their end."""
+"""Chains without progress are detected; slow but legitimate ones are read to their end."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,8 +16,8 @@ SECOND = timedelta(seconds=1)
 Page = tuple[list[str], datetime | None, datetime | None]
 
 
-def pages_until_given_up(pages: Iterator[Page], *, most: int = 20_000, bounded: bool = True) -> tuple[int, str] | None:
-    """Let a slice take pages; return after how many it is given up and why, None if it is not."""
+def pages_until_stalled(pages: Iterator[Page], *, most: int = 20_000, bounded: bool = True) -> tuple[int, str] | None:
+    """Pass pages to a stall detector; return after how many pages it reports a stall, and why; None if it does not."""
     stall = Stall(START, END) if bounded else Stall()
     for number, (ids, least, greatest) in enumerate(islice(pages, most), 1):
         stall.note(ids, len(ids), least, greatest)
@@ -30,7 +30,7 @@ def names(first: int, size: int = 100) -> list[str]:
     return [f"id-{number}" for number in range(first, first + size)]
 
 
-HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
+STALLED: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
     "empty": (lambda: (([], None, None) for _ in count()), "held no record", MOST_IDLE_PAGES),
     "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had been returned before", MOST_IDLE_PAGES + 2),
     "ten pages": (
@@ -40,20 +40,20 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
     ),
     "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had been returned before", MOST_IDLE_PAGES + 8),
     "before the slice": (lambda: ((names(n * 100), *2 * [START - 2 * SECOND - n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
-    "on its way to the slice": (
+    "slowly approaching the slice": (
         lambda: ((names(n * 100), *2 * [START - timedelta(days=900) + n * timedelta(microseconds=1)]) for n in count()),
         "outside",
         MOST_IDLE_PAGES,
     ),
-    "behind the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
+    "after the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
     "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME),
-    "new records of one time": (lambda: ((names(n * 100), START, START) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME + 1),
+    "new records with one time": (lambda: ((names(n * 100), START, START) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME + 1),
     "empty after a good beginning": (
         lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n < 50 else ([], None, None) for n in count()),
         "held no record",
         MOST_IDLE_PAGES + 50,
     ),
-    "repeated and empty by turns": (
+    "alternately repeated and empty": (
         lambda: ((names(0), START, START) if n % 2 else ([], None, None) for n in count()),
         "had been returned before",
         2 * MOST_IDLE_PAGES + 4,
@@ -61,9 +61,9 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
 }
 
 
-@pytest.mark.parametrize(("pages", "reason", "most"), HOSTILE.values(), ids=HOSTILE)
-def test_a_chain_that_leads_nowhere_is_given_up_soon(pages: Callable[[], Iterator[Page]], reason: str, most: int) -> None:
-    found = pages_until_given_up(pages())
+@pytest.mark.parametrize(("pages", "reason", "most"), STALLED.values(), ids=STALLED)
+def test_a_chain_without_progress_is_detected_soon(pages: Callable[[], Iterator[Page]], reason: str, most: int) -> None:
+    found = pages_until_stalled(pages())
 
     assert found is not None
     assert reason in found[1]
@@ -71,7 +71,7 @@ def test_a_chain_that_leads_nowhere_is_given_up_soon(pages: Callable[[], Iterato
 
 
 LEGITIMATE: dict[str, Callable[[], Iterator[Page]]] = {
-    "50,000 records of one time": lambda: ((names(n * 100), START, START) for n in range(500)),
+    "50,000 records with one time": lambda: ((names(n * 100), START, START) for n in range(500)),
     "many records of each of many seconds": lambda: ((names(n * 100), *2 * [START + n // 400 * SECOND]) for n in range(8_000)),
     "gaps of empty pages": lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n % 99 == 0 else ([], None, None) for n in range(5_000)),
     "newest first": lambda: ((names(n * 100), *2 * [END - n * SECOND]) for n in range(5_000)),
@@ -83,16 +83,16 @@ LEGITIMATE: dict[str, Callable[[], Iterator[Page]]] = {
 
 @pytest.mark.parametrize("pages", LEGITIMATE.values(), ids=LEGITIMATE)
 def test_a_chain_that_advances_is_read_to_its_end(pages: Callable[[], Iterator[Page]]) -> None:
-    assert pages_until_given_up(pages()) is None
+    assert pages_until_stalled(pages()) is None
 
 
-def test_a_history_without_bounds_has_no_outside() -> None:
+def test_a_slice_without_bounds_has_no_outside_records() -> None:
     pages = ((names(n * 100), *2 * [datetime(1800, 1, 1, tzinfo=UTC) + n * timedelta(days=1)]) for n in range(3_000))
 
-    assert pages_until_given_up(pages, bounded=False) is None
+    assert pages_until_stalled(pages, bounded=False) is None
 
 
-def test_a_million_records_that_repeat_are_noticed_with_few_of_them_kept() -> None:
+def test_a_million_repeated_records_are_detected_with_a_small_sample() -> None:
     stall, size = Stall(), 1_000
     for number in range(1_000):
         stall.note(names(number * size, size), size)
@@ -101,13 +101,13 @@ def test_a_million_records_that_repeat_are_noticed_with_few_of_them_kept() -> No
         stall.note(names(number % 10, 1), 1)
         if stall.reason is not None:
             break
-    assert number <= MOST_IDLE_PAGES * 256, "few records of a page belong to the sample, so it takes more pages to be sure"
+    assert number <= MOST_IDLE_PAGES * 256, "only few records of a page belong to the sample, so detection takes more pages"
     assert len(stall._seen._kept) <= 8_192
 
 
 @settings(max_examples=30)
 @given(ids=st.lists(st.text(max_size=3), max_size=300), most=st.integers(1, 50))
-def test_a_sample_is_bounded_and_knows_what_it_has_seen(ids: list[str], most: int) -> None:
+def test_a_sample_is_bounded_and_recognizes_ids_that_were_seen(ids: list[str], most: int) -> None:
     seen = SeenIds(most)
     for id_ in ids:
         seen.add([id_])

@@ -1,4 +1,4 @@
-"""Frames, files and loads are bounded by bytes, whatever the mix of records."""
+"""Frames, files and loads have limited bytes, whatever the mix of records."""
 
 import msgspec
 import polars as pl
@@ -18,7 +18,7 @@ def page(sizes: list[int]) -> Page:
     return DECODER.page(msgspec.json.encode({"data": records, "links": {}}))
 
 
-def test_the_bytes_of_rows_are_those_of_their_texts() -> None:
+def test_the_bytes_of_rows_are_those_of_their_text() -> None:
     frame = pl.DataFrame({"a": ["x", "é", None], "b": [["aa", "b"], None, []], "c": [1, 2, 3]}, schema_overrides={"b": pl.List(pl.String)})
     assert row_bytes(frame).to_list() == [68, 66, 64]
     assert row_bytes(frame.clear()).sum() == 0
@@ -30,7 +30,7 @@ def test_the_bytes_of_rows_are_those_of_their_texts() -> None:
     most_rows=st.integers(1, 60),
     most_bytes=st.sampled_from([1_000, 5_000, 20_000]),
 )
-def test_portions_hold_all_records_once_and_few_bytes(pages: list[list[int]], most_rows: int, most_bytes: int) -> None:
+def test_portions_have_every_record_once_and_limited_bytes(pages: list[list[int]], most_rows: int, most_bytes: int) -> None:
     given_pages = [page(sizes) for sizes in pages]
     found = list(portions(given_pages, most_rows, most_bytes))
     assert [record.id for some in found for part in some for record in part.records] == [r.id for one in given_pages for r in one.records]
@@ -41,7 +41,7 @@ def test_portions_hold_all_records_once_and_few_bytes(pages: list[list[int]], mo
 
 
 @given(st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 24 * 2**20)), max_size=40), st.integers(1, 50_000))
-def test_loads_hold_all_files_in_order_and_few_wide_bytes(sizes: list[tuple[int, int]], most_rows: int) -> None:
+def test_loads_have_all_files_in_order_and_limited_wide_bytes(sizes: list[tuple[int, int]], most_rows: int) -> None:
     files = [StagedFile(f"{number}.parquet", rows, wide=wide) for number, (rows, wide) in enumerate(sizes)]
     loads = loads_of(files, most_rows)
     assert [file for load in loads for file in load] == files

@@ -1,4 +1,4 @@
-"""What is kept of staged files until a read's end, and that a range keeps no more than that."""
+"""Keys of staged files are kept until the end of a read, and a range keeps nothing else."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +17,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, sync, table
 
 
-def test_a_few_columns_of_all_files_go_into_one(tmp_path: Path) -> None:
+def test_columns_of_several_files_are_copied_into_one(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.parquet" for number in range(2)]
     for number, file in enumerate(files):
         pl.DataFrame({"id": [str(number)], "datetime": [number], "other": ["x" * 100]}).write_parquet(file)
@@ -30,26 +30,28 @@ def test_a_few_columns_of_all_files_go_into_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_range_keeps_ids_and_not_rows(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_keeps_only_the_keys_of_loaded_rows(
+    new_account: Callable[..., SandboxProcess], warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sandbox = new_account(profiles=400)
     sync("profiles", sandbox, warehouse)
     gone = table(warehouse, "profiles")["id"][0]
     sandbox.change("delete", type="profiles", id=gone)
     monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_FILE", 0)
     monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_LOAD", 0)
-    left: list[list[str]] = []
+    remaining: list[list[str]] = []
 
-    def mark_missing(self: Loader, field: str, span: TimeWindow, files: list[Path], *rest: Any) -> bool:
-        left.append(sorted(path.name for path in files[0].parent.glob("*.parquet")))
+    def mark_missing(self: Loader, field: str, window: TimeWindow, files: list[Path], *rest: Any) -> bool:
+        remaining.append(sorted(path.name for path in files[0].parent.glob("*.parquet")))
         assert all(pl.read_parquet_schema(file).names() == ["id", "created"] for file in files)
-        return original(self, field, span, files, *rest)
+        return original(self, field, window, files, *rest)
 
     original = Loader.mark_missing
     monkeypatch.setattr(Loader, "mark_missing", mark_missing)
-    span = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
-    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=span))
+    window = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
+    report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=window))
 
-    (names,) = left
+    (names,) = remaining
     assert names
     assert all(name.startswith("keys-") for name in names)
     assert report.row.rows_deleted == 1

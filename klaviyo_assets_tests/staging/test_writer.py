@@ -1,4 +1,4 @@
-"""Writing and loading beside the fetching: in order, bounded, and nothing is claimed that is lost."""
+"""Writing and loading in parallel with fetching: in order, bounded, and lost pages are never covered."""
 
 import asyncio
 import threading
@@ -41,16 +41,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
-class Desk:
-    """Staging with one slice, into which pages come in order."""
+class Sync:
+    """Staging with one slice that receives pages in order."""
 
     def __init__(self, folder: Path, load: Callable[[Batch], Awaitable[None]] | None = None) -> None:
-        facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
-        self.staging = Staging(folder / "s", new_manifest(**facts, read_at=START + timedelta(days=9), resumable=True))
-        self.part: SliceId = self.staging.open(Slice(Subset(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
+        attributes = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
+        self.staging = Staging(folder / "s", new_manifest(**attributes, read_at=START + timedelta(days=9), resumable=True))
+        self.slice_id: SliceId = self.staging.open(Slice(Subset(), "datetime", START, START + timedelta(days=8), START + timedelta(days=8)))
         self.loads: list[Batch] = []
         self.loaded_ids: list[str] = []
-        self.behind = BackgroundWriter(self.staging, load or self.load)
+        self.writer = BackgroundWriter(self.staging, load or self.load)
         self.rows = 0
 
     async def load(self, batch: Batch) -> None:
@@ -61,8 +61,8 @@ class Desk:
     async def page(self, rows: int = 5) -> None:
         times = [START + timedelta(seconds=self.rows + number) for number in range(rows)]
         self.rows += rows
-        self.staging.add(self.part, page_of(times), times[-1])
-        await self.behind.after_page()
+        self.staging.add(self.slice_id, page_of(times), times[-1])
+        await self.writer.after_page()
 
     async def pages(self, count: int) -> None:
         for _ in range(count):
@@ -83,66 +83,66 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(main, 30))
 
 
-def test_pages_are_written_and_loaded_and_nothing_twice(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_pages_are_written_and_loaded_exactly_once(tmp_path: Path) -> None:
+    sync = Sync(tmp_path)
 
     async def main() -> None:
         for _ in range(41):
-            await desk.page()
-        await desk.behind.finish()
+            await sync.page()
+        await sync.writer.finish()
 
     run(main())
 
-    assert len(desk.loaded_ids) == len(set(desk.loaded_ids)) == desk.rows
-    assert len(desk.loads) > 2
-    ends = [row.end for batch in desk.loads for row in batch.covered]
+    assert len(sync.loaded_ids) == len(set(sync.loaded_ids)) == sync.rows
+    assert len(sync.loads) > 2
+    ends = [row.end for batch in sync.loads for row in batch.covered]
     assert ends == sorted(ends)
-    assert desk.staging.rows_unloaded == 0
+    assert sync.staging.rows_unloaded == 0
 
 
 def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path: Path, clock: SimpleNamespace) -> None:
-    desk = Desk(tmp_path)
+    sync = Sync(tmp_path)
 
     async def main() -> None:
-        await desk.page(1)
-        assert desk.files == []
+        await sync.page(1)
+        assert sync.files == []
         clock.now += 1
-        await desk.page(1)
-        await desk.behind.settle()
-        assert len(desk.files) == 1
-        assert desk.loads == []
+        await sync.page(1)
+        await sync.writer.settle()
+        assert len(sync.files) == 1
+        assert sync.loads == []
         clock.now += 30
-        await desk.page(1)
-        await desk.behind.settle()
-        assert len(desk.loads) == 1
+        await sync.page(1)
+        await sync.writer.settle()
+        assert len(sync.loads) == 1
 
     run(main())
 
 
-def test_what_waits_is_loaded_before_the_end_when_no_more_than_that_is_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind the last load nothing hides, so it had better be small."""
+def test_staged_rows_are_loaded_early_if_few_more_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs in parallel with the last load, so it should be small."""
     monkeypatch.setattr(writer, "ROWS_PER_LOAD", 1000)
     monkeypatch.setattr(writer, "_LEAST_ROWS_AHEAD", 20)
-    desk = Desk(tmp_path)
-    desk.behind.rows_expected = lambda: 200 - desk.rows
+    sync = Sync(tmp_path)
+    sync.writer.rows_expected = lambda: 200 - sync.rows
 
     async def main() -> None:
         for _ in range(40):
-            await desk.page()
-            await desk.behind.settle()  # a load takes no longer than a page
-        await desk.behind.finish()
+            await sync.page()
+            await sync.writer.settle()  # a load takes no longer than a page
+        await sync.writer.finish()
 
     run(main())
 
-    assert len(desk.loaded_ids) == len(set(desk.loaded_ids)) == 200
-    sizes = [batch.rows for batch in desk.loads]
+    assert len(sync.loaded_ids) == len(set(sync.loaded_ids)) == 200
+    sizes = [batch.rows for batch in sync.loads]
     assert 90 <= sizes[0] <= 120
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] <= 40
 
 
-def test_fetching_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk, may_write = Desk(tmp_path), threading.Event()
+def test_fetching_waits_for_a_slower_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, may_write = Sync(tmp_path), threading.Event()
     write = Staging.write
 
     def slowly(self: Staging) -> None:
@@ -154,21 +154,21 @@ def test_fetching_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: p
     async def main() -> None:
         async def fetch() -> None:
             for _ in range(20):
-                await desk.page()
+                await sync.page()
 
         fetching = asyncio.create_task(fetch())
         await asyncio.sleep(0.1)
         assert not fetching.done()
-        assert desk.rows <= 35
+        assert sync.rows <= 35
         may_write.set()
         await fetching
-        await desk.behind.finish()
+        await sync.writer.finish()
 
     run(main())
-    assert len(desk.loaded_ids) == desk.rows == 100
+    assert len(sync.loaded_ids) == sync.rows == 100
 
 
-def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
+def test_fetching_waits_for_a_slower_database(tmp_path: Path) -> None:
     may_load = asyncio.Event()
 
     async def main() -> None:
@@ -178,86 +178,86 @@ def test_fetching_waits_for_a_database_that_is_slower(tmp_path: Path) -> None:
             await may_load.wait()
             loads.append(batch)
 
-        desk = Desk(tmp_path, slowly)
+        sync = Sync(tmp_path, slowly)
 
         async def fetch() -> None:
             for _ in range(100):
-                await desk.page()
-                await desk.behind._write()
+                await sync.page()
+                await sync.writer._write()
 
         fetching = asyncio.create_task(fetch())
         await asyncio.sleep(0.5)
         assert not fetching.done()
-        assert desk.staging.rows_unloaded <= 30 * writer._LOADS_ON_DISK + 5
+        assert sync.staging.rows_unloaded <= 30 * writer._LOADS_ON_DISK + 5
         may_load.set()
         await fetching
-        await desk.behind.finish()
+        await sync.writer.finish()
         assert sum(batch.rows for batch in loads) == 500
 
     run(main())
 
 
-def test_an_error_of_a_write_surfaces_and_nothing_lost_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(tmp_path)
+def test_a_failed_write_raises_and_adds_no_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = Sync(tmp_path)
 
     async def main() -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(staging_module, "_write_parquet", full_disk)
+            broken.setattr(staging_module, "_write_parquet", fail_with_full_disk)
             with pytest.raises(OSError, match="No space left"):
-                await desk.pages(10)
-        assert desk.staging.batch().covered == ()
-        await desk.behind.give_up()
+                await sync.pages(10)
+        assert sync.staging.batch().covered == ()
+        await sync.writer.give_up()
 
     run(main())
 
-    batch = desk.staging.batch()
-    assert batch.rows == desk.rows
-    assert [row.end for row in batch.covered] == [START + timedelta(seconds=desk.rows - 1)]
+    batch = sync.staging.batch()
+    assert batch.rows == sync.rows
+    assert [row.end for row in batch.covered] == [START + timedelta(seconds=sync.rows - 1)]
 
 
-def full_disk(frame: pl.DataFrame, path: Path) -> None:
+def fail_with_full_disk(frame: pl.DataFrame, path: Path) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_an_error_of_a_load_surfaces_and_its_rows_stay_staged(tmp_path: Path) -> None:
+def test_a_failed_load_raises_and_its_rows_stay_staged(tmp_path: Path) -> None:
     async def broken(batch: Batch) -> None:
         raise RuntimeError("no database")
 
-    desk = Desk(tmp_path, broken)
+    sync = Sync(tmp_path, broken)
 
     async def main() -> None:
         with pytest.raises(RuntimeError, match="no database"):
-            await desk.pages(100)
-        await desk.behind.give_up()
+            await sync.pages(100)
+        await sync.writer.give_up()
 
     run(main())
 
-    assert desk.staging.batch().rows == desk.rows
+    assert sync.staging.batch().rows == sync.rows
 
 
-def test_where_nothing_is_loaded_before_the_end_files_are_kept(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.behind.load = None
+def test_without_loads_before_the_end_files_are_kept(tmp_path: Path) -> None:
+    sync = Sync(tmp_path)
+    sync.writer.load = None
 
     async def main() -> None:
         for _ in range(20):
-            await desk.page()
-        await desk.behind.finish()
+            await sync.page()
+        await sync.writer.finish()
 
     run(main())
 
-    assert desk.staging.batch().rows == 100
+    assert sync.staging.batch().rows == 100
 
 
 @pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, writer.MOST_ROWS_PER_LOAD)])
-def test_the_bigger_the_table_the_bigger_the_loads(tmp_path: Path, known: int, rows: int) -> None:
-    desk = Desk(tmp_path)
-    desk.behind.rows_known = known
+def test_larger_tables_have_larger_loads(tmp_path: Path, known: int, rows: int) -> None:
+    sync = Sync(tmp_path)
+    sync.writer.rows_known = known
 
-    assert desk.behind._rows_per_load == rows
+    assert sync.writer._rows_per_load == rows
 
 
-def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) -> None:
+def test_writes_continue_during_the_only_load(tmp_path: Path) -> None:
     may_load = asyncio.Event()
 
     async def main() -> None:
@@ -267,66 +267,66 @@ def test_there_is_one_load_at_a_time_and_writes_go_on_beside_it(tmp_path: Path) 
             loads.append(batch)
             await may_load.wait()
 
-        desk = Desk(tmp_path, slowly)
+        sync = Sync(tmp_path, slowly)
         while not loads:
-            await desk.pages(1)
-        files = len(desk.files)
-        while len(desk.files) < files + 2:
-            await desk.pages(1)
-        assert len(loads) == 1, "more rows are due, but a load is under way"
+            await sync.pages(1)
+        files = len(sync.files)
+        while len(sync.files) < files + 2:
+            await sync.pages(1)
+        assert len(loads) == 1, "more rows are due, but a load is running"
         may_load.set()
-        await desk.behind.finish()
-        assert sum(batch.rows for batch in loads) == desk.rows
+        await sync.writer.finish()
+        assert sum(batch.rows for batch in loads) == sync.rows
         names = [file.name for batch in loads for file in batch.files]
         assert len(names) == len(set(names))
-        assert desk.files == []
-        spans = [(row.start, row.end) for batch in loads for row in batch.covered]
-        assert [start for start, _ in spans] == [START] * len(spans)
-        assert spans == sorted(spans)
+        assert sync.files == []
+        windows = [(row.start, row.end) for batch in loads for row in batch.covered]
+        assert [start for start, _ in windows] == [START] * len(windows)
+        assert windows == sorted(windows)
 
     run(main())
 
 
-def test_an_error_of_the_last_write_or_load_surfaces_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_last_write_or_load_is_raised_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(batch: Batch) -> None:
         raise RuntimeError("no database")
 
-    desk, other = Desk(tmp_path / "disk"), Desk(tmp_path / "database", broken)
+    sync, other = Sync(tmp_path / "disk"), Sync(tmp_path / "database", broken)
 
     async def main() -> None:
         with monkeypatch.context() as full:
-            full.setattr(staging_module, "_write_parquet", full_disk)
-            await desk.page(3)
+            full.setattr(staging_module, "_write_parquet", fail_with_full_disk)
+            await sync.page(3)
             with pytest.raises(OSError, match="No space left"):
-                await desk.behind.finish()
+                await sync.writer.finish()
             with pytest.raises(OSError, match="No space left"):
-                await desk.behind.give_up()
-        assert (desk.loads, desk.staging.batch().covered, desk.staging.batch().files) == ([], (), ())
+                await sync.writer.give_up()
+        assert (sync.loads, sync.staging.batch().covered, sync.staging.batch().files) == ([], (), ())
         await other.page(3)
         with pytest.raises(RuntimeError, match="no database"):
-            await other.behind.finish()
+            await other.writer.finish()
 
     run(main())
-    assert desk.staging.worth_a_file == 0.3, "the pages are still there"
+    assert sync.staging.worth_a_file == 0.3, "the pages are still there"
     assert (other.staging.batch().rows, len(other.staging.batch().covered)) == (3, 1)
 
 
-def test_a_sync_that_is_cancelled_while_it_writes_and_loads_keeps_all(tmp_path: Path) -> None:
-    async def for_ever(batch: Batch) -> None:
+def test_a_sync_cancelled_during_a_write_and_a_load_keeps_all_rows(tmp_path: Path) -> None:
+    async def forever(batch: Batch) -> None:
         await asyncio.Event().wait()
 
-    desk = Desk(tmp_path, for_ever)
+    sync = Sync(tmp_path, forever)
 
     async def main() -> None:
-        finishing = asyncio.create_task(desk.behind.finish())
-        await desk.pages(10)
+        finishing = asyncio.create_task(sync.writer.finish())
+        await sync.pages(10)
         await asyncio.sleep(0.05)
         finishing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await finishing
-        if desk.behind._loading is not None:
-            desk.behind._loading.cancel()
-        await desk.behind.give_up()
+        if sync.writer._loading is not None:
+            sync.writer._loading.cancel()
+        await sync.writer.give_up()
 
     run(main())
-    assert desk.staging.batch().rows == desk.rows
+    assert sync.staging.batch().rows == sync.rows

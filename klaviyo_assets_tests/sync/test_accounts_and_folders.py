@@ -1,4 +1,4 @@
-"""What stands around a sync: whose data a schema holds, what an interrupted sync left, how paths and names are taken."""
+"""Accounts of schemas, staged files of interrupted syncs, locks, paths and names."""
 
 import asyncio
 import errno
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.long
 NewAccount = Callable[..., SandboxProcess]
 
 
-def test_another_accounts_key_is_refused_and_nothing_is_touched(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_key_of_another_account_is_rejected_and_nothing_changes(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
     other = new_account(seed=99)
 
@@ -47,7 +47,7 @@ def test_another_accounts_key_is_refused_and_nothing_is_touched(account: Sandbox
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
 
 
-def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_new_key_with_an_unknown_account_is_rejected(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
     other = new_account(seed=99)
 
@@ -58,15 +58,17 @@ def test_a_new_key_that_may_not_say_whose_it_is_is_refused_too(account: SandboxP
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
 
 
-def test_it_is_taken_where_the_user_says_whose_it_is(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_new_key_is_accepted_if_the_user_sets_its_account(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
     ((account_id,),) = query(warehouse, "SELECT DISTINCT account_id FROM _syncs")
 
     sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY, account_id=account_id)
-    assert sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).row.account_id == account_id, "a key that has filled the schema is known"
+    assert sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).row.account_id == account_id, (
+        "a key that has filled the schema before is known"
+    )
 
 
-def test_what_was_read_before_the_account_was_known_is_given_its_name(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_earlier_rows_get_the_account_once_it_is_known(account: SandboxProcess, warehouse: LocalFile) -> None:
     assert sync("events", account, warehouse, key=RECOMMENDED_SCOPES_KEY).row.account_id == "unknown"
 
     known = sync("lists", account, warehouse, key=ALL_SCOPES_KEY).row.account_id
@@ -75,7 +77,7 @@ def test_what_was_read_before_the_account_was_known_is_given_its_name(account: S
     assert query(warehouse, "SELECT DISTINCT account_id FROM _coverage") == [(known,)]
 
 
-def test_the_account_is_asked_for_once(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_the_account_is_requested_once(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=10, profiles=5)
     for name in ("lists", "segments", "lists"):
         sync(name, sandbox, warehouse)
@@ -83,7 +85,7 @@ def test_the_account_is_asked_for_once(new_account: NewAccount, warehouse: Local
     assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1
 
 
-def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_full_sync_without_records_does_not_change_the_table(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=0, profiles=40)
     sync("profiles", sandbox, warehouse)
     before = table(warehouse, "profiles")
@@ -96,8 +98,8 @@ def test_a_full_sync_that_brings_nothing_leaves_the_table_as_it_is(new_account: 
     assert_frame_equal(table(warehouse, "profiles"), before)
 
 
-def break_off(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave what a sync of events had staged when Klaviyo failed."""
+def interrupt_sync(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a sync of events that fails and leaves staged files."""
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 5})
     with pytest.raises(RequestFailed):
@@ -105,25 +107,23 @@ def break_off(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest
     sandbox.clear_faults()
 
 
-def test_a_damaged_leftover_is_set_aside_and_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_staged_files_are_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox = new_account()
-    break_off(sandbox, warehouse, monkeypatch)
+    interrupt_sync(sandbox, warehouse, monkeypatch)
     staged = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("*.parquet"))
     staged.write_bytes(staged.read_bytes()[:100])
 
     report = sync("events", sandbox, warehouse)
 
     assert not report.resumed
-    assert "is damaged; it is read again" in report.notes[0]
+    assert "are damaged; their records are read again" in report.notes[0]
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_a_leftover_that_is_dated_later_than_now_is_read_again(
-    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A sync whose clock was hours ahead was broken off: its coverage, of times that are still to come, is not believed."""
+def test_staged_files_dated_later_than_now_are_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync with a clock that was hours ahead was interrupted: its coverage of future times is not trusted."""
     sandbox = new_account()
-    break_off(sandbox, warehouse, monkeypatch)
+    interrupt_sync(sandbox, warehouse, monkeypatch)
     manifest = next((warehouse.state_dir / "klaviyo" / "staging" / "events").rglob("manifest.json"))
     written = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
     written.read_at += timedelta(hours=6)
@@ -132,12 +132,14 @@ def test_a_leftover_that_is_dated_later_than_now_is_read_again(
     report = sync("events", sandbox, warehouse)
 
     assert not report.resumed
-    assert "dated later than now, by a wrong clock; it is read again" in report.notes[0]
+    assert "dated later than now, by a wrong clock; their records are read again" in report.notes[0]
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
 @pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
-def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
+    most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     monkeypatch.setattr("klaviyo_assets.staging.staging.ROWS_PER_FILE", 50)
     monkeypatch.setattr("klaviyo_assets.sync.resume.MOST_ROWS_PER_LOAD", most_rows)
@@ -156,12 +158,12 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
 
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "load", counted)
-        patched.setattr("klaviyo_assets.sync.runner.plan_sync", broken_off)
+        patched.setattr("klaviyo_assets.sync.runner.plan_sync", fail)
         with pytest.raises(RequestFailed):
             sync(in_small_pages("events"), sandbox, warehouse)
 
     assert len(files) > 2
-    assert [bool(batch.covered) for batch in loads] == [False] * (len(loads) - 1) + [True], "coverage comes with the last part"
+    assert [bool(batch.covered) for batch in loads] == [False] * (len(loads) - 1) + [True], "the last part has the coverage"
     assert sorted(path.name for batch in loads for path in batch.files) == sorted(path.name for path in files)
     assert all(batch.rows <= most_rows or len(batch.files) == 1 for batch in loads)
     assert len(loads) == {1: len(files), 1_000_000: 1}.get(most_rows, len(loads))
@@ -170,11 +172,11 @@ def test_a_leftover_is_loaded_in_parts(most_rows: int, new_account: NewAccount, 
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-async def broken_off(*_: object) -> None:
-    raise RequestFailed("It ends here.")
+async def fail(*_: object) -> None:
+    raise RequestFailed("The test ends here.")
 
 
-def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
+def test_an_accounts_endpoint_that_does_not_respond_does_not_delay_syncs(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.5)
@@ -183,14 +185,14 @@ def test_an_accounts_endpoint_that_does_not_answer_holds_nobody_up(
 
     (note,) = sync("lists", sandbox, warehouse, max_retries=6).notes
 
-    assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1, "one question, not one for each retry"
+    assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1, "one request, without retries"
     assert "Klaviyo could not be reached" in note
     assert "accounts:read)" not in note
     sandbox.clear_faults()
     assert sync("lists", sandbox, warehouse).row.account_id == truth(sandbox, "accounts")["id"][0]
 
 
-def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
+def test_the_wait_for_another_process_that_requests_the_account_is_limited(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.5)
@@ -198,10 +200,10 @@ def test_another_process_that_asks_for_the_account_is_not_waited_for_long(
     with FileLock(str(warehouse.state_dir / "identity.lock")):
         report = sync("lists", account, warehouse)
 
-    assert report.row.account_id == truth(account, "accounts")["id"][0], "what is written there already counts"
+    assert report.row.account_id == truth(account, "accounts")["id"][0], "the stored account is used"
 
 
-def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
+def test_a_lock_held_by_another_process_is_not_reported_as_a_full_disk(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.state.identity._TIMEOUT", 0.1)
@@ -217,7 +219,7 @@ def test_a_lock_that_another_process_keeps_is_not_called_a_full_disk(
     ("number", "advice"),
     [(errno.ENOSPC, "Make room"), (errno.EACCES, "permission"), (errno.EROFS, "permission"), (errno.EMFILE, "ulimit"), (errno.ENOLCK, "locks")],
 )
-def test_the_advice_about_a_folder_fits_the_error(number: int, advice: str) -> None:
+def test_the_advice_about_a_folder_matches_the_error(number: int, advice: str) -> None:
     assert advice in FolderFailed(OSError(number, os.strerror(number), "a file")).advice
 
 
@@ -242,9 +244,7 @@ def test_the_advice_about_a_folder_fits_the_error(number: int, advice: str) -> N
     ],
     ids=lambda content: content[:40].decode("latin-1"),
 )
-def test_a_record_of_the_keys_that_a_crash_has_left_is_made_again(
-    content: bytes, account: SandboxProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_identity_file_is_created_again(content: bytes, account: SandboxProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "identity.json").write_bytes(content)
 
     async def run() -> list[Identity]:
@@ -258,7 +258,7 @@ def test_a_record_of_the_keys_that_a_crash_has_left_is_made_again(
     assert ALL_SCOPES_KEY.encode() not in (tmp_path / "identity.json").read_bytes()
 
 
-def test_another_server_that_knows_the_same_key_is_asked_for_its_account(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_the_account_of_a_key_is_requested_from_each_server(new_account: NewAccount, warehouse: LocalFile) -> None:
     first, second = new_account(seed=1), new_account(seed=2)
     sync("lists", first, warehouse)
 
@@ -267,11 +267,11 @@ def test_another_server_that_knows_the_same_key_is_asked_for_its_account(new_acc
     assert sync("lists", first, warehouse).row.outcome == "succeeded"
 
 
-def test_what_an_earlier_version_noted_of_a_key_counts_at_one_server(account: SandboxProcess, tmp_path: Path) -> None:
+def test_a_key_recorded_by_an_earlier_version_counts_for_one_server(account: SandboxProcess, tmp_path: Path) -> None:
     salt = bytes(range(16))
     earlier = hashlib.blake2b(RECOMMENDED_SCOPES_KEY.encode(), salt=salt, digest_size=16).hexdigest()
-    book = {"salt": salt.hex(), "accounts": {earlier: "unknown"}, "schemas": {"klaviyo": [earlier]}}
-    (tmp_path / "identity.json").write_text(json.dumps(book))
+    content = {"salt": salt.hex(), "accounts": {earlier: "unknown"}, "schemas": {"klaviyo": [earlier]}}
+    (tmp_path / "identity.json").write_text(json.dumps(content))
 
     async def run(base_url: str, *, fills: bool) -> bool:
         async with KlaviyoClient(parse_api_key(RECOMMENDED_SCOPES_KEY), ClientSettings(base_url=base_url)) as client:
@@ -286,7 +286,7 @@ def test_what_an_earlier_version_noted_of_a_key_counts_at_one_server(account: Sa
     assert not asyncio.run(run("http://127.0.0.1:9", fills=False))
 
 
-def test_a_folder_that_looks_like_a_partition_is_only_a_folder(account: SandboxProcess, tmp_path: Path) -> None:
+def test_a_folder_name_that_looks_like_a_partition_is_allowed(account: SandboxProcess, tmp_path: Path) -> None:
     warehouse = local_file(tmp_path / "id=shop1")
 
     sync("lists", account, warehouse)
@@ -303,7 +303,7 @@ def test_a_link_to_the_file_has_the_same_locks(account: SandboxProcess, warehous
         sync("lists", account, local_file(tmp_path / "links"))
 
 
-def locks_of(sandbox: SandboxProcess, account_id: str, key: str = ALL_SCOPES_KEY) -> Path:
+def lock_folder(sandbox: SandboxProcess, account_id: str, key: str = ALL_SCOPES_KEY) -> Path:
     async def run() -> Path | None:
         async with KlaviyoClient(parse_api_key(key), ClientSettings(base_url=sandbox.base_url)) as client:
             return account_folder(client, account_id)
@@ -313,28 +313,30 @@ def locks_of(sandbox: SandboxProcess, account_id: str, key: str = ALL_SCOPES_KEY
     return folder
 
 
-def test_an_account_is_synced_once_at_a_time_whichever_database_is_filled(account: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
+def test_an_account_is_synced_by_one_process_at_a_time_even_into_several_databases(
+    account: SandboxProcess, warehouse: LocalFile, tmp_path: Path
+) -> None:
     account_id = sync("lists", account, warehouse).row.account_id
     other = local_file(tmp_path / "other")
 
-    with sync_lock(locks_of(account, account_id), "lists", "run-1"):
+    with sync_lock(lock_folder(account, account_id), "lists", "run-1"):
         with pytest.raises(SyncTaken, match="lists is being synced already into another database or schema by run run-1; nothing was done"):
             sync("lists", account, other)
-        assert sync("flows", account, other).row.outcome == "succeeded", "another type has limits of its own"
+        assert sync("flows", account, other).row.outcome == "succeeded", "another type has its own lock"
 
     assert sync("lists", account, other).row.outcome == "succeeded"
 
 
-def test_where_the_account_is_not_known_the_key_stands_for_it(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
-    with sync_lock(locks_of(account, "unknown", RECOMMENDED_SCOPES_KEY), "lists", None):
+def test_an_unknown_account_is_locked_by_its_key(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
+    with sync_lock(lock_folder(account, "unknown", RECOMMENDED_SCOPES_KEY), "lists", None):
         with pytest.raises(SyncTaken):
             sync("lists", account, local_file(tmp_path / "one"), key=RECOMMENDED_SCOPES_KEY)
         other = new_account(seed=99)
         sync("lists", other, local_file(tmp_path / "two"), key=other.keys.recommended_scopes)
 
 
-def test_the_locks_tell_neither_key_nor_account(account: SandboxProcess) -> None:
-    folders = [locks_of(account, "unknown", RECOMMENDED_SCOPES_KEY), locks_of(account, "ABC123")]
+def test_lock_paths_reveal_neither_key_nor_account(account: SandboxProcess) -> None:
+    folders = [lock_folder(account, "unknown", RECOMMENDED_SCOPES_KEY), lock_folder(account, "ABC123")]
 
     assert len({*folders}) == 2
     for folder in folders:
@@ -343,7 +345,7 @@ def test_the_locks_tell_neither_key_nor_account(account: SandboxProcess) -> None
         assert folder.parent.stat().st_mode & 0o077 == 0
 
 
-def test_without_a_folder_for_locks_of_its_own_a_sync_goes_on(
+def test_a_sync_runs_even_if_the_lock_folder_cannot_be_created(
     account: SandboxProcess, warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "no folder"
@@ -353,14 +355,14 @@ def test_without_a_folder_for_locks_of_its_own_a_sync_goes_on(
     assert sync("lists", account, warehouse).row.outcome == "succeeded"
 
 
-@pytest.mark.parametrize("trap", ["a link", "a folder that all may write to"])
-def test_locks_are_not_put_where_somebody_else_may_have_prepared_a_place(
-    trap: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["a link", "a folder that anyone can write to"])
+def test_locks_are_not_created_in_a_folder_that_others_control(
+    kind: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     elsewhere, root = tmp_path / "elsewhere", tmp_path / f"klaviyo_assets-{os.getuid()}"
     elsewhere.mkdir()
-    if trap == "a link":
+    if kind == "a link":
         root.symlink_to(elsewhere)
     else:
         root.mkdir()
@@ -374,7 +376,7 @@ def test_locks_are_not_put_where_somebody_else_may_have_prepared_a_place(
     assert not list(root.iterdir())
 
 
-def test_a_wrong_clock_of_this_machine_is_not_taken_over(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_end_far_in_the_future_does_not_change_the_clock(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
     with warehouse.connection() as connection:
         connection.execute("UPDATE klaviyo.klaviyo._syncs SET finished_at = finished_at + INTERVAL 1 YEAR")
@@ -386,12 +388,12 @@ def test_a_wrong_clock_of_this_machine_is_not_taken_over(account: SandboxProcess
 
 
 @pytest.mark.parametrize("schema", ["", "a/b", "..", "two words"])
-def test_a_schema_needs_a_name_that_can_be_one(schema: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_invalid_schema_name_is_rejected(schema: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     with pytest.raises(SyncError, match="cannot be the name of a schema"):
         sync("lists", account, warehouse, schema=schema)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "tomorrow", "2026-13-01"])
-def test_what_is_no_instant_is_told(text: str) -> None:
+def test_an_invalid_start_is_rejected(text: str) -> None:
     with pytest.raises(InvalidRange, match="start is not a date"):
         parse_instant(text, "start")

@@ -1,4 +1,4 @@
-"""Syncs over real HTTP into real DuckDB files: afterwards the tables equal what Klaviyo holds."""
+"""Syncs over real HTTP into real DuckDB files: afterwards the tables equal the records of the account."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,15 +27,15 @@ SWITCHES = {
     "attributions_without_include": True,
     "events_move_updated": True,
 }
-"""The facts that Klaviyo does not document, in the position that is not the sandbox's default."""
+"""Behaviour that Klaviyo does not document, each switch set to the opposite of the sandbox's default."""
 
 
-def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, but_for: tuple[str, ...] = ()) -> None:
-    assert_frame_equal(table(warehouse, name).drop(but_for), truth(sandbox, name).drop(but_for))
+def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, except_columns: tuple[str, ...] = ()) -> None:
+    assert_frame_equal(table(warehouse, name).drop(except_columns), truth(sandbox, name).drop(except_columns))
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_a_first_sync_brings_everything(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_first_sync_reads_everything(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     *_, report = [sync(one, account, warehouse) for one in with_parents(name)]
 
     assert report.row_count == account.counts()[name] > 0
@@ -58,9 +58,9 @@ def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, wareh
 
 @pytest.mark.long
 @pytest.mark.parametrize("switches", [{}, SWITCHES], ids=["usual", "unusual"])
-def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_changes_between_syncs_are_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**switches)
-    sandbox.advance(timedelta(days=30))  # what the account's own past still had under way has arrived
+    sandbox.advance(timedelta(days=30))  # late events of the account's own history have arrived
     for name in CATALOG:
         sync(name, sandbox, warehouse)
     for round_ in range(3):
@@ -70,22 +70,22 @@ def test_what_happens_between_syncs_is_found(switches: dict[str, bool], new_acco
         for name in CATALOG:
             sync(name, sandbox, warehouse)
 
-    in_windows = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental)]
-    for name in set(CATALOG) - set(in_windows):
+    incremental = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental)]
+    for name in set(CATALOG) - set(incremental):
         assert_equal_to_truth(sandbox, warehouse, name)
-    # Merging two profiles moves old events, and deleting one leaves no trace: both are seen by a full sync only.
-    assert_equal_to_truth(sandbox, warehouse, "events", but_for=("profile_id",))
-    for name in set(in_windows) - {"events"}:
-        held, found = truth(sandbox, name), table(warehouse, name)
-        assert_frame_equal(found.filter(pl.col("id").is_in(held["id"].implode())), held)
-        assert found.height - held.height == (2 * 3 if name == "profiles" else 3)
+    # Merging two profiles moves old events, and deleting one leaves no trace: only a full sync finds both.
+    assert_equal_to_truth(sandbox, warehouse, "events", except_columns=("profile_id",))
+    for name in set(incremental) - {"events"}:
+        expected, found = truth(sandbox, name), table(warehouse, name)
+        assert_frame_equal(found.filter(pl.col("id").is_in(expected["id"].implode())), expected)
+        assert found.height - expected.height == (2 * 3 if name == "profiles" else 3)
 
-    for name in in_windows:
+    for name in incremental:
         sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
         assert_equal_to_truth(sandbox, warehouse, name)
 
 
-def test_texts_cut_in_the_middle_of_an_emoji_stop_nothing(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_text_cut_in_the_middle_of_an_emoji_does_not_fail_a_sync(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lone_surrogates=True)
 
     sync("events", sandbox, warehouse)
@@ -96,7 +96,7 @@ def test_texts_cut_in_the_middle_of_an_emoji_stop_nothing(new_account: NewAccoun
 
 
 @pytest.mark.long
-def test_events_that_come_days_late_are_found_when_their_lookback_age_has_passed(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_events_that_arrive_days_late_are_found_at_the_next_lookback_age(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("events", sandbox, warehouse)
     for days in (2, 6, 16):
@@ -113,7 +113,7 @@ def test_events_that_come_days_late_are_found_when_their_lookback_age_has_passed
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_a_full_sync_finds_what_no_other_does(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_only_a_full_sync_finds_deletions(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync(name, sandbox, warehouse)
     gone = table(warehouse, name)["id"][5]
@@ -130,7 +130,7 @@ def test_a_full_sync_finds_what_no_other_does(name: str, new_account: NewAccount
     assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
 
 
-def test_rows_that_come_back_are_no_longer_marked(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_rows_that_reappear_are_no_longer_marked_as_deleted(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("lists", sandbox, warehouse)
     with warehouse.connection() as connection:

@@ -1,4 +1,4 @@
-"""Child types are read parent by parent: all of them, those that are gone taking their rows along, and no parent's trouble reaching another's."""
+"""Child types are read parent by parent: all parents are read, deleted ones mark their rows, and a problem with one does not affect the others."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,25 +52,25 @@ def test_the_children_of_all_parents_are_read(shop: SandboxProcess, warehouse: L
     assert (again.row.records_read, again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (len(truth), 0, 0, 0)
 
 
-def test_without_the_table_of_the_parents_nothing_is_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_sync_without_the_parent_table_fails(shop: SandboxProcess, warehouse: LocalFile) -> None:
     with pytest.raises(SyncError, match=r"segment_members needs the table segments, which does not exist yet\. What to do: Sync segments first\."):
         sync(MEMBERS, shop, warehouse)
 
 
-def test_there_is_no_range(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_child_types_have_no_range(shop: SandboxProcess, warehouse: LocalFile) -> None:
     with pytest.raises(InvalidRange, match="segment_members has no mode range"):
         sync(MEMBERS, shop, warehouse, SyncOptions(SyncMode.range))
 
 
-@pytest.mark.parametrize("parents_know", [True, False], ids=["the parent is deleted in its table", "the parent answers 404"])
-def test_a_parent_that_is_gone_takes_its_rows_along(parents_know: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
+@pytest.mark.parametrize("parents_synced", [True, False], ids=["the parent is deleted in its table", "the parent returns 404"])
+def test_the_rows_of_a_deleted_parent_are_marked(parents_synced: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     truth = members(shop)
     sync(MEMBERS, shop, warehouse)
     gone = min(truth)[0]
 
     shop.change("delete", type="segments", id=gone)
-    if parents_know:
+    if parents_synced:
         sync("segments", shop, warehouse)
     report = sync(MEMBERS, shop, warehouse)
 
@@ -80,7 +80,7 @@ def test_a_parent_that_is_gone_takes_its_rows_along(parents_know: bool, shop: Sa
     assert (report.row.rows_deleted, report.row.outcome) == (len(lost), "succeeded")
 
 
-def test_when_nothing_at_all_comes_nothing_is_marked(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_empty_read_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     sync(MEMBERS, shop, warehouse)
     known = stored(warehouse)
@@ -93,7 +93,7 @@ def test_when_nothing_at_all_comes_nothing_is_marked(shop: SandboxProcess, wareh
     assert report.notes == (f"Klaviyo returned no segment_members at all, though {len(known)} are known: none was marked as deleted.",)
 
 
-def test_each_parent_has_its_own_coverage_and_those_never_read_come_first(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = {id_ for (id_,) in query(warehouse, "SELECT id FROM segments")}
     first = sync(MEMBERS, shop, warehouse)
@@ -112,7 +112,7 @@ def test_each_parent_has_its_own_coverage_and_those_never_read_come_first(shop: 
     ]
 
 
-def test_parents_that_an_interrupted_sync_has_read_are_loaded_by_the_next_one(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_the_next_sync_loads_the_parents_that_an_interrupted_one_has_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = [id_ for (id_,) in query(warehouse, "SELECT id FROM segments ORDER BY id")]
     shop.faults({"path": "/api/segments/{id}/profiles", "kind": "500", "times": None, "after": len(segments) - 1})
@@ -123,6 +123,6 @@ def test_parents_that_an_interrupted_sync_has_read_are_loaded_by_the_next_one(sh
     report = sync(MEMBERS, shop, warehouse)
 
     assert report.resumed
-    assert report.slices[0].removeprefix("segment_id ") in segments[-2:], "those that were not read come first"
+    assert report.slices[0].removeprefix("segment_id ") in segments[-2:], "unread parents come first"
     assert report.slices[-1].removeprefix("segment_id ") not in segments[-2:]
     assert stored(warehouse) == members(shop)

@@ -1,4 +1,4 @@
-"""Changes of consent that do not move ``updated`` are found by their own times."""
+"""Consent changes that do not change ``updated`` are found by their own time fields."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ KINDS = {
 
 
 def suppress(sandbox: SandboxProcess, id_: str, kind: str) -> None:
-    """Suppress a profile without moving its ``updated``."""
+    """Suppress a profile without changing its ``updated``."""
     (profile,) = [one for one in sandbox.truth("profiles") if one["id"] == id_]
     subscriptions: dict[str, Any] = profile["attributes"]["subscriptions"]
     name, entry = KINDS[kind]
@@ -31,7 +31,7 @@ def suppress(sandbox: SandboxProcess, id_: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_found_by_the_next_sync(kind: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_consent_change_is_found_by_the_next_sync(kind: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=150)
     sync("profiles", sandbox, warehouse)
     ids = table(warehouse, "profiles")["id"].to_list()
@@ -48,7 +48,7 @@ def test_it_is_found_by_the_next_sync(kind: str, new_account: NewAccount, wareho
         assert table(warehouse, "profiles").equals(truth(sandbox, "profiles"))
 
 
-def test_it_is_found_after_a_sync_that_failed_before_it(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consent_change_is_found_after_a_failed_sync(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account(profiles=150)
     sync("profiles", sandbox, warehouse)
@@ -67,7 +67,7 @@ def test_it_is_found_after_a_sync_that_failed_before_it(new_account: NewAccount,
     assert table(warehouse, "profiles").equals(truth(sandbox, "profiles"))
 
 
-def test_an_idle_sync_asks_once_for_each(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_idle_sync_sends_one_request_per_consent_field(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=150)
     for _ in range(3):
         report = sync("profiles", sandbox, warehouse)

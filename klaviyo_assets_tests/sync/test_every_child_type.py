@@ -1,4 +1,4 @@
-"""Every child type of the catalog, and types from outside of the package, are synced as the sandbox holds them."""
+"""Tables of every child type of the catalog, and of types defined outside of the package, equal the sandbox's records."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +33,7 @@ def sync_both(entry: ResourceType, sandbox: SandboxProcess, warehouse: LocalFile
     sync(entry, sandbox, warehouse)
 
 
-def assert_true(entry: ResourceType, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+def assert_equal_to_truth(entry: ResourceType, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
     found = table(warehouse, entry.name, key=entry.primary_key)
     assert found.height > 0
     assert_frame_equal(found, truth(sandbox, entry), check_row_order=True)
@@ -44,21 +44,21 @@ def in_pages_of(size: int, entry: ResourceType) -> ResourceType:
 
 
 def parents_requested(sandbox: SandboxProcess, entry: ResourceType) -> list[str]:
-    """Return the parents whose children were requested, in order; probes, for one record, are left out."""
+    """Return the parents that were requested, in order, without probes (requests for one record)."""
     found = [one for one in sandbox.stats()["log"] if one["endpoint"] == entry.endpoint.path and "page%5Bsize%5D=1&" not in f"{one['query']}&"]
     return list(dict.fromkeys(one["path"].split("/")[3] for one in found))
 
 
 @every_child
-def test_the_table_holds_what_klaviyo_shows(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_the_table_equals_the_truth(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync_both(entry, shop, warehouse)
 
-    assert_true(entry, shop, warehouse)
+    assert_equal_to_truth(entry, shop, warehouse)
     assert query(warehouse, f"SELECT DISTINCT _extra FROM {entry.name}") == [(None,)]
 
 
 @every_child
-def test_who_joins_and_who_leaves_is_seen_by_the_next_sync(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_added_and_removed_children_are_found_by_the_next_sync(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync_both(entry, shop, warehouse)
     assert entry.parent is not None
     one = shop.truth(entry.name)[0]
@@ -68,14 +68,14 @@ def test_who_joins_and_who_leaves_is_seen_by_the_next_sync(entry: ResourceType, 
 
     sync(entry, shop, warehouse)
 
-    assert_true(entry, shop, warehouse)
+    assert_equal_to_truth(entry, shop, warehouse)
     own = entry.primary_key[-1]
     assert table(warehouse, entry.name, key=entry.primary_key, deleted=True)[own].to_list() == [one["id"]]
     assert query(warehouse, f"SELECT count(*) FROM {entry.name} WHERE {own} = '{new}' AND {entry.parent.column} = '{parent}'") == [(1,)]
 
 
 @every_child
-def test_a_sync_that_was_broken_off_goes_on_with_the_parents_that_are_left(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_interrupted_sync_continues_with_the_remaining_parents(entry: ResourceType, shop: SandboxProcess, warehouse: LocalFile) -> None:
     assert entry.parent is not None
     entry = in_pages_of(2, entry)
     sync(entry.parent.entry, shop, warehouse)
@@ -83,29 +83,29 @@ def test_a_sync_that_was_broken_off_goes_on_with_the_parents_that_are_left(entry
     shop.faults({"path": entry.endpoint.path, "kind": "503", "times": None, "after": 8})
     with pytest.raises(RequestFailed):
         sync(entry, shop, warehouse, max_retries=0, concurrency=1)
-    begun = parents_requested(shop, entry)
+    started = parents_requested(shop, entry)
     shop.clear_faults()
     shop.reset_stats()
 
     sync(entry, shop, warehouse, concurrency=1)
 
-    assert_true(entry, shop, warehouse)
+    assert_equal_to_truth(entry, shop, warehouse)
     again = parents_requested(shop, entry)
-    assert 1 < len(begun) < len(again)
-    assert again[0] not in begun[:-1], "what had been read completely comes last"
+    assert 1 < len(started) < len(again)
+    assert again[0] not in started[:-1], "parents that had been read completely come last"
 
 
-def test_no_parents_are_no_error(warehouse: LocalFile) -> None:
+def test_a_type_without_parents_syncs_without_error(warehouse: LocalFile) -> None:
     with small(segments=0, catalog=NAME) as sandbox:
         sync_both(SEGMENT_MEMBERS, sandbox, warehouse)
 
     assert table(warehouse, "segment_members", key=SEGMENT_MEMBERS.primary_key).height == 0
 
 
-def test_a_type_from_outside_of_the_package_is_synced_like_one_of_its_own(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_type_defined_outside_of_the_package_is_synced_like_any_other(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync(COUPONS, shop, warehouse)
-    assert_true(COUPONS, shop, warehouse)
+    assert_equal_to_truth(COUPONS, shop, warehouse)
     shop.change("round", seed=1)
     sync(COUPONS, shop, warehouse)
-    assert_true(COUPONS, shop, warehouse)
+    assert_equal_to_truth(COUPONS, shop, warehouse)
     assert table(warehouse, "coupons", deleted=True).height == 1

@@ -20,11 +20,11 @@ NewAccount = Callable[..., SandboxProcess]
 
 BY_TIME = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental | NewestFirst)]
 
-FEW = {"events": 400, "profiles": 150, "reviews": 120}
+SMALL = {"events": 400, "profiles": 150, "reviews": 120}
 
 LONG_AGO = [
     datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
-    datetime(1901, 12, 13, 20, 45, 51, tzinfo=UTC),  # before the first second of a 32-bit clock
+    datetime(1901, 12, 13, 20, 45, 51, tzinfo=UTC),  # before the earliest second of a 32-bit clock
     datetime(1582, 10, 4, tzinfo=UTC),
     datetime(1, 1, 1, tzinfo=UTC),
 ]
@@ -32,7 +32,7 @@ FAR_AHEAD = [datetime(2100, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59
 
 
 def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
-    """Give the account a record whose times all are this one."""
+    """Add a record with this moment in all its time fields."""
     if name == "events":
         sandbox.change("event", datetime=moment)
         return
@@ -41,11 +41,11 @@ def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", BY_TIME)
-def test_records_of_all_dates_are_read(name: str, mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(**FEW)
+def test_records_with_extreme_dates_are_read(name: str, mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(**SMALL)
     for moment in (*LONG_AGO, *FAR_AHEAD):
         add_dated(sandbox, name, moment)
-    # Small pages, so that slices are cut.
+    # Small pages, so slices are split.
     entry = in_small_pages(name)
 
     sync(entry, sandbox, warehouse, SyncOptions(mode))
@@ -60,24 +60,24 @@ def test_records_of_all_dates_are_read(name: str, mode: SyncMode, new_account: N
 
 
 @pytest.mark.parametrize("name", BY_TIME)
-def test_what_an_earlier_version_left_out_is_read_now(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(**FEW)
+def test_records_that_an_earlier_version_skipped_are_read(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(**SMALL)
     add_dated(sandbox, name, LONG_AGO[0])
     sync(name, sandbox, warehouse)
     query(warehouse, f"DELETE FROM {name} WHERE {range_field(CATALOG[name])} < '1970-01-01'")
     query(warehouse, "UPDATE _coverage SET window_start = '1970-01-01 00:00:00+00' WHERE isinf(window_start)")
-    query(warehouse, "UPDATE _syncs SET table_rows = NULL, table_newest = NULL")  # which that version did not record
+    query(warehouse, "UPDATE _syncs SET table_rows = NULL, table_newest = NULL")  # that version did not record these
 
     report = sync(name, sandbox, warehouse)
 
-    assert report.row.records_read < truth(sandbox, name).height, "the rest is not read again"
+    assert report.row.records_read < truth(sandbox, name).height, "other records are not read again"
     assert_frame_equal(table(warehouse, name), truth(sandbox, name))
     assert sync(name, sandbox, warehouse).row.requests <= report.row.requests
 
 
 @pytest.mark.parametrize("name", BY_TIME)
-def test_a_range_may_lie_before_1970(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(**FEW)
+def test_a_range_may_be_before_1970(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(**SMALL)
     for moment in LONG_AGO:
         add_dated(sandbox, name, moment)
     before = TimeWindow(BEGINNING + timedelta(microseconds=1), datetime(1970, 1, 1, tzinfo=UTC))
@@ -90,8 +90,8 @@ def test_a_range_may_lie_before_1970(name: str, new_account: NewAccount, warehou
 
 
 @pytest.mark.parametrize("name", ["profiles", "reviews"])
-def test_a_version_dated_in_the_future_does_not_keep_a_row_as_it_is(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(**FEW)
+def test_a_version_dated_in_the_future_does_not_block_later_changes(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(**SMALL)
     sync(name, sandbox, warehouse)
     id_ = table(warehouse, name)["id"][0]
     sandbox.change("update", type=name, id=id_, attributes={"updated": FAR_AHEAD[-1].isoformat()})

@@ -11,7 +11,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
 _ROUNDS = 14
-"""``make benchmarks ONLY=idle`` has a hundred."""
+"""``make benchmarks ONLY=idle`` runs a hundred."""
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.slow]
 
@@ -26,18 +26,18 @@ REQUESTS = {
     "reviews": 1,  # down to below the last sync
     "segments": 2,  # fourteen, in pages of ten
 }
-"""What a sync of the account asks that finds nothing new, besides the probe that tells the time."""
+"""Requests of a sync that finds nothing new, not counting the probe that returns the server's time."""
 
 
 def test_the_file_does_not_grow(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
-    """But for the rows of ``_syncs``, which fit into its last block: where that ends is the same for an account that is the same."""
+    """Only ``_syncs`` gets new rows, and they fit into its last block. The account is always the same, so the block always ends at the same place."""
     account = new_account(base=datetime(2026, 7, 20, 12, tzinfo=UTC), clock=datetime.now(UTC))
     sizes = []
     for _ in range(_ROUNDS):
-        asked = {name: sync(name, account, warehouse).row.requests - 1 for name in CATALOG}
+        requests = {name: sync(name, account, warehouse).row.requests - 1 for name in CATALOG}
         sizes.append(warehouse.path.stat().st_size)
 
     assert len(set(sizes[2:])) == 1, sizes
-    assert asked.items() >= (REQUESTS.items() - {("events", 1)}), asked
-    assert asked["events"] in {1, 6}, "once an hour the lookback ages are looked at"
+    assert requests.items() >= (REQUESTS.items() - {("events", 1)}), requests
+    assert requests["events"] in {1, 6}, "lookback ages are checked once an hour"
     assert query(warehouse, "SELECT count(*), count(DISTINCT outcome) FROM _syncs") == [(_ROUNDS * len(CATALOG), 1)]

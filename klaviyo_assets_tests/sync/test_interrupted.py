@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 NewAccount = Callable[..., SandboxProcess]
 
 
-def kill_in_a_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, load: int = 1, after: float = 0.0) -> bool:
-    """Start a sync and kill it so many seconds into its nth load; return False if it ended before."""
+def kill_during_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, load: int = 1, after: float = 0.0) -> bool:
+    """Start a sync and kill it ``after`` seconds into its nth load; return False if it ended earlier."""
     command = [sys.executable, "-m", "klaviyo_assets_tests.killable_sync", sandbox.base_url, str(warehouse.path.parent), name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -39,58 +39,58 @@ def kill_in_a_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, 
     return begun == load
 
 
-def assert_coverage_holds(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> None:
-    """Whatever is said to be covered is in the table, whole, and no row is there twice."""
-    spans = query(warehouse, f"SELECT field, epoch_us({WINDOW_START}), epoch_us(window_end) FROM _coverage WHERE resource_type = '{name}'")
-    held, known = table(warehouse, name), truth(sandbox, name)
-    assert held["id"].is_unique().all()
-    for field, start, end in spans:
+def assert_covered_rows_are_complete(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> None:
+    """Check that the table has all rows of the covered windows, and no row twice."""
+    windows = query(warehouse, f"SELECT field, epoch_us({WINDOW_START}), epoch_us(window_end) FROM _coverage WHERE resource_type = '{name}'")
+    stored, known = table(warehouse, name), truth(sandbox, name)
+    assert stored["id"].is_unique().all()
+    for field, start, end in windows:
         if field not in known.columns:
-            continue  # a time inside of a JSON column
+            continue  # a time inside a JSON column
         wanted = known.filter(known[field].dt.epoch("us").is_between(start, end, closed="left"))
-        assert set(wanted["id"]) <= set(held["id"])
+        assert set(wanted["id"]) <= set(stored["id"])
 
 
 @pytest.mark.slow
 def test_killed_ten_times_during_a_load(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox, moments = new_account(events=8_000), random.Random(4)
     sandbox.advance(timedelta(days=30))
-    held = 0
+    stored = 0
     for _ in range(10):
-        assert kill_in_a_load(sandbox, warehouse, "events", load=moments.randint(1, 2), after=moments.uniform(0, 0.06))
-        assert_coverage_holds(sandbox, warehouse, "events")
-        before, held = held, table(warehouse, "events").height
-        assert held >= before
+        assert kill_during_load(sandbox, warehouse, "events", load=moments.randint(1, 2), after=moments.uniform(0, 0.06))
+        assert_covered_rows_are_complete(sandbox, warehouse, "events")
+        before, stored = stored, table(warehouse, "events").height
+        assert stored >= before
 
     report = sync("events", sandbox, warehouse)
 
-    assert 0 < held < report.row_count
+    assert 0 < stored < report.row_count
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
     assert dict(query(warehouse, "SELECT outcome, count(*) FROM _syncs GROUP BY outcome")) == {"killed": 10, "succeeded": 1}
 
 
 @pytest.mark.slow
-def test_a_first_sync_of_profiles_killed_and_taken_up_three_days_later(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_killed_first_sync_of_profiles_resumed_three_days_later(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=2_000)
-    assert kill_in_a_load(sandbox, warehouse, "profiles", load=3, after=0.05)
+    assert kill_during_load(sandbox, warehouse, "profiles", load=3, after=0.05)
     ids = truth(sandbox, "profiles").sort("created")["id"].to_list()
     for day in range(3):
         sandbox.advance(timedelta(days=1))
-        for id_ in ids[day::40]:  # early and late ones, so some that were swept and some that were not
+        for id_ in ids[day::40]:  # old and new ones: some had been read before the kill, others not
             sandbox.change("update", type="profiles", id=id_, attributes={"first_name": f"Day {day}"})
         sandbox.change("add", type="profiles")
-    assert_coverage_holds(sandbox, warehouse, "profiles")
+    assert_covered_rows_are_complete(sandbox, warehouse, "profiles")
     before = table(warehouse, "profiles").height
     assert 0 < before < len(ids)
 
     report = sync("profiles", sandbox, warehouse)
 
     assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"))
-    assert report.row.records_read < len(ids) + 100, "what was read before the kill was read again"
+    assert report.row.records_read < len(ids) + 100, "records from before the kill were read again"
 
 
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_sync_resumes_a_failed_one(name: str, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account()
     sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": None, "after": 6})
@@ -105,13 +105,11 @@ def test_what_a_failed_sync_has_read_is_taken_up(name: str, new_account: NewAcco
     assert report.resumed
     read_twice = report.row.records_read + staged - report.row_count
     assert staged > 90
-    assert read_twice < staged / 2, "only what is not settled is read again"
+    assert read_twice < staged / 2, "only slices that were not covered are read again"
     assert_frame_equal(table(warehouse, name), truth(sandbox, name))
 
 
-def test_what_a_failed_sync_staged_without_a_column_that_there_is_now_is_read_again(
-    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_staged_files_without_a_new_column_are_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox, entry = new_account(), CATALOG["profiles"]
     older = replace(entry, columns=tuple(column for column in entry.columns if not column.was_in_extra))
@@ -127,7 +125,7 @@ def test_what_a_failed_sync_staged_without_a_column_that_there_is_now_is_read_ag
     assert query(warehouse, "SELECT count(*) FROM profiles WHERE anonymous_id = 'visitor'") == [(1,)]
 
 
-def test_a_type_that_is_read_whole_is_left_as_it_was_when_its_read_breaks_off(
+def test_a_failed_read_of_a_full_table_type_does_not_change_the_table(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
@@ -145,7 +143,7 @@ def test_a_type_that_is_read_whole_is_left_as_it_was_when_its_read_breaks_off(
     assert sync("campaigns", sandbox, warehouse).row.rows_deleted == 1
 
 
-def test_an_answer_that_is_suddenly_empty_marks_nothing(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_suddenly_empty_response_marks_no_rows(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("lists", sandbox, warehouse)
     for id_ in table(warehouse, "lists")["id"]:

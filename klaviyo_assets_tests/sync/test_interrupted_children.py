@@ -1,4 +1,4 @@
-"""Syncs of a child type that are killed, and parents that come and go while a sync runs."""
+"""Killed syncs of a child type, and parents that are created or deleted during a sync."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,13 +16,13 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
-from klaviyo_assets_tests.sync.test_interrupted import kill_in_a_load
+from klaviyo_assets_tests.sync.test_interrupted import kill_during_load
 
 NewAccount = Callable[..., SandboxProcess]
 NAME = LIST_MEMBERS.name
 
 
-def held(warehouse: LocalFile) -> set[tuple[str, str]]:
+def stored(warehouse: LocalFile) -> set[tuple[str, str]]:
     return set(query(warehouse, f"SELECT list_id, profile_id FROM {NAME} WHERE _deleted_at IS NULL"))
 
 
@@ -31,7 +31,7 @@ def read_completely(warehouse: LocalFile) -> set[str]:
 
 
 def parents_requested(sandbox: SandboxProcess) -> list[str]:
-    """Return the lists whose members were requested, in order; probes, for one record, are left out."""
+    """Return the lists that were requested, in order, without probes (requests for one record)."""
     found = [one for one in sandbox.stats()["log"] if one["endpoint"] == LIST_MEMBERS.endpoint.path and "page%5Bsize%5D=1&" not in f"{one['query']}&"]
     return list(dict.fromkeys(one["path"].split("/")[3] for one in found))
 
@@ -49,24 +49,24 @@ def assert_covered_parents_are_complete(sandbox: SandboxProcess, warehouse: Loca
 
 @pytest.mark.duckdb
 @pytest.mark.slow
-def test_the_syncs_after_a_kill_go_on_with_the_lists_that_are_left(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_syncs_after_a_kill_continue_with_the_remaining_lists(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=40, profiles=400)
     sync("lists", sandbox, warehouse)
     lists = {id_ for (id_,) in query(warehouse, "SELECT id FROM lists")}
 
-    assert kill_in_a_load(sandbox, warehouse, NAME, load=1, after=0.02)
-    begun = parents_requested(sandbox)
+    assert kill_during_load(sandbox, warehouse, NAME, load=1, after=0.02)
+    started = parents_requested(sandbox)
     sandbox.reset_stats()
-    assert kill_in_a_load(sandbox, warehouse, NAME, load=2, after=0.02)
+    assert kill_during_load(sandbox, warehouse, NAME, load=2, after=0.02)
     covered = assert_covered_parents_are_complete(sandbox, warehouse)
-    assert covered <= {*begun}, "the first load of the second sync is what the first one had staged"
+    assert covered <= {*started}, "the first load of the second sync has the staged files of the first one"
     assert 0 < len(covered) < len(lists)
     assert parents_requested(sandbox)[0] not in covered
-    unread = lists - {*begun, *parents_requested(sandbox)}
+    unread = lists - {*started, *parents_requested(sandbox)}
 
-    # What a list that has been read loses and gets before the next sync is seen by that one.
+    # The next sync finds members that a list gained or lost after it was read.
     changed = min(covered)
-    left = next(pair for pair in sorted(held(warehouse)) if pair[0] == changed)
+    left = next(pair for pair in sorted(stored(warehouse)) if pair[0] == changed)
     sandbox.change("delete", type=NAME, parent=changed, id=left[1])
     (joined,) = sandbox.change("add", type=NAME, parent=changed)
     sandbox.reset_stats()
@@ -74,14 +74,14 @@ def test_the_syncs_after_a_kill_go_on_with_the_lists_that_are_left(new_account: 
 
     assert report.resumed
     order = parents_requested(sandbox)
-    assert sorted(order) == sorted(lists), "each list is read, and once"
+    assert sorted(order) == sorted(lists), "each list is read exactly once"
     assert unread
     assert {*order[: len(unread)]}.isdisjoint(covered), "lists that have been read completely come last"
     assert max(order.index(id_) for id_ in unread) < min(order.index(id_) for id_ in covered)
     assert_frame_equal(table(warehouse, NAME), truth(sandbox, NAME))
     assert read_completely(warehouse) == lists
     assert query(warehouse, f"SELECT list_id, profile_id FROM {NAME} WHERE _deleted_at IS NOT NULL") == [left]
-    assert (changed, joined) in held(warehouse)
+    assert (changed, joined) in stored(warehouse)
     assert query(warehouse, "SELECT outcome, count(*) FROM _syncs WHERE resource_type = 'list_members' GROUP BY outcome ORDER BY outcome") == [
         ("killed", 2),
         ("succeeded", 1),
@@ -89,7 +89,7 @@ def test_the_syncs_after_a_kill_go_on_with_the_lists_that_are_left(new_account: 
 
 
 def at_the_first_page(list_id: str, change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Change the account when the first page of a list's members has come."""
+    """Change the account when the first page of a list's members arrives."""
     add, changes = Staging.add, [change]
 
     def adding(self: Staging, slice_id: int, page: Page, read_up_to: datetime | None) -> None:
@@ -105,15 +105,15 @@ def in_small_pages() -> ResourceType:
 
 
 @pytest.mark.parametrize("stored_before", [False, True], ids=["first sync", "later sync"])
-def test_a_list_that_is_deleted_while_its_members_are_read_takes_only_its_own_rows_along(
+def test_deleting_a_list_while_its_members_are_read_marks_only_its_own_rows(
     stored_before: bool, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = new_account(lists=6, profiles=60)
     sync("lists", sandbox, warehouse)
     known = truth(sandbox, NAME)
     gone = known.group_by("list_id").len().sort("len", "list_id")["list_id"][-1]
-    of_gone = set(known.filter(pl.col("list_id") == gone).select("list_id", "profile_id").iter_rows())
-    assert len(of_gone) > 4
+    members_of_gone = set(known.filter(pl.col("list_id") == gone).select("list_id", "profile_id").iter_rows())
+    assert len(members_of_gone) > 4
     if stored_before:
         sync(NAME, sandbox, warehouse)
     at_the_first_page(gone, lambda: sandbox.change("delete", type="lists", id=gone), monkeypatch)
@@ -123,7 +123,7 @@ def test_a_list_that_is_deleted_while_its_members_are_read_takes_only_its_own_ro
     assert report.row.outcome == "succeeded"
     assert_frame_equal(table(warehouse, NAME), known.filter(pl.col("list_id") != gone))
     deleted = set(query(warehouse, f"SELECT list_id, profile_id FROM {NAME} WHERE _deleted_at IS NOT NULL"))
-    assert deleted == of_gone if stored_before else deleted < of_gone
+    assert deleted == members_of_gone if stored_before else deleted < members_of_gone
     assert report.row.rows_deleted == len(deleted)
 
     sync("lists", sandbox, warehouse)
@@ -131,7 +131,7 @@ def test_a_list_that_is_deleted_while_its_members_are_read_takes_only_its_own_ro
     assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
 
 
-def test_a_list_that_is_created_while_members_are_read_is_read_after_the_next_sync_of_lists(
+def test_a_list_created_while_members_are_read_is_read_after_the_next_sync_of_lists(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = new_account(lists=6, profiles=60)

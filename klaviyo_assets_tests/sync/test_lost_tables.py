@@ -1,4 +1,4 @@
-"""Another program drops, empties or replaces a table: what was recorded as read does not count, the run says so, and everything is read again."""
+"""Another program drops, empties or replaces a table: its coverage no longer counts, the run reports it, and everything is read again."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[SandboxProcess]:
-    """An account so small that each of the many syncs below takes little; nobody changes it."""
+    """A small account, to keep the many syncs below short; no test changes it."""
     now = datetime.now(UTC)
     with small(events=400, profiles=150, reviews=120, base=now - timedelta(minutes=61), clock=now) as sandbox:
         yield sandbox
@@ -43,7 +43,7 @@ BOOKKEEPING = ("_coverage", "_syncs", "_layout", "_null_rates", "_rereads")
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews", "lists"])
-def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_coverage_counts_only_while_the_rows_exist(name: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)
     query(warehouse, LOSSES[loss].format(name))
 
@@ -59,20 +59,20 @@ def test_what_was_read_counts_only_while_the_rows_are_there(name: str, loss: str
 
 @pytest.mark.parametrize("mode", [SyncMode.full, SyncMode.range])
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_in_each_mode_the_next_incremental_sync_reads_the_rest(name: str, mode: SyncMode, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_the_incremental_sync_after_any_mode_reads_the_rest(name: str, mode: SyncMode, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)
     query(warehouse, f"DROP TABLE {name}")
     now = account.now()
-    asked = TimeWindow(now - timedelta(days=9), now) if mode is SyncMode.range else None
+    window = TimeWindow(now - timedelta(days=9), now) if mode is SyncMode.range else None
 
-    report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if asked else None, window=asked))
+    report = sync(name, account, warehouse, SyncOptions(mode, field=range_field(CATALOG[name]) if window else None, window=window))
 
     assert any("was missing" in note for note in report.notes)
     sync(name, account, warehouse)
     assert_frame_equal(table(warehouse, name), truth(account, name))
 
 
-def test_all_tables_may_go_and_the_bookkeeping_stay(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_all_tables_except_the_bookkeeping_may_be_dropped(account: SandboxProcess, warehouse: LocalFile) -> None:
     for name in CATALOG:
         sync(name, account, warehouse)
     for name in CATALOG:
@@ -106,7 +106,7 @@ def test_a_lost_bookkeeping_table_is_reported_once(name: str, statement: str, ac
     report = sync("events", account, warehouse)
 
     if name in ("_null_rates", "_rereads") and statement == "TRUNCATE {}":
-        return  # they are empty as long as no column has lost its values and nothing is to be read again
+        return  # they are empty while no column has lost its values and no reread is pending
     assert any((name in note and "events" in note) or f"{name} was missing or empty" in note for note in report.notes), report.notes
     assert not any(name in note for note in sync("events", account, warehouse).notes)
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
@@ -132,17 +132,17 @@ def test_a_column_of_the_coverage_may_be_dropped(column: str, account: SandboxPr
 
 
 @pytest.mark.parametrize("column", ["uuid", "datetime", "event_properties", "_extra", "_synced_at"])
-def test_a_column_that_was_dropped_is_read_again(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_dropped_column_is_read_again(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     query(warehouse, f"ALTER TABLE events DROP COLUMN {column}")
 
     sync("events", account, warehouse)
 
-    held = truth(account, "events")
-    assert_frame_equal(table(warehouse, "events").select(held.columns), held)
+    expected = truth(account, "events")
+    assert_frame_equal(table(warehouse, "events").select(expected.columns), expected)
 
 
-def test_a_column_that_was_made_coarser_is_read_again(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_column_with_a_coarser_type_is_read_again(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     query(warehouse, "ALTER TABLE events ALTER datetime SET DATA TYPE DATE")
 
@@ -151,14 +151,14 @@ def test_a_column_that_was_made_coarser_is_read_again(account: SandboxProcess, w
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 
-def test_lost_marks_of_deleted_rows_are_told(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_lost_deletion_marks_are_reported(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)
     query(warehouse, "ALTER TABLE profiles DROP COLUMN _deleted_at")
 
     assert any("_deleted_at" in note and "full" in note for note in sync("profiles", account, warehouse).notes)
 
 
-def test_an_older_copy_of_a_table_is_noticed(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_older_copy_of_a_table_is_detected(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("profiles", sandbox, warehouse)
     query(warehouse, "CREATE TABLE main.copy AS FROM profiles")
@@ -173,7 +173,7 @@ def test_an_older_copy_of_a_table_is_noticed(new_account: NewAccount, warehouse:
     assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"))
 
 
-def test_rows_that_a_user_deletes_stay_deleted_and_are_told_once(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_rows_deleted_by_a_user_stay_deleted_and_are_reported_once(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     query(warehouse, "DELETE FROM events WHERE datetime < (SELECT quantile_cont(datetime, 0.1) FROM events)")
     left = table(warehouse, "events").height
@@ -188,7 +188,7 @@ def test_rows_that_a_user_deletes_stay_deleted_and_are_told_once(account: Sandbo
 
 
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews", "lists"])
-def test_a_type_without_records_is_not_read_from_the_beginning_each_time(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_type_without_records_is_not_read_from_the_beginning_every_time(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=0, profiles=0, reviews=0, lists=0)
     sync(name, sandbox, warehouse)
     covered = query(warehouse, "SELECT window_start, read_at FROM _coverage ORDER BY ALL LIMIT 1")
@@ -198,7 +198,7 @@ def test_a_type_without_records_is_not_read_from_the_beginning_each_time(name: s
 
 
 @pytest.mark.parametrize("statement", ["DROP TABLE events", "TRUNCATE events"])
-def test_a_table_that_is_lost_while_a_sync_runs_stops_it(statement: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_table_lost_during_a_sync_stops_it(statement: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     loader = Loader(warehouse, CATALOG["events"], "klaviyo")
     report = sync("events", account, warehouse)
@@ -212,7 +212,9 @@ def test_a_table_that_is_lost_while_a_sync_runs_stops_it(statement: str, account
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 
-def test_without_its_syncs_a_schema_still_belongs_to_its_account(account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_schema_without_its_syncs_table_still_belongs_to_its_account(
+    account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile
+) -> None:
     sync("events", account, warehouse, account_id="ABC123")
     query(warehouse, "DROP TABLE _syncs")
 

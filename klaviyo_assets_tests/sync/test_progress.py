@@ -1,4 +1,4 @@
-"""What is told of a long sync while it runs: honest about what is not known."""
+"""Progress reports of long syncs, with ranges for estimates that are uncertain."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,16 +31,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
-    facts = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
-    return Staging(tmp_path / "s", new_manifest(**facts, read_at=TOP, resumable=True))
+    attributes = {"sync_id": "s", "resource_type": "events", "account_id": "a", "fingerprint": "f"}
+    return Staging(tmp_path / "s", new_manifest(**attributes, read_at=TOP, resumable=True))
 
 
-def part(start: datetime, end: datetime, *, newest: bool = False) -> Slice:
+def window_slice(start: datetime, end: datetime, *, newest: bool = False) -> Slice:
     return Slice(Subset(), "datetime", start=start, end=None if newest else end, covers_to=end)
 
 
-def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> SliceReader:
-    """A chain that has read so many records, evenly, of so much time."""
+def reader_of(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> SliceReader:
+    """Return a reader that has read this many records, evenly distributed over this time."""
     assert slice_.start is not None
     times = [slice_.start + read * number / (records - 1) for number in range(records)]
     body = {"data": [{"id": str(time), "attributes": {"datetime": time.isoformat()}} for time in times], "links": {"next": "/more"}}
@@ -49,12 +49,12 @@ def chain(staging: Staging, slice_: Slice, *, read: timedelta, records: int) -> 
     return found
 
 
-def test_what_is_left_of_an_even_history_is_what_its_density_says(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress()
+def test_the_rest_of_an_even_history_follows_from_its_density(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress()
     clock.now += 20
-    replication = chain(staging, part(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
+    reader = reader_of(staging, window_slice(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
 
-    estimate = watch.estimate(1000, [replication], [part(TOP - 6 * DAY, TOP - 2 * DAY)])
+    estimate = progress.estimate(1000, [reader], [window_slice(TOP - 6 * DAY, TOP - 2 * DAY)])
 
     assert estimate is not None
     assert estimate.records.low == pytest.approx(5000, rel=0.01)
@@ -62,85 +62,85 @@ def test_what_is_left_of_an_even_history_is_what_its_density_says(clock: SimpleN
     assert estimate.seconds.low == pytest.approx(100, rel=0.01)
 
 
-def test_where_the_density_varies_the_range_is_as_wide(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress()
+def test_the_range_is_as_wide_as_the_density_varies(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress()
     clock.now += 20
     densities = [1000, 2000, 3000, 4000]
     for number, records in enumerate(densities):
-        finished = chain(staging, part(TOP - (number + 1) * DAY, TOP - number * DAY), read=DAY, records=records)
-        watch.estimate(1, [finished], [])
+        finished = reader_of(staging, window_slice(TOP - (number + 1) * DAY, TOP - number * DAY), read=DAY, records=records)
+        progress.estimate(1, [finished], [])
 
-    estimate = watch.estimate(10_000, [], [part(TOP - 14 * DAY, TOP - 4 * DAY)])
+    estimate = progress.estimate(10_000, [], [window_slice(TOP - 14 * DAY, TOP - 4 * DAY)])
 
     assert estimate is not None
     assert 9_900 <= estimate.records.low < 25_000 < estimate.records.high <= 40_000
 
 
-def test_before_the_oldest_record_nothing_is_expected(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress(oldest=TOP - 4 * DAY)
+def test_no_records_are_expected_before_the_oldest_one(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress(oldest=TOP - 4 * DAY)
     clock.now += 20
-    replication = chain(staging, part(TOP - 2 * DAY, TOP), read=2 * DAY, records=1000)
+    reader = reader_of(staging, window_slice(TOP - 2 * DAY, TOP), read=2 * DAY, records=1000)
 
-    estimate = watch.estimate(1000, [replication], [part(datetime(1970, 1, 1, tzinfo=UTC), TOP - 2 * DAY)])
+    estimate = progress.estimate(1000, [reader], [window_slice(datetime(1970, 1, 1, tzinfo=UTC), TOP - 2 * DAY)])
 
     assert estimate is not None
     assert estimate.records.high == pytest.approx(1000, rel=0.01)
 
 
-def test_it_says_from_when_on_everything_is_there(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress()
+def test_the_estimate_says_since_when_the_data_is_complete(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress()
     clock.now += 20
-    newest = chain(staging, part(TOP - DAY, TOP, newest=True), read=DAY / 2, records=1000)
-    older = chain(staging, part(TOP - 5 * DAY, TOP - DAY), read=DAY, records=1000)
+    newest = reader_of(staging, window_slice(TOP - DAY, TOP, newest=True), read=DAY / 2, records=1000)
+    older = reader_of(staging, window_slice(TOP - 5 * DAY, TOP - DAY), read=DAY, records=1000)
 
-    while_newest_is_read = watch.estimate(2000, [older, newest], [])
-    afterwards = watch.estimate(3000, [older], [part(TOP - 21 * DAY, TOP - 5 * DAY)])
+    while_newest_is_read = progress.estimate(2000, [older, newest], [])
+    afterwards = progress.estimate(3000, [older], [window_slice(TOP - 21 * DAY, TOP - 5 * DAY)])
 
     assert while_newest_is_read is not None
     assert afterwards is not None
     assert (while_newest_is_read.complete_from, afterwards.complete_from) == (None, TOP - DAY)
 
 
-def test_bytes_follow_from_what_was_staged(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress(rows_staged=1000, bytes_staged=350_000)
+def test_bytes_are_estimated_from_the_staged_rows(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress(rows_staged=1000, bytes_staged=350_000)
     clock.now += 20
-    replication = chain(staging, part(TOP - 2 * DAY, TOP), read=DAY, records=1000)
+    reader = reader_of(staging, window_slice(TOP - 2 * DAY, TOP), read=DAY, records=1000)
 
-    estimate = watch.estimate(1000, [replication], [])
+    estimate = progress.estimate(1000, [reader], [])
 
     assert estimate is not None
     assert estimate.bytes.low == pytest.approx(350_000, rel=0.02)
     assert estimate.bytes.high > estimate.bytes.low
 
 
-def test_nothing_is_said_before_something_is_known(clock: SimpleNamespace, staging: Staging) -> None:
-    watch = Progress()
+def test_there_is_no_estimate_before_enough_is_known(clock: SimpleNamespace, staging: Staging) -> None:
+    progress = Progress()
     clock.now += 20
-    slice_ = part(TOP - DAY, TOP)
+    slice_ = window_slice(TOP - DAY, TOP)
 
-    assert watch.estimate(0, [SliceReader(slice_, staging.open(slice_))], []) is None
-    assert watch.estimate(10, [], [SubsetSlice(Subset("live"))]) is None
+    assert progress.estimate(0, [SliceReader(slice_, staging.open(slice_))], []) is None
+    assert progress.estimate(10, [], [SubsetSlice(Subset("live"))]) is None
 
 
-def test_it_is_told_soon_and_then_now_and_then(clock: SimpleNamespace) -> None:
-    watch = Progress()
+def test_reports_start_soon_and_repeat_every_30_seconds(clock: SimpleNamespace) -> None:
+    progress = Progress()
     due = []
     for _ in range(101):
-        due.append(watch.is_due())
+        due.append(progress.is_due())
         clock.now += 1
 
     assert [second for second, yes in enumerate(due) if yes] == [10, 40, 70, 100]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "size", "words"),
+    ("seconds", "size", "message"),
     [
         ((1500, 2400), (2.1e9, 5e9), "About 25 to 40 minutes and 2.1 to 5.0 GB left."),
         ((40, 400), (9e5, 3e8), "About 40 seconds to 7 minutes and 900 kB to 300 MB left."),
         ((7200, 7200), (0, 0), "About 2.0 hours left."),
     ],
 )
-def test_the_words(seconds: tuple[float, float], size: tuple[float, float], words: str) -> None:
+def test_progress_messages(seconds: tuple[float, float], size: tuple[float, float], message: str) -> None:
     estimate = Estimate(Range(1, 2), Range(*seconds), Range(*size), TOP)
 
-    assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read, complete from 2026-03-10 00:00 on. {words}"
+    assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read, complete from 2026-03-10 00:00 on. {message}"

@@ -1,4 +1,4 @@
-"""What does not fit into DuckDB's memory is loaded in smaller parts; leftovers that do not fit at all are dropped and read again."""
+"""Loads that exceed DuckDB's memory are split; staged files that cannot be loaded at all are deleted and their records read again."""
 
 import random
 from dataclasses import replace
@@ -39,7 +39,7 @@ def out_of_memory() -> WarehouseError:
 
 
 @pytest.mark.parametrize("files", [1, 2, 5])
-def test_a_batch_that_is_too_much_is_loaded_in_parts_and_its_coverage_comes_last(files: int) -> None:
+def test_a_batch_too_large_for_memory_is_loaded_in_parts_with_the_coverage_last(files: int) -> None:
     loaded: list[Batch] = []
 
     def load(batch: Batch) -> None:
@@ -54,7 +54,7 @@ def test_a_batch_that_is_too_much_is_loaded_in_parts_and_its_coverage_comes_last
 
 
 @pytest.mark.parametrize("error", [WarehouseBusy("Open elsewhere.", "Close it."), duckdb.IOException("No space left on device")])
-def test_another_failure_is_not_retried_in_parts(error: Exception) -> None:
+def test_other_failures_are_not_retried_in_parts(error: Exception) -> None:
     tries: list[Batch] = []
 
     def load(batch: Batch) -> None:
@@ -66,7 +66,7 @@ def test_another_failure_is_not_retried_in_parts(error: Exception) -> None:
     assert len(tries) == 1
 
 
-def test_lack_of_memory_is_about_the_rows_and_trouble_with_the_file_is_not() -> None:
+def test_out_of_memory_is_about_the_rows_but_file_errors_are_not() -> None:
     assert module._is_about_the_rows(out_of_memory())
     assert module._is_about_the_rows(duckdb.InvalidInputException("no such column"))
     assert not module._is_about_the_rows(WarehouseBusy("Open elsewhere.", "Close it."))
@@ -75,8 +75,8 @@ def test_lack_of_memory_is_about_the_rows_and_trouble_with_the_file_is_not() -> 
     assert not module._is_about_the_rows(full)
 
 
-class Small:
-    """A database whose DuckDB has little memory, and the loader of a sync that has begun."""
+class SmallDatabase:
+    """A database with little memory, and the loader of a sync that has begun."""
 
     def __init__(self, folder: Path, limit: str) -> None:
         self.folder = folder / "staged"
@@ -89,7 +89,9 @@ class Small:
 
     def stage(self, *sizes: list[int]) -> Staging:
         """Stage a file for each list of record sizes (bytes), as the first sync."""
-        manifest = new_manifest(sync_id="a-sync", resource_type="events", account_id="unknown", fingerprint="mark", read_at=NOON, resumable=True)
+        manifest = new_manifest(
+            sync_id="a-sync", resource_type="events", account_id="unknown", fingerprint="fingerprint", read_at=NOON, resumable=True
+        )
         staging = Staging(self.folder / "a-sync", manifest)
         for number, file in enumerate(sizes):
             records = [{"id": f"{number}-{place}", "attributes": {"event_properties": {"note": _text(size)}}} for place, size in enumerate(file)]
@@ -102,8 +104,8 @@ class Small:
         return int(rows)
 
 
-def test_a_load_that_takes_more_memory_than_there_is_is_loaded_in_parts(tmp_path: Path) -> None:
-    small = Small(tmp_path, "30MiB")
+def test_a_load_that_exceeds_memory_is_split(tmp_path: Path) -> None:
+    small = SmallDatabase(tmp_path, "30MiB")
     batch = small.stage([MB] * 4, [MB] * 4).batch()
     with pytest.raises(WarehouseError) as caught:
         small.loader.load(batch, small.row)
@@ -117,9 +119,9 @@ def test_a_load_that_takes_more_memory_than_there_is_is_loaded_in_parts(tmp_path
 
 
 def test_leftovers_that_cannot_be_loaded_do_not_block_the_next_sync(tmp_path: Path) -> None:
-    small, notes = Small(tmp_path, "30MiB"), list[str]()
+    small, notes = SmallDatabase(tmp_path, "30MiB"), list[str]()
     columns = small.stage([20 * MB]).manifest.columns
-    wanted = Wanted("unknown", key_seen=True, fingerprint="mark", columns=columns, latest=NOON)
+    wanted = Wanted("unknown", key_seen=True, fingerprint="fingerprint", columns=columns, latest=NOON)
 
     assert not resume(small.folder, small.loader, small.row, wanted, notes.append)
 

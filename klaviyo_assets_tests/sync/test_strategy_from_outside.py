@@ -1,4 +1,4 @@
-"""A kind of replication that the package does not know: it brings its own strategy, and a sync follows it."""
+"""A replication defined outside of the package, with its own strategy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from klaviyo_assets_tests.accounts import query, sync
 
 @dataclass(frozen=True)
 class LastDays(Replication):
-    """Read the last days again at each sync; older records stay as they are."""
+    """Reads the last days again at each sync; older rows do not change."""
 
     field: str
     days: int
@@ -45,10 +45,10 @@ class LastDays(Replication):
 
 @dataclass(frozen=True)
 class Unknown(Replication):
-    """A kind without a strategy."""
+    """A replication without a strategy."""
 
 
-def test_a_sync_follows_a_strategy_from_outside(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_sync_uses_a_custom_strategy(account: SandboxProcess, warehouse: LocalFile) -> None:
     entry = replace(CATALOG["events"], replication=LastDays("datetime", days=20))
 
     report = sync(entry, account, warehouse)
@@ -63,17 +63,17 @@ def test_a_sync_follows_a_strategy_from_outside(account: SandboxProcess, warehou
     assert (again.row.records_read, again.row.rows_inserted) == (rows, 0)
 
 
-def test_a_kind_without_a_strategy_is_refused() -> None:
+def test_a_replication_without_a_strategy_is_rejected() -> None:
     with pytest.raises(TypeError, match="Unknown, the replication of events, does not implement Strategy"):
         strategy_for(replace(CATALOG["events"], replication=Unknown()))
 
 
-def test_the_mode_full_ends_as_the_strategy_says(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_full_sync_ends_as_the_strategy_defines(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     (known,), *_ = query(warehouse, "SELECT count(*) FROM events")
 
     entry = replace(CATALOG["events"], replication=LastDays("datetime", days=20))
     report = sync(entry, account, warehouse, SyncOptions(SyncMode.full))
 
-    # The swap keeps what was not returned, marked: the strategy has said that it reads everything there is.
+    # The swap keeps rows that were not returned and marks them as deleted, since the strategy declares a complete read.
     assert query(warehouse, "SELECT count(*), count(_deleted_at) FROM events") == [(known, known - report.row.records_read)]

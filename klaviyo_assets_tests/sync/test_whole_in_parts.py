@@ -1,4 +1,4 @@
-"""A type that is read whole is loaded in one transaction, and in several ones where its rows are too wide for that."""
+"""A full-table type is loaded in one transaction, or in several if its rows are too wide."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The files of each transaction."""
+    """The number of files in each transaction."""
     found: list[int] = []
     load, finish = Loader.load, Loader.finish_whole
 
@@ -36,7 +36,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("are_wide", [False, True])
-def test_wide_rows_are_loaded_in_parts_and_the_last_one_marks_what_is_gone(
+def test_wide_rows_are_loaded_in_parts_and_the_last_part_marks_deleted_rows(
     are_wide: bool, loads: list[int], new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staging, "ROWS_PER_FILE", 10)

@@ -1,4 +1,4 @@
-"""Events that were imported with old dates: the audit finds their days, the repair reads just those, and then nothing differs."""
+"""Events imported with old dates: the audit finds their days, the repair reads only those, and then all counts match."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -37,22 +37,22 @@ OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"
 
 @pytest.fixture
 def sandbox(new_account: NewAccount) -> SandboxProcess:
-    """A small account in which nothing is under way any more."""
+    """A small account without events that are still to arrive."""
     found = new_account(metrics=6, events=1_200)
     found.advance(timedelta(days=40))
     return found
 
 
 @pytest.fixture(autouse=True)
-def made(warehouse: LocalFile) -> None:
-    """The file is there: of a new one, the name would be refused for being the schema's too."""
+def database_file(warehouse: LocalFile) -> None:
+    """Create the file: DuckDB rejects a new file with the same name as the schema."""
     with warehouse.connection():
         pass
 
 
 @pytest.fixture
 def run(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Run]:
-    """Runs a job, and returns what the check ``complete`` says, or of one that fails its words."""
+    """Runs a job, and returns the result of the check ``complete``, or the message of a failed step."""
     with dg.DagsterInstance.ephemeral() as instance:
 
         def run(job: str, key: str = ALL_SCOPES_KEY, *, fails: bool = False, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def run(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Run]:
             result = defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
             if fails:
                 (failed,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]
-                assert failed.user_failure_data is not None, "a failure with words, not an error with a trace"
+                assert failed.user_failure_data is not None, "a failure with a message, not an exception with a traceback"
                 return failed.user_failure_data.description
             assert result.success
             (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "complete"]
@@ -86,18 +86,18 @@ def import_old_events(sandbox: SandboxProcess, *ages: int) -> list[datetime]:
     moments = [(sandbox.now() - timedelta(days=age)).replace(hour=12) for age in ages]
     for moment in moments:
         for later in (timedelta(), timedelta(hours=1)):
-            sandbox.change("event", datetime=moment + later, metric_id=metric)  # one of no metric would not be counted
+            sandbox.change("event", datetime=moment + later, metric_id=metric)  # an event without a metric would not be counted
     return moments
 
 
 def some_metric_and_day(warehouse: LocalFile) -> tuple[str, date]:
-    """Return a metric and a day (UTC) of which there are events."""
+    """Return a metric and a day (UTC) with events."""
     ((metric, day),) = query(warehouse, f"SELECT metric_id, (datetime AT TIME ZONE 'UTC')::DATE FROM events WHERE {OLD} ORDER BY id LIMIT 1")
     return metric, day
 
 
 def count_one_more(monkeypatch: pytest.MonkeyPatch, metric: str, day: date) -> None:
-    """Let Klaviyo count an event that it does not list."""
+    """Make Klaviyo count an event that it does not list."""
 
     async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
         found = await counts_by_day(client, metric_id, start, end)
@@ -106,18 +106,18 @@ def count_one_more(monkeypatch: pytest.MonkeyPatch, metric: str, day: date) -> N
     monkeypatch.setattr(audit, "counts_by_day", counts)
 
 
-def failing(*_: object, **__: object) -> None:
-    """Stand in for work that cannot be done."""
+def fail(*_: object, **__: object) -> None:
+    """Replace a function with one that fails."""
     raise RuntimeError
 
 
-def windows_asked(sandbox: SandboxProcess) -> list[str]:
-    """Return the bounds of the requests for events' pages, without the probes."""
+def requested_windows(sandbox: SandboxProcess) -> list[str]:
+    """Return the filters of the requests for pages of events, without probes."""
     queries = [unquote(one["query"]) for one in sandbox.stats()["log"] if one["path"] == "/api/events"]
     return [query.split("filter=", 1)[1].split("&", 1)[0] for query in queries if "filter=" in query and "page[cursor]" not in query]
 
 
-def test_old_imports_are_found_repaired_and_gone(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_old_imports_are_found_and_repaired(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     for name in ("metrics", "events"):
         sync(name, sandbox, warehouse)
     before = run("klaviyo_audit")
@@ -141,12 +141,12 @@ def test_old_imports_are_found_repaired_and_gone(sandbox: SandboxProcess, wareho
     repaired = run("klaviyo_repair")
 
     assert repaired.passed, repaired.description
-    old = [window for window in windows_asked(sandbox) if f"{sandbox.now() - timedelta(days=20):%Y-%m-%d}" > window.split("datetime,")[1]]
+    old = [window for window in requested_windows(sandbox) if f"{sandbox.now() - timedelta(days=20):%Y-%m-%d}" > window.split("datetime,")[1]]
     expected = [f"{moment:%Y-%m-%d}T00:00:00" for moment in (first, second)]
     assert sorted(window.split("datetime,")[1].rstrip("Z)")[:19] for window in old) == sorted(expected)
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
-    asked = sandbox.stats()["endpoints"]["/api/metric-aggregates"]["requests"]
-    assert asked <= values(found)["requests"]
+    requests = sandbox.stats()["endpoints"]["/api/metric-aggregates"]["requests"]
+    assert requests <= values(found)["requests"]
 
     assert run("klaviyo_audit").passed
     assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
@@ -177,7 +177,7 @@ def test_a_day_whose_count_has_changed_since_the_reread_is_a_new_mismatch(sandbo
     old = {"datetime": sandbox.now() - timedelta(days=60), "metric_id": sandbox.truth("metrics")[0]["id"]}
     sandbox.change("event", **old)
     assert not run("klaviyo_audit").passed
-    sync("events", sandbox, warehouse, REPAIR)  # without the second look that the job takes
+    sync("events", sandbox, warehouse, REPAIR)  # without the comparison that the job runs afterwards
     sandbox.change("event", **old)
 
     for _ in range(2):
@@ -191,25 +191,25 @@ def test_a_pending_day_waits_until_it_has_been_read(sandbox: SandboxProcess, war
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
     with monkeypatch.context() as broken:
-        broken.setattr(Fetcher, "run", failing)
+        broken.setattr(Fetcher, "run", fail)
         with pytest.raises(RuntimeError):
             sync("events", sandbox, warehouse, REPAIR)
 
-    waiting = run("klaviyo_audit")
+    pending = run("klaviyo_audit")
 
-    assert waiting.severity is dg.AssetCheckSeverity.ERROR
-    assert {row["state"] for row in days_shown(waiting)} == {"reread_pending"}
+    assert pending.severity is dg.AssetCheckSeverity.ERROR
+    assert {row["state"] for row in days_shown(pending)} == {"reread_pending"}
     sync("events", sandbox, warehouse)
     assert run("klaviyo_audit").passed
 
 
-def test_what_an_interrupted_sync_had_read_does_not_undo_a_reread_request(
+def test_staged_files_of_an_interrupted_sync_do_not_undo_a_reread_request(
     sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync("events", sandbox, warehouse)
     start = sandbox.now() - timedelta(days=90)
     with monkeypatch.context() as broken:
-        broken.setattr(Loader, "load", failing)
+        broken.setattr(Loader, "load", fail)
         with pytest.raises(RuntimeError):
             sync("events", sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=TimeWindow(start, start + timedelta(days=60))))
     import_old_events(sandbox, 60)
@@ -219,7 +219,7 @@ def test_what_an_interrupted_sync_had_read_does_not_undo_a_reread_request(
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_a_repair_that_finds_another_sync_running_leaves_its_request_to_the_next_one(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_repair_during_another_sync_leaves_its_request_to_the_next_one(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
@@ -241,14 +241,14 @@ def test_a_request_that_another_program_has_deleted_is_made_again_by_the_next_re
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
     with monkeypatch.context() as broken:
-        broken.setattr(Fetcher, "run", failing)
+        broken.setattr(Fetcher, "run", fail)
         with pytest.raises(RuntimeError):
             sync("events", sandbox, warehouse, REPAIR)
     query(warehouse, "DELETE FROM _rereads")
 
     assert run("klaviyo_repair").passed
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
-    assert query(warehouse, "SELECT count(*) FROM _rereads") == [(0,)], "what was read again and compared is not kept"
+    assert query(warehouse, "SELECT count(*) FROM _rereads") == [(0,)], "requests that were fulfilled and compared are deleted"
 
 
 def test_each_audit_stays_in_the_log_for_a_year_and_a_repair_adds_none(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
@@ -278,10 +278,10 @@ def test_a_deleted_event_is_marked_by_the_repair(sandbox: SandboxProcess, wareho
     assert table(warehouse, "events", deleted=True)["id"].to_list() == [id_]
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
     sandbox.change("event", datetime=datetime.fromtimestamp(seconds, UTC), metric_id=metric)
-    assert values(run("klaviyo_audit"))["missing_events"] == 1, "what comes into the same day is not outweighed by what went"
+    assert values(run("klaviyo_audit"))["missing_events"] == 1, "a new event of the same day does not hide the deleted one"
 
 
-def test_a_day_that_lost_its_last_event_is_marked_since_klaviyo_counts_none(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_the_last_event_of_a_day_is_marked_if_klaviyo_counts_none(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     moment = sandbox.now() - timedelta(days=500)
     (id_,) = sandbox.change("event", datetime=moment, metric_id=sandbox.truth("metrics")[0]["id"])
     sync("events", sandbox, warehouse)
@@ -296,8 +296,8 @@ OLD_DATES = [datetime(1, 1, 1, tzinfo=UTC), datetime(1966, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("moment", OLD_DATES, ids=lambda moment: f"year {moment.year}")
-@pytest.mark.parametrize("is_read", [True, False], ids=["in the table", "in Klaviyo alone"])
-def test_an_event_of_long_ago_costs_its_own_year_and_is_found(
+@pytest.mark.parametrize("is_read", [True, False], ids=["in the table", "only in Klaviyo"])
+def test_a_very_old_event_is_found_and_costs_only_its_own_year(
     moment: datetime, is_read: bool, sandbox: SandboxProcess, warehouse: LocalFile, run: Run
 ) -> None:
     metric = sandbox.truth("metrics")[0]["id"]
@@ -312,7 +312,7 @@ def test_an_event_of_long_ago_costs_its_own_year_and_is_found(
 
     assert check.passed == is_read
     metrics, requests = len(sandbox.truth("metrics")), sandbox.stats()["endpoints"]
-    assert requests["/api/metric-aggregates"]["requests"] <= 3 * metrics  # a history of 200 days lies in two pieces of a year at most
+    assert requests["/api/metric-aggregates"]["requests"] <= 3 * metrics  # a history of 200 days spans at most two one-year pieces
     assert requests["/api/events"]["requests"] <= 5
     if not is_read:
         assert [row["day"] for row in days_shown(check)] == [moment.date().isoformat()]
@@ -320,7 +320,7 @@ def test_an_event_of_long_ago_costs_its_own_year_and_is_found(
         assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-def test_events_of_the_far_future_are_not_compared_and_cost_nothing(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_events_in_the_far_future_are_not_compared_and_cost_no_requests(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     metric = sandbox.truth("metrics")[0]["id"]
     for year in (2100, 9999):
         sandbox.change("event", datetime=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), metric_id=metric)
@@ -331,7 +331,7 @@ def test_events_of_the_far_future_are_not_compared_and_cost_nothing(sandbox: San
     assert sandbox.stats()["endpoints"]["/api/metric-aggregates"]["requests"] <= 2 * len(sandbox.truth("metrics"))
 
 
-def test_early_dates_that_klaviyo_refuses_leave_the_rest_of_the_metric_compared(
+def test_other_days_are_compared_if_klaviyo_rejects_early_dates(
     sandbox: SandboxProcess, warehouse: LocalFile, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.change("event", datetime=datetime(1966, 5, 1, tzinfo=UTC), metric_id=sandbox.truth("metrics")[0]["id"])
@@ -371,7 +371,7 @@ def test_early_dates_that_klaviyo_does_not_list_are_reported_as_excluded(
     assert any("does not list events of these dates (Invalid date.)" in reason for reason in values(check)["excluded"])
 
 
-def test_a_key_without_the_scope_is_told(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_missing_scope_is_reported(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
 
     check = run("klaviyo_audit", key_lacking("metrics:read"))
@@ -395,9 +395,7 @@ def test_a_metric_that_klaviyo_does_not_count_is_listed(sandbox: SandboxProcess,
 
 
 @pytest.mark.parametrize("job", ["klaviyo_audit", "klaviyo_repair"])
-def test_a_difference_of_a_metric_that_is_counted_no_more_is_listed_as_excluded(
-    job: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run
-) -> None:
+def test_a_difference_of_a_metric_that_is_no_longer_counted_is_excluded(job: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     metric = sandbox.truth("metrics")[0]["id"]
     sandbox.change("event", datetime=sandbox.now() - timedelta(days=60), metric_id=metric)
@@ -411,9 +409,9 @@ def test_a_difference_of_a_metric_that_is_counted_no_more_is_listed_as_excluded(
     assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
 
 
-def test_a_difference_before_a_start_date_that_was_moved_is_listed_as_excluded(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_difference_before_a_later_start_date_is_excluded(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
-    import_old_events(sandbox, 300)  # before all others
+    import_old_events(sandbox, 300)  # older than all others
     assert not run("klaviyo_audit").passed
     start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
 
@@ -423,9 +421,9 @@ def test_a_difference_before_a_start_date_that_was_moved_is_listed_as_excluded(s
     assert values(check)["excluded"]["Older than the start date"] == [f"before {start}"]
 
 
-def test_an_import_that_was_taken_back_is_a_difference_no_more(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_deleted_import_is_no_longer_a_difference(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
-    old = {"datetime": sandbox.now() - timedelta(days=300), "metric_id": sandbox.truth("metrics")[0]["id"]}  # before all others
+    old = {"datetime": sandbox.now() - timedelta(days=300), "metric_id": sandbox.truth("metrics")[0]["id"]}  # older than all others
     (id_,) = sandbox.change("event", **old)
     assert not run("klaviyo_audit").passed
     sandbox.change("delete", type="events", id=id_)
@@ -433,10 +431,10 @@ def test_an_import_that_was_taken_back_is_a_difference_no_more(sandbox: SandboxP
     assert run("klaviyo_audit").passed
 
 
-def test_where_no_metric_is_counted_nothing_is_said_to_be_right(
+def test_an_audit_fails_if_klaviyo_counts_no_metric(
     sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One metric that is refused may be gone; all of them mean that Klaviyo has changed what may be asked."""
+    """A single rejected metric may be deleted; if all are rejected, Klaviyo has changed its API."""
     sync("events", sandbox, warehouse)
 
     async def refused(*_: Any) -> None:
@@ -453,7 +451,7 @@ def test_where_no_metric_is_counted_nothing_is_said_to_be_right(
     assert "Invalid measurement." in failure.error_display_string
 
 
-def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_days_before_the_start_date_are_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
     sync("events", sandbox, warehouse, SyncOptions(start_date=parse_instant(start, "start")))
     import_old_events(sandbox, 100)
@@ -464,7 +462,7 @@ def test_what_lies_before_the_start_date_is_not_compared(sandbox: SandboxProcess
     assert values(check)["excluded"]["Older than the start date"] == [f"before {start}"]
 
 
-def test_one_answer_with_a_wrong_date_is_not_believed(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_a_single_response_with_a_wrong_date_is_ignored(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     sandbox.faults({"path": "/api/metrics", "kind": "date_ahead"})
 
@@ -484,7 +482,7 @@ def test_a_file_of_a_newer_version_and_a_wrong_start_date_fail_with_advice(
     assert "Upgrade klaviyo_assets" in run("klaviyo_audit", fails=True)
 
 
-def test_without_any_sync_there_is_nothing_to_compare(run: Run) -> None:
+def test_an_audit_before_any_sync_compares_nothing(run: Run) -> None:
     check = run("klaviyo_audit")
 
     assert check.passed
@@ -515,8 +513,8 @@ def test_a_failed_audit_stays_failed_after_the_next_sync(job: str, sandbox: Sand
     assert "/api/metric-aggregates" not in sandbox.stats()["endpoints"]
 
 
-def test_what_dagster_shows_after_a_failed_audit_and_a_sync_is_the_failure(sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
-    """A check that is not evaluated for the latest materialization is shown as not evaluated, so the result must come with each."""
+def test_dagster_still_shows_the_failed_audit_after_a_sync(sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path) -> None:
+    """Dagster shows a check as not evaluated if the latest materialization has no result, so each one needs a result."""
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     defs, key = definitions(sandbox, tmp_path), dg.AssetCheckKey(dg.AssetKey(["klaviyo", "events"]), "complete")
@@ -542,7 +540,7 @@ def test_a_sync_that_fails_reports_the_last_audit_too(sandbox: SandboxProcess, w
     assert not check.passed
 
 
-@pytest.mark.parametrize("with_checks", [True, False], ids=["with its checks", "the asset alone"])
+@pytest.mark.parametrize("with_checks", [True, False], ids=["with its checks", "only the asset"])
 def test_a_repair_compares_again_wherever_it_is_launched(
     with_checks: bool, sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path
 ) -> None:
@@ -561,7 +559,7 @@ def test_a_repair_compares_again_wherever_it_is_launched(
     assert run("klaviyo_sync_frequent").passed
 
 
-def test_a_repair_is_recorded_as_one(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:
+def test_a_repair_is_recorded_with_its_mode(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
@@ -580,7 +578,7 @@ def test_days_that_a_later_sync_has_read_again_wait_for_the_next_audit(
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
     with monkeypatch.context() as broken:
-        broken.setattr(Fetcher, "run", failing)
+        broken.setattr(Fetcher, "run", fail)
         with pytest.raises(RuntimeError):
             sync("events", sandbox, warehouse, REPAIR)
 
@@ -591,7 +589,7 @@ def test_days_that_a_later_sync_has_read_again_wait_for_the_next_audit(
     assert run("klaviyo_repair").passed
 
 
-def test_an_audit_that_could_not_run_is_not_green(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_an_audit_that_could_not_run_fails(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
 
     assert "does not accept" in run("klaviyo_audit", "pk_" + "0" * 34, fails=True)
@@ -599,7 +597,7 @@ def test_an_audit_that_could_not_run_is_not_green(sandbox: SandboxProcess, wareh
 
 
 @pytest.mark.parametrize("statement", ["DROP TABLE {}", "TRUNCATE {}"])
-def test_an_audit_whose_findings_are_lost_is_not_green(statement: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
+def test_lost_findings_of_an_audit_fail_the_check(statement: str, sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
     assert not run("klaviyo_audit").passed

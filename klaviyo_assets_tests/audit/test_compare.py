@@ -20,7 +20,7 @@ def covered(start: datetime, end: datetime) -> CoverageRow:
     return CoverageRow("all", "datetime", start, end, end, "f", final=True)
 
 
-def test_a_day_counts_when_it_is_covered_from_its_beginning_to_its_end() -> None:
+def test_a_day_counts_only_if_it_is_completely_covered() -> None:
     rows = [covered(NEW_YEAR + timedelta(hours=1), NEW_YEAR + timedelta(days=2, hours=23)), covered(NEW_YEAR + timedelta(days=4), NEW_YEAR + 6 * DAY)]
 
     found = list(whole_days(rows, TimeWindow(NEW_YEAR - DAY, NEW_YEAR + timedelta(days=5, hours=12))))
@@ -28,7 +28,7 @@ def test_a_day_counts_when_it_is_covered_from_its_beginning_to_its_end() -> None
     assert found == [date(2026, 1, 2), date(2026, 1, 5)]
 
 
-def test_a_day_that_two_rows_cover_together_counts() -> None:
+def test_a_day_covered_by_two_rows_together_counts() -> None:
     noon = NEW_YEAR + timedelta(hours=12)
 
     assert list(whole_days([covered(noon, NEW_YEAR + DAY), covered(NEW_YEAR, noon)], TimeWindow(NEW_YEAR, NEW_YEAR + DAY))) == [date(2026, 1, 1)]
@@ -45,11 +45,11 @@ def test_days_and_windows_are_equivalent(days: set[date]) -> None:
 @given(DAYS)
 def test_windows_to_reread_are_not_covered_and_nothing_else_changes(days: set[date]) -> None:
     row = covered(midnight(date(2019, 12, 1)), midnight(date(2020, 4, 1)))
-    span = TimeWindow(row.start, row.end)
+    window = TimeWindow(row.start, row.end)
 
-    left = set(whole_days(without([row], windows_of(days)), span))
+    remaining = set(whole_days(without([row], windows_of(days)), window))
 
-    assert left == set(whole_days([row], span)) - days
+    assert remaining == set(whole_days([row], window)) - days
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_a_day_without_rows_counts_as_none() -> None:
 
 
 @given(st.integers(0, 4000), st.integers(1, 4000))
-def test_years_join_to_the_window_and_none_is_longer_than_one_request_allows(start: int, length: int) -> None:
-    span = TimeWindow(midnight(date(2010, 1, 1)) + start * DAY, midnight(date(2010, 1, 1)) + (start + length) * DAY)
+def test_years_add_up_to_the_window_and_none_exceeds_one_request(start: int, length: int) -> None:
+    window = TimeWindow(midnight(date(2010, 1, 1)) + start * DAY, midnight(date(2010, 1, 1)) + (start + length) * DAY)
 
-    pieces = [TimeWindow(*piece) for piece in years(span.start, span.end)]
+    pieces = [TimeWindow(*piece) for piece in years(window.start, window.end)]
 
-    assert (pieces[0].start, pieces[-1].end) == (span.start, span.end)
+    assert (pieces[0].start, pieces[-1].end) == (window.start, window.end)
     assert all(earlier.end == later.start for earlier, later in itertools.pairwise(pieces))
     assert all(timedelta() < piece.end - piece.start <= 365 * DAY for piece in pieces)

@@ -1,4 +1,4 @@
-"""Counts of events: an answer that is not whole is asked for again, and none is taken for less than it says."""
+"""Counts of events: incomplete responses are requested again, and counts are decoded completely."""
 
 import asyncio
 import json
@@ -21,46 +21,46 @@ T = TypeVar("T")
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def asked(sandbox: SandboxProcess, question: Callable[[KlaviyoClient], Awaitable[T]], retries: int = 2) -> T:
+def with_client(sandbox: SandboxProcess, call: Callable[[KlaviyoClient], Awaitable[T]], retries: int = 2) -> T:
     async def run() -> T:
         async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=sandbox.base_url, max_retries=retries)) as client:
-            return await question(client)
+            return await call(client)
 
     return asyncio.run(run())
 
 
-def answer(*measured: dict[str, Any], days: int = 2) -> bytes:
+def response_body(*measured: dict[str, Any], days: int = 2) -> bytes:
     dates = [f"2026-01-0{day}T00:00:00+00:00" for day in range(1, days + 1)]
     return json.dumps({"data": {"type": "metric-aggregate", "attributes": {"dates": dates, "data": list(measured)}}}).encode()
 
 
-def test_metrics_without_links_are_not_taken_for_the_last_page(new_account: Callable[..., SandboxProcess]) -> None:
+def test_a_page_of_metrics_without_links_is_requested_again(new_account: Callable[..., SandboxProcess]) -> None:
     sandbox = new_account(metrics=8, events=50)
     sandbox.faults({"path": "/api/metrics", "kind": "no_links"})
 
-    assert len(asked(sandbox, metric_ids)) == 8
+    assert len(with_client(sandbox, metric_ids)) == 8
     assert sandbox.stats()["endpoints"]["/api/metrics"]["requests"] == 2
     sandbox.faults({"path": "/api/metrics", "kind": "no_links", "times": None})
     with pytest.raises(BadAnswer):
-        asked(sandbox, metric_ids, retries=0)
+        with_client(sandbox, metric_ids, retries=0)
 
 
-def test_what_was_not_measured_counts_as_none() -> None:
+def test_days_without_measurements_count_as_zero() -> None:
     expected = {date(2026, 1, 1): 0, date(2026, 1, 2): 0}
 
-    assert _decode(answer()) == expected
-    assert _decode(answer({"measurements": {"count": [3.0, 4]}})) == {date(2026, 1, 1): 3, date(2026, 1, 2): 4}
+    assert _decode(response_body()) == expected
+    assert _decode(response_body({"measurements": {"count": [3.0, 4]}})) == {date(2026, 1, 1): 3, date(2026, 1, 2): 4}
 
 
 @pytest.mark.parametrize("measured", [{"measurements": {}}, {"measurements": {"unique": [1, 2]}}, {"measurements": {"count": [1]}}, {}])
-def test_an_answer_without_its_counts_is_a_bad_answer(measured: dict[str, Any]) -> None:
+def test_a_response_without_counts_is_rejected(measured: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"count|measurements|argument"):
-        _decode(answer(measured))
+        _decode(response_body(measured))
 
 
-def test_the_counts_of_a_span_are_told_by_day(account: SandboxProcess) -> None:
+def test_counts_of_a_window_are_returned_by_day(account: SandboxProcess) -> None:
     metric = account.truth("metrics")[0]["id"]
 
-    found = asked(account, lambda client: counts_by_day(client, metric, NEW_YEAR, datetime(2026, 1, 4, tzinfo=UTC)))
+    found = with_client(account, lambda client: counts_by_day(client, metric, NEW_YEAR, datetime(2026, 1, 4, tzinfo=UTC)))
 
     assert list(found) == [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]

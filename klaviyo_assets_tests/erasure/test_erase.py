@@ -25,7 +25,7 @@ from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.tombstones import id_hash, without_erased
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
-from klaviyo_assets_tests.load.test_reapply_rules import SALT, ruled
+from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 
 pytestmark = pytest.mark.long
 
@@ -325,7 +325,7 @@ class TestHashed:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KLAVIYO_FIELD_SALT", SALT)
             for name in ("profiles", "reviews"):
-                ruled(name, sandbox, warehouse, rules)
+                sync_with_rules(name, sandbox, warehouse, rules)
         profiles = truth(sandbox, "profiles")
         (email,) = truth(sandbox, "reviews").filter(pl.col("author") == "The Author")["email"]
         return profiles.filter(pl.col("email") == email)["id"][0], email

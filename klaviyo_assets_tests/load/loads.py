@@ -1,4 +1,4 @@
-"""Loads of rows that a test makes up."""
+"""Loads rows that a test defines."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Loads:
-    """Loads one batch after another into one table."""
+    """Loads batches into one table, one after another."""
 
     def __init__(self, warehouse: Warehouse, folder: Path, type_: str | ResourceType) -> None:
         self.entry = CATALOG[type_] if isinstance(type_, str) else type_

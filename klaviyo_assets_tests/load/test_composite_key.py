@@ -1,4 +1,4 @@
-"""A primary key of two columns: a child's, which holds the parent's id."""
+"""A primary key of two columns, as in child types: the parent's id and the record's own id."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_new_changed_and_same_rows_are_distinguished_by_both_columns(members: Lo
     assert stored(warehouse) == [("L1", "P1", "L1-P1"), ("L1", "P2", "changed"), ("L2", "P1", "L2-P1"), ("L2", "P2", "L2-P2")]
 
 
-def test_a_replaced_row_keeps_what_users_have_added(members: Loads, warehouse: Warehouse) -> None:
+def test_a_replaced_row_keeps_the_values_of_users_columns(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     query(warehouse, "ALTER TABLE list_members ADD COLUMN note VARCHAR")
     query(warehouse, "UPDATE list_members SET note = list_id || profile_id")
@@ -83,7 +83,7 @@ def test_a_replaced_row_keeps_what_users_have_added(members: Loads, warehouse: W
     assert stored(warehouse, "note") == [(list_id, profile, list_id + profile) for list_id, profile in PAIRS]
 
 
-def test_missing_keys_are_those_of_no_file(members: Loads, warehouse: Warehouse) -> None:
+def test_missing_keys_are_not_in_any_file(members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS))
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
@@ -109,7 +109,7 @@ def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[t
     assert marked == 2 - len(returned)
 
 
-@pytest.mark.parametrize("has_own_column", [False, True], ids=["as made", "with a user's column"])
+@pytest.mark.parametrize("has_own_column", [False, True], ids=["unchanged", "with a user's column"])
 def test_a_full_read_is_swapped_in(has_own_column: bool, members: Loads, warehouse: Warehouse) -> None:
     members(rows(PAIRS[:3]))
     if has_own_column:

@@ -1,4 +1,4 @@
-"""What other programs put into our schema: their columns, values, views and indexes are kept, and what is in our way is refused by name."""
+"""Objects of other programs in the schema: columns, values, views and indexes are kept; objects that break a sync are rejected by name."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -45,13 +45,13 @@ CHANGES = {"profiles": {"title": "new"}, "lists": {"name": "new"}, "reviews": {"
 def test_a_users_column_its_values_views_and_indexes_survive(name: str, column: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=100, profiles=60, reviews=40)
     declaration, value = COLUMNS[column]
-    users = declaration.partition(" STRUCT")[0] if "STRUCT" in declaration else declaration.split()[0]
+    column_name = declaration.partition(" STRUCT")[0] if "STRUCT" in declaration else declaration.split()[0]
     sync(name, sandbox, warehouse)
     query(warehouse, f"ALTER TABLE {name} ADD COLUMN {declaration}")
-    query(warehouse, f"UPDATE {name} SET {users} = {value}")
-    query(warehouse, f"COMMENT ON COLUMN {name}.{users} IS 'mine'")
+    query(warehouse, f"UPDATE {name} SET {column_name} = {value}")
+    query(warehouse, f"COMMENT ON COLUMN {name}.{column_name} IS 'mine'")
     query(warehouse, f"CREATE INDEX mine ON {name} (id)")
-    query(warehouse, f"CREATE VIEW mine_view AS SELECT id, {users} AS users FROM {name}")
+    query(warehouse, f"CREATE VIEW mine_view AS SELECT id, {column_name} AS column_name FROM {name}")
     ours = ", ".join(f'"{one}"' for one in truth(sandbox, name).columns)
     query(warehouse, f"CREATE VIEW without_users AS SELECT {ours} FROM {name} WHERE _deleted_at IS NULL")
     before = query(warehouse, "FROM mine_view ORDER BY id")
@@ -92,18 +92,18 @@ NAMES = ["PROFILES", "_profiles_rebuilt", "_Syncs", "_layout", "_erased"]
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_table_or_view_of_another_program_is_refused_by_name(kind: str, name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_table_or_view_of_another_program_is_rejected_by_name(kind: str, name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     statement, message = FOREIGN[kind]
     with warehouse.connection() as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS klaviyo.klaviyo")
     query(warehouse, statement.format(name))
     before = query(warehouse, "SELECT sql FROM duckdb_tables() UNION ALL SELECT sql FROM duckdb_views() WHERE NOT internal")
 
-    with pytest.raises(NotOurs) as refused:
+    with pytest.raises(NotOurs) as caught:
         sync("profiles", account, warehouse)
 
-    assert f"klaviyo.{name} " in refused.value.summary
-    assert message in refused.value.summary
+    assert f"klaviyo.{name} " in caught.value.summary
+    assert message in caught.value.summary
     assert query(warehouse, "SELECT sql FROM duckdb_tables() UNION ALL SELECT sql FROM duckdb_views() WHERE NOT internal") == before
 
 
@@ -119,7 +119,7 @@ CONSTRAINTS = {
 
 
 @pytest.mark.parametrize("kind", CONSTRAINTS)
-def test_a_constraint_is_refused_by_name_and_the_advice_removes_it(kind: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_constraint_is_rejected_by_name_and_the_advice_removes_it(kind: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     statement, message = CONSTRAINTS[kind]
     sync("profiles", account, warehouse)
     if "profiles" in statement:
@@ -130,19 +130,19 @@ def test_a_constraint_is_refused_by_name_and_the_advice_removes_it(kind: str, ac
         query(warehouse, sql.removesuffix(");").replace("klaviyo.profiles", "profiles") + f", {statement});")
         query(warehouse, "INSERT INTO profiles BY NAME FROM before")
 
-    with pytest.raises(NotOurs) as refused:
+    with pytest.raises(NotOurs) as caught:
         sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
 
-    assert message in refused.value.summary
-    advice = refused.value.advice
+    assert message in caught.value.summary
+    advice = caught.value.advice
     start = min(advice.index(word) for word in ("ALTER TABLE", "CREATE OR REPLACE", "DROP INDEX") if word in advice)
     query(warehouse, advice[start:].partition(";")[0].removesuffix("."))
     sync("profiles", account, warehouse, SyncOptions(SyncMode.full))
-    held = truth(account, "profiles")
-    assert_frame_equal(table(warehouse, "profiles").select(held.columns), held)
+    expected = truth(account, "profiles")
+    assert_frame_equal(table(warehouse, "profiles").select(expected.columns), expected)
 
 
-def test_an_index_in_the_way_of_a_new_type_is_named(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_index_that_prevents_a_type_change_is_named(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)
     query(warehouse, "ALTER TABLE profiles ALTER created SET DATA TYPE VARCHAR")
     query(warehouse, "CREATE INDEX mine ON profiles (created)")

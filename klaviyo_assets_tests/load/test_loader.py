@@ -1,4 +1,4 @@
-"""Loads as such: which version counts, what is written, and what is left alone."""
+"""Loads: which version of a record counts, which rows are written and which do not change."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def profiles(warehouse: LocalFile, tmp_path: Path) -> Loads:
     return Loads(warehouse, tmp_path, "profiles")
 
 
-def test_of_duplicates_in_a_batch_the_newest_version_counts(profiles: Loads, warehouse: LocalFile) -> None:
+def test_the_newest_version_of_duplicates_in_a_batch_counts(profiles: Loads, warehouse: LocalFile) -> None:
     older = {"id": "A", "email": "older", "updated": after(1), "_synced_at": after(9)}
     newest = {"id": "A", "email": "newest", "updated": after(2), "_synced_at": after(3)}
     reread = {"id": "A", "email": "newest", "updated": after(2), "_synced_at": after(1)}
@@ -34,7 +34,7 @@ def test_of_duplicates_in_a_batch_the_newest_version_counts(profiles: Loads, war
     assert query(warehouse, "SELECT id, email, _synced_at FROM profiles ORDER BY id") == [("A", "newest", after(3)), ("B", None, NOON)]
 
 
-def test_without_a_version_the_later_read_counts(events: Loads, warehouse: LocalFile) -> None:
+def test_the_later_read_counts_if_a_type_has_no_version(events: Loads, warehouse: LocalFile) -> None:
     events([{"id": "A", "uuid": "later", "_synced_at": after(2)}, {"id": "A", "uuid": "earlier", "_synced_at": after(1)}])
 
     assert query(warehouse, "SELECT uuid FROM events") == [("later",)]
@@ -57,7 +57,7 @@ def test_an_older_version_that_is_read_later_does_not_replace_a_newer_one(profil
 
 @pytest.mark.parametrize("earlier", [None, 2], ids=["had none", "had one"])
 @pytest.mark.parametrize("read_after", [-1, 1], ids=["read before", "read after"])
-def test_where_a_version_is_missing_the_later_read_counts(earlier: int | None, read_after: int, profiles: Loads, warehouse: LocalFile) -> None:
+def test_the_later_read_counts_if_a_row_has_no_version(earlier: int | None, read_after: int, profiles: Loads, warehouse: LocalFile) -> None:
     versions = (after(2), None) if earlier else (None, after(2))
     profiles([{"id": "A", "email": "before", "updated": versions[0]}])
 
@@ -66,8 +66,8 @@ def test_where_a_version_is_missing_the_later_read_counts(earlier: int | None, r
     assert query(warehouse, "SELECT email FROM profiles") == [("now" if read_after > 0 else "before",)]
 
 
-@pytest.mark.parametrize("updated", [None, -5, 0, 5], ids=["is gone", "went back", "is the same", "moved"])
-def test_of_a_type_that_is_read_whole_the_later_read_counts(updated: int | None, warehouse: LocalFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("updated", [None, -5, 0, 5], ids=["missing", "earlier", "the same", "later"])
+def test_the_later_read_counts_for_full_table_types(updated: int | None, warehouse: LocalFile, tmp_path: Path) -> None:
     flows = Loads(warehouse, tmp_path, "flows")
     flows([{"id": "A", "name": "before", "updated": NOON}])
 
@@ -76,7 +76,7 @@ def test_of_a_type_that_is_read_whole_the_later_read_counts(updated: int | None,
 
 
 @pytest.mark.parametrize(("read_after", "marked"), [(1, True), (3, False)], ids=["read before it was marked", "read after"])
-def test_a_record_that_comes_back_with_an_older_version_is_unmarked(read_after: int, marked: bool, profiles: Loads, warehouse: LocalFile) -> None:
+def test_a_record_that_reappears_with_an_older_version_is_unmarked(read_after: int, marked: bool, profiles: Loads, warehouse: LocalFile) -> None:
     profiles([{"id": "A", "updated": after(0)}])
     query(warehouse, f"UPDATE profiles SET _deleted_at = '{after(2).isoformat()}'")
 
@@ -113,7 +113,7 @@ def test_json_is_compared_as_text(events: Loads, warehouse: LocalFile) -> None:
         ({"properties": '{"a": 1, "b": 2}'}, {"properties": '{"b": 2, "a": 1}'}),
     ],
 )
-def test_a_change_is_seen_whatever_moves_where(profiles: Loads, warehouse: LocalFile, before: dict[str, Any], now: dict[str, Any]) -> None:
+def test_every_kind_of_change_is_detected(profiles: Loads, warehouse: LocalFile, before: dict[str, Any], now: dict[str, Any]) -> None:
     profiles([{"id": "A", **before}])
 
     assert profiles([{"id": "A", **now, "_synced_at": after(1)}]) == (0, 1)
@@ -128,7 +128,7 @@ def test_new_changed_and_same_rows_in_one_batch(events: Loads, warehouse: LocalF
     assert query(warehouse, "SELECT id, uuid FROM events ORDER BY id") == [("changed", "2"), ("new", "2"), ("other", "1"), ("same", "1")]
 
 
-def test_a_row_that_comes_back_is_no_longer_marked(events: Loads, warehouse: LocalFile) -> None:
+def test_a_row_that_reappears_is_no_longer_marked(events: Loads, warehouse: LocalFile) -> None:
     events([{"id": "A", "uuid": "1"}])
     query(warehouse, "UPDATE events SET _deleted_at = now()")
 
@@ -147,16 +147,16 @@ def test_a_failed_load_counts_nothing(events: Loads, warehouse: LocalFile, tmp_p
 
 @pytest.mark.long
 def test_many_updates_do_not_bloat_the_file(profiles: Loads, warehouse: LocalFile) -> None:
-    def some(updated: int, step: int) -> list[dict[str, Any]]:
+    def versions(updated: int, step: int) -> list[dict[str, Any]]:
         return [
             {"id": str(n), "email": f"{n * 7919 % 10007}@{updated}.example", "updated": after(updated), "_synced_at": after(updated)}
             for n in range(0, 20_000, step)
         ]
 
-    profiles(some(0, 1))
+    profiles(versions(0, 1))
     sizes = []
     for number in range(1, 25):
-        assert profiles(some(number, 5)) == (0, 4_000)
+        assert profiles(versions(number, 5)) == (0, 4_000)
         sizes.append(warehouse.path.stat().st_size)
 
     assert max(sizes[12:]) <= max(sizes[:12])

@@ -1,4 +1,4 @@
-"""Transactions that conflict with another writer are repeated, in a warehouse that has several at a time."""
+"""Transactions that conflict with another writer are retried, in a warehouse with several concurrent writers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.duckdb
 
 
 class SharedDatabase(Warehouse):
-    """A database in memory, for several writers at a time; another one changes the sync's log entry in the middle of the first loads.
+    """An in-memory database with several concurrent writers; another writer changes the sync's log entry during the first loads.
 
     Args:
-        folder: For the state.
-        conflicts: Number of loads that conflict.
+        folder: State folder.
+        conflicts: Number of loads with a conflict.
     """
 
     def __init__(self, folder: Path, conflicts: int) -> None:
@@ -54,7 +54,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("conflicts", [0, 1, 3])
-def test_a_load_that_conflicts_is_repeated_and_counts_once(conflicts: int, tmp_path: Path) -> None:
+def test_a_load_with_a_conflict_is_retried_and_counts_once(conflicts: int, tmp_path: Path) -> None:
     warehouse = SharedDatabase(tmp_path, conflicts)
     lists = Loads(warehouse, tmp_path, "lists")
 
@@ -66,7 +66,7 @@ def test_a_load_that_conflicts_is_repeated_and_counts_once(conflicts: int, tmp_p
 
 
 @pytest.mark.parametrize("exclusive_writer", [False, True], ids=["always", "exclusive writer"])
-def test_a_conflict_that_does_not_end_is_an_error(exclusive_writer: bool, tmp_path: Path) -> None:
+def test_a_permanent_conflict_is_an_error(exclusive_writer: bool, tmp_path: Path) -> None:
     warehouse = SharedDatabase(tmp_path, conflicts=100)
     lists = Loads(warehouse, tmp_path, "lists")
     warehouse.capabilities = replace(warehouse.capabilities, exclusive_writer=exclusive_writer)

@@ -1,4 +1,4 @@
-"""Wide rows are rewritten and carried over within DuckDB's memory limit, and migrated a few at a time, however many there are."""
+"""Any number of wide rows is rewritten and carried over within DuckDB's memory limit, and migrated a few at a time."""
 
 import random
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ SIZE = 500_000
 
 LIMIT = "26MiB"
 ROWS = 48
-"""Rows: together they are as large as DuckDB's memory limit."""
+"""Number of rows; together they are as large as DuckDB's memory limit."""
 
 EVENTS = CATALOG["events"]
 
@@ -48,13 +48,13 @@ def wide_text(number: int) -> str:
     return random.Random(number).randbytes(SIZE // 2).hex()
 
 
-class Small:
-    """A database in which DuckDB may use little memory, and a table with wide rows."""
+class SmallDatabase:
+    """A database with little memory, and a table with wide rows."""
 
     def __init__(self, folder: Path, entry: ResourceType = EVENTS) -> None:
         self.folder = folder
         self.warehouse = LocalFile(DuckDBResource(database=str(folder / "klaviyo.duckdb"), connection_config={"memory_limit": LIMIT}))
-        self.roomy = local_file(folder)
+        self.without_limit = local_file(folder)
         self.entry = entry
         self.row = SyncLogEntry("a-sync", entry.name, "unknown", "incremental", NOON, None)
         self.loader = Loader(self.warehouse, entry, "klaviyo")
@@ -73,61 +73,61 @@ class Small:
         return staging.batch()
 
     def fill(self, rows: int = ROWS, column: str = "event_properties", value: str = '{"secret":1,"note":"%s"}') -> None:
-        """Insert wide rows, four in a transaction."""
-        with self.roomy.connection() as connection:
-            table = self.roomy.qualified("klaviyo", "events")
+        """Insert wide rows, four per transaction."""
+        with self.without_limit.connection() as connection:
+            table = self.without_limit.qualified("klaviyo", "events")
             for first in range(0, rows, 4):
                 records = [(f"{number:03}", value % wide_text(number)) for number in range(first, first + 4)]
                 connection.execute("BEGIN TRANSACTION")
                 connection.executemany(f"INSERT INTO {table} (id, datetime, {column}) VALUES (?, '2026-01-01', ?)", records)
                 connection.execute("COMMIT")
 
-    def upgraded(self, entry: ResourceType) -> None:
+    def upgrade(self, entry: ResourceType) -> None:
         """Begin a sync with another version of the catalog."""
-        Loader(self.roomy, entry, "klaviyo").begin(replace(self.row, id="b-sync"))
+        Loader(self.without_limit, entry, "klaviyo").begin(replace(self.row, id="b-sync"))
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallDatabase:
     for one in (module, wide_tables):
         monkeypatch.setattr(one, "MOST_WIDE_BYTES", 4 * SIZE)
     monkeypatch.setattr(module, "BYTES_PER_RANGE", 4 * SIZE)
-    return Small(tmp_path)
+    return SmallDatabase(tmp_path)
 
 
-def test_a_full_sync_carries_over_wide_rows_that_vanished(small: Small) -> None:
+def test_a_full_sync_carries_over_wide_rows_that_were_not_returned(small: SmallDatabase) -> None:
     small.fill(2 * ROWS)
     small.loader.create_rebuilt()
     small.loader.load(small.stage([900]), small.row, rebuilt=True)
 
     small.loader.swap(small.row, (), None, NOON)
 
-    assert query(small.roomy, f"SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > {2 * ROWS * SIZE} FROM events") == [
-        (2 * ROWS + 1, 2 * ROWS, True)
-    ]
+    assert query(
+        small.without_limit, f"SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > {2 * ROWS * SIZE} FROM events"
+    ) == [(2 * ROWS + 1, 2 * ROWS, True)]
     assert vars(small.loader.counts) == {"inserted": 1, "updated": 0, "deleted": 2 * ROWS}
     assert small.row.outcome == "succeeded"
 
 
-def test_a_new_field_rule_rewrites_wide_rows(small: Small) -> None:
+def test_a_new_field_rule_rewrites_wide_rows(small: SmallDatabase) -> None:
     small.fill()
     rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
 
     assert small.loader.apply_rules(rules, str) == (True, ROWS)
 
-    assert query(small.roomy, "SELECT count(*), count(event_properties ->> 'note'), count(event_properties ->> 'secret') FROM events") == [
+    assert query(small.without_limit, "SELECT count(*), count(event_properties ->> 'note'), count(event_properties ->> 'secret') FROM events") == [
         (ROWS, ROWS, 0)
     ]
     assert small.loader.apply_rules(rules, str) == (False, 0)
 
 
-def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: SmallDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     small.fill()
-    query(small.roomy, "INSERT INTO _coverage (resource_type, fingerprint) VALUES ('events', 'read with None')")
+    query(small.without_limit, "INSERT INTO _coverage (resource_type, fingerprint) VALUES ('events', 'read with None')")
     rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
 
-    def fingerprint(mark: str | None) -> str:
-        return f"read with {mark}"
+    def fingerprint(rules: str | None) -> str:
+        return f"read with {rules}"
 
     with monkeypatch.context() as patch:
         calls, apply = iter(range(3)), FieldRuleSet.apply
@@ -140,19 +140,19 @@ def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(small: Small, 
         patch.setattr(FieldRuleSet, "apply", apply_three_times)
         with pytest.raises(KeyboardInterrupt):
             small.loader.apply_rules(rules, fingerprint)
-    ((found,),) = query(small.roomy, "SELECT fingerprint FROM _coverage")
-    assert found != "read with None", "if the rule is taken back now, everything must be read again"
-    assert query(small.roomy, "SELECT count(*) FROM events WHERE event_properties ->> 'secret' IS NULL") == [(9,)]
+    ((found,),) = query(small.without_limit, "SELECT fingerprint FROM _coverage")
+    assert found != "read with None", "if the rule is removed now, everything must be read again"
+    assert query(small.without_limit, "SELECT count(*) FROM events WHERE event_properties ->> 'secret' IS NULL") == [(9,)]
 
     small.loader.apply_rules(rules, fingerprint)
-    assert query(small.roomy, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.fingerprint),)]
+    assert query(small.without_limit, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.fingerprint),)]
 
 
-def test_null_rates_look_at_the_latest_rows_without_a_join(small: Small) -> None:
-    """A join puts the wide rows of many small row groups together, until they exceed the memory limit, and reads the whole table."""
+def test_null_rates_read_the_latest_rows_without_a_join(small: SmallDatabase) -> None:
+    """A join reads the whole table, and combines the wide rows of many small row groups until they exceed the memory limit."""
     small.fill(4)
-    with small.roomy.connection() as connection:
-        latest = NullRateRecorder(connection, Tables(small.roomy, "klaviyo", EVENTS))._latest_rows
+    with small.without_limit.connection() as connection:
+        latest = NullRateRecorder(connection, Tables(small.without_limit, "klaviyo", EVENTS))._latest_rows
         ((_, plan),) = connection.execute(f"EXPLAIN SELECT count(event_properties) FROM {latest}").fetchall()
 
     assert "JOIN" not in plan.upper()
@@ -160,42 +160,42 @@ def test_null_rates_look_at_the_latest_rows_without_a_join(small: Small) -> None
 
 @pytest.fixture
 def ranges(monkeypatch: pytest.MonkeyPatch) -> list[RowRange]:
-    """The ranges of rows that a migration takes into memory, one after another."""
+    """The ranges of rows that a migration reads into memory, one after another."""
     found: list[RowRange] = []
 
     def recorded(*arguments: Any) -> list[RowRange]:
-        some = row_ranges(*arguments)
-        found.extend(some)
-        return some
+        returned = row_ranges(*arguments)
+        found.extend(returned)
+        return returned
 
     for one in (change_type, promote_extra):
         monkeypatch.setattr(one, "row_ranges", recorded)
     return found
 
 
-def test_wide_values_move_from_extra_into_a_new_column_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
+def test_wide_values_move_from_extra_into_a_new_column_in_small_ranges(small: SmallDatabase, ranges: list[RowRange]) -> None:
     small.fill(column="_extra", value='{"story":"%s"}')
     story = replace(next(one for one in EVENTS.columns if one.name == "uuid"), name="story", path=("attributes", "story"))
 
-    small.upgraded(replace(EVENTS, columns=(*EVENTS.columns, story)))
+    small.upgrade(replace(EVENTS, columns=(*EVENTS.columns, story)))
 
-    assert query(small.roomy, "SELECT count(story), count(_extra) FROM events") == [(ROWS, 0)]
+    assert query(small.without_limit, "SELECT count(story), count(_extra) FROM events") == [(ROWS, 0)]
     assert len(ranges) >= ROWS // 4
     assert all(one.bytes <= 4 * SIZE for one in ranges)
 
 
-def test_wide_values_that_do_not_fit_a_new_type_move_to_extra_in_small_ranges(small: Small, ranges: list[RowRange]) -> None:
+def test_wide_values_that_do_not_fit_a_new_type_move_to_extra_in_small_ranges(small: SmallDatabase, ranges: list[RowRange]) -> None:
     small.fill(column="uuid", value="%s")
     columns = tuple(replace(one, type=ColumnType.INTEGER) if one.name == "uuid" else one for one in EVENTS.columns)
 
-    small.upgraded(replace(EVENTS, columns=columns))
+    small.upgrade(replace(EVENTS, columns=columns))
 
-    assert query(small.roomy, "SELECT count(uuid), count(_extra) FROM events") == [(0, ROWS)]
+    assert query(small.without_limit, "SELECT count(uuid), count(_extra) FROM events") == [(0, ROWS)]
     assert len(ranges) >= ROWS // 4
     assert all(one.bytes <= 4 * SIZE for one in ranges)
 
 
-def test_a_complete_read_is_loaded_in_parts_where_memory_runs_out(small: Small) -> None:
+def test_a_complete_read_is_loaded_in_parts_if_memory_runs_out(small: SmallDatabase) -> None:
     batch = small.stage(range(4 * ROWS))
 
     def finish(part: Batch) -> None:
@@ -205,7 +205,7 @@ def test_a_complete_read_is_loaded_in_parts_where_memory_runs_out(small: Small) 
         finish(batch)
     load_and_finish(lambda part: small.loader.load(part, small.row), finish, batch)
 
-    assert query(small.roomy, "SELECT count(*) FROM events") == [(4 * ROWS,)]
+    assert query(small.without_limit, "SELECT count(*) FROM events") == [(4 * ROWS,)]
     assert (small.row.outcome, small.row.rows_inserted) == ("succeeded", 4 * ROWS)
 
 

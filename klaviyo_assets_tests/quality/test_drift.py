@@ -21,7 +21,7 @@ from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth, with_parents
-from klaviyo_assets_tests.load.test_reapply_rules import ruled
+from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -209,7 +209,7 @@ def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, wa
 
 
 def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
-    ruled("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
+    sync_with_rules("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
 
     found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
     assert query(warehouse, "SELECT _extra, count(*) FROM events WHERE _extra IS NOT NULL GROUP BY ALL") == [('{"_odd_text":null}', found.rows)]
@@ -266,7 +266,7 @@ def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, ware
     rules = {"reviews": {"review_type": "hash", "verified": "drop", "status.value": "hash"}, "campaigns": {"send_strategy": "drop"}}
     for name in ("reviews", "campaigns"):
         sync(name, sandbox, warehouse)
-        ruled(name, sandbox, warehouse, rules)
+        sync_with_rules(name, sandbox, warehouse, rules)
 
         assert drifts(warehouse, name) == {}
 

@@ -1,4 +1,4 @@
-"""The account of a schema: the first sync pins it, a key of another account is refused, and an unknown account is warned of."""
+"""The account of a schema: the first sync pins it, keys of other accounts are rejected, and an unknown account causes a warning."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,7 +25,7 @@ def everything(warehouse: LocalFile) -> list[list[tuple[object, ...]]]:
     return [query(warehouse, f"SELECT * FROM {name} ORDER BY ALL") for name in ("lists", "_syncs", "_coverage")]
 
 
-def test_another_accounts_key_is_refused_with_both_ids_before_anything_is_written(
+def test_a_key_of_another_account_is_rejected_with_both_ids_before_any_write(
     account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile
 ) -> None:
     mine = sync("lists", account, warehouse).row.account_id
@@ -40,26 +40,26 @@ def test_another_accounts_key_is_refused_with_both_ids_before_anything_is_writte
     assert theirs in str(caught.value)
     assert "KLAVIYO_ACCEPT_OTHER_ACCOUNT" in str(caught.value)
     assert everything(warehouse) == before
-    assert other.stats()["endpoints"]["/api/lists"]["requests"] == 1, "only the probe was asked"
+    assert other.stats()["endpoints"]["/api/lists"]["requests"] == 1, "only the probe was sent"
 
 
-def test_a_new_key_of_the_same_account_goes_on(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_new_key_of_the_same_account_continues(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     first = sync("events", sandbox, warehouse)
 
     report = sync("events", sandbox, warehouse, key=NEW_KEY)
 
     assert report.row.account_id == first.row.account_id
-    assert report.row.records_read < first.row.records_read / 2, "what was covered stays covered"
+    assert report.row.records_read < first.row.records_read / 2, "the coverage remains valid"
     assert report.notes == ()
 
 
 @pytest.mark.parametrize("name", ["events", "lists", "reviews"])
-def test_told_so_a_schema_goes_over_to_another_account(name: str, account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_schema_changes_to_another_account_if_accepted(name: str, account: SandboxProcess, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync(name, account, warehouse)
     old = set(table(warehouse, name)["id"])
     other = new_account(seed=99)
-    other.advance(timedelta(minutes=1))  # the clock of a new sandbox begins at a whole second, which may lie a little behind
+    other.advance(timedelta(minutes=1))  # a new sandbox's clock starts at a whole second, which may be slightly in the past
 
     report = sync(name, other, warehouse, accept_other_account=True)
 
@@ -71,7 +71,7 @@ def test_told_so_a_schema_goes_over_to_another_account(name: str, account: Sandb
     assert set(table(warehouse, name, deleted=True)["id"]) == old - set(known["id"])
 
 
-def test_a_key_that_may_not_say_whose_it_is_is_warned_of_once(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_key_with_an_unknown_account_causes_one_warning(account: SandboxProcess, warehouse: LocalFile) -> None:
     (note,) = sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes
 
     assert "account of the API key is unknown" in note
@@ -80,7 +80,7 @@ def test_a_key_that_may_not_say_whose_it_is_is_warned_of_once(account: SandboxPr
     assert sync("flows", account, warehouse, key=RECOMMENDED_SCOPES_KEY).notes == ()
 
 
-def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_second_key_with_an_unknown_account_causes_a_longer_warning(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY)
 
     (note,) = sync("lists", account, warehouse, key=key_lacking("accounts:read")).notes
@@ -88,7 +88,7 @@ def test_a_second_one_that_may_not_either_is_warned_of_with_more_words(account: 
     assert "filled with another key before, and whether both keys belong to one account is unknown" in note
 
 
-def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_rows_of_an_unknown_account_are_attributed_to_a_known_one_with_a_warning(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse, key=RECOMMENDED_SCOPES_KEY)
 
     report = sync("lists", account, warehouse)
@@ -97,7 +97,7 @@ def test_a_known_account_that_takes_over_what_nobody_could_name_is_warned_of(acc
     assert sync("lists", account, warehouse).notes == ()
 
 
-def test_what_an_unknown_key_had_staged_is_not_loaded_for_another(
+def test_staged_files_of_an_unknown_account_are_not_loaded_for_another_key(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)

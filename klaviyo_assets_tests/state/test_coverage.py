@@ -1,4 +1,4 @@
-"""Coverage against a model that knows each minute by itself."""
+"""Compares coverage with a model that tracks each minute separately."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merged, uncov
 
 ZERO = datetime(2026, 3, 1, tzinfo=UTC)
 HORIZON = 24
-"""Minutes that the model looks at; reads may be later."""
+"""Minutes of the model; reads may be later."""
 
 Read = tuple[int, int, int, str]
 """Start, end and time of a read in minutes, and its fingerprint."""
@@ -35,16 +35,16 @@ def covered(read: Read) -> CoverageRow:
     return CoverageRow("all", "datetime", at(start), at(end), at(read_at), fingerprint)
 
 
-def minutes_of(spans: Iterable[TimeWindow]) -> list[int]:
+def minutes_of(windows: Iterable[TimeWindow]) -> list[int]:
     return [
         minute
-        for span in spans
-        for minute in range(round((span.start - ZERO) / timedelta(minutes=1)), round((span.end - ZERO) / timedelta(minutes=1)))
+        for window in windows
+        for minute in range(round((window.start - ZERO) / timedelta(minutes=1)), round((window.end - ZERO) / timedelta(minutes=1)))
     ]
 
 
 def is_good(minute: int, read_times: Iterable[int], lookback_ages: Sequence[int], now: int) -> bool:
-    """The rule as it is told: the minute ends at ``minute + 1``, which is the moment that has the age."""
+    """The rule as documented: the minute ends at ``minute + 1``, and this moment determines its age."""
     times = list(read_times)
     if not lookback_ages:
         return bool(times)
@@ -56,25 +56,25 @@ def is_good(minute: int, read_times: Iterable[int], lookback_ages: Sequence[int]
 @given(reads=READS, lookback_ages=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=24)
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=30)
-def test_needed_is_what_the_rule_says(reads: list[Read], lookback_ages: Sequence[int], wanted: tuple[int, int], now: int) -> None:
+def test_uncovered_windows_follow_the_rule(reads: list[Read], lookback_ages: Sequence[int], wanted: tuple[int, int], now: int) -> None:
     reads = [read for read in reads if read[2] <= now]
 
-    spans = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(lookback_ages), at(now))
+    windows = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(lookback_ages), at(now))
 
     expected = [
         minute
         for minute in range(*wanted)
-        # Each age may have been served by another read, but the last one served serves those before it as well.
+        # Different reads may have fulfilled the ages, but a read that fulfils one age fulfils all lower ones too.
         if not is_good(minute, [read_at for start, end, read_at, _ in reads if start <= minute < end], lookback_ages, now)
     ]
-    assert minutes_of(spans) == expected
-    assert all(span.start < span.end for span in spans)
-    assert all(before.end <= after.start for before, after in pairwise(spans))
+    assert minutes_of(windows) == expected
+    assert all(window.start < window.end for window in windows)
+    assert all(before.end <= after.start for before, after in pairwise(windows))
 
 
 @settings(max_examples=300)
 @given(reads=READS, lookback_ages=AGES)
-def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_ages: Sequence[int]) -> None:
+def test_merged_coverage_has_the_last_read_of_each_minute(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
     last: dict[int, Read] = {}
     for read in reads:
@@ -94,7 +94,7 @@ def test_widened_holds_the_last_read_of_each_minute(reads: list[Read], lookback_
 @settings(max_examples=400)
 @given(reads=READS, lookback_ages=AGES, later=st.integers(0, 40))
 @example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], lookback_ages=(2, 5), later=0)
-def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
+def test_merging_and_splitting_rows_does_not_change_the_uncovered_windows(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
     reads = sorted(((start, end, read_at, "a") for start, end, read_at, _ in reads), key=lambda read: read[2])
     now = max([read_at for *_, read_at, _ in reads], default=0) + later
     rows: list[CoverageRow] = []
@@ -103,14 +103,14 @@ def test_joining_and_cutting_change_nothing_in_what_is_needed(reads: list[Read],
         rows = merged(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read[2])
 
-    spans = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
+    windows = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
 
     good = [minute for minute, read_at in last.items() if is_good(minute, [read_at], lookback_ages, now)]
-    assert minutes_of(spans) == sorted(set(range(HORIZON)) - set(good))
+    assert minutes_of(windows) == sorted(set(range(HORIZON)) - set(good))
 
 
 @given(reads=READS, lookback_ages=AGES)
-def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], lookback_ages: Sequence[int]) -> None:
+def test_rows_added_together_or_one_by_one_give_the_same_coverage(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
     for read in reads:
         rows = merged(rows, [covered(read)], ages(lookback_ages))
@@ -121,7 +121,7 @@ def test_rows_added_together_or_one_by_one_are_the_same(reads: list[Read], lookb
     assert once == [(row.start, row.end, row.fingerprint, row.final) for row in together]
 
 
-def test_a_settled_row_stays_good_for_ever() -> None:
+def test_a_final_row_never_needs_another_read() -> None:
     lookback_ages = ages((2, 5))
     rows = merged([], [covered((0, 10, 15, "a"))], lookback_ages)
     assert [row.final for row in rows] == [True]
@@ -132,39 +132,39 @@ def test_a_settled_row_stays_good_for_ever() -> None:
     assert uncovered(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
 
 
-def test_what_is_not_settled_is_joined_only_with_what_was_read_with_it() -> None:
+def test_rows_that_are_not_final_are_merged_only_with_rows_of_the_same_read() -> None:
     lookback_ages = ages((5,))
     rows = merged([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.read_at) for row in rows] == [(at(0), at(14), at(12)), (at(14), at(16), at(16))]
 
 
-def test_a_read_with_other_options_is_kept_apart_and_takes_the_place_of_what_it_overlaps() -> None:
+def test_a_read_with_another_fingerprint_replaces_what_it_overlaps_and_is_not_merged() -> None:
     rows = merged([covered((0, 10, 20, "old"))], [covered((4, 6, 30, "new"))], ())
 
     assert [(row.start, row.end, row.fingerprint) for row in rows] == [(at(0), at(4), "old"), (at(4), at(6), "new"), (at(6), at(10), "old")]
 
 
 @pytest.mark.parametrize("wanted", [(5, 5), (7, 5)], ids=["empty", "inverted"])
-def test_an_empty_span_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
+def test_an_empty_window_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
     assert uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
     assert merged([], [covered((*wanted, 20, "a"))], ()) == []
 
 
-def test_the_newest_part_is_read_at_every_sync_however_lately_it_was_read() -> None:
+def test_the_newest_part_is_read_at_every_sync() -> None:
     rows = merged([], [covered((0, 20, 20, "a"))], ages((3,)))
 
     assert uncovered(TimeWindow(at(0), at(20)), rows, ages((3,)), at(20)) == [TimeWindow(at(17), at(20))]
 
 
-def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
+def test_a_window_is_read_once_more_at_each_lookback_age_and_then_never_again() -> None:
     lookback_ages = ages((1, 4, 9))
     rows: list[CoverageRow] = []
     reads = []
     for now in range(1, 60):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
-        reads += [now for span in spans if span.start <= at(10) < span.end]
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], lookback_ages)
+        windows = uncovered(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
+        reads += [now for window in windows if window.start <= at(10) < window.end]
+        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], lookback_ages)
 
     assert reads == [11, 12, 15, 20]
     assert next((row.final, row.start) for row in rows) == (True, at(0))
@@ -172,29 +172,29 @@ def test_a_span_is_read_once_more_at_each_age_and_then_never_again() -> None:
 
 @pytest.mark.parametrize("lookback_ages", [(), (1,), (3,), (1, 4, 9)], ids=["once", "one", "three", "several"])
 @pytest.mark.parametrize("every", [1, 2, 5])
-def test_rows_stay_few_however_often_syncs_run(lookback_ages: Sequence[int], every: int) -> None:
+def test_the_number_of_rows_stays_low_however_often_syncs_run(lookback_ages: Sequence[int], every: int) -> None:
     rows: list[CoverageRow] = []
     for now in range(1, 400, every):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(lookback_ages))
+        windows = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
+        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], ages(lookback_ages))
 
     assert len(rows) <= 2 + max(lookback_ages, default=0)
 
 
 @pytest.mark.parametrize("step", [2, 3, 6])
-def test_with_a_step_each_age_is_served_within_the_step_and_in_fewer_reads(step: int) -> None:
+def test_with_a_step_each_lookback_age_is_read_within_the_step_and_in_fewer_reads(step: int) -> None:
     lookback_ages = (1, 4, 9)
     rows: list[CoverageRow] = []
-    spans_read = 0
+    windows_read = 0
     reads: dict[int, list[int]] = {minute: [] for minute in range(40)}
     for now in range(1, 60):
-        spans = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now), timedelta(minutes=step))
-        spans_read += len(spans)
-        for minute in minutes_of(spans):
+        windows = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now), timedelta(minutes=step))
+        windows_read += len(windows)
+        for minute in minutes_of(windows):
             reads.setdefault(minute, []).append(now)
-        rows = merged(rows, [CoverageRow("all", "datetime", span.start, span.end, at(now), "a") for span in spans], ages(lookback_ages))
+        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], ages(lookback_ages))
 
     for minute in range(40):
         for age in lookback_ages:
             assert any(minute + 1 + age <= time < minute + 1 + age + step for time in reads[minute])
-    assert spans_read < 60 + 2 * 60 / step
+    assert windows_read < 60 + 2 * 60 / step

@@ -1,7 +1,7 @@
-"""A database of layout 1 with everything that bookkeeping can hold is migrated when first opened, and nothing is forgotten.
+"""A database of layout 1 with every kind of bookkeeping is migrated when it is first opened, without losing anything.
 
-``bookkeeping_1.tar.gz`` was made with layout 1 and the account of ``faults.test_older_files``, 30 days later: coverage, an audit with a day in each
-state, an erased person, profiles with field rules, and a sync of events that was interrupted before its load.
+``bookkeeping_1.tar.gz`` was created with layout 1 and the account of ``faults.test_older_files``, 30 days later: coverage, an audit with a day in
+each state, an erased person, profiles with field rules, and a sync of events that was interrupted before its load.
 """
 
 import io
@@ -25,7 +25,7 @@ from klaviyo_assets.state.schema_version import LAYOUT
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.faults.test_older_files import account
-from klaviyo_assets_tests.load.test_reapply_rules import ruled
+from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
@@ -44,7 +44,7 @@ STATES = {
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxProcess]:
-    """The account that the file holds, a little later."""
+    """The account of the file, a little later."""
     with account() as found:
         found.advance(timedelta(days=30, hours=9))
         yield found
@@ -52,7 +52,7 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def older(warehouse: LocalFile) -> LocalFile:
-    """A database of layout 1 with its folder of state."""
+    """A database of layout 1 with its state folder."""
     with tarfile.open(fileobj=io.BytesIO(FILE.read_bytes()), mode="r:gz") as tar:
         tar.extractall(warehouse.path.parent, filter="data")
     return warehouse
@@ -76,7 +76,7 @@ def sync_lists(warehouse: LocalFile, sandbox: SandboxProcess) -> None:
     sync("lists", sandbox, warehouse)
 
 
-def erase_nobody(warehouse: LocalFile, _: SandboxProcess) -> None:
+def erase_unknown_person(warehouse: LocalFile, _: SandboxProcess) -> None:
     Erasure(warehouse, "klaviyo", Salt(SALT)).run(DataSubject({"01AAAAAAAAAAAAAAAAAAAAAAAA"}))
 
 
@@ -84,8 +84,8 @@ def read_audits(warehouse: LocalFile, _: SandboxProcess) -> None:
     AuditStore(warehouse, "klaviyo").last()
 
 
-@pytest.mark.parametrize("open_first", [sync_lists, erase_nobody, read_audits])
-def test_whatever_opens_it_first_keeps_what_it_knows(
+@pytest.mark.parametrize("open_first", [sync_lists, erase_unknown_person, read_audits])
+def test_any_first_access_migrates_everything(
     open_first: Callable[[LocalFile, SandboxProcess], None], older: LocalFile, sandbox: SandboxProcess
 ) -> None:
     old = "resource_type, division, field, span_start::VARCHAR, span_end::VARCHAR, read_at::VARCHAR, fingerprint, settled"
@@ -113,7 +113,7 @@ def test_a_dry_run_of_erase_migrates_nothing(older: LocalFile) -> None:
     assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(1,)]
 
 
-def test_what_was_covered_is_not_read_again_but_for_the_pending_day(older: LocalFile, sandbox: SandboxProcess) -> None:
+def test_only_the_pending_day_of_the_coverage_is_read_again(older: LocalFile, sandbox: SandboxProcess) -> None:
     report = sync("events", sandbox, older)
 
     assert report.row.records_read < report.row_count / 2
@@ -123,13 +123,13 @@ def test_what_was_covered_is_not_read_again_but_for_the_pending_day(older: Local
     (reread_at,) = query(older, "SELECT reread_at FROM _rereads")
     assert reread_at == (report.row.started_at,)
     with suppress(FileNotFoundError):
-        assert list((older.state_dir / "klaviyo" / "staging" / "events").iterdir()) == [], "what the old version had staged is loaded or deleted"
+        assert list((older.state_dir / "klaviyo" / "staging" / "events").iterdir()) == [], "staged files of the old version are loaded or deleted"
 
 
 def test_erased_people_stay_erased_and_rules_stay_applied(older: LocalFile, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
     monkeypatch.setattr("klaviyo_assets_tests.load.test_reapply_rules.ALL_SCOPES_KEY", sandbox.keys.all_scopes)
-    report = ruled("profiles", sandbox, older, RULES)
+    report = sync_with_rules("profiles", sandbox, older, RULES)
 
     assert not any("field rule" in note for note in report.notes), report.notes
     assert report.row.records_read < report.row_count / 2
@@ -138,7 +138,7 @@ def test_erased_people_stay_erased_and_rules_stay_applied(older: LocalFile, sand
     assert query(older, f"SELECT count(*) FROM events WHERE profile_id = '{ERASED}' AND _deleted_at IS NULL") == [(0,)]
 
 
-def test_a_users_view_is_named_and_a_users_column_stays(older: LocalFile, sandbox: SandboxProcess) -> None:
+def test_a_users_view_is_reported_and_a_users_column_is_kept(older: LocalFile, sandbox: SandboxProcess) -> None:
     query(older, "ALTER TABLE _coverage ADD COLUMN note VARCHAR DEFAULT 'mine'")
     query(older, "CREATE VIEW ages AS SELECT resource_type, span_end FROM _coverage")
 
@@ -149,7 +149,7 @@ def test_a_users_view_is_named_and_a_users_column_stays(older: LocalFile, sandbo
     assert not any("ages" in note for note in sync("lists", sandbox, older).notes)
 
 
-def test_a_users_index_that_is_in_the_way_is_named_and_nothing_is_changed(older: LocalFile, sandbox: SandboxProcess) -> None:
+def test_an_index_that_prevents_the_migration_is_named_and_nothing_changes(older: LocalFile, sandbox: SandboxProcess) -> None:
     query(older, "CREATE INDEX mine ON _coverage (span_end)")
 
     with pytest.raises(NotOurs, match=r"index mine on klaviyo\._coverage"):

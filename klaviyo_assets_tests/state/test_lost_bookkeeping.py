@@ -1,4 +1,4 @@
-"""The tables that record erasures and field rules are dropped or emptied: erased people stay erased, values are not hashed twice, a note says so."""
+"""The tables of erasures and field rules are dropped or emptied: erased people stay erased, no value is hashed twice, and a note reports the loss."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.erasure.test_erase import erase
-from klaviyo_assets_tests.load.test_reapply_rules import SALT, ruled
+from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
@@ -50,7 +50,7 @@ def has_profile(warehouse: LocalFile, id_: str) -> bool:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_an_erased_person_does_not_come_back(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_erased_person_is_not_stored_again(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)
     id_ = some_id(warehouse)
     assert erase(warehouse, id_).returncode == 0
@@ -65,7 +65,7 @@ def test_an_erased_person_does_not_come_back(loss: str, account: SandboxProcess,
 
 
 @pytest.mark.parametrize("loss", ["every bookkeeping table", "every table", "the file", "some rows"])
-def test_nor_does_one_when_more_is_lost(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_erased_people_are_not_stored_again_even_if_more_is_lost(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)
     ids = [id_ for (id_,) in query(warehouse, "SELECT id FROM profiles ORDER BY id LIMIT 2")]
     for id_ in ids:
@@ -86,7 +86,7 @@ def test_nor_does_one_when_more_is_lost(loss: str, account: SandboxProcess, ware
     assert any("had been erased: restored" in note for note in report.notes)
 
 
-def test_who_is_let_in_again_on_purpose_is_stored(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_deliberately_readmitted_person_is_stored(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)
     id_ = some_id(warehouse)
     assert erase(warehouse, id_).returncode == 0
@@ -99,9 +99,9 @@ def test_who_is_let_in_again_on_purpose_is_stored(account: SandboxProcess, wareh
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\0\0\0", b"{", b'{"erased": 7}', b"\xff"])
-def test_a_lost_or_damaged_copy_is_made_again_from_the_table(content: bytes | None, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_lost_or_damaged_copy_is_created_again_from_the_table(content: bytes | None, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
-    assert erase(warehouse, "somebody-1").returncode == 0
+    assert erase(warehouse, "person-1").returncode == 0
     copy = BookkeepingCopy(warehouse, "klaviyo")
     if content is None:
         copy.path.unlink()
@@ -112,84 +112,84 @@ def test_a_lost_or_damaged_copy_is_made_again_from_the_table(content: bytes | No
     query(warehouse, "DROP TABLE _erased")
     sync("lists", account, warehouse)
 
-    assert query(warehouse, "SELECT record FROM _erased") == [(id_hash("somebody-1"),)]
+    assert query(warehouse, "SELECT record FROM _erased") == [(id_hash("person-1"),)]
 
 
-def test_a_dry_run_restores_and_notes_nothing(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_dry_run_restores_and_records_nothing(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", account, warehouse)
-    assert erase(warehouse, "somebody-1", "--dry-run").returncode == 0
+    assert erase(warehouse, "person-1", "--dry-run").returncode == 0
 
     assert not any("_erased" in note for note in sync("lists", account, warehouse).notes)
     assert query(warehouse, "SELECT table_name FROM duckdb_tables() WHERE table_name = '_erased'") == []
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_without_the_record_of_its_rules_a_table_stays_as_it_is(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    ruled("profiles", account, warehouse, RULES)
+def test_losing_the_recorded_rules_does_not_change_the_table(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync_with_rules("profiles", account, warehouse, RULES)
     before = table(warehouse, "profiles")
     recorded = query(warehouse, "FROM _field_rules ORDER BY ALL")
     query(warehouse, loss.format("_field_rules"))
 
-    report = ruled("profiles", account, warehouse, RULES)
+    report = sync_with_rules("profiles", account, warehouse, RULES)
 
     assert table(warehouse, "profiles").equals(before)
     assert before["email"].to_list() == [None if one is None else Salt(SALT).hash(one, Kind.EMAIL) for one in truth(account, "profiles")["email"]]
     assert any("_field_rules lacked the field rules" in note for note in report.notes), report.notes
     assert query(warehouse, "FROM _field_rules ORDER BY ALL") == recorded
-    assert not any("_field_rules" in note for note in ruled("profiles", account, warehouse, RULES).notes)
+    assert not any("_field_rules" in note for note in sync_with_rules("profiles", account, warehouse, RULES).notes)
 
 
 @pytest.mark.parametrize("changed", ["salt", "no rules", "other rules"])
-def test_rules_that_have_changed_since_are_told_from_lost_ones(
+def test_rules_changed_since_the_loss_are_applied(
     changed: str, account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ruled("profiles", account, warehouse, RULES)
+    sync_with_rules("profiles", account, warehouse, RULES)
     query(warehouse, "DROP TABLE _field_rules")
     if changed == "salt":
         monkeypatch.setenv("KLAVIYO_FIELD_SALT", "another secret of the tests")
     rules: FieldRules = {"salt": RULES, "no rules": {}, "other rules": {"profiles": {"email": "drop"}}}[changed]  # type: ignore[assignment]
 
-    report = ruled("profiles", account, warehouse, rules)
+    report = sync_with_rules("profiles", account, warehouse, rules)
 
-    held, plain = table(warehouse, "profiles"), truth(account, "profiles")
+    stored, plain = table(warehouse, "profiles"), truth(account, "profiles")
     match changed:
         case "salt":
             salt = Salt("another secret of the tests")
-            assert held["email"].to_list() == [None if one is None else salt.hash(one, Kind.EMAIL) for one in plain["email"]]
+            assert stored["email"].to_list() == [None if one is None else salt.hash(one, Kind.EMAIL) for one in plain["email"]]
         case "no rules":
-            assert held.equals(plain)
+            assert stored.equals(plain)
         case _:
-            assert held["email"].null_count() == held.height
-            assert held["first_name"].equals(plain["first_name"])
+            assert stored["email"].null_count() == stored.height
+            assert stored["first_name"].equals(plain["first_name"])
     assert any("_field_rules lacked the field rules" in note for note in report.notes)
-    assert not any("_field_rules" in note for note in ruled("profiles", account, warehouse, rules).notes)
+    assert not any("_field_rules" in note for note in sync_with_rules("profiles", account, warehouse, rules).notes)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("rule", ["hash", "drop"])
-def test_an_erasure_is_refused_while_the_rules_are_not_recorded(rule: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_an_erasure_is_rejected_while_the_rules_are_not_recorded(rule: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     rules: FieldRules = {"profiles": {"email": rule}}
-    ruled("profiles", account, warehouse, rules)
+    sync_with_rules("profiles", account, warehouse, rules)
     email = truth(account, "profiles")["email"].drop_nulls()[0]
     id_ = truth(account, "profiles").filter(truth(account, "profiles")["email"] == email)["id"][0]
     query(warehouse, loss.format("_field_rules"))
 
-    refused = erase(warehouse, email, KLAVIYO_FIELD_SALT=SALT)
+    rejected = erase(warehouse, email, KLAVIYO_FIELD_SALT=SALT)
 
-    assert refused.returncode == 1
-    assert "_field_rules lacks the field rules that the rows of profiles were stored with" in refused.stderr
-    assert "Run a sync of profiles" in refused.stderr
-    ruled("profiles", account, warehouse, rules)
+    assert rejected.returncode == 1
+    assert "_field_rules lacks the field rules that the rows of profiles were stored with" in rejected.stderr
+    assert "Run a sync of profiles" in rejected.stderr
+    sync_with_rules("profiles", account, warehouse, rules)
     done = erase(warehouse, email if rule == "hash" else id_, KLAVIYO_FIELD_SALT=SALT)
     assert done.returncode == 0, done.stderr
     assert not has_profile(warehouse, id_)
 
 
-def test_a_table_that_is_made_anew_was_stored_with_no_rules(account: SandboxProcess, warehouse: LocalFile) -> None:
-    ruled("profiles", account, warehouse, RULES)
+def test_a_new_table_was_stored_without_rules(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync_with_rules("profiles", account, warehouse, RULES)
     drop_tables(warehouse, "true")
 
-    report = ruled("profiles", account, warehouse, {})
+    report = sync_with_rules("profiles", account, warehouse, {})
 
     assert not any("_field_rules" in note for note in report.notes)
     assert table(warehouse, "profiles").equals(truth(account, "profiles"))

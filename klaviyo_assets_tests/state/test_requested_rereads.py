@@ -1,4 +1,4 @@
-"""Windows that must be read again: which a sync reads, and what it marks afterwards."""
+"""Windows that must be read again: which of them a sync reads, and which rows it marks afterwards."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ DAY_1, DAY_2 = TimeWindow(FIRST, SECOND), TimeWindow(SECOND, THIRD)
 
 
 class Events:
-    """A table of events, of which everything before March is covered."""
+    """A table of events; everything before March is covered."""
 
     def __init__(self, warehouse: LocalFile, folder: Path) -> None:
         self.warehouse, self.folder = warehouse, folder
@@ -73,7 +73,7 @@ def test_without_requests_nothing_is_pending(events: Events) -> None:
     assert events.pending() == []
 
 
-def test_neighbours_are_one_window_unless_one_of_them_is_expected_to_be_empty(events: Events) -> None:
+def test_adjacent_windows_are_merged_unless_one_is_expected_to_be_empty(events: Events) -> None:
     events.request(DAY_2, DAY_1)
     assert events.pending() == [Reread("datetime", TimeWindow(FIRST, THIRD))]
 
@@ -83,7 +83,7 @@ def test_neighbours_are_one_window_unless_one_of_them_is_expected_to_be_empty(ev
     assert query(events.warehouse, "SELECT count(*) FROM _rereads") == [(2,)], "a window is requested once"
 
 
-def test_a_window_that_is_not_wanted_as_a_whole_waits(events: Events) -> None:
+def test_a_window_that_is_only_partly_wanted_waits(events: Events) -> None:
     events.request(DAY_1, DAY_2)
 
     assert events.pending(TimeWindow(FIRST + timedelta(hours=1), LATER)) == [Reread("datetime", DAY_2)]
@@ -97,7 +97,7 @@ def test_a_window_in_the_year_1_is_pending(events: Events) -> None:
     assert events.pending() == [Reread("datetime", first)]
 
 
-def test_rows_that_were_not_returned_are_marked_and_those_of_other_windows_are_not(events: Events) -> None:
+def test_only_rows_of_the_window_that_were_not_returned_are_marked(events: Events) -> None:
     events.load("A", "B")
     events.load("C", of=SECOND)
     events.request(DAY_1)
@@ -119,7 +119,7 @@ def test_a_request_later_than_the_read_stays_pending(events: Events) -> None:
 
 
 @pytest.mark.parametrize("other_days_returned", [True, False])
-def test_a_window_that_is_suddenly_empty_is_left_alone(events: Events, other_days_returned: bool) -> None:
+def test_a_suddenly_empty_window_is_not_marked(events: Events, other_days_returned: bool) -> None:
     events.load("A", "B")
     events.request(DAY_1)
     returned = [events.file("C", of=SECOND)] if other_days_returned else []

@@ -20,7 +20,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_from
 from klaviyo_assets_tests.accounts import query, sync, table, truth
-from klaviyo_assets_tests.load.test_reapply_rules import ruled
+from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
 pytestmark = pytest.mark.long
@@ -103,7 +103,7 @@ def test_a_field_rule_is_applied_to_stored_rows(new_account: NewAccount, warehou
     query(warehouse, "UPDATE profiles SET note = id")
     count = query(warehouse, "SELECT count(*) FROM profiles")
 
-    ruled("profiles", sandbox, warehouse, {"profiles": {"email": "hash", "first_name": "drop"}})
+    sync_with_rules("profiles", sandbox, warehouse, {"profiles": {"email": "hash", "first_name": "drop"}})
 
     assert query(warehouse, "SELECT count(*) FROM profiles WHERE note = id") == count
     assert query(warehouse, "SELECT count(*) FROM profiles WHERE first_name IS NOT NULL OR email LIKE '%@%'") == [(0,)]

@@ -36,7 +36,7 @@ Piece = tuple[TimeWindow, set[date]]
 """The time window of one request, and its days that can be compared."""
 
 _SECONDS_BETWEEN = 30.0
-_MOST_CONCURRENT = 8
+_MAX_CONCURRENT = 8
 """Metrics that are requested concurrently. The rate limit is one request per second."""
 
 
@@ -177,7 +177,7 @@ class Audit:
 
     async def _request_counts(self, metrics: Sequence[str], pieces: Sequence[Piece]) -> None:
         self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
-        slots = asyncio.Semaphore(_MOST_CONCURRENT)
+        slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
         async def one(metric: str) -> None:
             async with slots:

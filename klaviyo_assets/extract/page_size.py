@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MOST_BYTES_A_PAGE = 48 * 2**20
+MAX_BYTES_PER_PAGE = 48 * 2**20
 """Maximum bytes of a page with more than one record; above that, fewer records are requested. The client limits a single record."""
 
 _FACTOR = 8
@@ -14,7 +14,7 @@ _SMALL = 16
 _SMALL_PAGES = 4
 """Consecutive small pages before more records are requested again; multiplied by itself each time that proves too early."""
 
-_MOST_PATIENCE = 256
+_MAX_PATIENCE = 256
 """Maximum number of small pages to wait for."""
 
 
@@ -49,9 +49,9 @@ class PageSize:
         return {"page[size]": str(self.records)} if self.largest is not None else {}
 
     @property
-    def most_bytes(self) -> int | None:
+    def max_bytes(self) -> int | None:
         """Maximum bytes of a page; None if fewer records cannot be requested."""
-        return MOST_BYTES_A_PAGE if self.records > 1 else None
+        return MAX_BYTES_PER_PAGE if self.records > 1 else None
 
     def shrink(self, known: int = 0) -> None:
         """Request fewer records after a page that was too large.
@@ -63,7 +63,7 @@ class PageSize:
         self.records = min(fewer, known or fewer)
         self._small = 0
         if self._has_grown:
-            self._patience, self._has_grown = min(_MOST_PATIENCE, self._patience * _SMALL_PAGES), False
+            self._patience, self._has_grown = min(_MAX_PATIENCE, self._patience * _SMALL_PAGES), False
 
     def note(self, size: int) -> bool:
         """Count a page, and return whether more records may be requested.
@@ -71,7 +71,7 @@ class PageSize:
         Args:
             size: Its bytes.
         """
-        self._small = self._small + 1 if size * _SMALL <= MOST_BYTES_A_PAGE else 0
+        self._small = self._small + 1 if size * _SMALL <= MAX_BYTES_PER_PAGE else 0
         return self.largest is not None and self.records < self.largest and self._small >= self._patience
 
     def grow(self) -> None:

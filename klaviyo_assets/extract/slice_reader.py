@@ -14,7 +14,7 @@ from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
 
 _SECOND = timedelta(seconds=1)
 
-_MOST_RESTARTS = 3
+_MAX_RESTARTS = 3
 """Maximum number of restarts at the same position."""
 
 
@@ -177,7 +177,7 @@ class SliceReader:
     @property
     def can_restart(self) -> bool:
         """False once it has been restarted too often at the same position."""
-        return self._restarted_at.count(self.read_up_to) < _MOST_RESTARTS
+        return self._restarted_at.count(self.read_up_to) < _MAX_RESTARTS
 
     def restart(self) -> None:
         """Start a new chain where the slice is complete, or at its start if that is not known; some records may be read twice."""

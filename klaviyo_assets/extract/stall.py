@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-MOST_IDLE_PAGES = 100
+MAX_IDLE_PAGES = 100
 """Maximum consecutive pages without a record, without a new one, or with only records outside of the slice."""
 
-MOST_PAGES_AT_ONE_TIME = 1_000
+MAX_PAGES_AT_ONE_TIME = 1_000
 """Maximum consecutive pages of new records that do not advance in the time field: 100,000 profiles or a million events with the same time."""
 
 _IDS_KEPT = 8_192
@@ -23,14 +23,14 @@ _NEAR = timedelta(seconds=1)
 class SeenIds:
     """A sample of bounded size of the ids that were seen.
 
-    Keeps the ids whose hash ends in n zero bits, and increments n when there are too many. Up to ``most`` ids, all are kept.
+    Keeps the ids whose hash ends in n zero bits, and increments n when there are too many. Up to ``max_ids`` ids, all are kept.
 
     Args:
-        most: Maximum number of ids to keep.
+        max_ids: Maximum number of ids to keep.
     """
 
-    def __init__(self, most: int = _IDS_KEPT) -> None:
-        self._most = most
+    def __init__(self, max_ids: int = _IDS_KEPT) -> None:
+        self._max_ids = max_ids
         self._kept: set[int] = set()
         self._mask = 0
 
@@ -44,7 +44,7 @@ class SeenIds:
         before = len(self._kept)
         self._kept.update(number for number in map(hash, ids) if not number & self._mask)
         is_new = len(self._kept) > before
-        while len(self._kept) > self._most:
+        while len(self._kept) > self._max_ids:
             self._mask = self._mask * 2 + 1
             self._kept = {number for number in self._kept if not number & self._mask}
         return is_new
@@ -99,13 +99,13 @@ class Stall:
     @property
     def reason(self) -> str | None:
         """Why the chain makes no progress, as the end of a sentence; None while it does."""
-        if self.empty >= MOST_IDLE_PAGES:
+        if self.empty >= MAX_IDLE_PAGES:
             return f"the last {self.empty} pages held no record"
-        if self.outside >= MOST_IDLE_PAGES:
+        if self.outside >= MAX_IDLE_PAGES:
             return f"the last {self.outside} pages held only records outside of the requested time window"
-        if self.repeated >= MOST_IDLE_PAGES * self._seen.one_in:
+        if self.repeated >= MAX_IDLE_PAGES * self._seen.one_in:
             return f"the last {self.repeated} pages held only records that had been returned before"
-        if self.at_one_time >= MOST_PAGES_AT_ONE_TIME:
+        if self.at_one_time >= MAX_PAGES_AT_ONE_TIME:
             return f"the last {self.at_one_time} pages did not advance in time"
         return None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.sql import quoted
-from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, WIDE, divided
+from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, WIDE, divided
 
 ROWS_PER_RANGE = 20_000
 """Maximum rows in memory at a time."""
@@ -51,8 +51,8 @@ def row_ranges(
     source: str,
     columns: Sequence[str],
     *,
-    most_rows: int | None = None,
-    most_bytes: int | None = None,
+    max_rows: int | None = None,
+    max_bytes: int | None = None,
 ) -> list[RowRange]:
     """Divide rows into ranges, in the order of their places.
 
@@ -60,30 +60,30 @@ def row_ranges(
         connection: The database.
         source: SQL of a relation with the columns and ``place``.
         columns: Columns that hold text or JSON, unquoted.
-        most_rows: Maximum rows of a range; :data:`ROWS_PER_RANGE` if None.
-        most_bytes: Maximum bytes of a range, unless a single row has more; :data:`BYTES_PER_RANGE` if None.
+        max_rows: Maximum rows of a range; :data:`ROWS_PER_RANGE` if None.
+        max_bytes: Maximum bytes of a range, unless a single row has more; :data:`BYTES_PER_RANGE` if None.
     """
-    rows, size = most_rows or ROWS_PER_RANGE, most_bytes or BYTES_PER_RANGE
-    return [_joined(part) for part in divided(_pieces(connection, source, columns, size), most_rows=rows, most_bytes=size)]
+    rows, size = max_rows or ROWS_PER_RANGE, max_bytes or BYTES_PER_RANGE
+    return [_joined(part) for part in divided(_pieces(connection, source, columns, size), max_rows=rows, max_bytes=size)]
 
 
 def transactions_of(ranges: Sequence[RowRange]) -> list[list[RowRange]]:
     """Group ranges by transaction: several if their wide rows have more bytes than one transaction can hold."""
-    return divided(ranges, most_wide=MOST_WIDE_BYTES)
+    return divided(ranges, max_wide=MAX_WIDE_BYTES)
 
 
 def _joined(part: Sequence[RowRange]) -> RowRange:
     return RowRange(part[0].first, part[-1].last, *(sum(values) for values in zip(*((one.rows, one.bytes, one.wide) for one in part), strict=True)))
 
 
-def _pieces(connection: DuckDBPyConnection, source: str, columns: Sequence[str], most_bytes: int) -> Iterator[RowRange]:
+def _pieces(connection: DuckDBPyConnection, source: str, columns: Sequence[str], max_bytes: int) -> Iterator[RowRange]:
     """Yield ranges of up to 2,048 rows, and single rows where these have too many bytes."""
     length = " + ".join(f"coalesce(strlen({quoted(name)}::VARCHAR), 0)" for name in columns)
     measured = f"(SELECT place, {length} AS bytes FROM {source})"
     values = f"min(place), max(place), count(*), sum(bytes)::BIGINT, coalesce(sum(bytes) FILTER (bytes > {WIDE}), 0)::BIGINT"
     for first, last, *sizes in connection.execute(f"SELECT {values} FROM {measured} GROUP BY place // {_BLOCK} ORDER BY 1").fetchall():
         block = RowRange(first, last, *sizes)
-        if block.bytes <= most_bytes:
+        if block.bytes <= max_bytes:
             yield block
             continue
         found = connection.execute(f"SELECT place, bytes FROM {measured} WHERE place BETWEEN {first} AND {last} ORDER BY 1").fetchall()

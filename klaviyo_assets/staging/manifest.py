@@ -7,9 +7,9 @@ import msgspec
 
 from klaviyo_assets.extract.slices import AnySlice, ParentSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
-from klaviyo_assets.warehouse.wide_tables import MOST_WIDE_BYTES, divided
+from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, divided
 
-WIDE_BYTES_PER_LOAD = MOST_WIDE_BYTES
+WIDE_BYTES_PER_LOAD = MAX_WIDE_BYTES
 """Maximum bytes of the wide rows in a load, unless a single file has more. DuckDB needs about five times as much memory."""
 
 FORMAT = 4
@@ -108,7 +108,7 @@ class Manifest(msgspec.Struct):
         return CoverageRow(state.subset, state.field, state.start, end, self.read_at, self.fingerprint, parent=state.parent)
 
 
-def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[list[StagedFile]]:
+def loads_of(files: Sequence[StagedFile], max_rows: int | None = None) -> list[list[StagedFile]]:
     """Group files into loads, in their order.
 
     DuckDB reads, converts, compares and compresses 2,048 rows at a time, and any rows of a load may be new or changed and so end up in one such
@@ -116,9 +116,9 @@ def loads_of(files: Sequence[StagedFile], most_rows: int | None = None) -> list[
 
     Args:
         files: The files.
-        most_rows: Maximum rows of a load, unless a single file has more.
+        max_rows: Maximum rows of a load, unless a single file has more.
     """
-    return divided(files, most_rows=most_rows, most_wide=WIDE_BYTES_PER_LOAD)
+    return divided(files, max_rows=max_rows, max_wide=WIDE_BYTES_PER_LOAD)
 
 
 def new_manifest(

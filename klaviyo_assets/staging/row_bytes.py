@@ -25,18 +25,18 @@ def _length(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return column.str.len_bytes() if dtype == pl.String else column.list.eval(pl.element().str.len_bytes()).list.sum()
 
 
-def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator[list[Page]]:
+def portions(pages: Sequence[Page], max_rows: int, max_bytes: int) -> Iterator[list[Page]]:
     """Group pages into portions, each for one file, in their order.
 
     Args:
         pages: The pages.
-        most_rows: Maximum rows of a portion, unless a single page has more.
-        most_bytes: Maximum bytes of a portion, unless a single record has more.
+        max_rows: Maximum rows of a portion, unless a single page has more.
+        max_bytes: Maximum bytes of a portion, unless a single record has more.
     """
     portion: list[Page] = []
     rows = size = 0
-    for page in (part for whole in pages for part in _divided(whole, most_bytes)):
-        if portion and (rows + page.count > most_rows or size + page.size > most_bytes):
+    for page in (part for whole in pages for part in _divided(whole, max_bytes)):
+        if portion and (rows + page.count > max_rows or size + page.size > max_bytes):
             yield portion
             portion, rows, size = [], 0, 0
         portion.append(page)
@@ -45,15 +45,15 @@ def portions(pages: Sequence[Page], most_rows: int, most_bytes: int) -> Iterator
         yield portion
 
 
-def _divided(page: Page, most_bytes: int) -> Iterator[Page]:
+def _divided(page: Page, max_bytes: int) -> Iterator[Page]:
     """Split a page that has too many bytes by the size of its records, which is only measured in this case."""
-    if page.size <= most_bytes or page.count < 2:
+    if page.size <= max_bytes or page.count < 2:
         yield page
         return
     first = size = 0
     for number, record in enumerate(page.records):
         length = len(msgspec.json.encode(record))
-        if number > first and size + length > most_bytes:
+        if number > first and size + length > max_bytes:
             yield replace(page, records=page.records[first:number], size=size)
             first, size = number, 0
         size += length

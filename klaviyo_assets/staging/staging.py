@@ -164,14 +164,14 @@ class Staging:
             rows=self.rows_unloaded,
         )
 
-    def batches(self, most_rows: int | None = None) -> Iterator[Batch]:
+    def batches(self, max_rows: int | None = None) -> Iterator[Batch]:
         """Yield the same in parts that can each be loaded at once; the last part has the coverage.
 
         Args:
-            most_rows: Maximum rows of a part, unless a single file has more; None for any number. Bytes are limited too, see :func:`loads_of`.
+            max_rows: Maximum rows of a part, unless a single file has more; None for any number. Bytes are limited too, see :func:`loads_of`.
         """
         whole, first = self.batch(), 0
-        *before, last = loads_of(self.manifest.files, most_rows) or [[]]
+        *before, last = loads_of(self.manifest.files, max_rows) or [[]]
         for files in before:
             yield Batch(whole.files[first : first + len(files)], (), rows=sum(file.rows for file in files))
             first += len(files)

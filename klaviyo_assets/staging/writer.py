@@ -17,7 +17,7 @@ from klaviyo_assets.staging.staging import Staging
 ROWS_PER_LOAD = 500_000
 """Minimum rows of a regular load."""
 
-MOST_ROWS_PER_LOAD = 1_000_000
+MAX_ROWS_PER_LOAD = 1_000_000
 """Maximum rows of a load, to limit memory."""
 
 _GROWTH = 8
@@ -116,7 +116,7 @@ class BackgroundWriter:
 
     @property
     def _rows_per_load(self) -> int:
-        return max(ROWS_PER_LOAD, min(MOST_ROWS_PER_LOAD, self.rows_known // _GROWTH))
+        return max(ROWS_PER_LOAD, min(MAX_ROWS_PER_LOAD, self.rows_known // _GROWTH))
 
     @property
     def _file_is_due(self) -> bool:
@@ -139,7 +139,7 @@ class BackgroundWriter:
 
     async def _load_staged(self) -> None:
         async with self._alone:
-            batches = list(self.staging.batches(MOST_ROWS_PER_LOAD))
+            batches = list(self.staging.batches(MAX_ROWS_PER_LOAD))
         for batch in batches:
             if self.load is not None and (batch.files or batch.covered):
                 await self.load(batch)

@@ -11,7 +11,7 @@ from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import leftovers
-from klaviyo_assets.staging.writer import MOST_ROWS_PER_LOAD
+from klaviyo_assets.staging.writer import MAX_ROWS_PER_LOAD
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.base import WarehouseError
@@ -68,7 +68,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
             note(f"The staged files of an interrupted sync of {name} belong to another state of the database; their records are read again.")
         elif wanted is not None and wanted.accepts(left.manifest, name):
             try:
-                for batch in left.batches(MOST_ROWS_PER_LOAD):
+                for batch in left.batches(MAX_ROWS_PER_LOAD):
                     load_divided(lambda part: loader.load(part, row), batch, _is_about_the_rows)
                     resumed |= bool(batch.files or batch.covered)
             except (duckdb.Error, WarehouseError) as error:

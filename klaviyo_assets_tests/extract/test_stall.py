@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_assets.extract.stall import MOST_IDLE_PAGES, MOST_PAGES_AT_ONE_TIME, SeenIds, Stall
+from klaviyo_assets.extract.stall import MAX_IDLE_PAGES, MAX_PAGES_AT_ONE_TIME, SeenIds, Stall
 
 START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -16,10 +16,10 @@ SECOND = timedelta(seconds=1)
 Page = tuple[list[str], datetime | None, datetime | None]
 
 
-def pages_until_stalled(pages: Iterator[Page], *, most: int = 20_000, bounded: bool = True) -> tuple[int, str] | None:
+def pages_until_stalled(pages: Iterator[Page], *, max_pages: int = 20_000, bounded: bool = True) -> tuple[int, str] | None:
     """Pass pages to a stall detector; return after how many pages it reports a stall, and why; None if it does not."""
     stall = Stall(START, END) if bounded else Stall()
-    for number, (ids, least, greatest) in enumerate(islice(pages, most), 1):
+    for number, (ids, least, greatest) in enumerate(islice(pages, max_pages), 1):
         stall.note(ids, len(ids), least, greatest)
         if stall.reason is not None:
             return number, stall.reason
@@ -31,43 +31,43 @@ def names(first: int, size: int = 100) -> list[str]:
 
 
 STALLED: dict[str, tuple[Callable[[], Iterator[Page]], str, int]] = {
-    "empty": (lambda: (([], None, None) for _ in count()), "held no record", MOST_IDLE_PAGES),
-    "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had been returned before", MOST_IDLE_PAGES + 2),
+    "empty": (lambda: (([], None, None) for _ in count()), "held no record", MAX_IDLE_PAGES),
+    "one page": (lambda: ((names(0), START, START + SECOND) for _ in count()), "had been returned before", MAX_IDLE_PAGES + 2),
     "ten pages": (
         lambda: ((names(n % 10 * 100), START + n % 10 * SECOND, START + (n % 10 + 1) * SECOND) for n in count()),
         "had been returned before",
-        MOST_IDLE_PAGES + 21,
+        MAX_IDLE_PAGES + 21,
     ),
-    "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had been returned before", MOST_IDLE_PAGES + 8),
-    "before the slice": (lambda: ((names(n * 100), *2 * [START - 2 * SECOND - n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
+    "without times": (lambda: ((names(n % 7 * 100), None, None) for n in count()), "had been returned before", MAX_IDLE_PAGES + 8),
+    "before the slice": (lambda: ((names(n * 100), *2 * [START - 2 * SECOND - n * SECOND]) for n in count()), "outside", MAX_IDLE_PAGES),
     "slowly approaching the slice": (
         lambda: ((names(n * 100), *2 * [START - timedelta(days=900) + n * timedelta(microseconds=1)]) for n in count()),
         "outside",
-        MOST_IDLE_PAGES,
+        MAX_IDLE_PAGES,
     ),
-    "after the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MOST_IDLE_PAGES),
-    "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME),
-    "new records with one time": (lambda: ((names(n * 100), START, START) for n in count()), "advance in time", MOST_PAGES_AT_ONE_TIME + 1),
+    "after the slice": (lambda: ((names(n * 100), *2 * [END + 2 * SECOND + n * SECOND]) for n in count()), "outside", MAX_IDLE_PAGES),
+    "just before the slice": (lambda: ((names(n * 100), *2 * [START - SECOND / 2]) for n in count()), "advance in time", MAX_PAGES_AT_ONE_TIME),
+    "new records with one time": (lambda: ((names(n * 100), START, START) for n in count()), "advance in time", MAX_PAGES_AT_ONE_TIME + 1),
     "empty after a good beginning": (
         lambda: ((names(n * 100), *2 * [START + n * SECOND]) if n < 50 else ([], None, None) for n in count()),
         "held no record",
-        MOST_IDLE_PAGES + 50,
+        MAX_IDLE_PAGES + 50,
     ),
     "alternately repeated and empty": (
         lambda: ((names(0), START, START) if n % 2 else ([], None, None) for n in count()),
         "had been returned before",
-        2 * MOST_IDLE_PAGES + 4,
+        2 * MAX_IDLE_PAGES + 4,
     ),
 }
 
 
-@pytest.mark.parametrize(("pages", "reason", "most"), STALLED.values(), ids=STALLED)
-def test_a_chain_without_progress_is_detected_soon(pages: Callable[[], Iterator[Page]], reason: str, most: int) -> None:
+@pytest.mark.parametrize(("pages", "reason", "max_pages"), STALLED.values(), ids=STALLED)
+def test_a_chain_without_progress_is_detected_soon(pages: Callable[[], Iterator[Page]], reason: str, max_pages: int) -> None:
     found = pages_until_stalled(pages())
 
     assert found is not None
     assert reason in found[1]
-    assert found[0] <= most
+    assert found[0] <= max_pages
 
 
 LEGITIMATE: dict[str, Callable[[], Iterator[Page]]] = {
@@ -101,15 +101,15 @@ def test_a_million_repeated_records_are_detected_with_a_small_sample() -> None:
         stall.note(names(number % 10, 1), 1)
         if stall.reason is not None:
             break
-    assert number <= MOST_IDLE_PAGES * 256, "only few records of a page belong to the sample, so detection takes more pages"
+    assert number <= MAX_IDLE_PAGES * 256, "only few records of a page belong to the sample, so detection takes more pages"
     assert len(stall._seen._kept) <= 8_192
 
 
 @settings(max_examples=30)
-@given(ids=st.lists(st.text(max_size=3), max_size=300), most=st.integers(1, 50))
-def test_a_sample_is_bounded_and_recognizes_ids_that_were_seen(ids: list[str], most: int) -> None:
-    seen = SeenIds(most)
+@given(ids=st.lists(st.text(max_size=3), max_size=300), max_ids=st.integers(1, 50))
+def test_a_sample_is_bounded_and_recognizes_ids_that_were_seen(ids: list[str], max_ids: int) -> None:
+    seen = SeenIds(max_ids)
     for id_ in ids:
         seen.add([id_])
-    assert len(seen._kept) <= most
+    assert len(seen._kept) <= max_ids
     assert not seen.add(ids), "all of them have been seen"

@@ -13,7 +13,7 @@ import pytest
 from klaviyo_assets.api.errors import EndlessPages
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.stall import MOST_IDLE_PAGES
+from klaviyo_assets.extract.stall import MAX_IDLE_PAGES
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.api.asking import KEY
@@ -79,12 +79,12 @@ def test_sync_fails_with_a_clear_error(name: str, records: Records, server: Scri
 
     assert "pages do not end" in str(caught.value)
     assert f"GET {CATALOG[name].endpoint.path}" in str(caught.value)
-    assert len(server.requests) < 2 * ClientSettings.concurrency * MOST_IDLE_PAGES, "slices run concurrently and each stops early"
+    assert len(server.requests) < 2 * ClientSettings.concurrency * MAX_IDLE_PAGES, "slices run concurrently and each stops early"
     assert query(warehouse, "SELECT error_class FROM _syncs") == [("EndlessPages",)]
 
 
 def test_a_hundred_empty_pages_with_an_end_are_read(server: Scripted, warehouse: LocalFile) -> None:
-    server.answers = endless("lists", ENDLESS["no records"], server.base_url, last=MOST_IDLE_PAGES)
+    server.answers = endless("lists", ENDLESS["no records"], server.base_url, last=MAX_IDLE_PAGES)
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     assert sync("lists", account, warehouse, key=KEY, account_id="AbC123").row_count == 1  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ class SmallDatabase:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallDatabase:
     for one in (module, wide_tables):
-        monkeypatch.setattr(one, "MOST_WIDE_BYTES", 4 * SIZE)
+        monkeypatch.setattr(one, "MAX_WIDE_BYTES", 4 * SIZE)
     monkeypatch.setattr(module, "BYTES_PER_RANGE", 4 * SIZE)
     return SmallDatabase(tmp_path)
 
@@ -214,7 +214,7 @@ def test_ranges_are_bounded_by_rows_and_by_bytes(warehouse: LocalFile) -> None:
         connection.execute(
             "CREATE TABLE t AS SELECT i AS id, repeat('x', CASE WHEN i BETWEEN 6000 AND 6003 THEN 40000 ELSE 10 END) AS text FROM range(9000) AS r(i)"
         )
-        found = row_ranges(connection, "(SELECT rowid AS place, text FROM t)", ["text"], most_rows=5_000, most_bytes=50_000)
+        found = row_ranges(connection, "(SELECT rowid AS place, text FROM t)", ["text"], max_rows=5_000, max_bytes=50_000)
         everything = row_ranges(connection, "(SELECT rowid AS place, text FROM t)", ["text"])
 
     assert sum(one.rows for one in found) == 9_000

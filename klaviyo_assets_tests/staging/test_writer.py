@@ -249,7 +249,7 @@ def test_without_loads_before_the_end_files_are_kept(tmp_path: Path) -> None:
     assert sync.staging.batch().rows == 100
 
 
-@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, writer.MOST_ROWS_PER_LOAD)])
+@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, writer.MAX_ROWS_PER_LOAD)])
 def test_larger_tables_have_larger_loads(tmp_path: Path, known: int, rows: int) -> None:
     sync = Sync(tmp_path)
     sync.writer.rows_known = known

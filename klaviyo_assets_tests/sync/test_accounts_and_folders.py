@@ -136,13 +136,13 @@ def test_staged_files_dated_later_than_now_are_read_again(new_account: NewAccoun
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
-@pytest.mark.parametrize("most_rows", [1, 60, 1_000_000])
+@pytest.mark.parametrize("max_rows", [1, 60, 1_000_000])
 def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
-    most_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+    max_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     monkeypatch.setattr("klaviyo_assets.staging.staging.ROWS_PER_FILE", 50)
-    monkeypatch.setattr("klaviyo_assets.sync.resume.MOST_ROWS_PER_LOAD", most_rows)
+    monkeypatch.setattr("klaviyo_assets.sync.resume.MAX_ROWS_PER_LOAD", max_rows)
     sandbox = new_account(events=600)
     sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 14})
     with pytest.raises(RequestFailed):
@@ -165,9 +165,9 @@ def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
     assert len(files) > 2
     assert [bool(batch.covered) for batch in loads] == [False] * (len(loads) - 1) + [True], "the last part has the coverage"
     assert sorted(path.name for batch in loads for path in batch.files) == sorted(path.name for path in files)
-    assert all(batch.rows <= most_rows or len(batch.files) == 1 for batch in loads)
-    assert len(loads) == {1: len(files), 1_000_000: 1}.get(most_rows, len(loads))
-    assert most_rows > 600 or len(loads) > 2
+    assert all(batch.rows <= max_rows or len(batch.files) == 1 for batch in loads)
+    assert len(loads) == {1: len(files), 1_000_000: 1}.get(max_rows, len(loads))
+    assert max_rows > 600 or len(loads) > 2
     sync(in_small_pages("events"), sandbox, warehouse)
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 

@@ -14,7 +14,7 @@ from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.state.table_fingerprint import measured
+from klaviyo_assets.state.table_fingerprint import current_state
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows, key_text, literal, quoted
@@ -115,7 +115,7 @@ class ErasedRows:
         self.connection.execute(f"DELETE FROM {qualified} WHERE {condition}")
         if rows:
             log = SyncLog(self.connection, self.warehouse, self.schema)
-            log.correct_table_state(table, measured(self.connection, qualified))
+            log.correct_table_state(table, current_state(self.connection, qualified))
         return len(rows)
 
     def _redact(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:

@@ -25,10 +25,10 @@ from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
-_WORTH_SPLITTING = 3.0
+_MIN_PAGES_TO_SPLIT = 3.0
 """Pages; a slice with fewer left is not split, because each slice costs a request for a page that is only partly filled."""
 
-_WORTH_HELPING = 16.0
+_MIN_PAGES_TO_HELP = 16.0
 """Pages; a slice with more left is split before an older slice begins, so the newest data is complete first."""
 
 _log = logging.getLogger("klaviyo_assets")
@@ -111,10 +111,10 @@ class Fetcher:
     def _steal_work(self) -> SliceReader | None:
         """Split the newest slice with many pages left; once all slices have begun, the one with the most left."""
         if self.state.waiting:
-            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _WORTH_HELPING)
+            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _MIN_PAGES_TO_HELP)
             donor = max(long, key=_start, default=None)
         else:
-            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _WORTH_SPLITTING)
+            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _MIN_PAGES_TO_SPLIT)
             donor = max(long, key=lambda reader: reader.pages_left, default=None)
         if donor is None or (split := donor.split()) is None:
             return None
@@ -134,7 +134,7 @@ class Fetcher:
                 if not reader.can_restart:
                     raise
                 _log.warning(
-                    "%s: %s Reading the rest of the slice again. What to do: nothing, unless this happens repeatedly.",
+                    "%s: %s The slice continues with a new query. What to do: nothing, unless this happens repeatedly.",
                     self.entry.name,
                     error.message,
                 )

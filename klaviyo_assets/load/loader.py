@@ -29,7 +29,7 @@ from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
-from klaviyo_assets.state.table_fingerprint import TableState, measured
+from klaviyo_assets.state.table_fingerprint import TableState, current_state
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
@@ -154,7 +154,7 @@ class Loader:
             return coverage.rows(name), last_end
 
     def _record_state(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
-        self._state = measured(connection, self.tables.rows)
+        self._state = current_state(connection, self.tables.rows)
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
     def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
@@ -166,7 +166,7 @@ class Loader:
         names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
         if not all(table_exists(connection, self.schema, name) for name in {self.entry.name, names[table]}):
             raise TableChanged(self.schema, names[table], "is gone")
-        if self._state is not None and (what := self._state.is_lost(measured(connection, self.tables.rows))):
+        if self._state is not None and (what := self._state.lost_reason(current_state(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
     @repeated_on_conflict
@@ -299,26 +299,26 @@ class Loader:
             self.counts.deleted += deletions.mark_missing(field_name, window, files, at)
         return True
 
-    def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
+    def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime) -> None:
         """Replace the table with the rebuilt one, and the coverage with it, in one transaction.
 
         Rows that a full read did not return are carried over and marked as deleted. Rows from before the start date were not requested and do not
         change. If such rows are wide, they are carried over in several transactions before the swap. Until then no one reads the rebuilt table, and
         the next sync drops it if this one is interrupted.
         """
-        parts = self._swap_unless_wide(row, covered, wanted_from, now)
+        parts = self._swap_unless_wide(row, covered, requested_from, now)
         for part in parts:
-            self._carry_over(row, wanted_from, part)
+            self._carry_over(row, requested_from, part)
         if parts:
-            self._finish_swap(row, covered, wanted_from, now)
+            self._finish_swap(row, covered, requested_from, now)
 
     @repeated_on_conflict
     def _swap_unless_wide(
-        self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime
+        self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime
     ) -> Sequence[Sequence[RowRange]]:
         """Compare and swap in one transaction, or return the parts to carry over first."""
         with self._restored_on_error(), self.transaction() as connection:
-            rebuild = Rebuild(connection, self.tables, wanted_from)
+            rebuild = Rebuild(connection, self.tables, requested_from)
             self.counts = rebuild.compare()
             parts = rebuild.vanished_parts()
             if len(parts) <= 1:
@@ -327,14 +327,14 @@ class Loader:
         return parts
 
     @repeated_on_conflict
-    def _carry_over(self, row: SyncLogEntry, wanted_from: datetime | None, part: Sequence[RowRange]) -> None:
+    def _carry_over(self, row: SyncLogEntry, requested_from: datetime | None, part: Sequence[RowRange]) -> None:
         with self.transaction() as connection:
-            Rebuild(connection, self.tables, wanted_from).carry_over(row.started_at, part)
+            Rebuild(connection, self.tables, requested_from).carry_over(row.started_at, part)
 
     @repeated_on_conflict
-    def _finish_swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], wanted_from: datetime | None, now: datetime) -> None:
+    def _finish_swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime) -> None:
         with self._restored_on_error(), self.transaction() as connection:
-            self._replace_table(Rebuild(connection, self.tables, wanted_from), row, covered, now)
+            self._replace_table(Rebuild(connection, self.tables, requested_from), row, covered, now)
 
     def _replace_table(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
         rebuild.carry_over(row.started_at)

@@ -7,7 +7,7 @@ from klaviyo_assets.load.tables import DELETED_AT, Prepared, Tables
 from klaviyo_assets.state import lost_bookkeeping
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.state.table_fingerprint import check_coverage, measured
+from klaviyo_assets.state.table_fingerprint import check_coverage, current_state
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class LostRows:
         is_new = resource_type in prepared.made
         self.coverage.delete_incomplete(resource_type)
         name = f"{self.tables.schema}.{resource_type}"
-        found = measured(self.log.connection, self.tables.rows)
+        found = current_state(self.log.connection, self.tables.rows)
         was_synced = self.log.count(resource_type) > 0
         notes = [*lost_bookkeeping.notes(self.tables.schema, resource_type, prepared.made, has_rows=bool(found.rows), was_synced=was_synced)]
         lost, note = check_coverage(

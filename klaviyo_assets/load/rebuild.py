@@ -23,12 +23,12 @@ class Rebuild:
     Args:
         connection: The database.
         tables: The tables of the resource type.
-        wanted_from: Records before this time were not requested; None if all were.
+        requested_from: Records before this time were not requested; None if all were.
     """
 
     connection: DuckDBPyConnection
     tables: Tables
-    wanted_from: datetime | None
+    requested_from: datetime | None
 
     def compare(self) -> Counts:
         """Count what the full read has changed, before rows are carried over. Unchanged rows get the time of their earlier read."""
@@ -94,7 +94,7 @@ class Rebuild:
         """SQL condition for rows of the old table that the full read requested."""
         replication = self.tables.entry.replication
         start_field = replication.start_date_field
-        requested = f"{quoted(start_field)} >= {instant(self.wanted_from)}" if self.wanted_from and start_field else "true"
+        requested = f"{quoted(start_field)} >= {instant(self.requested_from)}" if self.requested_from and start_field else "true"
         if replication.range_field:
             # A full read filters by this time, so it does not request records without one.
             requested += f" AND {quoted(replication.range_field)} IS NOT NULL"

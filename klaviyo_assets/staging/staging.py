@@ -71,7 +71,7 @@ class Staging:
         private_files.make_folder(folder)
 
     @property
-    def worth_a_file(self) -> float:
+    def files_in_memory(self) -> float:
         """How many files the pages in memory would fill; they should be written when this reaches 1."""
         rows, size = sum(page.count for page in self._pages), sum(page.size for page in self._pages)
         return max(rows / ROWS_PER_FILE, size / BYTES_PER_FILE)
@@ -87,7 +87,7 @@ class Staging:
         return sum(file.bytes for file in self.manifest.files)
 
     @property
-    def fills_a_load(self) -> bool:
+    def exceeds_one_load(self) -> bool:
         """Whether the files that are not loaded yet have more bytes than one load may have."""
         return len(loads_of(self.manifest.files)) > 1
 

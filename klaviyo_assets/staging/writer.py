@@ -23,7 +23,7 @@ MAX_ROWS_PER_LOAD = 1_000_000
 _GROWTH = 8
 """A load scans the table's keys, so it should add at least one row for this many rows of the table."""
 
-_LEAST_ROWS_AHEAD = 100_000
+_MIN_ROWS_EARLY = 100_000
 """Minimum rows to load early if no more rows than these are still expected, to keep the last load small: nothing runs in parallel to it."""
 
 _SECONDS_PER_LOAD = 20.0
@@ -59,7 +59,7 @@ class BackgroundWriter:
     rows_expected: Callable[[], float] = lambda: math.inf
     _writing: asyncio.Task[None] | None = None
     _loading: asyncio.Task[None] | None = None
-    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _last_write: float = field(default_factory=lambda: time.monotonic())
     _last_load: float = field(default_factory=lambda: time.monotonic())
 
@@ -70,7 +70,7 @@ class BackgroundWriter:
             Exception: The error of a write or a load that has failed in the background.
         """
         self._start_due_tasks()
-        while self._writing is not None and self.staging.worth_a_file >= _FILES_IN_MEMORY:
+        while self._writing is not None and self.staging.files_in_memory >= _FILES_IN_MEMORY:
             await asyncio.shield(self._writing)
             self._start_due_tasks()
         if self._loading is not None and self._has_much_on_disk:
@@ -88,7 +88,7 @@ class BackgroundWriter:
         return self.staging.rows_unloaded >= _LOADS_ON_DISK * self._rows_per_load or self.staging.bytes_unloaded >= _BYTES_ON_DISK
 
     async def _loaded(self, batch: Batch) -> None:
-        async with self._alone:
+        async with self._lock:
             await in_thread(self.staging.loaded, batch)
 
     async def finish(self) -> None:
@@ -120,25 +120,25 @@ class BackgroundWriter:
 
     @property
     def _file_is_due(self) -> bool:
-        worth = self.staging.worth_a_file
-        return worth >= 1 or (worth > 0 and time.monotonic() - self._last_write >= _SECONDS_PER_FILE)
+        files = self.staging.files_in_memory
+        return files >= 1 or (files > 0 and time.monotonic() - self._last_write >= _SECONDS_PER_FILE)
 
     @property
     def _load_is_due(self) -> bool:
         if self.load is None:
             return False
         rows = self.staging.rows_unloaded
-        if self.staging.fills_a_load or rows >= self._rows_per_load or (rows >= _LEAST_ROWS_AHEAD and rows >= self.rows_expected()):
+        if self.staging.exceeds_one_load or rows >= self._rows_per_load or (rows >= _MIN_ROWS_EARLY and rows >= self.rows_expected()):
             return True
         return rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD
 
     async def _write(self) -> None:
-        async with self._alone:
+        async with self._lock:
             await in_thread(self.staging.write)
         self._last_write = time.monotonic()
 
     async def _load_staged(self) -> None:
-        async with self._alone:
+        async with self._lock:
             batches = list(self.staging.batches(MAX_ROWS_PER_LOAD))
         for batch in batches:
             if self.load is not None and (batch.files or batch.covered):

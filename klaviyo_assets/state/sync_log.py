@@ -15,7 +15,7 @@ KEPT_FOR = timedelta(days=400)
 KEPT_ALWAYS = 100
 """Number of latest rows per type that are always kept: they contain the account and the end of the last sync."""
 
-_WORTH_DELETING = 50
+_MIN_ROWS_TO_DELETE = 50
 """Minimum number of rows to delete together, since each deletion leaves dead rows in the file."""
 
 
@@ -152,5 +152,5 @@ class SyncLog(Store):
             f"(SELECT id FROM {self.table} WHERE resource_type = ? ORDER BY started_at DESC LIMIT {KEPT_ALWAYS})"
         )
         parameters = [resource_type, now - KEPT_FOR, resource_type]
-        if self._count(due, parameters) >= _WORTH_DELETING:
+        if self._count(due, parameters) >= _MIN_ROWS_TO_DELETE:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {due}", parameters)

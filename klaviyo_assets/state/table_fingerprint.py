@@ -20,7 +20,7 @@ class TableState:
     rows: int
     newest: datetime | None
 
-    def is_lost(self, found: "TableState") -> str | None:
+    def lost_reason(self, found: "TableState") -> str | None:
         """Return why rows seem to be lost, as the end of a sentence; None if they are not.
 
         Rows are lost if the table is empty, or lacks its latest rows because they were deleted or an older copy was restored. Other missing rows may
@@ -37,7 +37,7 @@ class TableState:
         return None
 
 
-def measured(connection: DuckDBPyConnection, table: str) -> TableState:
+def current_state(connection: DuckDBPyConnection, table: str) -> TableState:
     """Return the current state of a table, given its qualified name, in the caller's transaction."""
     rows = connection.execute(f"SELECT count(*), max({SYNCED_AT}) FROM {table}").fetchall()
     return TableState(*rows[0])
@@ -65,7 +65,7 @@ def check_coverage(
         return True, f"The table {name} was missing{held}. {again}"
     if before is None and not found.rows and is_covered:
         return True, f"The table {name} is empty, and there is no record of whether it was empty after the last sync. {again}"
-    if before is not None and (what := before.is_lost(found)):
+    if before is not None and (what := before.lost_reason(found)):
         return True, f"The table {name} {what}. {again}"
     if before is not None and found.rows < before.rows:
         return False, (

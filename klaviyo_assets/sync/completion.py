@@ -20,7 +20,7 @@ from klaviyo_assets.sync.context import SyncContext
 
 
 @dataclass(frozen=True)
-class Read:
+class SyncRead:
     """What a sync has read.
 
     Attributes:
@@ -40,7 +40,7 @@ class Read:
     rereads: Sequence[Reread]
 
 
-async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
+async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
     """Compare the records that were read with the table as the strategy requires, and end the sync.
 
     Raises:
@@ -55,7 +55,7 @@ async def complete(sync: SyncContext, staging: Staging, read: Read) -> None:
             await _compare_per_parent(sync, read)
             return
         case Completion.SWAP if read.files or not sync.loader.row_count:
-            await in_thread(sync.loader.swap, sync.row, read.covered, sync.wanted_from, sync.client.now())
+            await in_thread(sync.loader.swap, sync.row, read.covered, sync.requested_from, sync.client.now())
             return
         case Completion.SWAP:
             sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was not changed.")
@@ -96,21 +96,21 @@ async def _compare_all(sync: SyncContext, staging: Staging) -> None:
     await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, sync.row, gone, now), last)
 
 
-async def _compare_window(sync: SyncContext, read: Read) -> None:
+async def _compare_window(sync: SyncContext, read: SyncRead) -> None:
     field_name, requested = check_range(sync.entry, sync.options)
     window = TimeWindow(requested.start, min(requested.end, sync.row.started_at - LAG))
     if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row.started_at):
         sync.note(f"Klaviyo returned nothing for the range, though {sync.entry.name} of it are known: none was marked as deleted.")
 
 
-async def _finish_rereads(sync: SyncContext, read: Read) -> None:
+async def _finish_rereads(sync: SyncContext, read: SyncRead) -> None:
     if not read.rereads:
         return
     for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row.started_at):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")
 
 
-async def _compare_per_parent(sync: SyncContext, read: Read) -> None:
+async def _compare_per_parent(sync: SyncContext, read: SyncRead) -> None:
     """Mark rows of the parents that were read if they were not returned, and all rows of deleted parents."""
     parent = sync.entry.parent
     assert parent is not None

@@ -51,7 +51,7 @@ class SyncContext:
         return self.strategy.completion(self.options.mode)
 
     @property
-    def wanted_from(self) -> datetime | None:
+    def requested_from(self) -> datetime | None:
         """The user's start date, if the resource type supports it."""
         return self.options.start_date if self.entry.replication.start_date_field else None
 

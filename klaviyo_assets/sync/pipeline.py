@@ -2,9 +2,9 @@
 
 ::
 
-    PlannedSync ──slices──► Fetcher ──pages──► Staging ──files──► BackgroundWriter ──batches──► Loading ──► complete
+    PlannedSync ──slices──► Fetcher ──pages──► Staging ──files──► BackgroundWriter ──batches──► BatchLoader ──► complete
                                │
-                               └──► FetchState ──► ProgressReporter, BackgroundWriter, Loading, complete
+                               └──► FetchState ──► ProgressReporter, BackgroundWriter, BatchLoader, complete
 
 Dependencies only point to the right: the fetcher depends on a :class:`~klaviyo_assets.extract.page_sink.PageSink`, the writer on a function that
 loads. Later steps read the fetcher's progress from :class:`~klaviyo_assets.extract.fetch_state.FetchState`. After each page the fetcher calls
@@ -33,7 +33,7 @@ from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.requested_rereads import Reread
-from klaviyo_assets.sync.completion import Read, complete
+from klaviyo_assets.sync.completion import SyncRead, complete
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planning import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
@@ -43,7 +43,7 @@ _RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE
 
 
 @dataclass
-class Loading:
+class BatchLoader:
     """Loads batches, and collects their coverage and keys for the end of the sync.
 
     Args:
@@ -99,10 +99,10 @@ class Pipeline:
         self._state = FetchState()
         self._staging = Staging(folder, self._manifest(), prepare_for_storage)
         compares = sync.completion in (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT) or bool(rereads)
-        self._loading = Loading(sync, self._state, keeps_keys=compares)
+        self._loader = BatchLoader(sync, self._state, keeps_keys=compares)
         self._writer = BackgroundWriter(
             self._staging,
-            None if sync.completion is Completion.COMPARE_ALL else self._loading.load,
+            None if sync.completion is Completion.COMPARE_ALL else self._loader.load,
             rows_known=0 if sync.completion is Completion.SWAP else sync.loader.row_count,
             rows_expected=self._rows_expected,
         )
@@ -129,7 +129,7 @@ class Pipeline:
             sync.record_traffic(state.records_read)
             raise
         sync.record_traffic(state.records_read)
-        await complete(sync, self._staging, Read(planned.slices, planned.parents, state, self._loading.covered, self._loading.files, self._rereads))
+        await complete(sync, self._staging, SyncRead(planned.slices, planned.parents, state, self._loader.covered, self._loader.files, self._rereads))
         self._staging.remove()
 
     async def after_page(self) -> None:

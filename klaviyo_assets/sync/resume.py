@@ -21,7 +21,7 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ResumeConditions:
     """Conditions for loading staged files.
 
     Attributes:
@@ -45,14 +45,14 @@ class Wanted:
         return same_account and manifest.resumable and manifest.resource_type == resource_type and same_content
 
 
-def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None, note: Callable[[str], None]) -> bool:
+def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeConditions | None, note: Callable[[str], None]) -> bool:
     """Load the staged files of interrupted syncs if they match, and delete them.
 
     Args:
         root: Folder of the type's staged files.
         loader: Loads the files.
         row: The sync's row of ``_syncs``.
-        wanted: Conditions for loading files; None to load none.
+        conditions: Conditions for loading files; None to load none.
         note: Receives messages for the user.
 
     Returns:
@@ -62,11 +62,11 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, wanted: Wanted | None,
     for left in leftovers(root):
         if not left.is_intact():
             note(f"The staged files of an interrupted sync of {name} are damaged; their records are read again.")
-        elif wanted is not None and left.manifest.read_at > wanted.latest:
+        elif conditions is not None and left.manifest.read_at > conditions.latest:
             note(f"The staged files of an interrupted sync of {name} are dated later than now, by a wrong clock; their records are read again.")
-        elif wanted is not None and not loader.knows(left.manifest.sync_id):
+        elif conditions is not None and not loader.knows(left.manifest.sync_id):
             note(f"The staged files of an interrupted sync of {name} belong to another state of the database; their records are read again.")
-        elif wanted is not None and wanted.accepts(left.manifest, name):
+        elif conditions is not None and conditions.accepts(left.manifest, name):
             try:
                 for batch in left.batches(MAX_ROWS_PER_LOAD):
                     load_divided(lambda part: loader.load(part, row), batch, _is_about_the_rows)

@@ -39,7 +39,7 @@ from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.report import SyncReport
-from klaviyo_assets.sync.resume import CLOCKS_DIFFER, Wanted, resume
+from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, resume
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
@@ -109,7 +109,7 @@ class SyncRunner:
         if self.request.mode is SyncMode.range:
             check_range(self.entry, self.request)
         with sync_lock(self._state_dir, self.entry.name, self.run_id):
-            return await self._locked()
+            return await self._run_locked()
 
     @property
     def _state_dir(self) -> Path:
@@ -129,26 +129,26 @@ class SyncRunner:
     def _discard_staged(self) -> None:
         shutil.rmtree(self._staging_root, ignore_errors=True)
 
-    async def _locked(self) -> SyncReport:
+    async def _run_locked(self) -> SyncReport:
         began = time.monotonic()
         refusal = self.refusal or await self._check_access()
         if refusal:
-            return await self._recorded(Identity(UNKNOWN_ACCOUNT, seen=True), refusal, began)
-        who = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id)
-        folder = account_folder(self.client, who.account_id)
+            return await self._run_recorded(Identity(UNKNOWN_ACCOUNT, seen=True), refusal, began)
+        identity = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id)
+        folder = account_folder(self.client, identity.account_id)
         if folder is None:
-            return await self._recorded(who, None, began)
+            return await self._run_recorded(identity, None, began)
         with sync_lock(folder, self.entry.name, self.run_id, where=" into another database or schema"):
-            return await self._recorded(who, None, began)
+            return await self._run_recorded(identity, None, began)
 
-    async def _recorded(self, who: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
+    async def _run_recorded(self, identity: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
-        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, who.account_id, self.request.mode.value, now, self.run_id)
+        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
         covered, last_end = await in_thread(
-            loader.begin, row, key_seen=who.seen, klaviyo_reached=who.reached, accept_other_account=self.accept_other_account, latest=latest
+            loader.begin, row, key_seen=identity.seen, klaviyo_reached=identity.reached, accept_other_account=self.accept_other_account, latest=latest
         )
         sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
         for note in loader.notes:
@@ -158,10 +158,10 @@ class SyncRunner:
         try:
             if refusal:
                 raise refusal
-            if not who.seen:
+            if not identity.seen:
                 await remember(self.client, self.warehouse.state_dir, self._schema_key)
             rules_changed = await in_thread(self._reapply_changed_rules, sync)
-            resumed = await in_thread(self._resume, sync, who)
+            resumed = await in_thread(self._resume, sync, identity)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
             rereads = self._rereads(sync)
@@ -209,11 +209,11 @@ class SyncRunner:
             sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed
 
-    def _resume(self, sync: SyncContext, who: Identity) -> bool:
+    def _resume(self, sync: SyncContext, identity: Identity) -> bool:
         """Load the staged files of a killed or failed sync; return whether there were any."""
         row = sync.row
-        wanted = Wanted(row.account_id, who.seen, sync.fingerprint, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
-        resumed = resume(self._staging_root, sync.loader, row, None if self.request.mode is SyncMode.full else wanted, sync.note)
+        conditions = ResumeConditions(row.account_id, identity.seen, sync.fingerprint, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
+        resumed = resume(self._staging_root, sync.loader, row, None if self.request.mode is SyncMode.full else conditions, sync.note)
         if resumed:
             self.log.info("%s: loaded the staged files of an interrupted sync", self.entry.name)
         return resumed
@@ -222,7 +222,7 @@ class SyncRunner:
         """Return the windows that must be read again as a whole. Call it once the staged files of earlier syncs are loaded."""
         if self.request.mode not in (SyncMode.incremental, SyncMode.repair):
             return []
-        rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.wanted_from or BEGINNING, sync.row.started_at - LAG))
+        rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.requested_from or BEGINNING, sync.row.started_at - LAG))
         if rereads:
             self.log.info("%s: %d covered windows are read again", self.entry.name, len(rereads))
         return rereads

@@ -240,16 +240,16 @@ def test_pages_fill_a_file_by_rows_or_bytes(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 10)
     one, other = window_slice(1, 4), window_slice(4, 8)
     staging = staged(folder, one, other)
-    assert staging.worth_a_file == 0
+    assert staging.files_in_memory == 0
     staging.add_page(one, page(*range(3)), at(2))
     staging.add_page(other, page(*range(10, 14)), at(5))
-    assert staging.worth_a_file == 0.7
+    assert staging.files_in_memory == 0.7
 
     monkeypatch.setattr(staging_module, "BYTES_PER_FILE", 100)
-    assert staging.worth_a_file > 1
+    assert staging.files_in_memory > 1
 
     staging.write()
-    assert (staging.worth_a_file, staging.rows_unloaded) == (0, 7)
+    assert (staging.files_in_memory, staging.rows_unloaded) == (0, 7)
 
 
 def test_one_file_has_the_pages_of_all_slices(folder: Path) -> None:

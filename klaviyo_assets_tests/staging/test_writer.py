@@ -122,7 +122,7 @@ def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path:
 def test_staged_rows_are_loaded_early_if_few_more_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing runs in parallel with the last load, so it should be small."""
     monkeypatch.setattr(writer, "ROWS_PER_LOAD", 1000)
-    monkeypatch.setattr(writer, "_LEAST_ROWS_AHEAD", 20)
+    monkeypatch.setattr(writer, "_MIN_ROWS_EARLY", 20)
     sync = Sync(tmp_path)
     sync.writer.rows_expected = lambda: 200 - sync.rows
 
@@ -307,7 +307,7 @@ def test_an_error_of_the_last_write_or_load_is_raised_at_the_end(tmp_path: Path,
             await other.writer.finish()
 
     run(main())
-    assert sync.staging.worth_a_file == 0.3, "the pages are still there"
+    assert sync.staging.files_in_memory == 0.3, "the pages are still there"
     assert (other.staging.batch().rows, len(other.staging.batch().covered)) == (3, 1)
 
 

@@ -19,7 +19,7 @@ from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.sync import resume as module
-from klaviyo_assets.sync.resume import Wanted, resume
+from klaviyo_assets.sync.resume import ResumeConditions, resume
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.accounts import query
@@ -121,9 +121,9 @@ def test_a_load_that_exceeds_memory_is_split(tmp_path: Path) -> None:
 def test_leftovers_that_cannot_be_loaded_do_not_block_the_next_sync(tmp_path: Path) -> None:
     small, notes = SmallDatabase(tmp_path, "30MiB"), list[str]()
     columns = small.stage([20 * MB]).manifest.columns
-    wanted = Wanted("unknown", key_seen=True, fingerprint="fingerprint", columns=columns, latest=NOON)
+    conditions = ResumeConditions("unknown", key_seen=True, fingerprint="fingerprint", columns=columns, latest=NOON)
 
-    assert not resume(small.folder, small.loader, small.row, wanted, notes.append)
+    assert not resume(small.folder, small.loader, small.row, conditions, notes.append)
 
     assert notes == ["The staged files of an interrupted sync of events cannot be loaded (OutOfMemoryException); their records are read again."]
     assert not list(small.folder.iterdir())

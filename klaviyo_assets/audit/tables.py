@@ -91,7 +91,7 @@ class AuditDays(Store):
     """The days of a schema that do not match, as of the latest audit."""
 
     NAME: ClassVar[str] = "_audit_days"
-    DESCRIPTION: ClassVar[str] = "Days on which Klaviyo counts other events than there are."
+    DESCRIPTION: ClassVar[str] = "Days on which Klaviyo counts a different number of events than the table has."
     COLUMNS: ClassVar[Columns] = {
         "metric_id": ("VARCHAR", "Metric."),
         "day": ("DATE", "Day, UTC."),

@@ -1,6 +1,6 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). No I/O.
 
-A plan is the wanted window minus what is covered well enough.
+A plan is the wanted window minus the parts that are covered well enough.
 """
 
 from collections.abc import Iterable, Sequence

@@ -33,7 +33,7 @@ class TableState:
             return f"is empty, though it held {self.rows:,} rows after the last sync"
         if self.newest is not None and (found.newest is None or found.newest < self.newest):
             latest = f"{found.newest:%Y-%m-%d %H:%M:%S}" if found.newest else "never"
-            return f"lacks its latest rows: they were read at {self.newest:%Y-%m-%d %H:%M:%S} (UTC), and what it holds at {latest}"
+            return f"lacks its latest rows: they were read at {self.newest:%Y-%m-%d %H:%M:%S} (UTC), the remaining ones at {latest}"
         return None
 
 

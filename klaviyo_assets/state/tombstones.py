@@ -15,7 +15,7 @@ class Tombstones(Store):
     """The erased records of a schema. The table is created with the first erasure."""
 
     NAME: ClassVar[str] = "_erased"
-    DESCRIPTION: ClassVar[str] = "What was erased and is not stored again."
+    DESCRIPTION: ClassVar[str] = "Records that were erased and are not stored again."
     # Never renamed: earlier versions would mistake the table for another program's instead of reporting a newer layout.
     COLUMNS: ClassVar[Columns] = {
         "record": ("VARCHAR", "SHA-256 of the id of a record (a profile, a review) that is not stored again."),

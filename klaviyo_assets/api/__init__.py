@@ -1,1 +1,1 @@
-"""Klaviyo over HTTP: one rate-limited client, its key hygiene and its errors. Knows nothing of Dagster, Polars or DuckDB."""
+"""The Klaviyo HTTP client: authentication, rate limits, retries and errors. Independent of Dagster, Polars and DuckDB."""

@@ -1,4 +1,4 @@
-"""The private API key: what is wrong with it before any request, and how it travels.
+"""The private API key: its validation before the first request, and the Authorization header.
 
 Source: https://developers.klaviyo.com/en/docs/authenticate_
 """
@@ -15,15 +15,15 @@ import httpx
 from klaviyo_assets.api.errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
 
 KEY_LENGTH = 37
-"""Characters of a private key as seen in practice (``pk_`` and 34 more); not promised by Klaviyo, so another length only warns."""
+"""Length of the private keys seen in practice (``pk_`` and 34 more characters). Klaviyo does not document it, so another length only warns."""
 
 _PREFIXES = ("klaviyo-api-key", "bearer", "authorization:", "token")
 _QUOTES = "\"'`“”‘’"
-_MASK = re.compile(r"(?:pk_)?[*•●∙·⁎∗＊…]{2,}\w{0,4}")  # some masks show the last characters
+_MASK = re.compile(r"(?:pk_)?[*•●∙·⁎∗＊…]{2,}\w{0,4}")  # some masks end with the key's last characters
 
 
 class ApiKey:
-    """A private API key that does not show itself.
+    """A private API key, masked in ``str`` and ``repr``.
 
     Example:
         >>> ApiKey("pk_0123456789abcdef0123456789abcdef01")
@@ -36,7 +36,7 @@ class ApiKey:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the key itself: for the Authorization header and for fingerprints only."""
+        """Return the key itself. Use it only for the Authorization header and for fingerprints."""
         return self._text
 
     def __repr__(self) -> str:
@@ -50,36 +50,36 @@ class ApiKey:
 
 
 class ApiKeyWarning(UserWarning):
-    """The key was accepted, but something about it is unusual."""
+    """The key passed validation, but something about it is unusual."""
 
 
 def parse_api_key(text: str | None) -> ApiKey:
-    """Check the configured text and return the key.
+    """Validate the configured text and return the key.
 
-    White space and newlines around it are stripped with a warning; an unusual length warns.
+    Surrounding white space is stripped with a warning; an unusual length warns.
 
     Args:
-        text: What the user configured.
+        text: The configured text.
 
     Raises:
         ApiKeyMissing: It is unset or empty.
-        ApiKeyMalformed: It cannot be a private API key; the message says why and never shows it.
+        ApiKeyMalformed: It cannot be a private API key; the message says why and never shows the text.
     """
     if text is None or not text.strip():
         raise ApiKeyMissing("KLAVIYO_API_KEY is not set." if text is None else "The Klaviyo API key is empty.")
     key, was_stripped = ApiKey(text.strip()), text.strip() != text
-    del text  # tools that show the variables of a traceback would show it
+    del text  # tracebacks with local variables would show it
     if was_stripped:
         _warn("The Klaviyo API key had white space or a newline around it, which was stripped.")
-    if fault := _fault_of(key.reveal()):
-        raise fault
+    if error := _malformed(key.reveal()):
+        raise error
     if (length := len(key.reveal())) != KEY_LENGTH:
         _warn(f"The Klaviyo API key is {length} characters long; keys usually have {KEY_LENGTH}. Was it copied whole?")
     return key
 
 
-def _fault_of(key: str) -> ApiKeyMalformed | None:
-    """Return what is wrong with a key; it is raised where no variable holds the key."""
+def _malformed(key: str) -> ApiKeyMalformed | None:
+    """Return the error for a malformed key, or None. The caller raises it, so the traceback has no frame with the key in a variable."""
     if _MASK.fullmatch(key):
         return ApiKeyMalformed(
             "The Klaviyo API key is a row of asterisks: a masked key, not the key itself.",
@@ -113,11 +113,11 @@ def _warn(message: str) -> None:
 
 
 class KlaviyoAuth(httpx.Auth):
-    """Puts the key into the Authorization header, for the configured origin only.
+    """Adds the Authorization header to requests to the configured origin.
 
     Args:
         key: The private API key.
-        base_url: URL whose origin (scheme, host, port) the key may be sent to.
+        base_url: URL of the only origin (scheme, host, port) that may receive the key.
 
     Raises:
         ForeignLink: On a request to any other origin; nothing is sent.
@@ -128,7 +128,7 @@ class KlaviyoAuth(httpx.Auth):
         self._origin = origin(base_url)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign the request (httpx's hook)."""
+        """Add the header (httpx calls this)."""
         if origin(request.url) != self._origin:
             raise ForeignLink(f"Refused to send the API key to {named_origin(request.url)}.")
         request.headers["Authorization"] = f"Klaviyo-API-Key {self._key.reveal()}"
@@ -136,9 +136,9 @@ class KlaviyoAuth(httpx.Auth):
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL, with the scheme's default port filled in, and IPv6 addresses in their shortest spelling.
+    """Return the scheme, host and port of a URL, with the scheme's default port filled in and IPv6 addresses in their shortest form.
 
-    The host is taken as it is sent: to decode an internationalized one (``xn--…``), as httpx does for its ``host``, may raise.
+    Uses the raw host: httpx's ``host`` decodes internationalized names (``xn--…``), which can raise.
     """
     default_ports = {"http": 80, "https": 443}
     host = url.raw_host.decode("ascii", "backslashreplace").lower()
@@ -148,5 +148,5 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def named_origin(url: httpx.URL) -> str:
-    """Return scheme, host and port of a URL for a message; nothing else of it, since the rest may hold secrets."""
+    """Return the scheme, host and port of a URL for a message. The rest may contain secrets."""
     return f"{url.scheme}://{url.netloc.decode('ascii', 'backslashreplace')}"

@@ -1,6 +1,6 @@
-"""Where requests go: what a base URL may be, and which addresses are this machine's own.
+"""Validation of the base URL, and recognition of loopback addresses.
 
-Without httpx, so that a code location can be loaded without it.
+Does not import httpx, so code locations load faster.
 """
 
 import ipaddress
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _BRACKETED = re.compile(r"\[[^\[\]]+\](:\d+)?")
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f]")
+_INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 class InvalidBaseUrl(ValueError):
-    """A base URL cannot be used; the text says why, as the rest of a sentence that begins with its name."""
+    """A base URL cannot be used. The text is a predicate; the caller puts the setting's name in front of it."""
 
 
 class PlainHttp(InvalidBaseUrl):
@@ -22,17 +22,17 @@ class PlainHttp(InvalidBaseUrl):
 
 
 def checked_base_url(text: str, *, allow_http: bool = False) -> str:
-    """Return a base URL without the slash at its end.
+    """Validate a base URL and return it without trailing slashes.
 
     Args:
         text: Scheme, host and port of the API.
         allow_http: Accept plain http to another machine too.
 
     Raises:
-        PlainHttp: If the API key would go to another machine unencrypted.
-        InvalidBaseUrl: If it is something else than scheme, host and port.
+        PlainHttp: If the API key would be sent to another machine unencrypted.
+        InvalidBaseUrl: If it is not exactly scheme, host and port.
     """
-    if _UNSEEN.search(text):
+    if _INVISIBLE.search(text):
         raise InvalidBaseUrl("has a space or a line break in it")
     try:
         parts = urlsplit(text)
@@ -54,7 +54,7 @@ def checked_base_url(text: str, *, allow_http: bool = False) -> str:
 
 
 def without_user(text: str) -> str:
-    """Return a URL as a message may show it: a user and a password in it are masked.
+    """Mask the user and password of a URL, for messages.
 
     Example:
         >>> without_user("https://ann:secret@example.com")
@@ -77,10 +77,10 @@ def _check_host(host: str, netloc: str) -> None:
 
 
 def _is_idna(host: str) -> bool:
-    """Return whether the labels that encode other letters (xn--…) can be decoded, as httpx does."""
+    """Return whether the ``xn--`` labels of a host can be decoded, as httpx requires."""
     if "xn--" not in host:
         return True
-    import idna  # of httpx; rarely needed
+    import idna  # a dependency of httpx; rarely needed
 
     try:
         idna.decode(host)
@@ -90,7 +90,7 @@ def _is_idna(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine itself, by its name or address alone.
+    """Return whether a host name or address means this machine. Does not resolve names.
 
     Example:
         >>> [is_loopback(host) for host in ("127.0.0.2", "api.localhost", "::ffff:127.0.0.1", "a.klaviyo.com")]
@@ -102,7 +102,7 @@ def is_loopback(host: str) -> bool:
     address = _address(name)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    # The unspecified address (0.0.0.0, ::) leads to this machine too.
+    # A connection to the unspecified address (0.0.0.0, ::) reaches this machine too.
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
@@ -112,7 +112,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         pass
     try:
-        # The short and numeric spellings that a resolver takes for an address, such as 127.1 and 0x7f000001.
+        # The short and numeric forms that resolvers accept, such as 127.1 and 0x7f000001.
         return ipaddress.IPv4Address(socket.inet_aton(name)) if name[:1].isdigit() else None
     except (OSError, UnicodeError):
         return None

@@ -1,12 +1,12 @@
 """Server time from the ``Date`` headers of responses; trusted once two sources agree.
 
-Coverage says up to when everything has been read, so a time that lies ahead would hide records for good. One response may come through a proxy with a
-wrong clock; the clock of this machine may be wrong as well. Two that agree are believed.
+Coverage records up to when everything has been read, so a time in the future would hide records for good. A response may come through a proxy with a
+wrong clock, and this machine's clock may be wrong as well. A time is trusted if two of them agree.
 
-Two responses of one proxy agree with each other, too, however wrong they are. So responses that are years away from this machine's clock are believed
-only if this machine shows a time before the API revision existed, and they show one at which it is served. Else one of the two clocks is wrong and
-which one is unknown: the sync fails and says so, since with a time long past it would find nothing to read, and with one far ahead it would cover
-what is still to come.
+Two responses from the same proxy agree even if both are wrong. So responses that differ from this machine's clock by years are trusted only if this
+machine's time is before the API revision existed and theirs is within the time that Klaviyo serves it. Otherwise one of the clocks is wrong, but it
+is unknown which: the sync fails with an error, since a time in the past would find nothing to read, and one far in the future would be recorded as
+covered before it has come.
 """
 
 import logging
@@ -17,20 +17,20 @@ from datetime import UTC, datetime, timedelta
 from klaviyo_assets.catalog import REVISION
 
 AGREE_WITHIN = timedelta(minutes=10)
-"""By how much two clocks may differ and still agree. What differs by less is made good: the last hour is read again at each sync."""
+"""Maximum difference of two clocks that agree. Smaller differences do no harm: each sync reads the last hour again."""
 
 MOST_APART = timedelta(days=2 * 366)
-"""By how much Klaviyo's clock may differ from this machine's: up to here Klaviyo's is used, with a warning."""
+"""Maximum difference between Klaviyo's clock and this machine's. Up to it, Klaviyo's clock is used, with a warning."""
 
 _REVISION_BEGINS = datetime.fromisoformat(REVISION).replace(tzinfo=UTC)
 _REVISION_ENDS = _REVISION_BEGINS + timedelta(days=3 * 366)
-"""Klaviyo serves a revision for two years (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy); with a year to spare."""
+"""Klaviyo serves a revision for two years (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy), plus a year of margin."""
 
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""What lies beyond is as wrong as these, and with these can be calculated."""
+"""Dates are clamped to these bounds, so date arithmetic cannot overflow."""
 
-_ANSWERS_WITHOUT_A_DATE = 3
-"""So many responses without a ``Date``, and the server does not send any."""
+_RESPONSES_WITHOUT_DATE = 3
+"""After this many responses without a ``Date``, the server is assumed never to send one."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -42,16 +42,16 @@ def _machine_now() -> datetime:
 class ServerClock:
     """The server's clock, from its responses.
 
-    It runs on from the first response that is believed, by the machine's monotonic clock. Neither later responses nor a change of the machine's clock
-    move it.
+    It starts at the first trusted response and advances with the machine's monotonic clock. Later responses and changes of the machine's clock do not
+    affect it.
 
     Args:
         machine: This machine's clock.
-        ticks: Seconds that only go forward.
+        ticks: A monotonic clock, in seconds.
 
     Attributes:
-        is_sure: True once a time is believed.
-        dispute: What two responses and this machine say, where these are too far apart for either to be believed; else None.
+        is_sure: True once a time is trusted.
+        dispute: The times of the responses and of this machine if they are too far apart to trust either, else None.
 
     Example:
         >>> clock = ServerClock()
@@ -70,14 +70,14 @@ class ServerClock:
 
     @property
     def dispute_in_words(self) -> str | None:
-        """What two responses and this machine say, as a sentence; None where there is no dispute."""
+        """The dispute as a sentence, or None if there is none."""
         if self.is_sure or self.dispute is None:
             return None
         return "Klaviyo's responses say that it is {}, and this machine's clock says that it is {}.".format(*_shown(*self.dispute))
 
     @property
     def is_known(self) -> bool:
-        """True once there has been a response, sure or not."""
+        """True once there has been a response, trusted or not."""
         return self._shown is not None
 
     def now(self) -> datetime:
@@ -97,7 +97,7 @@ class ServerClock:
         if self.is_sure:
             self._compare(date)
         elif date is None:
-            self._go_without()
+            self._note_missing_date()
         else:
             self.is_sure = self._agrees(date, self._machine()) or (self._is_confirmed(date) and self._is_believable(date))
             self._show(date)
@@ -107,7 +107,7 @@ class ServerClock:
         return self._undated == 0 and self.is_known and self._agrees(date, self.now())
 
     def _is_believable(self, date: datetime) -> bool:
-        """Whether responses that differ from this machine's clock are believed; this is said either way."""
+        """Return whether to trust responses that differ from this machine's clock. Logs a warning if so, else notes the dispute."""
         machine = self._machine()
         is_believable = abs(date - machine) <= MOST_APART or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
         if is_believable:
@@ -119,15 +119,15 @@ class ServerClock:
         return is_believable
 
     def catch_up(self, instant: datetime) -> None:
-        """Do not show less than an instant."""
+        """Make sure that the clock is not before an instant."""
         if instant > self.now():
             self._show(instant)
 
-    def _go_without(self) -> None:
+    def _note_missing_date(self) -> None:
         self._undated += 1
         if not self.is_known:
             self._show(self._machine())
-        if self._undated >= _ANSWERS_WITHOUT_A_DATE:
+        if self._undated >= _RESPONSES_WITHOUT_DATE:
             self.is_sure = True
             self._show(self._machine())
             _log.warning("Klaviyo's responses have no Date header; this machine's clock is used instead, so it should be correct.")

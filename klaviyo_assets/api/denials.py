@@ -1,9 +1,9 @@
-"""Classifies a 403 of the API by the words of its error: one code has several reasons.
+"""Classifies a 403 of the API by its error text, since one error code has several causes.
 
 A 403 without an API error document comes from the network edge; ``responses`` recognizes it.
 
-Klaviyo documents neither the words nor that they stay (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below hold
-what has been seen and words of the same sense, the most specific reason first. Words that no rule knows are shown as they are, with the likely cause.
+Klaviyo does not document the texts and may change them (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below match
+texts seen in practice and similar ones, the most specific cause first. A text that no rule matches is shown unchanged, with the likely cause.
 """
 
 import re
@@ -74,7 +74,7 @@ def denial_of(code: str | None, detail: str | None) -> Denial:
 
     Args:
         code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.
-        detail: Klaviyo's own words. Without any, ``permission_denied`` means a missing scope.
+        detail: Klaviyo's error text. Without one, ``permission_denied`` means a missing scope.
     """
     text = f"{detail or ''} {(code or '') if code != _PERMISSION_DENIED else ''}".strip()
     for rule in _RULES:

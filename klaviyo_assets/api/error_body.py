@@ -1,4 +1,4 @@
-"""What the body of an unsuccessful response says: Klaviyo's JSON:API errors, or a page of Cloudflare, which is in front of the API.
+"""Parses the body of an error response: Klaviyo's JSON:API errors, or a page of Cloudflare, which is in front of the API.
 
 Cloudflare responds with an HTML page, a line of text (``error code: 1015``) or a problem document (RFC 9457) with ``error_code``, depending on the
 request: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
@@ -14,10 +14,10 @@ import httpx
 import msgspec
 
 _MOST_ERRORS = 3
-"""Errors of a document whose words are shown."""
+"""Maximum number of errors of a document whose text is shown."""
 
 _SEARCHED = 64 * 1024
-"""Bytes of an HTML page that are searched; title and error number are at its beginning."""
+"""Bytes of an HTML page to search; the title and the error number are near the start."""
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _HEADING = re.compile(r"<h[12][^>]*>(.*?)</h[12]>", re.IGNORECASE | re.DOTALL)
@@ -28,14 +28,14 @@ _RATE_LIMITED = re.compile(r"you are being rate limited|rate[- ]limited", re.IGN
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """What the body of an unsuccessful response says.
+    """The parsed body of an error response.
 
     Attributes:
-        code: Klaviyo's error code of the first error, such as ``throttled``; None where it gives none.
-        detail: The words of the body, or the title of an HTML page; None where there are none. Not sanitized.
-        from_api: True if it is an error document of the API, False if something in front of it has answered.
-        edge_number: Cloudflare's error number, such as 1015, where the page gives one.
-        rate_limited: True if a page that is not the API's says that requests are limited.
+        code: Klaviyo's code of the first error, such as ``throttled``; None if it has none.
+        detail: The error text, or the title of an HTML page; None if there is none. Not sanitized.
+        from_api: True if it is an error document of the API; False if it comes from a server in front of it.
+        edge_number: Cloudflare's error number, such as 1015; None if there is none.
+        rate_limited: True if a page from a server in front of the API says that requests are rate limited.
     """
 
     code: str | None = None
@@ -46,7 +46,7 @@ class ErrorBody:
 
 
 def read_error(response: httpx.Response) -> ErrorBody:
-    """Return what the body of a response says. No body is so odd that this raises."""
+    """Parse the body of a response. Never raises."""
     try:
         document = msgspec.json.decode(response.content)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -55,7 +55,7 @@ def read_error(response: httpx.Response) -> ErrorBody:
 
 
 def first_error_of(document: object) -> ErrorBody | None:
-    """Return the errors of a decoded document, None where it has none (``errors`` is missing, null or empty)."""
+    """Return the errors of a decoded document, or None if it has none (``errors`` is missing, null or empty)."""
     errors = document.get("errors") if isinstance(document, dict) else None
     return _document(document) if errors else None
 
@@ -76,11 +76,11 @@ def _document(document: object) -> ErrorBody:
 
 
 _BY_ADDRESS = 1015
-"""Cloudflare's number for a limit on requests from one address."""
+"""Cloudflare's error number for a rate limit by address."""
 
 
 def _loose_words(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what documents of other shapes say, as gateways and frameworks write them."""
+    """Yield the error texts of documents in other formats, as gateways and frameworks send them."""
     errors = document.get("errors")
     if isinstance(errors, str):
         yield errors
@@ -97,7 +97,7 @@ def _text(members: dict[str, Any], *names: str) -> str | None:
 
 
 def _page(response: httpx.Response) -> ErrorBody:
-    """Read a page that is not JSON: its title, else its heading, else its first words if it is plain text."""
+    """Parse a body that is not JSON: the title of an HTML page, else its heading, or plain text."""
     text = response.content[:_SEARCHED].decode("utf-8", "replace")
     found = _EDGE_NUMBER.search(text)
     number = int(found[1]) if found else None

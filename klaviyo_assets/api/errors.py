@@ -1,4 +1,4 @@
-"""What can go wrong with Klaviyo, as exceptions that say what happened, where, and what to do next.
+"""Exceptions of the Klaviyo client. Each says what happened, where, and what to do next.
 
 The hierarchy::
 
@@ -10,29 +10,29 @@ The hierarchy::
       x AccessDenied
         - ScopeMissing          the key is valid, a scope is missing (403 permission_denied)
         - PlanGate              the key is valid, the account's plan lacks the feature (403)
-        - QuotaUsedUp           the key is valid, a daily limit or another quota of the account is used up (403)
+        - QuotaUsedUp           the key is valid, a quota of the account (such as a daily limit) is used up (403)
         - AccountDisabled       the account is disabled or suspended (403)
-        - AccessRefused         the key is valid, access is refused for a reason that only Klaviyo's words give (403)
-        - EdgeBlocked           blocked before it reached the API (403 with HTML); says nothing of the key
+        - AccessRefused         the key is valid, access is refused for a reason that this package does not recognize (403)
+        - EdgeBlocked           blocked before it reached the API (403 with HTML); says nothing about the key
       x RequestRefused
         - BadRequest            Klaviyo refuses the request (400)
-            - CursorRefused     a page link has expired (400 for a request with a cursor); the chain can be begun again
+            - CursorRefused     a page link has expired (400 for a request with a cursor); the chain can be restarted
         - NotFound              no such record (404)
         - Conflict              the request conflicts with something at Klaviyo (409)
         - RevisionRetired       the pinned API revision is gone (410)
-        - Redirected            a redirect (3xx), which is never followed
-      x RequestFailed           transient; raised when the retries are used up
+        - Redirected            a redirect (3xx); never followed
+      x RequestFailed           transient; raised after the last retry
         - RateLimited           429
-            - EdgeRateLimited   requests from this address are limited in front of the API (429 or 403 with a page of Cloudflare)
+            - EdgeRateLimited   Cloudflare, in front of the API, limits requests from this address (429 or 403)
         - ServerFault           5xx, 408, 425
-        - ConnectionFailed      refused, dropped, cut or timed out
+        - ConnectionFailed      connection refused, dropped or timed out, or the response cut short
         - BadAnswer             a response that cannot be parsed
-            - EndlessLinks      page links that lead in a circle; the chain can be begun again
-            - EndlessPages      page links that are always new and lead nowhere
+            - EndlessLinks      page links that form a loop; the chain can be restarted
+            - EndlessPages      page links without an end and without progress
       x ClocksDisagree          Klaviyo's clock and this machine's are years apart
-      x AnswerTooLarge          a response of more bytes than one may have
-      x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates
-      x ForeignLink             a link to another host, which the key is never sent to
+      x AnswerTooLarge          a response larger than the limit
+      x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates cannot be used
+      x ForeignLink             a link to another host; the key is never sent there
 """
 
 from datetime import datetime
@@ -46,8 +46,8 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 _LONGEST_CODE = 80
 _HOUR = 3600.0
 
-_AS_LONG_AS_A_DAILY_LIMIT = 900.0
-"""Seconds of ``Retry-After`` from which on a daily limit is used up: the other limits of the API are those of a second and of a minute."""
+_DAILY_LIMIT_SECONDS = 900.0
+"""A ``Retry-After`` of at least this many seconds means a daily limit: the API's other limits are per second and per minute."""
 
 
 class KlaviyoError(KlaviyoAssetsError):
@@ -58,7 +58,7 @@ class KlaviyoError(KlaviyoAssetsError):
         endpoint: Method and path, such as ``GET /api/events``.
         status: HTTP status of the response, if there was one.
         code: Klaviyo's error code, such as ``permission_denied``.
-        detail: Klaviyo's own words.
+        detail: Klaviyo's error text.
         advice: What the user can do next.
     """
 
@@ -74,19 +74,19 @@ class KlaviyoError(KlaviyoAssetsError):
         detail: str | None = None,
         advice: str | None = None,
     ) -> None:
-        # A link's path is the server's own words too.
+        # The path may come from a page link, so it is untrusted text too.
         self.endpoint = one_line(redact(endpoint)) if endpoint else None
         self.status = status
-        # Of the server's own words any may stand here.
+        # Untrusted text of the server.
         self.code = one_line(redact(code), _LONGEST_CODE) if code else None
         self.detail = one_line(redact(detail)) if detail else None
         super().__init__(summary, advice or "")
 
     @property
     def message(self) -> str:
-        """What happened, where, and Klaviyo's own words; without the advice."""
-        answer = " ".join(str(part) for part in (self.status, self.code) if part)
-        where = ": ".join(part for part in (self.endpoint, answer, f"“{self.detail}”" if self.detail else "") if part)
+        """What happened, where, and Klaviyo's error text; without the advice."""
+        response = " ".join(str(part) for part in (self.status, self.code) if part)
+        where = ": ".join(part for part in (self.endpoint, response, f"“{self.detail}”" if self.detail else "") if part)
         return f"{self.summary} [{where}]" if where else self.summary
 
 
@@ -120,7 +120,7 @@ class ApiKeyRejected(ApiKeyError):
 
 
 class AccessDenied(KlaviyoError):
-    """The request was understood and not allowed; what else the key can do is not affected."""
+    """Klaviyo denies access to this endpoint; the key may still have access to others."""
 
 
 class ScopeMissing(AccessDenied):
@@ -130,7 +130,7 @@ class ScopeMissing(AccessDenied):
         scope: The scope that is missing, such as ``reviews:read``.
         endpoint: Method and path.
         code: Klaviyo's error code.
-        detail: Klaviyo's own words.
+        detail: Klaviyo's error text.
     """
 
     def __init__(self, scope: str, *, endpoint: str | None = None, code: str | None = None, detail: str | None = None) -> None:
@@ -156,7 +156,7 @@ class PlanGate(AccessDenied):
 
 
 class QuotaUsedUp(AccessDenied):
-    """The key is valid; a daily limit or another quota of the account is used up."""
+    """The key is valid; a quota of the account (such as a daily limit) is used up."""
 
     advice = (
         "This is not about the key or its scopes. Run the sync again once the limit has been renewed (a daily one: tomorrow). What was read so far "
@@ -174,11 +174,11 @@ class AccountDisabled(AccessDenied):
 
 
 class AccessRefused(AccessDenied):
-    """Access is refused for a reason that only Klaviyo's words give."""
+    """Access is refused for a reason that this package does not recognize; Klaviyo's error text gives it."""
 
 
 class EdgeBlocked(AccessDenied):
-    """Blocked in front of the API; says nothing of the key."""
+    """Blocked in front of the API; says nothing about the key."""
 
     advice = (
         "The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
@@ -187,7 +187,7 @@ class EdgeBlocked(AccessDenied):
 
 
 class RequestRefused(KlaviyoError):
-    """Klaviyo refuses the request; sending it again unchanged does not help."""
+    """Klaviyo refuses the request; a retry would fail again."""
 
 
 class BadRequest(RequestRefused):
@@ -197,7 +197,7 @@ class BadRequest(RequestRefused):
 
 
 class CursorRefused(BadRequest):
-    """Klaviyo responds with 400 to a page link that it gave itself, as it does to one that is some days old."""
+    """Klaviyo responds with 400 to one of its own page links, as it does after some days."""
 
     advice = (
         "Run the sync again: it continues after the last page that was read, with new links. If it keeps failing, open an issue with this message."
@@ -215,13 +215,13 @@ class Conflict(RequestRefused):
 
 
 class Redirected(RequestRefused):
-    """A redirect; none is followed, since the key would go along.
+    """A redirect. It is not followed, since that would send the key to its target.
 
     Args:
-        target: Where it leads, without anything that may be a secret; None if the response does not say.
+        target: Target without parts that may be secret; None if the response has none.
         endpoint: Method and path.
         status: HTTP status.
-        detail: The words of the response.
+        detail: Text of the response.
     """
 
     advice = (
@@ -230,8 +230,8 @@ class Redirected(RequestRefused):
     )
 
     def __init__(self, target: str | None, *, endpoint: str | None = None, status: int | None = None, detail: str | None = None) -> None:
-        leads = f"a redirect to {target}" if target else "a redirect without a target"
-        super().__init__(f"The response was {leads}; it was not followed.", endpoint=endpoint, status=status, detail=detail)
+        redirect = f"a redirect to {target}" if target else "a redirect without a target"
+        super().__init__(f"The response was {redirect}; it was not followed.", endpoint=endpoint, status=status, detail=detail)
 
 
 class RevisionRetired(RequestRefused):
@@ -241,10 +241,10 @@ class RevisionRetired(RequestRefused):
 
 
 class RequestFailed(KlaviyoError):
-    """A transient fault that lasted longer than the retries.
+    """A transient error that lasted longer than the retries.
 
     Attributes:
-        retry_after: Seconds that Klaviyo asks to wait, if it does.
+        retry_after: Seconds of the response's ``Retry-After``; None if there is none.
     """
 
     advice = "This is usually temporary: run the sync again later. What was read so far is kept."
@@ -252,8 +252,8 @@ class RequestFailed(KlaviyoError):
 
     @property
     def may_end_soon(self) -> bool:
-        """False where Klaviyo asks to wait so long that a retry within the run would only fail again, as for a daily limit."""
-        return (self.retry_after or 0) < _AS_LONG_AS_A_DAILY_LIMIT
+        """False if ``Retry-After`` is so long that a retry within the run would fail again, as for a daily limit."""
+        return (self.retry_after or 0) < _DAILY_LIMIT_SECONDS
 
 
 class RateLimited(RequestFailed):
@@ -264,13 +264,13 @@ class RateLimited(RequestFailed):
         endpoint: Method and path.
         status: HTTP status.
         code: Klaviyo's error code.
-        detail: Klaviyo's own words.
-        now: When the response was made, to say until when to wait.
+        detail: Klaviyo's error text.
+        now: Time of the response, to compute the end of the wait.
     """
 
     summary_start = "Klaviyo's rate limit is used up."
     advice = (
-        "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
+        "All integrations of the account share its rate limit, and others are using it up: run the sync again later, or lower "
         "KLAVIYO_RATE_LIMIT_SHARE."
     )
 
@@ -289,7 +289,7 @@ class RateLimited(RequestFailed):
         self.retry_after = retry_after
 
     def _advice(self, retry_after: float | None, now: datetime | None) -> str | None:
-        if (retry_after or 0) < _AS_LONG_AS_A_DAILY_LIMIT:
+        if (retry_after or 0) < _DAILY_LIMIT_SECONDS:
             return None
         return (
             "A daily limit of the account seems to be used up; it is shared by all its integrations. "
@@ -298,7 +298,7 @@ class RateLimited(RequestFailed):
 
 
 class EdgeRateLimited(RateLimited):
-    """Cloudflare, in front of the API, limits the requests from this machine's address; says nothing of the key or of the account's limits."""
+    """Cloudflare, in front of the API, limits requests from this machine's address; says nothing about the key or the account's limits."""
 
     summary_start = "Requests from this machine's address are limited in front of Klaviyo's API."
     advice = (
@@ -311,12 +311,12 @@ class EdgeRateLimited(RateLimited):
 
 
 class ServerFault(RequestFailed):
-    """Klaviyo, or what is in front of it, responds with a fault of its own (5xx), or wants the request once more (408, 425).
+    """Klaviyo, or a server in front of it, responds with an error (5xx) or asks for a retry (408, 425).
 
     Args:
         summary: What happened, one sentence.
         retry_after: Seconds to wait before the next request (``Retry-After``).
-        now: When the response was made, to say until when to wait.
+        now: Time of the response, to compute the end of the wait.
         facts: As for :class:`KlaviyoError`.
     """
 
@@ -326,21 +326,21 @@ class ServerFault(RequestFailed):
 
 
 class ConnectionFailed(RequestFailed):
-    """No complete response arrived: refused, dropped, cut or timed out."""
+    """No complete response: the connection was refused, dropped or timed out, or the response was cut short."""
 
     advice = "Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
 
 
 class BadAnswer(RequestFailed):
-    """A response that is not what the API promises."""
+    """A response that does not have the documented form."""
 
 
 class EndlessLinks(BadAnswer):
-    """Page links that lead in a circle."""
+    """Page links that form a loop."""
 
 
 class EndlessPages(BadAnswer):
-    """Page links that are always new and lead nowhere: repeated records, empty pages, or records outside of what was requested."""
+    """Page links without an end and without progress: repeated records, empty pages, or records outside of the requested window."""
 
     advice = (
         "Run the sync again later; what was read so far is kept. If it keeps failing, check that KLAVIYO_BASE_URL is Klaviyo's API, and open an "
@@ -349,7 +349,7 @@ class EndlessPages(BadAnswer):
 
 
 class ClocksDisagree(KlaviyoError):
-    """Klaviyo's clock and this machine's are so far apart that neither can be believed."""
+    """Klaviyo's clock and this machine's are too far apart to trust either."""
 
     advice = (
         "Set the clock of this machine (timedatectl, or the host's clock if this is a container). If it is right, something between this machine and "
@@ -358,10 +358,10 @@ class ClocksDisagree(KlaviyoError):
 
 
 class AnswerTooLarge(KlaviyoError):
-    """A response has more bytes than one may have, as it comes or decompressed.
+    """A response is larger than the limit, as received or decompressed.
 
     Args:
-        limit: The bytes that it may have.
+        limit: Maximum bytes of a response.
         endpoint: Method and path.
         status: HTTP status.
     """
@@ -377,7 +377,7 @@ class AnswerTooLarge(KlaviyoError):
 
 
 class InvalidNetworkSetting(KlaviyoError):
-    """A setting of this process (the base URL, a proxy, the trusted certificates) does not let any request be sent."""
+    """No request can be sent: the base URL, a proxy or the trusted certificates cannot be used."""
 
 
 class ForeignLink(KlaviyoError):

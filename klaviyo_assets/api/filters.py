@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def instant(value: datetime) -> str:
-    """Write an instant as Klaviyo's filters want it: RFC 3339, UTC, unquoted, ``Z`` (a ``+`` would become a space in a URL).
+    """Format an instant for Klaviyo's filters: RFC 3339, UTC, unquoted, with ``Z`` (a ``+`` would become a space in a URL).
 
     Example:
         >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
@@ -37,7 +37,7 @@ def any_of(field: str, values: Iterable[str]) -> str:
 
 
 def all_of(*expressions: str) -> str:
-    """Join expressions that must all hold; one alone is returned as it is.
+    """Join expressions with ``and``; a single one is returned unchanged.
 
     Example:
         >>> all_of("equals(a,1)", "equals(b,2)")

@@ -1,6 +1,6 @@
-"""How a client reaches its server: through which proxy, and which certificates it trusts; both as the environment says.
+"""The proxy and the trusted certificates of a client, from the environment.
 
-Read here and not by httpx, which raises errors of many types for what it cannot read, and sends requests to this machine itself through a proxy.
+Not left to httpx, which raises many types of errors for invalid values, and sends requests to this machine through a proxy too.
 """
 
 import importlib.util
@@ -23,12 +23,12 @@ _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
-    """Return the proxy that the environment (or the system's settings) names for a URL, or None; none for this machine itself.
+    """Return the proxy for a URL from the environment or the system's settings; None if there is none, or for this machine.
 
-    ``HTTPS_PROXY`` or ``HTTP_PROXY``, by the URL's scheme, else ``ALL_PROXY``; ``NO_PROXY`` lists exceptions. Small letters win over capitals.
+    ``HTTPS_PROXY`` or ``HTTP_PROXY``, by the URL's scheme, else ``ALL_PROXY``; ``NO_PROXY`` lists exceptions. Lower-case names take precedence.
 
     Raises:
-        InvalidNetworkSetting: If the proxy's URL cannot be used; the message names the variable and not what it holds, since that may be a password.
+        InvalidNetworkSetting: If the proxy's URL cannot be used; the message names the variable but not its value, which may contain a password.
     """
     proxies = urllib.request.getproxies()
     name = next((name for name in (url.scheme, "all") if proxies.get(name)), None)
@@ -38,17 +38,17 @@ def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
 
 
 def tls_context(url: httpx.URL) -> ssl.SSLContext:
-    """Return the certificates that are trusted: those of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else those of certifi.
+    """Return a TLS context that trusts the certificates of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else those of certifi.
 
     Raises:
         InvalidNetworkSetting: If they cannot be read; the message names the variable.
     """
     if url.scheme != "https":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts none and is not used
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used
     return _trusted(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)
 
 
-@cache  # reading them takes 40 ms, so a process does it once
+@cache  # loading them takes 40 ms
 def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
     if file is None and folder is not None:
         _check_folder(folder)
@@ -61,7 +61,7 @@ def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
 
 
 def _culprit(file: str | None, error: OSError) -> tuple[str, str]:
-    """Return which variable makes the certificates unusable, and what to do about it."""
+    """Return the variable that caused the error, and advice."""
     log = os.environ.get("SSLKEYLOGFILE")
     if log and not isinstance(error, ssl.SSLError) and error.filename == log:
         return f"SSLKEYLOGFILE ({log})", "Set it to a file that can be written, or unset it."
@@ -71,7 +71,7 @@ def _culprit(file: str | None, error: OSError) -> tuple[str, str]:
 
 
 def _check_folder(folders: str) -> None:
-    """Refuse a folder without certificates: OpenSSL would say nothing, and trust no one."""
+    """Refuse folders without certificates: OpenSSL would report no error, and trust no certificate."""
     for folder in folders.split(os.pathsep):
         try:
             if any(_HASHED_NAME.fullmatch(path.name) for path in Path(folder).iterdir()):
@@ -85,7 +85,7 @@ def _check_folder(folders: str) -> None:
 
 
 def _variable(name: str) -> str:
-    """Return the variable as it is written in the environment, which knows both spellings."""
+    """Return the variable's name as it is spelled in the environment, in lower or upper case."""
     return name if os.environ.get(name) or not os.environ.get(name.upper()) else name.upper()
 
 
@@ -93,7 +93,7 @@ def _proxy(text: str, variable: str) -> httpx.Proxy:
     try:
         url = httpx.URL(text.strip() if "://" in text else f"http://{text.strip()}")
         is_url, scheme = bool(url.host) and "%" not in url.host and (url.port is None or 0 < url.port < 65536) and not url.fragment, url.scheme
-    except (httpx.InvalidURL, ValueError):  # a UnicodeError, for some hosts
+    except (httpx.InvalidURL, ValueError):  # some hosts raise a UnicodeError
         is_url, scheme = False, ""
     advice = f"Set {variable} as in http://proxy.example.com:3128, or unset it."
     if not is_url or ("://" not in text and url.path != "/"):
@@ -108,17 +108,17 @@ def _proxy(text: str, variable: str) -> httpx.Proxy:
 
 
 def _is_exempt(url: httpx.URL, proxies: dict[str, str]) -> bool:
-    """Return whether ``NO_PROXY``, or where no variable is set the system's settings, keep a URL from going through a proxy."""
+    """Return whether ``NO_PROXY``, or the system's settings if no variable is set, exempt a URL from the proxy."""
     if "no" not in proxies:
         return bool(urllib.request.proxy_bypass(url.host))
     return any(_matches(entry, url) for entry in re.split(r"[,\s]+", proxies["no"]) if entry)
 
 
 def _matches(entry: str, url: httpx.URL) -> bool:
-    """Return whether an entry of ``NO_PROXY`` is about a URL.
+    """Return whether an entry of ``NO_PROXY`` matches a URL.
 
-    An entry is ``*``, a host (its subdomains are meant as well), an address or a network, each with or without scheme and port. One that is none of
-    these matches nothing.
+    An entry is ``*``, a host (which includes its subdomains), an address or a network, each with or without scheme and port. Any other entry matches
+    nothing.
     """
     scheme, found, rest = entry.rpartition("://")
     if found and scheme.lower() not in ("all", url.scheme):
@@ -137,7 +137,7 @@ def _matches(entry: str, url: httpx.URL) -> bool:
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
-    """Split an entry of ``NO_PROXY`` into host and port; an IPv6 address may have brackets or not."""
+    """Split an entry of ``NO_PROXY`` into host and port; IPv6 addresses may have brackets."""
     found = re.fullmatch(r"\[(?P<v6>[^\]]*)\](?::(?P<p6>\d{1,5}))?|(?P<host>[^:]*):(?P<port>\d{1,5})", text, re.ASCII)
     if found is None:
         return text, None

@@ -1,4 +1,4 @@
-"""Settings of the client, in a module of their own so that a code location loads without the client."""
+"""Settings of the client. A separate module, so code locations load without importing the client."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ from klaviyo_assets.catalog import REVISION
 DEFAULT_BASE_URL = "https://a.klaviyo.com"
 
 DEFAULT_MAX_RESPONSE_BYTES = 128 * 2**20
-"""A record has 5 MB at most (Klaviyo's limit for an event), and usual pages some 3 MB. A larger page is requested again with fewer records,
-so that the limit fails a sync only if a single record is larger. Several pages are in memory at once, so it should not be much higher."""
+"""A record has at most 5 MB (Klaviyo's limit for an event), a typical page about 3 MB. A larger page is requested again with fewer records, so the
+limit fails a sync only if a single record is larger. Several pages are in memory at once, so it should not be much higher."""
 
 LEAST_MAX_RESPONSE_BYTES = 10**6
-"""Usual responses that cannot be divided, such as the list of metrics, exceed less."""
+"""Lowest allowed limit: typical responses that cannot be divided, such as the list of metrics, are smaller."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class ClientSettings:
         allow_http: Accept plain http to another machine, which sends the API key unencrypted.
         revision: API revision that every request pins.
         rate_limit_share: Share of each endpoint's limit to use, above 0 up to 1.
-        concurrency: Most requests in flight; how many there are follows from the rate limit and the latency.
-        timeout: Seconds without a byte after which a request is aborted and sent again.
-        max_retries: Times that a request is sent again after a transient fault.
-        max_retries_at_the_limit: The same after a 429, if that should be more often: such a request only waits for its turn.
-        max_response_bytes: Most bytes of one response, as received and decompressed.
+        concurrency: Maximum number of requests in flight; the actual number follows from the rate limit and the latency.
+        timeout: Seconds without data after which a request is aborted and retried.
+        max_retries: Maximum retries of a request after transient errors.
+        max_retries_at_the_limit: Maximum retries after a 429, if higher than ``max_retries``: such a request only waits for its turn.
+        max_response_bytes: Maximum bytes of a response, as received and decompressed.
         longest_wait: Longest ``Retry-After``, in seconds, that a request waits for; with a longer one it fails at once.
-        shared_limits: Folder through which the processes of this machine share the slowest limits, or None.
+        shared_limits: Folder through which the processes on this machine share the slowest limits, or None.
     """
 
     base_url: str = DEFAULT_BASE_URL

@@ -1,4 +1,4 @@
-"""One cheap request that shows whether the key may read a resource type, and Klaviyo's time."""
+"""A cheap request that shows whether the key may read a resource type, and Klaviyo's time."""
 
 from typing import Any
 
@@ -10,37 +10,37 @@ from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 
-_PROBES_FOR_THE_TIME = 6
-"""Requests after which responses whose clocks do not agree are given up."""
+_PROBES_FOR_TIME = 6
+"""Maximum number of requests to find two responses that agree about the time."""
 
 
 async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
-    """Ask until Klaviyo's time is known for sure; nothing is asked if it is already.
+    """Send requests until Klaviyo's time is confirmed; none if it already is.
 
     Raises:
         ClocksDisagree: If the responses and the clock of this machine are years apart.
         KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the responses do not agree.
     """
-    for _ in range(_PROBES_FOR_THE_TIME):
+    for _ in range(_PROBES_FOR_TIME):
         if client.knows_the_time:
             return
         await probe(client, entry)
-        if (words := client.clock_dispute) is not None:
-            raise ClocksDisagree(f"{words} They are too far apart, so the end of the covered time is unknown.")
+        if (dispute := client.clock_dispute) is not None:
+            raise ClocksDisagree(f"{dispute} They are too far apart, so the end of the covered time is unknown.")
     if not client.knows_the_time:
         raise BadAnswer("Klaviyo's responses disagree about the current time, so the end of the covered time is unknown.")
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:
-    """Request one record of the resource type; of a child type, one of the first parent's children.
+    """Request one record of the resource type; for a child type, one child of the first parent.
 
-    A made-up parent would not do: Klaviyo may respond with 404 to an unknown id before it checks what the key may read.
+    A made-up parent id would not work: Klaviyo may respond with 404 to an unknown id before it checks the key's scopes.
 
     Returns:
-        The response's document; None if there is no parent, so that the child type's own endpoint was not requested.
+        The response's document; None for a child type without parents, since its endpoint cannot be requested.
 
     Raises:
-        KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` where the key lacks the scope.
+        KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` if the key lacks the scope.
     """
     parent_id = None
     if entry.parent is not None:
@@ -53,25 +53,25 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | 
         parameters["page[size]"] = "1"
     if entry.endpoint.required_filter is not None:
         parameters["filter"] = all_of(*entry.subsets[0].filters)
-    answer = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
-    return answer.value
+    response = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
+    return response.value
 
 
 def _collection(body: bytes) -> dict[str, Any]:
-    """Decode a document that must be a collection: what else comes with status 200 is no sign that the key may read it.
+    """Decode a collection document. Any other document with status 200 does not prove that the key may read the type.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not a collection.
     """
     document = msgspec.json.decode(body, type=dict[str, Any])
     records = document.get("data")
     if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
-        raise ValueError("the document is no collection of records")
+        raise ValueError("the document is not a collection of records")
     return document
 
 
 def _sparse_fieldset(entry: ResourceType) -> dict[str, str]:
-    """Ask for one time attribute only: cheap, and nothing that customers define, which may hold what a parser refuses."""
+    """Select one time attribute only: cheap, and free of customer-defined content that a parser may refuse."""
     times = (column for column in entry.columns if column.type is ColumnType.TIMESTAMP)
     column = next(times, None)
     return {f"fields[{entry.jsonapi_type}]": ".".join(column.path[1:])} if column is not None else {}

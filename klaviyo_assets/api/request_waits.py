@@ -1,6 +1,6 @@
-"""Logs what a client's requests wait for: their turn under the rate limit, a response, or the next try after a fault.
+"""Logs what a client's requests wait for: their turn under the rate limit, a response, or the next retry.
 
-Without it a run that waits looks like a run that hangs. Short waits are not logged. Where many requests to an endpoint wait for the same thing, it is
+Otherwise a waiting run would look like a hanging run. Short waits are not logged. If many requests to an endpoint wait for the same thing, it is
 logged once, then once a minute.
 """
 
@@ -15,21 +15,21 @@ from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.waits import duration
 
 _SHORTEST_STEP = 0.05
-"""Seconds between two looks at a request that waits, at least."""
+"""Minimum seconds between two looks at a waiting request."""
 
 _log = logging.getLogger("klaviyo_assets")
 
 
-class Obstacle(NamedTuple):
-    """What a request waits for.
+class WaitReason(NamedTuple):
+    """Why a request waits.
 
     Attributes:
         level: Level of the log message.
-        words: The message, without the endpoint: what is waited for, and what to do.
+        text: The message, without the endpoint: what the request waits for, and what to do.
     """
 
     level: int
-    words: str
+    text: str
 
 
 class RequestWaits:
@@ -38,7 +38,7 @@ class RequestWaits:
     Example:
         >>> waits = RequestWaits()
         >>> with waits.of("GET /api/lists") as wait:
-        ...     wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer yet"))
+        ...     wait.begin("response", lambda: WaitReason(logging.WARNING, "no response yet"))
     """
 
     def __init__(self) -> None:
@@ -46,27 +46,27 @@ class RequestWaits:
 
     @contextmanager
     def of(self, endpoint: str) -> Iterator["RequestWait"]:
-        """Watch one request, all its tries included, until the block ends."""
+        """Watch one request, including its retries, until the block ends."""
         wait = RequestWait(self, endpoint)
         try:
             yield wait
         finally:
             wait.end()
 
-    def log(self, endpoint: str, kind: str, obstacle: Obstacle) -> None:
-        """Log what a request waits for, unless the same was logged within the last minute."""
+    def log(self, endpoint: str, kind: str, reason: WaitReason) -> None:
+        """Log why a request waits, unless the same was logged within the last minute."""
         now, key = asyncio.get_running_loop().time(), (endpoint, kind)
         if key in self._logged and now - self._logged[key] < cancellation.SECONDS_BETWEEN_LOGS:
             return
         self._logged[key] = now
-        _log.log(obstacle.level, "%s: %s", endpoint, obstacle.words)
+        _log.log(reason.level, "%s: %s", endpoint, reason.text)
 
 
 class RequestWait:
-    """What one request waits for.
+    """The waits of one request.
 
     Args:
-        waits: The client's.
+        waits: The waits of its client.
         endpoint: Method and endpoint, such as ``GET /api/events``.
     """
 
@@ -76,37 +76,37 @@ class RequestWait:
         self._loop = asyncio.get_running_loop()
         self._began = self._phase_began = self._loop.time()
         self._kind = ""
-        self._obstacle: Callable[[], Obstacle | None] | None = None
-        self._failure: Obstacle | None = None
+        self._reason: Callable[[], WaitReason | None] | None = None
+        self._failure: WaitReason | None = None
         self._timer = self._later()
 
     @property
     def seconds_in_phase(self) -> float:
-        """Seconds since the present phase began."""
+        """Seconds since the current phase began."""
         return self._loop.time() - self._phase_began
 
-    def begin(self, kind: str, obstacle: Callable[[], Obstacle | None] | None) -> None:
+    def begin(self, kind: str, reason: Callable[[], WaitReason | None] | None) -> None:
         """Begin another phase of the request.
 
         Args:
-            kind: What is waited for; waits of one kind are logged once a minute.
-            obstacle: Called if the phase lasts; returns what to log, None if that was logged elsewhere. None for a phase that others log.
+            kind: What the request waits for; waits of one kind are logged once a minute.
+            reason: Called if the phase lasts; returns what to log, or None if it was logged elsewhere. None for a phase that is never logged here.
         """
-        self._kind, self._obstacle = kind, obstacle
+        self._kind, self._reason = kind, reason
         self._phase_began = self._loop.time()
 
     def retry(self, error: KlaviyoError, seconds: float, number: int, most: int) -> None:
-        """Note that a try has failed; it is logged at once where the request waits long, or has waited long in all.
+        """Record a failed attempt; logged at once if the wait is long, or the request has already waited long in total.
 
         Args:
-            error: What the try met.
-            seconds: Seconds until the next one.
-            number: Number of the next one.
-            most: Tries that there are at most.
+            error: The error of the failed attempt.
+            seconds: Seconds until the next attempt.
+            number: Number of the next attempt.
+            most: Maximum number of attempts.
         """
-        words = f"{error.message} Try {number} of {most} begins in {duration(seconds)}."
-        advice = f"What to do: nothing yet, it goes on by itself. If the last try fails too: {error.advice}"
-        self._failure = Obstacle(logging.WARNING, f"{words} {advice}")
+        text = f"{error.message} Attempt {number} of {most} begins in {duration(seconds)}."
+        advice = f"What to do: nothing yet, it continues by itself. If the last attempt fails too: {error.advice}"
+        self._failure = WaitReason(logging.WARNING, f"{text} {advice}")
         self.begin("retry", lambda: self._failure)
         if max(seconds, self._loop.time() - self._began) >= cancellation.SECONDS_BEFORE_FIRST_LOG:
             self._waits.log(self._endpoint, "retry", self._failure)
@@ -116,13 +116,13 @@ class RequestWait:
         self._timer.cancel()
 
     def _later(self) -> asyncio.TimerHandle:
-        # Twice as often as is needed for the first message, so that a phase that begins just after a look is logged in time.
+        # Half the interval of the first message, so a phase that begins just after a look is logged in time.
         return self._loop.call_later(max(_SHORTEST_STEP, cancellation.SECONDS_BEFORE_FIRST_LOG / 2), self._look)
 
     def _look(self) -> None:
         self._timer = self._later()
         lasts = self.seconds_in_phase >= cancellation.SECONDS_BEFORE_FIRST_LOG
-        if lasts and self._obstacle is not None and (obstacle := self._obstacle()) is not None:
-            self._waits.log(self._endpoint, self._kind, obstacle)
+        if lasts and self._reason is not None and (reason := self._reason()) is not None:
+            self._waits.log(self._endpoint, self._kind, reason)
         elif self._failure is not None and self._loop.time() - self._began >= cancellation.SECONDS_BEFORE_FIRST_LOG:
             self._waits.log(self._endpoint, "retry", self._failure)

@@ -1,4 +1,4 @@
-"""Bodies of responses: received and decompressed up to a limit of bytes, and no further."""
+"""Receives and decompresses response bodies, up to a limit of bytes."""
 
 import io
 from collections.abc import Callable
@@ -15,35 +15,35 @@ except ImportError:  # no wheel for this platform; the same function, two times 
     import zlib  # type: ignore[no-redef]
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
-"""``Accept-Encoding`` of requests: what is undone here. Nothing else may come, whatever libraries httpx finds."""
+"""``Accept-Encoding`` of requests: the encodings that this module decodes, whichever libraries httpx finds installed."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's window bits for a gzip stream."""
 
 _GZIP_TRAILER = 4
-"""Bytes at the end of a gzip stream that hold the size of what was compressed, modulo 2³²."""
+"""Bytes at the end of a gzip stream with the uncompressed size, modulo 2³²."""
 
 _AT_ONCE = 16 * 2**20
-"""Bytes that are decompressed in one call: nearly every page. What is larger comes piece by piece, so that it is not held twice."""
+"""Maximum bytes to decompress in one call; enough for nearly every page. Larger bodies are decompressed in pieces, so no second copy is in memory."""
 
 _MOST_ENCODINGS = 2
 _MOST_MEMBERS = 64
-"""Streams in a row of which one gzip body may consist; one is usual."""
+"""Maximum number of concatenated streams in a gzip body; normally there is one."""
 
 
 async def received_body(received: httpx.Response, limit: int, share: Share, *, cut: bool) -> bytes:
-    """Receive a body as it comes, without decompressing it.
+    """Receive a body without decompressing it.
 
     Args:
-        received: The response, whose body is still to come.
-        limit: Bytes that it may have.
+        received: The response, before its body is read.
+        limit: Maximum bytes.
         share: The response's memory.
-        cut: True if what is beyond the limit is left out, rather than refused.
+        cut: Truncate a larger body at the limit instead of refusing it.
 
     Raises:
-        AnswerTooLarge: As soon as more is announced or received.
+        AnswerTooLarge: As soon as more bytes are announced or received.
     """
-    if received.is_stream_consumed:  # a transport from outside may return whole responses, which httpx has decompressed
+    if received.is_stream_consumed:  # a custom transport may return complete responses, which httpx has decompressed
         received.headers.pop("Content-Encoding", None)
         if len(received.content) > limit and not cut:
             raise AnswerTooLarge(limit)
@@ -52,7 +52,7 @@ async def received_body(received: httpx.Response, limit: int, share: Share, *, c
     announced = received.headers.get("Content-Length", "")
     if not cut and announced.isdecimal() and int(announced) > limit:
         raise AnswerTooLarge(limit)
-    body = io.BytesIO()  # hands out its own buffer: a large body is not held twice
+    body = io.BytesIO()  # getvalue() returns its buffer without a copy
     async for piece in received.aiter_raw():
         await share.take(len(piece))
         body.write(piece)
@@ -65,29 +65,29 @@ async def received_body(received: httpx.Response, limit: int, share: Share, *, c
 
 
 def decompressed_size(received: httpx.Response, body: bytes) -> int:
-    """Return the bytes that a body has once it is decompressed, by what gzip notes at its end; 0 where it is not compressed or says nothing.
+    """Return the decompressed size of a gzip body, from its trailer; 0 if the body is not gzip.
 
     Args:
-        received: The response, of which the head counts.
-        body: Its body as it came.
+        received: The response; only its headers are used.
+        body: Its body as received.
     """
     is_gzip = received.headers.get("Content-Encoding", "").strip().lower() == "gzip" and len(body) >= _GZIP_TRAILER
     return int.from_bytes(body[-_GZIP_TRAILER:], "little") if is_gzip else 0
 
 
 def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: int, *, cut: bool = False) -> httpx.Response:
-    """Return a response whose body is there and decompressed.
+    """Return a response with its decompressed body.
 
     Args:
-        received: The response, of which the head counts.
-        body: Its body as it came. It is decompressed in one call, where it is not larger than usual: piece by piece as it comes in, as httpx does
-            it, takes several times as long.
+        received: The response; only its status and headers are used.
+        body: Its body as received. A body of normal size is decompressed in one call; in pieces while it is received, as httpx does it, takes several
+            times as long.
         request: The request to name in the response.
-        limit: Bytes that it may have when it is decompressed.
-        cut: True if what is beyond the limit, damaged or missing is left out, rather than refused.
+        limit: Maximum bytes after decompression.
+        cut: If the body cannot be decompressed, return an empty one instead of raising an error.
 
     Raises:
-        httpx.DecodingError: If the body is damaged or cut short, or its encoding is not known.
+        httpx.DecodingError: If the body is damaged or cut short, or its encoding is unknown.
         AnswerTooLarge: If it is larger than the limit.
     """
     headers = received.headers
@@ -107,11 +107,11 @@ def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: 
 
 def _decoded(body: bytes, encodings: list[str], limit: int) -> bytes:
     if len(encodings) > _MOST_ENCODINGS:
-        raise httpx.DecodingError(f"it is encoded {len(encodings)} times")
+        raise httpx.DecodingError(f"it has {len(encodings)} encodings")
     for name in reversed(encodings):
         decode = _DECODERS.get(name)
         if decode is None:
-            raise httpx.DecodingError("it has an encoding that was not asked for")
+            raise httpx.DecodingError("it has an encoding that was not requested")
         body = decode(body, limit)
         limit -= len(body) if len(encodings) > 1 else 0
     return body
@@ -122,7 +122,7 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _undeflate(body: bytes, limit: int) -> bytes:
-    """Undo ``deflate``, which some servers send without the frame of zlib that RFC 9110 demands."""
+    """Decode ``deflate``, which some servers send without the zlib wrapper that RFC 9110 requires."""
     try:
         return _inflate(body, zlib.MAX_WBITS, limit)
     except httpx.DecodingError:
@@ -138,18 +138,18 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
         found = stream.decompress(body, min(limit + 1, _AT_ONCE))
         if not stream.eof or stream.unused_data:
             found = _rest(found, stream, window_bits, limit)
-    except zlib.error as error:  # type: ignore[misc]  # a stub without the class
+    except zlib.error as error:  # type: ignore[misc]  # isal's stub lacks the class
         raise httpx.DecodingError(str(error)) from error
     if len(found) > limit:
         raise AnswerTooLarge(limit)
     return found
 
 
-def _rest(begun: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
-    """Return the whole of a body that is large, or that consists of several streams, as gzip allows."""
+def _rest(first: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
+    """Return the complete body if it is large, or has several concatenated streams, as gzip allows."""
     found = io.BytesIO()
-    found.write(begun)
-    del begun
+    found.write(first)
+    del first
     members = 1
     while True:
         while not stream.eof:
@@ -164,6 +164,6 @@ def _rest(begun: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
             return found.getvalue()
         members += 1
         if window_bits != _GZIP or members > _MOST_MEMBERS:
-            raise httpx.DecodingError("something follows after its end")
+            raise httpx.DecodingError("it has extra data after its end")
         stream = zlib.decompressobj(window_bits)
         found.write(stream.decompress(following, max(1, min(limit + 1 - found.tell(), _AT_ONCE))))

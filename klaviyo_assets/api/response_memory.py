@@ -1,8 +1,7 @@
-"""Bounds the memory of concurrent responses by bytes, not by their number.
+"""Limits the total bytes of concurrent responses, rather than their number.
 
-A page of events may have a megabyte or a hundred. Requests are sent as the rate limit allows; where their responses together would take more memory
-than there is, the responses that came first are received to their end, and the others wait meanwhile: what is not read from a socket waits at the
-server.
+A page of events may have one megabyte or a hundred. Requests are sent as fast as the rate limit allows. If their responses would exceed the limit,
+the oldest ones are received first and the others wait: data that is not read from the socket stays at the server.
 """
 
 import asyncio
@@ -11,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST_BYTES_UNDER_WAY = 64 * 2**20
-"""Bytes of all responses that are being received or were handed on and are not stored yet, decompressed."""
+"""Maximum decompressed bytes of all responses that are being received or are not stored yet."""
 
 
 class ResponseMemory:
     """The memory of one client's responses.
 
-    One response is always received to its end, however large, so that nothing ever waits for itself.
+    One response can always be received completely, whatever its size, so there is no deadlock.
 
     Args:
-        most: Bytes of all responses together; one response more may exceed it.
+        most: Maximum bytes of all responses together; one additional response may exceed it.
 
     Example:
         >>> memory = ResponseMemory(64 * 2**20)
@@ -45,21 +44,21 @@ class ResponseMemory:
             share.release()
 
     def has_room(self, share: "Share", size: int) -> bool:
-        """Whether a response may take more memory now: there is enough, or no one else will release any."""
+        """Return whether a response may use more memory now: there is enough, or no other response will release any."""
         return self.taken + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
 
     def register(self, share: "Share") -> None:
-        """Note that the first bytes of a response have come."""
+        """Record the first bytes of a response."""
         self._receiving.setdefault(share, None)
 
     def complete(self, share: "Share") -> None:
-        """Note that a response is complete; who has it releases it without the help of other responses."""
+        """Record that a response is complete; its owner can release it without waiting for other responses."""
         self._receiving.pop(share, None)
         self._held += 1
         self._notify()
 
     def release(self, share: "Share", size: int) -> None:
-        """Note that memory is free again."""
+        """Record that memory is free again."""
         self.taken -= size
         self._notify()
 
@@ -70,7 +69,7 @@ class ResponseMemory:
         self._notify()
 
     async def changed(self) -> None:
-        """Wait until some response has released memory or is complete."""
+        """Wait until a response releases memory or is complete."""
         await self._change.wait()
 
     def _notify(self) -> None:
@@ -82,11 +81,11 @@ class Share:
     """The memory of one response.
 
     Args:
-        memory: What it is a share of.
+        memory: The memory of the client's responses.
 
     Attributes:
         seconds_waited: Seconds that the response has waited for memory.
-        is_waiting: True while it does.
+        is_waiting: True while it waits.
     """
 
     def __init__(self, memory: ResponseMemory) -> None:
@@ -97,7 +96,7 @@ class Share:
         self.is_waiting = False
 
     async def take(self, size: int) -> None:
-        """Take memory for a part of the response; wait while others have it all."""
+        """Reserve memory for a part of the response; wait while other responses use it."""
         self._memory.register(self)
         if not self._memory.has_room(self, size):
             began, self.is_waiting = time.monotonic(), True
@@ -116,12 +115,12 @@ class Share:
         self._memory.release(self, size)
 
     def complete(self) -> None:
-        """Note that the whole response is there."""
+        """Record that the response is complete."""
         self._memory.complete(self)
         self._held = True
 
     def release(self) -> None:
-        """Release all of it; the share can be used again, for another try of the request."""
+        """Release all of it. The share can be reused for a retry of the request."""
         held, self._held = self._held, False
         size, self._size = self._size, 0
         self.seconds_waited = 0.0

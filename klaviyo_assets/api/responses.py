@@ -1,7 +1,7 @@
-"""From an HTTP response to the document that it holds, or to the error that says what it means.
+"""Decodes HTTP responses and maps unsuccessful ones to exceptions.
 
-Sources: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling for the statuses; matched on status and ``code``, since Klaviyo may
-change ``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy).
+Statuses: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling. Errors are matched on status and ``code``, since Klaviyo may change
+``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy).
 """
 
 import math
@@ -41,36 +41,36 @@ from klaviyo_assets.api.errors import (
 T = TypeVar("T")
 
 _COMPLETE = {200, 201, 203}
-"""Statuses whose body is the whole requested document."""
+"""Statuses with the complete requested document as body."""
 
 _KEY_ERROR_CODES = {"authentication_failed", "not_authenticated"}
 
-_PROXY_SIGN_IN = "Put them into the proxy's URL, such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY)."
+_PROXY_SIGN_IN = "Put them into the proxy's URL, such as HTTPS_PROXY=http://user:password@proxy.example:3128, or bypass the proxy (NO_PROXY)."
 
 _LIKELY_CAUSE = {
     "permission_denied": "Most often a scope is missing: create a new private API key that has {scope} and set KLAVIYO_API_KEY to it.",
     "forbidden": "Most often the account's plan does not include it: leave the asset out, or add the product in Klaviyo's billing.",
 }
-"""Advice for a 403 whose words are not known, by Klaviyo's code."""
+"""Advice for a 403 with an unrecognized error text, by Klaviyo's code."""
 
 
 _REDIRECT_TARGET = "X-Redirect-Target"
 
 
 async def set_redirect_aside(response: httpx.Response) -> None:
-    """Keep the target of a redirect out of httpx's sight (a response hook).
+    """Move the target of a redirect to a header that httpx does not read (a response hook).
 
-    httpx parses it even where redirects are not followed, and one that is not a URL then raises errors of its own.
+    httpx parses ``Location`` even if it does not follow redirects, and raises its own errors if it is not a URL.
     """
     if "location" in response.headers:
         response.headers[_REDIRECT_TARGET] = response.headers.pop("location")
 
 
 def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) -> T:
-    """Return what a response holds.
+    """Return the decoded document of a response.
 
     Raises:
-        KlaviyoError: The error that it maps to, or :class:`BadAnswer` if it is not a complete document.
+        KlaviyoError: The error that the response maps to; :class:`BadAnswer` if it is not a complete document.
     """
     if not response.is_success:
         raise error_from(response, scope)
@@ -81,14 +81,14 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
         raise reported
     try:
         return decode(response.content)
-    # msgspec's errors are no ValueError before its version 0.21.
+    # Before version 0.21, msgspec's errors do not derive from ValueError.
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        # The parser's own words may quote the body, so they stay out of the message.
+        # The parser's message may quote the body, so it is not shown.
         raise BadAnswer(f"Klaviyo's response is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
 
 
 def _kind_of(response: httpx.Response) -> str:
-    """Say what came in place of JSON, where that is plain to see; the place of the trouble in a page is added elsewhere."""
+    """Describe what was received instead of JSON, if it is obvious. The position of an error in a page is added elsewhere."""
     body = response.content.lstrip()
     if not body:
         return ": it is empty"
@@ -106,7 +106,7 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
 
     Args:
         response: The response, read to its end.
-        scope: The scope that the endpoint takes, for the message about a missing one.
+        scope: The scope that the endpoint needs, for the message about a missing scope.
     """
     error = read_error(response)
     facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code, "code": error.code, "detail": error.detail}
@@ -142,21 +142,21 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
 
 
 def endpoint_of(response: httpx.Response) -> str:
-    """Return method and path of the request, such as ``GET /api/events``."""
+    """Return the method and path of the request, such as ``GET /api/events``."""
     return f"{response.request.method} {response.request.url.path}"
 
 
 def _errors_in(response: httpx.Response) -> BadAnswer | None:
-    """Return the error that a successful status with ``errors`` in its document maps to, None if there are none.
+    """Return an error if a response with a success status has ``errors`` in its document, else None.
 
-    JSON:API forbids ``errors`` next to ``data``; if a page comes with both, it cannot be known to be complete.
+    JSON:API forbids ``errors`` together with ``data``; a page with both may be incomplete.
     """
     if b'"errors"' not in response.content:
         return None
     try:
         found = first_error_of({"errors": msgspec.json.decode(response.content, type=_Envelope).errors})
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None  # the decoder of the page says what is wrong with it
+        return None  # the page decoder reports the error
     if found is None:
         return None
     return BadAnswer(
@@ -208,14 +208,14 @@ def _not_found(error: ErrorBody, facts: dict[str, Any]) -> NotFound:
 
 
 def _is_about_the_key(response: httpx.Response, error: ErrorBody) -> bool:
-    """Klaviyo documents 400 as well as 401 for a key that it does not accept; a malformed header is answered with 400 and HTML."""
+    """Return whether a 400 is about the key. Klaviyo documents 400 and 401 for a rejected key; a malformed header gets a 400 with HTML."""
     if error.code in _KEY_ERROR_CODES or "api key" in (error.detail or "").lower():
         return True
     return not error.from_api and "html" in response.headers.get("content-type", "")
 
 
 def _target(response: httpx.Response) -> str | None:
-    """Return where a redirect leads: scheme, host and path. User, password and query may hold secrets."""
+    """Return the scheme, host and path of a redirect's target. Its user, password and query may contain secrets."""
     location = response.headers.get(_REDIRECT_TARGET, "")
     if not location:
         return None
@@ -231,7 +231,7 @@ def _sent_at(response: httpx.Response) -> datetime:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, which may be a number or a date (RFC 9110), or None."""
+    """Return the seconds of a ``Retry-After`` header, which may be a number or a date (RFC 9110); None without a valid one."""
     text = response.headers.get("retry-after", "")
     try:
         seconds = float(text)
@@ -242,21 +242,21 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def rejected_for(response: httpx.Response) -> float | None:
-    """Return the seconds that a 429 asks to wait, None for other responses. One that comes as HTML, from the edge, says nothing about the account."""
+    """Return the ``Retry-After`` seconds of a 429, None for other responses; 0 for HTML, which comes from the network edge."""
     if response.status_code != 429:
         return None
     return 0.0 if "html" in response.headers.get("content-type", "") else retry_after(response) or 0.0
 
 
 def server_time(response: httpx.Response) -> datetime | None:
-    """Return the server's clock (``Date`` header, whole seconds, UTC), or None where the header is missing or no date."""
+    """Return the server's time (``Date`` header, whole seconds, UTC), or None if the header is missing or invalid."""
     return _http_date(response.headers.get("date", ""))
 
 
 def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-        # The zone -0000 means UTC too, but comes out as none.
+        # The zone -0000 means UTC too, but is parsed without a time zone.
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""When a request is sent again after a fault, and after how long."""
+"""Retries of requests after transient errors, with exponential backoff."""
 
 import random
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait
 
 LONGEST_BACKOFF = 60.0
-"""Seconds of backoff at most."""
+"""Maximum backoff, in seconds."""
 
 BACKOFF_BASE = 0.5
 """Seconds of backoff before jitter, doubled with each attempt."""
@@ -19,12 +19,12 @@ BACKOFF_BASE = 0.5
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Retries of one request: transient faults with exponential backoff, and a 429 once the rate limiter opens again.
+    """Retries of one request: after transient errors with exponential backoff, and after a 429 once the rate limiter opens again.
 
     Args:
-        settings: How often, and the longest ``Retry-After`` that is waited for.
+        settings: The number of retries, and the longest ``Retry-After`` to wait for.
         limiter: The endpoint's limiter; a 429 closes it for all requests.
-        request: Reports what the request waits for.
+        request: Logs what the request waits for.
     """
 
     settings: ClientSettings
@@ -42,15 +42,15 @@ class RetryPolicy:
         )
 
     def _is_worth_another_try(self, error: BaseException) -> bool:
-        """Return whether a fault is transient and Klaviyo does not ask to come back much later."""
+        """Return whether an error is transient and its ``Retry-After`` is not too long."""
         return isinstance(error, RequestFailed) and (error.retry_after or 0) <= self.settings.longest_wait
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
-        """Return whether there were enough attempts."""
+        """Return whether the last allowed attempt has failed."""
         return state.attempt_number > self._most_retries(_error(state))
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Return the seconds to wait before the next attempt; none after a 429, since the limiter is closed meanwhile."""
+        """Return the seconds to wait before the next attempt; 0 after a 429, since the request waits for the closed limiter."""
         error = _error(state)
         if isinstance(error, RateLimited):
             return 0.0
@@ -58,10 +58,10 @@ class RetryPolicy:
         return requested + backoff(state)
 
     def _before_retry(self, state: tenacity.RetryCallState) -> None:
-        """Close the limiter after a 429, and report the retry."""
+        """Close the limiter after a 429, and log the retry."""
         error, seconds = _error(state), state.upcoming_sleep
         if isinstance(error, RateLimited):
-            # All requests wait, this one included: each time longer, where Klaviyo asks for next to nothing again and again.
+            # All requests wait, this one included. The backoff makes repeated waits longer if Klaviyo's Retry-After is short.
             self.limiter.close_for(seconds := max(error.retry_after or 0.0, backoff(state)))
         if isinstance(error, RequestFailed):
             self.request.retry(error, seconds, state.attempt_number + 1, self._most_retries(error) + 1)

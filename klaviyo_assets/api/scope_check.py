@@ -1,4 +1,4 @@
-"""What a key may read: one verdict per resource type, from one cheap probe each."""
+"""Checks what a key may read: one cheap probe per resource type, with one verdict each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 
     GRANTED = "granted"
     UNKNOWN = "unknown"
-    """A child type of which no parent exists: its endpoint cannot be requested."""
+    """A child type without parents: its endpoint cannot be requested."""
     SCOPE_MISSING = "scope missing"
     NOT_IN_PLAN = "not in the plan"
     KEY_REFUSED = "key refused"
@@ -65,10 +65,10 @@ _UNCLEAR = {
     Verdict.UNREACHABLE,
     Verdict.SETTING_UNUSABLE,
 }
-"""Verdicts that may be another one later, with nothing changed in the settings, the key or the account."""
+"""Temporary verdicts: they can change without a change of the settings, the key or the account."""
 
 _VALID_KEY = {Verdict.GRANTED, Verdict.UNKNOWN, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
-"""Verdicts of which Klaviyo gives none for a key that it does not accept: it responds to such a key with 401 or 400."""
+"""Verdicts that Klaviyo gives only for a valid key: it responds to any other key with 401 or 400."""
 
 _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
     (ApiKeyError, Verdict.KEY_REFUSED),
@@ -88,7 +88,7 @@ _VERDICTS: tuple[tuple[type[KlaviyoError], Verdict], ...] = (
     (ConnectionFailed, Verdict.UNREACHABLE),
     (InvalidNetworkSetting, Verdict.SETTING_UNUSABLE),
 )
-"""The verdict of each kind of error, the more special kind first; any other kind is a response that cannot be used."""
+"""The verdict for each error class, subclasses first; any other error means an unusable response."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Access:
     Attributes:
         entry: The resource type.
         verdict: The verdict.
-        summary: What happened, in words.
-        advice: What to do next; empty where there is nothing to do.
-        error: The error behind it, None if access is granted or unknown.
-        account: For accounts, where granted: organization and id.
+        summary: What happened, one sentence.
+        advice: What to do next; empty if nothing.
+        error: The error of the probe; None if access is granted or unknown.
+        account: For the type accounts, if granted: organization and id.
     """
 
     entry: ResourceType
@@ -118,27 +118,27 @@ class Access:
 
     @property
     def unknown(self) -> bool:
-        """True if there was nothing to request: a sync would have nothing to read either."""
+        """True if there is no endpoint to probe; a sync would have nothing to read either."""
         return self.verdict is Verdict.UNKNOWN
 
     @property
     def optional(self) -> bool:
-        """True if what is missing is a scope that is not recommended: the asset is skipped, and nothing else is affected."""
+        """True if only an optional scope is missing: the asset is skipped, and nothing else is affected."""
         return self.verdict is Verdict.SCOPE_MISSING and not self.entry.recommended_scope
 
     @property
     def unclear(self) -> bool:
-        """True if it is unknown."""
+        """True if the probe did not show whether the key has access."""
         return self.verdict in _UNCLEAR
 
     @property
     def key_is_valid(self) -> bool:
-        """True if the response shows that Klaviyo accepts the key, whatever it may read."""
+        """True if the response shows that Klaviyo accepts the key, whether or not it has access here."""
         return self.verdict in _VALID_KEY
 
 
 async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
-    """Probe a resource type's endpoint and say whether the key may read it. Raises nothing of the client's."""
+    """Probe a resource type's endpoint and return whether the key may read it. Does not raise errors of the client."""
     try:
         document = await probe(client, entry)
     except KlaviyoError as error:
@@ -157,8 +157,8 @@ def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     advice = error.advice
     if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
         advice = (
-            f"Nothing must be done: {entry.name} is skipped and everything else works. "
-            f"To fill it as well, create a new key that also has {entry.scope_text}."
+            f"No action is needed: {entry.name} is skipped and everything else works. "
+            f"To sync it as well, create a new key that also has {entry.scope_text}."
         )
     return Access(entry, verdict, error.message, advice, error)
 
@@ -177,13 +177,13 @@ class _Account(msgspec.Struct):
 
 
 class _Accounts(msgspec.Struct):
-    """The part of a response of the accounts endpoint that says which account it is."""
+    """The parts of the accounts endpoint's response that identify the account."""
 
     data: list[_Account]
 
 
 def _account(document: dict[str, object]) -> str | None:
-    """Return organization and id of the account; None where the response does not hold them as Klaviyo documents them."""
+    """Return the account's organization and id; None if the response does not have the documented form."""
     try:
         (record,) = msgspec.convert(document, _Accounts).data
     except (msgspec.ValidationError, ValueError):

@@ -1,4 +1,4 @@
-"""HTTP: one origin, one key, a connection for each request in flight, and bodies that are bounded by bytes."""
+"""HTTP transport: one origin, one key, one connection per request in flight, and a limit on the size of responses."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
-from klaviyo_assets.api.blocked_hosts import address_of_a_blocked_name
+from klaviyo_assets.api.blocked_hosts import blocked_address
 from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, InvalidNetworkSetting
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, ClientSettings
@@ -21,25 +21,24 @@ from klaviyo_assets.api.response_memory import Share
 from klaviyo_assets.api.responses import set_redirect_aside
 
 _LONGEST_ERROR = 2**20
-"""Bytes of a response without success that are read."""
+"""Maximum bytes to read of an error response."""
 
 _TIMEOUTS_PER_RESPONSE = 5
-"""A response that comes in small pieces never runs into the timeout, which counts seconds without a byte; after so many times that long it is
-abandoned."""
+"""Maximum duration of a response, in timeouts. The timeout itself counts seconds without data, so a slow trickle never reaches it."""
 
 _log = logging.getLogger("klaviyo_assets")
 
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One request, however often it is sent.
+    """One request, including its retries.
 
     Attributes:
         method: ``GET``, or ``POST`` for a query.
-        url: Where it is sent.
+        url: The URL.
         scope: The scope that it needs, for messages.
         body: JSON of a query.
-        most_bytes: Bytes that its response may have where the settings allow for more; None for what the settings allow.
+        most_bytes: Maximum bytes of its response, if lower than in the settings; None for the limit of the settings.
     """
 
     method: str
@@ -55,13 +54,12 @@ class ApiRequest:
 
 
 class HttpTransport:
-    """Sends requests to Klaviyo and receives whole responses.
+    """Sends requests to Klaviyo and receives complete responses.
 
     Args:
         key: The private API key.
-        settings: Base URL, timeout, limits of bytes.
-        transport: An httpx transport to use instead of connections of our own; it is closed with this object. Proxies and certificates of the
-            environment do not apply to it.
+        settings: Base URL, timeout and maximum response size.
+        transport: A custom httpx transport; closed with this object. The environment's proxy and certificates do not apply to it.
 
     Raises:
         InvalidNetworkSetting: If no request could be sent: the base URL, a proxy or the trusted certificates cannot be used.
@@ -84,13 +82,13 @@ class HttpTransport:
             "Accept-Encoding": ACCEPTED_ENCODINGS,
             "User-Agent": f"klaviyo-assets/{__version__} python-httpx/{httpx.__version__}",
             "revision": settings.revision,
-            # A retired revision must fail loudly; without this header Klaviyo responds in the shape of another one.
+            # Make a retired revision fail; without this header Klaviyo falls forward to another revision.
             "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
         }
         self._connections = ConnectionPool(self)
 
     def connect(self) -> httpx.AsyncClient:
-        """Return an HTTP client of one connection."""
+        """Return an HTTP client with one connection."""
         return httpx.AsyncClient(
             base_url=self.base_url,
             auth=KlaviyoAuth(self._key, self.base_url),
@@ -98,8 +96,7 @@ class HttpTransport:
             transport=self._transport,
             verify=self._tls,
             proxy=self._proxy if self._transport is None else None,
-            # What the environment says has been read above.
-            trust_env=False,
+            trust_env=False,  # the environment has been read in __init__
             timeout=httpx.Timeout(self._settings.timeout, pool=None),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,
@@ -111,16 +108,16 @@ class HttpTransport:
         await self._connections.close()
 
     async def send(self, request: ApiRequest, share: Share) -> httpx.Response:
-        """Send a request once and return its whole response, of any status.
+        """Send a request once and return its complete response, with any status.
 
         Args:
             request: The request.
-            share: The response's memory, which its bytes are taken from.
+            share: The response's memory.
 
         Raises:
             ConnectionFailed: If there was no complete response.
             BadAnswer: If it could not be decompressed.
-            AnswerTooLarge: If it has more bytes than it may have.
+            AnswerTooLarge: If it is larger than the limit.
         """
         try:
             return await self._receive(request, share)
@@ -134,7 +131,7 @@ class HttpTransport:
             raise BadAnswer(f"Klaviyo's response could not be decompressed ({error}).", endpoint=request.endpoint) from _bare(error)
         except AnswerTooLarge:
             pass
-        # Raised here and not above: as its context, the first error would keep the frames that hold the body, until the next garbage collection.
+        # Raised outside the handler: as its context, the first error would keep the frames with the body alive until the next garbage collection.
         raise AnswerTooLarge(self._most_bytes(request), endpoint=request.endpoint)
 
     async def _receive(self, request: ApiRequest, share: Share) -> httpx.Response:
@@ -142,14 +139,14 @@ class HttpTransport:
             headers = {"Content-Type": "application/vnd.api+json"} if request.body is not None else None
             sent = connection.build_request(request.method, request.url, content=request.body, headers=headers)
             received = await connection.send(sent, stream=True)
-            # Of a response without success, the beginning says enough.
+            # The start of an error response is enough.
             cut, limit = (False, self._most_bytes(request)) if received.is_success else (True, _LONGEST_ERROR)
             try:
                 body = await received_body(received, limit, share, cut=cut)
                 await share.take(size := min(limit, decompressed_size(received, body)))
             finally:
                 await received.aclose()
-        # The request that was sent carries the key.
+        # A new request object: the one that was sent contains the key.
         response = whole(received, body, httpx.Request(request.method, request.url), limit, cut=cut)
         if size:
             share.give_back(len(body))
@@ -160,13 +157,12 @@ class HttpTransport:
 
 
 class ConnectionPool:
-    """HTTP clients of one connection each, the one that was used last first.
+    """HTTP clients with one connection each, most recently used first.
 
-    A pool of httpx looks at every idle connection whenever a request begins or ends: with 24 connections that takes as long as all the rest of a
-    request. A client of one connection has but one to look at.
+    httpx's pool checks every idle connection whenever a request begins or ends; with 24 connections that takes as long as the rest of the request.
 
     Args:
-        transport: Makes a client when more are needed than there are.
+        transport: Creates clients as needed.
     """
 
     def __init__(self, transport: HttpTransport) -> None:
@@ -201,7 +197,7 @@ def _usable(settings: ClientSettings) -> httpx.URL:
 
 
 async def _not_connected(host: str, error: httpx.TransportError, endpoint: str) -> ConnectionFailed:
-    address = await address_of_a_blocked_name(host) if isinstance(error, httpx.ConnectError) else None
+    address = await blocked_address(host) if isinstance(error, httpx.ConnectError) else None
     if address is None:
         return ConnectionFailed(f"No complete response from {host} ({_reason(error)}).", endpoint=endpoint)
     return ConnectionFailed(
@@ -212,7 +208,7 @@ async def _not_connected(host: str, error: httpx.TransportError, endpoint: str) 
 
 
 def _bare(error: Exception) -> Exception:
-    """Return the error without what holds the key: its request, and the frames of httpx and h11, where the head that was sent is a variable."""
+    """Strip an error of everything that contains the key: its request, and the frames of httpx and h11 with the sent headers in variables."""
     if isinstance(error, httpx.RequestError):
         error.request = httpx.Request("GET", "")
     error.__cause__ = error.__context__ = None

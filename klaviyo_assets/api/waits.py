@@ -1,15 +1,15 @@
-"""A time to wait in words: how long, and until when."""
+"""Describes waits for messages: how long, and until when."""
 
 from datetime import UTC, datetime, timedelta
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 _LONG = 60.0
-"""Seconds from which on it is said until when to wait."""
+"""Waits longer than this many seconds are shown with their end."""
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words, in its two largest units, rounded up to a whole second.
+    """Format a duration in its two largest units, rounded up to a whole second.
 
     Example:
         >>> duration(1), duration(90), duration(7200)
@@ -25,11 +25,11 @@ def duration(seconds: float) -> str:
 
 
 def wait_in_words(seconds: float | None, now: datetime | None) -> str:
-    """Return a sentence (with a space before it) on how long the server asks to wait; empty if it asks for nothing.
+    """Return a sentence (after a space) with the wait that the server asks for; empty without one.
 
     Args:
         seconds: Seconds to wait.
-        now: When that was requested; None if that is not known.
+        now: Time of the response; None if unknown.
     """
     if not seconds:
         return ""
@@ -38,7 +38,7 @@ def wait_in_words(seconds: float | None, now: datetime | None) -> str:
 
 
 def not_before(seconds: float | None, now: datetime | None) -> str:
-    """Return when to try again, as the end of a sentence: ``tomorrow, after 2026-01-02 00:00 UTC``, with a space before it."""
+    """Return when to try again, as the end of a sentence (after a space): ``tomorrow, after 2026-01-02 00:00 UTC``."""
     until = _until(seconds, now) if seconds else None
     if until is None or seconds is None or now is None:
         return " later"
@@ -48,7 +48,7 @@ def not_before(seconds: float | None, now: datetime | None) -> str:
 
 def _until(seconds: float, now: datetime | None) -> str | None:
     try:
-        # Up to the next whole minute: what is shown is not too early.
+        # Rounded up to a whole minute, so the time shown is never too early.
         return f"{(now + timedelta(seconds=seconds + 59)).astimezone(UTC):%Y-%m-%d %H:%M} UTC" if now is not None else None
     except OverflowError:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.api.auth import ApiKey
-from klaviyo_assets.api.blocked_hosts import address_of_a_blocked_name
+from klaviyo_assets.api.blocked_hosts import blocked_address
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
@@ -60,4 +60,4 @@ def test_a_blocked_name_is_named_with_its_address(address: str, monkeypatch: pyt
 def test_other_names_are_not_called_blocked(host: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     resolves(monkeypatch, *addresses)
 
-    assert asyncio.run(address_of_a_blocked_name(host)) is None
+    assert asyncio.run(blocked_address(host)) is None

@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets.api.errors import ConnectionFailed, RateLimited, ServerFault
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
-from klaviyo_assets.api.request_waits import Obstacle, RequestWaits
+from klaviyo_assets.api.request_waits import RequestWaits, WaitReason
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
@@ -39,7 +39,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 def test_a_short_wait_is_not_logged(logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
-            wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+            wait.begin("response", lambda: WaitReason(logging.WARNING, "no response"))
             await asyncio.sleep(4)
             wait.retry(ServerFault("Klaviyo could not process the request."), 0.5, 2, 7)
             await asyncio.sleep(0.5)
@@ -53,12 +53,12 @@ def test_each_phase_that_lasts_is_logged_within_ten_seconds_of_its_beginning(aft
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
             await asyncio.sleep(after)
-            wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+            wait.begin("response", lambda: WaitReason(logging.WARNING, "no response"))
             await asyncio.sleep(130)
 
     first, second, third = logged(work())
     assert 5 <= first[0] - after <= 10
-    assert [first[1], second[1], third[1]] == [f"{EVENTS}: no answer"] * 3
+    assert [first[1], second[1], third[1]] == [f"{EVENTS}: no response"] * 3
     assert 60 <= second[0] - first[0] < 65
 
 
@@ -67,13 +67,13 @@ def test_many_requests_that_wait_for_the_same_are_logged_once_and_others_by_them
 
     async def request(endpoint: str, kind: str) -> None:
         with waits.of(endpoint) as wait:
-            wait.begin(kind, lambda: Obstacle(logging.WARNING, kind))
+            wait.begin(kind, lambda: WaitReason(logging.WARNING, kind))
             await asyncio.sleep(30)
 
     async def work() -> None:
-        await asyncio.gather(*(request(EVENTS, "answer") for _ in range(64)), request(EVENTS, "turn"), request("GET /api/lists", "answer"))
+        await asyncio.gather(*(request(EVENTS, "response") for _ in range(64)), request(EVENTS, "turn"), request("GET /api/lists", "response"))
 
-    assert sorted(words for _, words in logged(work())) == [f"{EVENTS}: answer", f"{EVENTS}: turn", "GET /api/lists: answer"]
+    assert sorted(words for _, words in logged(work())) == [f"{EVENTS}: response", f"{EVENTS}: turn", "GET /api/lists: response"]
 
 
 def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None:
@@ -86,8 +86,8 @@ def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None
     assert at == 0
     assert words == (
         f"{EVENTS}: Klaviyo could not process the request. The server asks to wait 30 seconds. "
-        f"[{EVENTS}: 503] Try 2 of 7 begins in 31 seconds. What to do: nothing yet, "
-        "it goes on by itself. If the last try fails too: This is usually temporary: run the sync again later. What was read so far is kept."
+        f"[{EVENTS}: 503] Attempt 2 of 7 begins in 31 seconds. What to do: nothing yet, "
+        "it continues by itself. If the last attempt fails too: This is usually temporary: run the sync again later. What was read so far is kept."
     )
 
 
@@ -95,7 +95,7 @@ def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
             for number in range(2, 22):
-                wait.begin("answer", lambda: Obstacle(logging.WARNING, "no answer"))
+                wait.begin("response", lambda: WaitReason(logging.WARNING, "no response"))
                 await asyncio.sleep(1)
                 wait.retry(ConnectionFailed("No complete response from a.klaviyo.com (ReadError)."), 1.0, number, 21)
                 await asyncio.sleep(1)
@@ -112,8 +112,8 @@ def test_a_request_at_a_limiter_that_another_request_has_closed_logs_nothing_mor
         with waits.of(EVENTS) as rejected, waits.of(EVENTS) as other:
             limiter.close_for(30)
             rejected.retry(RateLimited(30.0), 30.0, 2, 7)
-            rejected.begin("turn", limiter.obstacle)
-            other.begin("turn", limiter.obstacle)
+            rejected.begin("turn", limiter.wait_reason)
+            other.begin("turn", limiter.wait_reason)
             limiter.release({}, await limiter.acquire())
         limiter.dispose()
 
@@ -128,7 +128,7 @@ def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> Non
 
         async def request() -> None:
             with waits.of("POST /api/metric-aggregates") as wait:
-                wait.begin("turn", limiter.obstacle)
+                wait.begin("turn", limiter.wait_reason)
                 limiter.release({}, await limiter.acquire())
 
         await asyncio.gather(*(request() for _ in range(12)))

@@ -191,7 +191,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         Reply(407, b"<title>Sign in</title>", HTML),
         RequestRefused,
         "A proxy on the way to Klaviyo requires a user and a password. [GET /api/lists: 407: “Sign in”] What to do: Put them into the proxy's URL, "
-        "such as HTTPS_PROXY=http://user:password@proxy.example:3128, or let the proxy be (NO_PROXY).",
+        "such as HTTPS_PROXY=http://user:password@proxy.example:3128, or bypass the proxy (NO_PROXY).",
     ),
     "408": (Reply(408, b""), ServerFault, "Klaviyo did not process the request. [GET /api/lists: 408] " + RUN_AGAIN),
     "409": (
@@ -209,7 +209,7 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
         errors(429, "throttled", "Request was throttled. Expected available in 0 seconds.", **{"Retry-After": "0"}),
         RateLimited,
         "Klaviyo's rate limit is used up. [GET /api/lists: 429 throttled: “Request was throttled. Expected available in 0 seconds.”] What to do: "
-        "The account's rate limit is shared by all its integrations, and others use it up now: run the sync again later, or lower "
+        "All integrations of the account share its rate limit, and others are using it up: run the sync again later, or lower "
         "KLAVIYO_RATE_LIMIT_SHARE.",
     ),
     "429-1015": (
@@ -226,8 +226,8 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     "429-bare": (
         Reply(429, b""),
         RateLimited,
-        "Klaviyo's rate limit is used up. [GET /api/lists: 429] What to do: The account's rate limit is shared by all its integrations, and others "
-        "use it up now: run the sync again later, or lower KLAVIYO_RATE_LIMIT_SHARE.",
+        "Klaviyo's rate limit is used up. [GET /api/lists: 429] What to do: All integrations of the account share its rate limit, and others "
+        "are using it up: run the sync again later, or lower KLAVIYO_RATE_LIMIT_SHARE.",
     ),
     "500": (
         errors(500, "error", "A server error occurred."),
@@ -463,7 +463,7 @@ def test_a_circle_of_two_pages_is_noticed(server: Scripted) -> None:
     first, second = (f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "ab")
     server.will(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
 
-    assert refused(server, BadAnswer) == f"Klaviyo's page links lead in a circle. [GET /api/lists] {RUN_AGAIN}"
+    assert refused(server, BadAnswer) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
     assert len(server.requests) == 3
 
 

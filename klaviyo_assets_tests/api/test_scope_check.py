@@ -119,7 +119,7 @@ def test_a_missing_scope_that_is_not_recommended_harms_nothing(server: Scripted)
 
     assert found.optional
     assert found.advice == (
-        "Nothing must be done: accounts is skipped and everything else works. To fill it as well, create a new key that also has accounts:read."
+        "No action is needed: accounts is skipped and everything else works. To sync it as well, create a new key that also has accounts:read."
     )
 
 

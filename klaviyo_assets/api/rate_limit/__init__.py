@@ -1,6 +1,5 @@
-"""Rate limits: how fast requests to one endpoint are sent, and how much of the account's quota is left to other clients.
+"""Rate limits: how fast to send requests to an endpoint, and how much of the account's quota to leave to other clients.
 
-``limiter`` is the limiter that every request passes. ``pacing`` spaces requests under Klaviyo's windows, ``quota`` follows the minute window,
-``headers`` reads ``RateLimit-*``, ``usage`` and ``fair_share`` estimate what other clients use, ``concurrency`` sets how many requests are in
-flight.
+Every request passes ``limiter``. ``pacing`` spaces requests within Klaviyo's windows, ``quota`` tracks the minute window, ``headers`` parses
+``RateLimit-*``, ``usage`` and ``fair_share`` estimate the usage of other clients, ``concurrency`` sets how many requests are in flight.
 """

@@ -1,36 +1,36 @@
-"""How many requests should be under way at once to keep a rate limit busy. Pure."""
+"""Computes how many requests should be in flight to use the full rate limit. No I/O."""
 
 import math
 from dataclasses import dataclass
 
-_USUAL_LATENCY = 0.3
-"""Seconds that a response takes, until one has been seen."""
+_DEFAULT_LATENCY = 0.3
+"""Assumed seconds per response before the first measurement."""
 
-_SPARE = 1.25
-"""Requests under way per request that the latency asks for, since latency varies and a page is also decoded."""
+_HEADROOM = 1.25
+"""Factor on the computed number, since latency varies and pages are also decoded."""
 
-_SECONDS_PER_LOOK = 3.0
-_ANSWERS_PER_LOOK = 10
+_LOOK_SECONDS = 3.0
+_LOOK_RESPONSES = 10
 
 _BUSY = 0.95
-"""Part of the rate from which on the limit counts as busy."""
+"""Share of the rate at which the limit counts as fully used."""
 
 _STEP = 1.5
-_WORTH_IT = 1.1
-"""More requests at once must bring so much more throughput; else the processor or the server is the bottleneck, and more only take memory."""
+_MIN_GAIN = 1.1
+"""Minimum gain in throughput from a step up. With less, the processor or the server is the bottleneck, and more requests only use memory."""
 
-_SECONDS_BEFORE_ANOTHER_TRY = 30.0
+_SECONDS_BEFORE_NEXT_STEP = 30.0
 
 
 @dataclass
 class Concurrency:
-    """Finds the number by Little's law (rate times latency), and takes a step back where more at once bring nothing.
+    """Applies Little's law (rate times latency), and takes a step back if more concurrency does not increase throughput.
 
     Args:
-        rate: Requests a second that the limit allows.
+        rate: Requests per second that the limit allows.
 
     Attributes:
-        size: Requests that should be under way.
+        size: Number of requests that should be in flight.
 
     Example:
         >>> Concurrency(rate=58.3).size
@@ -41,40 +41,40 @@ class Concurrency:
     size: int = 0
     _latency: float | None = None
     _since: float | None = None
-    _answers: int = 0
+    _responses: int = 0
     _seconds: float = 0.0
     _before: tuple[int, float] | None = None
     _not_before: float = 0.0
 
     def __post_init__(self) -> None:
-        """Begin with what the usual latency asks for."""
-        self.size = self._asked_for(_USUAL_LATENCY)
+        """Start with the number for the default latency."""
+        self.size = self._needed(_DEFAULT_LATENCY)
 
     def note(self, now: float, seconds: float) -> None:
         """Record a response.
 
         Args:
-            now: A clock that only moves forward, in seconds.
+            now: The monotonic clock, in seconds.
             seconds: How long the response took.
         """
         if self._since is None:
-            self._since, self.size = now, self._asked_for(seconds)
-        self._answers += 1
+            self._since, self.size = now, self._needed(seconds)
+        self._responses += 1
         self._seconds += seconds
         elapsed = now - self._since
-        if elapsed >= _SECONDS_PER_LOOK and self._answers >= _ANSWERS_PER_LOOK:
-            self._look(now, throughput=self._answers / elapsed, latency=self._seconds / self._answers)
-            self._since, self._answers, self._seconds = now, 0, 0.0
+        if elapsed >= _LOOK_SECONDS and self._responses >= _LOOK_RESPONSES:
+            self._adjust(now, throughput=self._responses / elapsed, latency=self._seconds / self._responses)
+            self._since, self._responses, self._seconds = now, 0, 0.0
 
-    def _look(self, now: float, throughput: float, latency: float) -> None:
+    def _adjust(self, now: float, throughput: float, latency: float) -> None:
         before, self._before = self._before, None
-        if before is not None and throughput < before[1] * _WORTH_IT and throughput < self.rate * _BUSY:
-            self.size, self._not_before = before[0], now + _SECONDS_BEFORE_ANOTHER_TRY
+        if before is not None and throughput < before[1] * _MIN_GAIN and throughput < self.rate * _BUSY:
+            self.size, self._not_before = before[0], now + _SECONDS_BEFORE_NEXT_STEP
             return
-        asked_for = self._asked_for(latency)
-        if throughput < self.rate * _BUSY and asked_for > self.size and now >= self._not_before:
+        needed = self._needed(latency)
+        if throughput < self.rate * _BUSY and needed > self.size and now >= self._not_before:
             self._before = self.size, throughput
-            self.size = min(asked_for, math.ceil(self.size * _STEP))
+            self.size = min(needed, math.ceil(self.size * _STEP))
 
-    def _asked_for(self, latency: float) -> int:
-        return math.ceil(self.rate * latency * _SPARE) + 1
+    def _needed(self, latency: float) -> int:
+        return math.ceil(self.rate * latency * _HEADROOM) + 1

@@ -1,6 +1,6 @@
-"""Estimates our share of an endpoint's limit from what responses say about other clients. No I/O.
+"""Computes our share of an endpoint's limit from the usage of other clients that responses reveal. No I/O.
 
-``limiter`` hands the share to ``pacing``, which turns it into requests per second.
+``limiter`` passes the share to ``pacing``, which converts it to requests per second.
 """
 
 import math
@@ -10,53 +10,54 @@ from klaviyo_assets.api.rate_limit.usage import SentRequest, Usage
 from klaviyo_assets.catalog.endpoint import RateLimit
 
 _NOTICEABLE = 0.05
-"""Use by others below this share of the limit is not distinguished from chance."""
+"""Usage by others below this share of the limit is treated as noise."""
 
 _RESERVE = 0.03
-"""Share of the limit that stays unused while others are seen, since they and the estimate vary; more of a small limit, where chance weighs more."""
+"""Share of the limit that stays unused while others are detected, since their usage and the estimate vary. Larger for small limits, which have more
+noise."""
 
-_LEAST = 0.1
-"""Part of our own share that is used however much others seem to use, so that a sync always ends."""
+_MIN_SHARE = 0.1
+"""Minimum part of our configured share, whatever others seem to use, so a sync always finishes."""
 
 _LARGEST_CUT = 0.5
-"""Part of the present pace that remains after one cut: two syncs that see each other would else both stop."""
+"""Minimum part of the current pace that remains after one cut. Otherwise two syncs that detect each other would both stop."""
 
 _BETWEEN_CUTS = 4.0
-"""Seconds between two such cuts: what the first one changed must be seen before the next."""
+"""Seconds between two such cuts, so the effect of the first one is measured before the next."""
 
 _RISE = 0.01
-"""Share of the limit a second by which the pace rises while others are seen, so that two syncs that see each other do not swing."""
+"""Share of the limit by which the pace rises per second while others are detected. Slow, so two syncs that detect each other do not oscillate."""
 
 _FAST_RISE = 0.03
 """The same while much of the limit is unused."""
 
 _UNUSED = 0.15
-"""Share of the limit that is much, when no one has used it in the last minute."""
+"""Share of the limit, unused in the last minute, that counts as much."""
 
 _OVERUSE_REPAID_WITHIN = 20.0
-"""Seconds within which use beyond the limit of a minute is made good."""
+"""Seconds within which usage beyond the limit of a minute is compensated."""
 
 _FRESH = 2.0
-"""Seconds during which what a response says about the minute is used."""
+"""Seconds for which a response's count of the minute window is used."""
 
 _ENDING = 10
-"""Seconds before the end of a minute from which on what is left of it is no measure of a pace."""
+"""In the last seconds of a minute window, its remaining requests do not determine the pace."""
 
 _BETWEEN_LOOKS = 1.0
 _MINUTE = float(STEADY_SECONDS)
 
 
 class FairShare:
-    """Follows one endpoint, whichever window its responses report.
+    """Our share of one endpoint's limit, whichever window its responses report.
 
     Args:
         limit: The limit.
-        share: Share of the limit that we may use when no one else is there.
+        share: Share of the limit that we may use while no other client is detected.
 
     Attributes:
-        limit: As given; may be lowered to what responses say.
+        limit: As given; the limiter lowers it if responses report less.
         own_share: Share of the limit that we may use now.
-        foreign_share: Share of the limit that others use, as far as is known; 0 if that cannot be distinguished from nothing.
+        foreign_share: Estimated share of the limit that others use; 0 if it is within the noise.
     """
 
     def __init__(self, limit: RateLimit, share: float) -> None:
@@ -70,22 +71,22 @@ class FairShare:
         self._at_least, self._at_least_until = 0.0, 0.0
 
     def sent(self, now: float) -> SentRequest:
-        """Record a request that is being sent."""
+        """Record a request as it is sent."""
         return self._usage.sent(now)
 
     def answered(self, request: SentRequest, report: RateReport | None, now: float) -> None:
-        """Record a response, or that there will be none.
+        """Record a response, or a request that gets none.
 
         Args:
             request: The request.
-            report: What the response's headers say, if anything.
+            report: The parsed headers of the response, if any.
             now: The monotonic clock.
         """
         used = used_of_minute = None
         if report is not None and report.limit is not None and 0 <= report.limit - report.remaining <= report.limit:
             if report.seconds == STEADY_SECONDS:
                 used_of_minute, self._minute = report.limit - report.remaining, (now, report)
-            elif report.seconds == BURST_SECONDS and report.limit > 1:  # of a window of one request nothing can be seen
+            elif report.seconds == BURST_SECONDS and report.limit > 1:  # a window of one request reveals nothing
                 used = report.limit - report.remaining
         self._usage.answered(request, used=used, used_of_minute=used_of_minute)
         self._look(now)
@@ -93,11 +94,11 @@ class FairShare:
     def rejected(self, request: SentRequest, retry_after: float, now: float) -> None:
         """Record a 429.
 
-        If it asks to wait for more than a second, the minute is used up: what we have not used of it, others have.
+        If ``Retry-After`` is more than a second, the minute window is used up: others have used what we have not.
 
         Args:
             request: The request.
-            retry_after: Seconds that the response asks to wait.
+            retry_after: Seconds of ``Retry-After``.
             now: The monotonic clock.
         """
         self._usage.answered(request, rejected=True)
@@ -114,23 +115,23 @@ class FairShare:
             return
         passed, self._looked, self._next_look = min(_BETWEEN_CUTS, now - self._looked), now, now + _BETWEEN_LOOKS
         self._usage.look(now)
-        others = self._seen(now)
+        others = self._detected(now)
         if others <= _NOTICEABLE:
             self.own_share, self.foreign_share = self._share, 0.0
             return
         self.foreign_share = min(1.0, others)
-        self._follow(max(_LEAST * self._share, min(self._share, self._free(others, now))), passed, now)
+        self._adjust(max(_MIN_SHARE * self._share, min(self._share, self._free(others, now))), passed, now)
 
-    def _seen(self, now: float) -> float:
+    def _detected(self, now: float) -> float:
         """Return the share of the limit that others use."""
         if now < self._at_least_until and not self._usage.known:
             return self._at_least
         minute = _MINUTE / self.limit.steady
-        # Once others are seen, chance no longer counts in favour of there being none.
+        # Once others are detected, the estimate itself counts, not its lower bound.
         return self._usage.others * minute if self.foreign_share or self._usage.at_least * minute > _NOTICEABLE else 0.0
 
     def _free(self, others: float, now: float) -> float:
-        """Return the share of the limit that others leave, less what was used too much in the last minute, and in the server's if that is known."""
+        """Return the share of the limit that others leave, less the overuse of the last minute, within what the server's minute has left if known."""
         rate = self.limit.steady / _MINUTE
         usable = 1 - max(_RESERVE, 1 / math.sqrt(self.limit.steady))
         too_much = self._usage.used_beyond(usable * rate, now)
@@ -139,8 +140,8 @@ class FairShare:
             free = min(free, self._minute[1].remaining / reset / rate - (1 - usable) - others)
         return free
 
-    def _follow(self, free: float, passed: float, now: float) -> None:
-        """Lower the pace at once, within reason, and raise it slowly."""
+    def _adjust(self, free: float, passed: float, now: float) -> None:
+        """Lower the share at once, but not by more than half, and raise it slowly."""
         if free >= self.own_share:
             much = max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
             much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -much

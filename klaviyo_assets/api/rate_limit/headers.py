@@ -1,7 +1,7 @@
-"""Reads the ``RateLimit-*`` headers. Pure.
+"""Parses the ``RateLimit-*`` headers. No I/O.
 
-Klaviyo's documentation gives one number a header, all of them about the minute
-(https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). Recorded responses have the form of an early draft of the IETF
+Klaviyo documents one number per header, all about the minute window
+(https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). Recorded responses follow an early IETF draft
 (https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-03): ``RateLimit-Limit: 350, 350;w=1, 3500;w=60`` is the limit of the
 window that ``RateLimit-Remaining`` and ``RateLimit-Reset`` refer to, then all windows. That window is nearly always the one-second burst.
 """
@@ -18,10 +18,10 @@ STEADY_SECONDS = 60
 """Length of Klaviyo's steady window."""
 
 _LARGEST = 10**9
-"""Larger numbers are read as this one, so that arithmetic stays exact."""
+"""Larger numbers are clamped to this, so arithmetic stays exact."""
 
 _MOST_ITEMS = 32
-"""Members of the list that are read."""
+"""Maximum number of list members to parse."""
 
 _ITEM = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*"?)+""")
 """A member of the list; a comma within quotes does not end it."""
@@ -31,7 +31,7 @@ _PARAMETER = re.compile(r""";\s*([A-Za-z*][\w.*-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"
 
 @dataclass(frozen=True)
 class Quota:
-    """So many requests in a window of so many seconds."""
+    """A limit of requests in a window of some seconds."""
 
     limit: int
     seconds: int
@@ -39,14 +39,14 @@ class Quota:
 
 @dataclass(frozen=True)
 class RateReport:
-    """What the headers of one response say.
+    """The parsed headers of one response.
 
     Attributes:
-        limit: Requests that the reported window allows, None if the headers do not say.
+        limit: Requests that the reported window allows; None if unknown.
         seconds: Length of the reported window.
         remaining: ``RateLimit-Remaining``: requests left in that window. May be negative.
-        reset: ``RateLimit-Reset``: whole seconds until that window ends, rounded either way.
-        quotas: All windows that the header lists, the lowest limit of each length; empty where it lists none.
+        reset: ``RateLimit-Reset``: whole seconds until that window ends, rounded up or down.
+        quotas: All listed windows, with the lowest limit for each length; empty if none are listed.
     """
 
     limit: int | None
@@ -57,14 +57,14 @@ class RateReport:
 
 
 def read_rate_headers(headers: Mapping[str, str], known: Sequence[Quota] = ()) -> RateReport | None:
-    """Read the headers of a response.
+    """Parse the headers of a response.
 
     Args:
         headers: The response's headers.
-        known: The endpoint's windows by its documentation. They determine which window a single number means where the header lists no windows.
+        known: The endpoint's documented windows. They determine which window a single number means if the header lists no windows.
 
     Returns:
-        The report, or None where ``RateLimit-Remaining`` or ``RateLimit-Reset`` is missing or no number, as on a 429.
+        The report, or None if ``RateLimit-Remaining`` or ``RateLimit-Reset`` is missing or not a number, as on a 429.
 
     Example:
         >>> read_rate_headers({"RateLimit-Limit": "3, 3;w=1, 60;w=60", "RateLimit-Remaining": "2", "RateLimit-Reset": "0"})
@@ -84,7 +84,7 @@ def _window(limit: int | None, quotas: Sequence[Quota], remaining: int, reset: i
     if not fitting and documented:
         return Quota(limit or 0, STEADY_SECONDS)
     fitting = sorted(fitting or quotas, key=lambda quota: quota.seconds)
-    # Several windows may have the same limit, and a list may come without the leading number: what is left must fit.
+    # Several windows may have the same limit, and the leading number may be missing: choose a window that the other two numbers fit.
     return next((quota for quota in fitting if quota.seconds >= reset and quota.limit >= remaining), fitting[-1])
 
 
@@ -100,13 +100,13 @@ def _limit(text: str | None) -> tuple[int | None, tuple[Quota, ...]]:
         if not lengths:
             leading = limit if leading is None else leading
         elif limit and (seconds := _number(lengths[0])) is not None and seconds > 0:
-            # A limit of 0 cannot be paced at, nor a window without a length.
+            # A limit of 0 or a window without a length cannot be paced.
             quotas.append(Quota(limit, seconds))
     return leading, tuple(dict.fromkeys(quotas))
 
 
 def _lowest(quotas: Sequence[Quota]) -> tuple[Quota, ...]:
-    """Return the lowest limit of each length, shortest window first."""
+    """Return the lowest limit for each window length, shortest window first."""
     lowest: dict[int, int] = {}
     for quota in quotas:
         lowest[quota.seconds] = min(quota.limit, lowest.get(quota.seconds, quota.limit))
@@ -114,12 +114,12 @@ def _lowest(quotas: Sequence[Quota]) -> tuple[Quota, ...]:
 
 
 def _first_number(text: str | None) -> int | None:
-    """Return the first of what may be several joined header lines."""
+    """Return the number in the first of several joined header lines."""
     return _number(text.split(",")[0].partition(";")[0]) if text is not None else None
 
 
 def _number(text: str | None) -> int | None:
-    """Return a number of a header, a fraction cut off; None for anything else, infinity included."""
+    """Parse a number, truncated to an integer; None for anything else, including infinity."""
     try:
         value = float((text or "").strip().strip('"'))
     except ValueError:

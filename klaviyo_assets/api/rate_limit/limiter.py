@@ -1,6 +1,6 @@
-"""Keeps requests to an endpoint under Klaviyo's two windows, and gives way to the account's other integrations.
+"""Keeps requests to an endpoint within Klaviyo's two windows, and leaves quota to the account's other integrations.
 
-The limits are the account's, not ours: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
+All integrations of an account share its limits: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS,
 from klaviyo_assets.api.rate_limit.pacing import LONGEST_PACED, lowered, pacing
 from klaviyo_assets.api.rate_limit.quota import QuotaWindow
 from klaviyo_assets.api.rate_limit.usage import SentRequest
-from klaviyo_assets.api.request_waits import Obstacle
+from klaviyo_assets.api.request_waits import WaitReason
 from klaviyo_assets.api.waits import duration
 from klaviyo_assets.catalog.endpoint import RateLimit
 
-_WORTH_A_CHANGE = 0.02
-"""Change of our share from which on the pace follows."""
+_MIN_CHANGE = 0.02
+"""Minimum change of our share that changes the pace."""
 
-_WORTH_SAYING = 10
-"""Seconds of waiting from which on it is logged."""
+_SECONDS_BEFORE_LOG = 10
+"""Waits longer than this are logged."""
 
 _NEARLY_FULL = 10
-"""If less than one request in so many is left of a burst window, the rest of that second is left to the others."""
+"""If less than one in this many requests of a burst window is left, the rest of that second is left to others."""
 
 _REMEDY = (
-    "What to do: nothing, it goes on by itself. If it happens often, see which other integrations of the account send many requests, or lower "
+    "What to do: nothing, it continues by itself. If it happens often, see which other integrations of the account send many requests, or lower "
     "KLAVIYO_RATE_LIMIT_SHARE."
 )
 
@@ -40,16 +40,16 @@ _log = logging.getLogger("klaviyo_assets")
 
 
 class RateLimiter:
-    """Every request to one endpoint passes here first.
+    """The rate limiter of one endpoint; every request to it passes here first.
 
     Requests are paced at the configured share of the limit (:mod:`klaviyo_assets.api.rate_limit.pacing`). The limiter also obeys the server: it
-    closes for ``Retry-After`` on a 429, and while requests in flight use up what is left of the minute (:mod:`klaviyo_assets.api.rate_limit.quota`).
+    closes for ``Retry-After`` on a 429, and while requests in flight use up the rest of the minute (:mod:`klaviyo_assets.api.rate_limit.quota`).
 
     Args:
-        name: The endpoint, for the limiter's records.
+        name: The endpoint, for logs.
         limit: Klaviyo's limit.
         share: Share of the limit to use, above 0 up to 1.
-        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
+        shared: Folder through which processes share one-per-second limits; None limits this process alone.
 
     Attributes:
         name: The endpoint.
@@ -75,22 +75,22 @@ class RateLimiter:
 
     @property
     def requests_under_way(self) -> int:
-        """Requests that should be under way at once to keep the limit busy."""
+        """Number of requests that should be in flight to use the full limit."""
         return self._concurrency.size
 
     async def acquire(self) -> SentRequest:
         """Wait until one more request may be sent.
 
         Returns:
-            The request, to be given to :meth:`release`.
+            The request, for :meth:`release`.
         """
         began = time.monotonic()
         await self._wait_until_open()
         async with self._turn:
-            self._give_way()
+            self._update_pace()
             await self._pacing.take_turn(self.name)
             try:
-                # One at a time, so that all who wait for a limiter that is closed now do not come at once when it opens.
+                # Checked again with the turn held, so waiting requests are not all sent at once when the limiter opens.
                 await self._wait_until_open()
             except BaseException:
                 self._pacing.end_turn()
@@ -101,12 +101,12 @@ class RateLimiter:
         return request
 
     def release(self, headers: Mapping[str, str], request: SentRequest | None = None, rejected_for: float | None = None) -> None:
-        """Record a finished request and what its response says about the limits.
+        """Record a finished request and the limits that its response reports.
 
         Args:
-            headers: Headers of the response; empty if none came.
-            request: What :meth:`acquire` returned; the oldest unanswered one if it is left out.
-            rejected_for: On status 429, the seconds that the response asks to wait.
+            headers: Headers of the response; empty if there was none.
+            request: The request from :meth:`acquire`; by default, the oldest one without a response.
+            rejected_for: On status 429, the seconds of ``Retry-After``.
         """
         request = request or self._unanswered[0]
         self._unanswered.remove(request)
@@ -125,7 +125,7 @@ class RateLimiter:
     def _note(self, report: RateReport, now: float) -> None:
         if report.seconds <= BURST_SECONDS:
             if report.remaining < (report.limit or 0) / _NEARLY_FULL:
-                # The second in which the request was counted ends within one second from now.
+                # The window that counted the request ends within one second.
                 self._burst_full_until = now + BURST_SECONDS
         elif report.seconds <= LONGEST_PACED:
             self._window.note(remaining=report.remaining, reset=min(report.reset, report.seconds), now=now)
@@ -135,14 +135,14 @@ class RateLimiter:
             self._change_limit(limit)
 
     def _change_limit(self, limit: RateLimit) -> None:
-        """Follow a limit that differs from the documented one; never go beyond that one."""
+        """Adopt a reported limit that is lower than the documented one."""
         _log.info("%s: responses report a limit of %d a second and %d a minute", self.name, limit.burst, limit.steady)
         self._fair_share.limit = limit
         self._pacing.change(self._paced_at, limit)
         self._concurrency.rate = limit.steady / 60 * self._paced_at
 
     def observe_latency(self, seconds: float) -> None:
-        """Record how long a response took, decoding included."""
+        """Record how long a response took, including decoding."""
         self._concurrency.note(time.monotonic(), seconds)
 
     def close_for(self, seconds: float) -> None:
@@ -150,25 +150,25 @@ class RateLimiter:
         self._closed_until = max(self._closed_until, time.monotonic() + seconds + random.uniform(0.05, 0.25))  # noqa: S311
         self._logged_until = max(self._logged_until, self._closed_until)
 
-    def obstacle(self) -> Obstacle | None:
-        """Return what a request waits for that has been in :meth:`acquire` for long; None if that has been logged."""
+    def wait_reason(self) -> WaitReason | None:
+        """Return why a request waits in :meth:`acquire`; None if that has been logged."""
         now = time.monotonic()
         if now < self._logged_until:
             return None
         if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
-            return Obstacle(logging.WARNING, _waiting_in_words(seconds))
+            return WaitReason(logging.WARNING, _wait_text(seconds))
         limit, ours = self._fair_share.limit, self._fair_share.own_share
         pace = f"at most {limit.steady * ours:.0f} a minute are sent, {100 * ours:.0f} % of the account's rate limit"
-        return Obstacle(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
+        return WaitReason(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
 
     def dispose(self) -> None:
         """Release the limiter's resources."""
         self._pacing.close()
 
-    def _give_way(self) -> None:
-        """Pace at what the account's other integrations leave us of our share."""
+    def _update_pace(self) -> None:
+        """Adjust the pace to what the account's other integrations leave of our share."""
         ours = self._fair_share.own_share
-        if abs(ours - self._paced_at) >= _WORTH_A_CHANGE or (ours != self._paced_at and not self._fair_share.foreign_share):
+        if abs(ours - self._paced_at) >= _MIN_CHANGE or (ours != self._paced_at and not self._fair_share.foreign_share):
             _log.info(
                 "%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.foreign_share, 100 * ours
             )
@@ -177,7 +177,7 @@ class RateLimiter:
             self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
 
     async def _wait_until_open(self) -> None:
-        # The limiter may be closed for longer meanwhile, or open sooner than was thought, so look again whenever something is heard.
+        # A response can extend or shorten the wait, so check again after each.
         while (seconds := max(max(self._closed_until, self._burst_full_until) - time.monotonic(), self._seconds_full())) > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._state_changed.wait(), seconds)
@@ -189,10 +189,10 @@ class RateLimiter:
     def _log_long_wait(self, seconds: float) -> None:
         """Log a long wait, once."""
         now = time.monotonic()
-        if seconds > _WORTH_SAYING and now + seconds > self._logged_until + _WORTH_SAYING:
-            _log.warning("%s: %s", self.name, _waiting_in_words(seconds))
+        if seconds > _SECONDS_BEFORE_LOG and now + seconds > self._logged_until + _SECONDS_BEFORE_LOG:
+            _log.warning("%s: %s", self.name, _wait_text(seconds))
             self._logged_until = now + seconds
 
 
-def _waiting_in_words(seconds: float) -> str:
+def _wait_text(seconds: float) -> str:
     return f"waiting {duration(seconds)}, since the account's rate limit is used up. {_REMEDY}"

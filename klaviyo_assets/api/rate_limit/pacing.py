@@ -1,6 +1,6 @@
-"""Spaces the requests to one endpoint: pyrate-limiter, set up for Klaviyo's two windows.
+"""Paces the requests to one endpoint: pyrate-limiter, configured for Klaviyo's two windows.
 
-The share of the limit comes from ``fair_share``, through ``limiter``.
+``fair_share`` computes the share of the limit; ``limiter`` passes it on.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ _log = logging.getLogger("klaviyo_assets")
 
 _MOST_AT_ONCE = 10
 _SECONDS_AT_ONCE = 0.3
-"""How many requests may be sent without pacing: as many as a stall of so many seconds holds up, which can then be made good, and never more than
-ten. A small burst is gentle on the account's other integrations."""
+"""Size of a burst without pacing: the requests that a stall of this many seconds delays, so it can be caught up, but never more than ten. A small
+burst leaves room for the account's other integrations."""
 
 _CATCHING_UP = 1.02
-"""Pace relative to what the minute allows, so that what a longer stall has cost is made good within the minute; the minute's count stays exact."""
+"""Pace relative to what the minute allows, to catch up after a longer stall within the minute. The count of the minute remains exact."""
 
 _SPARE = 0.1
-"""Seconds beyond the one that one-a-second endpoints ask for."""
+"""Seconds added to the one second between requests to one-per-second endpoints."""
 
 _LONGEST_TURN = 180.0
-"""Seconds of waiting for the process that holds the turn; no response takes longer, so that process must be suspended."""
+"""Seconds to wait for the process that holds the turn. No response takes longer, so that process must be suspended."""
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
 LONGEST_PACED = 600
-"""Seconds of the longest window that is paced and waited for. A longer one, such as a day, ends the sync with an error when it is used up."""
+"""Longest window, in seconds, that is paced and waited for. When a longer one, such as a day, is used up, the sync fails."""
 
 _NOT_SHARED = "The pace of requests does not consider other processes on this machine, since the folder %s cannot be used"
 
@@ -55,17 +55,17 @@ class Pacing(Protocol):
         """Wait until one more may be sent."""
 
     def end_turn(self) -> None:
-        """Record that a request has its response, or will not be sent."""
+        """Record that a request is finished or will not be sent."""
 
     def change(self, share: float, limit: RateLimit) -> None:
         """Change the share and the limit; neither may exceed its initial value."""
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release its resources."""
 
 
 def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
-    """Return an endpoint's limit, lowered to what its responses report; windows of an hour or a day cannot be paced at and are left out.
+    """Return an endpoint's limit, lowered to what its responses report. Windows of an hour or a day cannot be paced and are ignored.
 
     Example:
         >>> lowered(RateLimit(75, 750), [Quota(1, 1), Quota(15, 60), Quota(225, 86_400)])
@@ -84,7 +84,7 @@ def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pa
         limit: Klaviyo's limit.
         share: Share of it to use, above 0 up to 1.
         name: The endpoint.
-        shared: Folder through which several processes keep one-a-second limits together; None keeps them in this process.
+        shared: Folder through which processes share one-per-second limits; None limits this process alone.
     """
     if limit.burst > 1:
         return _Minute(limit, share)
@@ -100,20 +100,20 @@ def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pa
 def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_SharedOnePerSecond":
     try:
         return _SharedOnePerSecond(rates, share, state)
-    except sqlite3.DatabaseError:  # damaged by a crash of the machine
+    except sqlite3.DatabaseError:  # damaged by a system crash
         state.unlink(missing_ok=True)
         return _SharedOnePerSecond(rates, share, state)
 
 
 def _file_name(endpoint: str) -> str:
-    """Return an endpoint's path as a file name, the same in all processes and different for each endpoint."""
+    """Return a file name for an endpoint's path, the same in all processes and different for each endpoint."""
     return re.sub(r"[^a-z0-9]+", "-", endpoint.lower()).strip("-")[:60] + "-" + hashlib.blake2b(endpoint.encode(), digest_size=4).hexdigest()
 
 
 class _Minute:
-    """Even pace, and an exact count of the last minute.
+    """An even pace and an exact count of the last minute.
 
-    The pace alone (GCRA) would either lose what a stall costs, or have to be slower than the limit by its burst; the count alone (a log of the last
+    The pace alone (GCRA) could not catch up after a stall, or would have to be slower than the limit by its burst. The count alone (a log of the last
     minute) would send a minute's requests at once.
     """
 
@@ -132,7 +132,7 @@ class _Minute:
         """Do nothing: several requests are in flight at once."""
 
     def change(self, share: float, limit: RateLimit) -> None:
-        """Set another pace; the count of the minute changes with the limit only."""
+        """Set another pace; only a change of the limit changes the count of the minute."""
         if limit != self._limit:
             self._limit = limit
             self._count.close()
@@ -157,9 +157,9 @@ class _Minute:
 
 
 class _OnePerSecond:
-    """One request after the other, each a while after the *response* to the one before, since requests may arrive closer than they were sent.
+    """One request at a time, each a fixed interval after the *response* to the previous one.
 
-    A share stretches the while and leaves the count of the minute, so that 0.9 of 1/s is one every 1.1 s.
+    Not after the previous request, since requests may arrive closer together than they were sent. A share stretches the interval and does not change the count of the minute: 0.9 of 1/s is one every 1.1 s.
     """
 
     def __init__(self, rates: list[Rate], share: float, bucket: AbstractBucket | None = None) -> None:
@@ -171,7 +171,7 @@ class _OnePerSecond:
         self._answered = -math.inf
 
     async def take_turn(self, name: str) -> None:
-        """Wait for the response to the request before, then for the interval."""
+        """Wait for the response to the previous request, then for the interval."""
         await self._turn.acquire()
         try:
             await self._take(name)
@@ -184,7 +184,7 @@ class _OnePerSecond:
         _must(await self._limiter.try_acquire_async(name))
 
     def end_turn(self) -> None:
-        """Record the time of the response and let the next request go."""
+        """Record the time of the response and pass the turn on."""
         self._answered = time.monotonic()
         self._turn.release()
 
@@ -199,9 +199,9 @@ class _OnePerSecond:
 
 
 class _SharedOnePerSecond(_OnePerSecond):
-    """The same across processes: the one with the turn has locked ``<state>.turn``; the last response changed ``<state>.answered``.
+    """The same across processes: a lock on ``<state>.turn`` is the turn; the time of ``<state>.answered`` is that of the last response.
 
-    The limiter's lock blocks, so it waits in a thread.
+    The limiter's lock blocks, so it is acquired in a thread.
     """
 
     def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
@@ -212,7 +212,7 @@ class _SharedOnePerSecond(_OnePerSecond):
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(state), use_file_lock=True)
         newest = bucket.peek(0)
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
-            bucket.flush()  # written before this machine's clock was set back; waiting for it would look like a hang
+            bucket.flush()  # from before the clock was set back; waiting for it would look like a hang
         super().__init__(rates, share, bucket)
         self._folder = state.parent
         self._file = FileLock(turn, mode=private_files.FILE_MODE)
@@ -226,7 +226,7 @@ class _SharedOnePerSecond(_OnePerSecond):
         try:
             await asyncio.sleep(self._seconds_to_go())
             await self._count(name)
-            self._note_now()  # for those who come after this process was killed
+            self._note_now()  # in case this process is killed before the response
         except BaseException:
             self._file.release()
             raise
@@ -250,7 +250,7 @@ class _SharedOnePerSecond(_OnePerSecond):
 
     def _lock(self) -> bool:
         try:
-            private_files.make_folder(self._folder)  # whoever tidies the folder for temporary files may have deleted it
+            private_files.make_folder(self._folder)  # a cleanup of temporary files may have deleted it
             self._file.acquire(blocking=False)
         except Timeout:
             return False
@@ -262,13 +262,13 @@ class _SharedOnePerSecond(_OnePerSecond):
         try:
             private_files.make_folder(self._folder)
             private_files.make_file(self._last)
-            now = time.time()  # the file system's own clock may be some milliseconds late
+            now = time.time()  # the file system's clock may be some milliseconds late
             os.utime(self._last, (now, now))
         except OSError as error:
             self._warn(error)
 
     def _warn(self, error: Exception) -> None:
-        """Log that the pace does not consider other processes now; the interval between two requests of this one is kept all the same."""
+        """Log that the pace no longer considers other processes. The interval between this process's requests remains."""
         _log.warning("%s: %s", _NOT_SHARED % self._folder, error)
 
     def _seconds_to_go(self) -> float:
@@ -276,7 +276,7 @@ class _SharedOnePerSecond(_OnePerSecond):
             since = time.time() - self._last.stat().st_mtime
         except FileNotFoundError:
             return 0.0
-        return min(self._seconds, max(0.0, self._seconds - since))  # the clock may have been set back
+        return min(self._seconds, max(0.0, self._seconds - since))  # since is negative if the clock was set back
 
 
 def _must(granted: object) -> None:

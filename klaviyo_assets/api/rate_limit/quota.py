@@ -1,28 +1,27 @@
-"""What is left of the server's minute, by its own headers. Pure."""
+"""Tracks what is left of the server's minute window, from its headers. No I/O."""
 
 import math
 from dataclasses import dataclass
 
 _LONGEST = 60
-"""Seconds of Klaviyo's longer window."""
+"""Length of Klaviyo's longer window, in seconds."""
 
 _MARGIN = 0.1
-"""Seconds to wait beyond the reported reset."""
+"""Seconds to wait after the reported reset."""
 
 _ROLLED = 5
-"""Seconds by which the end of a window moves when a new one begins, at least; one more or less is rounding, or a response that was overtaken."""
+"""Minimum seconds by which the end of a window moves when a new one begins. Less is rounding, or a response that arrived out of order."""
 
 
 @dataclass
 class QuotaWindow:
-    """Follows ``RateLimit-Remaining`` and ``RateLimit-Reset`` of one endpoint.
+    """Tracks ``RateLimit-Remaining`` and ``RateLimit-Reset`` of one endpoint.
 
-    Requests under way may or may not be counted in what the server said last, so they are taken as not counted. As responses come in, that clears up,
-    and the first response of a new minute shows that it has begun: ``RateLimit-Reset`` comes in whole seconds, and waiting them out would waste up to
-    one in each minute.
+    Requests in flight may or may not be included in the last reported count, so they are assumed not to be. Further responses resolve this. The first
+    response of a new minute shows that it has begun; waiting for ``RateLimit-Reset``, which has whole seconds, would waste up to a second per minute.
 
     Example:
-        >>> window = Window()
+        >>> window = QuotaWindow()
         >>> window.note(remaining=3, reset=1, now=59.5)
         >>> window.seconds_full(under_way=3, others=0.0, now=59.6)
         1.0
@@ -40,21 +39,21 @@ class QuotaWindow:
         Args:
             remaining: ``RateLimit-Remaining``, requests left in the window.
             reset: ``RateLimit-Reset``, seconds until the window ends.
-            now: A clock that only moves forward, in seconds.
+            now: The monotonic clock, in seconds.
         """
         ends = now + min(reset, _LONGEST) + _MARGIN
         if self._left is None or now >= self._ends or ends > self._ends + _ROLLED:
             self._left = remaining
         else:
-            self._left = min(self._left, remaining)  # responses overtake each other
+            self._left = min(self._left, remaining)  # responses can arrive out of order
         self._ends = ends
 
     def seconds_full(self, *, under_way: int, others: float, now: float) -> float:
-        """Return for how many seconds no more may be sent, unless a response says otherwise before.
+        """Return for how many seconds no more requests may be sent, unless a response reports otherwise.
 
         Args:
-            under_way: Requests that are not answered yet.
-            others: Requests of the account's other integrations for each of ours, as last seen; as many are kept free.
+            under_way: Requests in flight.
+            others: Estimated requests of the account's other integrations per request of ours; as many are kept free.
             now: The same clock.
         """
         if self._left is None or self._left > math.ceil(under_way * (1 + others)):

@@ -1,8 +1,8 @@
-"""How many requests a second other clients send, from what responses say is used of a window. Pure.
+"""Estimates how many requests per second other clients send, from the window counts that responses report. No I/O.
 
-``RateLimit-Remaining`` counts everybody's requests. Where it is about the minute, others sent what the count has grown by beyond our own requests.
-Where it is about the one-second burst, others sent its highest count in a second of the server less our own requests of that second. Where the
-server's seconds begin is not known, and responses overtake each other, so only sums over several seconds are used.
+``RateLimit-Remaining`` counts the requests of all clients. If it is about the minute window, the growth of the count minus our own requests is the
+others' usage. If it is about the one-second burst window, it is the highest count within a second of the server minus our requests of that second.
+The server's second boundaries are unknown, and responses can arrive out of order, so only sums over several seconds are used.
 """
 
 import itertools
@@ -12,58 +12,58 @@ from dataclasses import dataclass, field
 from statistics import median, pstdev
 
 _LONGEST_FLIGHT = 5.0
-"""Seconds after which a request without a response no longer holds up the count of the second in which it was sent."""
+"""Seconds after which a request without a response no longer blocks the count of the second in which it was sent."""
 
 _MINUTE = 60.0
 
 _RECENT = 15
-"""Number of seconds that the average looks back on."""
+"""Number of seconds in the average."""
 
 _ENOUGH = 60
-"""Responses that the average needs; where fewer come in that time it looks back further, up to a minute."""
+"""Minimum responses in the average; with fewer, it includes earlier seconds, up to a minute."""
 
 _EDGES = 2
-"""Requests by which a sum over some seconds may be wrong at its ends, since ours may have been counted in the second before or after."""
+"""Possible error of a sum over several seconds, in requests: the server may have counted ours in the second before or after."""
 
 _LATEST = 4
-"""Number of seconds that show a sudden rise."""
+"""Number of latest seconds used to detect a sudden rise."""
 
 _FEWEST = 2
-"""Seconds that must have been counted before others are seen at all."""
+"""Minimum counted seconds for an estimate."""
 
 _FEWEST_RESPONSES = 8
-"""Responses that must have come before others are seen at all."""
+"""Minimum responses for an estimate."""
 
 _CHANCE = 1.5
-"""Standard deviations by which the latest seconds may exceed the average by chance."""
+"""Standard deviations that count as chance."""
 
 _DROP = 0.65
-"""A count below this part of the one before belongs to the next window."""
+"""A count below this fraction of the previous one belongs to the next window."""
 
 
 _FALLS = 0.4
-"""How often the counts of a fixed window fall, at least, per second of the server; some falls are between two requests and not seen."""
+"""Minimum drops per second of a fixed window's count; some drops between two requests are missed."""
 
 
 _MANY = 4
-"""Our requests a second from which on most falls are seen."""
+"""Our requests per second at which most drops are visible."""
 
 _SEVERAL = 2
-"""Our requests a second below which a window counts as fixed, as documented, since falls are hardly ever seen."""
+"""With fewer requests per second, drops are rarely visible, so the window is assumed to be fixed, as documented."""
 
 _LONG_ENOUGH = 3.0
-"""Seconds after which a window without falls is taken for a sliding one."""
+"""Seconds without a drop after which the window is assumed to be sliding."""
 
 
 @dataclass(eq=False)
 class SentRequest:
-    """One request of ours.
+    """One of our requests.
 
     Attributes:
-        at: When it was sent, on the monotonic clock.
-        used: What the server had counted in its burst window with it, None as long as that is not known.
-        used_of_minute: The same of its minute.
-        answered: True once there is a response, or there will be none.
+        at: When it was sent, by the monotonic clock.
+        used: The server's count of the burst window, including this request; None if unknown.
+        used_of_minute: The same for the minute window.
+        answered: True once the request has a response or has failed.
         rejected: True if the server rejected it, and so did not count it.
     """
 
@@ -76,7 +76,13 @@ class SentRequest:
 
 @dataclass(frozen=True)
 class _Second:
-    """One second: our requests in it, by how many more the server counted until our last one, and whether it counts from one last one to the next."""
+    """One second.
+
+    Attributes:
+        ours: Our requests.
+        more: The server's count at our last request, minus ours.
+        gapless: True if ``more`` covers the whole second; False if it ends with our last request.
+    """
 
     ours: float
     more: float
@@ -85,11 +91,11 @@ class _Second:
 
 @dataclass
 class Usage:
-    """Counts our requests of the last minute, and estimates those of others.
+    """Counts our requests of the last minute and estimates those of other clients.
 
     Example:
         >>> usage = Usage()
-        >>> for number in range(40):  # ten requests a second of ours, and as many of others
+        >>> for number in range(40):  # we send ten requests per second, and so do others
         ...     request = usage.sent(number / 10)
         ...     usage.answered(request, used=2 * (number % 10) + 2)
         >>> usage.look(4.0)
@@ -97,9 +103,9 @@ class Usage:
         10
 
     Attributes:
-        others: Requests a second that others send now, as far as is known.
-        at_least: Requests a second that others send even if part of that was chance.
-        known: True if enough was seen for ``others`` to mean something.
+        others: Estimated requests per second of others.
+        at_least: Lower bound of the estimate, allowing for chance.
+        known: True if there is enough data for an estimate.
     """
 
     others: float = 0.0
@@ -119,21 +125,21 @@ class Usage:
 
         Args:
             request: The request.
-            used: Requests counted in the burst window, this one included; None if the response does not say.
+            used: The server's count of the burst window, including this request; None if not reported.
             used_of_minute: The same for the minute.
             rejected: True on status 429.
         """
         request.answered, request.used, request.used_of_minute, request.rejected = True, used, used_of_minute, rejected
 
     def ours_since(self, start: float) -> int:
-        """Return how many requests we have sent since an instant, of the last minute at most."""
+        """Return how many requests we have sent since an instant, within the last minute."""
         return sum(request.at >= start and not request.rejected for request in self._requests)
 
     def used_beyond(self, rate: float, now: float) -> float:
-        """Return by how many requests all clients have exceeded a rate in the last minute, or since our first request; may be negative.
+        """Return by how many requests all clients together have exceeded a rate in the last minute, or since our first request; may be negative.
 
         Args:
-            rate: Requests a second.
+            rate: Requests per second.
             now: The monotonic clock.
         """
         lasted = min(_MINUTE, now - self._requests[0].at) if self._requests else 0.0
@@ -141,7 +147,7 @@ class Usage:
         return self.ours_since(now - _MINUTE) + counted + self.others * max(0.0, lasted - len(self._seconds)) - rate * lasted
 
     def look(self, now: float) -> None:
-        """Bring the estimate up to date. Takes a millisecond or two, so once a second is often enough."""
+        """Update the estimate. Takes a millisecond or two, so call it about once a second."""
         while self._requests and self._requests[0].at < now - _MINUTE:
             self._requests.popleft()
         self._seconds = self._counted(now)
@@ -150,12 +156,12 @@ class Usage:
         self.others = self.at_least = 0.0
         if self.known:
             latest = recent[-_LATEST:]
-            # The median: one second in which a client makes up for a pause is not a rise.
+            # The median, since a single second in which a client catches up after a pause is not a rise.
             self.at_least = max(0.0, _at_least(recent, _mean(recent)), _at_least(latest, _median(latest)))
             self.others = max(self.at_least, _mean(recent))
 
     def _counted(self, now: float) -> list[_Second]:
-        """Divide the last minute into seconds, those in which responses are still missing left out."""
+        """Divide the last minute into seconds, without those that still have requests in flight."""
         requests = [request for request in self._requests if not request.rejected]
         end = min((request.at for request in requests if not request.answered and request.at > now - _LONGEST_FLIGHT), default=now)
         seconds = {**_from_the_minute(requests, end), **_from_the_burst(requests, end)}
@@ -163,7 +169,7 @@ class Usage:
 
 
 def _from_the_burst(requests: list[SentRequest], end: float) -> dict[int, list[_Second]]:
-    """Return what the counts of the burst window show, by the number of the second."""
+    """Evaluate the counts of the burst window; return them by number of the second."""
     counts = [request for request in requests if request.used is not None]
     if not counts:
         return {}
@@ -182,7 +188,7 @@ def _from_the_burst(requests: list[SentRequest], end: float) -> dict[int, list[_
 
 
 def _from_the_minute(requests: list[SentRequest], end: float) -> dict[int, list[_Second]]:
-    """Return what the counts of the minute show, by the number of the second; a second in which a new minute begins is left out."""
+    """Evaluate the counts of the minute window; return them by number of the second, without seconds in which a new window begins."""
     found: dict[int, list[_Second]] = {}
     before: tuple[int, int] | None = None
     ours = 0
@@ -200,7 +206,7 @@ def _from_the_minute(requests: list[SentRequest], end: float) -> dict[int, list[
 
 
 def _in_the_second_before(requests: list[SentRequest]) -> list[int]:
-    """Return for each request how many of ours were sent within the second before it, itself included."""
+    """Return for each request how many requests we sent within one second up to and including it."""
     found, first = [], 0
     for last, request in enumerate(requests):
         while requests[first].at <= request.at - 1:
@@ -210,17 +216,17 @@ def _in_the_second_before(requests: list[SentRequest]) -> list[int]:
 
 
 def _boundary(counts: list[SentRequest]) -> tuple[float, bool]:
-    """Return where to divide the seconds, as a part of a second, and whether the server's window is a fixed one.
+    """Return where to divide seconds, as a fraction of a second, and whether the server's window is fixed.
 
-    The counts fall where a new second of the server begins. Dividing half a second later puts the end of each of its seconds, which has the highest
-    count, well within one of ours. If the counts hardly ever fall the window is a sliding one, and any place is as good.
+    The count drops where the server's next second begins. Dividing half a second later puts the end of each server second, which has the highest
+    count, well inside one of ours. If the count rarely drops, the window is sliding, and the boundary does not matter.
     """
     x = y = 0.0
     falls = 0
     before = counts[0]
     for request in counts[1:]:
         if (request.used or 0) < _DROP * (before.used or 0) and request.at - before.at < 1:
-            angle = math.pi * (before.at + request.at)  # the middle between the two, on a circle of one second
+            angle = math.pi * (before.at + request.at)  # midpoint of the two, on a circle of one second
             x, y, falls = x + math.cos(angle), y + math.sin(angle), falls + 1
         before = request
     lasted = counts[-1].at - counts[0].at
@@ -231,7 +237,7 @@ def _boundary(counts: list[SentRequest]) -> tuple[float, bool]:
 
 
 def _recent(seconds: list[_Second]) -> list[_Second]:
-    """Return the latest seconds, as many as an average needs."""
+    """Return the latest seconds, as many as the average needs."""
     responses = 0.0
     for number, second in enumerate(reversed(seconds), 1):
         responses += second.ours
@@ -241,29 +247,29 @@ def _recent(seconds: list[_Second]) -> list[_Second]:
 
 
 def _mean(seconds: list[_Second]) -> float:
-    """Return how many requests others have sent in a second, on average."""
+    """Return the mean number of requests per second of others."""
     return sum(second.more for second in seconds) / len(seconds) / _seen(seconds) if seconds else 0.0
 
 
 def _seen(seconds: list[_Second]) -> float:
-    """Return the part of a second that lies before the last of our requests in it: on average half of the gap between two of ours is missing."""
+    """Return the visible fraction of a second, which ends with our last request in it: on average, half the gap between two requests is missing."""
     missing = 0.5 / max(1.0, sum(second.ours for second in seconds) / len(seconds))
     return 1 - missing * sum(not second.gapless for second in seconds) / len(seconds)
 
 
 def _median(seconds: list[_Second]) -> float:
-    """Return how many requests others have sent in most seconds."""
+    """Return the median number of requests per second of others."""
     return median(second.more for second in seconds) / _seen(seconds)
 
 
 def _at_least(seconds: list[_Second], middle: float) -> float:
-    """Return the requests a second that others send at least, if what was counted is partly chance.
+    """Return a lower bound for the requests per second of others, allowing for chance.
 
-    Others vary as a Poisson process does. Ours vary too, and those at both ends may have been counted in another second than here.
+    The requests of others vary like a Poisson process. Ours vary too, and the server may have counted those at both ends in another second.
 
     Args:
-        seconds: What was counted.
-        middle: Its mean or median.
+        seconds: The counted seconds.
+        middle: Their mean or median.
     """
     ends = max(_EDGES, _CHANCE * pstdev(second.ours for second in seconds))
     return middle - _CHANCE * math.sqrt(max(0.0, middle) / len(seconds)) - ends / len(seconds) / _seen(seconds)

@@ -1,1 +1,1 @@
-"""Helpers without a subject of their own: text for humans, private files, locks, cancellation, threads. Not part of the public API."""
+"""General helpers: text output, private files, locks, cancellation, threads. Not part of the public API."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 SECONDS_BEFORE_FIRST_LOG = 5.0
-"""Seconds of a wait before its first log message."""
+"""Seconds from the start of a wait to its first log message."""
 
 SECONDS_BETWEEN_LOGS = 60.0
 """Seconds between further log messages of the same wait."""
@@ -22,7 +22,7 @@ _most_seconds: ContextVar[float] = ContextVar("most_seconds", default=math.inf)
 
 
 class Interrupted(Exception):
-    """A blocking wait was cancelled; its work had not begun."""
+    """A blocking wait was cancelled before its work began."""
 
 
 def stop_on(stop: threading.Event) -> None:
@@ -43,7 +43,7 @@ def check() -> None:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Cap every wait inside a block at so many seconds, whatever its own patience is."""
+    """Limit every wait inside a block to this many seconds."""
     token = _most_seconds.set(seconds)
     try:
         yield
@@ -52,7 +52,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def patience(seconds: float) -> float:
-    """Return how many seconds a wait may take: its own patience, or less under :func:`at_most`."""
+    """Return how many seconds a wait may take: the given number, or less inside :func:`at_most`."""
     return min(seconds, _most_seconds.get())
 
 
@@ -78,7 +78,7 @@ class Reminder:
         return time.monotonic() - self._began
 
     def log(self, text: str, *values: object) -> None:
-        """Log a warning if it is time for one."""
+        """Log a warning if one is due."""
         if self.waited >= self._next:
             self._next = self.waited + SECONDS_BETWEEN_LOGS
             _log.warning(text, *values)
@@ -86,10 +86,10 @@ class Reminder:
 
 @asynccontextmanager
 async def log_while_waiting(text: str, *values: object) -> AsyncIterator[None]:
-    """Log while a block waits, where the wait cannot be done in steps."""
+    """Log periodically while a block waits, if the block itself cannot."""
 
     async def log() -> None:
-        """Log now and then until the block has ended."""
+        """Log periodically until cancelled."""
         await asyncio.sleep(SECONDS_BEFORE_FIRST_LOG)
         while True:
             _log.warning(text, *values)

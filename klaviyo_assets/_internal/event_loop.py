@@ -1,4 +1,4 @@
-"""Runs asynchronous work from code that is not asynchronous, as Dagster's ops are."""
+"""Runs asynchronous work from synchronous code, such as Dagster's ops."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterator, Sequence
@@ -19,15 +19,15 @@ class _Item(Generic[T]):
 
 @dataclass(frozen=True)
 class _End:
-    """The end of a source, with the exception that ended it."""
+    """The end of a source, with the exception that ended it, if any."""
 
     error: Exception | None = None
 
 
 def merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
-    """Consume asynchronous iterables concurrently in one event loop, and yield their items in the order in which they arrive.
+    """Consume asynchronous iterables concurrently in one event loop, and yield their items as they arrive.
 
-    The loop runs only while the next item is waited for. Where an event loop is running already (a notebook), all items are yielded at the end.
+    The loop runs only while waiting for the next item. If an event loop is already running (in a notebook), all items are yielded at the end.
 
     Args:
         sources: The iterables.
@@ -60,7 +60,7 @@ def _merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
 
     runner = asyncio.Runner()
     try:
-        tasks = runner.run(begin())  # kept: an event loop holds its tasks weakly
+        tasks = runner.run(begin())  # keep a reference: the event loop has only weak ones
         running = len(tasks)
         while running:
             arrival = runner.run(arrivals.get())
@@ -71,7 +71,7 @@ def _merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
             else:
                 running -= 1
     finally:
-        # What consumes the items may fail, and may close this generator while a loop of its own is running in this thread.
+        # The consumer may close this generator while its own event loop runs in this thread.
         if _in_an_event_loop():
             _in_another_thread(runner.close)
         else:
@@ -92,6 +92,6 @@ def _in_an_event_loop() -> bool:
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group of tasks; the others mostly have the same cause."""
+    """Return the first error of a task group; the others usually have the same cause."""
     inner = errors.exceptions[0]
     return first_error(inner) if isinstance(inner, BaseExceptionGroup) else inner

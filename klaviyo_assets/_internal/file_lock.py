@@ -1,4 +1,4 @@
-"""Locks between processes, as files for their owner only."""
+"""File locks between processes, in files that only their owner can access."""
 
 import errno
 import inspect
@@ -12,38 +12,38 @@ from filelock import FileLock, Timeout
 from klaviyo_assets._internal import private_files
 
 _NO_FALLBACK: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters else {}
-"""Where ``flock`` is missing, newer versions of filelock would treat the existing file itself as a held lock."""
+"""Without ``flock``, newer versions of filelock would treat the existing file itself as a held lock."""
 
 
 def file_lock(path: Path, *, like: Path | None = None) -> FileLock:
-    """Return a lock that is not held yet; its file is there.
+    """Create a lock's file and return the lock, not acquired yet.
 
     Args:
         path: The lock's file.
-        like: File or folder that gives the owner if root creates the lock; by default its folder.
+        like: If root creates the file, it gets the owner of this file or folder; by default of its folder.
 
     Raises:
-        OSError: If the file cannot be made, or something that is not a regular file has its name.
+        OSError: If the file cannot be created, or something else than a regular file has its name.
     """
     private_files.make_file(path, like=like)
     return FileLock(str(path), mode=private_files.FILE_MODE, **_NO_FALLBACK)
 
 
 def acquire(lock: FileLock, seconds: float) -> None:
-    """Acquire a lock, or wait for it.
+    """Acquire a lock, waiting if it is held.
 
     Args:
         lock: The lock.
         seconds: How long to wait.
 
     Raises:
-        Timeout: If another process holds it all the time.
-        OSError: If the file system does not support such locks; waiting for it would not end.
+        Timeout: If another process holds it for that long.
+        OSError: If the file system does not support locks.
     """
     path = Path(lock.lock_file)
     try:
         lock.acquire(timeout=seconds)
-    except NotImplementedError as error:  # of filelock 3
+    except NotImplementedError as error:  # raised by filelock 3
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(path)) from error
     except Timeout:
         _refuse_missing_support(path)
@@ -51,10 +51,10 @@ def acquire(lock: FileLock, seconds: float) -> None:
 
 
 def _refuse_missing_support(path: Path) -> None:
-    """Distinguish a held lock from a file system without locks: where ``flock`` is missing, filelock reports the lock as held.
+    """Raise an error if the file system does not support ``flock``, since filelock then reports the lock as held.
 
     Raises:
-        OSError: If ``flock`` fails for another reason than that the lock is held.
+        OSError: If ``flock`` fails for another reason than a held lock.
     """
     if sys.platform == "win32":
         return

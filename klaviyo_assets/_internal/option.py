@@ -1,4 +1,4 @@
-"""How one option is described: its meaning, default and bounds, and how its text in an environment variable is read.
+"""Describes an option: its meaning, default and bounds, and how its environment variable is parsed.
 
 The options themselves are in :mod:`klaviyo_assets.settings`.
 """
@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 PREFIX = "KLAVIYO_"
-"""What the names of this package's environment variables begin with."""
+"""Prefix of this package's environment variables."""
 
 _QUOTES = "\"'`“”‘’"
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 
 
 class Kind(Protocol):
-    """How the values of an option are read and checked. Both methods raise a ``ValueError`` with a whole sentence that begins with the name."""
+    """Parses and validates the values of an option. Both methods raise a ``ValueError`` with a complete sentence that begins with the name."""
 
     def parse(self, text: str, name: str) -> Any:
-        """Return the value that a text means; the text is not empty."""
+        """Parse a text, which is not empty."""
 
     def check(self, value: Any, name: str) -> None:
-        """Refuse a value that cannot be used."""
+        """Refuse an invalid value."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,21 @@ class Text:
     """A text.
 
     Attributes:
-        checked_by: Raises a ``ValueError`` for a text that cannot be used.
-        result: Turns a checked text into the value.
+        checked_by: Raises a ``ValueError`` for an invalid text.
+        result: Converts a valid text to the value.
     """
 
     checked_by: Callable[[str, str], None] = lambda text, name: None
     result: Callable[[str], str] = str
 
     def parse(self, text: str, name: str) -> str:
-        """Return the text, checked."""
+        """Validate and return the text."""
         text = plain(text, name)
         self.check(text, name)
         return self.result(text)
 
     def check(self, value: str | None, name: str) -> None:
-        """Refuse a text that cannot be used."""
+        """Refuse an invalid text."""
         if value is not None:
             self.checked_by(value, name)
 
@@ -55,11 +55,11 @@ class Number:
     """A number.
 
     Attributes:
-        words: What the number must be, for messages.
-        gt: It is greater than this.
-        ge: It is this or more.
-        le: It is this or less.
-        whole: It has no fraction.
+        words: The allowed numbers, for messages.
+        gt: Exclusive lower bound.
+        ge: Inclusive lower bound.
+        le: Inclusive upper bound.
+        whole: True if it must be an integer.
     """
 
     words: str
@@ -90,12 +90,12 @@ class Number:
 
     @property
     def bounds(self) -> dict[str, float]:
-        """The bounds, as Pydantic's ``Field`` takes them."""
+        """The bounds, as arguments of Pydantic's ``Field``."""
         return {name: bound for name in ("gt", "ge", "le") if (bound := getattr(self, name)) is not None}
 
 
 def whole_number(least: int, most: int) -> Number:
-    """Return the kind of whole numbers with both bounds."""
+    """Return the kind of an integer with two bounds."""
     return Number(f"a whole number from {least} to {most}", ge=least, le=most, whole=True)
 
 
@@ -104,7 +104,7 @@ class Switch:
     """True or false."""
 
     def parse(self, text: str, name: str) -> bool:
-        """Return what ``true`` or ``false`` means, in any capitalisation."""
+        """Parse ``true`` or ``false``, in upper or lower case."""
         text = plain(text, name).lower()
         if text not in {"true", "false"}:
             raise ValueError(f"{name} must be true or false; it is {text!r}.")
@@ -119,12 +119,12 @@ class Option:
     """One option of the package.
 
     Attributes:
-        description: What it means, as the first part of a sentence without its full stop; for the UI, the docs and ``.env.example``.
-        example: A value as ``.env.example`` shows it.
-        kind: How its values are read and checked.
-        default_words: What the docs show as its default, where that is not the value itself.
-        notes: More for the docs alone, in Markdown with links relative to ``docs/``.
-        on_resource: It is a field of ``KlaviyoResource``.
+        description: Its meaning, without a full stop; for the UI, the docs and ``.env.example``.
+        example: Example value for ``.env.example``.
+        kind: How its values are parsed and validated.
+        default_words: Text for its default in the docs, if not the value itself.
+        notes: More text for the docs only, in Markdown with links relative to ``docs/``.
+        on_resource: True if it is a field of ``KlaviyoResource``.
         name: Its name in code.
         default: Its default.
     """
@@ -144,20 +144,20 @@ class Option:
         return f"{PREFIX}{self.name.upper()}"
 
     def read(self, environment: Mapping[str, str]) -> Any:
-        """Return the value that the environment gives, or the default.
+        """Return the value from the environment, or the default.
 
         Raises:
-            ValueError: If the value cannot be used; the text names the variable.
+            ValueError: If the value is invalid; the text names the variable.
         """
         text = environment.get(self.variable, "").strip()
         return self.kind.parse(text, self.variable) if text else self.default
 
 
 def plain(text: str, name: str) -> str:
-    """Return a text without white space around it.
+    """Return a text without surrounding white space.
 
     Raises:
-        ValueError: If it has quotes around it (a shell removes them, ``docker --env-file`` does not), or invisible characters inside.
+        ValueError: If it is quoted (a shell removes quotes, ``docker --env-file`` does not), or contains invisible characters.
     """
     text = text.strip()
     if text and (text[0] in _QUOTES or text[-1] in _QUOTES):

@@ -1,4 +1,4 @@
-"""What an error of the operating system means to a user, and what to do about it."""
+"""Explains errors of the operating system, with advice."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 
 
 def meaning(error: OSError) -> tuple[str, str] | None:
-    """Return what an error means and what to do, both without a full stop; None for an error that is not listed.
+    """Return the meaning of an error and advice, both without a full stop; None for an unknown error.
 
     Example:
         >>> meaning(OSError(errno.ENOSPC, "No space left on device"))[0]
@@ -43,7 +43,7 @@ def meaning(error: OSError) -> tuple[str, str] | None:
 
 
 def named_in(text: str) -> OSError | None:
-    """Return the error of the system that a text of another library quotes, such as ``...: No space left on device``.
+    """Return the operating system's error that another library's message quotes, such as ``...: No space left on device``.
 
     Example:
         >>> named_in('Cannot open file "x": Permission denied').errno == errno.EACCES

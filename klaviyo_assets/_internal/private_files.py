@@ -1,7 +1,7 @@
-"""Files and folders that only their owner may read or write, whatever the umask; what is there already keeps its mode.
+"""Creates files and folders that only their owner can access, whatever the umask. Existing ones keep their mode.
 
-Where root makes them for a database or in a folder of another user, they belong to that user: otherwise they would lock the user out. Ownership is
-set through open descriptors, so that another user cannot swap in something else meanwhile.
+If root creates them in a folder or for a database of another user, that user becomes the owner; otherwise the user would be locked out. The owner is
+set through open descriptors, so another user cannot swap the file in between.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
 def make_folder(folder: Path, *, like: Path | None = None, mode: int = FOLDER_MODE) -> None:
-    """Make a folder and the parents that it lacks; nothing is changed about those that are there.
+    """Create a folder and its missing parents. Existing ones are not changed.
 
     Args:
         folder: The folder.
-        like: File or folder that gives the owner if root creates it; by default its parent folder.
-        mode: Its mode; the umask may take bits of it away.
+        like: If root creates it, it gets the owner of this file or folder; by default of its parent folder.
+        mode: Its mode; the umask may clear some bits.
 
     Raises:
-        OSError: If it cannot be made, or something else has its name.
+        OSError: If it cannot be created, or something else has its name.
     """
     if not folder.parent.exists():
         make_folder(folder.parent, mode=mode)
@@ -41,14 +41,14 @@ def make_folder(folder: Path, *, like: Path | None = None, mode: int = FOLDER_MO
 
 
 def make_file(path: Path, *, like: Path | None = None) -> None:
-    """Make an empty file, for a library that would make it itself, readable by all; a regular file that is there is left alone.
+    """Create an empty file for a library that would otherwise create it readable by all. An existing regular file is not changed.
 
     Args:
         path: The file.
-        like: File or folder that gives the owner if root creates it; by default its parent folder.
+        like: If root creates it, it gets the owner of this file or folder; by default of its parent folder.
 
     Raises:
-        OSError: If it cannot be made, or something that is not a regular file has its name.
+        OSError: If it cannot be created, or something else than a regular file has its name.
     """
     try:
         descriptor = os.open(path, _NEW, FILE_MODE)
@@ -64,10 +64,10 @@ def make_file(path: Path, *, like: Path | None = None) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file for writing, in place of one of the same name; links are not followed.
+    """Create a file and open it for writing, replacing an existing one; links are not followed.
 
     Raises:
-        OSError: If it cannot be made, or a device, FIFO, socket or folder has its name.
+        OSError: If it cannot be created, or a device, FIFO, socket or folder has its name.
 
     Example:
         >>> with new_file(Path("manifest.tmp")) as file:
@@ -80,7 +80,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a new file, in place of one of the same name."""
+    """Write a new file, replacing an existing one."""
     with new_file(path) as file:
         file.write(data)
 
@@ -89,7 +89,7 @@ def remove_file(path: Path) -> None:
     """Delete a regular file or a link, if there is one.
 
     Raises:
-        OSError: If it cannot be deleted, or is a device, FIFO, socket or folder: those are not ours.
+        OSError: If it cannot be deleted, or is a device, FIFO, socket or folder.
     """
     with contextlib.suppress(FileNotFoundError):
         mode = path.lstat().st_mode
@@ -99,11 +99,11 @@ def remove_file(path: Path) -> None:
 
 
 def hand_over(descriptor: int, like: Path) -> None:
-    """Give what root has just made to the owner of something else; other users keep what they make.
+    """If run by root, change the owner of a new file or folder; does nothing for other users.
 
     Args:
-        descriptor: What was made, open.
-        like: A file or folder with the owner and group that it will have.
+        descriptor: Descriptor of the new file or folder.
+        like: File or folder with the owner and group to set.
     """
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return

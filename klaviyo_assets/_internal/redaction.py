@@ -1,4 +1,4 @@
-"""Keeps private API keys out of any text that is shown or stored."""
+"""Masks private API keys in text that is shown or stored."""
 
 import re
 
@@ -6,7 +6,7 @@ _PRIVATE_KEY = re.compile(r"pk_[A-Za-z0-9_\-]{4,}")
 
 
 def redact(text: str) -> str:
-    """Return the text with everything that looks like a private API key replaced by ``pk_***``.
+    """Replace everything that looks like a private API key by ``pk_***``.
 
     Example:
         >>> redact("Authorization: Klaviyo-API-Key pk_0123456789abcdef")

@@ -1,15 +1,15 @@
-"""Text of others (names, values, error details) on its way to a terminal, a log or the UI, where it must only be read.
+"""Sanitizes untrusted text (names, values, error details) for a terminal, a log or the UI.
 
-A value may hold escape sequences that a terminal obeys, line breaks that forge a log line, marks that turn the direction of writing, Markdown that
-loads a picture from somewhere, or HTML. In the tables it stays unchanged.
+A value may contain terminal escape sequences, line breaks that forge a log line, bidirectional control characters, Markdown that loads an external
+image, or HTML. The tables keep it unchanged.
 """
 
 import re
 
 LONGEST = 500
-"""Characters of a text that are shown."""
+"""Maximum characters of a text to show."""
 
-# Control characters (C0, DEL, C1), marks that turn the direction of writing, other line breaks, and halves of surrogate pairs.
+# Control characters (C0, DEL, C1), bidirectional control characters, other line breaks, and surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -18,7 +18,7 @@ _LINK = re.compile(r"(?<=\w):(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    r"""Return a text as one line in which nothing has an effect: control characters are written out, and what is too long is cut.
+    r"""Return a text as one harmless line: control characters are escaped, and long texts truncated.
 
     Example:
         >>> one_line("Sale\x1b[2J\nERROR")
@@ -26,11 +26,11 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     """
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return _CONTROL.sub(_written_out, text)
+    return _CONTROL.sub(_escaped, text)
 
 
 def markdown(text: str, longest: int = LONGEST) -> str:
-    r"""Return a text so that Markdown shows it as it is: no markup, no HTML, no picture, no link.
+    r"""Escape a text for Markdown: no markup, HTML, images or links.
 
     Example:
         >>> markdown("<b>50 %</b> | *now*")
@@ -40,5 +40,5 @@ def markdown(text: str, longest: int = LONGEST) -> str:
     return _LINK.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 
-def _written_out(found: re.Match[str]) -> str:
+def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")

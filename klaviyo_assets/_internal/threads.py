@@ -1,4 +1,4 @@
-"""Blocking work in threads, next to the event loop."""
+"""Runs blocking work in threads from an event loop."""
 
 import asyncio
 import threading
@@ -12,23 +12,23 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Run blocking work in a thread and wait for its end, also when cancelled: a thread cannot be stopped, and a lock must outlast it.
+    """Run blocking work in a thread and wait until it ends, even if cancelled: a thread cannot be stopped, and locks must be held until it ends.
 
-    Work that is still waiting for its turn when it is cancelled gives up; see :mod:`klaviyo_assets._internal.cancellation`.
+    If the work is still waiting when it is cancelled, it stops waiting; see :mod:`klaviyo_assets._internal.cancellation`.
     """
     stop = threading.Event()
 
-    def heedful() -> T:
+    def run() -> T:
         """Run the work with this call's stop event."""
         cancellation.stop_on(stop)
         return work(*arguments, **named)
 
-    task = asyncio.ensure_future(asyncio.to_thread(heedful))
+    task = asyncio.ensure_future(asyncio.to_thread(run))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # mark it as retrieved: the cancellation is what is raised
+            task.exception()  # mark it as retrieved; the cancellation is raised instead
         raise

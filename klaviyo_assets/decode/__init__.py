@@ -1,4 +1,4 @@
-"""Decode: page bytes to typed Polars frames, driven by the catalog. Pure: no I/O, no state."""
+"""Decodes page bytes to typed Polars frames, as the catalog defines them. No I/O."""
 
 from klaviyo_assets.decode.page import Page, PageDecoder, frame_of
 from klaviyo_assets.decode.schema import EXTRA, ODD_TEXT, RELATIONSHIP, SYNCED_AT, frame_schema

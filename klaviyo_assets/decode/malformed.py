@@ -1,12 +1,11 @@
-r"""Malformed pages: repaired where the meaning is clear, so that one record does not stop all others; else an error that says where.
+r"""Repairs malformed pages if the meaning is clear, so one record does not block all others; else raises an error with the position.
 
-Three things have a clear meaning. They become what can be stored, and ``_extra`` keeps each record that held one as Klaviyo sent it
-(``_extra ->> '$._odd_text'``):
+Three things are repaired. Each affected record also keeps its original JSON in ``_extra`` (``_extra ->> '$._odd_text'``):
 
-- half a character: an escape such as ``\ud83d`` without its other half becomes the six characters that name it. Text that was cut in the middle of an
-  emoji has one. JavaScript and Python write such JSON, strict parsers and DuckDB's JSON type refuse it;
-- ``NaN``, ``Infinity`` and ``-Infinity``, which Python writes, become ``null``;
-- a value that is nested more deeply than parsers can read becomes ``null``.
+- A lone surrogate, an escape such as ``\ud83d`` without its other half, becomes the six characters of the escape. Text that was cut in the middle of
+  an emoji has one. JavaScript and Python write such JSON; strict parsers and DuckDB's JSON type reject it.
+- ``NaN``, ``Infinity`` and ``-Infinity``, which Python writes, become ``null``.
+- A value that is nested too deeply for parsers becomes ``null``.
 """
 
 import re
@@ -20,32 +19,32 @@ from msgspec import Raw
 from klaviyo_assets.decode.schema import ODD_TEXT
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)|[\[\]{}]', re.DOTALL)
-"""The structure of JSON, without recursion: strings, so that nothing inside of them counts, brackets, and words that are not JSON."""
+"""Tokens of JSON, without recursion: strings (so their content is skipped), brackets, and words that are not valid JSON."""
 
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 _ESCAPE_LENGTH = len(rb"\ud83d")
 
 _RECORDS_DEPTH = 2
-"""Records are in a list that is in the document."""
+"""Nesting depth of records: in a list, in the document."""
 
 _DEEPEST = 200
-"""Levels of lists and objects that are kept once a parser has failed; parsers read some hundreds."""
+"""Maximum nesting depth to keep after a parser has failed; parsers support a few hundred levels."""
 
 
 class UnreadablePage(ValueError):
-    """A page that cannot be read. The message names a record by its position and quotes nothing, so that it can be shown."""
+    """A page that cannot be read. The message gives the position only and quotes no content, so it is safe to show."""
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A piece of a page, and what replaces it.
+    """A replacement of a piece of a page.
 
     Attributes:
-        start: Where the piece begins.
-        end: Where it ends.
-        stored: What is stored instead.
-        placeholder: Valid JSON of the same length, so that every record keeps its position.
+        start: Start of the piece.
+        end: End of the piece.
+        stored: The replacement.
+        placeholder: Valid JSON of the same length, which does not move the following records.
     """
 
     start: int
@@ -55,35 +54,35 @@ class Repair:
 
 
 def position(data: bytes, at: int) -> str:
-    """Describe where a byte of a page is."""
+    """Describe the position of a byte in a page."""
     record = sum(1 for start in _record_starts(data) if start <= at)
     return f"byte {at}, in record {record} of the page" if record else f"byte {at}"
 
 
 def repair_surrogates(data: bytes) -> list[Repair]:
-    """Return the repairs of half characters."""
+    """Return the repairs of lone surrogates."""
     return [Repair(at, at + _ESCAPE_LENGTH, b"\\" + data[at : at + _ESCAPE_LENGTH], rb"\u0000") for at in _lone_surrogates(data)]
 
 
 def repair_all(data: bytes) -> list[Repair]:
-    """Return all repairs, in their order."""
+    """Return all repairs, ordered by position."""
     nulls = list(_nulls(data))
     within = [one for one in repair_surrogates(data) if not any(null.start <= one.start < null.end for null in nulls)]
     return sorted([*nulls, *within], key=lambda one: one.start)
 
 
 def repaired(data: bytes, repairs: Sequence[Repair]) -> bytes:
-    """Return the page with its repairs."""
+    """Return the page with the repairs applied."""
     return _replaced(data, [(one, one.stored) for one in repairs])
 
 
 def keep_originals(records: Sequence[Any], data: bytes, repairs: Sequence[Repair]) -> None:
-    """Put the original JSON of each repaired record into its ``_extra``.
+    """Store the original JSON of each repaired record in its ``_extra``.
 
     Args:
-        records: The records of a document, decoded from its repaired bytes; changed here.
+        records: The records of a document, decoded from its repaired bytes; modified here.
         data: The document as Klaviyo sent it.
-        repairs: What was changed in it.
+        repairs: The repairs.
     """
     document = _replaced(data, [(one, one.placeholder) for one in repairs])
     found = msgspec.json.decode(document, type=_Document).data
@@ -111,7 +110,7 @@ def _replaced(data: bytes, changes: Sequence[tuple[Repair, bytes]]) -> bytes:
 
 
 def _nulls(data: bytes) -> Iterator[Repair]:
-    """Yield what becomes null: words that are not JSON, and values that are nested too deeply as a whole."""
+    """Yield the repairs to null: words that are not valid JSON, and values that are nested too deeply."""
     depth, deep = 0, 0
     for token in _TOKEN.finditer(data):
         match token[0][:1]:
@@ -146,7 +145,7 @@ def _record_starts(data: bytes) -> Iterator[int]:
 
 
 def _lone_surrogates(data: bytes) -> list[int]:
-    """Return where lone surrogate escapes begin."""
+    """Return the positions of lone surrogate escapes."""
     found: list[int] = []
     escapes = list(_ESCAPE.finditer(data))
     index = 0

@@ -1,4 +1,4 @@
-"""A page: bytes to a typed frame, and cutting it by a record's own time."""
+"""Decodes a page to a typed frame, and filters its records by their time."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -22,23 +22,23 @@ from klaviyo_assets.decode.timestamps import instants, parse_instant
 T = TypeVar("T")
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
-"""Where msgspec says that JSON is malformed."""
+"""The position in msgspec's messages about malformed JSON."""
 
 _WHOLE_SECONDS, _MICROSECONDS = len("2026-01-02T03:04:05+00:00"), len("2026-01-02T03:04:05.678901+00:00")
 
 
 @dataclass(frozen=True)
 class Page:
-    """A decoded page. Its records become a frame only when that is requested, which need not be in the thread that read it.
+    """A decoded page. Its frame is built on demand, possibly in another thread.
 
     Attributes:
-        records: Its resource objects, as the decoder's structs; customers' JSON is still the bytes that came.
+        records: Its resource objects, as structs of the decoder; customer-defined JSON is raw bytes.
         next_url: ``links.next``; None on the last page.
-        decoder: The decoder that made it.
-        size: Bytes of the document that it was decoded from.
-        tolerant: How many records of the document did not fit and were decoded tolerantly, at a fraction of the speed.
-        synced_at: When it was requested, on the server's clock; None until it is stamped.
-        parent_id: Id of the parent whose children its records are; None for a type without a parent.
+        decoder: The decoder that created it.
+        size: Bytes of the decoded document.
+        tolerant: Number of records that were decoded tolerantly, at a fraction of the speed.
+        synced_at: When it was requested, by the server's clock; None until stamped.
+        parent_id: For child types, the id of the parent; else None.
     """
 
     records: Sequence[Any]
@@ -56,19 +56,19 @@ class Page:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """Its records: the columns of the catalog and ``_extra``; and ``_synced_at`` if it is stamped."""
+        """Its records as a frame: the columns of the catalog and ``_extra``, and ``_synced_at`` if stamped."""
         return frame_of([self])
 
     def times(self, field: str) -> list[datetime | None]:
-        """Return the values of a time column, in the order of the records; None where there is none or it is no instant."""
+        """Return the values of a time column, in the order of the records; None for a missing or invalid time."""
         return self.decoder.times(self.records, field)
 
     def extent(self, field: str) -> "Extent | None":
-        """Return between which values of a time column the records lie, or None if there are none."""
+        """Return the range of a time column's values, or None if it has none."""
         return self.decoder.extent(self.records, field)
 
     def within(self, field: str, start: datetime | None, end: datetime | None) -> "Page":
-        """Return the page with the records whose time lies in ``[start, end)``; None is no bound. A record without a time is kept."""
+        """Return the page with only the records in ``[start, end)`` of a time column; None means unbounded. Records without a time are kept."""
         kept = [
             record
             for record, time in zip(self.records, self.times(field), strict=True)
@@ -77,22 +77,22 @@ class Page:
         return replace(self, records=kept)
 
     def stamped(self, synced_at: datetime) -> "Page":
-        """Return the page with the time of its request, the later ``_synced_at`` column."""
+        """Return the page with the time of its request, for the column ``_synced_at``."""
         return replace(self, synced_at=synced_at)
 
     def of_parent(self, parent_id: str) -> "Page":
-        """Return the page as one of a parent's children, whose id becomes the parent column."""
+        """Return the page with the id of its records' parent, for the parent column."""
         return replace(self, parent_id=parent_id)
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where the records of a page lie along a time column.
+    """The range of a time column's values on a page.
 
     Attributes:
-        least: The least value.
-        greatest: The greatest value.
-        ascending: True if the records come in this order.
+        least: The earliest value.
+        greatest: The latest value.
+        ascending: True if the records are in ascending order.
     """
 
     least: datetime
@@ -103,10 +103,10 @@ class Extent:
 def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
     """Return the records of pages of one resource type as one frame.
 
-    Pages of one subset in a row are built together: frames of some 20,000 rows cost half of what frames of 100 do.
+    Consecutive pages of one subset are built together: per row, a frame of 20,000 rows costs half as much as frames of 100.
 
     Args:
-        pages: At least one; either all are stamped or none is.
+        pages: At least one; all of them stamped, or none.
     """
     frames = []
     for decoder, run in groupby(pages, key=lambda page: page.decoder):
@@ -124,12 +124,12 @@ def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
 class PageDecoder:
     """Decodes pages of one resource type and subset.
 
-    Strict first; a record that does not fit (an attribute that is new, a value of another type) is decoded tolerantly, and what does not fit goes to
-    ``_extra``. Customer-defined JSON is copied byte for byte.
+    Uses a strict decoder first. A record that does not match (a new attribute, a value of another type) is decoded tolerantly, and the mismatches go
+    to ``_extra``. Customer-defined JSON is copied byte for byte.
 
     Args:
         entry: The resource type.
-        subset: Gives the values of the columns that only the subset knows.
+        subset: The subset, for the columns that it determines.
 
     Example:
         >>> page = PageDecoder(CATALOG["events"]).page(body)
@@ -152,10 +152,10 @@ class PageDecoder:
         return self._page(data)[0]
 
     def linked_page(self, data: bytes) -> Page:
-        """Decode a document that is one of a chain: without links it cannot be distinguished from the last one.
+        """Decode a document of a page chain. It must have links: without them, it would look like the last page.
 
         Raises:
-            ValueError: As :meth:`page` does, or if there are no links though the endpoint gives its records page by page.
+            ValueError: As :meth:`page` does, or if a paged endpoint returns no links.
         """
         page, has_links = self._page(data)
         if not has_links and not self._entry.endpoint.unpaged:
@@ -163,7 +163,7 @@ class PageDecoder:
         return page
 
     def single(self, data: bytes) -> Page:
-        """Decode a document that holds one resource object, as a page of one."""
+        """Decode a document with one resource object, as a page of one record."""
         return Page([self._repaired(self._records.single, data, lambda record: [record])], None, self, len(data))
 
     def _page(self, data: bytes) -> tuple[Page, bool]:
@@ -171,13 +171,13 @@ class PageDecoder:
         return Page(document.records, document.next_url, self, len(data), document.tolerant), document.has_links
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
-        """Return the values of a time column; None where there is none or it is no instant."""
+        """Return the values of a time column; None for a missing or invalid time."""
         return [parse_instant(text) if text is not None else None for text in self._read[field](records)]
 
     def extent(self, records: Sequence[Any], field: str) -> Extent | None:
-        """Return between which values of a time column the records lie, or None if there are none."""
+        """Return the range of a time column's values, or None if it has none."""
         texts = [text for text in self._read[field](records) if text is not None]
-        # Instants that are written alike sort as text does, which is much faster than to parse each.
+        # Instants in the same format sort like text, which is much faster than parsing each.
         if set(map(len, texts)) in ({_WHOLE_SECONDS}, {_MICROSECONDS}) and {text[-6:] for text in texts} == {"+00:00"}:
             least, greatest = parse_instant(min(texts)), parse_instant(max(texts))
             if least is not None and greatest is not None:
@@ -190,7 +190,7 @@ class PageDecoder:
 
         Args:
             records: The records.
-            parent_ids: For each record the id of its parent, for the column of a child type that holds it.
+            parent_ids: For a child type, the parent's id for each record.
         """
         extras = [bytes(record.extra) if record.extra is not None else None for record in records]
         columns: dict[str, pl.Series] = {}
@@ -206,12 +206,12 @@ class PageDecoder:
         return pl.DataFrame(columns)
 
     def _repaired(self, decode: Callable[[bytes], T], data: bytes, records: Callable[[T], Sequence[Any]]) -> T:
-        """Decode; where something stops that which can be repaired, decode what can be stored of it, and mark the records."""
+        """Decode; if that fails and the data can be repaired, decode the repaired data and keep the originals in ``_extra``."""
         _refuse_other_encodings(data)
         try:
             return decode(data)
         except (msgspec.DecodeError, RecursionError) as error:
-            # Half characters are found fast and may be on many pages; all else is seldom.
+            # Lone surrogates are found fast and may be on many pages; the others are rare.
             for repairs in (repair_surrogates(data), repair_all(data)):
                 if repairs and (decoded := _decoded(decode, repaired(data, repairs))) is not None:
                     keep_originals(records(decoded), data, repairs)
@@ -227,20 +227,20 @@ def _decoded(decode: Callable[[bytes], T], data: bytes) -> T | None:
 
 
 def _explained(error: Exception, data: bytes) -> UnreadablePage:
-    """Say what is wrong with a page, and where."""
+    """Return an error that says what is wrong with a page, and where."""
     if isinstance(error, RecursionError):
-        return UnreadablePage("The page is JSON nested more deeply than can be read.")
+        return UnreadablePage("The page's JSON is nested too deeply.")
     if isinstance(error, msgspec.ValidationError):
-        return UnreadablePage("The page is no collection of records with links.")
+        return UnreadablePage("The page is not a collection of records with links.")
     found = _BYTE.search(str(error))
     return UnreadablePage(f"The page is broken JSON: {position(data, int(found[1]))}." if found else "The page is broken JSON: it ends too early.")
 
 
 def _refuse_other_encodings(data: bytes) -> None:
-    """Refuse bytes that are no UTF-8, since raw parts are copied without a check; Polars checks in a tenth of the time that ``bytes.decode`` takes.
+    """Refuse data that is not UTF-8, since raw parts are copied without a check. Polars takes a tenth of the time of ``bytes.decode``.
 
     Raises:
-        UnreadablePage: Where they are not.
+        UnreadablePage: If it is not UTF-8.
     """
     if data.isascii():
         return
@@ -262,7 +262,7 @@ _Reader = Callable[[Sequence[Any]], list[Any]]
 
 
 def _reader(column: Column, subset: Subset) -> _Reader:
-    """Return a function that takes a column's values out of decoded records."""
+    """Return a function that reads a column's values from decoded records."""
     match column.path:
         case ("id",):
             return lambda records: [record.id for record in records]
@@ -273,7 +273,7 @@ def _reader(column: Column, subset: Subset) -> _Reader:
             return _relationship_reader(name.replace("-", "_"), many=column.type is ColumnType.STRINGS)
         case ("attributes", *parents, name):
             return _attribute_reader([parent.replace("-", "_") for parent in parents], name.replace("-", "_"), column.type)
-    raise ValueError(f"the catalogue gives column {column.name} a path that is not known: {column.path}")
+    raise ValueError(f"column {column.name} has an unknown path in the catalog: {column.path}")
 
 
 def _relationship_reader(name: str, *, many: bool) -> _Reader:

@@ -1,7 +1,7 @@
-"""Decodes resource objects: strictly first, tolerantly where a record does not fit.
+"""Decodes resource objects: with a strict decoder first, with a tolerant one if a record does not match.
 
-Built from the catalog. Customer-defined parts are kept as raw bytes and never parsed, so that no number, key or order changes. What a record holds
-that no column takes is learned: the structs are built again with it, so that only the first page of its kind is decoded tolerantly.
+The decoders are built from the catalog. Customer-defined content is kept as raw bytes and never parsed, so its numbers, keys and order never change.
+Members without a column are learned: the strict decoder is rebuilt to include them, so only the first page with them is decoded tolerantly.
 """
 
 import math
@@ -16,11 +16,11 @@ from msgspec import UNSET, Raw, UnsetType
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.malformed import UnreadablePage
-from klaviyo_assets.decode.schema import RECORD, RELATIONSHIP, name_beside
+from klaviyo_assets.decode.schema import RECORD, RELATIONSHIP, extra_name
 from klaviyo_assets.decode.structs import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-"""A number as JSON writes it: ``float`` takes more, and makes 13 of 1_3."""
+"""A number in JSON's syntax: ``float`` accepts more, such as 1_3 for 13."""
 
 
 class _LooseReference(msgspec.Struct, gc=False):
@@ -47,8 +47,8 @@ class Document:
     Attributes:
         records: Its resource objects.
         next_url: ``links.next``.
-        has_links: Whether it has links at all, whichever they are.
-        tolerant: How many of its records did not fit, and were decoded tolerantly, at a fraction of the speed.
+        has_links: Whether it has any links.
+        tolerant: Number of records that were decoded tolerantly, at a fraction of the speed.
     """
 
     records: list[Any]
@@ -58,7 +58,7 @@ class Document:
 
 
 class RecordDecoder:
-    """Decodes resource objects of one type, one by one or a page at once.
+    """Decodes resource objects of one type, singly or as a page.
 
     Args:
         entry: The resource type.
@@ -77,7 +77,7 @@ class RecordDecoder:
 
         Raises:
             msgspec.DecodeError: If it is not JSON, or not a collection document.
-            UnreadablePage: If a record is none, or has no id.
+            UnreadablePage: If a record is not an object, or has no id.
         """
         strict, tolerant = self._strict, 0
         try:
@@ -86,19 +86,19 @@ class RecordDecoder:
             document = self._loose.decode(data)
             links, records = document.links, []
             for number, raw in enumerate(document.data, 1):
-                record = _fitting(strict, bytes(raw))
+                record = _strictly(strict, bytes(raw))
                 tolerant += record is None
                 records.append(record if record is not None else self._tolerant(bytes(raw), number))
         return Document(records, links.next if links is not UNSET else None, links is not UNSET, tolerant)
 
     def single(self, data: bytes) -> Any:
-        """Decode a document that holds one resource object."""
+        """Decode a document with one resource object."""
         raw = bytes(msgspec.json.decode(data, type=_Single).data)
-        record = _fitting(self._strict, raw)
+        record = _strictly(self._strict, raw)
         return record if record is not None else self._tolerant(raw, 1)
 
     def _tolerant(self, data: bytes, number: int) -> Any:
-        """Decode a record, keeping what does not fit the catalog in ``extra``."""
+        """Decode a record, with everything that does not match the catalog in ``extra``."""
         members = _object(data)
         if members is None:
             raise UnreadablePage(f"Record {number} of the page is no object.")
@@ -110,7 +110,7 @@ class RecordDecoder:
         related = _object(members.get("relationships", _EMPTY)) or {}
         relationships, misfits = self._fit_relationships(related)
         self._learn(unknown, related)
-        extra = {**{name_beside(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
+        extra = {**{extra_name(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
         return self._catalogued.record(
             id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
         )
@@ -132,7 +132,7 @@ class RecordDecoder:
         return self._catalogued.relationships(**known), extra
 
     def _learn(self, unknown: Mapping[str, Any], related: Mapping[str, Raw]) -> None:
-        """Build the strict decoder again, so that it takes the next records with these members; another thread may do the same."""
+        """Rebuild the strict decoder to accept these members. Safe if several threads do it at once."""
         names = frozenset(related) - self._relationships.keys()
         with_ids = frozenset(name for name in names if has_ids(related[name]))
         before = self._unmapped
@@ -141,8 +141,8 @@ class RecordDecoder:
             self._unmapped, self._strict = unmapped, StrictDecoder(self._entry, unmapped)
 
 
-def _fitting(strict: StrictDecoder, data: bytes) -> Any | None:
-    """Return a record, or None if it does not fit."""
+def _strictly(strict: StrictDecoder, data: bytes) -> Any | None:
+    """Decode a record, or return None if it does not match."""
     try:
         return strict.decode_record(data)
     except msgspec.ValidationError:
@@ -150,7 +150,7 @@ def _fitting(strict: StrictDecoder, data: bytes) -> Any | None:
 
 
 def _without_column(group: Group, unknown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of what did not fit because it has no column; the rest had another type."""
+    """Yield the paths of members without a column. The other members have a column of a different type."""
     for name, value in unknown.items():
         if name not in group.python_names:
             yield (name,)
@@ -159,24 +159,24 @@ def _without_column(group: Group, unknown: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _sorted(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return members by name, those of flattened objects too: the strict decoder knows no order, and the same record must give the same text."""
+    """Sort members by name, including nested ones: the strict decoder loses their order, and both decoders must return the same text."""
     return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(members.items())}
 
 
 _EMPTY = Raw(b"{}")
 
 _MEMBERS = {"id": b'"', "attributes": b"{", "relationships": b"{", "type": b"", "links": b""}
-"""Members of a resource object, and what they begin with."""
+"""Members of a resource object, and the first character of their value."""
 
 
 def _is_as_expected(name: str, raw: Raw) -> bool:
-    """Whether a member of a resource object is one that is known and of its type, or says nothing."""
+    """Return whether a member of a resource object is known and of the expected type, or is empty."""
     text = bytes(raw)
     return text == b"null" or (text.startswith(_MEMBERS[name]) if name in _MEMBERS else text == b"{}")
 
 
 def _object(raw: Raw | bytes) -> dict[str, Raw] | None:
-    """Return the members of an object; None if it is something else."""
+    """Return the members of an object, or None if it is not an object."""
     try:
         return msgspec.json.decode(raw, type=dict[str, Raw])
     except msgspec.ValidationError:
@@ -184,7 +184,7 @@ def _object(raw: Raw | bytes) -> dict[str, Raw] | None:
 
 
 def _id(raw: Raw | None) -> str | None:
-    """Return an id; a number is converted to text."""
+    """Return an id, numbers as text; None if it is neither."""
     try:
         id_ = msgspec.json.decode(raw, type=str | int | float) if raw is not None else None
     except msgspec.ValidationError:
@@ -193,7 +193,7 @@ def _id(raw: Raw | None) -> str | None:
 
 
 def _ids_of(raw: Raw, column: Column) -> _LooseToOne | _LooseToMany | None:
-    """Return the ids of a relationship that holds more than ids."""
+    """Return the ids of a relationship that has other content too."""
     try:
         return msgspec.json.decode(raw, type=_LooseToMany) if column.type is ColumnType.STRINGS else msgspec.json.decode(raw, type=_LooseToOne)
     except msgspec.ValidationError:
@@ -205,7 +205,7 @@ class _Single(msgspec.Struct):
 
 
 def _fit(group: Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:
-    """Put members into the group's struct, and what does not fit into a dictionary of the same shape."""
+    """Return the group's struct, and members that do not match as a dictionary with the same nesting."""
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, raw in members.items():
@@ -236,7 +236,7 @@ def _fit_group(group: Group, raw: Raw) -> tuple[Any, Any]:
 
 
 def _lenient(raw: Raw, expected: Any) -> Any:
-    """Decode a value; a number that Klaviyo sends as a string (a latitude, say) is taken as the number."""
+    """Decode a value. A number that Klaviyo sends as a string (such as a latitude) becomes a number."""
     try:
         return msgspec.json.decode(raw, type=expected)
     except msgspec.ValidationError:

@@ -8,16 +8,16 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 ODD_TEXT = "_odd_text"
-"""Member of ``_extra``: the record's JSON as it came, where it held text that no JSON type takes (half a character)."""
+"""Member of ``_extra`` with the record's original JSON, if it contained text that JSON types do not accept (a lone surrogate)."""
 
 RELATIONSHIP = "relationships."
-"""What the names of relationships begin with in ``_extra``."""
+"""Prefix of relationships in ``_extra``."""
 
 RECORD = "record."
-"""What the names of a record's own members begin with in ``_extra``: what is not in its attributes, or is not an object where there should be one."""
+"""Prefix of a record's own members in ``_extra``: unknown ones, and those that are not of the expected type."""
 
 ATTRIBUTE = "attributes."
-"""What the names of attributes begin with in ``_extra`` that would else be taken for one of our own."""
+"""Prefix of attributes in ``_extra`` that would otherwise look like one of our own names."""
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -32,13 +32,13 @@ _DTYPES: dict[ColumnType, pl.DataType] = {
 }
 
 
-def name_beside(attribute: str) -> str:
-    """Return the name that an attribute without a column has in ``_extra``."""
+def extra_name(attribute: str) -> str:
+    """Return the name in ``_extra`` of an attribute without a column."""
     return ATTRIBUTE + attribute if attribute == ODD_TEXT or attribute.startswith((RELATIONSHIP, RECORD, ATTRIBUTE)) else attribute
 
 
 def dtype(column_type: ColumnType) -> pl.DataType:
-    """Return the Polars dtype of a column type; JSON travels as text."""
+    """Return the Polars dtype of a column type; JSON is text."""
     return _DTYPES[column_type]
 
 

@@ -1,7 +1,7 @@
-"""The msgspec structs of a resource type, which decode records that fit: a record holds what has columns, and members that are known to have none.
+"""The msgspec structs of a resource type. They decode records that match: records with catalog columns and known unmapped members only.
 
-A record holds no cycles, so its structs are hidden from the garbage collector (``gc=False``), which would else look through thousands of them over
-and over: decoding takes a quarter of the time.
+Records contain no reference cycles, so the garbage collector ignores the structs (``gc=False``) instead of scanning thousands of them again and
+again. Decoding then takes a quarter of the time.
 """
 
 import re
@@ -14,15 +14,15 @@ from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode.schema import RELATIONSHIP, name_beside
+from klaviyo_assets.decode.schema import RELATIONSHIP, extra_name
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-_NO_FIELD = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
-"""What msgspec takes in no name of a field."""
+_NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
+"""Characters that msgspec does not accept in field names."""
 
 _MOST_LEARNED = 64
-"""Members without a column that decoders are rebuilt for; a server that sends other names in each record costs no more than that."""
+"""Maximum number of unmapped members that a decoder learns, so a server that sends different names in each record does not cause endless rebuilds."""
 
 STRICT: dict[ColumnType, Any] = {
     ColumnType.STRING: str | None | UnsetType,
@@ -50,14 +50,14 @@ class ToOne(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class ToMany(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A to-many relationship; ``data`` is unset where only links are given."""
+    """A to-many relationship; ``data`` is unset if it has only links."""
 
     data: list[Reference] | UnsetType | None = UNSET
     links: Raw | UnsetType = UNSET
 
 
 class NoIds(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A relationship that no column takes and that leads to no record: it has links, or an empty ``data``."""
+    """A relationship without a column and without ids: it has only links, or an empty ``data``."""
 
     data: Annotated[list[Any], msgspec.Meta(max_length=0)] | UnsetType | None = UNSET
     links: Raw | UnsetType = UNSET
@@ -70,7 +70,7 @@ class Links(msgspec.Struct):
 
 
 def has_ids(raw: Raw) -> bool:
-    """Whether a relationship that no column takes holds more than :class:`NoIds` does, so that it must be kept."""
+    """Return whether a relationship without a column has more content than :class:`NoIds`, so it must be kept."""
     try:
         msgspec.json.decode(raw, type=NoIds | None)
     except msgspec.ValidationError:
@@ -80,12 +80,12 @@ def has_ids(raw: Raw) -> bool:
 
 @dataclass(frozen=True)
 class Unmapped:
-    """Members that records hold and no column takes.
+    """Members of records without a column.
 
     Attributes:
         attributes: Paths below ``attributes``.
-        without_ids: Relationships of which no ids are sent.
-        with_ids: Relationships of which ids, or more, are sent.
+        without_ids: Relationships that come without ids.
+        with_ids: Relationships that come with ids or other content.
     """
 
     attributes: frozenset[tuple[str, ...]] = frozenset()
@@ -93,20 +93,20 @@ class Unmapped:
     with_ids: frozenset[str] = frozenset()
 
     def plus(self, other: "Unmapped") -> "Unmapped":
-        """Return both, but for names that no struct takes; the same object where nothing is new, or where there would be too many."""
+        """Return the union, without names that structs cannot have; ``self`` if nothing is new or there would be too many."""
         with_ids = self.with_ids | _fields(other.with_ids)
-        attributes = self.attributes | {path for path in other.attributes if not _NO_FIELD.search("".join(path))}
+        attributes = self.attributes | {path for path in other.attributes if not _NOT_IN_FIELD_NAMES.search("".join(path))}
         both = Unmapped(attributes, (self.without_ids | _fields(other.without_ids)) - with_ids, with_ids)
         return self if both == self or len(both.attributes) + len(both.without_ids) + len(with_ids) > _MOST_LEARNED else both
 
 
 def _fields(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for name in names if not _NO_FIELD.search(name))
+    return frozenset(name for name in names if not _NOT_IN_FIELD_NAMES.search(name))
 
 
 @dataclass(frozen=True)
 class Group:
-    """A flattened object: its struct and, by JSON name, the fields or groups inside it."""
+    """A flattened object: its struct and, by JSON name, its fields and nested groups."""
 
     struct: type[msgspec.Struct]
     fields: Mapping[str, Any]
@@ -115,7 +115,7 @@ class Group:
 
 
 class StrictDecoder:
-    """Decodes documents whose records all fit, and single records that do.
+    """Decodes documents and single records that match the structs.
 
     Attributes:
         attributes: The struct of the attributes.
@@ -124,7 +124,7 @@ class StrictDecoder:
 
     Args:
         entry: The resource type.
-        unmapped: Members without a column that records may hold; they go to ``_extra``, byte for byte.
+        unmapped: Members without a column that records may have; they go to ``_extra``, byte for byte.
     """
 
     def __init__(self, entry: ResourceType, unmapped: Unmapped) -> None:
@@ -136,9 +136,9 @@ class StrictDecoder:
                 ("id", str),
                 ("attributes", self.attributes.struct),
                 ("relationships", self.relationships, msgspec.field(default_factory=self.relationships)),
-                # Ours alone: a member that Klaviyo may once send under this name is not taken for it.
+                # Set by us only. Its type is None, so a member of this name from Klaviyo does not match.
                 ("extra", None, msgspec.field(default=None, name="_extra")),
-                # Known, and not needed; what is neither goes to _extra.
+                # Known but not needed.
                 ("type", Raw | UnsetType, UNSET),
                 ("links", Raw | UnsetType, UNSET),
             ],
@@ -149,32 +149,32 @@ class StrictDecoder:
         document = msgspec.defstruct("Document", [("data", list[record]), ("links", Links | UnsetType, UNSET)])
         self._document: msgspec.json.Decoder[Any] = msgspec.json.Decoder(document)
         self._record: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record)
-        self._beside = [*_attribute_readers(self.attributes, unmapped.attributes), *_relationship_readers(sorted(unmapped.with_ids))]
+        self._extra_readers = [*_attribute_readers(self.attributes, unmapped.attributes), *_relationship_readers(sorted(unmapped.with_ids))]
 
     def decode_document(self, data: bytes) -> tuple[list[Any], Links | UnsetType]:
         """Decode a collection document.
 
         Raises:
-            msgspec.DecodeError: If it is not JSON, or a record does not fit.
+            msgspec.DecodeError: If it is not JSON, or a record does not match.
         """
         document = self._document.decode(data)
-        self._put_beside(document.data)
+        self._fill_extra(document.data)
         return document.data, document.links
 
     def decode_record(self, data: bytes) -> Any:
         """Decode a record.
 
         Raises:
-            msgspec.DecodeError: If it is not JSON, or does not fit.
+            msgspec.DecodeError: If it is not JSON, or does not match.
         """
         record = self._record.decode(data)
-        self._put_beside([record])
+        self._fill_extra([record])
         return record
 
-    def _put_beside(self, records: Sequence[Any]) -> None:
-        """Put what no column takes into ``extra``."""
+    def _fill_extra(self, records: Sequence[Any]) -> None:
+        """Copy members without a column to ``extra``."""
         extras: dict[int, dict[str, Any]] = {}
-        for (*parents, name), read in self._beside:
+        for (*parents, name), read in self._extra_readers:
             for number, value in enumerate(read(records)):
                 if value is not UNSET:
                     place = extras.setdefault(number, {})
@@ -189,8 +189,8 @@ _Read = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def _attribute_readers(group: Group, paths: Iterable[tuple[str, ...]]) -> list[tuple[tuple[str, ...], _Read]]:
-    """Return, in the order of ``_extra``, where in it attributes go, and what reads them."""
-    return [((name_beside(first), *rest), _reader(group, (first, *rest))) for first, *rest in sorted(paths)]
+    """Return the path in ``_extra`` and a reader for each attribute, in the order of ``_extra``."""
+    return [((extra_name(first), *rest), _reader(group, (first, *rest))) for first, *rest in sorted(paths)]
 
 
 def _reader(group: Group, path: tuple[str, ...]) -> _Read:
@@ -235,7 +235,7 @@ def _relationships(entry: ResourceType, unmapped: Unmapped) -> type[msgspec.Stru
 
 
 def _tree(entry: ResourceType, unmapped: Iterable[tuple[str, ...]]) -> dict[str, Any]:
-    """Nest the attributes by their path: a leaf is a column, or None for one that has no column; a branch is a dictionary."""
+    """Return the attributes as a tree: branches are dictionaries, leaves are columns, or None for attributes without one."""
     tree: dict[str, Any] = {}
     leaves: dict[tuple[str, ...], Column | None] = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
     for path, leaf in (leaves | dict.fromkeys(sorted(unmapped))).items():
@@ -249,7 +249,7 @@ def _tree(entry: ResourceType, unmapped: Iterable[tuple[str, ...]]) -> dict[str,
 def _group(name: str, tree: Mapping[str, Any]) -> Group:
     groups = {key: _group(f"{name}_{key}", branch) for key, branch in tree.items() if isinstance(branch, dict)}
     fields = {key: STRICT[leaf.type] if leaf is not None else Raw | UnsetType for key, leaf in tree.items() if key not in groups}
-    # A name that no column has may be one that Python has no place for.
+    # Names of unmapped attributes may not be valid in Python.
     python_names = {key: python_name(key) if leaf is not None else f"unmapped_{number}" for number, (key, leaf) in enumerate(tree.items())}
     struct = msgspec.defstruct(
         python_name(name),
@@ -262,5 +262,5 @@ def _group(name: str, tree: Mapping[str, Any]) -> Group:
 
 
 def python_name(name: str) -> str:
-    """Return the name that a member of the catalog has in the structs."""
+    """Return the struct field name of a member of the catalog."""
     return name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""Instants: from Klaviyo's texts to a column, or to ``_extra`` where a text is no instant, so that no value changes without a trace."""
+"""Parses Klaviyo's timestamps to a column; a text that is not a valid timestamp goes to ``_extra``, so no value is lost."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import polars as pl
 from klaviyo_assets.catalog.columns import Column
 
 _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]$"
-"""The form in which nearly all instants come; parsers take much more, and turn it into an instant that Klaviyo has not sent."""
+"""The format of nearly all timestamps. Parsers accept more, and would turn some texts into a time that Klaviyo has not sent."""
 
 _USUAL_FORMAT = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
@@ -19,11 +19,12 @@ _ACCEPTED = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}([0-9]*))?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?"
 )
-"""RFC 3339, and what has been seen besides: a space for the T, no offset (which means UTC), a day alone. The group is finer than a column is."""
+"""RFC 3339 and variants seen in practice: a space instead of the T, no offset (which means UTC), a date alone. The group has the digits beyond
+microseconds."""
 
 
 def parse_instant(text: str) -> datetime | None:
-    """Parse an instant; None if the text is none.
+    """Parse a timestamp; return None if it is invalid.
 
     Example:
         >>> parse_instant("2026-01-02 03:04:05+00:00")
@@ -39,16 +40,16 @@ def parse_instant(text: str) -> datetime | None:
 
 
 def instants(column: Column, texts: list[str | None], extras: list[bytes | None]) -> pl.Series:
-    """Parse a column of instants: the usual form in one go, others one by one.
+    """Parse a column of timestamps: the usual format at once, others one by one.
 
     Args:
         column: The column.
         texts: Its values.
-        extras: ``_extra`` of the same records; what is no instant is put in there, and what is finer than the column as well.
+        extras: ``_extra`` of the same records; modified here to include invalid timestamps, and those with more digits than microseconds.
     """
     raw = pl.Series(column.name, texts, dtype=pl.String)
     parsed = raw.str.to_datetime(_USUAL_FORMAT, time_unit="us", time_zone="UTC", strict=False)
-    usual = raw.str.contains(_USUAL) & parsed.dt.year().is_between(MINYEAR, MAXYEAR)  # Python's dates end there
+    usual = raw.str.contains(_USUAL) & parsed.dt.year().is_between(MINYEAR, MAXYEAR)  # the range of Python's dates
     others = (raw.is_not_null() & ~usual.fill_null(False)).arg_true()
     for index in others.to_list():
         text = raw[index]
@@ -59,7 +60,7 @@ def instants(column: Column, texts: list[str | None], extras: list[bytes | None]
 
 
 def _is_finer(text: str) -> bool:
-    """Whether an instant has digits beyond microseconds."""
+    """Return whether a timestamp has digits beyond microseconds."""
     found = _ACCEPTED.fullmatch(text)
     return found is not None and bool((found[1] or "").strip("0"))
 

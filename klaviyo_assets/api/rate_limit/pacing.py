@@ -159,7 +159,8 @@ class _Minute:
 class _OnePerSecond:
     """One request at a time, each a fixed interval after the *response* to the previous one.
 
-    Not after the previous request, since requests may arrive closer together than they were sent. A share stretches the interval and does not change the count of the minute: 0.9 of 1/s is one every 1.1 s.
+    Not after the previous request, since requests may arrive closer together than they were sent. A share stretches the interval and does not change
+    the count of the minute: 0.9 of 1/s is one every 1.1 s.
     """
 
     def __init__(self, rates: list[Rate], share: float, bucket: AbstractBucket | None = None) -> None:

@@ -47,14 +47,14 @@ async def received_body(received: httpx.Response, limit: int, share: Share, *, c
         received.headers.pop("Content-Encoding", None)
         if len(received.content) > limit and not cut:
             raise AnswerTooLarge(limit)
-        await share.take(min(limit, len(received.content)))
+        await share.reserve(min(limit, len(received.content)))
         return received.content[:limit]
     announced = received.headers.get("Content-Length", "")
     if not cut and announced.isdecimal() and int(announced) > limit:
         raise AnswerTooLarge(limit)
     body = io.BytesIO()  # getvalue() returns its buffer without a copy
     async for piece in received.aiter_raw():
-        await share.take(len(piece))
+        await share.reserve(len(piece))
         body.write(piece)
         if body.tell() > limit:
             if not cut:

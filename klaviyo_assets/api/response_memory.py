@@ -24,12 +24,12 @@ class ResponseMemory:
     Example:
         >>> memory = ResponseMemory(64 * 2**20)
         >>> with memory.share() as share:
-        ...     await share.take(65_536)
+        ...     await share.reserve(65_536)
     """
 
     def __init__(self, most: int = MOST_BYTES_UNDER_WAY) -> None:
         self.most = most
-        self.taken = 0
+        self.used = 0
         self._receiving: dict[Share, None] = {}
         self._held = 0
         self._change = asyncio.Event()
@@ -45,7 +45,7 @@ class ResponseMemory:
 
     def has_room(self, share: "Share", size: int) -> bool:
         """Return whether a response may use more memory now: there is enough, or no other response will release any."""
-        return self.taken + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
+        return self.used + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
 
     def register(self, share: "Share") -> None:
         """Record the first bytes of a response."""
@@ -59,7 +59,7 @@ class ResponseMemory:
 
     def release(self, share: "Share", size: int) -> None:
         """Record that memory is free again."""
-        self.taken -= size
+        self.used -= size
         self._notify()
 
     def drop(self, share: "Share", *, held: bool) -> None:
@@ -95,7 +95,7 @@ class Share:
         self.seconds_waited = 0.0
         self.is_waiting = False
 
-    async def take(self, size: int) -> None:
+    async def reserve(self, size: int) -> None:
         """Reserve memory for a part of the response; wait while other responses use it."""
         self._memory.register(self)
         if not self._memory.has_room(self, size):
@@ -107,9 +107,9 @@ class Share:
                 self.is_waiting = False
             self.seconds_waited += time.monotonic() - began
         self._size += size
-        self._memory.taken += size
+        self._memory.used += size
 
-    def give_back(self, size: int) -> None:
+    def release_part(self, size: int) -> None:
         """Release a part, such as the compressed bytes of a response that is decompressed."""
         self._size -= size
         self._memory.release(self, size)
@@ -124,5 +124,5 @@ class Share:
         held, self._held = self._held, False
         size, self._size = self._size, 0
         self.seconds_waited = 0.0
-        self._memory.taken -= size
+        self._memory.used -= size
         self._memory.drop(self, held=held)

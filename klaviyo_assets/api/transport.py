@@ -143,13 +143,13 @@ class HttpTransport:
             cut, limit = (False, self._most_bytes(request)) if received.is_success else (True, _LONGEST_ERROR)
             try:
                 body = await received_body(received, limit, share, cut=cut)
-                await share.take(size := min(limit, decompressed_size(received, body)))
+                await share.reserve(size := min(limit, decompressed_size(received, body)))
             finally:
                 await received.aclose()
         # A new request object: the one that was sent contains the key.
         response = whole(received, body, httpx.Request(request.method, request.url), limit, cut=cut)
         if size:
-            share.give_back(len(body))
+            share.release_part(len(body))
         return response
 
     def _most_bytes(self, request: ApiRequest) -> int:

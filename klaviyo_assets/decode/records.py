@@ -101,7 +101,7 @@ class RecordDecoder:
         """Decode a record, with everything that does not match the catalog in ``extra``."""
         members = _object(data)
         if members is None:
-            raise UnreadablePage(f"Record {number} of the page is no object.")
+            raise UnreadablePage(f"Record {number} of the page is not an object.")
         id_ = _id(members.get("id"))
         if id_ is None:
             raise UnreadablePage(f"Record {number} of the page has no id.")

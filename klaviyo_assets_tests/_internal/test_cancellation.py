@@ -1,4 +1,4 @@
-"""What is logged while something is waited for."""
+"""Log messages during waits."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ def test_a_wait_is_logged_after_five_seconds_then_once_a_minute(
     assert {record.levelno for record in caplog.records} <= {logging.WARNING}
 
 
-def test_nothing_is_logged_after_a_wait_that_has_failed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_after_a_failed_wait(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     async def wait() -> None:
         with pytest.raises(OSError, match="the disk is full"):
             async with cancellation.log_while_waiting("Waiting."):

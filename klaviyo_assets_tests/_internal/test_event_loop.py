@@ -1,4 +1,4 @@
-"""Asynchronous iterables, consumed concurrently by code that is not asynchronous."""
+"""Asynchronous iterables, consumed concurrently by synchronous code."""
 
 import asyncio
 import gc
@@ -15,14 +15,14 @@ async def numbers(*values: int) -> AsyncIterator[int]:
         yield value
 
 
-def test_items_of_all_sources_come_and_those_of_one_in_their_order() -> None:
+def test_all_items_arrive_and_each_source_keeps_its_order() -> None:
     found = list(merged([numbers(1, 2, 3), numbers(), numbers(10, 20)]))
 
     assert sorted(found) == [1, 2, 3, 10, 20]
     assert [one for one in found if one < 10] == [1, 2, 3]
 
 
-def test_a_source_that_waits_holds_up_no_other() -> None:
+def test_waiting_source_does_not_block_others() -> None:
     go = asyncio.Event()
 
     async def waiting() -> AsyncIterator[str]:
@@ -56,14 +56,14 @@ def test_an_exception_of_a_source_is_raised_and_cancels_the_others() -> None:
     assert cancelled == [True]
 
 
-def test_it_works_inside_of_an_event_loop() -> None:
+def test_works_inside_an_event_loop() -> None:
     async def notebook() -> list[int]:
         return list(merged([numbers(1, 2), numbers(3)]))
 
     assert sorted(asyncio.run(notebook())) == [1, 2, 3]
 
 
-def test_a_consumer_that_stops_while_a_loop_of_its_own_runs_leaves_nothing_behind() -> None:
+def test_generator_closed_inside_an_event_loop_leaves_nothing_open() -> None:
     found = merged([numbers(1, 2, 3)])
     assert next(found) == 1
 
@@ -71,4 +71,4 @@ def test_a_consumer_that_stops_while_a_loop_of_its_own_runs_leaves_nothing_behin
         found.close()  # type: ignore[attr-defined]
 
     asyncio.run(closing())
-    gc.collect()  # a loop or task that was left open would be reported here
+    gc.collect()  # reports loops and tasks that are still open

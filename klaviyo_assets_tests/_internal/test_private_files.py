@@ -1,4 +1,4 @@
-"""Whatever the umask: what a sync leaves on disk is for its owner, and what was there keeps its mode."""
+"""Files of a sync are private to their owner, whatever the umask; existing ones keep their mode."""
 
 import os
 import stat
@@ -27,7 +27,7 @@ def no_umask() -> Iterator[None]:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files that everybody may write to, as /tmp is."""
+    """A world-writable folder for temporary files, like /tmp."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -36,12 +36,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Return what lies below a folder and may be read or written by others."""
+    """Return the paths below a folder that others can read or write, with their modes."""
     modes = {path: path.lstat().st_mode for path in folder.rglob("*")}
     return {str(path.relative_to(folder)): stat.filemode(mode) for path, mode in modes.items() if mode & 0o077}
 
 
-def test_all_that_a_sync_leaves_is_for_its_owner(
+def test_files_of_a_sync_are_private(
     new_account: NewAccount, tmp_path: Path, no_umask: None, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
@@ -61,7 +61,7 @@ def test_all_that_a_sync_leaves_is_for_its_owner(
     assert [path.name for path in temporary.iterdir()] == [f"klaviyo_assets-{os.getuid()}"]
 
 
-def test_what_was_there_keeps_its_mode(account: SandboxProcess, tmp_path: Path, no_umask: None) -> None:
+def test_existing_folder_keeps_its_mode(account: SandboxProcess, tmp_path: Path, no_umask: None) -> None:
     warehouse = local_file(tmp_path)
     warehouse.state_dir.chmod(0o750)
 
@@ -71,7 +71,7 @@ def test_what_was_there_keeps_its_mode(account: SandboxProcess, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("trap", ["link", "open folder"])
-def test_a_folder_that_another_user_may_have_laid_is_not_used(
+def test_folder_that_another_user_may_have_created_is_not_used(
     trap: str, account: SandboxProcess, warehouse: LocalFile, temporary: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bait, name = tmp_path / "bait", temporary / f"klaviyo_assets-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Whatever looks like a private key is masked, and nothing else."""
+"""Text that looks like a private key is masked, and nothing else."""
 
 import string
 
@@ -33,7 +33,7 @@ KEYS = st.text(string.ascii_letters + string.digits + "_-", min_size=4, max_size
 
 
 @given(before=st.text(), key=KEYS, after=st.text())
-def test_no_key_survives_whatever_stands_around_it(before: str, key: str, after: str) -> None:
+def test_keys_are_masked_within_any_text(before: str, key: str, after: str) -> None:
     assert key not in redact(f"{before}{key}{after}")
 
 
@@ -46,12 +46,12 @@ def test_no_key_survives_whatever_stands_around_it(before: str, key: str, after:
     ],
     ids=["any", "scope", "throttled"],
 )
-def test_no_part_of_an_error_holds_a_key(error: KlaviyoError) -> None:
+def test_no_part_of_an_error_contains_a_key(error: KlaviyoError) -> None:
     assert KEY not in f"{error} {error!r} {error.args} {error.message} {error.summary} {error.detail} {vars(error)}"
     assert "pk_***" in str(error)
 
 
-def test_an_error_without_particulars_is_a_sentence_and_advice() -> None:
+def test_error_without_details_is_a_sentence_and_advice() -> None:
     assert str(KlaviyoError("It broke.")) == "It broke. What to do: Run the sync again; if it keeps failing, open an issue with this message."
     assert KlaviyoError("It broke.", endpoint="GET /api/x", status=500).message == "It broke. [GET /api/x: 500]"
-    assert str(KlaviyoError("It broke.", advice="Mend it.")) == "It broke. What to do: Mend it."
+    assert str(KlaviyoError("It broke.", advice="Fix it.")) == "It broke. What to do: Fix it."

@@ -1,4 +1,4 @@
-"""Text that others have written is stored as it came, and does nothing: not to SQL, not in the UI's Markdown, not in a terminal or a log."""
+"""Untrusted text is stored unchanged and has no effect in SQL, the UI's Markdown, a terminal or a log."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,12 +44,12 @@ def in_a_run(defs: dg.Definitions, name: str) -> tuple[dg.ExecuteInProcessResult
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NASTY if kind != "nothing"])
-def test_a_name_is_stored_as_it_came_and_shown_harmless(kind: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_name_is_stored_unchanged_and_shown_sanitized(kind: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox, text = new_account(lists=2, events=0, profiles=1, segments=0, campaigns=0, flows=0, reviews=0), NASTY[kind]
     (id_,) = sandbox.change("add", type="lists", attributes={"name": text})
     klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
     with warehouse.connection():
-        pass  # only an existing file may have the earlier default name
+        pass  # the earlier default name is allowed for existing files only
     defs = build_klaviyo_definitions(klaviyo, duckdb=str(warehouse.path), executor=dg.in_process_executor)
 
     result, preview = in_a_run(defs, "lists")
@@ -64,7 +64,7 @@ def test_a_name_is_stored_as_it_came_and_shown_harmless(kind: str, new_account: 
     assert len(preview) < 5_000
 
 
-def test_names_of_properties_are_data_too(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_property_names_are_stored_unchanged(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=3, events=5)
     properties: dict[str, Any] = {text: {text: [text]} for text in NASTY.values()}
     (id_,) = sandbox.change("add", type="profiles", attributes={"properties": properties})
@@ -94,7 +94,7 @@ def test_errors_and_checks_show_it_on_one_line(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", NASTY)
-def test_markdown_shows_the_characters_themselves(kind: str) -> None:
+def test_markdown_is_escaped(kind: str) -> None:
     shown = markdown(NASTY[kind])
 
     assert shown.isprintable()
@@ -102,7 +102,7 @@ def test_markdown_shows_the_characters_themselves(kind: str) -> None:
     assert "://" not in shown
 
 
-def test_a_servers_words_cannot_forge_a_line() -> None:
+def test_server_text_cannot_forge_a_log_line() -> None:
     error = KlaviyoError("It failed.", detail="a\nERROR: all is lost \x1b[31m")
 
     assert str(error).count("\n") == 0

@@ -1,4 +1,4 @@
-"""Fixtures of the client's tests."""
+"""Fixtures for tests of the client."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A server on loopback that answers with what a test has scripted, byte for byte."""
+"""A local server that sends the responses that a test defines, byte for byte."""
 
 import threading
 import time
@@ -13,9 +13,10 @@ JSON_API = "application/vnd.api+json"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``cut`` sends half of the body, ``drop`` closes without any, ``after`` is the time that it takes in seconds.
+    """One response.
 
-    ``drip`` sends the body a byte at a time, so many seconds apart. ``endless`` sends it over and over in chunks, until the client hangs up.
+    ``cut`` sends half of the body, ``drop`` closes the connection without a response, ``after`` delays it by some seconds. ``drip`` sends the body
+    one byte at a time, this many seconds apart. ``endless`` repeats the body in chunks until the client closes the connection.
     """
 
     status: int = 200
@@ -31,21 +32,21 @@ class Reply:
 
 @dataclass
 class Scripted:
-    """The server: answers in turn, the last one for ever; remembers the requests."""
+    """The server: sends its replies in order and repeats the last one; records the requests."""
 
     base_url: str
     replies: deque[Reply]
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
-    answers: Callable[[str], Reply] | None = None
-    """Makes the answer to a path, in place of the replies."""
+    responder: Callable[[str], Reply] | None = None
+    """Returns the response to a path, instead of the replies."""
     bytes_sent: int = 0
-    """Of bodies without an end."""
+    """Bytes of endless bodies."""
     together: threading.Barrier | None = None
-    """Requests are answered only when so many have come."""
+    """If set, requests get a response only once the barrier is full."""
 
-    def will(self, *replies: Reply) -> None:
+    def respond_with(self, *replies: Reply) -> None:
         self.replies.clear()
         self.replies.extend(replies)
 
@@ -57,15 +58,15 @@ def scripted_server() -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body are sent apart: the second would wait 40 ms for the first
+        disable_nagle_algorithm = True  # otherwise the body would be sent 40 ms after the headers
 
         def do_GET(self) -> None:
             with lock:
                 script.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
                 script.at_once += 1
                 script.most_at_once = max(script.most_at_once, script.at_once)
-                if script.answers is not None:
-                    reply = script.answers(self.path)
+                if script.responder is not None:
+                    reply = script.responder(self.path)
                 else:
                     reply = script.replies.popleft() if len(script.replies) > 1 else script.replies[0]
             try:
@@ -76,9 +77,9 @@ def scripted_server() -> Iterator[Scripted]:
                     script.at_once -= 1
             time.sleep(reply.after)
             with suppress(ConnectionError):
-                self.answer(reply)
+                self.send_reply(reply)
 
-        def answer(self, reply: Reply) -> None:
+        def send_reply(self, reply: Reply) -> None:
             if reply.drop:
                 self.close_connection = True
                 return

@@ -1,4 +1,4 @@
-"""An account in virtual time: the sandbox's limits, our limiter, and other clients."""
+"""Simulates an account in virtual time: the sandbox's limits, our limiter, and other clients."""
 
 import asyncio
 import random
@@ -15,8 +15,8 @@ PATH = "/api/any"
 
 
 @dataclass
-class Answered:
-    """When requests of one client were answered, and which of them were rejected (times on the virtual clock)."""
+class Responses:
+    """Times of one client's responses, accepted and rejected (by the virtual clock)."""
 
     accepted: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
@@ -31,10 +31,10 @@ class SharedAccount:
     Args:
         limit: Its limit.
         headers: Form of its headers.
-        offset: Where within its minute the server is at the start, seconds.
+        offset: Position of the start within the server's minute, in seconds.
         latency: Seconds that a response takes.
-        jitter: Seconds by which latencies differ at most, half of it before the server counts the request.
-        counts_late: The server counts a request when it responds, not when it arrives.
+        jitter: Maximum difference of latencies in seconds, half of it before the server counts the request.
+        counts_late: True if the server counts a request when it responds, not when it arrives.
     """
 
     def __init__(
@@ -48,33 +48,33 @@ class SharedAccount:
     ) -> None:
         self.limit = limit
         self.began = now()
-        self.ours, self.others = Answered(), Answered()
+        self.ours, self.others = Responses(), Responses()
         self._limits = Limits(lambda: now() - self.began + 6000 + offset, headers)
         self._latency, self._jitter, self._counts_late = latency, jitter, counts_late
         self._dice = random.Random(7)
 
-    async def request(self, answered: Answered) -> tuple[dict[str, str], float | None]:
-        """Send a request; return the headers of its response, and on a 429 the seconds that it asks to wait."""
+    async def request(self, responses: Responses) -> tuple[dict[str, str], float | None]:
+        """Send a request; return the headers of its response, and on a 429 the seconds of ``Retry-After``."""
         way = self._latency / 2 + self._dice.uniform(0, self._jitter / 2)
         back = self._latency / 2 + self._dice.uniform(0, self._jitter / 2)
         await asyncio.sleep(way + back if self._counts_late else way)
         try:
             headers, rejected_for = dict(self._limits.enter(PATH, self.limit)), None
-            answered.accepted.append(now() - self.began)
+            responses.accepted.append(now() - self.began)
         except ApiError as error:
             headers, rejected_for = error.headers, float(error.headers["Retry-After"])
-            answered.rejected.append(now() - self.began)
+            responses.rejected.append(now() - self.began)
         await asyncio.sleep(0 if self._counts_late else back)
         return headers, rejected_for
 
-    async def sync(self, share: float, seconds: float, answered: Answered | None = None, workers: int = 30) -> None:
+    async def sync(self, share: float, seconds: float, responses: Responses | None = None, workers: int = 30) -> None:
         """Send as fast as a limiter allows, as a sync does."""
         limiter, end = RateLimiter(PATH, self.limit, share), now() + seconds
 
         async def work() -> None:
             while now() < end:
                 request = await limiter.acquire()
-                headers, rejected_for = await self.request(answered or self.ours)
+                headers, rejected_for = await self.request(responses or self.ours)
                 limiter.release(headers, request, rejected_for)
                 if rejected_for is not None:
                     limiter.close_for(rejected_for)
@@ -83,7 +83,7 @@ class SharedAccount:
         limiter.dispose()
 
     async def other(self, times: Iterable[float]) -> None:
-        """Send one request at each of these times (seconds from the start), come what may."""
+        """Send one request at each of these times (seconds from the start), whatever the responses are."""
         tasks = []
         for at in times:
             await asyncio.sleep(max(0.0, self.began + at - now()))

@@ -1,4 +1,4 @@
-"""The API key before any request: each way in which it can be wrong has its own message, and none shows it."""
+"""Validation of the API key: each kind of malformed key has its own message, and none shows the key."""
 
 import asyncio
 import traceback
@@ -13,12 +13,12 @@ from klaviyo_assets_tests.api.scripted import Scripted
 GOOD = "pk_0123456789abcdef0123456789abcdef01"
 
 
-def test_a_good_key_is_taken_as_it_is() -> None:
+def test_valid_key_is_accepted_unchanged() -> None:
     assert parse_api_key(GOOD).reveal() == GOOD
 
 
 @pytest.mark.parametrize("text", [f" {GOOD}", f"{GOOD}\n", f"\t{GOOD} \r\n"], ids=["space", "newline", "both"])
-def test_white_space_around_it_is_stripped_with_a_warning(text: str) -> None:
+def test_surrounding_white_space_is_stripped_with_a_warning(text: str) -> None:
     with pytest.warns(ApiKeyWarning, match="white space or a newline around it, which was stripped"):
         assert parse_api_key(text).reveal() == GOOD
 
@@ -76,7 +76,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_a_key_is_refused_in_words(text: str | None, kind: type[Exception], words: str) -> None:
+def test_malformed_key_is_refused_with_a_reason(text: str | None, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind) as caught:
         parse_api_key(text)
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_a_key_is_refused_in_words(text: str | None, kind: type[E
     assert "Ab12Cd" not in shown
 
 
-def test_a_key_does_not_show_itself() -> None:
+def test_key_is_masked() -> None:
     key = ApiKey(GOOD)
 
     assert str(key) == f"{key}" == format(key, "") == "pk_***"
@@ -111,7 +111,7 @@ def test_a_warning_does_not_show_the_key() -> None:
     ["https://evil.example/api", "http://a.klaviyo.com/api", "https://a.klaviyo.com:8443/api", "https://a.klaviyo.com.evil.example/api"],
     ids=["host", "scheme", "port", "look-alike"],
 )
-def test_the_key_goes_to_the_configured_origin_only(url: str) -> None:
+def test_key_is_sent_to_the_configured_origin_only(url: str) -> None:
     auth = KlaviyoAuth(ApiKey(GOOD), httpx.URL("https://a.klaviyo.com"))
     request = httpx.Request("GET", url)
 
@@ -134,7 +134,7 @@ def test_nothing_is_sent_to_another_origin(server: Scripted, elsewhere: Scripted
     assert [headers["authorization"] for _, headers in server.requests] == [f"Klaviyo-API-Key {GOOD}"]
 
 
-def test_the_origin_may_name_its_port() -> None:
+def test_origin_with_an_explicit_default_port_is_the_same() -> None:
     request = httpx.Request("GET", "https://a.klaviyo.com:443/api")
 
     next(KlaviyoAuth(ApiKey(GOOD), httpx.URL("https://a.klaviyo.com")).auth_flow(request))

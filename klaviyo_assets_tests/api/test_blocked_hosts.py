@@ -12,7 +12,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.probe import probe
-from klaviyo_assets_tests.api.asking import KEY, LISTS
+from klaviyo_assets_tests.api.client_helpers import KEY, LISTS
 
 
 def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -31,15 +31,15 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "127.0.0.53", "::1"])
-def test_a_blocked_name_is_named_with_its_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_name_is_reported_with_its_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resolves(monkeypatch, address)
 
-    async def ask() -> None:
+    async def run() -> None:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url="https://a.klaviyo.com:9", max_retries=0)) as client:
             await probe(client, LISTS)
 
     with pytest.raises(ConnectionFailed) as caught:
-        asyncio.run(ask())
+        asyncio.run(run())
 
     assert f"This machine resolves a.klaviyo.com to {address}" in str(caught.value)
     assert "Pi-hole" in caught.value.advice
@@ -57,7 +57,7 @@ def test_a_blocked_name_is_named_with_its_address(address: str, monkeypatch: pyt
         ("::1", ("::1",)),
     ],
 )
-def test_other_names_are_not_called_blocked(host: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_names_are_not_reported_as_blocked(host: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     resolves(monkeypatch, *addresses)
 
     assert asyncio.run(blocked_address(host)) is None

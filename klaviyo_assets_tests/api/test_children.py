@@ -1,4 +1,4 @@
-"""Records of child types: read parent by parent, under one limit, with both scopes, and probed at a parent that exists."""
+"""Records of child types: read per parent, with one shared rate limit and both scopes, and probed at an existing parent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -39,7 +39,7 @@ def with_client(sandbox: SandboxProcess, work: Callable[[KlaviyoClient], Awaitab
 
 
 @pytest.mark.parametrize("entry", [SEGMENT_MEMBERS, COUPON_CODES], ids=lambda entry: entry.name)
-def test_the_children_of_all_parents_make_one_frame_with_their_parents(shop: SandboxProcess, entry: ResourceType) -> None:
+def test_children_of_all_parents_form_one_frame_with_parent_ids(shop: SandboxProcess, entry: ResourceType) -> None:
     assert entry.parent is not None
     truth = {(one["meta"][entry.parent.column], one["id"]) for one in shop.truth(entry.name)}
     decoder = PageDecoder(entry)
@@ -48,7 +48,7 @@ def test_the_children_of_all_parents_make_one_frame_with_their_parents(shop: San
         found = []
         for parent in shop.truth(entry.parent.type_name):  # type: ignore[union-attr]
             pages = client.pages(entry, {"page[size]": "3"}, decoder.linked_page, parent_id=parent["id"])
-            found += [answer.value.of_parent(parent["id"]) async for answer in pages]
+            found += [response.value.of_parent(parent["id"]) async for response in pages]
         return found
 
     pages = with_client(shop, read)
@@ -66,7 +66,7 @@ def test_the_children_of_all_parents_share_a_limit(shop: SandboxProcess) -> None
     assert with_client(shop, read) == {"/api/segments/{id}/profiles"}
 
 
-def test_a_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
+def test_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
     found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS))
 
     assert found.verdict is Verdict.GRANTED
@@ -74,19 +74,19 @@ def test_a_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
 
 
 @pytest.mark.parametrize("scope", SEGMENT_MEMBERS.scopes)
-def test_each_of_its_scopes_is_needed(shop: SandboxProcess, scope: str) -> None:
+def test_child_type_needs_each_of_its_scopes(shop: SandboxProcess, scope: str) -> None:
     found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS), shop.keys.lacking(scope))
 
     assert found.verdict is Verdict.SCOPE_MISSING
 
 
-def test_without_a_parent_its_scopes_are_unknown() -> None:
+def test_scopes_of_a_child_type_without_parents_are_unknown() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
         found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("profiles:read"))
 
         assert found.verdict is Verdict.UNKNOWN
         assert not found.granted
-        assert found.error is None, "a sync is not refused: it has nothing to read"
+        assert found.error is None, "a sync is not refused, since it has nothing to read"
         assert found.summary == (
             "There are no segments yet, so it is unknown whether the key may read segment_members (segments:read and profiles:read)."
         )
@@ -94,7 +94,7 @@ def test_without_a_parent_its_scopes_are_unknown() -> None:
         assert {one["path"] for one in sandbox.stats()["log"]} == {"/api/segments"}
 
 
-def test_without_a_parent_the_scope_of_the_parent_is_still_needed() -> None:
+def test_scope_of_the_parent_is_needed_without_parents_too() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
         found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("segments:read"))
 

@@ -1,4 +1,4 @@
-"""Which time is believed: two clocks that agree."""
+"""The server's clock: a time is trusted once two sources agree."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ DAY = 24 * HOUR
 
 
 class Machine:
-    """A machine whose clock may be wrong, and may be set."""
+    """A machine with a clock that may be wrong or be changed."""
 
     def __init__(self, off_by: timedelta = timedelta()) -> None:
         self.off_by = off_by
@@ -27,7 +27,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("wrong", [HOUR * 3, -HOUR * 3, HOUR * 24 * 365])
-def test_one_wrong_answer_is_not_believed(wrong: timedelta) -> None:
+def test_one_wrong_date_is_not_trusted(wrong: timedelta) -> None:
     machine = Machine()
     clock = machine.clock()
     clock.note(NOON + wrong)
@@ -40,7 +40,7 @@ def test_one_wrong_answer_is_not_believed(wrong: timedelta) -> None:
 
 
 @pytest.mark.parametrize("off_by", [HOUR * 5, -HOUR * 5])
-def test_two_answers_count_more_than_this_machine(off_by: timedelta) -> None:
+def test_two_dates_outweigh_this_machines_clock(off_by: timedelta) -> None:
     machine = Machine(off_by)
     clock = machine.clock()
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_two_answers_count_more_than_this_machine(off_by: timedelta) -> None:
     assert clock.now() == machine.true
 
 
-def test_answers_that_never_agree_are_never_sure() -> None:
+def test_dates_that_never_agree_are_never_trusted() -> None:
     machine = Machine(HOUR * 5)
     clock = machine.clock()
     for hours in (1, -2, 3, -4):
@@ -61,7 +61,7 @@ def test_answers_that_never_agree_are_never_sure() -> None:
     assert not clock.is_sure
 
 
-def test_a_later_answer_does_not_move_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_later_date_does_not_move_the_clock(caplog: pytest.LogCaptureFixture) -> None:
     machine = Machine()
     clock = machine.clock()
     clock.note(machine.true)
@@ -74,7 +74,7 @@ def test_a_later_answer_does_not_move_it(caplog: pytest.LogCaptureFixture) -> No
     assert [record.getMessage().endswith("it is ignored.") for record in caplog.records] == [True]
 
 
-def test_setting_this_machines_clock_does_not_move_it() -> None:
+def test_setting_this_machines_clock_does_not_move_the_server_clock() -> None:
     machine = Machine()
     clock = machine.clock()
     clock.note(machine.true)
@@ -83,20 +83,20 @@ def test_setting_this_machines_clock_does_not_move_it() -> None:
     assert clock.now() == machine.true
 
 
-def test_an_answer_without_a_date_is_waited_past() -> None:
+def test_response_without_a_date_is_skipped() -> None:
     machine = Machine(HOUR)
     clock = machine.clock()
     clock.note(None)
     assert not clock.is_sure
     clock.note(machine.true)
-    assert not clock.is_sure, "this machine's clock was no answer"
+    assert not clock.is_sure, "this machine's clock is not a response"
     clock.note(machine.true)
 
     assert clock.is_sure
     assert clock.now() == machine.true
 
 
-def test_a_server_that_sends_no_date_leaves_this_machines_clock(caplog: pytest.LogCaptureFixture) -> None:
+def test_this_machines_clock_is_used_if_the_server_sends_no_date(caplog: pytest.LogCaptureFixture) -> None:
     machine = Machine()
     clock = machine.clock()
     for _ in range(3):
@@ -126,10 +126,10 @@ def at(date: str) -> datetime:
         ("1970-01-01", "2000-01-01"),
     ],
 )
-def test_clocks_that_are_years_apart_are_not_believed(machine: str, server: str) -> None:
+def test_clocks_that_are_years_apart_are_not_trusted(machine: str, server: str) -> None:
     clock = ServerClock(lambda: at(machine), lambda: 0.0)
     clock.note(at(server))
-    assert clock.dispute_in_words is None, "one answer alone may be wrong"
+    assert clock.dispute_in_words is None, "a single response may be wrong"
     for _ in range(3):
         clock.note(at(server))
 
@@ -149,7 +149,7 @@ def test_clocks_that_are_years_apart_are_not_believed(machine: str, server: str)
         ("2020-01-01", "2028-11-27"),
     ],
 )
-def test_clocks_that_are_apart_and_can_be_explained_are_believed_and_said(machine: str, server: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_plausible_clock_difference_is_trusted_with_a_warning(machine: str, server: str, caplog: pytest.LogCaptureFixture) -> None:
     clock = ServerClock(lambda: at(machine), lambda: 0.0)
     for _ in range(2):
         clock.note(at(server))
@@ -162,7 +162,7 @@ def test_clocks_that_are_apart_and_can_be_explained_are_believed_and_said(machin
 
 
 @pytest.mark.parametrize("date", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
-def test_a_date_at_the_end_of_the_calendar_can_be_calculated_with(date: datetime) -> None:
+def test_extreme_date_does_not_overflow(date: datetime) -> None:
     clock = ServerClock()
     for _ in range(2):
         clock.note(date)
@@ -171,7 +171,7 @@ def test_a_date_at_the_end_of_the_calendar_can_be_calculated_with(date: datetime
     assert clock.dispute_in_words is not None
 
 
-def test_a_dispute_ends_when_an_answer_agrees_with_this_machine() -> None:
+def test_dispute_ends_when_a_date_agrees_with_this_machine() -> None:
     clock = ServerClock(lambda: at("2026-11-27"), lambda: 0.0)
     for date in ("1970-01-01", "1970-01-01", "2026-11-27"):
         clock.note(at(date))

@@ -1,4 +1,4 @@
-"""A 403 of the API has several reasons under one code."""
+"""Classification of a 403, which has several causes with the same code."""
 
 import pytest
 
@@ -46,7 +46,7 @@ WORDS = {
 
 @pytest.mark.parametrize(("denial", "detail"), [(denial, detail) for denial, details in WORDS.items() for detail in details])
 @pytest.mark.parametrize("code", ["permission_denied", "forbidden", None])
-def test_the_words_decide(code: str | None, denial: Denial, detail: str) -> None:
+def test_error_text_decides(code: str | None, denial: Denial, detail: str) -> None:
     assert denial_of(code, detail) is denial
     assert denial_of(code, detail.upper()) is denial
 
@@ -62,6 +62,6 @@ def test_the_words_decide(code: str | None, denial: Denial, detail: str) -> None
         (None, Denial.UNKNOWN),
     ],
 )
-def test_without_words_the_code_decides(code: str | None, denial: Denial) -> None:
+def test_code_decides_without_error_text(code: str | None, denial: Denial) -> None:
     assert denial_of(code, None) is denial
     assert denial_of(code, " ") is denial

@@ -1,4 +1,4 @@
-"""Filter expressions, to the letter."""
+"""The exact text of filter expressions."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone

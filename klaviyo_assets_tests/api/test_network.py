@@ -1,5 +1,4 @@
-"""How the client reaches its server: base URLs, proxies and trusted certificates, as the environment says; and what is said of those that cannot be
-used."""
+"""Base URLs, proxies and trusted certificates from the environment, and the error messages for invalid ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from klaviyo_assets.api.errors import InvalidNetworkSetting
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.transport import HttpTransport
-from klaviyo_assets_tests.api.asking import KEY, ask, page
+from klaviyo_assets_tests.api.client_helpers import KEY, page, read_lists
 from klaviyo_assets_tests.api.scripted import Scripted, scripted_server
 
 KLAVIYO = httpx.URL("https://a.klaviyo.com")
@@ -37,24 +36,24 @@ def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_requests_to_this_machine_go_through_no_proxy(
     variables: tuple[str, ...], host: str, server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.will(page("a"))
+    server.respond_with(page("a"))
     server.base_url = server.base_url.replace("127.0.0.1", host)
     with scripted_server() as proxy:
         for name in variables:
             monkeypatch.setenv(name, proxy.base_url)
 
-        assert ask(server)[0] == ["a"]
+        assert read_lists(server)[0] == ["a"]
 
         assert proxy.requests == []
 
 
 def test_requests_to_another_machine_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted_server() as proxy:
-        proxy.will(page("a"))
+        proxy.respond_with(page("a"))
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
         elsewhere = Scripted("http://klaviyo.example", proxy.replies)
 
-        assert ask(elsewhere, allow_http=True)[0] == ["a"]
+        assert read_lists(elsewhere, allow_http=True)[0] == ["a"]
 
         assert proxy.requests[0][0].startswith("http://klaviyo.example/api/lists")
 
@@ -66,14 +65,14 @@ def test_requests_to_another_machine_go_through_the_proxy(monkeypatch: pytest.Mo
         *("::ffff:127.0.0.1", "::ffff:7f00:1", "0.0.0.0", "::"),
     ],
 )
-def test_this_machine_is_known_by_each_of_its_names(host: str) -> None:
+def test_all_loopback_names_are_recognized(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize(
     "host", ["a.klaviyo.com", "10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "localhost.example", "mylocalhost", "127.0.0.1.example"]
 )
-def test_another_machine_is_not_taken_for_this_one(host: str) -> None:
+def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -85,7 +84,7 @@ def test_another_machine_is_not_taken_for_this_one(host: str) -> None:
             for text in ("*", "a.klaviyo.com", ".klaviyo.com", "*.klaviyo.com", "klaviyo.com:443", "x, KLAVIYO.COM", "https://a.klaviyo.com")
         ),
         *((text, False) for text in ("", "viyo.com", "a.klaviyo.com:8443", "http://a.klaviyo.com", "b.klaviyo.com", "10.0.0.0/8")),
-        # Spellings for which httpx itself raises, or does nothing.
+        # Values for which httpx raises an error, or does nothing.
         *(
             (text, False)
             for text in ("::1", "[::1]", "[::1]:80", "fe80::/10", "[fe80::1%eth0]", "::ffff:127.0.0.1", "[", "[::1", "a b", "http://[", ":", "/")
@@ -113,7 +112,7 @@ def test_no_proxy_lists_exceptions(no_proxy: str, exempt: bool, variable: str, m
         ("https://[2001:db8::1]", "2001:db9::/32", False),
     ],
 )
-def test_no_proxy_knows_addresses_and_networks(url: str, no_proxy: str, exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_supports_addresses_and_networks(url: str, no_proxy: str, exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", no_proxy)
 
@@ -121,7 +120,7 @@ def test_no_proxy_knows_addresses_and_networks(url: str, no_proxy: str, exempt: 
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
-def test_whatever_stands_in_the_variables_there_is_a_proxy_or_a_sentence(text: str) -> None:
+def test_any_value_of_the_variables_gives_a_proxy_or_an_error_message(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HTTPS_PROXY", text)
         patch.setenv("NO_PROXY", text)
@@ -145,7 +144,7 @@ def test_whatever_stands_in_the_variables_there_is_a_proxy_or_a_sentence(text: s
         *((text, "which is not supported") for text in ("socks4://p", "ftp://secret@p", "socks://p")),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_one_sentence(variable: str, text: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_proxy_gives_one_error_message(variable: str, text: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, text)
 
     with pytest.raises(InvalidNetworkSetting, match=f"^{variable} .*{words}.* What to do: ") as caught:
@@ -153,13 +152,13 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(variable: str, text: str, w
     assert "secret" not in str(caught.value)
 
 
-def test_a_proxy_for_others_does_not_matter_to_this_machine(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.will(page("a"))
+def test_proxy_settings_do_not_affect_requests_to_this_machine(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.respond_with(page("a"))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "socks4://[")
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
 
-    assert ask(server)[0] == ["a"]
+    assert read_lists(server)[0] == ["a"]
 
 
 def missing(folder: Path) -> Path:
@@ -190,7 +189,7 @@ def quoted(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", [missing, empty, garbage, broken, itself, quoted])
-def test_certificates_that_cannot_be_read_are_one_sentence(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_certificates_give_one_error_message(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(path(tmp_path)))
 
     with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_FILE \(.*\) cannot be used \(.*\)\. What to do: Set it to a file"):
@@ -198,14 +197,14 @@ def test_certificates_that_cannot_be_read_are_one_sentence(path: Callable[[Path]
 
 
 @pytest.mark.parametrize("path", [missing, empty, itself])
-def test_a_folder_without_certificates_is_one_sentence(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_without_certificates_gives_one_error_message(path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(path(tmp_path)))
 
     with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_DIR \(.*\) contains no certificates that OpenSSL can find"):
         KlaviyoClient(ApiKey(KEY))
 
 
-def test_certificates_of_the_users_own_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_certificates_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
     (tmp_path / "own.pem").write_text(first)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
@@ -213,7 +212,7 @@ def test_certificates_of_the_users_own_are_trusted(tmp_path: Path, monkeypatch: 
     assert len(tls_context(KLAVIYO).get_ca_certs()) == 1
 
 
-def test_a_log_of_keys_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_an_unwritable_key_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.pem").write_text(Path(certifi.where()).read_text())
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
@@ -260,7 +259,7 @@ BAD_URLS = {
 
 
 @pytest.mark.parametrize(("url", "words"), BAD_URLS.items(), ids=ascii)
-def test_a_base_url_that_cannot_be_used_is_one_sentence(url: str, words: str) -> None:
+def test_invalid_base_url_gives_one_error_message(url: str, words: str) -> None:
     with pytest.raises(InvalidBaseUrl, match=words):
         checked_base_url(url)
     with pytest.raises(InvalidNetworkSetting, match=f"^KLAVIYO_BASE_URL {words}") as caught:
@@ -272,12 +271,12 @@ def test_a_base_url_that_cannot_be_used_is_one_sentence(url: str, words: str) ->
     "url",
     ["https://a.klaviyo.com/", "HTTPS://A.Klaviyo.com:443", "http://127.1:80", "http://[::ffff:127.0.0.1]", "https://a.xn--zca.de", "https://a_b.c"],
 )
-def test_another_base_url_is_taken(url: str) -> None:
+def test_other_base_urls_are_accepted(url: str) -> None:
     KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=url))
 
 
 @given(st.text())
-def test_whatever_stands_in_the_base_url_httpx_can_use_it_or_there_is_a_sentence(text: str) -> None:
+def test_any_accepted_base_url_is_valid_for_httpx(text: str) -> None:
     for url in (text, f"https://{text}"):
         try:
             checked_base_url(url)

@@ -1,4 +1,4 @@
-"""What is logged of a request that waits."""
+"""Log messages of waiting requests."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ EVENTS = "GET /api/events"
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Any:
-    """Run a coroutine; return what it logs, with the seconds that had passed."""
+    """Run a coroutine; return its log messages with their times in seconds."""
     caplog.set_level(logging.INFO, "klaviyo_assets")
 
     def run(work: Coroutine[Any, Any, None]) -> list[tuple[float, str]]:
@@ -49,7 +49,7 @@ def test_a_short_wait_is_not_logged(logged: Any) -> None:
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 2.4, 4.9, 7.6])
-def test_each_phase_that_lasts_is_logged_within_ten_seconds_of_its_beginning(after: float, logged: Any) -> None:
+def test_long_phase_is_logged_within_ten_seconds(after: float, logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
             await asyncio.sleep(after)
@@ -62,7 +62,7 @@ def test_each_phase_that_lasts_is_logged_within_ten_seconds_of_its_beginning(aft
     assert 60 <= second[0] - first[0] < 65
 
 
-def test_many_requests_that_wait_for_the_same_are_logged_once_and_others_by_themselves(logged: Any) -> None:
+def test_requests_with_the_same_wait_are_logged_once(logged: Any) -> None:
     waits = RequestWaits()
 
     async def request(endpoint: str, kind: str) -> None:
@@ -76,7 +76,7 @@ def test_many_requests_that_wait_for_the_same_are_logged_once_and_others_by_them
     assert sorted(words for _, words in logged(work())) == [f"{EVENTS}: response", f"{EVENTS}: turn", "GET /api/lists: response"]
 
 
-def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None:
+def test_long_wait_before_a_retry_is_logged_at_once(logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
             wait.retry(ServerFault("Klaviyo could not process the request.", retry_after=30.0, endpoint=EVENTS, status=503), 30.4, 2, 7)
@@ -91,7 +91,7 @@ def test_a_long_pause_before_the_next_try_is_logged_at_once(logged: Any) -> None
     )
 
 
-def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
+def test_short_waits_are_logged_once_they_add_up(logged: Any) -> None:
     async def work() -> None:
         with RequestWaits().of(EVENTS) as wait:
             for number in range(2, 22):
@@ -106,7 +106,7 @@ def test_many_short_pauses_are_logged_once_they_add_up(logged: Any) -> None:
     assert "Check the network and https://status.klaviyo.com" in words
 
 
-def test_a_request_at_a_limiter_that_another_request_has_closed_logs_nothing_more(logged: Any) -> None:
+def test_requests_at_a_closed_limiter_are_not_logged_again(logged: Any) -> None:
     async def work() -> None:
         waits, limiter = RequestWaits(), RateLimiter("/api/events", RateLimit(350, 3500), 1.0)
         with waits.of(EVENTS) as rejected, waits.of(EVENTS) as other:

@@ -1,4 +1,4 @@
-"""An answer of too many bytes is given up, and a page of too many is asked for again with fewer records."""
+"""Too large responses are aborted, and too large pages are requested again with fewer records."""
 
 import asyncio
 import gzip
@@ -13,14 +13,14 @@ from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFaile
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, page, refused
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, LISTS, error_text, page, read_lists
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 from klaviyo_assets_tests.api.test_response_body import bomb
 
 LIMIT = 2_000_000
 TOO_LARGE = "Klaviyo's response is larger than 2,000,000 bytes, the maximum size of a response. [GET /api/lists] What to do: If records are"
 
-ANSWERS = {
+TOO_LARGE_REPLIES = {
     "plain": Reply(body=b" " * (LIMIT + 1)),
     "announced": Reply(headers={"Content-Length": "5000000000"}),
     "announced beyond all numbers": Reply(headers={"Content-Length": "9" * 19}),
@@ -32,27 +32,27 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("reply", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_that_is_too_large_is_given_up_at_once(reply: Reply, server: Scripted) -> None:
-    server.will(reply)
+@pytest.mark.parametrize("reply", TOO_LARGE_REPLIES.values(), ids=TOO_LARGE_REPLIES)
+def test_too_large_response_is_aborted_at_once(reply: Reply, server: Scripted) -> None:
+    server.respond_with(reply)
 
-    assert refused(server, AnswerTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
-    assert len(server.requests) == 1, "it would be as large again"
-    assert server.bytes_sent < 20 * LIMIT, "no more than the buffers between client and server hold"
+    assert error_text(server, AnswerTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
+    assert len(server.requests) == 1, "a retry would be as large"
+    assert server.bytes_sent < 20 * LIMIT, "no more than fits in the buffers between client and server"
 
 
-def test_an_answer_of_just_the_limit_is_read(server: Scripted) -> None:
+def test_response_of_exactly_the_limit_is_read(server: Scripted) -> None:
     body = page("a").body
     for reply in (Reply(body=body), Reply(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})):
-        server.will(reply)
-        assert ask(server, max_response_bytes=max(len(body), len(reply.body)))[0] == ["a"]
+        server.respond_with(reply)
+        assert read_lists(server, max_response_bytes=max(len(body), len(reply.body)))[0] == ["a"]
 
 
 @pytest.mark.parametrize("reply", [Reply(503, b"<p>" * 30_000, HTML, endless=True), Reply(503, bomb(30), headers={"Content-Encoding": "gzip"})])
-def test_of_an_endless_error_the_status_counts(reply: Reply, server: Scripted) -> None:
-    server.will(reply)
+def test_endless_error_response_is_mapped_by_its_status(reply: Reply, server: Scripted) -> None:
+    server.respond_with(reply)
 
-    refused(server, ServerFault, retries=0)
+    error_text(server, ServerFault, retries=0)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_of_an_endless_error_the_status_counts(reply: Reply, server: Scripted) -
         (Reply(headers={"Content-Encoding": "gzip"}), BadAnswer),
         (Reply(headers={"Content-Encoding": "gzip, " * 1000}), BadAnswer),
     ],
-    ids=["too short", "too long", "negative", "no number", "not asked for", "not gzip", "a thousand times"],
+    ids=["too short", "too long", "negative", "no number", "not requested", "not gzip", "a thousand times"],
 )
-def test_a_wrong_length_or_encoding_has_its_error(reply: Reply, kind: type[KlaviyoError], server: Scripted) -> None:
-    server.will(reply)
+def test_wrong_length_or_encoding_raises_an_error(reply: Reply, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.respond_with(reply)
 
-    refused(server, kind, retries=0, timeout=0.3)
+    error_text(server, kind, retries=0, timeout=0.3)
 
 
 def events(count: int, size: int, next_url: str | None) -> Reply:
@@ -88,32 +88,32 @@ def walk(server: Scripted) -> int:
         options = ClientSettings(base_url=server.base_url, max_retries=0, rate_limit_share=1.0, max_response_bytes=LIMIT)
         async with KlaviyoClient(ApiKey(KEY), options) as client:
             pages = client.pages(EVENTS, {"page[size]": "1000", "sort": "datetime"}, PageDecoder(EVENTS).linked_page)
-            return sum([answer.value.count async for answer in pages])
+            return sum([response.value.count async for response in pages])
 
     return asyncio.run(run())
 
 
-def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_records(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_large_page_is_requested_again_with_fewer_records(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
     link = f"{server.base_url}/api/events?sort=datetime&page%5Bsize%5D=125&page%5Bcursor%5D=abc"
-    server.will(events(300, 10_000, None), events(2, 10_000, link), events(250, 10_000, None), events(15, 10_000, None))
+    server.respond_with(events(300, 10_000, None), events(2, 10_000, link), events(250, 10_000, None), events(15, 10_000, None))
 
     assert walk(server) == 17
     assert page_sizes(server) == ["1000", "125", "125", "15"]
-    assert "page%5Bcursor%5D=abc" in server.requests[-1][0], "it goes on where it was"
+    assert "page%5Bcursor%5D=abc" in server.requests[-1][0], "it continues from the same cursor"
     assert "Pages of 125 records are requested instead of 1000." in caplog.text
 
 
-def test_a_single_record_that_is_too_large_ends_the_walk(server: Scripted) -> None:
-    server.will(events(1, LIMIT, None))
+def test_too_large_single_record_raises_an_error(server: Scripted) -> None:
+    server.respond_with(events(1, LIMIT, None))
 
     with pytest.raises(AnswerTooLarge):
         walk(server)
     assert page_sizes(server) == ["1000", "125", "15", "1"]
 
 
-def test_what_has_no_page_size_is_not_asked_for_again(server: Scripted) -> None:
-    server.will(Reply(body=b" " * (LIMIT + 1)))
+def test_endpoint_without_page_size_is_not_requested_again(server: Scripted) -> None:
+    server.respond_with(Reply(body=b" " * (LIMIT + 1)))
 
-    refused(server, AnswerTooLarge, max_response_bytes=LIMIT)
+    error_text(server, AnswerTooLarge, max_response_bytes=LIMIT)
     assert LISTS.endpoint.path in server.requests[0][0]
     assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""The full error message for each kind of failure, and undocumented responses."""
+"""Full error messages for each kind of failure, and undocumented responses."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ from klaviyo_assets.api.errors import (
 )
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.responses import error_from, retry_after, server_time
-from klaviyo_assets_tests.api.asking import HTML, KEY, LISTS, ask, errors, page, refused
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, LISTS, error_text, errors, page, read_lists
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
 NEW_KEY = (
@@ -316,56 +316,56 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
 
 
 @pytest.mark.parametrize(("reply", "kind", "text"), TEXTS.values(), ids=TEXTS)
-def test_a_user_reads_what_happened_where_klaviyos_words_and_what_to_do(reply: Reply, kind: type[KlaviyoError], text: str, server: Scripted) -> None:
-    server.will(reply)
+def test_error_has_what_happened_where_klaviyos_text_and_what_to_do(reply: Reply, kind: type[KlaviyoError], text: str, server: Scripted) -> None:
+    server.respond_with(reply)
 
-    assert refused(server, kind, retries=1) == text.replace("{base_url}", server.base_url)
+    assert error_text(server, kind, retries=1) == text.replace("{base_url}", server.base_url)
     assert len(server.requests) == (2 if issubclass(kind, RequestFailed) else 1)
 
 
 NETWORK = "What to do: Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
 
 
-def test_a_server_that_hangs_up(server: Scripted) -> None:
-    server.will(Reply(drop=True))
+def test_server_that_closes_the_connection(server: Scripted) -> None:
+    server.respond_with(Reply(drop=True))
 
-    assert refused(server, ConnectionFailed, retries=1) == (
+    assert error_text(server, ConnectionFailed, retries=1) == (
         "No complete response from 127.0.0.1 (RemoteProtocolError: Server disconnected without sending a response.). [GET /api/lists] " + NETWORK
     )
     assert len(server.requests) == 2
 
 
-def test_a_body_that_stops_half_way(server: Scripted) -> None:
-    server.will(Reply(cut=True))
+def test_body_that_is_cut_short(server: Scripted) -> None:
+    server.respond_with(Reply(cut=True))
 
-    text = refused(server, ConnectionFailed, retries=1)
+    text = error_text(server, ConnectionFailed, retries=1)
 
     assert text.startswith("No complete response from 127.0.0.1 (RemoteProtocolError: peer closed connection without sending complete message body")
     assert text.endswith(f"[GET /api/lists] {NETWORK}")
     assert len(server.requests) == 2
 
 
-def test_a_server_that_is_too_slow(server: Scripted) -> None:
-    server.will(Reply(after=3.0))
+def test_server_that_is_too_slow(server: Scripted) -> None:
+    server.respond_with(Reply(after=3.0))
 
-    assert refused(server, ConnectionFailed, retries=0, timeout=0.5) == (
+    assert error_text(server, ConnectionFailed, retries=0, timeout=0.5) == (
         f"No complete response from 127.0.0.1 (ReadTimeout). [GET /api/lists] {NETWORK}"
     )
 
 
-def test_one_that_was_slow_once_is_asked_again(server: Scripted) -> None:
-    server.will(Reply(after=3.0), page("a"))
+def test_request_is_retried_after_a_timeout(server: Scripted) -> None:
+    server.respond_with(Reply(after=3.0), page("a"))
 
-    found, client = ask(server, timeout=0.5)
+    found, client = read_lists(server, timeout=0.5)
 
     assert found == ["a"]
     assert client.traffic.requests == 2
 
 
-def test_a_foreign_link(server: Scripted, elsewhere: Scripted) -> None:
-    server.will(page("a", next_url=f"{elsewhere.base_url}/api/lists"))
+def test_link_to_another_origin(server: Scripted, elsewhere: Scripted) -> None:
+    server.respond_with(page("a", next_url=f"{elsewhere.base_url}/api/lists"))
 
-    assert refused(server, ForeignLink) == (
+    assert error_text(server, ForeignLink) == (
         f"A link leads to {elsewhere.base_url}, not to {server.base_url}; it was not followed. What to do: Check "
         "KLAVIYO_BASE_URL; if it is right, please open an issue: a page link led to another host and was not followed."
     )
@@ -407,33 +407,33 @@ def test_a_foreign_link(server: Scripted, elsewhere: Scripted) -> None:
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_a_link_that_is_odd_is_not_followed(link: str, kind: type[KlaviyoError], server: Scripted) -> None:
-    server.will(page("a", next_url=link))
+def test_unexpected_link_is_not_followed(link: str, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.respond_with(page("a", next_url=link))
 
-    assert "What to do:" in refused(server, kind)
+    assert "What to do:" in error_text(server, kind)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
     "link", ["?page%5Bcursor%5D=b", "/api/lists/?page[cursor]=b", "lists?page[cursor]=b", "{base_url}/api/lists?page[cursor]=b#end"]
 )
-def test_a_link_that_is_unusual_and_right_is_followed(link: str, server: Scripted) -> None:
-    server.will(page("a", next_url=link.replace("{base_url}", server.base_url)), page("b"))
+def test_valid_link_in_an_unusual_form_is_followed(link: str, server: Scripted) -> None:
+    server.respond_with(page("a", next_url=link.replace("{base_url}", server.base_url)), page("b"))
 
-    assert ask(server)[0] == ["a", "b"]
+    assert read_lists(server)[0] == ["a", "b"]
     assert httpx.URL(f"http://server{server.requests[1][0]}").params["page[cursor]"] == "b"
 
 
 @pytest.mark.parametrize("link", ["5", '{"href": "/api/lists"}', '["/api/lists"]', "true", r'"\ud800"', '""'])
-def test_a_link_that_is_no_link_has_its_error(link: str, server: Scripted) -> None:
-    server.will(Reply(body=b'{"data": [], "links": {"next": %s}}' % link.encode()), page("b"))
+def test_invalid_link_raises_a_klaviyo_error(link: str, server: Scripted) -> None:
+    server.respond_with(Reply(body=b'{"data": [], "links": {"next": %s}}' % link.encode()), page("b"))
 
     with pytest.raises(KlaviyoError) if link != '""' else contextlib.nullcontext():
-        ask(server, retries=0)
+        read_lists(server, retries=0)
 
 
 @given(link=st.text(max_size=30) | st.from_regex(r"https?://[a-z0-9\[\]:.%@\\\-]{0,20}(/[ -~]{0,10})?", fullmatch=True))
-def test_no_link_raises_an_error_of_a_library(link: str) -> None:
+def test_no_link_raises_a_library_error(link: str) -> None:
     client = KlaviyoClient(ApiKey(KEY), ClientSettings())
     with contextlib.suppress(KlaviyoError):
         client._next_page(LISTS.endpoint.path, link)
@@ -447,27 +447,27 @@ def test_no_link_raises_an_error_of_a_library(link: str) -> None:
         ("https://A.klaviyo.com/", "https://a.klaviyo.com:443"),
     ],
 )
-def test_spellings_of_one_origin_are_one(one: str, other: str) -> None:
+def test_spellings_of_one_origin_are_equal(one: str, other: str) -> None:
     assert origin(httpx.URL(one)) == origin(httpx.URL(other))
 
 
 def test_a_redirect_within_the_host_is_not_followed_either(server: Scripted) -> None:
-    server.will(Reply(302, b"", headers={"Location": f"{server.base_url}/api/elsewhere"}), page("a"))
+    server.respond_with(Reply(302, b"", headers={"Location": f"{server.base_url}/api/elsewhere"}), page("a"))
 
-    refused(server, RequestRefused)
+    error_text(server, RequestRefused)
 
     assert [path for path, _ in server.requests] == ["/api/lists"]
 
 
-def test_a_circle_of_two_pages_is_noticed(server: Scripted) -> None:
+def test_loop_of_two_pages_is_detected(server: Scripted) -> None:
     first, second = (f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "ab")
-    server.will(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
+    server.respond_with(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
 
-    assert refused(server, BadAnswer) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
+    assert error_text(server, BadAnswer) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
     assert len(server.requests) == 3
 
 
-# --- error documents that are none
+# --- unexpected error documents
 
 
 def odd_error(**member: object) -> bytes:
@@ -493,20 +493,20 @@ def odd_error(**member: object) -> bytes:
     ],
     ids=["empty", "null", "list", "no-errors", "none", "text", "no-members", "no-utf8", "deep", "list-code", "number-code", "object-code"],
 )
-def test_no_error_document_is_so_odd_that_it_hides_the_status(status: int, body: bytes) -> None:
-    error = error_from(answer(status, body), "lists:read")
+def test_status_is_shown_for_any_error_document(status: int, body: bytes) -> None:
+    error = error_from(response(status, body), "lists:read")
 
     assert isinstance(error, KlaviyoError)
     assert f"[GET /api/lists: {status}" in str(error)
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
+def response(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, content=body, headers=named, request=httpx.Request("GET", "https://a.klaviyo.com/api/lists?filter=x"))
 
 
-def test_the_title_stands_in_for_a_missing_detail() -> None:
-    assert "“Invalid input.”" in str(error_from(answer(400, odd_error(code="invalid", title="Invalid input.")), "lists:read"))
+def test_title_replaces_a_missing_detail() -> None:
+    assert "“Invalid input.”" in str(error_from(response(400, odd_error(code="invalid", title="Invalid input.")), "lists:read"))
 
 
 @pytest.mark.parametrize(
@@ -525,8 +525,8 @@ def test_the_title_stands_in_for_a_missing_detail() -> None:
     ids=["detail", "message", "error", "text", "texts", "object", "plain", "title", "heading"],
 )
 @pytest.mark.parametrize("status", [400, 403, 404, 418, 429, 500])
-def test_the_words_of_any_body_are_shown(status: int, body: bytes, words: str) -> None:
-    assert f"[GET /api/lists: {status}: “{words}”]" in str(error_from(answer(status, body), "lists:read"))
+def test_text_of_any_body_is_shown(status: int, body: bytes, words: str) -> None:
+    assert f"[GET /api/lists: {status}: “{words}”]" in str(error_from(response(status, body), "lists:read"))
 
 
 # --- Retry-After and Date
@@ -551,21 +551,21 @@ def test_the_words_of_any_body_are_shown(status: int, body: bytes, words: str) -
     ],
 )
 def test_retry_after_is_a_number_or_a_date_on_the_servers_clock(text: str, seconds: float | None) -> None:
-    assert retry_after(answer(429, retry_after=text, date="Wed, 21 Oct 2026 07:28:00 GMT")) == seconds
+    assert retry_after(response(429, retry_after=text, date="Wed, 21 Oct 2026 07:28:00 GMT")) == seconds
 
 
 def test_retry_after_may_be_missing() -> None:
-    assert retry_after(answer(429)) is None
+    assert retry_after(response(429)) is None
 
 
 @pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 2026 09:28:00 +0200"])
-def test_the_servers_time_is_its_date(text: str) -> None:
-    assert server_time(answer(200, date=text)) == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+def test_server_time_is_the_date_header(text: str) -> None:
+    assert server_time(response(200, date=text)) == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}], ids=["missing", "garbage"])
-def test_an_answer_without_a_date_tells_no_time(headers: dict[str, str]) -> None:
-    assert server_time(answer(200, **headers)) is None
+def test_response_without_a_date_has_no_server_time(headers: dict[str, str]) -> None:
+    assert server_time(response(200, **headers)) is None
 
 
 @pytest.mark.parametrize(
@@ -578,9 +578,9 @@ def test_an_answer_without_a_date_tells_no_time(headers: dict[str, str]) -> None
     ids=["seconds", "date", "absent"],
 )
 def test_a_429_is_waited_for_at_the_limiter(header: Callable[[], dict[str, str]], delay: float, server: Scripted) -> None:
-    server.will(errors(429, "throttled", "Request was throttled.", **header()), page("a"))
+    server.respond_with(errors(429, "throttled", "Request was throttled.", **header()), page("a"))
 
-    found, client = ask(server)
+    found, client = read_lists(server)
 
     assert found == ["a"]
     assert client.seconds_waited >= delay
@@ -588,9 +588,9 @@ def test_a_429_is_waited_for_at_the_limiter(header: Callable[[], dict[str, str]]
 
 
 def test_the_first_date_sets_the_clock(server: Scripted) -> None:
-    server.will(Reply(headers={"Date": "Sat, 01 Jan 2028 00:00:00 GMT"}))
+    server.respond_with(Reply(headers={"Date": "Sat, 01 Jan 2028 00:00:00 GMT"}))
 
-    _, client = ask(server)
+    _, client = read_lists(server)
 
     assert timedelta() <= client.now() - datetime(2028, 1, 1, tzinfo=UTC) < timedelta(hours=1)
     client.catch_up(datetime(2028, 6, 1, tzinfo=UTC))

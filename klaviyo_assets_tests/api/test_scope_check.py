@@ -1,4 +1,4 @@
-"""One cheap question per resource type, and the verdict that each answer gives."""
+"""The probe of each resource type, and the verdict for each response."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
 from klaviyo_assets.catalog.columns import ColumnType
-from klaviyo_assets_tests.api.asking import HTML, KEY, errors
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
 
@@ -25,7 +25,7 @@ def assessed(server: Scripted, entry: ResourceType) -> Access:
 
 
 EMAIL = "and(equals(messages.channel,'email'),equals(archived,false))"
-QUESTIONS = {
+PARAMETERS = {
     "campaigns": {"fields[campaign]": "created_at", "page[size]": "1", "filter": EMAIL},
     "events": {"fields[event]": "datetime", "page[size]": "1"},
     "flows": {"fields[flow]": "created", "page[size]": "1"},
@@ -38,21 +38,21 @@ QUESTIONS = {
 
 
 def expected(entry: ResourceType) -> dict[str, str]:
-    """Return the question about a type that has no line above: one record, with its first time alone."""
+    """Return the parameters for a type that is not listed above: one record, with its first time only."""
     times = [".".join(column.path[1:]) for column in entry.columns if column.type is ColumnType.TIMESTAMP]
     fields = {f"fields[{entry.jsonapi_type}]": times[0]} if times else {}
     return fields | ({"page[size]": "1"} if entry.endpoint.page_size else {})
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parent is None])
-def test_one_record_with_one_time_is_asked_for(name: str, server: Scripted) -> None:
+def test_probe_requests_one_record_with_one_time(name: str, server: Scripted) -> None:
     entry = CATALOG[name]
     found = assessed(server, entry)
 
     ((path, _),) = server.requests
     url = httpx.URL(f"http://server{path}")
     assert url.path == entry.endpoint.path
-    assert dict(url.params) == (QUESTIONS.get(name) or expected(entry))
+    assert dict(url.params) == (PARAMETERS.get(name) or expected(entry))
     assert found.granted
     assert found.summary == f"The key may read {name} ({entry.scope})."
     assert (found.verdict, found.advice, found.error) == (Verdict.GRANTED, "", None)
@@ -101,8 +101,8 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize(("reply", "verdict", "unclear"), VERDICTS.values(), ids=VERDICTS)
-def test_an_answer_gives_a_verdict(reply: Reply, verdict: Verdict, unclear: bool, server: Scripted) -> None:
-    server.will(reply)
+def test_response_determines_the_verdict(reply: Reply, verdict: Verdict, unclear: bool, server: Scripted) -> None:
+    server.respond_with(reply)
 
     found = assessed(server, REVIEWS)
 
@@ -112,8 +112,8 @@ def test_an_answer_gives_a_verdict(reply: Reply, verdict: Verdict, unclear: bool
     assert f"{found.summary} What to do: {found.advice}" == str(found.error)
 
 
-def test_a_missing_scope_that_is_not_recommended_harms_nothing(server: Scripted) -> None:
-    server.will(errors(403, "permission_denied", "You do not have permission to perform this action."))
+def test_missing_optional_scope_affects_nothing_else(server: Scripted) -> None:
+    server.respond_with(errors(403, "permission_denied", "You do not have permission to perform this action."))
 
     found = assessed(server, ACCOUNTS)
 
@@ -123,7 +123,7 @@ def test_a_missing_scope_that_is_not_recommended_harms_nothing(server: Scripted)
     )
 
 
-ACCOUNT_ANSWERS = {
+ACCOUNT_RECORDS = {
     "named": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": "Shop"}}}], "Shop (AbC123)"),
     "no name": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": None}}}], "AbC123"),
     "no contact": ([{"id": "AbC123", "attributes": {"contact_information": None}}], "AbC123"),
@@ -131,9 +131,9 @@ ACCOUNT_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("records", "shown"), ACCOUNT_ANSWERS.values(), ids=ACCOUNT_ANSWERS)
-def test_the_account_is_named(records: list[object], shown: str, server: Scripted) -> None:
-    server.will(Reply(body=json.dumps({"data": records}).encode()))
+@pytest.mark.parametrize(("records", "shown"), ACCOUNT_RECORDS.values(), ids=ACCOUNT_ANSWERS)
+def test_account_is_identified(records: list[object], shown: str, server: Scripted) -> None:
+    server.respond_with(Reply(body=json.dumps({"data": records}).encode()))
 
     assert assessed(server, ACCOUNTS).account == shown
 
@@ -153,7 +153,7 @@ def test_the_account_is_named(records: list[object], shown: str, server: Scripte
     ],
     ids=["401", "scope", "quota", "other words", "suspended", "edge", "429", "400", "503"],
 )
-def test_a_key_is_called_valid_by_answers_that_only_a_valid_key_gets(reply: Reply, valid: bool, server: Scripted) -> None:
-    server.will(reply)
+def test_key_is_valid_if_the_response_requires_a_valid_key(reply: Reply, valid: bool, server: Scripted) -> None:
+    server.respond_with(reply)
 
     assert assessed(server, ACCOUNTS).key_is_valid is valid

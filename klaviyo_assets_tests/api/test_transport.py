@@ -1,4 +1,4 @@
-"""An httpx transport from outside of the package carries the requests, and an error keeps no body."""
+"""Custom httpx transports, and errors that keep no response body."""
 
 import asyncio
 import gc
@@ -13,13 +13,13 @@ from klaviyo_assets.api.errors import AnswerTooLarge, ApiKeyRejected
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets_tests.api.asking import KEY, LISTS
+from klaviyo_assets_tests.api.client_helpers import KEY, LISTS
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 from klaviyo_assets_tests.api.test_response_body import bomb
 
 
 class Recording(httpx.AsyncBaseTransport):
-    """A transport that plays recorded pages."""
+    """A transport that returns recorded pages."""
 
     def __init__(self, *pages: dict[str, object], status: int = 200) -> None:
         self.requests: list[httpx.Request] = []
@@ -37,7 +37,7 @@ class Recording(httpx.AsyncBaseTransport):
 def walk(transport: httpx.AsyncBaseTransport, settings: ClientSettings | None = None) -> list[str]:
     async def ids() -> list[str]:
         async with KlaviyoClient(ApiKey(KEY), settings, transport=transport) as client:
-            return [id_ async for answer in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in answer.value.frame["id"]]
+            return [id_ async for response in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in response.value.frame["id"]]
 
     return asyncio.run(ids())
 
@@ -46,8 +46,8 @@ def page(id_: str, following: str | None) -> dict[str, object]:
     return {"data": [{"type": "list", "id": id_, "attributes": {"name": id_}}], "links": {"next": following}}
 
 
-def test_a_transport_from_outside_carries_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing answers there
+def test_custom_transport_carries_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
     transport = Recording(page("A", "https://a.klaviyo.com/api/lists?page%5Bcursor%5D=2"), page("B", None))
 
     assert walk(transport) == ["A", "B"]
@@ -57,7 +57,7 @@ def test_a_transport_from_outside_carries_the_requests(monkeypatch: pytest.Monke
     assert transport.is_closed
 
 
-def test_a_resource_takes_a_transport_from_outside() -> None:
+def test_resource_accepts_a_custom_transport() -> None:
     transport = Recording(page("A", None))
 
     class Recorded(KlaviyoResource):
@@ -72,7 +72,7 @@ def test_a_resource_takes_a_transport_from_outside() -> None:
     assert transport.is_closed
 
 
-def test_errors_mean_the_same_through_a_transport_from_outside() -> None:
+def test_custom_transport_gives_the_same_errors() -> None:
     transport = Recording({"errors": [{"code": "not_authenticated", "detail": "Missing or invalid private key."}]}, status=401)
 
     with pytest.raises(ApiKeyRejected) as caught:
@@ -89,9 +89,9 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("reply", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_the_error_of_a_response_that_is_too_large_keeps_none_of_it(reply: Reply, server: Scripted) -> None:
-    """What a frame of its traceback holds lives until a garbage collection of the oldest generation, which may never come."""
-    server.will(reply)
+def test_error_of_a_too_large_response_keeps_no_body(reply: Reply, server: Scripted) -> None:
+    """Variables in its traceback's frames live until a garbage collection of the oldest generation, which may never happen."""
+    server.respond_with(reply)
     settings = ClientSettings(base_url=server.base_url, rate_limit_share=1.0, max_response_bytes=2_000_000)
 
     async def kept() -> int:

@@ -1,4 +1,4 @@
-"""How long a server asks to wait, in words."""
+"""Descriptions of waits in messages."""
 
 from datetime import UTC, datetime
 
@@ -41,17 +41,17 @@ def test_durations(seconds: float, words: str) -> None:
         (43_200, " The server asks to wait 12 hours, until 2026-11-28 00:01 UTC."),
     ],
 )
-def test_a_wait_says_how_long_and_until_when(seconds: float | None, words: str) -> None:
+def test_wait_has_duration_and_end(seconds: float | None, words: str) -> None:
     assert wait_in_words(seconds, NOON) == words
 
 
-def test_a_wait_that_no_calendar_holds() -> None:
+def test_wait_beyond_the_calendar() -> None:
     assert wait_in_words(1e15, NOON).startswith(" The server asks to wait 11574074074 days")
     assert not_before(1e15, NOON) == " later"
     assert not_before(43_200, None) == " later"
 
 
-def test_a_daily_limit_says_tomorrow_and_when() -> None:
+def test_daily_limit_message_has_tomorrow_and_the_time() -> None:
     error = RateLimited(43_200, now=NOON, code="throttled")
 
     assert str(error) == (
@@ -64,7 +64,7 @@ def test_a_daily_limit_says_tomorrow_and_when() -> None:
     assert "do not try again tomorrow, after 2026-11-28 00:01 UTC" in str(EdgeRateLimited(43_200, now=NOON))
 
 
-def test_a_fault_says_how_long_the_server_asks_to_wait() -> None:
+def test_server_error_message_has_retry_after() -> None:
     assert str(ServerFault("Klaviyo could not process the request.", retry_after=1, now=NOON)).startswith(
         "Klaviyo could not process the request. The server asks to wait 1 second."
     )

@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next thing that is due, so that minutes pass at once and to the millisecond."""
+"""An event loop with a virtual clock that jumps to the next timer, so tests of minutes run at once and exactly."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ import pytest
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time passes only while nobody has anything to do."""
+    """An event loop whose time passes only while no task is ready."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.passed
 
     def _run_once(self) -> None:
-        # A timer that was cancelled stays in the list for a while; the real time would pass until the next one.
+        # Cancelled timers stay in the list for a while and must not count.
         due = [timer.when() for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
         if not self._ready and due:  # type: ignore[attr-defined]
             self.passed = max(self.passed, min(due))
@@ -27,7 +27,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_in_virtual_time(main: Coroutine[Any, Any, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a coroutine to its end; the gates' clock and the limiter's are the loop's."""
+    """Run a coroutine to its end, with the rate limiter's clocks set to the loop's."""
     loop = VirtualLoop()
     for module in ("limiter", "pacing"):
         monkeypatch.setattr(f"klaviyo_assets.api.rate_limit.{module}.time", SimpleNamespace(monotonic=loop.time))

@@ -1,4 +1,4 @@
-"""The catalog object: names, order, selection, and resource types from elsewhere."""
+"""The catalog object: names, order, selection, and custom resource types."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ def child(name: str, parent: ResourceType) -> ResourceType:
     return replace(CATALOG["metrics"], name=name, jsonapi_type=name, parent=Parent(parent, f"/api/{parent.name}/{{id}}/{name}", "parent_id"))
 
 
-def test_it_holds_what_the_modules_define_each_once() -> None:
+def test_catalog_has_the_types_of_all_modules_once() -> None:
     assert Catalog(discover()) == CATALOG
     assert len(list(discover())) == len(CATALOG)
 
@@ -32,7 +32,7 @@ def test_a_module_added_to_the_folder_is_found(tmp_path: Path, monkeypatch: pyte
     assert [*Catalog(discover())] == [*CATALOG, "zebras"]
 
 
-def test_types_come_by_name_and_parents_before_their_children() -> None:
+def test_types_are_ordered_by_name_with_parents_first() -> None:
     only = child("ab", CATALOG["metrics"])
     grandchild = child("aa", only)
 
@@ -42,7 +42,7 @@ def test_types_come_by_name_and_parents_before_their_children() -> None:
     assert [*Catalog([BRANDS, grandchild, CATALOG["metrics"], only])] == ["metrics", "ab", "aa", "brands"]
 
 
-def test_a_type_from_elsewhere_leaves_the_default_catalog_as_it_is() -> None:
+def test_added_type_does_not_change_the_default_catalog() -> None:
     more = CATALOG.with_(BRANDS)
 
     assert more["brands"] is BRANDS
@@ -50,11 +50,11 @@ def test_a_type_from_elsewhere_leaves_the_default_catalog_as_it_is() -> None:
     assert set(more) == {*CATALOG, "brands"}
 
 
-def test_a_selection_holds_only_what_is_named() -> None:
+def test_selection_has_only_the_given_types() -> None:
     assert [*CATALOG.select(["reviews", "lists", "reviews"])] == ["lists", "reviews"]
 
 
-def test_a_type_that_must_be_chosen_is_not_among_the_defaults() -> None:
+def test_opt_in_type_is_not_a_default() -> None:
     assert "brands" not in CATALOG.with_(replace(BRANDS, opt_in=True)).default_names
     assert "brands" in CATALOG.with_(BRANDS).default_names
 
@@ -72,17 +72,17 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
     assert CATALOG.get("brand") is None
 
 
-def test_a_name_given_twice_is_an_error() -> None:
+def test_duplicate_name_is_an_error() -> None:
     with pytest.raises(CatalogError, match="Two resource types are named brands"):
         CATALOG.with_(BRANDS, replace(BRANDS))
 
 
-def test_a_parent_that_is_missing_is_an_error_that_names_it() -> None:
+def test_missing_parent_is_an_error_that_names_it() -> None:
     with pytest.raises(CatalogError, match=r"aa needs its parent metrics, which is missing\. Add metrics to the resource types"):
         Catalog([child("aa", CATALOG["metrics"]), BRANDS])
 
 
-def test_the_path_of_children_holds_the_id_of_their_parent() -> None:
+def test_path_of_children_contains_the_parent_id() -> None:
     members = child("members", CATALOG["lists"])
 
     assert members.path_of("Y6/nRL") == "/api/lists/Y6%2FnRL/members"

@@ -1,4 +1,4 @@
-"""The catalog agrees with Klaviyo's own description, by the digest of it (see contract/make_digest.py)."""
+"""The catalog matches the digest of Klaviyo's OpenAPI description (see contract/make_digest.py)."""
 
 import re
 from datetime import timedelta
@@ -13,8 +13,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 
-RECORDED_ALONE = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
-"""Columns of attributes that the API sends and its description does not name."""
+ONLY_RECORDED = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
+"""Columns of attributes that the API sends but its description does not have."""
 
 every_type = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 
@@ -28,7 +28,7 @@ def endpoints() -> Facts:
 
 @pytest.fixture
 def described(entry: ResourceType) -> Facts:
-    """Facts about the members of a record of the type."""
+    """Facts about the members of the type's records."""
     described: Facts = DIGEST["types"][entry.name]
     return described
 
@@ -93,7 +93,7 @@ def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Fa
 
 @every_type
 def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
-    """What lowers the limit of the collection is known; what lowers that of a single record may be named as well."""
+    """The catalog has all reduced limits of the collection; it may have those of single records too."""
     path = entry.endpoint.path
     facts = (endpoints[path], endpoints.get(f"{path}/{{id}}", {"reduced_limits": []}))
     collection, single = ({one["when"]: limit(one) for one in each["reduced_limits"]} for each in facts)
@@ -105,12 +105,12 @@ def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
 
 
 @every_type
-def test_a_read_is_not_slowed_by_what_it_asks_for(entry: ResourceType) -> None:
+def test_read_parameters_do_not_reduce_the_limit(entry: ResourceType) -> None:
     assert entry.endpoint.limit_for(entry.page_parameters) == entry.endpoint.limit
 
 
 @every_type
-def test_reduced_limits_hold_when_their_field_is_among_those_asked_for(entry: ResourceType) -> None:
+def test_reduced_limits_apply_when_their_field_is_requested(entry: ResourceType) -> None:
     for reduced in entry.endpoint.reduced_limits:
         assert entry.endpoint.limit_for({reduced.parameter: f"something,{reduced.value}"}) == reduced.limit
         assert entry.endpoint.limit_for({reduced.parameter: f"{reduced.value}_more"}) == entry.endpoint.limit
@@ -131,7 +131,7 @@ def chain(described: Facts, path: tuple[str, ...]) -> list[Facts]:
 
 @every_type
 def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> None:
-    """Where a read asks for some attributes alone, those have one."""
+    """If a read requests only some attributes, those have one."""
     columns = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
 
     def missing(facts: Facts, path: tuple[str, ...]) -> list[str]:
@@ -143,8 +143,8 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
 
     left_out = [name for attribute, facts in described["attributes"]["members"].items() for name in missing(facts, (attribute,))]
 
-    asked_for = set(entry.only_fields) or set(left_out)
-    assert sorted(set(left_out) & asked_for - set(entry.endpoint.additional_fields)) == []
+    requested = set(entry.only_fields) or set(left_out)
+    assert sorted(set(left_out) & requested - set(entry.endpoint.additional_fields)) == []
     assert not entry.only_fields or {".".join(path) for path in columns} == set(entry.only_fields)
     assert set(entry.requested_fields) <= {path[0] for path in columns}
 
@@ -152,7 +152,7 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
 @every_type
 def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
-        if column.name in RECORDED_ALONE.get(entry.name, ()):
+        if column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
         if column.path[0] == "subset":
             assert all(column.path[1] in subset.values for subset in entry.subsets)
@@ -181,7 +181,7 @@ FITTING = {
 @every_type
 def test_columns_have_the_types_of_their_attributes(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
-        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in RECORDED_ALONE.get(entry.name, ()):
+        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
         facts = chain(described, column.path)[-1]
         assert set(facts.get("types", ())) <= FITTING[column.type], column.name
@@ -190,7 +190,7 @@ def test_columns_have_the_types_of_their_attributes(entry: ResourceType, describ
 
 @every_type
 def test_relationships_that_name_their_records_have_a_column(entry: ResourceType, described: Facts) -> None:
-    """The others would be as long as the account is large (the profiles of a list), and Klaviyo gives links alone."""
+    """Klaviyo returns only links for the others, since their ids could be as many as the account's profiles."""
     relationships = described.get("relationships", {}).get("members", {})
     columns = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
 
@@ -205,7 +205,7 @@ def test_the_type_member(entry: ResourceType, described: Facts) -> None:
     assert described["type"]["values"] == [entry.jsonapi_type]
 
 
-# --- by itself
+# --- consistency
 
 
 @every_type
@@ -226,7 +226,7 @@ def test_everything_is_described(entry: ResourceType) -> None:
 
 
 @every_type
-def test_what_a_type_is_read_by_exists(entry: ResourceType) -> None:
+def test_fields_of_the_replication_exist(entry: ResourceType) -> None:
     instants = {column.name for column in entry.columns if column.type is ColumnType.TIMESTAMP}
     allows, sorts = entry.endpoint.allows, entry.endpoint.sorts
 
@@ -254,18 +254,18 @@ def test_what_a_type_is_read_by_exists(entry: ResourceType) -> None:
 def test_subsets_use_allowed_filters_and_differ_from_each_other(entry: ResourceType) -> None:
     assert len({subset.name for subset in entry.subsets}) == len({subset.filters for subset in entry.subsets}) == len(entry.subsets)
     for subset in entry.subsets:
-        asked = [re.fullmatch(r"([a-z-]+)\(([\w.]+),('[a-z_]+'|true|false)\)", text) for text in subset.filters]
-        assert all(one is not None and entry.endpoint.allows(one[2], one[1]) for one in asked)
-        assert entry.endpoint.required_filter in (None, *(one[2] for one in asked if one))
+        filters = [re.fullmatch(r"([a-z-]+)\(([\w.]+),('[a-z_]+'|true|false)\)", text) for text in subset.filters]
+        assert all(one is not None and entry.endpoint.allows(one[2], one[1]) for one in filters)
+        assert entry.endpoint.required_filter in (None, *(one[2] for one in filters if one))
 
 
 @every_type
-def test_the_documentation_is_that_of_the_operation(entry: ResourceType, endpoints: Facts) -> None:
+def test_docs_url_is_that_of_the_operation(entry: ResourceType, endpoints: Facts) -> None:
     assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[entry.endpoint.path]['operation']}"
 
 
 @every_type
-def test_the_key_is_the_id_and_that_of_the_parent(entry: ResourceType) -> None:
+def test_primary_key_is_the_id_and_the_parent_id(entry: ResourceType) -> None:
     keys = [column for column in entry.columns if column.name in entry.primary_key]
 
     assert [column.name for column in entry.columns[: len(keys)]] == [column.name for column in keys] == list(entry.primary_key)
@@ -277,26 +277,26 @@ def test_the_key_is_the_id_and_that_of_the_parent(entry: ResourceType) -> None:
         assert entry.parent.path.startswith(f"{CATALOG[entry.parent.type_name].endpoint.path}/{{id}}/")
 
 
-def test_no_two_types_but_children_have_the_same_records() -> None:
+def test_top_level_types_have_different_records() -> None:
     types = [entry.jsonapi_type for entry in CATALOG.values() if entry.parent is None]
     assert len(set(types)) == len(types)
 
 
-def test_the_key_belongs_to_one_account() -> None:
+def test_one_type_identifies_the_account() -> None:
     assert [name for name, entry in CATALOG.items() if entry.identifies_account] == ["accounts"]
 
 
 @every_type
-def test_a_person_can_be_found_by_a_column_that_exists(entry: ResourceType) -> None:
+def test_subject_column_exists(entry: ResourceType) -> None:
     assert entry.subject_column is None or entry.subject_column in [column.name for column in entry.columns]
     assert entry.subject_column is not None or not any("profile" in column.path[-1] for column in entry.columns)
 
 
 @every_type
-def test_what_is_promised_of_values_is_what_the_schema_says(entry: ResourceType, described: Facts) -> None:
-    """``send_strategy`` is one of several objects, which the schema promises and the plain walk sees as well."""
+def test_required_columns_and_values_match_the_schema(entry: ResourceType, described: Facts) -> None:
+    """``send_strategy`` is one of several objects; the digest has it as required too."""
     for column in entry.columns:
-        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in RECORDED_ALONE.get(entry.name, ()):
+        if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
         facts = chain(described, column.path)[1:]
         promised = all(one.get("promised", False) for one in facts)

@@ -188,7 +188,7 @@ ACCOUNTS = [
 @pytest.mark.parametrize("body", ACCOUNTS, ids=range(len(ACCOUNTS)))
 def test_an_account_that_is_not_as_klaviyo_describes_it(body: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted_server() as server:
-        server.will(Reply(body=body))
+        server.respond_with(Reply(body=body))
         (folder / ".env").write_text(f"{KEY_LINE}KLAVIYO_BASE_URL={server.base_url}\n")
 
         assert cli.main(["check", "--select", "accounts"]) in (0, 2)
@@ -208,7 +208,7 @@ def unlike_ascii() -> Iterator[Scripted]:
     with scripted_server() as server:
         name = "Größe & Söhne 漢字 🦊 \u2028"
         body = f'{{"data": [{{"id": "AbC123", "attributes": {{"contact_information": {{"organization_name": "{name}"}}}}}}]}}'
-        server.will(Reply(body=body.encode()))
+        server.respond_with(Reply(body=body.encode()))
         yield server
 
 

@@ -13,7 +13,7 @@ from klaviyo_assets.api.error_body import read_error
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets_tests.api.asking import errors
+from klaviyo_assets_tests.api.client_helpers import errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 
 NewAccount = Callable[..., SandboxProcess]
@@ -166,7 +166,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 )
 def test_each_answer_has_its_verdict_status_and_words(reply: Reply, status: int, verdict: str, tmp_path: Path) -> None:
     with scripted_server() as server:
-        server.will(reply)
+        server.respond_with(reply)
         result = check(tmp_path, "--select", "reviews", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=server.base_url)
 
     assert result.returncode == status

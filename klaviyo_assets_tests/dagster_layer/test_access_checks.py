@@ -1,4 +1,4 @@
-"""The results of the access checks for each response: passed, warned or failed, in Klaviyo's words."""
+"""The results of the access checks for each response: passed, warned or failed, with Klaviyo's error text."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, assess
 from klaviyo_assets.catalog import ACCOUNTS, REVIEWS, ResourceType
-from klaviyo_assets_tests.api.asking import HTML, KEY, errors
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 
 PASSED, WARNED, FAILED = (True, dg.AssetCheckSeverity.ERROR), (False, dg.AssetCheckSeverity.WARN), (False, dg.AssetCheckSeverity.ERROR)
 
-ANSWERS = {
+RESPONSES = {
     "401": (errors(401, "authentication_failed", "Wrong words."), FAILED, FAILED, "rejected"),
     "scope": (errors(403, "permission_denied", "You do not have permission to perform this action."), PASSED, FAILED, "valid"),
     "plan": (errors(403, "permission_denied", "You must have Advanced KDP enabled."), PASSED, FAILED, "valid"),
@@ -40,12 +40,12 @@ def accessed(reply: Reply, entry: ResourceType) -> Access:
             return await assess(client, entry)
 
     with scripted_server() as server:
-        server.will(reply)
+        server.respond_with(reply)
         return asyncio.run(run(server.base_url))
 
 
-@pytest.mark.parametrize(("reply", "key", "scope", "state"), ANSWERS.values(), ids=ANSWERS)
-def test_each_answer_has_its_result(
+@pytest.mark.parametrize(("reply", "key", "scope", "state"), RESPONSES.values(), ids=RESPONSES)
+def test_response_determines_the_check_results(
     reply: Reply, key: tuple[bool, dg.AssetCheckSeverity], scope: tuple[bool, dg.AssetCheckSeverity], state: str
 ) -> None:
     found = checks.api_key_valid(accessed(reply, ACCOUNTS), dg.AssetKey(["klaviyo", "accounts"]))
@@ -57,4 +57,4 @@ def test_each_answer_has_its_result(
     assert (found.passed, found.severity) == scope
     assert access.error is not None
     assert access.error.detail is not None
-    assert access.error.detail in (found.description or ""), "Klaviyo's own words are shown"
+    assert access.error.detail in (found.description or ""), "Klaviyo's error text is shown"

@@ -1,4 +1,4 @@
-"""What is wrong in the code is said when it is loaded; what the code says is kept; names come from the user's own code."""
+"""Invalid definitions are refused at load; options and translators apply; messages use the user's own names."""
 
 import re
 import subprocess
@@ -60,10 +60,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_known_to_be_wrong_is_refused_when_code_is_loaded(options: dict[str, Any], words: str) -> None:
+def test_invalid_option_is_refused_at_load(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidDefinition, match=words) as caught:
         build(**options)
-    assert "KLAVIYO_" not in str(caught.value), "no variable that has no effect here"
+    assert "KLAVIYO_" not in str(caught.value), "the message names no variables that have no effect here"
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -72,7 +72,7 @@ def test_what_is_known_to_be_wrong_is_refused_when_code_is_loaded(options: dict[
     "fields",
     [{"rate_limit_share": 0}, {"rate_limit_share": 1.5}, {"timeout": 0}, {"max_retries": -1}, {"duckdb_patience": -1}, {"duckdb_threads": 0}],
 )
-def test_a_number_out_of_range_is_refused_when_the_resource_is_made(fields: dict[str, Any]) -> None:
+def test_number_out_of_range_is_refused_when_the_resource_is_created(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
         KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **fields)
 
@@ -82,14 +82,14 @@ def test_a_child_type_without_its_parent_is_refused() -> None:
         build_klaviyo_assets(resource_types=["segment_members"], catalog=outside_types.CATALOG)
 
 
-def test_the_parts_refuse_the_same_when_code_is_loaded() -> None:
+def test_separate_assets_and_resources_refuse_invalid_options_at_load() -> None:
     klaviyo = KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), start_date="yesterday")
     resources = {"klaviyo": klaviyo, "duckdb": DuckDBResource(database="a.db")}
     with pytest.raises(InvalidDefinition, match="'yesterday'"):
         dg.Definitions(assets=build_klaviyo_assets(resource_types=["lists"]), resources=resources).resolve_all_job_defs()
 
 
-def test_what_comes_from_the_environment_is_not_judged_when_code_is_loaded() -> None:
+def test_environment_variables_are_not_validated_at_load() -> None:
     defs = build(
         duckdb=dg.EnvVar("SHOP_FILE"), fields={"start_date": dg.EnvVar("SHOP_START"), "account_id": dg.EnvVar("ID"), "base_url": dg.EnvVar("URL")}
     )
@@ -97,13 +97,13 @@ def test_what_comes_from_the_environment_is_not_judged_when_code_is_loaded() -> 
 
 
 @pytest.mark.parametrize("given", [str, Path, lambda path: DuckDBResource(database=str(path))], ids=["text", "Path", "resource"])
-def test_the_database_may_be_a_text_a_path_or_a_resource(given: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_database_can_be_a_text_a_path_or_a_resource(given: Callable[[Path], Any], tmp_path: Path) -> None:
     defs = build(duckdb=given(tmp_path / "shop.duckdb"))
 
     assert specs(defs)["klaviyo/lists"].metadata["dagster/table_name"] == "shop.klaviyo.lists"
 
 
-def test_a_literal_key_is_warned_of_once_when_code_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+def test_literal_key_gives_one_warning_at_load(caplog: pytest.LogCaptureFixture) -> None:
     klaviyo = KlaviyoResource(api_key=KEY)
     dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo, duckdb="shop.duckdb"))
 
@@ -117,14 +117,14 @@ def test_a_literal_key_is_warned_of_once_when_code_is_loaded(caplog: pytest.LogC
     [KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU")), KlaviyoResource(api_key="pk_of_the_sandbox", base_url="http://127.0.0.1:8080")],
     ids=["EnvVar", "sandbox"],
 )
-def test_other_keys_are_not_warned_of(klaviyo: KlaviyoResource, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_keys_give_no_warning(klaviyo: KlaviyoResource, caplog: pytest.LogCaptureFixture) -> None:
     dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo, duckdb="shop.duckdb"))
     assert caplog.records == []
 
 
 @pytest.mark.long
-def test_the_warning_is_seen_where_code_is_loaded(tmp_path: Path) -> None:
-    """On the standard error of the process, without a setting for logs."""
+def test_warning_is_written_to_standard_error(tmp_path: Path) -> None:
+    """Without any logging configuration."""
     code = tmp_path / "mine.py"
     code.write_text(
         "import dagster as dg\nfrom klaviyo_assets import KlaviyoResource, build_klaviyo_definitions\n"
@@ -134,11 +134,11 @@ def test_the_warning_is_seen_where_code_is_loaded(tmp_path: Path) -> None:
     assert "has its API key as a text in the code" in loaded.stderr
 
 
-# A translator of the user's ----------------------------------------------------------------------------------------------------------------------
+# Custom translators ------------------------------------------------------------------------------------------------------------------------------
 
 
 class ByTeam(KlaviyoTranslator):
-    """As the documentation shows it."""
+    """The example from the documentation."""
 
     def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
         spec = super().get_asset_spec(entry)
@@ -146,7 +146,7 @@ class ByTeam(KlaviyoTranslator):
 
 
 class OwnSchema(KlaviyoTranslator):
-    """Sets a field in the body of the class."""
+    """Sets a field in the class body."""
 
     schema = "crm"
 
@@ -161,7 +161,7 @@ def test_a_translator_follows_the_name_and_gets_owners_and_tags() -> None:
     assert spec.group_name == "crm"
 
 
-def test_two_accounts_with_a_translator_have_schemas_and_resources_of_their_own() -> None:
+def test_two_accounts_with_a_translator_have_their_own_schemas_and_resources() -> None:
     translator = ByTeam()
     both = dg.Definitions.merge(build(name="eu", translator=translator), build(name="us", translator=translator))
 
@@ -177,19 +177,19 @@ def test_two_accounts_with_a_translator_have_schemas_and_resources_of_their_own(
         (KlaviyoTranslator(key_prefix=["us"], schema="mine"), "shop.mine.lists"),
         (OwnSchema(), "shop.crm.lists"),
     ],
-    ids=["the default's own text", "others", "in the class"],
+    ids=["equal to the default", "others", "in the class"],
 )
-def test_what_a_translator_is_given_is_kept(translator: KlaviyoTranslator, table: str) -> None:
+def test_fields_of_a_translator_are_kept(translator: KlaviyoTranslator, table: str) -> None:
     assert specs(build(name="us", translator=translator))["us/lists"].metadata["dagster/table_name"] == table
 
 
-def test_a_translator_by_itself_is_as_before() -> None:
+def test_defaults_of_a_translator() -> None:
     translator = KlaviyoTranslator()
     assert (translator.schema, translator.group_name, tuple(translator.key_prefix)) == ("klaviyo", "klaviyo", ("klaviyo",))
     assert translator.get_asset_spec(CATALOG["lists"]).metadata["dagster/table_name"] == "klaviyo.lists"
 
 
-def test_a_translator_that_changes_keys_loses_no_job() -> None:
+def test_translator_that_changes_keys_keeps_all_jobs() -> None:
     class Turned(KlaviyoTranslator):
         def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
             return super().get_asset_spec(entry).replace_attributes(key=dg.AssetKey(["crm", f"{entry.name}_raw"]))
@@ -224,7 +224,7 @@ def test_pool_and_retry_policy_reach_every_step() -> None:
 @pytest.mark.parametrize("name", ["klaviyo", "order", "Crm"])
 def test_the_table_name_can_be_pasted_into_sql(file: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / file
-    duckdb.connect(str(path)).close()  # of a file that is there the earlier default name is accepted, though it is the schema's too
+    duckdb.connect(str(path)).close()  # for an existing file, the earlier default name is allowed, although the schema has it too
     table = specs(build(duckdb=path, name=name))[f"{name}/lists"].metadata["dagster/table_name"]
 
     with duckdb.connect(str(path)) as connection:
@@ -234,13 +234,13 @@ def test_the_table_name_can_be_pasted_into_sql(file: str, name: str, tmp_path: P
         assert connection.execute(f"SELECT id FROM {table}").fetchall() == [(1,)]
 
 
-def test_the_words_that_need_quotes_are_those_of_duckdb() -> None:
+def test_keywords_include_those_of_duckdb() -> None:
     rows = duckdb.execute("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'").fetchall()
     assert {word for (word,) in rows} <= KEYWORDS
 
 
 @pytest.mark.parametrize("parts", [["shop", "klaviyo", "lists"], ["my-shop", "order", "events"], ['q"x', "a.b", "lists"], ["klaviyo", "lists"]])
-def test_a_pasted_name_has_the_parts_that_it_was_made_of(parts: list[str]) -> None:
+def test_pasted_name_splits_into_its_parts(parts: list[str]) -> None:
     assert parts_of(pasted(*parts)) == parts
 
 
@@ -272,7 +272,7 @@ def test_messages_name_the_resource_the_field_and_the_variable(tmp_path: Path, m
     assert all("field api_key of resource 'eu'" in str(one.metadata["what_to_do"].value) for one in checks)
 
 
-def test_messages_name_the_database_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_name_the_users_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one\n" * 400)
     monkeypatch.setenv("KLAVIYO_EU", KEY)
     monkeypatch.setenv("SHOP_FILE", str(tmp_path / "notes.txt"))
@@ -307,12 +307,12 @@ def test_the_shipped_code_location_names_its_variables(tmp_path: Path, monkeypat
 
 
 @pytest.mark.long
-def test_loading_the_code_location_stays_light() -> None:
+def test_code_location_loads_without_heavy_imports() -> None:
     code = "import sys, klaviyo_assets.definitions; print([name for name in ('polars', 'httpx', 'pyrate_limiter') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_examples_give_the_key_as_a_variable() -> None:
+def test_examples_read_the_key_from_a_variable() -> None:
     root = Path(__file__).parents[2]
     texts = [path.read_text() for path in (root / "README.md", *root.glob("docs/*.md"), *root.glob("klaviyo_assets/**/*.py"))]
     given = [found for text in texts for found in re.findall(r"KlaviyoResource\(\s*api_key=(.{10})", text)]

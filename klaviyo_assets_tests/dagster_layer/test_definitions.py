@@ -1,4 +1,4 @@
-"""What a code location gets: assets, checks, jobs, schedules, resources; one account or several."""
+"""The definitions of a code location: assets, checks, jobs, schedules, resources; one account or several."""
 
 import os
 import subprocess
@@ -48,7 +48,7 @@ def test_an_asset_says_what_it_is() -> None:
     assert all(column.description for column in columns.values())
 
 
-def test_a_column_that_klaviyo_promises_a_value_for_is_not_nullable_in_the_ui() -> None:
+def test_required_column_is_not_nullable_in_the_ui() -> None:
     columns = specs(definitions())["klaviyo/accounts"].metadata["dagster/column_schema"].columns
 
     promised = {column.name for column in CATALOG["accounts"].columns if column.required}
@@ -56,7 +56,7 @@ def test_a_column_that_klaviyo_promises_a_value_for_is_not_nullable_in_the_ui() 
     assert {column.name for column in columns if not column.constraints.nullable} == {"id", "_synced_at"} | promised
 
 
-def test_schedules_are_there_and_stopped() -> None:
+def test_schedules_exist_and_are_stopped() -> None:
     schedules = {schedule.name: schedule for schedule in definitions().schedules or []}
 
     assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {  # type: ignore[union-attr]
@@ -76,7 +76,7 @@ def test_the_hourly_job_is_for_events_and_profiles() -> None:
     assert {key.path[-1] for key in job.asset_layer.executable_asset_keys} == {"events", "profiles"}
 
 
-def test_two_accounts_stand_side_by_side_in_one_code_location() -> None:
+def test_two_accounts_share_one_code_location() -> None:
     both = dg.Definitions.merge(definitions("eu"), definitions("us", resource_types=["profiles", "events"]))
 
     dg.Definitions.validate_loadable(both)
@@ -84,7 +84,7 @@ def test_two_accounts_stand_side_by_side_in_one_code_location() -> None:
     assert specs(both)["us/events"].metadata["dagster/table_name"] == "a.us.events"
 
 
-def test_a_resource_type_that_does_not_exist_is_named() -> None:
+def test_error_names_an_unknown_resource_type() -> None:
     with pytest.raises(ValueError, match=r"Unknown resource types: profile\. Known are: accounts, campaigns"):
         build_klaviyo_assets(resource_types=["profile"])
 
@@ -113,13 +113,13 @@ def test_the_workspace_names_the_module_and_the_location() -> None:
     ],
     ids=["nothing", "per cent", "no date", "no scheme"],
 )
-def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_an_invalid_setting(name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting, match=words):
         from_environment()
 
 
-def test_the_key_is_shown_nowhere_in_the_resource() -> None:
+def test_resource_does_not_show_the_key() -> None:
     key = "pk_" + "s3cret" * 6
     resource = KlaviyoResource(api_key=key)
 
@@ -142,11 +142,11 @@ def test_an_account_with_the_name_of_the_file_is_refused_at_load(database: str, 
 
 
 @pytest.mark.parametrize("database", ["eu.duckdb", "main.duckdb", "data/euro.duckdb", "klaviyo_eu.duckdb", "klaviyo/b.duckdb"])
-def test_another_name_is_taken(database: str) -> None:
+def test_other_names_are_accepted(database: str) -> None:
     dg.Definitions.validate_loadable(build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=database, name="klaviyo"))
 
 
-def test_an_existing_file_of_the_earlier_default_name_goes_on(tmp_path: Path) -> None:
+def test_existing_file_with_the_earlier_default_name_still_works(tmp_path: Path) -> None:
     path = tmp_path / "klaviyo.duckdb"
     duckdb.connect(str(path)).close()
 
@@ -159,13 +159,13 @@ def test_an_existing_file_of_the_earlier_default_name_goes_on(tmp_path: Path) ->
     ("url", "words"),
     [("https://a.klaviyo.com/v1", "must be scheme, host and port only"), ("https://[::1", "is not a URL"), ("http://a.klaviyo.com", "is plain http")],
 )
-def test_a_base_url_that_cannot_be_used_is_refused_at_load(url: str, words: str) -> None:
+def test_invalid_base_url_is_refused_at_load(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=f"^The field base_url of KlaviyoResource {words}"):
         build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("A_KEY"), base_url=url), duckdb="a.duckdb")
 
 
 @pytest.mark.parametrize("file", ["shop", "Shop.duckdb", ".shop.x.y", "temp.duckdb", "main.db", "a b.duckdb", "shop?x.duckdb"])
-def test_the_name_that_duckdb_gives_a_file_is_known(file: str, tmp_path: Path) -> None:
+def test_database_name_matches_duckdb(file: str, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / file)) as connection:
         ((name,),) = connection.execute("SELECT current_database()").fetchall()
 
@@ -173,7 +173,7 @@ def test_the_name_that_duckdb_gives_a_file_is_known(file: str, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_what_the_environment_says_reaches_the_resource_of_the_code_location(tmp_path: Path) -> None:
+def test_environment_variables_reach_the_resource_of_the_code_location(tmp_path: Path) -> None:
     given = {"KLAVIYO_ACCEPT_CHANGED_OPTIONS": "true", "KLAVIYO_CONCURRENCY": "7", "KLAVIYO_TIMEOUT": "8", "KLAVIYO_MAX_RETRIES": "9"}
     code = (
         "import dagster as dg\n"

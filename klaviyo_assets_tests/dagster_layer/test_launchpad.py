@@ -1,4 +1,4 @@
-"""What the launchpad shows is what it submits: each job runs with the run config that Dagster puts there."""
+"""The launchpad submits the run config that it shows: each job runs with the default run config."""
 
 import json
 import zlib
@@ -43,7 +43,7 @@ def from_the_factory(sandbox: SandboxProcess, folder: Path, key: str = "") -> dg
 
 
 def from_the_parts(sandbox: SandboxProcess, folder: Path) -> dg.Definitions:
-    """The resource as a user's own code location has it: shown in the launchpad."""
+    """Definitions of a user's own code location, with the resource shown in the launchpad."""
     database = DuckDBResource(database=str(folder / "shop.duckdb"))
     return dg.Definitions(
         assets=build_klaviyo_assets(resource_types=["lists"]),
@@ -53,7 +53,7 @@ def from_the_parts(sandbox: SandboxProcess, folder: Path) -> dg.Definitions:
 
 
 def launchpad_of(job: dg.JobDefinition) -> str:
-    """Return what the launchpad opens with: GraphQL's rootDefaultYaml, or the config that the job was defined with."""
+    """Return the launchpad's initial run config: GraphQL's rootDefaultYaml, or the job's own config."""
     if job.run_config:
         return json.dumps(job.run_config)
     snapshot = job.get_job_snapshot()
@@ -66,11 +66,11 @@ def launch(defs: dg.Definitions, job: dg.JobDefinition, instance: dg.DagsterInst
 
 
 def dg_yaml(text: str) -> dict[str, Any]:
-    """Read run config as the UI reads it: dates stay texts."""
+    """Parse run config as the UI does: dates remain texts."""
     return {name: value for name, value in (load_run_config_yaml(text) or {}).items() if value}  # type: ignore[attr-defined]
 
 
-def test_every_job_runs_with_what_its_launchpad_opens_with(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_every_job_runs_with_the_config_that_its_launchpad_shows(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = from_the_factory(new_account(metrics=3, events=800), tmp_path)
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
     assert set(JOBS) <= set(jobs), "a job is missing"
@@ -83,10 +83,10 @@ def test_every_job_runs_with_what_its_launchpad_opens_with(new_account: NewAccou
         if name == "klaviyo_audit":
             (check,) = result.get_asset_check_evaluations()
             assert check.check_name == "complete"
-            assert int(check.metadata["days_compared"].value) > 0, "it has compared something"  # type: ignore[arg-type]
+            assert int(check.metadata["days_compared"].value) > 0, "the audit compared something"  # type: ignore[arg-type]
 
 
-def test_the_launchpad_shows_ops_alone(account: SandboxProcess, tmp_path: Path) -> None:
+def test_launchpad_shows_only_ops(account: SandboxProcess, tmp_path: Path) -> None:
     defs = from_the_factory(account, tmp_path)
 
     for job in defs.get_repository_def().get_all_jobs():
@@ -94,7 +94,7 @@ def test_the_launchpad_shows_ops_alone(account: SandboxProcess, tmp_path: Path) 
         assert set(dg_yaml(shown)) <= {"ops"}, shown
 
 
-def test_a_custom_resource_is_shown_readably_and_runs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_custom_resource_is_shown_with_its_variable_and_runs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = from_the_parts(account, tmp_path)
     job = defs.resolve_implicit_global_asset_job_def()
 
@@ -102,8 +102,8 @@ def test_a_custom_resource_is_shown_readably_and_runs(account: SandboxProcess, t
     assert launch(defs, job, instance).success
 
 
-def test_the_key_of_the_factory_is_in_no_snapshot_and_no_storage(account: SandboxProcess, tmp_path: Path) -> None:
-    """Given as a text, which Dagster would store with the default of a resource's field."""
+def test_key_is_not_in_snapshots_or_storage(account: SandboxProcess, tmp_path: Path) -> None:
+    """The key is a literal, which Dagster would store as the default of a resource's field."""
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
@@ -131,8 +131,8 @@ def stored_text(home: Path) -> list[str]:
     return found
 
 
-def test_the_resources_of_the_factory_serve_other_uses(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    """A user's own asset takes them by key, the parts of Dagster that load values too."""
+def test_resources_of_the_factory_work_outside_its_jobs(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """In a user's own asset, and where Dagster loads values."""
     import polars as pl
 
     seen = []
@@ -155,10 +155,8 @@ def test_the_resources_of_the_factory_serve_other_uses(account: SandboxProcess, 
 
 
 @pytest.mark.parametrize("key", ["********", "pk_*****", "••••••••", "pk_***", "****ef01"])
-def test_an_audit_with_a_mask_for_a_key_ends_red_and_says_why(
-    key: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    """As an old launchpad would submit it."""
+def test_audit_with_a_masked_key_fails_with_the_reason(key: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """An old launchpad would submit such a key."""
     defs = from_the_factory(account, tmp_path, key)
 
     result = launch(defs, defs.resolve_job_def("klaviyo_audit"), instance)

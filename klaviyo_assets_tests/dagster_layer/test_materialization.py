@@ -1,4 +1,4 @@
-"""The assets through Dagster, in this process, against a small account."""
+"""The assets, materialized by Dagster in this process from a small account."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def test_without_accounts_read_everything_else_works_and_the_run_is_green(
     assert found["accounts", "scope_coverage"].severity is dg.AssetCheckSeverity.WARN
 
 
-def test_a_plan_gate_is_not_called_a_missing_scope(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_plan_gate_is_not_reported_as_a_missing_scope(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path, PLAN_GATED_KEY), instance, job="klaviyo_checks")
 
     assert check_results(result)["reviews", "scope_coverage"].metadata["verdict"].value == "not in the plan"
@@ -153,7 +153,7 @@ def test_table_checks_find_what_is_wrong_with_the_whole_table(account: SandboxPr
     assert "colour" in found["lists", "unknown_attributes"].description
 
 
-def test_a_check_that_cannot_look_hides_no_other(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_check_that_cannot_run_does_not_hide_others(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = definitions(account, tmp_path)
     execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
     import duckdb
@@ -195,9 +195,9 @@ def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_
         bounds = connection.execute(
             "SELECT min(datetime) >= ?::DATE, max(datetime) < ?::DATE, count(*) > 10 FROM klaviyo.events WHERE id <> 'gone'", [start, end]
         ).fetchall()
-        marked = connection.execute("SELECT id FROM klaviyo.events WHERE _deleted_at IS NOT NULL").fetchall()
+        deleted = connection.execute("SELECT id FROM klaviyo.events WHERE _deleted_at IS NOT NULL").fetchall()
     assert bounds == [(True, True, True)]
-    assert marked == [("gone",)]
+    assert deleted == [("gone",)]
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_
         ({"start": "2026-01-01", "end": "2026-02-01"}, "Add mode: range"),
         ({"mode": "range", "field": "updated", "start": "2026-01-01", "end": "2026-02-01"}, "Use field: datetime"),
     ],
-    ids=["no span", "turned round", "no date", "no mode", "wrong field"],
+    ids=["no dates", "reversed", "invalid date", "no mode", "wrong field"],
 )
-def test_a_wrong_range_is_refused_in_words(
+def test_wrong_range_is_refused_with_a_reason(
     config: dict[str, str], words: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     result = execute(
@@ -232,7 +232,7 @@ def _days(number: int) -> Any:
     return timedelta(days=number)
 
 
-def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_downstream_asset_loads_the_table_as_a_frame(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     seen: dict[str, Any] = {}
 
     @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"])})
@@ -253,17 +253,17 @@ def test_a_downstream_asset_takes_the_table_as_a_frame(account: SandboxProcess, 
     assert seen["eager"]["updated"].dtype == pl.Datetime("us", "UTC")
 
 
-# Dagster's own loop, started inside another one.
+# Dagster starts its own event loop inside another one.
 @pytest.mark.filterwarnings("ignore:coroutine 'BaseEventLoop.shutdown_asyncgens':RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_it_works_where_an_event_loop_is_running_already(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_works_inside_a_running_event_loop(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     async def notebook() -> dg.ExecuteInProcessResult:
         return execute(definitions(account, tmp_path), instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])])
 
     assert asyncio.run(notebook()).success
 
 
-def test_a_table_that_is_not_there_yet_is_named(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_error_names_a_missing_table(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"])})
     def downstream(profiles: pl.DataFrame) -> None:
         raise AssertionError
@@ -277,7 +277,7 @@ def test_a_table_that_is_not_there_yet_is_named(account: SandboxProcess, tmp_pat
     assert "materialize klaviyo/profiles first" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
 
 
-def test_a_scheduled_run_that_finds_the_type_taken_ends_green(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_scheduled_run_succeeds_if_the_type_is_being_synced_already(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     from filelock import FileLock
 
     folder = tmp_path / "warehouse.duckdb.sync" / "klaviyo"
@@ -295,7 +295,7 @@ def test_a_scheduled_run_that_finds_the_type_taken_ends_green(account: SandboxPr
     assert "being synced already by run run-1234" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
 
 
-def test_field_rules_of_the_resource_are_kept(
+def test_field_rules_of_the_resource_are_applied(
     account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", "a secret of the tests")
@@ -310,9 +310,7 @@ def test_field_rules_of_the_resource_are_kept(
     assert all(email.startswith("sha256:") for email in emails)
 
 
-def test_a_rule_of_any_type_that_lacks_its_salt_stops_every_sync_with_a_reason(
-    account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_missing_salt_for_any_type_fails_every_sync_with_a_reason(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = definitions(account, tmp_path, field_rules={"lists": {"name": "hash"}})
 
     result = execute(defs, instance, asset_selection=[dg.AssetKey(["klaviyo", "metrics"])])
@@ -324,7 +322,7 @@ def test_a_rule_of_any_type_that_lacks_its_salt_stops_every_sync_with_a_reason(
     assert not (tmp_path / "warehouse.duckdb").exists()
 
 
-def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
+def test_weekly_full_read_of_profiles_finds_deleted_and_merged_profiles(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     sandbox = new_account(profiles=120)
@@ -334,19 +332,19 @@ def test_the_weekly_full_read_of_profiles_marks_the_deleted_and_the_merged(
     sandbox.change("delete", type="profiles", id=deleted)
     sandbox.change("merge", source=merged, destination=destination)
     assert execute(defs, instance, "klaviyo_sync_frequent").success
-    assert marked(tmp_path, "profiles") == [], "an incremental sync cannot see it"
+    assert marked_deleted(tmp_path, "profiles") == [], "an incremental sync cannot detect it"
 
     result = execute(defs, instance, "klaviyo_full_profiles")
 
     assert result.success
     assert materialized(result) == {"profiles"}
-    assert marked(tmp_path, "profiles") == [deleted, merged]
+    assert marked_deleted(tmp_path, "profiles") == [deleted, merged]
     (materialization,) = result.asset_materializations_for_node("klaviyo_profiles")
     metadata = {name: value.value for name, value in materialization.metadata.items()}
     assert (metadata["mode"], metadata["rows_deleted"], metadata["dagster/row_count"]) == ("full", 2, 118)
 
 
-def marked(folder: Path, table: str) -> list[str]:
+def marked_deleted(folder: Path, table: str) -> list[str]:
     """Return the ids of rows that are marked as deleted."""
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         rows = connection.execute(f"SELECT id FROM klaviyo.{table} WHERE _deleted_at IS NOT NULL ORDER BY id").fetchall()
@@ -367,7 +365,7 @@ def marked(folder: Path, table: str) -> list[str]:
         ),
     ],
 )
-def test_a_setting_that_lets_nothing_be_asked_fails_the_run_in_one_sentence(
+def test_setting_that_prevents_requests_fails_the_run_with_one_message(
     options: dict[str, str],
     variables: dict[str, str],
     words: str,

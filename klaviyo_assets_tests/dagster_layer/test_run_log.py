@@ -1,4 +1,4 @@
-"""What a run waits for is in the run's own log, while it waits."""
+"""A waiting run logs what it waits for in its own run log."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ def home(folder: Path, settings: str = "") -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def another_program_has(path: Path) -> Iterator[Callable[[], None]]:
-    """A process that has a database open; yields what makes it end."""
+    """Open a database in another process; yields a function that ends the process."""
     duckdb.connect(str(path)).close()
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -67,22 +67,22 @@ def definitions(sandbox: SandboxProcess, database: Path, name: str = "klaviyo") 
 
 
 def words_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return what the run's log says, but for Dagster's own events."""
+    """Return the messages of the run's log, without Dagster's own events."""
     records = instance.all_logs(run_id)
     return [entry.user_message for entry in records if not entry.is_dagster_event]
 
 
-def until(there: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is there; how long it takes is no part of the test."""
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition is true; the test does not measure how long that takes."""
     end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end, "it has not come"
+    while not condition():
+        assert time.monotonic() < end, "the condition is still false"
         time.sleep(0.1)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("settings", ["", MANAGED], ids=["Dagster as it comes", "a managed logger"])
-def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: SandboxProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", ["", MANAGED], ids=["default settings", "a managed logger"])
+def test_waiting_run_logs_which_program_has_the_file(settings: str, account: SandboxProcess, tmp_path: Path) -> None:
     database = tmp_path / "shop.duckdb"
     with home(tmp_path / "home", settings) as instance, another_program_has(database) as release, ThreadPoolExecutor(1) as pool:
         job = definitions(account, database).resolve_job_def("klaviyo_sync")
@@ -90,22 +90,22 @@ def test_a_run_says_who_has_the_file_while_it_waits(settings: str, account: Sand
         until(lambda: instance.get_runs())
         (run,) = instance.get_runs()
 
-        def said() -> list[str]:
+        def logged_messages() -> list[str]:
             return [words for words in words_of(instance, run.run_id) if "is open in another program" in words]
 
-        until(said)
+        until(logged_messages)
         assert not result.done(), "it waits"
-        assert "PID" in said()[0]
-        assert "What to do: close it there" in said()[0]
+        assert "PID" in logged_messages()[0]
+        assert "What to do: close it there" in logged_messages()[0]
         release()
         assert result.result().success
-        assert len(said()) == 1, "not twice"
+        assert len(logged_messages()) == 1
     assert LOGGER.handlers == []
     assert LOGGER.level == logging.NOTSET
 
 
 @pytest.mark.long
-def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_run_logs_that_another_sync_has_the_file(account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancellation, "SECONDS_BEFORE_FIRST_LOG", 0.0)
     monkeypatch.setattr(cancellation.Reminder.__init__, "__defaults__", (0.0,))
     database = tmp_path / "shop.duckdb"
@@ -122,7 +122,7 @@ def test_a_run_says_that_another_sync_has_the_file(account: SandboxProcess, tmp_
 
 @pytest.mark.long
 @pytest.mark.parametrize("held", ["by another program", "by another sync", "by another sync of the type"])
-def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_failure_is_retried(held: str, account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = LocalFile.__init__.__kwdefaults__ | {"patience": 0.0, "lock_timeout": 0.0}
     monkeypatch.setattr(LocalFile.__init__, "__kwdefaults__", defaults)
     database = tmp_path / "shop.duckdb"
@@ -147,14 +147,14 @@ def test_what_may_be_over_by_the_next_try_is_tried_again(held: str, account: San
 
 
 @pytest.mark.long
-def test_what_a_user_has_to_correct_is_not_tried_again() -> None:
+def test_failure_that_the_user_must_correct_is_not_retried() -> None:
     assert not failure(WarehouseError("It is no database.", "Use another file."), str).allow_retries
     assert not failure(InvalidRange("It is empty.", "Set another end."), str).allow_retries
 
 
 @contextmanager
 def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
-    """A log of a run, and what comes into it."""
+    """Yield a run's logger and the messages that it receives."""
     log, found = logging.Logger("a run"), []  # type: ignore[var-annotated]
 
     class Collect(logging.Handler):
@@ -165,7 +165,7 @@ def collected() -> Iterator[tuple[logging.Logger, list[str]]]:
     yield log, found
 
 
-def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
+def test_each_kind_of_wait_is_in_the_run_log() -> None:
     async def used_up(limiter: RateLimiter) -> None:
         limiter.release({"RateLimit-Limit": "3500, 350;w=1, 3500;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, await limiter.acquire())
 
@@ -181,14 +181,14 @@ def test_each_kind_of_wait_comes_into_the_log_of_the_run() -> None:
     assert any("have no Date header" in words for words in found), found
 
 
-def test_a_warning_about_the_key_comes_into_the_log_of_the_run() -> None:
+def test_warning_about_the_key_is_in_the_run_log() -> None:
     with collected() as (log, found), in_the_log_of(log):
         KlaviyoResource(api_key="pk_0123456789").parsed_key()
 
     assert found == ["WARNING: The Klaviyo API key is 13 characters long; keys usually have 37. Was it copied whole?"]
 
 
-def test_two_runs_in_one_process_get_their_own_messages_from_tasks_and_threads_too() -> None:
+def test_concurrent_runs_get_only_their_own_messages() -> None:
     both = threading.Barrier(2)
 
     def run(name: str) -> list[str]:
@@ -224,7 +224,7 @@ def test_two_runs_in_one_process_get_their_own_messages_from_tasks_and_threads_t
     LOGGER.info("after all")
 
 
-def test_a_level_of_the_users_is_kept() -> None:
+def test_log_level_of_the_user_is_kept() -> None:
     LOGGER.setLevel(logging.ERROR)
     try:
         with collected() as (log, found), in_the_log_of(log):
@@ -236,7 +236,7 @@ def test_a_level_of_the_users_is_kept() -> None:
         LOGGER.setLevel(logging.NOTSET)
 
 
-def test_a_log_that_fails_does_not_stop_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_log_does_not_stop_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(logging.Logger):
         def log(self, *_: object, **__: object) -> None:
             raise OSError("the disk is full")
@@ -259,7 +259,7 @@ def test_a_long_wait_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, m
 
 
 @pytest.mark.long
-def test_a_downstream_asset_says_who_has_the_file_while_its_input_waits(account: SandboxProcess, tmp_path: Path) -> None:
+def test_downstream_asset_logs_which_program_has_the_file(account: SandboxProcess, tmp_path: Path) -> None:
     database = tmp_path / "shop.duckdb"
 
     @dg.asset(ins={"lists": dg.AssetIn(["klaviyo", "lists"], input_manager_key="klaviyo_frames")})

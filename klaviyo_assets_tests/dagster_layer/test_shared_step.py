@@ -63,7 +63,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, dict[str, Any]]:
     return data.user_failure_data.description or "", metadata
 
 
-def test_small_types_share_an_op_and_each_other_type_has_its_own() -> None:
+def test_small_types_share_an_op_and_every_other_type_has_its_own() -> None:
     assets = {asset.op.name: {key.path[-1] for key in asset.keys} for asset in build_klaviyo_assets()}
 
     assert assets == {OP: SMALL} | {f"klaviyo_{name}": {name} for name in CATALOG.default_names if name not in SMALL}
@@ -77,7 +77,7 @@ def test_the_name_of_the_op_does_not_depend_on_the_selection() -> None:
     assert asset.op.name == "eu_small_types"
 
 
-def test_a_type_from_outside_has_a_step_of_its_own() -> None:
+def test_custom_type_has_its_own_step() -> None:
     catalog = CATALOG.with_(COUPONS)
     defs = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb="a.duckdb", catalog=catalog, resource_types=["coupons", "lists"])
 
@@ -168,7 +168,7 @@ def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_pare
     sandbox = new_account()
     defs = members_and_lists(sandbox, tmp_path)
     assert sync(defs, instance, "lists").success
-    # Lets the probe of lists pass; its sync meets the fault twice, then gives up.
+    # Lets the probe of lists pass; its sync gets the error twice and fails.
     sandbox.faults({"path": "/api/lists", "kind": "500", "times": 2, "after": 1})
 
     result = sync(defs, instance, "list_members", "lists")
@@ -229,7 +229,7 @@ def test_full_reads_every_type_and_range_names_those_that_have_none(account: San
 
 
 @pytest.mark.long
-def test_a_retry_of_the_op_repairs_the_type_that_failed_and_harms_no_other(
+def test_retry_of_the_op_syncs_the_failed_type_and_does_not_harm_others(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     sandbox = new_account()
@@ -248,7 +248,7 @@ def test_a_retry_of_the_op_repairs_the_type_that_failed_and_harms_no_other(
             assert connection.execute(f"SELECT count(*), count(DISTINCT id) FROM klaviyo.{name}").fetchall() == [(sandbox.counts()[name],) * 2]
 
 
-def test_errors_that_several_types_share_are_one_sentence_and_any_transient_one_allows_a_retry() -> None:
+def test_shared_errors_are_shown_once_and_a_transient_one_allows_a_retry() -> None:
     wrong = InvalidRange("start is not a date: 'x'.", "Write it as 2026-01-31.")
 
     shared = failure_of_types({"lists": wrong, "flows": wrong, "metrics": KeyError("a")}, 5, str)
@@ -289,7 +289,7 @@ def test_an_asset_of_another_kind_is_refused_by_the_jobs() -> None:
         build_klaviyo_automation([*build_klaviyo_assets(resource_types=["events"]), mine])
 
 
-def test_jobs_that_only_ask_run_in_one_process_and_the_executor_can_be_chosen() -> None:
+def test_jobs_without_syncs_run_in_one_process_and_the_executor_can_be_chosen() -> None:
     def executors(**options: Any) -> dict[str, str]:
         defs = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb="a.duckdb", **options)
         return {job.name: defs.resolve_job_def(job.name).executor_def.name for job in defs.jobs or ()}

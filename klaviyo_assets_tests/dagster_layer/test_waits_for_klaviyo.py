@@ -1,4 +1,4 @@
-"""A run that waits for Klaviyo says so in its log; one that would wait for hours ends at once."""
+"""A run that waits for Klaviyo logs why; a run that would wait for hours fails at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +11,7 @@ from klaviyo_assets._internal import cancellation
 from klaviyo_assets.api.errors import ConnectionFailed, QuotaUsedUp, RateLimited, ServerFault
 from klaviyo_assets.errors import StillLocked
 from klaviyo_assets.failures import failure
-from klaviyo_assets_tests.api.asking import HTML, KEY, errors
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 from klaviyo_assets_tests.dagster_layer.test_run_log import home, until, words_of
 
@@ -29,7 +29,7 @@ FAULTS = {
     "dropped": (Reply(drop=True), "No complete response from 127.0.0.1", "https://status.klaviyo.com"),
     "cut": (Reply(cut=True), "No complete response from 127.0.0.1", "https://status.klaviyo.com"),
     "not JSON": (Reply(body=b"<html>", type=HTML), "it is an HTML page", "What to do: nothing yet"),
-    "no answer": (Reply(after=0.5), "no complete response for", "https://status.klaviyo.com"),
+    "no response": (Reply(after=0.5), "no complete response for", "https://status.klaviyo.com"),
 }
 
 
@@ -45,32 +45,32 @@ def definitions(server: Scripted, database: Path, **options: object) -> dg.Defin
 
 
 @pytest.mark.parametrize(("fault", "reason", "remedy"), FAULTS.values(), ids=FAULTS)
-def test_a_run_says_why_klaviyo_is_waited_for(fault: Reply, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_logs_why_it_waits_for_klaviyo(fault: Reply, reason: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancellation, "SECONDS_BEFORE_FIRST_LOG", 0.0)
     monkeypatch.setattr("klaviyo_assets.api.retries.LONGEST_BACKOFF", 0.2)
     with scripted_server() as server, home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
-        server.will(fault)
+        server.respond_with(fault)
         job = definitions(server, tmp_path / "shop.duckdb").resolve_job_def("klaviyo_sync")
         result = pool.submit(job.execute_in_process, instance=instance, raise_on_error=False)
         until(instance.get_runs)
         (run,) = instance.get_runs()
 
-        def said() -> list[str]:
+        def logged_messages() -> list[str]:
             return [words for words in words_of(instance, run.run_id) if reason in words]
 
-        until(said)
-        assert remedy in said()[0]
-        assert "GET /api/lists: " in said()[0]
-        server.will(NOTHING)
+        until(logged_messages)
+        assert remedy in logged_messages()[0]
+        assert "GET /api/lists: " in logged_messages()[0]
+        server.respond_with(NOTHING)
         assert result.result().success
         assert KEY not in "".join(words_of(instance, run.run_id))
 
 
-@pytest.mark.parametrize("asked", ["7200", "90000"])
+@pytest.mark.parametrize("retry_after", ["7200", "90000"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_run_that_would_wait_for_hours_ends_at_once(status: int, asked: str, tmp_path: Path) -> None:
+def test_run_that_would_wait_for_hours_fails_at_once(status: int, retry_after: str, tmp_path: Path) -> None:
     with scripted_server() as server:
-        server.will(errors(status, "throttled", "Not now.", **{"Retry-After": asked}))
+        server.respond_with(errors(status, "throttled", "Not now.", **{"Retry-After": retry_after}))
         defs = definitions(server, tmp_path / "shop.duckdb", retry_policy=dg.RetryPolicy(max_retries=2))
         result = defs.resolve_job_def("klaviyo_sync").execute_in_process(raise_on_error=False)
         requests = len(server.requests)
@@ -94,10 +94,10 @@ def test_a_run_that_would_wait_for_hours_ends_at_once(status: int, asked: str, t
         (RateLimited(3600.0), False),
         (ServerFault("Klaviyo could not process the request."), True),
         (ServerFault("Klaviyo could not process the request.", retry_after=86_400.0), False),
-        (ConnectionFailed("No complete answer."), True),
+        (ConnectionFailed("No complete response."), True),
         (QuotaUsedUp("A daily limit is used up."), False),
         (StillLocked("identity.lock"), True),
     ],
 )
-def test_a_retry_policy_applies_to_what_may_be_over_by_the_next_try(error: Exception, again: bool) -> None:
+def test_retry_policy_applies_to_temporary_failures(error: Exception, again: bool) -> None:
     assert failure(error, str).allow_retries is again

@@ -1,4 +1,4 @@
-"""Pages: every value of a record is in its column or in ``_extra``, and customers' JSON is copied byte for byte."""
+"""Page decoding: every value of a record is in its column or in ``_extra``, and customer-defined JSON is copied byte for byte."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets.decode.page import Extent
 
 TYPES = [name for name, entry in CATALOG.items() if entry.parent is None]
-"""Resource types of which a page alone makes a frame; children have the id of their parent too (see api/test_children.py)."""
+"""Resource types without a parent; records of child types also have the id of their parent (see api/test_children.py)."""
 
 DECODERS = {name: PageDecoder(entry) for name, entry in CATALOG.items()}
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -45,18 +45,18 @@ def record(attributes: str = "{}", relationships: str | None = None, name: str =
 
 
 def decoded(name: str, attributes: str = "{}", relationships: str | None = None) -> dict[str, Any]:
-    """Decode a page of one record; what is null is left out."""
+    """Decode a page of one record; return its values without nulls."""
     page = DECODERS[name].page(document(record(attributes, relationships)))
     return {column: value for column, value in page.frame.row(0, named=True).items() if value is not None and column != "id"}
 
 
 def dumped(tree: Mapping[str, Any]) -> str:
-    """Write nested dictionaries whose leaves are JSON text already."""
+    """Encode nested dictionaries; their leaves are JSON text already."""
     return "{" + ",".join(f'"{name}":{dumped(value) if isinstance(value, dict) else value}' for name, value in tree.items()) + "}"
 
 
 def filled(entry: ResourceType) -> str:
-    """Return a record that has every attribute and relationship of the catalogue."""
+    """Return a record with every attribute and relationship of the catalog."""
     tree: dict[str, Any] = {"attributes": {}, "relationships": {}}
     for column in entry.columns:
         if column.path[0] == "attributes":
@@ -81,11 +81,11 @@ def sample(column: Column) -> Any:
     return SAMPLES[column.type][1]
 
 
-# --- records as Klaviyo describes them
+# --- records as documented
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_attribute_of_the_catalogue_reaches_its_column(name: str) -> None:
+def test_every_attribute_of_the_catalog_reaches_its_column(name: str) -> None:
     entry = CATALOG[name]
 
     page = DECODERS[name].page(document(filled(entry), following="https://a.klaviyo.com/next"))
@@ -96,7 +96,7 @@ def test_every_attribute_of_the_catalogue_reaches_its_column(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_page_with_a_record_that_does_not_fit_leaves_the_others_as_they_are(name: str) -> None:
+def test_mismatched_record_does_not_change_the_others(name: str) -> None:
     entry = CATALOG[name]
     strict = DECODERS[name].page(document(filled(entry))).frame
 
@@ -155,7 +155,7 @@ def test_a_page_is_stamped_with_the_whole_schema() -> None:
     assert page.frame[SYNCED_AT].to_list() == [AT]
 
 
-# --- what does not fit
+# --- mismatches
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_page_is_stamped_with_the_whole_schema() -> None:
         ("profiles", '{"location":{"latitude":[]}}', {EXTRA: '{"location":{"latitude":[]}}'}),
     ],
 )
-def test_what_does_not_fit_is_kept_as_it_came(name: str, attributes: str, expected: dict[str, Any]) -> None:
+def test_mismatched_values_are_kept_unchanged(name: str, attributes: str, expected: dict[str, Any]) -> None:
     assert decoded(name, attributes) == expected
 
 
@@ -243,14 +243,14 @@ VERBATIM = [
 ]
 
 
-@pytest.mark.parametrize("beside", ["", ',"new":1'], ids=["strict", "tolerant"])
+@pytest.mark.parametrize("more", ["", ',"new":1'], ids=["strict", "tolerant"])
 @pytest.mark.parametrize("text", VERBATIM)
 @pytest.mark.parametrize(("name", "attribute"), [("events", "event_properties"), ("profiles", "properties"), ("profiles", "subscriptions")])
-def test_custom_json_is_copied_byte_for_byte(name: str, attribute: str, text: str, beside: str) -> None:
-    found = decoded(name, f'{{"{attribute}":{text}{beside}}}')
+def test_custom_json_is_copied_byte_for_byte(name: str, attribute: str, text: str, more: str) -> None:
+    found = decoded(name, f'{{"{attribute}":{text}{more}}}')
 
     assert found[attribute].encode() == text.encode()
-    assert found.get(EXTRA) == ('{"new":1}' if beside else None)
+    assert found.get(EXTRA) == ('{"new":1}' if more else None)
 
 
 @pytest.mark.parametrize("text", VERBATIM)
@@ -275,7 +275,7 @@ def test_null_and_missing_differ() -> None:
     ],
 )
 @pytest.mark.parametrize("attribute", ["properties", "new"])
-def test_half_a_character_does_not_stop_a_page(attribute: str, sent: str, kept: str) -> None:
+def test_lone_surrogate_does_not_stop_a_page(attribute: str, sent: str, kept: str) -> None:
     found = decoded("profiles", f'{{"{attribute}":{sent},"first_name":"\\ud83d"}}')
 
     assert found["first_name"] == "\\ud83d"
@@ -283,13 +283,13 @@ def test_half_a_character_does_not_stop_a_page(attribute: str, sent: str, kept: 
     assert (found["properties"] if attribute == "properties" else found[EXTRA].split(',"_odd_text"')[0]) == (
         kept if attribute == "properties" else f'{{"new":{kept}'
     )
-    assert f'"{attribute}":{sent}' in extra[ODD_TEXT], "the record as it came stands beside it"
+    assert f'"{attribute}":{sent}' in extra[ODD_TEXT], "the original record is kept"
     assert accepted(found)
 
 
 @pytest.mark.parametrize("place", ['{"data":[{"id":"%s","attributes":{}}]}', '{"data":[{"id":"1","attributes":{"properties":{"a":"%s"}}}]}'])
 @pytest.mark.parametrize("wrong", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"])
-def test_bytes_that_are_no_utf8_are_refused(place: str, wrong: bytes) -> None:
+def test_invalid_utf8_is_refused(place: str, wrong: bytes) -> None:
     with pytest.raises(ValueError, match="utf-8"):
         DECODERS["profiles"].page(place.encode().replace(b"%s", wrong))
     with pytest.raises(ValueError, match="utf-8"):
@@ -312,7 +312,7 @@ def test_bytes_that_are_no_utf8_are_refused(place: str, wrong: bytes) -> None:
         b'{"data":[]} {}',
     ],
 )
-def test_what_is_no_collection_is_refused(body: bytes) -> None:
+def test_document_that_is_not_a_collection_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         DECODERS["profiles"].page(body)
 
@@ -323,21 +323,21 @@ def test_what_is_no_collection_is_refused(body: bytes) -> None:
         (b'{"data":[{"id":"1"},{"id":"2","attributes":{}},{"attributes":{}}],"links":{}}', "Record 3 of the page has no id"),
         (b'{"data":[{"id":"1"},{"id":null}],"links":{}}', "Record 2 of the page has no id"),
         (b'{"data":[{"id":"1"},{"id":{}}],"links":{}}', "Record 2 of the page has no id"),
-        (b'{"data":[{"id":"1"},null],"links":{}}', "Record 2 of the page is no object"),
-        (b'{"data":[{"id":"1"},5],"links":{}}', "Record 2 of the page is no object"),
+        (b'{"data":[{"id":"1"},null],"links":{}}', "Record 2 of the page is not an object"),
+        (b'{"data":[{"id":"1"},5],"links":{}}', "Record 2 of the page is not an object"),
         (b'{"data":[{"id":"1"},{"id":"2","attributes":{"x":undefined}}],"links":{}}', "broken JSON: byte 48, in record 2 of the page"),
         (b'{"data":[{"id":"1"},{"id":"2","attributes":{"x":"\xff"}}],"links":{}}', "not utf-8: byte 49, in record 2 of the page"),
         (b'{"data":[{"id":"1"},{"id":', "ends too early"),
-        (b'{"data":{}}', "no collection"),
+        (b'{"data":{}}', "not a collection"),
         (b'{"data":[]}', "no links"),
     ],
 )
-def test_what_is_refused_says_where(body: bytes, words: str) -> None:
+def test_error_has_the_position(body: bytes, words: str) -> None:
     with pytest.raises(UnreadablePage, match=words):
         DECODERS["profiles"].linked_page(body)
 
 
-# --- records of an odd shape
+# --- unexpected structures
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_what_is_refused_says_where(body: bytes, words: str) -> None:
         ('{"id":"1","relationships":{"new":{"meta":{"x":1}}}}', {"id": "1", EXTRA: '{"relationships.new":{"meta":{"x":1}}}'}),
     ],
 )
-def test_a_record_of_an_odd_shape_is_kept(sent: str, expected: dict[str, Any]) -> None:
+def test_record_with_an_unexpected_structure_is_kept(sent: str, expected: dict[str, Any]) -> None:
     frame = DECODERS["lists"].page(document('{"id":"0","attributes":{"name":"first"}}', sent, '{"id":"2","attributes":{"name":"last"}}')).frame
 
     assert frame["name"].to_list()[::2] == ["first", "last"]
@@ -385,7 +385,7 @@ DEEP = "[" * 5_000 + "]" * 5_000
     ],
     ids=["no numbers", "deep", "all", "as a whole"],
 )
-def test_what_no_parser_takes_does_not_stop_a_page(sent: str, kept: str) -> None:
+def test_value_that_no_parser_accepts_does_not_stop_a_page(sent: str, kept: str) -> None:
     body = document(
         record('{"first_name":"A"}'), record(f'{{"properties":{sent},"created":"2026-01-02T03:04:05+00:00"}}', name="2"), record(name="3")
     )
@@ -401,7 +401,7 @@ def test_what_no_parser_takes_does_not_stop_a_page(sent: str, kept: str) -> None
     assert accepted(row)
 
 
-def test_a_single_record_that_no_parser_takes_is_kept() -> None:
+def test_single_record_that_no_parser_accepts_is_kept() -> None:
     row = DECODERS["profiles"].single(b'{"data":{"id":"1","attributes":{"properties":{"a":NaN}}}}').frame.row(0, named=True)
 
     assert row["properties"] == '{"a":null}'
@@ -412,11 +412,11 @@ def test_a_single_record_that_no_parser_takes_is_kept() -> None:
 
 
 @pytest.mark.parametrize("text", ["1_3", "+13", " 13", "13 ", "013", ".5", "13.", "1e", "１３", "0x1", "inf", "13\\u0000"])
-def test_what_is_no_number_is_kept_beside_its_column(text: str) -> None:
+def test_invalid_number_goes_to_extra(text: str) -> None:
     assert decoded("profiles", f'{{"location":{{"longitude":"{text}"}}}}') == {EXTRA: f'{{"location":{{"longitude":"{text}"}}}}'}
 
 
-# --- instants
+# --- timestamps
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_instants(text: str, expected: datetime) -> None:
         "0000-01-01T00:00:00+00:00",
     ],
 )
-def test_what_is_no_instant_is_kept_beside_its_column(text: str) -> None:
+def test_invalid_timestamp_goes_to_extra(text: str) -> None:
     assert decoded("events", f'{{"datetime":"{text}"}}') == {EXTRA: f'{{"datetime":"{text}"}}'}
     assert decoded("events", f'{{"datetime":"{text}","new":1.0}}') == {EXTRA: f'{{"new":1.0,"datetime":"{text}"}}'}
 
@@ -480,7 +480,7 @@ def test_what_is_no_instant_is_kept_beside_its_column(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "finer"), [("05.678901234+00:00", True), ("05.678901234Z", True), ("05.678901000+00:00", False), ("05.6789010Z", False)]
 )
-def test_what_is_finer_than_a_column_is_kept_beside_it(text: str, finer: bool) -> None:
+def test_timestamp_with_more_digits_goes_to_extra_too(text: str, finer: bool) -> None:
     text = f"2026-01-02T03:04:{text}"
 
     assert decoded("events", f'{{"datetime":"{text}"}}') == {"datetime": AT} | ({EXTRA: f'{{"datetime":"{text}"}}'} if finer else {})
@@ -492,14 +492,14 @@ def test_what_is_finer_than_a_column_is_kept_beside_it(text: str, finer: bool) -
 )
 @example(text="2026-01-02T03:04:60+00:00")
 @example(text="0001-01-01T00:00:00+00:01")
-def test_a_page_and_its_frame_agree_about_instants(text: str) -> None:
+def test_page_and_frame_agree_about_timestamps(text: str) -> None:
     page = DECODERS["events"].page(document(record(json.dumps({"datetime": text}))))
 
     assert page.times("datetime") == page.frame["datetime"].to_list()
     assert (page.frame["datetime"][0] is None) <= (page.frame[EXTRA][0] is not None)
 
 
-def test_an_odd_instant_does_not_disturb_the_others() -> None:
+def test_invalid_timestamp_does_not_affect_others() -> None:
     texts = ["2026-01-02T03:04:05.678901+00:00", "soon", "2026-01-02T03:04:05.678901Z", None]
     frame = DECODERS["events"].page(document(*(record(f'{{"datetime":{json.dumps(text)}}}') for text in texts))).frame
 
@@ -507,7 +507,7 @@ def test_an_odd_instant_does_not_disturb_the_others() -> None:
     assert frame[EXTRA].to_list() == [None, '{"datetime":"soon"}', None, None]
 
 
-# --- bounds and cutting
+# --- extent and filter
 
 
 def times(*texts: str | None) -> Page:
@@ -516,7 +516,7 @@ def times(*texts: str | None) -> Page:
     )
 
 
-def test_bounds_are_the_least_and_the_greatest_time() -> None:
+def test_extent_has_the_earliest_and_the_latest_time() -> None:
     page = times("2026-01-03T00:00:00+00:00", None, "2026-01-01T00:00:00.000001+00:00", "2026-01-02T00:00:00+00:00")
 
     assert page.extent("datetime") == Extent(datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC), ascending=False)
@@ -533,7 +533,7 @@ def test_bounds_are_the_least_and_the_greatest_time() -> None:
         (["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+00:00", None, "2026-01-02 00:00:00"], True),
     ],
 )
-def test_a_page_knows_whether_it_is_in_order(texts: list[str | None], ascending: bool) -> None:
+def test_extent_has_the_order(texts: list[str | None], ascending: bool) -> None:
     extent = times(*texts).extent("datetime")
 
     assert extent is not None
@@ -541,7 +541,7 @@ def test_a_page_knows_whether_it_is_in_order(texts: list[str | None], ascending:
 
 
 @pytest.mark.parametrize("page", [times(), times(None, None), times("soon")], ids=["no records", "nulls", "no instant"])
-def test_a_page_without_times_has_no_bounds(page: Page) -> None:
+def test_page_without_times_has_no_extent(page: Page) -> None:
     assert page.extent("datetime") is None
 
 
@@ -555,14 +555,14 @@ def test_a_page_without_times_has_no_bounds(page: Page) -> None:
         (4, 9, "5"),
     ],
 )
-def test_cutting_keeps_the_start_and_what_has_no_time(start: int | None, end: int | None, expected: str) -> None:
+def test_filter_includes_its_start_and_records_without_a_time(start: int | None, end: int | None, expected: str) -> None:
     page = times("2026-01-01T23:59:59.999999+00:00", "2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00", "2026-01-03T00:00:00.000001Z", None)
     bounds = [datetime(2026, 1, day, tzinfo=UTC) if day else None for day in (start, end)]
 
     assert "".join(page.within("datetime", *bounds).frame["id"].to_list()) == expected
 
 
-# --- whatever comes
+# --- arbitrary input
 
 
 _SPACE = st.sampled_from(["", "", "", " ", "\n\t"])
@@ -589,7 +589,7 @@ def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 JSON_TEXTS = st.recursive(_SCALARS, _nested, max_leaves=6)
-"""JSON as text, since what is tested is that the text survives."""
+"""JSON as text, since the tests check that the text is kept."""
 
 UNKNOWN = ["new", "Email", "$odd", 'with \\"quotes\\"', "é", ""]
 
@@ -636,7 +636,7 @@ def assert_schema(entry: ResourceType, page: Page) -> None:
 @pytest.mark.parametrize("name", TYPES)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_whatever_comes_every_value_is_in_its_column_or_beside_it(name: str, data: st.DataObject) -> None:
+def test_every_value_is_in_its_column_or_in_extra(name: str, data: st.DataObject) -> None:
     entry = CATALOG[name]
     trees = data.draw(st.lists(attribute_objects(entry), max_size=3))
     names = [column.path[1] for column in entry.columns if column.path[0] == "relationships"] + ["new"]
@@ -647,7 +647,7 @@ def test_whatever_comes_every_value_is_in_its_column_or_beside_it(name: str, dat
 
     assert_schema(entry, page)
     assert page.frame["id"].to_list() == [str(number) for number in range(len(trees))]
-    kept_as_sent = not has_half_a_character(body)
+    kept_as_sent = not has_lone_surrogate(body)
     for tree, row in zip(trees, page.frame.iter_rows(named=True), strict=True):
         assert accepted({column.name: row[column.name] for column in entry.columns if column.type is ColumnType.JSON} | {EXTRA: row[EXTRA]})
         if kept_as_sent:
@@ -663,7 +663,7 @@ def assert_kept(entry: ResourceType, path: tuple[str, ...], sent: Mapping[str, s
         if extra.get(name) == text:
             assert column is None or row[column.name] is None
         elif column is not None and column.type is ColumnType.TIMESTAMP and name in extra:
-            # A text that is no instant: the same text, though its letters may be escaped in another way.
+            # An invalid timestamp: the same text, possibly with other escapes.
             assert row[column.name] is None
             assert json.loads(extra[name]) == json.loads(text)
         elif column is not None:
@@ -675,7 +675,7 @@ def assert_kept(entry: ResourceType, path: tuple[str, ...], sent: Mapping[str, s
 
 
 def means(column: Column, text: str, value: Any) -> bool:
-    """Return whether a column's value is what the JSON text says."""
+    """Return whether a column's value is equal to the JSON text's."""
     if column.type is ColumnType.JSON:
         return bool(value == text)
     said = json.loads(text)
@@ -690,7 +690,7 @@ def means(column: Column, text: str, value: Any) -> bool:
 
 
 def members(text: str) -> dict[str, str]:
-    """Split the text of an object into the texts of its members, the last one where names are equal."""
+    """Split the text of an object into the texts of its members; of duplicate names, the last one."""
     result = {}
     decoder = json.JSONDecoder()
     position = skip(text, text.index("{") + 1)
@@ -710,17 +710,17 @@ def skip(text: str, position: int) -> int:
     return position
 
 
-def has_half_a_character(body: bytes) -> bool:
-    """Return whether JSON names half a character somewhere: then it is mended, and the text is not the one that was sent."""
+def has_lone_surrogate(body: bytes) -> bool:
+    """Return whether JSON contains a lone surrogate; if so, it is repaired, and its text changes."""
 
-    def halves(value: Any) -> bool:
+    def has_surrogate(value: Any) -> bool:
         if isinstance(value, str):
             return any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)
         if isinstance(value, list | tuple):
-            return any(halves(one) for one in value)
+            return any(has_surrogate(one) for one in value)
         return False
 
-    return halves(json.loads(body, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs]))
+    return has_surrogate(json.loads(body, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs]))
 
 
 CONNECTION = duckdb.connect()
@@ -728,7 +728,7 @@ JSON_COLUMNS = {EXTRA} | {column.name for entry in CATALOG.values() for column i
 
 
 def accepted(row: Mapping[str, Any]) -> bool:
-    """Return whether DuckDB takes the JSON texts of a row."""
+    """Return whether DuckDB accepts the JSON texts of a row."""
     texts = [value for name, value in row.items() if name in JSON_COLUMNS and value is not None]
     valid = CONNECTION.execute("SELECT count(*) FROM (SELECT unnest(?::VARCHAR[])::JSON AS one) WHERE json_valid(one)", [texts])
     return valid.fetchone() == (len(texts),)
@@ -740,7 +740,7 @@ def accepted(row: Mapping[str, Any]) -> bool:
 @example(value='{"a":1,"a":2}', attribute="new")
 @example(value='"\\ud83d"', attribute="properties")
 @example(value='{"\\u0000":"\\u0000"}', attribute="new")
-def test_duckdb_takes_all_json_that_is_kept(value: str, attribute: str) -> None:
+def test_duckdb_accepts_all_kept_json(value: str, attribute: str) -> None:
     found = decoded("profiles", f'{{"{attribute}":{value}}}')
 
     for column in ("properties", "subscriptions", EXTRA):

@@ -1,4 +1,4 @@
-"""Which records the fast decoder takes: those that hold what no column takes as well, without losing any of it."""
+"""The fast decoder: it also decodes records with members that have no column, and keeps those members."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def extras(page: Page) -> list[dict[str, Any] | None]:
 
 
 @pytest.mark.parametrize(("name", "relationship"), LINKS_ONLY)
-def test_relationships_known_to_come_as_links_only_are_fast_from_the_first_page_on(name: str, relationship: str) -> None:
+def test_relationships_with_links_only_are_fast_from_the_first_page(name: str, relationship: str) -> None:
     found = page(PageDecoder(CATALOG[name]), record("1", {relationship: LINKS}), record("2", {relationship: {"data": [], **LINKS}}))
 
     assert (found.tolerant, extras(found)) == (0, [None, None])
@@ -34,7 +34,7 @@ def test_relationships_known_to_come_as_links_only_are_fast_from_the_first_page_
 @pytest.mark.parametrize("name", CATALOG)
 @pytest.mark.parametrize("relationship", ["image", "conversation", "brand-new", "weird name", "0", ""])
 @pytest.mark.parametrize("value", [LINKS, {"data": None}, {"data": [], **LINKS}, {}, None])
-def test_a_relationship_without_ids_costs_one_slow_record_and_is_no_loss(name: str, relationship: str, value: Any) -> None:
+def test_relationship_without_ids_costs_one_slow_record_and_is_not_kept(name: str, relationship: str, value: Any) -> None:
     decoder = PageDecoder(CATALOG[name])
     pages = [page(decoder, *(record(f"{number}-{row}", {relationship: value}) for row in range(3))) for number in range(2)]
 
@@ -80,8 +80,8 @@ def test_a_member_of_a_flattened_object_without_a_column_is_kept_and_fast_after_
     assert fast.frame["send_options_use_smart_sending"].to_list() == [True, None, None]
 
 
-def test_the_same_record_gives_the_same_text_in_either_decoder() -> None:
-    """Whether a record is decoded strictly depends on those before it; a row must not change by that."""
+def test_both_decoders_return_the_same_extra_text() -> None:
+    """Whether a record is decoded strictly depends on earlier records, and must not change its row."""
     decoder = PageDecoder(CATALOG["lists"])
     sent = record("1", {"z": WITH_IDS[0], "a": WITH_IDS[1]}, zeta=1, alpha=2, _odd_text=3)
     texts = [page(decoder, sent).frame[EXTRA].item() for _ in range(2)]
@@ -89,7 +89,7 @@ def test_the_same_record_gives_the_same_text_in_either_decoder() -> None:
     assert texts[0] == texts[1]
 
 
-def test_names_that_change_with_each_record_do_not_build_decoders_without_end() -> None:
+def test_ever_changing_names_do_not_rebuild_decoders_forever() -> None:
     decoder = PageDecoder(CATALOG["lists"])
     for number in range(200):
         found = page(decoder, record("1", **{f"name {number}": number}))
@@ -100,7 +100,7 @@ def test_names_that_change_with_each_record_do_not_build_decoders_without_end() 
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\x01b", "\ud83d"])
-def test_a_name_that_no_struct_takes_stays_with_the_tolerant_decoder(name: str) -> None:
+def test_name_that_structs_cannot_have_uses_the_tolerant_decoder(name: str) -> None:
     decoder = PageDecoder(CATALOG["lists"])
     for _ in range(2):
         found = page(decoder, record("1", **{name: 1}))
@@ -108,7 +108,7 @@ def test_a_name_that_no_struct_takes_stays_with_the_tolerant_decoder(name: str) 
         assert len(extras(found)[0] or {}) >= 1
 
 
-def test_a_value_of_another_type_is_decoded_tolerantly_by_itself() -> None:
+def test_only_the_record_with_a_value_of_another_type_is_decoded_tolerantly() -> None:
     found = page(PageDecoder(CATALOG["lists"]), record("1", name=7), *(record(str(number), name="a") for number in range(2, 9)))
 
     assert (found.tolerant, extras(found)[0]) == (1, {"name": 7})

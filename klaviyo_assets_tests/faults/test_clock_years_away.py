@@ -9,7 +9,7 @@ import pytest
 from klaviyo_assets.api.errors import ClocksDisagree
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
-from klaviyo_assets_tests.api.asking import KEY
+from klaviyo_assets_tests.api.client_helpers import KEY
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 from klaviyo_assets_tests.api.test_clock import at
 
@@ -24,7 +24,7 @@ def server() -> Iterator[Scripted]:
 @pytest.mark.parametrize("name", ["events", "lists", "profiles", "reviews"])
 @pytest.mark.parametrize("date", ["1970-01-01", "2019-06-01", "2060-01-01", "9999-12-31"])
 def test_sync_fails_with_a_clear_error(name: str, date: str, server: Scripted, warehouse: LocalFile) -> None:
-    server.will(Reply(headers={"Date": format_datetime(at(date), usegmt=True)}))
+    server.respond_with(Reply(headers={"Date": format_datetime(at(date), usegmt=True)}))
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     with pytest.raises(ClocksDisagree) as caught:

@@ -16,7 +16,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.stall import MAX_IDLE_PAGES
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
-from klaviyo_assets_tests.api.asking import KEY
+from klaviyo_assets_tests.api.client_helpers import KEY
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 
 pytestmark = pytest.mark.long
@@ -71,7 +71,7 @@ def server() -> Iterator[Scripted]:
     ],
 )
 def test_sync_fails_with_a_clear_error(name: str, records: Records, server: Scripted, warehouse: LocalFile) -> None:
-    server.answers = endless(name, records, server.base_url)
+    server.responder = endless(name, records, server.base_url)
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     with pytest.raises(EndlessPages) as caught:
@@ -84,7 +84,7 @@ def test_sync_fails_with_a_clear_error(name: str, records: Records, server: Scri
 
 
 def test_a_hundred_empty_pages_with_an_end_are_read(server: Scripted, warehouse: LocalFile) -> None:
-    server.answers = endless("lists", ENDLESS["no records"], server.base_url, last=MAX_IDLE_PAGES)
+    server.responder = endless("lists", ENDLESS["no records"], server.base_url, last=MAX_IDLE_PAGES)
     account = SimpleNamespace(base_url=server.base_url, options=SimpleNamespace(limits=False))
 
     assert sync("lists", account, warehouse, key=KEY, account_id="AbC123").row_count == 1  # type: ignore[arg-type]

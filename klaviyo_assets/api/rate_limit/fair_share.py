@@ -70,11 +70,11 @@ class FairShare:
         self._next_look, self._next_cut, self._looked = 0.0, 0.0, 0.0
         self._at_least, self._at_least_until = 0.0, 0.0
 
-    def sent(self, now: float) -> SentRequest:
+    def record_request(self, now: float) -> SentRequest:
         """Record a request as it is sent."""
-        return self._usage.sent(now)
+        return self._usage.record_request(now)
 
-    def answered(self, request: SentRequest, report: RateReport | None, now: float) -> None:
+    def record_response(self, request: SentRequest, report: RateReport | None, now: float) -> None:
         """Record a response, or a request that gets none.
 
         Args:
@@ -88,10 +88,10 @@ class FairShare:
                 used_of_minute, self._minute = report.limit - report.remaining, (now, report)
             elif report.seconds == BURST_SECONDS and report.limit > 1:  # a window of one request reveals nothing
                 used = report.limit - report.remaining
-        self._usage.answered(request, used=used, used_of_minute=used_of_minute)
+        self._usage.record_response(request, used=used, used_of_minute=used_of_minute)
         self._look(now)
 
-    def rejected(self, request: SentRequest, retry_after: float, now: float) -> None:
+    def record_rejection(self, request: SentRequest, retry_after: float, now: float) -> None:
         """Record a 429.
 
         If ``Retry-After`` is more than a second, the minute window is used up: others have used what we have not.
@@ -101,7 +101,7 @@ class FairShare:
             retry_after: Seconds of ``Retry-After``.
             now: The monotonic clock.
         """
-        self._usage.answered(request, rejected=True)
+        self._usage.record_response(request, rejected=True)
         if BURST_SECONDS < retry_after <= STEADY_SECONDS:
             began = now + retry_after - _MINUTE
             ours = self._usage.ours_since(began) / self.limit.steady

@@ -66,7 +66,7 @@ class RateLimiter:
         self._window = QuotaWindow()
         self._burst_full_until = 0.0
         self._fair_share = FairShare(limit, share)
-        self._unanswered: deque[SentRequest] = deque()
+        self._in_flight: deque[SentRequest] = deque()
         self._paced_at = share
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
@@ -88,15 +88,15 @@ class RateLimiter:
         await self._wait_until_open()
         async with self._turn:
             self._update_pace()
-            await self._pacing.take_turn(self.name)
+            await self._pacing.acquire_turn(self.name)
             try:
                 # Checked again with the turn held, so waiting requests are not all sent at once when the limiter opens.
                 await self._wait_until_open()
             except BaseException:
                 self._pacing.end_turn()
                 raise
-            request = self._fair_share.sent(time.monotonic())
-            self._unanswered.append(request)
+            request = self._fair_share.record_request(time.monotonic())
+            self._in_flight.append(request)
         self.seconds_waited += time.monotonic() - began
         return request
 
@@ -108,15 +108,15 @@ class RateLimiter:
             request: The request from :meth:`acquire`; by default, the oldest one without a response.
             rejected_for: On status 429, the seconds of ``Retry-After``.
         """
-        request = request or self._unanswered[0]
-        self._unanswered.remove(request)
+        request = request or self._in_flight[0]
+        self._in_flight.remove(request)
         self._pacing.end_turn()
         now = time.monotonic()
         if rejected_for is not None:
-            self._fair_share.rejected(request, rejected_for, now)
+            self._fair_share.record_rejection(request, rejected_for, now)
         else:
             report = read_rate_headers(headers, self._known)
-            self._fair_share.answered(request, report, now)
+            self._fair_share.record_response(request, report, now)
             if report is not None:
                 self._note(report, now)
         self._state_changed.set()
@@ -184,7 +184,7 @@ class RateLimiter:
 
     def _seconds_full(self) -> float:
         others = self._fair_share.foreign_share / self._fair_share.own_share
-        return self._window.seconds_full(under_way=len(self._unanswered), others=others, now=time.monotonic())
+        return self._window.seconds_full(under_way=len(self._in_flight), others=others, now=time.monotonic())
 
     def _log_long_wait(self, seconds: float) -> None:
         """Log a long wait, once."""

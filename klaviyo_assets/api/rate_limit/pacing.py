@@ -51,7 +51,7 @@ _NOT_SHARED = "The pace of requests does not consider other processes on this ma
 class Pacing(Protocol):
     """Releases requests one at a time; it has one caller at a time."""
 
-    async def take_turn(self, name: str) -> None:
+    async def acquire_turn(self, name: str) -> None:
         """Wait until one more may be sent."""
 
     def end_turn(self) -> None:
@@ -123,7 +123,7 @@ class _Minute:
         self._count = self._counted()
         self._pace = self._paced_at(share * _CATCHING_UP)
 
-    async def take_turn(self, name: str) -> None:
+    async def acquire_turn(self, name: str) -> None:
         """Wait for the minute's count, then for the pace."""
         _must(await self._count.try_acquire_async(name))
         _must(await self._pace.try_acquire_async(name))
@@ -169,24 +169,24 @@ class _OnePerSecond:
         self._steady = rates[0].limit
         self._limiter = Limiter(bucket or InMemoryBucket(rates), buffer_ms=0 if bucket is None else 5)
         self._turn = asyncio.Lock()
-        self._answered = -math.inf
+        self._responded_at = -math.inf
 
-    async def take_turn(self, name: str) -> None:
+    async def acquire_turn(self, name: str) -> None:
         """Wait for the response to the previous request, then for the interval."""
         await self._turn.acquire()
         try:
-            await self._take(name)
+            await self._acquire(name)
         except BaseException:
             self._turn.release()
             raise
 
-    async def _take(self, name: str) -> None:
-        await asyncio.sleep(max(0.0, self._answered + self._seconds - time.monotonic()))
+    async def _acquire(self, name: str) -> None:
+        await asyncio.sleep(max(0.0, self._responded_at + self._seconds - time.monotonic()))
         _must(await self._limiter.try_acquire_async(name))
 
     def end_turn(self) -> None:
         """Record the time of the response and pass the turn on."""
-        self._answered = time.monotonic()
+        self._responded_at = time.monotonic()
         self._turn.release()
 
     def change(self, share: float, limit: RateLimit) -> None:
@@ -218,7 +218,7 @@ class _SharedOnePerSecond(_OnePerSecond):
         self._folder = state.parent
         self._file = FileLock(turn, mode=private_files.FILE_MODE)
 
-    async def _take(self, name: str) -> None:
+    async def _acquire(self, name: str) -> None:
         until = time.monotonic() + _LONGEST_TURN
         while time.monotonic() < until:
             if self._lock():

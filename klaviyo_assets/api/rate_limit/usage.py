@@ -63,14 +63,14 @@ class SentRequest:
         at: When it was sent, by the monotonic clock.
         used: The server's count of the burst window, including this request; None if unknown.
         used_of_minute: The same for the minute window.
-        answered: True once the request has a response or has failed.
+        finished: True once the request has a response or has failed.
         rejected: True if the server rejected it, and so did not count it.
     """
 
     at: float
     used: int | None = None
     used_of_minute: int | None = None
-    answered: bool = False
+    finished: bool = False
     rejected: bool = False
 
 
@@ -96,8 +96,8 @@ class Usage:
     Example:
         >>> usage = Usage()
         >>> for number in range(40):  # we send ten requests per second, and so do others
-        ...     request = usage.sent(number / 10)
-        ...     usage.answered(request, used=2 * (number % 10) + 2)
+        ...     request = usage.record_request(number / 10)
+        ...     usage.record_response(request, used=2 * (number % 10) + 2)
         >>> usage.look(4.0)
         >>> round(usage.others)
         10
@@ -114,13 +114,13 @@ class Usage:
     _requests: deque[SentRequest] = field(default_factory=deque)
     _seconds: list[_Second] = field(default_factory=list)
 
-    def sent(self, now: float) -> SentRequest:
+    def record_request(self, now: float) -> SentRequest:
         """Record a request."""
         request = SentRequest(now)
         self._requests.append(request)
         return request
 
-    def answered(self, request: SentRequest, *, used: int | None = None, used_of_minute: int | None = None, rejected: bool = False) -> None:
+    def record_response(self, request: SentRequest, *, used: int | None = None, used_of_minute: int | None = None, rejected: bool = False) -> None:
         """Record a response.
 
         Args:
@@ -129,7 +129,7 @@ class Usage:
             used_of_minute: The same for the minute.
             rejected: True on status 429.
         """
-        request.answered, request.used, request.used_of_minute, request.rejected = True, used, used_of_minute, rejected
+        request.finished, request.used, request.used_of_minute, request.rejected = True, used, used_of_minute, rejected
 
     def ours_since(self, start: float) -> int:
         """Return how many requests we have sent since an instant, within the last minute."""
@@ -163,7 +163,7 @@ class Usage:
     def _counted(self, now: float) -> list[_Second]:
         """Divide the last minute into seconds, without those that still have requests in flight."""
         requests = [request for request in self._requests if not request.rejected]
-        end = min((request.at for request in requests if not request.answered and request.at > now - _LONGEST_FLIGHT), default=now)
+        end = min((request.at for request in requests if not request.finished and request.at > now - _LONGEST_FLIGHT), default=now)
         seconds = {**_from_the_minute(requests, end), **_from_the_burst(requests, end)}
         return [second for number in sorted(seconds) for second in seconds[number]]
 

@@ -1,4 +1,4 @@
-"""Use by others is seen in the headers, whichever window they are about, and left to them; alone, all of the share is used."""
+"""Usage by other clients is detected from the headers of either window and left to them; without others, the full share is used."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from klaviyo_assets.api.rate_limit.headers import RateReport
 from klaviyo_assets.api.rate_limit.usage import Usage
 from klaviyo_assets.catalog.endpoint import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
 from klaviyo_assets.sandbox.limits import RateLimitHeaders
-from klaviyo_assets_tests.api.shared_account import Answered, SharedAccount, at_random, evenly, in_groups
+from klaviyo_assets_tests.api.shared_account import Responses, SharedAccount, at_random, evenly, in_groups
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
 FORMS = list(RateLimitHeaders)
@@ -34,7 +34,7 @@ async def with_another(limit: RateLimit, form: RateLimitHeaders, share: float, t
 
 
 def rejected_shares(account: SharedAccount) -> tuple[float, float]:
-    """Return the part of the others' requests after ten seconds that was rejected, and of ours."""
+    """Return the rejected share of the others' requests after ten seconds, and of ours."""
     accepted, rejected = account.others.since(10)
     return rejected / (accepted + rejected), len(account.ours.rejected) / (len(account.ours.accepted) + len(account.ours.rejected))
 
@@ -46,10 +46,8 @@ def combined(account: SharedAccount, limit: RateLimit, seconds: float) -> float:
 @pytest.mark.long
 @pytest.mark.parametrize("offset", [0.0, 20.37, 55.0])
 @pytest.mark.parametrize("form", FORMS)
-def test_another_client_at_half_of_the_limit_is_hardly_rejected_anything(
-    form: RateLimitHeaders, offset: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Wherever in the server's minute a sync begins."""
+def test_client_that_uses_half_of_the_limit_gets_almost_no_rejections(form: RateLimitHeaders, offset: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever within the server's minute a sync begins."""
     share = 1.0 if offset else 0.9
     account = played(with_another(TIER_XL, form, share, at_random(29.2, 0, 120), 120, offset=offset), monkeypatch)
 
@@ -73,7 +71,7 @@ def test_another_client_at_half_of_the_limit_is_hardly_rejected_anything(
     ],
     ids=["evenly", "once a second", "slow", "counted late", "four fifths", "four fifths, minute", "a fifth"],
 )
-def test_others_of_any_kind_are_left_what_they_use(
+def test_other_clients_keep_what_they_use(
     form: RateLimitHeaders, times: list[float], server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = played(with_another(TIER_XL, form, 0.9, times, 80, **server), monkeypatch)
@@ -84,7 +82,7 @@ def test_others_of_any_kind_are_left_what_they_use(
     assert combined(account, TIER_XL, 80) >= 0.9
 
 
-def test_others_that_come_later_are_noticed_and_when_they_stop_all_of_the_share_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_share_follows_when_others_start_and_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     account = played(with_another(TIER_XL, RECORDED, 0.9, at_random(29.2, 40, 90), 150), monkeypatch)
 
     assert rejected_shares(account)[0] <= 0.01
@@ -97,7 +95,7 @@ def test_others_that_come_later_are_noticed_and_when_they_stop_all_of_the_share_
 @pytest.mark.long
 @pytest.mark.parametrize("share", [0.95, 1.0])
 @pytest.mark.parametrize("form", FORMS)
-def test_alone_all_of_the_share_is_used(form: RateLimitHeaders, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_share_is_used_without_other_clients(form: RateLimitHeaders, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     account = played(with_another(TIER_XL, form, share, [], 120, jitter=0.2), monkeypatch)
 
     assert account.ours.rejected == []
@@ -106,7 +104,7 @@ def test_alone_all_of_the_share_is_used(form: RateLimitHeaders, share: float, mo
 
 @pytest.mark.parametrize("limit", [TIER_L, TIER_M, TIER_S, TIER_XS], ids=["L", "M", "S", "XS"])
 @pytest.mark.parametrize("form", [RECORDED, RateLimitHeaders.MINUTE])
-def test_alone_all_of_a_small_limit_is_used(form: RateLimitHeaders, limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_limit_is_used_fully_without_other_clients(form: RateLimitHeaders, limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
     account = played(with_another(limit, form, 1.0, [], 180), monkeypatch)
 
     assert account.ours.rejected == []
@@ -116,16 +114,18 @@ def test_alone_all_of_a_small_limit_is_used(form: RateLimitHeaders, limit: RateL
 @pytest.mark.long
 @pytest.mark.parametrize(("limit", "most"), [(TIER_L, 0.01), (TIER_M, 0.08), (TIER_S, 0.15)], ids=["L", "M", "S"])
 @pytest.mark.parametrize("form", FORMS)
-def test_others_are_given_way_to_at_small_limits_too(form: RateLimitHeaders, limit: RateLimit, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of few requests chance rejects some."""
+def test_other_clients_keep_what_they_use_of_small_limits_too(
+    form: RateLimitHeaders, limit: RateLimit, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few requests, some rejections happen by chance."""
     account = played(with_another(limit, form, 0.9, at_random(limit.steady / 120, 0, 240), 240), monkeypatch)
 
     assert rejected_shares(account)[0] <= most
     assert combined(account, limit, 240) >= 0.8
 
 
-def test_a_429_that_asks_for_more_than_a_second_shows_others_where_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a burst of one request nothing is ever left."""
+def test_429_with_a_wait_of_more_than_a_second_reveals_other_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst window of one request never has any left."""
     account = played(with_another(TIER_XS, RECORDED, 0.9, evenly(0.12, 0.5, 240), 240), monkeypatch)
 
     minutes = [sum(60 * number <= at < 60 * number + 60 for at in account.ours.accepted) for number in range(4)]
@@ -135,8 +135,8 @@ def test_a_429_that_asks_for_more_than_a_second_shows_others_where_nothing_else_
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
-def test_two_syncs_that_see_each_other_share_the_limit_without_swinging(form: RateLimitHeaders, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Answered()
+def test_two_syncs_share_the_limit_without_oscillating(form: RateLimitHeaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Responses()
 
     async def scene() -> SharedAccount:
         account = SharedAccount(TIER_XL, form)
@@ -153,25 +153,25 @@ def test_two_syncs_that_see_each_other_share_the_limit_without_swinging(form: Ra
 
 @pytest.mark.parametrize("others", [0, 6, 30])
 @pytest.mark.parametrize("ours", [6, 30, 55])
-def test_a_window_that_slides_is_recognised(ours: int, others: int) -> None:
+def test_sliding_window_is_recognized(ours: int, others: int) -> None:
     usage = Usage()
     counted: list[float] = []
     for number in range(ours * 10):
         at = number / ours
         counted += [at - part / others for part in range(math.ceil(others / ours)) if others and number % max(1, round(ours / others)) == 0] + [at]
         counted = [one for one in counted if one > at - 1]
-        usage.answered(usage.sent(at), used=len(counted))
+        usage.record_response(usage.record_request(at), used=len(counted))
     usage.look(10.0)
 
     rate = (len(counted) - ours) if others else 0
     assert usage.others == pytest.approx(rate, abs=max(1.5, 0.15 * rate))
 
 
-def test_a_sync_goes_on_however_busy_the_others_are() -> None:
+def test_sync_continues_however_busy_others_are() -> None:
     share, at = FairShare(TIER_XL, 0.9), 0.0
     for number in range(4000):
         at += 0.02
-        share.answered(share.sent(at), RateReport(350, 1, max(0, 300 - 6 * (number % 50)), 0), at)
+        share.record_response(share.record_request(at), RateReport(350, 1, max(0, 300 - 6 * (number % 50)), 0), at)
 
     assert share.own_share == pytest.approx(0.09)
 
@@ -189,14 +189,14 @@ def test_a_sync_goes_on_however_busy_the_others_are() -> None:
         max_size=60,
     )
 )
-def test_wild_headers_do_no_harm(answers: list[tuple[int, int | None, int, int, float, float | None]]) -> None:
+def test_arbitrary_headers_do_no_harm(responses: list[tuple[int, int | None, int, int, float, float | None]]) -> None:
     share, at = FairShare(TIER_XL, 0.9), 0.0
-    for seconds, limit, remaining, reset, passed, rejected_for in answers:
+    for seconds, limit, remaining, reset, passed, rejected_for in responses:
         at += passed
-        request = share.sent(at)
+        request = share.record_request(at)
         if rejected_for is not None:
-            share.rejected(request, rejected_for, at)
+            share.record_rejection(request, rejected_for, at)
         else:
-            share.answered(request, RateReport(limit, seconds, remaining, reset), at)
+            share.record_response(request, RateReport(limit, seconds, remaining, reset), at)
         assert 0.09 - 1e-9 <= share.own_share <= 0.9
         assert 0 <= share.foreign_share <= 1

@@ -1,4 +1,4 @@
-"""The limiters of the endpoints: never more requests in a window than Klaviyo allows, and none while the limiter is closed."""
+"""The rate limiter: no window has more requests than Klaviyo allows, and none are sent while the limiter is closed."""
 
 import asyncio
 import itertools
@@ -16,21 +16,21 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import LISTS, PROFILES
 from klaviyo_assets.catalog.endpoint import TIER_L, TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
-from klaviyo_assets_tests.api.asking import KEY, ask, errors, page, refused
+from klaviyo_assets_tests.api.client_helpers import KEY, error_text, errors, page, read_lists
 from klaviyo_assets_tests.api.scripted import Scripted
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
 TIERS = {"XS": TIER_XS, "S": TIER_S, "M": TIER_M, "L": TIER_L, "XL": TIER_XL}
 SOON = 0.26
-"""A closed limiter opens up to a quarter of a second later, so that all do not come at once."""
+"""A closed limiter opens up to a quarter of a second later (jitter)."""
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def taken(limiter: RateLimiter, count: int, workers: int = 8) -> list[float]:
-    """Let workers take so many turns in all; return when each was granted."""
+async def acquired(limiter: RateLimiter, count: int, workers: int = 8) -> list[float]:
+    """Acquire the limiter some number of times from several workers; return the times."""
     times: list[float] = []
     turns = iter(range(count))
 
@@ -45,7 +45,7 @@ async def taken(limiter: RateLimiter, count: int, workers: int = 8) -> list[floa
 
 
 def most_in(times: Sequence[float], seconds: float) -> int:
-    """Return the most turns within any window of so many seconds, wherever it begins."""
+    """Return the maximum number of turns within any window of this length."""
     most, first = 0, 0
     for last, moment in enumerate(times):
         while moment - times[first] >= seconds - 1e-6:
@@ -57,12 +57,12 @@ def most_in(times: Sequence[float], seconds: float) -> int:
 @pytest.mark.long
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("limit", TIERS.values(), ids=TIERS)
-def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_window_has_more_requests_than_klaviyo_allows(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     async def two_rushes() -> list[float]:
         limiter = RateLimiter("/api/any", limit, share)
-        first = await taken(limiter, limit.steady + 20)
+        first = await acquired(limiter, limit.steady + 20)
         await asyncio.sleep(30)
-        second = await taken(limiter, limit.steady + 20)
+        second = await acquired(limiter, limit.steady + 20)
         limiter.dispose()
         return first + second
 
@@ -75,11 +75,11 @@ def test_no_window_ever_holds_more_than_klaviyo_allows(limit: RateLimit, share: 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("limit", [TIER_S, TIER_M, TIER_L, TIER_XL], ids=["S", "M", "L", "XL"])
-def test_a_share_is_kept_to_and_made_use_of(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_share_is_used_and_not_exceeded(limit: RateLimit, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def rush() -> list[float]:
         limiter = RateLimiter("/api/any", limit, share)
-        times = await taken(limiter, 2 * limit.steady)
+        times = await acquired(limiter, 2 * limit.steady)
         limiter.dispose()
         return times
 
@@ -90,8 +90,8 @@ def test_a_share_is_kept_to_and_made_use_of(limit: RateLimit, share: float, monk
 
 
 @pytest.mark.parametrize("limit", [TIER_L, TIER_XL], ids=["L", "XL"])
-def test_what_stalls_cost_is_made_good(limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each fifteen seconds nothing moves for a while, as when the processor is taken away; in the minutes after, nothing of that is missing."""
+def test_time_lost_in_stalls_is_caught_up(limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fifteen seconds the process stalls briefly, as if it had no processor; the following minutes still reach the full limit."""
 
     async def stalling() -> list[float]:
         limiter = RateLimiter("/api/any", limit, 1.0)
@@ -114,8 +114,8 @@ def test_what_stalls_cost_is_made_good(limit: RateLimit, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
-def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request arrives at any time before its answer; two that are a second apart when they are sent need not be when they arrive."""
+def test_one_per_second_endpoints_get_a_request_a_second_after_the_last_response(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request arrives at any time before its response; two that are sent a second apart may arrive closer together."""
 
     async def rush() -> list[tuple[float, float]]:
         limiter = RateLimiter("/api/accounts", TIER_XS, share)
@@ -138,7 +138,7 @@ def test_one_a_second_endpoints_are_asked_a_second_after_the_last_answer(share: 
 
 
 def test_unused_turn_blocks_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cancelled while the server's minute is used up, or while another has the turn."""
+    """Requests are cancelled while the server's minute is used up, or while another has the turn."""
 
     async def rush() -> float:
         limiter = RateLimiter("/api/accounts", TIER_XS, 1.0)
@@ -161,8 +161,8 @@ def test_unused_turn_blocks_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the limiter closes
 
 
-def guarded(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Run an action with a wide limiter; return its times as seconds since it began."""
+def run_with_limiter(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Run an action with a fast limiter; return its times in seconds since the start."""
 
     async def run() -> list[float]:
         limiter, began = RateLimiter("/api/any", TIER_XL, 0.9), now()
@@ -176,51 +176,51 @@ def guarded(action: Callable[[RateLimiter], Awaitable[list[float]]], monkeypatch
 def test_no_request_passes_a_closed_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         limiter.close_for(5)
-        return await taken(limiter, 20)
+        return await acquired(limiter, 20)
 
-    times = guarded(action, monkeypatch)
+    times = run_with_limiter(action, monkeypatch)
 
     assert len(times) == 20
     assert 5 <= min(times) <= 5 + SOON
 
 
-def test_a_limiter_that_is_closed_for_longer_meanwhile_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limiter_that_is_closed_again_for_longer_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         limiter.close_for(2)
-        waiting = asyncio.create_task(taken(limiter, 5))
+        waiting = asyncio.create_task(acquired(limiter, 5))
         await asyncio.sleep(1)
         limiter.close_for(10)
         limiter.close_for(1)
         return await waiting
 
-    assert 11 <= min(guarded(action, monkeypatch)) <= 11 + SOON
+    assert 11 <= min(run_with_limiter(action, monkeypatch)) <= 11 + SOON
 
 
-def test_a_limiter_that_closes_while_a_turn_is_waited_for_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limiter_that_closes_during_a_wait_for_the_turn_blocks_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         slow = RateLimiter("/api/any", TIER_XS, 0.5)
-        first = await taken(slow, 1)
-        waiting = asyncio.create_task(taken(slow, 1))
+        first = await acquired(slow, 1)
+        waiting = asyncio.create_task(acquired(slow, 1))
         await asyncio.sleep(1)
         slow.close_for(20)
         second = await waiting
         slow.dispose()
         return first + second
 
-    first, second = guarded(action, monkeypatch)
+    first, second = run_with_limiter(action, monkeypatch)
 
     assert first == 0
     assert 21 <= second <= 21 + SOON
 
 
-def leaving(headers: dict[str, str], others: int) -> Callable[[RateLimiter], Awaitable[list[float]]]:
-    """Take note of an answer while so many other requests are still under way, then take one more turn."""
+def after_response(headers: dict[str, str], others: int) -> Callable[[RateLimiter], Awaitable[list[float]]]:
+    """Record a response while other requests are in flight, then acquire the limiter once more."""
 
     async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(others + 1):
             await limiter.acquire()
         limiter.release(headers)
-        return await taken(limiter, 1)
+        return await acquired(limiter, 1)
 
     return action
 
@@ -231,7 +231,7 @@ def test_a_limiter_closes_until_the_reset_when_the_rest_of_the_minute_is_in_flig
 ) -> None:
     headers = {"RateLimit-Limit": "3500", "RateLimit-Remaining": remaining, "RateLimit-Reset": "17"}
 
-    (time,) = guarded(leaving(headers, others), monkeypatch)
+    (time,) = run_with_limiter(after_response(headers, others), monkeypatch)
 
     assert 17 <= time <= 17 + SOON
 
@@ -240,7 +240,7 @@ def test_a_limiter_closes_until_the_reset_when_the_rest_of_the_minute_is_in_flig
 def test_the_rest_of_a_second_is_left_to_others_when_its_burst_is_nearly_used_up(reset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {"RateLimit-Limit": "350, 350;w=1, 3500;w=60", "RateLimit-Remaining": "12", "RateLimit-Reset": reset}
 
-    (time,) = guarded(leaving(headers, 0), monkeypatch)
+    (time,) = run_with_limiter(after_response(headers, 0), monkeypatch)
 
     assert 1 <= time <= 1.1
 
@@ -255,14 +255,14 @@ def test_responses_that_report_a_lower_limit_lower_the_pace_until_they_no_longer
             limiter.release({"RateLimit-Limit": limit, "RateLimit-Remaining": "1" if number < 10 else "349", "RateLimit-Reset": "0"})
         return times
 
-    times = guarded(action, monkeypatch)
+    times = run_with_limiter(action, monkeypatch)
     gaps = [after - before for before, after in itertools.pairwise(times)]
 
     assert min(gaps[1:10]) >= 60 / 15
     assert max(gaps[12:]) < 0.1
 
 
-def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests_over_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lower_limit_of_a_one_per_second_endpoint_spreads_requests_over_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     async def rush() -> list[float]:
         limiter, times = RateLimiter("/api/accounts", TIER_XS, 1.0), []
         for _ in range(4):
@@ -277,37 +277,37 @@ def test_a_lower_limit_of_an_endpoint_with_one_request_a_second_spreads_requests
     assert min(after - before for before, after in itertools.pairwise(times)) >= 30
 
 
-def test_the_first_answer_of_a_new_minute_opens_the_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resets come in whole seconds; to wait them out would waste up to one in each minute."""
+def test_first_response_of_a_new_minute_opens_the_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resets have whole seconds; waiting for them would waste up to a second in each minute."""
 
     async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(4):
             await limiter.acquire()
         limiter.release({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3", "RateLimit-Reset": "17"})
-        waiting = asyncio.create_task(taken(limiter, 1))
+        waiting = asyncio.create_task(acquired(limiter, 1))
         await asyncio.sleep(0.2)
         limiter.release({"RateLimit-Limit": "3500", "RateLimit-Remaining": "3499", "RateLimit-Reset": "60"})
         return await waiting
 
-    (time,) = guarded(action, monkeypatch)
+    (time,) = run_with_limiter(action, monkeypatch)
 
     assert 0.2 <= time < 0.3
 
 
-def test_a_limiter_opens_as_far_as_answers_show_that_something_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests under way count as not counted until they are answered."""
+def test_limiter_opens_when_responses_show_that_requests_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests in flight are assumed not to be counted until they have a response."""
 
     async def action(limiter: RateLimiter) -> list[float]:
         for _ in range(4):
             await limiter.acquire()
         limiter.release({"RateLimit-Remaining": "2", "RateLimit-Reset": "17"})
-        waiting = asyncio.create_task(taken(limiter, 1))
+        waiting = asyncio.create_task(acquired(limiter, 1))
         for _ in range(2):
             await asyncio.sleep(1)
             limiter.release({"RateLimit-Remaining": "2", "RateLimit-Reset": "16"})
         return await waiting
 
-    (time,) = guarded(action, monkeypatch)
+    (time,) = run_with_limiter(action, monkeypatch)
 
     assert 2 <= time < 2.1
 
@@ -327,13 +327,13 @@ def test_a_limiter_opens_as_far_as_answers_show_that_something_is_left(monkeypat
     ],
     ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "burst", "day", "nothing"],
 )
-def test_a_limiter_stays_open_while_something_is_left_or_nothing_is_known(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    (time,) = guarded(leaving(headers, 3), monkeypatch)
+def test_limiter_stays_open_while_requests_are_left_or_unknown(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (time,) = run_with_limiter(after_response(headers, 3), monkeypatch)
 
     assert time < 1
 
 
-def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_time_of_requests_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         began = now()
         limiter.close_for(5)
@@ -341,13 +341,13 @@ def test_the_time_that_requests_wait_is_added_up(monkeypatch: pytest.MonkeyPatch
         assert limiter.seconds_waited == pytest.approx(2 * (now() - began))
         return [now()]
 
-    (time,) = guarded(action, monkeypatch)
+    (time,) = run_with_limiter(action, monkeypatch)
 
     assert time >= 5
 
 
-def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answered() -> tuple[int, int, int]:
+def test_number_of_requests_in_flight_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sizes() -> tuple[int, int, int]:
         limiter = RateLimiter("/api/any", TIER_XL, 0.9)
         before = limiter.requests_under_way
         limiter.observe_latency(0.05)
@@ -359,7 +359,7 @@ def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: 
         limiter.dispose()
         return before, quick, slow
 
-    before, quick, slow = run_in_virtual_time(answered(), monkeypatch)
+    before, quick, slow = run_in_virtual_time(sizes(), monkeypatch)
 
     assert 1 < quick < before < slow
 
@@ -374,7 +374,7 @@ def test_how_many_requests_should_be_under_way_follows_the_latency(monkeypatch: 
         ("1e308", "-1.7e308"),
     ],
 )
-def test_headers_without_sense_do_no_harm(limit: str, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nonsensical_headers_do_no_harm(limit: str, remaining: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def action(limiter: RateLimiter) -> list[float]:
         for number in range(4):
             await limiter.acquire()
@@ -382,7 +382,7 @@ def test_headers_without_sense_do_no_harm(limit: str, remaining: str, monkeypatc
             limiter.release({"RateLimit-Limit": limit, "RateLimit-Remaining": remaining if number else "1e308", "RateLimit-Reset": str(60 - number)})
         return [now()]
 
-    assert len(guarded(action, monkeypatch)) == 1
+    assert len(run_with_limiter(action, monkeypatch)) == 1
 
 
 # --- limiters of the client
@@ -392,7 +392,7 @@ def limiters_of(client: KlaviyoClient) -> Counter[tuple[str, RateLimit]]:
     return Counter(client._limiters.keys())
 
 
-def test_each_limit_has_a_limiter_of_its_own(server: Scripted) -> None:
+def test_each_limit_has_its_own_limiter(server: Scripted) -> None:
     async def run() -> set[tuple[str, RateLimit]]:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
             predictive = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
@@ -412,9 +412,9 @@ def test_each_limit_has_a_limiter_of_its_own(server: Scripted) -> None:
     }
 
 
-def test_a_429_closes_the_limiter_of_its_endpoint_for_all_and_no_other(server: Scripted) -> None:
-    """Nobody is sent again before the second is over, however many are waiting."""
-    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
+def test_429_closes_the_limiter_of_its_endpoint_only_for_all_requests(server: Scripted) -> None:
+    """No request is sent before the second is over, however many are waiting."""
+    server.respond_with(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
 
     async def run() -> tuple[float, float, list[float]]:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, concurrency=1)) as client:
@@ -441,28 +441,28 @@ def test_a_429_closes_the_limiter_of_its_endpoint_for_all_and_no_other(server: S
     assert len(server.requests) == 5
 
 
-def test_a_daily_limit_is_not_waited_for_and_its_end_is_named(server: Scripted) -> None:
-    server.will(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "78035"}))
+def test_daily_limit_is_not_waited_for_and_the_message_has_its_end(server: Scripted) -> None:
+    server.respond_with(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "78035"}))
 
-    text = refused(server, RateLimited)
+    text = error_text(server, RateLimited)
 
     assert "The server asks to wait 21 hours 40 minutes, until 20" in text
     assert "A daily limit of the account seems to be used up" in text
     assert len(server.requests) == 1
 
 
-def test_when_the_server_says_that_nothing_is_left_the_next_request_waits_for_the_reset(server: Scripted) -> None:
+def test_next_request_waits_for_the_reset_if_no_requests_are_left(server: Scripted) -> None:
     spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
-    server.will(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))
+    server.respond_with(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))
 
-    found, client = ask(server)
+    found, client = read_lists(server)
 
     assert found == ["a", "b"]
     assert client.seconds_waited >= 1
     assert (client.traffic.requests, client.traffic.throttled) == (2, 0)
 
 
-def test_no_more_requests_are_under_way_at_once_than_is_set(server: Scripted) -> None:
+def test_concurrency_limits_the_requests_in_flight(server: Scripted) -> None:
     server.together = threading.Barrier(3)
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""One-a-second limits that several processes keep together, through a file."""
+"""One-per-second limits that several processes share through a file."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ from klaviyo_assets.api.rate_limit import limiter as limits
 from klaviyo_assets.api.rate_limit import pacing
 from klaviyo_assets.catalog.endpoint import RateLimit
 
-pacing._SPARE = -0.8  # a fifth of a second after the last answer
+pacing._SPARE = -0.8  # a fifth of a second after the last response
 
 async def main():
     limiter = limits.RateLimiter("/api/accounts", RateLimit(1, 300), 1.0, Path(sys.argv[1]))
@@ -79,16 +79,16 @@ def test_process_killed_during_its_turn_blocks_no_other(tmp_path: Path) -> None:
         limiter.dispose()
         return time.time()
 
-    assert asyncio.run(enter()) - killed_at >= 0.5, "what it has sent may have been counted"
+    assert asyncio.run(enter()) - killed_at >= 0.5, "the server may have counted its request"
 
 
-def test_wider_limits_are_not_kept_in_a_file(tmp_path: Path) -> None:
+def test_faster_limits_are_not_shared_through_a_file(tmp_path: Path) -> None:
     RateLimiter("/api/events", TIER_XL, 0.9, tmp_path).dispose()
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clock_that_was_set_back_does_not_hang(tmp_path: Path) -> None:
+def test_clock_that_was_set_back_causes_no_hang(tmp_path: Path) -> None:
     RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
     (state,) = tmp_path.glob("*.sqlite")
     in_an_hour = int(1000 * (datetime.now(UTC) + timedelta(hours=1)).timestamp())
@@ -110,7 +110,7 @@ def test_endpoints_do_not_wait_for_each_other(tmp_path: Path) -> None:
     async def enter() -> None:
         await asyncio.wait_for(asyncio.gather(*(limiter.acquire() for limiter in limiters)), timeout=30)
 
-    asyncio.run(enter())  # none has left, so that each has the turn of its own endpoint
+    asyncio.run(enter())  # all turns are held at once, so each endpoint has its own
     for limiter in limiters:
         limiter.release({})
         limiter.dispose()
@@ -119,7 +119,7 @@ def test_endpoints_do_not_wait_for_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\0" * 4096, b"not a database", b"SQLite format 3\0 and no more of it"], ids=["nul", "text", "cut"])
-def test_a_file_that_a_crash_has_left_is_made_again(content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_file_is_recreated(content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path).dispose()
     (state,) = tmp_path.glob("*.sqlite")
     state.write_bytes(content)
@@ -133,7 +133,7 @@ def test_a_file_that_a_crash_has_left_is_made_again(content: bytes, tmp_path: Pa
     assert caplog.messages == []
 
 
-def test_where_no_folder_can_be_made_this_process_keeps_the_limit_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_limit_is_kept_within_the_process_if_the_folder_cannot_be_created(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path / "file" / "limits")
 
@@ -145,7 +145,7 @@ def test_where_no_folder_can_be_made_this_process_keeps_the_limit_alone(tmp_path
     assert "does not consider other processes" in caplog.text
 
 
-def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_folder_is_recreated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.9)
     folder = tmp_path / "limits"
     limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, folder)

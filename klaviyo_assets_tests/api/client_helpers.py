@@ -1,4 +1,4 @@
-"""How a test asks a scripted server, and what it hears."""
+"""Helpers to send requests to a scripted server."""
 
 import asyncio
 import json
@@ -30,22 +30,22 @@ def page(*ids: str, next_url: str | None = None) -> Reply:
     return Reply(body=json.dumps({"data": records, "links": {"next": next_url}}).encode())
 
 
-def ask(server: Scripted, *, retries: int = 2, **settings: Any) -> tuple[list[str], KlaviyoClient]:
-    """Walk the lists and return their ids."""
+def read_lists(server: Scripted, *, retries: int = 2, **settings: Any) -> tuple[list[str], KlaviyoClient]:
+    """Read all lists; return their ids and the client."""
 
     async def walk() -> tuple[list[str], KlaviyoClient]:
         options = ClientSettings(base_url=server.base_url, max_retries=retries, rate_limit_share=1.0, **settings)
         async with KlaviyoClient(ApiKey(KEY), options) as client:
-            found = [id_ async for answer in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in answer.value.frame["id"]]
+            found = [id_ async for response in client.pages(LISTS, {}, PageDecoder(LISTS).page) for id_ in response.value.frame["id"]]
             return found, client
 
     return asyncio.run(walk())
 
 
-def refused(server: Scripted, kind: type[KlaviyoError], **options: Any) -> str:
-    """Return what the user reads; the key must be in no part of it."""
+def error_text(server: Scripted, kind: type[KlaviyoError], **options: Any) -> str:
+    """Return the message of the expected error; no part of the error may contain the key."""
     with pytest.raises(kind) as caught:
-        ask(server, **options)
+        read_lists(server, **options)
     assert KEY not in "".join(traceback.format_exception(caught.value))
     assert KEY not in repr(vars(caught.value))
     return str(caught.value)

@@ -131,7 +131,7 @@ ACCOUNT_RECORDS = {
 }
 
 
-@pytest.mark.parametrize(("records", "shown"), ACCOUNT_RECORDS.values(), ids=ACCOUNT_ANSWERS)
+@pytest.mark.parametrize(("records", "shown"), ACCOUNT_RECORDS.values(), ids=ACCOUNT_RECORDS)
 def test_account_is_identified(records: list[object], shown: str, server: Scripted) -> None:
     server.respond_with(Reply(body=json.dumps({"data": records}).encode()))
 

@@ -1,6 +1,6 @@
 """Klaviyo as Dagster assets.
 
-These names are the public API. Each is loaded when it is first used, so that importing the package stays light.
+These names are the public API. Each is loaded when it is first used, so importing the package stays fast.
 """
 
 from importlib import import_module
@@ -37,7 +37,7 @@ __all__ = [
     "build_klaviyo_definitions",
 ]
 
-_HOMES = {
+_MODULES = {
     "CATALOG": "catalog",
     "Catalog": "catalog",
     "KlaviyoAssetsError": "errors",
@@ -55,9 +55,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -42,7 +42,7 @@ class AssetFailure:
 
 @dataclass(frozen=True)
 class AssetSync:
-    """The part of a step that is about one asset.
+    """The part of a step for one asset.
 
     Args:
         context: Dagster's.
@@ -50,14 +50,14 @@ class AssetSync:
         entry: The resource type.
         asset: Key of the asset.
         materializes: True to sync it, False to run checks only.
-        checks: Names of its checks that are selected.
+        checks: Names of its selected checks.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         warehouse: The database.
         rules: Field rules of the resource type.
-        finished: Set when everything about the asset is done, successfully or not.
-        parent_finished: The same of its parent, if that is part of the step: its table must be up to date first.
-        worded: Puts the user's own names of settings into a message.
+        finished: Set when the asset is done, successfully or not.
+        parent_finished: The same for its parent, if that is part of the step: its table must be up to date first.
+        worded: Replaces the names of settings in a message by the user's own.
     """
 
     context: dg.AssetExecutionContext
@@ -75,13 +75,13 @@ class AssetSync:
     worded: Callable[[str], str]
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
-        """Yield the check results and the materialization, and at the end the failure if there is one; raise nothing."""
+        """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
         try:
             if self.parent_finished is not None:
                 await self.parent_finished.wait()
             async for result in self._results():
                 yield result
-        except Exception as error:  # whatever it is, it concerns this asset only; the step raises it when the other assets are done
+        except Exception as error:  # any error concerns only this asset; the step raises it when the other assets are done
             yield AssetFailure(self.entry, error)
         finally:
             self.finished.set()
@@ -95,7 +95,7 @@ class AssetSync:
             for result in self._access_checks(access):
                 yield result
         if not isinstance(failure, WarehouseError):
-            # After a failed sync too: Dagster counts a selected check without a result as failed, which would be a false statement about the table.
+            # Also after a failed sync: Dagster counts a selected check without a result as failed, which would be wrong about the table.
             for result in await in_thread(self._inspect, report):
                 yield result
             async for check in self._complete(report):
@@ -154,7 +154,7 @@ class AssetSync:
         )
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
-        """Raise the failure, unless there is nothing to do about it: then log it, and let the asset end as skipped."""
+        """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
         scheduled = SCHEDULE_TAG in self.context.run.tags
         if (access is not None and access.optional) or (isinstance(failure, SyncTaken) and scheduled):
             reason = access.advice if access is not None and access.optional else str(failure)

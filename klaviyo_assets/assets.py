@@ -1,8 +1,8 @@
-"""Assets: one per resource type, in as few ops as is useful. The ops are thin: what they do is in :mod:`klaviyo_assets.sync_op`.
+"""Assets: one per resource type, grouped into ops. The ops are thin: their work is in :mod:`klaviyo_assets.sync_op`.
 
-Resource types that are read completely within seconds share one op, so that a run starts one process for all of them rather than one for each. A
-child type is in the op of its parent, whose table it needs. Every other type has an op of its own. Each op is a subsettable ``multi_asset`` with the
-checks of its assets: only there can a check be reported when its asset fails, and can a check run alone.
+Resource types that are read completely within seconds share one op, so a run starts one process for all of them instead of one for each. A
+child type is in the op of its parent, because it needs the parent's table. Every other type has an op of its own. Each op is a subsettable
+``multi_asset`` with the checks of its assets: that is the only way to report a check when its asset fails, and to run a check alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,11 +45,11 @@ def build_klaviyo_assets(
         name: Prefix of the op names; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`.
         duckdb_key: Key of the ``dagster_duckdb.DuckDBResource``.
-        translator: Makes the asset specs; also holds the key prefix, the group and the schema.
+        translator: Creates the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
-        retry_policy: Applies to failures that may be over by the next try: transient faults that outlast the client's own retries, a database that
+        retry_policy: Applies to failures where a retry may help: transient faults that outlast the client's own retries, a database that
             another program has open, another sync of the same resource type. Nothing else is retried, and nothing where Klaviyo asks to wait 15
-            minutes or longer. A retry of the shared op syncs all its selected types again; for those that had succeeded that is an idle sync.
+            minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
@@ -106,7 +106,7 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
 
 
 def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:
-    """Return the translator's spec, with the metadata by which jobs find the resource type; a child type depends on its parent."""
+    """Return the translator's spec, with metadata that tells jobs the resource type; a child type depends on its parent."""
     spec = translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
     if parent is None or any(dep.asset_key == parent.key for dep in spec.deps):
         return spec

@@ -1,4 +1,4 @@
-"""What the check ``complete`` does when it runs."""
+"""Runs the check ``complete``."""
 
 from dataclasses import dataclass
 
@@ -39,13 +39,13 @@ class AuditExecution:
         return AuditStore(self.warehouse, self.schema)
 
     async def compare(self, *, only_rereads: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
-        """Ask Klaviyo for its counts, compare, and keep what differs.
+        """Request Klaviyo's counts, compare them with the table, and store the differences.
 
         Args:
             only_rereads: True to compare only the days that a repair has requested to be read again.
 
         Returns:
-            The result, and the error if the key cannot be used at all: then the run must not end as if the audit had been done.
+            The result, and the error if the key cannot be used at all: then the run must fail.
 
         Raises:
             KlaviyoError: If Klaviyo fails.
@@ -61,7 +61,7 @@ class AuditExecution:
         return await in_thread(self._result, record, found), None
 
     def stored(self) -> dg.AssetCheckResult | None:
-        """Return what the last audit has found, without asking Klaviyo; None if there was none: then nothing is known that could pass or fail.
+        """Return the result of the last audit, without a request to Klaviyo; None if there was no audit, so the check neither passes nor fails.
 
         Raises:
             SyncError: If a later version of this library has written the schema.

@@ -43,20 +43,20 @@ def build_klaviyo_definitions(
             kind of warehouse.
         resource_types: Names from the catalog; by default all that are not opt-in.
         catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
-        name: Names the account: prefix of asset keys, ops, jobs, resource keys, and the schema and group. Give each account its own, and not the name
-            of the database's file.
-        owners: E-mail addresses or ``team:name``, of all assets.
+        name: The account's name: the prefix of asset keys, ops, jobs and resource keys, and the schema and group. Give each account its own, which
+            must not be the name of the database file.
+        owners: Owners of all assets: e-mail addresses or ``team:name``.
         tags: Tags of all assets.
-        translator: Makes the asset specs. What is not given to it follows ``name``; ``owners`` and ``tags`` are added to what it returns.
+        translator: Creates the asset specs. Fields that it does not set follow ``name``; ``owners`` and ``tags`` are added to its specs.
         pool: Dagster concurrency pool.
-        retry_policy: For what may be over by the next try; see :func:`~klaviyo_assets.build_klaviyo_assets`.
+        retry_policy: For failures where a retry may help; see :func:`~klaviyo_assets.build_klaviyo_assets`.
         executor: The executor of all jobs of this code location. By default each job has a suitable one (see
-            :func:`~klaviyo_assets.build_klaviyo_automation`), and the code location's own is left to the definitions that these are merged with.
+            :func:`~klaviyo_assets.build_klaviyo_automation`), and the definitions that these are merged with determine the code location's own.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
-        AmbiguousName: If the schema has the name of the database's file, where that is known here.
-        InvalidDefinition: A ``ValueError``: if something cannot be used that is known when code is loaded.
+        AmbiguousName: If the schema has the name of the database file, and that is known when code is loaded.
+        InvalidDefinition: A ``ValueError``: if a value that is known when code is loaded cannot be used.
 
     Example:
         >>> defs = dg.Definitions.merge(
@@ -82,8 +82,8 @@ def build_klaviyo_definitions(
         retry_policy=retry_policy,
         setting_names=setting_names,
     )
-    # Also what a translator of the user's returns, which need not know of them.
-    assets = list(dg.map_asset_specs(lambda spec: _belonging_to(spec, owners, tags or {}), assets))
+    # Also to the specs of a user's own translator, which need not handle them.
+    assets = list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), assets))
     automation = build_klaviyo_automation(assets, name, catalog=catalog, executor=executor)
     return dg.Definitions(
         assets=assets,
@@ -106,8 +106,8 @@ def build_klaviyo_definitions(
     )
 
 
-def _belonging_to(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:
-    """Add owners and tags to a spec; its own value of a tag counts more."""
+def _with_owners_and_tags(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:
+    """Add owners and tags to a spec; its own value of a tag takes precedence."""
     added = [one for one in owners if one not in spec.owners]
     return spec.replace_attributes(owners=[*spec.owners, *added], tags={**tags, **spec.tags})
 

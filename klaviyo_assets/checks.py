@@ -53,7 +53,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
 
 
 def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Report whether the key can read a resource type. A missing scope only warns if it is not a recommended one."""
+    """Report whether the key can read a resource type. A missing optional scope only warns."""
     severity = dg.AssetCheckSeverity.WARN if access.optional or access.unclear or access.unknown else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -73,7 +73,7 @@ def scope_coverage(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report whether Klaviyo accepts the key, from the verdict on accounts.
 
-    A 403 of the API for accounts still means that the key is valid: the check passes, unless the account is disabled.
+    A 403 of the API for accounts still shows that the key is valid: the check passes, unless the account is disabled.
     """
     from klaviyo_assets.api.scope_check import Verdict  # a code location loads check names without the client
 

@@ -1,4 +1,4 @@
-"""What a user can set per run: the run config of the sync ops, and the names of the tags and metadata that say which resource type is which."""
+"""Run config of the sync ops, and names of Dagster tags and metadata."""
 
 import dagster as dg
 from pydantic import Field
@@ -8,7 +8,7 @@ from klaviyo_assets.extract.options import SyncMode
 __all__ = ["RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoSyncConfig", "SyncMode"]
 
 RESOURCE_TYPE = "klaviyo/resource_type"
-"""Metadata of an asset that names its resource type, whatever key a translator gives it."""
+"""Metadata with the resource type of an asset, independent of its key."""
 
 SCHEDULE_TAG = "dagster/schedule_name"
 """Tag that Dagster gives to runs of a schedule."""

@@ -20,7 +20,7 @@ def _definitions() -> dg.Definitions:
         name=SCHEMA,
         setting_names=VARIABLES,
     )
-    # Of runs that belong to no job, such as those of the button "Materialize all".
+    # For runs without a job, such as those of the button "Materialize all".
     executor = sync_executor(len(list(account.assets or ())))
     return dg.Definitions.merge(account, dg.Definitions(executor=executor))
 

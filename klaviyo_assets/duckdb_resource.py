@@ -1,4 +1,4 @@
-"""The database that a user's code names: as a path, or as a resource."""
+"""The database that a user's code passes, as a path or as a resource."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def as_resource(duckdb: dg.ConfigurableResource[Any] | str | Path) -> dg.Configu
     """Return the resource of a database.
 
     Args:
-        duckdb: The resource, or the path of the file; a text may be an ``EnvVar``. A resource with a method ``warehouse()`` is returned as it is.
+        duckdb: The resource, or the path of the file; a string may be an ``EnvVar``. A resource with a method ``warehouse()`` is returned as it is.
 
     Raises:
         InvalidDefinition: If it is something else, or the path is known and cannot be that of a DuckDB file.

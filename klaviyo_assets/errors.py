@@ -1,7 +1,7 @@
 """The root of all errors that this package raises.
 
-Every error that a user can see derives from :class:`KlaviyoAssetsError`. The classes that several
-rooms raise are defined here, the others in the room that the tree names::
+Every error that a user can see derives from :class:`KlaviyoAssetsError`. Classes that several
+packages raise are defined here, the others in the module that the tree names::
 
     KlaviyoAssetsError
       x KlaviyoError            the Klaviyo API: key, scopes, limits, network (its own tree: klaviyo_assets/api/errors.py)
@@ -40,8 +40,8 @@ _WHAT_TO_CHECK = {
     "Put the database on a file system that supports locks": (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
 }
 
-_ELSE = "Check free disk space and write permission there"
-"""What Polars makes of a full disk has no number."""
+_CHECK_BOTH = "Check free disk space and write permission there"
+"""For errors without a number, such as Polars's for a full disk."""
 
 
 class KlaviyoAssetsError(Exception):
@@ -119,7 +119,7 @@ class FolderFailed(SyncError):
 
     def __init__(self, error: OSError) -> None:
         where = f" {error.filename}" if error.filename else ""
-        check = next((advice for advice, numbers in _WHAT_TO_CHECK.items() if error.errno in numbers), _ELSE)
+        check = next((advice for advice, numbers in _WHAT_TO_CHECK.items() if error.errno in numbers), _CHECK_BOTH)
         super().__init__(
             f"The files{where} next to the database could not be written or read ({error.strerror or error}).",
             f"{check}, then run again. What was committed is kept.",

@@ -1,4 +1,4 @@
-"""From errors to what Dagster shows when a step fails, and whether it tries again."""
+"""Converts errors to Dagster failures, and decides whether Dagster may retry."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,11 +16,11 @@ EXPLAINED = (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules)
 
 
 def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
-    """Turn an error into what the UI shows; only what may be over by the next try is worth a retry.
+    """Convert an error to a failure with metadata for the UI; allow retries only where one may help.
 
     Args:
         error: The error.
-        worded: Puts the user's own names of settings into a message.
+        worded: Replaces the names of settings in a message by the user's own.
     """
     metadata: dict[str, Any] = {"error": type(error).__name__}
     for attribute in ("endpoint", "status", "code", "detail", "scope"):
@@ -28,19 +28,19 @@ def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
             metadata[attribute] = value
     if advice := getattr(error, "advice", ""):
         metadata["what_to_do"] = worded(advice)
-    return dg.Failure(description=worded(str(error)), metadata=metadata, allow_retries=_may_end_soon(error))
+    return dg.Failure(description=worded(str(error)), metadata=metadata, allow_retries=_retry_may_help(error))
 
 
 def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callable[[str], str]) -> dg.Failure:
-    """Turn the errors of some resource types of a step into one failure that names each of them.
+    """Convert the errors of a step's resource types to one failure that names each of them.
 
-    Types with the same error share a sentence. The step may be retried if one of the errors may be over by then: the types that succeeded, or that
-    fail for good, lose nothing by another try.
+    Types with the same error share a sentence. The step may be retried if a retry may help one of them: it does no harm to types that succeeded,
+    or that fail again.
 
     Args:
         errors: Errors by the name of the resource type; at least one.
         syncs: How many types the step was to sync or to check.
-        worded: Puts the user's own names of settings into a message.
+        worded: Replaces the names of settings in a message by the user's own.
     """
     names_by_text: dict[str, list[str]] = {}
     for name, error in errors.items():
@@ -57,14 +57,14 @@ def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callab
         ]
         metadata["errors"] = dg.MetadataValue.table(records)
     description = "\n".join([f"{len(errors)} of {syncs} resource types failed.", *parts])
-    return dg.Failure(description=description, metadata=metadata, allow_retries=any(_may_end_soon(error) for error in errors.values()))
+    return dg.Failure(description=description, metadata=metadata, allow_retries=any(_retry_may_help(error) for error in errors.values()))
 
 
 def _text(error: Exception) -> str:
     return str(error) if isinstance(error, EXPLAINED) else one_line(f"{type(error).__name__}: {error}")
 
 
-def _may_end_soon(error: Exception) -> bool:
+def _retry_may_help(error: Exception) -> bool:
     if isinstance(error, RequestFailed):
         return error.may_end_soon
     return isinstance(error, SyncTaken | StillLocked | WarehouseBusy)

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 DATABASE_VARIABLES = tuple(OPTIONS[name].variable for name in ("duckdb_path", "duckdb_patience", "duckdb_memory_limit", "duckdb_threads"))
-"""This library's variables of the settings that reading a table takes."""
+"""Environment variables of the settings for reading a table."""
 
 
 class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     """Loads a table for a downstream asset that takes it as an argument.
 
     The argument's type decides: ``pl.DataFrame`` (default) holds the whole table in memory; ``pl.LazyFrame`` scans a temporary Parquet copy in the
-    state folder next to the database, which is deleted when the process ends, or, if it is killed, at the next opening of the database.
-    ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records come with ``_deleted_at`` set.
+    state folder next to the database, which is deleted when the process ends, or, if it is killed, when the database is opened next.
+    ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records are included, with ``_deleted_at`` set.
 
     Args:
         duckdb: The DuckDB resource, or a resource with a method ``warehouse()``.
@@ -75,7 +75,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
                 query = _query(warehouse, str(name), columns)
                 return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
         except WarehouseError as error:
-            from klaviyo_assets.failures import failure  # what a sync takes is not loaded with the code
+            from klaviyo_assets.failures import failure  # a code location is loaded without it
 
             raise failure(error, worded) from None
         except duckdb.CatalogException as error:
@@ -87,7 +87,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
 
 
 def _own_names(context: dg.InputContext) -> dict[str, str]:
-    """Return what a user who has made the IO manager has set: its own fields, and that of its DuckDB resource."""
+    """Return names of the settings for a user who created the IO manager: its own fields, and that of its DuckDB resource."""
     assert context.upstream_output is not None
     key = (context.upstream_output.definition_metadata or {}).get("dagster/io_manager_key")
     owner = f"of the IO manager {key!r}" if key else "of the IO manager"

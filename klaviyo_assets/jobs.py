@@ -1,4 +1,4 @@
-"""Jobs and schedules over the assets. Schedules are stopped until a user starts them, as is Dagster's default."""
+"""Jobs and schedules over the assets. Schedules are stopped until a user starts them, which is Dagster's default."""
 
 from __future__ import annotations
 

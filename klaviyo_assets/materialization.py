@@ -1,4 +1,4 @@
-"""From a sync's report to what the UI shows of a materialization."""
+"""Converts a sync's report to a materialization with metadata for the UI."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, worded
         report: What the sync did.
         preview: Some rows as a Markdown table, personal data masked.
         asset: Key of the asset.
-        worded: Puts the user's own names of settings into a message.
+        worded: Replaces the names of settings in a message by the user's own.
     """
     row = report.row
     metadata: dict[str, Any] = {

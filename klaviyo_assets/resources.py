@@ -31,7 +31,7 @@ def option_field(name: str) -> Any:
 
 
 _FROM_ENVIRONMENT = (dg.EnvVar, type(dg.EnvVar.int("NAME")))
-"""Types of the values that Dagster reads from the environment when a run starts."""
+"""Types of values that Dagster reads from the environment when a run starts."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -42,8 +42,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     Example:
         >>> KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), rate_limit_share=0.5)
 
-    The options are described in :mod:`klaviyo_assets.settings`. The key is checked when it is used, with a message for each way in which it can be
-    wrong (:func:`klaviyo_assets.api.auth.parse_api_key`).
+    The options are described in :mod:`klaviyo_assets.settings`. The key is checked when it is used, with a message for each kind of mistake
+    (:func:`klaviyo_assets.api.auth.parse_api_key`).
     """
 
     _has_warned: bool = PrivateAttr(default=False)
@@ -78,24 +78,24 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return Dagster's definition, when code is loaded.
 
         Raises:
-            InvalidDefinition: If a field holds what can be known now to be wrong.
+            InvalidDefinition: If the value of a field is already known to be wrong.
         """
         check_resource(self)
         self._warn_of_a_literal_key()
         return super().get_resource_definition()
 
     def _warn_of_a_literal_key(self) -> None:
-        """Warn once of a key that is written in the code, because Dagster stores it. The sandbox's key is not a secret."""
+        """Warn once about a key that is written in the code, because Dagster stores it. The sandbox's key is not a secret."""
         if isinstance(self.api_key, dg.EnvVar) or self._has_warned or urlsplit(self.base_url).hostname in _LOOPBACK:
             return
         self._has_warned = True
         logging.getLogger("klaviyo_assets").warning(
-            "A KlaviyoResource has its API key as a text in the code: Dagster may store it with its snapshots and runs, and show it in the UI. "
+            "A KlaviyoResource has its API key as plain text in the code: Dagster may store it with its snapshots and runs, and show it in the UI. "
             'What to do: give it as api_key=dg.EnvVar("…"); create a new key if others can read the code or what Dagster stores.'
         )
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A KlaviyoResource is not pickled, since it may hold the API key; make it where it is used.")
+        raise TypeError("A KlaviyoResource cannot be pickled, since it may hold the API key; create it where it is used.")
 
     def parsed_key(self) -> "ApiKey":
         """Return the key, checked.
@@ -125,7 +125,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())), transport=self.transport())
 
     def transport(self) -> "httpx.AsyncBaseTransport | None":
-        """Return an httpx transport that carries the requests of one client, which closes it; None for connections of our own.
+        """Return an httpx transport for one client, which closes it; None for the default.
 
         For subclasses, such as one that records responses or sends requests through a gateway.
         """
@@ -146,7 +146,7 @@ def check_resource(klaviyo: "KlaviyoResource") -> None:
     Raises:
         InvalidDefinition: Naming the field.
     """
-    known = {option.name: value for option in RESOURCE_OPTIONS if not _comes_later(value := getattr(klaviyo, option.name))}
+    known = {option.name: value for option in RESOURCE_OPTIONS if not _is_read_later(value := getattr(klaviyo, option.name))}
     try:
         for name, value in known.items():
             OPTIONS[name].kind.check(value, _called(name))
@@ -156,10 +156,10 @@ def check_resource(klaviyo: "KlaviyoResource") -> None:
         raise InvalidDefinition(str(error)) from None
 
 
-def _comes_later(value: object) -> bool:
+def _is_read_later(value: object) -> bool:
     """Return whether a value, or one inside of it, is read from the environment when a run starts."""
     if isinstance(value, Mapping):
-        return any(_comes_later(one) for one in value.values())
+        return any(_is_read_later(one) for one in value.values())
     return isinstance(value, _FROM_ENVIRONMENT)
 
 

@@ -1,7 +1,7 @@
-"""Forwards the log messages of the package to the log of the Dagster run that they are about.
+"""Forwards the log messages of the package to the log of the Dagster run that they belong to.
 
 The library logs to ``logging.getLogger("klaviyo_assets")``, which Dagster shows on the process's standard error only. What a run waits for must be in
-the run's own log, without a setting of the user's.
+the run's own log, without any setting by the user.
 """
 
 import logging
@@ -23,11 +23,11 @@ class _Destination:
 
 
 _destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)
-"""Of the work under way: tasks and threads that it starts take it along, so that two runs in one process do not get each other's messages."""
+"""Destination of the current work; tasks and threads that it starts inherit it, so two runs in one process do not get each other's messages."""
 
 
 class _Forward(logging.Handler):
-    """Hands records of the library to the run that they belong to."""
+    """Forwards records of the library to the run that they belong to."""
 
     def emit(self, record: logging.LogRecord) -> None:
         destination = _destination.get()
@@ -74,11 +74,11 @@ _listener = _Listener()
 
 @contextmanager
 def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> Iterator[None]:
-    """Send what the library logs within the block to a run's log, from INFO on unless the user has set a level for the library.
+    """Send what the library logs within the block to a run's log, at level INFO and above unless the user has set another for the library.
 
     Args:
         log: The run's log, Dagster's ``context.log``.
-        worded: Rewrites a message, such as to name the user's own settings.
+        worded: Rewrites a message, for example to name the user's own settings.
 
     Example:
         >>> with in_the_log_of(context.log):
@@ -94,7 +94,7 @@ def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> It
 
 
 def _is_managed(log: logging.Logger) -> bool:
-    """Whether Dagster forwards the library's log itself (``managed_python_loggers`` in dagster.yaml): then it would be there twice."""
+    """Whether Dagster forwards the library's log itself (``managed_python_loggers`` in dagster.yaml): then it would be logged twice."""
     kinds = tuple({type(handler) for handler in log.handlers if type(handler).__module__.startswith("dagster.")})
     logger: logging.Logger | None = LOGGER
     while logger is not None and kinds:

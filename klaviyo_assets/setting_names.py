@@ -62,10 +62,10 @@ class SettingNames:
 
 
 def worded_by(names: Mapping[str, str], text: str) -> str:
-    """Return a message with other names of settings.
+    """Return a message with variables replaced by other names.
 
     Args:
-        names: What to call the setting of each variable; others keep their names.
+        names: Name of the setting by variable; other variables stay unchanged.
         text: The message.
 
     Example:
@@ -82,7 +82,7 @@ def worded_by(names: Mapping[str, str], text: str) -> str:
 
 
 def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
-    """Put a name in the place of each variable, with a capital letter at the beginning of a sentence."""
+    """Replace each variable by its name, with a capital letter at the beginning of a sentence."""
 
     def replacement(match: re.Match[str]) -> str:
         new = name(match)

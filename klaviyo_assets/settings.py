@@ -102,9 +102,9 @@ class _FieldRules:
             raise ValueError(f"{name}: {error}") from None
 
 
-def _option(default: Any, description: str, **facts: Any) -> Any:
-    """Declare an option; ``facts`` are those of :class:`Option`."""
-    option = Option(description, **facts)
+def _option(default: Any, description: str, **arguments: Any) -> Any:
+    """Declare an option; ``arguments`` are those of :class:`Option`."""
+    option = Option(description, **arguments)
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata={_OPTION: option})
     return field(default=default, metadata={_OPTION: option})
@@ -112,7 +112,7 @@ def _option(default: Any, description: str, **facts: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, but for the two secrets (:data:`OPTIONS` has them all), which are read when they are used."""
+    """The options, except the two secrets (:data:`OPTIONS` has them all), which are read when they are used."""
 
     duckdb_path: str = _option(
         DEFAULT_PATH,
@@ -185,7 +185,7 @@ class Settings:
     )
     concurrency: int = _option(
         ClientSettings.concurrency,
-        f"Most requests in flight for one resource type, 1 to {MOST_CONCURRENCY}. How many there are follows from the rate limit and the latency",
+        f"Most requests in flight for one resource type, 1 to {MOST_CONCURRENCY}. The actual number follows from the rate limit and the latency",
         kind=whole_number(1, MOST_CONCURRENCY),
     )
     timeout: float = _option(
@@ -230,7 +230,7 @@ class Settings:
 API_KEY_OPTION = Option(
     "Private API key (pk_…) of the account",
     name="api_key",
-    notes='In code: `dg.EnvVar("KLAVIYO_API_KEY")`; a text is [stored by Dagster](../SECURITY.md#what-is-not). '
+    notes='In code: `dg.EnvVar("KLAVIYO_API_KEY")`; a string is [stored by Dagster](../SECURITY.md#what-is-not). '
     "[How to make one](klaviyo-account.md#make-a-private-api-key)",
 )
 FIELD_SALT_OPTION = Option(
@@ -263,7 +263,7 @@ def from_environment(*, database: str | None = None) -> Settings:
     """Read the settings from the environment (Dagster loads a ``.env`` file of the working folder into it).
 
     Args:
-        database: Path of the DuckDB file where the user gave one, which replaces ``KLAVIYO_DUCKDB_PATH``.
+        database: Path of the DuckDB file if the user gave one; it replaces ``KLAVIYO_DUCKDB_PATH``.
 
     Raises:
         InvalidSetting: Names the variable, its value and a valid one.
@@ -284,9 +284,9 @@ def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str)
     """Refuse a base URL that would send the API key unencrypted to another machine.
 
     Args:
-        base_url: The URL, checked otherwise.
+        base_url: The URL, otherwise valid.
         name: What its setting is called.
-        allow_http: The user accepts it.
+        allow_http: True if the user accepts it.
         switch: How the user accepts it, for the message.
 
     Raises:
@@ -302,7 +302,7 @@ def client_settings(options: object, *, shared_limits: Path | None = None, **oth
     """Return the settings of a client.
 
     Args:
-        options: A :class:`Settings` or a ``KlaviyoResource``: what has the options as attributes.
+        options: A :class:`Settings` or a ``KlaviyoResource``, with the options as attributes.
         shared_limits: Folder through which processes share the slowest limits.
         others: Fields of :class:`ClientSettings` that differ.
     """
@@ -311,10 +311,10 @@ def client_settings(options: object, *, shared_limits: Path | None = None, **oth
 
 
 def _refuse_byte_order_mark() -> None:
-    """Refuse a ``.env`` file that begins with a byte order mark: its first variable has another name than it seems."""
+    """Refuse a ``.env`` file that begins with a byte order mark, which becomes part of the name of its first variable."""
     name = next((name for name in os.environ if name.startswith(_BYTE_ORDER_MARK)), None)
     if name is not None:
         raise InvalidSetting(
-            f"The .env file begins with a byte order mark, so that its first variable, {name.removeprefix(_BYTE_ORDER_MARK)}, is not found. "
+            f"The .env file begins with a byte order mark, so its first variable, {name.removeprefix(_BYTE_ORDER_MARK)}, is not found. "
             "Save it as UTF-8 without a byte order mark (BOM)."
         )

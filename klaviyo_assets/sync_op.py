@@ -1,4 +1,4 @@
-"""What a sync op does when it runs: sync and check the selected assets at the same time, each with its own result or failure."""
+"""Runs a sync op: syncs and checks the selected assets concurrently, each with its own result or failure."""
 
 import asyncio
 from collections.abc import Generator, Iterator, Mapping
@@ -25,7 +25,7 @@ from klaviyo_assets.warehouse.factory import warehouse_from
 class SyncStep:
     """One execution of a sync op: its selected assets and checks.
 
-    The syncs run concurrently in one event loop, a child's after that of its parent. A failed one affects no other: results and checks of all are
+    The syncs run concurrently in one event loop, a child's after its parent's. A failed sync affects no other: results and checks of all are
     reported before the step fails, and the failure names the resource types that failed.
 
     Args:
@@ -54,7 +54,7 @@ class SyncStep:
         """
         with closing(self._results()) as results:
             while True:
-                # Only while the work goes on, not while Dagster has a result in hand and may do something else in this thread.
+                # Only while the syncs work, not while Dagster handles a result and may do other work in this thread.
                 with in_the_log_of(self.context.log, self.setting_names.worded):
                     try:
                         result = next(results)
@@ -80,8 +80,8 @@ class SyncStep:
             self._fail({sync.entry.name: errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
-        """Yield what to do for each asset that is selected, or that has a selected check."""
-        # Of all types: a misspelt rule must stop every sync, since the values that it is for would be stored unchanged.
+        """Yield the work for each asset that is selected or has a selected check."""
+        # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
         rules = rule_sets_for(self.klaviyo.field_rules) if self.context.selected_asset_keys else {}
         finished: dict[str, asyncio.Event] = {}
         for asset, entry in self.assets.items():
@@ -106,7 +106,7 @@ class SyncStep:
                 )
 
     def _fail(self, errors: Mapping[str, Exception], syncs: int) -> None:
-        """Raise the error of the one resource type, or a failure that names those that failed."""
+        """Raise the error of the only resource type, or a failure that names those that failed."""
         unexplained = next((error for error in errors.values() if not isinstance(error, EXPLAINED)), None)
         if syncs == 1:
             (error,) = errors.values()
@@ -114,7 +114,7 @@ class SyncStep:
         raise failure_of_types(errors, syncs, self.setting_names.worded) from unexplained
 
     def _worded(self, result: Result) -> Result:
-        """Return a check result whose words name the user's own settings."""
+        """Return a check result that names the user's own settings."""
         if not isinstance(result, dg.AssetCheckResult):
             return result
         worded = self.setting_names.worded

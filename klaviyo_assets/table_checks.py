@@ -14,7 +14,7 @@ from klaviyo_assets.quality.inspector import Inspector, inspecting
 from klaviyo_assets.run_log import LOGGER
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
-Look = Callable[[Inspector], dg.AssetCheckResult]
+Check = Callable[[Inspector], dg.AssetCheckResult]
 
 
 @dataclass(frozen=True)
@@ -55,35 +55,35 @@ class TableChecks:
             names: Names of checks; those that do not read the table are ignored.
             since: Start of the sync that just wrote to the table; None to check all rows.
         """
-        looks = {name: look for name, look in self._looks(since).items() if name in names}
+        selected = {name: check for name, check in self._checks(since).items() if name in names}
         preview, found = "", dict[str, dg.AssetCheckResult]()
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
                 preview = _preview(inspector)
-                found = dict(self._results(inspector, looks))
+                found = dict(self._results(inspector, selected))
         except (WarehouseError, duckdb.Error) as error:
-            return TableFindings(markdown(str(error)), [found.get(name) or self._unreadable(name, error) for name in looks])
-        # A separate connection explains a check's error (such as: too little memory) and isolates it from the other checks.
-        return TableFindings(preview, [found.get(name) or self._alone(name, look) for name, look in looks.items()])
+            return TableFindings(markdown(str(error)), [found.get(name) or self._unreadable(name, error) for name in selected])
+        # A separate connection explains a check's error (such as too little memory) and isolates it from the other checks.
+        return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
 
-    def _looks(self, since: datetime | None) -> dict[str, Look]:
+    def _checks(self, since: datetime | None) -> dict[str, Check]:
         return {
             checks.PRIMARY_KEY: lambda inspector: checks.primary_key(inspector.primary_key(since), self.asset),
             checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset),
             checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset),
         }
 
-    def _results(self, inspector: Inspector, looks: dict[str, Look]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
-        for name, look in looks.items():
+    def _results(self, inspector: Inspector, selected: dict[str, Check]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
+        for name, check in selected.items():
             try:
-                yield name, look(inspector)
+                yield name, check(inspector)
             except (duckdb.Error, ValueError):
                 continue  # run again separately
 
-    def _alone(self, name: str, look: Look) -> dg.AssetCheckResult:
+    def _run_alone(self, name: str, check: Check) -> dg.AssetCheckResult:
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
-                return look(inspector)
+                return check(inspector)
         except (WarehouseError, duckdb.Error, ValueError) as error:
             return self._unreadable(name, error)
 

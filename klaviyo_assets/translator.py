@@ -1,4 +1,4 @@
-"""From a resource type to an asset spec: the one hook that users override."""
+"""Creates the asset spec of a resource type: the one hook that users override."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from klaviyo_assets.warehouse.sql import pasted
 
 
 class _DefaultText(str):
-    """A default that differs in type from the same text given by the user."""
+    """A default; its type distinguishes it from the same text given by the user."""
 
     __slots__ = ()
 
 
 class _DefaultPrefix(tuple[str, ...]):
-    """A default that differs in type from the same prefix given by the user."""
+    """A default; its type distinguishes it from the same prefix given by the user."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class KlaviyoTranslator:
-    """Makes the :class:`dagster.AssetSpec` of a resource type.
+    """Creates the :class:`dagster.AssetSpec` of a resource type.
 
-    Subclass it and override :meth:`get_asset_spec` to change keys, groups, descriptions or anything else. What is not given follows the ``name`` of
-    :func:`~klaviyo_assets.build_klaviyo_definitions`.
+    Subclass it and override :meth:`get_asset_spec` to change keys, groups, descriptions or anything else. Arguments that are not given follow the
+    ``name`` of :func:`~klaviyo_assets.build_klaviyo_definitions`.
 
     Args:
         key_prefix: Prefix of the asset keys.
@@ -38,7 +38,7 @@ class KlaviyoTranslator:
         owners: E-mail addresses or ``team:name``.
         tags: Tags of all assets.
         io_manager_key: IO manager that loads the tables for downstream assets.
-        catalog: What DuckDB calls the database, for ``dagster/table_name``; None leaves it out there.
+        catalog: What DuckDB calls the database, for ``dagster/table_name``; None to leave it out.
 
     Example:
         >>> class Shouting(KlaviyoTranslator):
@@ -55,14 +55,14 @@ class KlaviyoTranslator:
     catalog: str | None = None
 
     def following(self, name: str, io_manager_key: str, catalog: str | None) -> Self:
-        """Return a copy in which what the user has not given follows an account's name.
+        """Return a copy in which the fields that the user has not given follow an account's name.
 
         Args:
             name: The account's name.
             io_manager_key: Key of its IO manager.
             catalog: What DuckDB calls the database, if that is known.
         """
-        of_the_account: dict[str, Any] = {
+        account_values: dict[str, Any] = {
             "key_prefix": [name],
             "group_name": name,
             "schema": name,
@@ -70,10 +70,10 @@ class KlaviyoTranslator:
             "catalog": catalog,
         }
         found = copy.copy(self)
-        for attribute, value in of_the_account.items():
+        for attribute, value in account_values.items():
             if _is_default(getattr(self, attribute)):
-                of_the_class = getattr(type(self), attribute)  # a subclass may set it in its body
-                object.__setattr__(found, attribute, value if _is_default(of_the_class) else of_the_class)
+                class_value = getattr(type(self), attribute)  # a subclass may set it in its body
+                object.__setattr__(found, attribute, value if _is_default(class_value) else class_value)
         return found
 
     def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
@@ -105,7 +105,7 @@ def _is_default(value: object) -> bool:
 def column_schema(entry: ResourceType) -> dg.TableSchema:
     """Return the columns of a resource type's table for Dagster's UI.
 
-    A column that Klaviyo promises a value for is shown as not nullable.
+    A column is not nullable if Klaviyo promises a value for it.
     """
     columns = [
         dg.TableColumn(

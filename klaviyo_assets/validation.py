@@ -1,4 +1,4 @@
-"""Checks of arguments when code is loaded, so that a wrong one fails there and not in every run."""
+"""Checks of arguments when code is loaded, so a wrong one fails there and not in every run."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Ca
         catalog: The resource types that exist.
 
     Raises:
-        InvalidDefinition: If there are none, one is unknown or listed twice, a parent is missing, or they are given as one text.
+        InvalidDefinition: If there are none, one is unknown or listed twice, a parent is missing, or they are given as one string.
     """
     known = f"Known are: {', '.join(catalog)}."
     if resource_types is None:
         return catalog.select(catalog.default_names)
     if isinstance(resource_types, str):
-        raise InvalidDefinition(f"resource_types is a text: {resource_types!r}. Give a list, such as [{resource_types!r}]. {known}")
+        raise InvalidDefinition(f"resource_types is a string: {resource_types!r}. Give a list, such as [{resource_types!r}]. {known}")
     names = list(resource_types)
     if not names:
         raise InvalidDefinition(f"resource_types is empty. Leave it out for all. {known}")
@@ -75,6 +75,6 @@ def check_keys(specs: Iterable[tuple[str, dg.AssetSpec]]) -> None:
     for name, spec in specs:
         if other := by_key.get(spec.key):
             raise InvalidDefinition(
-                f"The translator gives {other} and {name} the same asset key: {spec.key.to_user_string()}. Let the key hold the type's name."
+                f"The translator gives {other} and {name} the same asset key: {spec.key.to_user_string()}. Include the type's name in the key."
             )
         by_key[spec.key] = name

@@ -62,7 +62,7 @@ def test_type_checkers_see_the_names_where_they_are_loaded_from() -> None:
         for alias in node.names
     }
 
-    assert seen == {name: f"klaviyo_assets.{home}" for name, home in klaviyo_assets._HOMES.items()}
+    assert seen == {name: f"klaviyo_assets.{module}" for name, module in klaviyo_assets._MODULES.items()}
     assert {*seen, "__version__"} == set(PUBLIC)
 
 

@@ -122,7 +122,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             (
                 "KLAVIYO_DUCKDB_MEMORY_LIMIT",
                 text,
-                "KLAVIYO_DUCKDB_MEMORY_LIMIT must be a size from 128MB on such as 512MB, 2GB or 1GiB, or a share of the machine's memory "
+                "KLAVIYO_DUCKDB_MEMORY_LIMIT must be a size of at least 128MB such as 512MB, 2GB or 1GiB, or a share of the machine's memory "
                 f"such as 25%; it is '{text}'.",
             )
             for text in ("much", "512", "0", "-1", "none", "127MB", "500KB", "1B", "0%", "101%", "-1GB", "512 M", "1GB; DROP TABLE x")

@@ -19,10 +19,10 @@ from klaviyo_assets.settings import API_KEY, client_settings, from_environment
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
 _LONGEST_WAIT = 30.0
-"""Longest ``Retry-After`` in seconds that a check waits for: its user is watching."""
+"""Longest ``Retry-After`` in seconds that a check waits for, since a user waits for it."""
 
 _TIMES_AT_THE_LIMIT = 6
-"""Times that a request is sent again after a 429; whoever else uses the account leaves room sooner or later."""
+"""Times that a request is sent again after a 429; other clients of the account leave room sooner or later."""
 
 
 def check(names: Sequence[str] | None = None) -> int:
@@ -44,10 +44,10 @@ def check(names: Sequence[str] | None = None) -> int:
         for warning in caught:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
-        patient = client_settings(
+        options = client_settings(
             settings, shared_limits=limits, max_retries=2, max_retries_at_the_limit=_TIMES_AT_THE_LIMIT, longest_wait=_LONGEST_WAIT
         )
-        found = asyncio.run(_assess_all(key, patient, names or list(CATALOG)))
+        found = asyncio.run(_assess_all(key, options, names or list(CATALOG)))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
@@ -56,7 +56,7 @@ def check(names: Sequence[str] | None = None) -> int:
 
 
 def exit_status(found: Sequence[Access]) -> int:
-    """Return the exit status that verdicts amount to."""
+    """Return the exit status for the verdicts."""
     if any(not (access.granted or access.unknown or access.optional or access.unclear) for access in found):
         return NOT_USABLE
     return UNCLEAR if any(access.unclear for access in found) else USABLE

@@ -1,6 +1,6 @@
-"""``klaviyo-assets demo``: the main job once, from an account to a DuckDB file, and a table of what landed.
+"""``klaviyo-assets demo``: run the main job once, from an account to a DuckDB file, and print a table of the results.
 
-Without ``KLAVIYO_API_KEY`` the account is the sandbox's: the same one at each run, in which something has happened since the last.
+Without ``KLAVIYO_API_KEY`` it reads the sandbox's account: the same one in each run, with changes since the last run.
 """
 
 import contextlib
@@ -35,21 +35,21 @@ _TYPES = CATALOG.select(CATALOG.default_names)
 """What the demo syncs: the types that need no selection."""
 
 _RUN_TAG = "klaviyo_assets/demo"
-"""Run tag that says which demo has started a run: other runs of the same Dagster instance are none of its."""
+"""Run tag with the id of the demo, to tell its run from other runs of the same Dagster instance."""
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-"""Settings of a Dagster home that the demo makes: no telemetry, no questions."""
+"""Settings of a Dagster home that the demo creates: no telemetry, no questions."""
 
 
 class _Account(msgspec.Struct):
-    """What makes the sandbox's account the same at each run: when it began, and when things happened in it."""
+    """What reproduces the sandbox's account in each run: its start, and the times of its changes."""
 
     base: datetime
     changes: list[datetime] = []
 
 
 class DemoFailed(KlaviyoAssetsError):
-    """The demo cannot begin; the text says why, and what to do."""
+    """The demo cannot start; the text says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def demo(folder: str) -> int:
             raise
         say(f"The sandbox needs {error.name}. What to do: pip install 'klaviyo-assets[sandbox]', or set {API_KEY}.", error=True)
     except (OSError, RuntimeError) as error:
-        # RuntimeError: the home of a user who does not exist, or a folder that links to itself.
+        # RuntimeError: the home of an unknown user, or a folder that links to itself.
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         say(f"The folder {folder} cannot be used ({reason}). What to do: choose another one with --folder.", error=True)
     return 1
@@ -93,20 +93,20 @@ def _source(home: Path) -> Iterator[_Source]:
     if os.environ.get(API_KEY, "").strip():
         settings = from_environment()
         key = parse_api_key(os.environ[API_KEY])
-        KlaviyoClient(key, client_settings(settings))  # refuses what no request could be sent with
+        KlaviyoClient(key, client_settings(settings))  # refuses settings that cannot be used
         yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
         return
-    import starlette as _starlette  # noqa: F401  # the server runs in another process: say here if it cannot
+    import starlette as _starlette  # noqa: F401  # the server runs in another process; fail early
     import uvicorn as _uvicorn  # noqa: F401
 
-    # In place of the user's own: made-up records must not reach the real database.
+    # Not the user's own: made-up records must not reach the real database.
     os.environ |= {BASE_URL: "http://127.0.0.1", DUCKDB_PATH: str(home / "demo.duckdb")}
     from_environment()
     account = _remembered_account(home / "demo_account.json")
     say(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …")
     with contextlib.ExitStack() as stack:
         sandbox = _sandbox(account, stack)
-        # A Dagster home of its own: in the user's, the real assets would seem to have been filled.
+        # A separate Dagster home: in the user's own, the real assets would look materialized.
         environment = {
             API_KEY: sandbox.keys.all_scopes,
             BASE_URL: sandbox.base_url,
@@ -161,7 +161,7 @@ def _run(home: Path, source: _Source) -> int:
     os.environ |= {**source.environment, DAGSTER_HOME: str(dagster_home)}
     say(f"Syncing {len(_TYPES)} resource types from {source.title}; the log goes to {log} …")
     command = [sys.executable, *_COMMAND, "--tags", msgspec.json.encode({_RUN_TAG: tag}).decode()]
-    # In an empty folder, since Dagster lets a .env file of the working folder override the environment.
+    # In an empty folder, since a .env file in Dagster's working folder overrides the environment.
     with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
         status = subprocess.run(command, cwd=empty, stdout=output, stderr=subprocess.STDOUT, check=False).returncode  # noqa: S603
     landed = _landed(Path(source.environment[DUCKDB_PATH]))
@@ -169,16 +169,16 @@ def _run(home: Path, source: _Source) -> int:
     say("", _table(landed, checks, source.truth), "")
     failed = [words for results in checks.values() for words in results if words]
     passed = sum(not words for results in checks.values() for words in results)
-    say(*failed or [f"All {passed} checks passed." if not status else f"The run broke off; {passed} checks had passed."])
-    missed = _missed(landed, source.truth or {})
-    say(*_untold(landed, source.truth or {}), *missed)
+    say(*failed or [f"All {passed} checks passed." if not status else f"The run failed; {passed} checks passed before."])
+    mismatches = _mismatches(landed, source.truth or {})
+    say(*_unannounced(landed, source.truth or {}), *mismatches)
     say(f"The database is {source.environment[DUCKDB_PATH]} (schema {SCHEMA}); `make dev` opens the Dagster UI.")
-    if status or failed or missed:
+    if status or failed or mismatches:
         say(f"Something went wrong: see {log}.", error=True)
-    return int(bool(status or failed or missed))
+    return int(bool(status or failed or mismatches))
 
 
-def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+def _mismatches(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
     """Return a line for each table that does not hold what the sandbox holds."""
     return [
         f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
@@ -187,10 +187,10 @@ def _missed(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[s
     ]
 
 
-def _untold(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
-    """Return a line for each table with rows whose deletion Klaviyo does not announce."""
+def _unannounced(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+    """Return a line for each table with deleted rows that only a full sync finds."""
     return [
-        f"klaviyo.{name} has {_rows(landed, name) - truth[name]:,} rows more than the sandbox: Klaviyo does not announce deleted and merged {name}; "
+        f"klaviyo.{name} has {_rows(landed, name) - truth[name]:,} more rows than the sandbox: Klaviyo does not announce deleted and merged {name}; "
         "a sync with mode full marks them."
         for name, entry in _TYPES.items()
         if name in truth and not entry.replication.is_complete_read and _rows(landed, name) > truth[name]
@@ -238,7 +238,7 @@ def _count(rows: list[tuple[int]]) -> int:
 
 
 def _checks_of_run(tag: str) -> dict[str, list[str]]:
-    """Return by resource type one entry for each check of this demo's run: empty if it passed, else what it says."""
+    """Return an entry for each check of this demo's run, by resource type: empty if it passed, otherwise its message."""
     from dagster import DagsterError, DagsterEventType, DagsterInstance, RunsFilter
 
     results: dict[str, list[str]] = {}

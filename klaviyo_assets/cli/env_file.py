@@ -1,4 +1,4 @@
-"""Reads the ``.env`` file of the working folder, as Dagster does, and says what is wrong with one that Dagster could not read either."""
+"""Reads the ``.env`` file of the working folder, as Dagster does, and explains why a file cannot be read."""
 
 import codecs
 import io
@@ -15,16 +15,16 @@ _OTHER_ENCODINGS = {
     codecs.BOM_UTF16_BE: "UTF-16",
     codecs.BOM_UTF8: "UTF-8 with a byte order mark (BOM)",
 }
-"""What a file begins with that is not plain UTF-8; UTF-32 first, since its mark begins like that of UTF-16."""
+"""Encodings by byte order mark; UTF-32 first, since its mark begins with that of UTF-16."""
 
 _ADVICE = "Save it as UTF-8 without a byte order mark (BOM)."
 
 
 def load_env_file() -> None:
-    """Set the variables of the working folder's ``.env`` file, if there is one, over those of the environment: so does Dagster.
+    """Set the variables of the working folder's ``.env`` file, if there is one; as in Dagster, they override the environment.
 
     Raises:
-        InvalidSetting: If the file cannot be read; nothing of it is shown, since it holds the key.
+        InvalidSetting: If the file cannot be read; the message shows none of its content, which includes the key.
     """
     path = Path(".env")
     try:
@@ -42,7 +42,7 @@ def _text(path: Path, data: bytes) -> str:
     if encoding is not None:
         raise InvalidSetting(f"The file {path} is {encoding}, which Dagster cannot read. {_ADVICE}")
     if (place := data.find(0)) >= 0:
-        raise InvalidSetting(f"The file {path} has a zero byte in line {_line(data, place)}: it is UTF-16, or no text. {_ADVICE}")
+        raise InvalidSetting(f"The file {path} has a zero byte in line {_line(data, place)}: it is UTF-16, or not text. {_ADVICE}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

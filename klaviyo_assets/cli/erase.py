@@ -1,4 +1,4 @@
-"""``klaviyo-assets erase``: a person out of the tables, what is staged, and the file's free blocks."""
+"""``klaviyo-assets erase``: erase a person from the tables, staged files and the file's free blocks."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,21 @@ from klaviyo_assets.warehouse.database_path import checked_path
 from klaviyo_assets.warehouse.factory import warehouse_from
 
 _AFTERWARDS = (
-    "Klaviyo still has what it has: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
+    "Klaviyo still has its own data: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
     "_erased holds hashes of their ids.\n"
-    "Out of reach are copies that others have made: backups, exports, other schemas and files, freed space of the disk."
+    "Copies elsewhere are not erased: backups, exports, other schemas and files, freed space of the disk."
 )
 
 
 _REMEMBERED = "The id is remembered: no sync will store that profile."
-_NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not there yet, name its id."
+_NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not stored yet, give its id."
 
 
 def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
     """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
 
     Args:
-        who: E-mail address, phone number with its +, or id of a profile; or several names of one person.
+        who: E-mail address, phone number with its +, or id of a profile; or several of these for one person.
         database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
         schema: DuckDB schema.
         dry_run: Print what would be done, and change nothing.
@@ -52,11 +52,11 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     except OSError as error:
         say(str(FolderFailed(error)), error=True)
         return 1
-    say(*_told(erased, dry_run=dry_run))
+    say(*_report(erased, dry_run=dry_run))
     return 0
 
 
-def _told(erased: Erased, *, dry_run: bool) -> list[str]:
+def _report(erased: Erased, *, dry_run: bool) -> list[str]:
     done = not dry_run
     lines = [_table(erased.found, dry_run=dry_run), *(one_line(note) for note in erased.notes)]
     if done and not erased.found:
@@ -68,6 +68,6 @@ def _told(erased: Erased, *, dry_run: bool) -> list[str]:
 
 def _table(found: Sequence[Found], *, dry_run: bool) -> str:
     if not found:
-        return "No table holds anything of this person."
-    heads = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")
-    return table(heads, [(one.table, str(one.rows), str(one.mentions)) for one in found])
+        return "No table holds data of this person."
+    header = ("TABLE", "ROWS TO DELETE" if dry_run else "ROWS DELETED", "ROWS OF OTHERS THAT NAME THE PERSON")
+    return table(header, [(one.table, str(one.rows), str(one.mentions)) for one in found])

@@ -14,7 +14,7 @@ from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 _INTERRUPTED = 130
-"""Exit status of a command that was ended by Ctrl+C, as a shell has it."""
+"""Exit status of a command that Ctrl+C ended, as in shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Exits with status 1 where argparse has 2, which means here that a result is unclear."""
+    """Exits with status 1 instead of argparse's 2, which means here that a result is unclear."""
 
     def error(self, message: str) -> NoReturn:
-        """Print how the command is used and what was wrong, and end."""
+        """Print the usage and the error, and exit."""
         self.print_usage(sys.stderr)
         self.exit(1, f"{self.prog}: {message}\n")
 

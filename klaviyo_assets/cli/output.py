@@ -14,7 +14,7 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 
 
 class OutputFailed(KlaviyoAssetsError):
-    """The output cannot be written, to a full disk for example."""
+    """The output cannot be written, for example to a full disk."""
 
 
 def accept_every_character() -> None:
@@ -25,7 +25,7 @@ def accept_every_character() -> None:
 
 
 def say(*lines: str, error: bool = False) -> None:
-    """Print lines; what a reader does not want any more (``| head``) is dropped, so that the command still ends with its own status.
+    """Print lines; if the reader has closed the pipe (``| head``), drop them and keep the exit status of the command.
 
     Args:
         lines: Each without its line break.
@@ -42,25 +42,25 @@ def say(*lines: str, error: bool = False) -> None:
             stream.flush()
     except OSError as problem:
         _drop(stream)
-        if problem.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EINVAL):  # Windows says EINVAL of a closed pipe
+        if problem.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EINVAL):  # Windows reports EINVAL for a closed pipe
             raise OutputFailed(f"The output could not be written ({problem.strerror}).") from problem
 
 
 def _drop(stream: TextIO) -> None:
     """Redirect the buffered and all further output to the null device; otherwise Python reports an error when it exits."""
     with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: range = range(0)) -> str:
-    """Return rows as columns of text under their heads.
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: range = range(0)) -> str:
+    """Return rows as columns of text under a header.
 
     Args:
-        heads: The first line.
+        header: The first line.
         rows: The others.
-        numbers: Places of the columns that are aligned to the right.
+        numbers: Indexes of the columns that are aligned to the right.
     """
-    align = ["right" if place in numbers else "left" for place in range(len(heads))]
-    return str(tabulate([heads, *rows], tablefmt="plain", disable_numparse=True, colalign=align))
+    align = ["right" if index in numbers else "left" for index in range(len(header))]
+    return str(tabulate([header, *rows], tablefmt="plain", disable_numparse=True, colalign=align))

@@ -18,13 +18,13 @@ from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 _LONGEST_EXAMPLE = 200
 
 _EMPTY_JSON = r'(?:[\[\]{},\s]|null|""|"(?:[^"\\]|\\.)*"\s*:)*'
-"""JSON that holds no value (RE2): null, an empty text, and lists and objects of nothing else. A name is a text before a colon."""
+"""JSON that holds no value (RE2): null, an empty string, and lists and objects that contain only these. A string before a colon is a name."""
 
-_JSON_TYPES = {"{": "an object", "[": "a list", '"': "a text", "t": "true or false", "f": "true or false", "n": "null"}
-"""What a JSON text is, by its first letter; any other begins a number."""
+_JSON_TYPES = {"{": "an object", "[": "a list", '"': "a string", "t": "true or false", "f": "true or false", "n": "null"}
+"""Types of JSON values by their first character; a value with any other one is a number."""
 
-_SHAPE = {f"{RECORD}id": "a text", f"{RECORD}attributes": "an object", f"{RECORD}relationships": "an object"}
-"""What members of a record are that have no column of their own."""
+_SHAPE = {f"{RECORD}id": "a string", f"{RECORD}attributes": "an object", f"{RECORD}relationships": "an object"}
+"""Expected types of the members of a record that have no column of their own."""
 
 
 class Kind(StrEnum):
@@ -69,7 +69,7 @@ class DriftFinder:
         connection: The database.
         table: The table, qualified; it may lack columns of a catalog that is newer than the last sync.
         entry: The resource type.
-        with_rules: Columns under a field rule, whose values the rule has changed.
+        with_rules: Columns with a field rule, which has changed their values.
     """
 
     connection: DuckDBPyConnection
@@ -80,7 +80,7 @@ class DriftFinder:
     def unknown(self) -> list[Drift]:
         """Return the attributes in ``_extra``: those that have no column, and those whose value did not fit it.
 
-        An attribute without a column counts if it has a value in some row: one that is null or empty in all rows is no loss.
+        An attribute without a column counts only if a row has a value for it. If it is null or empty in every row, nothing is lost.
         """
         members = f"unnest(json_keys({EXTRA})) AS name, unnest(json_extract({EXTRA}, '$.*'))::VARCHAR AS value"
         rows = self.connection.execute(
@@ -107,7 +107,7 @@ class DriftFinder:
         return Drift(Kind.OTHER_TYPE if columns or name in _SHAPE else Kind.NEW, name, expected, rows, id_, shown)
 
     def _has_value(self) -> str:
-        """SQL that is true for members of ``_extra`` with a value, and for empty ones that a column, or an object of columns, lacks."""
+        """Return a condition for members of ``_extra`` with a value, and for empty ones that a column or flattened object should hold."""
         columns = self._columns_in_extra
         whole = [*_SHAPE, *(name for name, found in columns.items() if len(found[0].path) <= 2)]
         groups = columns.keys() - set(whole)
@@ -118,13 +118,13 @@ class DriftFinder:
 
     @cached_property
     def _without_column(self) -> set[str]:
-        """Members that ``_extra`` may hold without a warning, because they are known."""
+        """Known members of ``_extra``, which cause no warning."""
         unmapped = {f"{RELATIONSHIP}{name}" if root == "relationships" else name for root, name in self.entry.unmapped}
         return (unmapped | set(self.entry.endpoint.additional_fields)) - self._columns_in_extra.keys()
 
     @cached_property
     def _columns_in_extra(self) -> dict[str, list[Column]]:
-        """The columns that a member of ``_extra`` belongs to: several for a flattened object."""
+        """The columns of each member of ``_extra``: several for a flattened object."""
         found: dict[str, list[Column]] = {}
         for column in self.entry.columns:
             if column.path[0] in ("attributes", "relationships"):
@@ -132,7 +132,7 @@ class DriftFinder:
         return found
 
     def _may_be_personal(self, columns: Sequence[Column]) -> bool:
-        """Whether a member of ``_extra`` may be personal: unknown for one without a column, or inside an object, so the type decides."""
+        """Return whether a member of ``_extra`` may be personal; if no single column is its own, any personal column of the type decides."""
         is_known = len(columns) == 1 and len(columns[0].path) == 2
         return columns[0].personal if is_known else any(column.personal for column in self.entry.columns)
 
@@ -175,5 +175,5 @@ class DriftFinder:
 
 
 def _shown(example: str, *, personal: bool) -> str:
-    """Return an example, or only the kind of value if it may be personal: the id leads to it."""
+    """Return an example, or only its type if it may be personal; the id leads to the value."""
     return _JSON_TYPES.get(example[:1], "a number") if personal else example[:_LONGEST_EXAMPLE]

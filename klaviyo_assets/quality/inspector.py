@@ -31,7 +31,7 @@ class KeyFindings:
     Attributes:
         rows: Rows that were checked.
         nulls: Rows without a key.
-        duplicates: Keys of more than one row.
+        duplicates: Keys that more than one row has.
         touched_only: True if only keys of rows that the last sync wrote were checked.
     """
 
@@ -95,11 +95,11 @@ class Inspector:
         if not self._exists:
             return []
         tables = self._tables
-        ruled = ruled_columns(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
-        return [*DriftFinder(self.connection, tables.rows, self.entry, ruled).drifts(), *null_rate_drifts(self.connection, tables, ruled)]
+        with_rules = ruled_columns(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
+        return [*DriftFinder(self.connection, tables.rows, self.entry, with_rules).drifts(), *null_rate_drifts(self.connection, tables, with_rules)]
 
     def preview(self, rows: int = 5) -> str:
-        """Return the latest rows as a Markdown table, personal data masked and long text cut."""
+        """Return the latest rows as a Markdown table, with personal data masked and long text cut."""
         frame = self.connection.sql(
             f"SELECT * EXCLUDE ({EXTRA}) FROM {self._tables.rows} WHERE {DELETED_AT} IS NULL ORDER BY {SYNCED_AT} DESC LIMIT {int(rows)}"
         ).pl()

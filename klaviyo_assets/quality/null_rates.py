@@ -1,4 +1,4 @@
-"""Drift by attributes that Klaviyo no longer sends."""
+"""Finds attributes that Klaviyo no longer sends."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,23 +15,23 @@ from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
 from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30
-"""Consecutive rows without a value, from which on it counts as missing though older rows still have it."""
+"""After so many consecutive rows without it, a value counts as missing even if older rows have it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def null_rate_drifts(connection: DuckDBPyConnection, tables: Tables, ruled: frozenset[str] = frozenset()) -> Iterator[Drift]:
-    """Yield the columns whose values are no longer sent, as :mod:`klaviyo_assets.load.null_rates` has recorded them.
+def null_rate_drifts(connection: DuckDBPyConnection, tables: Tables, with_rules: frozenset[str] = frozenset()) -> Iterator[Drift]:
+    """Yield the columns that no longer get values, as recorded by :mod:`klaviyo_assets.load.null_rates`.
 
     Args:
         connection: The database.
         tables: Names of the tables.
-        ruled: Columns under a field rule.
+        with_rules: Columns with a field rule.
     """
     log = NullRateLog(connection, tables.warehouse, tables.schema)
     if not log.exists:
         return
-    columns = {column.name: column for column in tables.entry.columns if column.name not in ruled}
+    columns = {column.name: column for column in tables.entry.columns if column.name not in with_rules}
     for rate in log.rates(tables.entry.name):
         if rate.column in columns and (drift := _drift(connection, tables, columns[rate.column], rate)):
             yield drift
@@ -42,11 +42,11 @@ def _drift(connection: DuckDBPyConnection, tables: Tables, column: Column, rate:
         f"SELECT {key_text(tables.entry.primary_key)} AS id, {SYNCED_AT} AS synced, {is_present(column)} AS filled "
         f"FROM {tables.rows} WHERE {DELETED_AT} IS NULL"
     )
-    ((alive, filled, id_),) = connection.execute(
+    ((rows_left, filled, id_),) = connection.execute(
         f"SELECT count(*), count(*) FILTER (WHERE filled), arg_max(id, synced) FILTER (WHERE NOT filled) FROM ({rows})"
     ).fetchall()
     is_missing = rate.null_rows >= _ROWS_IN_A_ROW and rate.values_before >= USUAL * rate.rows_before
-    if not alive or (filled and not is_missing):
+    if not rows_left or (filled and not is_missing):
         return None
     since = f"{_EPOCH + timedelta(microseconds=rate.since_us):%Y-%m-%d %H:%M} UTC"
     expected = f"a value, as in {rate.values_before} of {rate.rows_before} rows before {since}"

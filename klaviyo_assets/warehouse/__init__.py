@@ -1,4 +1,4 @@
-"""Where SQL runs: what a warehouse can do (``base``), a DuckDB file as one kind of it (``local_file``), pieces of SQL (``sql``, ``ddl``).
+"""The database: the interface of a warehouse (``base``), a DuckDB file as one (``local_file``), pieces of SQL (``sql``, ``ddl``).
 
 ``factory.warehouse_from`` returns the warehouse that a user names.
 """

@@ -1,4 +1,4 @@
-"""What a warehouse must offer, and what it may be able to do."""
+"""The interface of a warehouse, and its optional capabilities."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ class WarehouseError(KlaviyoAssetsError):
 
 
 class WarehouseBusy(WarehouseError):
-    """Another program, or another sync, has the database open; that may be over by the next try."""
+    """Another program, or another sync, has the database open; a later attempt may succeed."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a warehouse can do beyond plain DuckDB SQL.
 
-    The defaults are those of a warehouse that has nothing of its own: they cost more work, and always give the same tables.
+    The defaults work for every warehouse: they cost more work and give the same tables.
 
     Attributes:
         exclusive_writer: True if an open connection keeps all other processes out of the database. Without it, a transaction may fail because another
@@ -34,7 +34,7 @@ class Capabilities:
         rowid: True if tables have DuckDB's ``rowid``, which does not change within a transaction. Without it, rows are found by primary key.
         alter_type_using: True if ``ALTER COLUMN … SET DATA TYPE … USING`` works. Without it, the table is rebuilt.
         json_column: How a column of JSON is declared: its type and, where the warehouse has them, storage options.
-        can_compact: True if :meth:`Warehouse.compact_if_requested` removes what deleted rows held. Without it, that is up to the warehouse.
+        can_compact: True if :meth:`Warehouse.compact_if_requested` removes the data of deleted rows. Without it, that is up to the warehouse.
         local_files: True if the database is a file on this machine.
     """
 
@@ -67,7 +67,7 @@ class Warehouse(Protocol):
 
     @abstractmethod
     def connection(self) -> AbstractContextManager[DuckDBPyConnection]:
-        """Open the database for one short piece of work, and close it on every path. The database is the current one; the time zone is UTC.
+        """Open the database for one short piece of work, and always close it. The database is the current one; the time zone is UTC.
 
         Raises:
             WarehouseError: If it cannot be opened.
@@ -81,7 +81,7 @@ class Warehouse(Protocol):
             WarehouseError: If the database cannot be opened, or fails.
         """
         with self.connection() as connection:
-            # The order of rows means nothing. Keeping that of many staged files would take one thread, and memory for what waits its turn.
+            # The order of rows does not matter. Keeping that of many staged files would take a single thread, and memory for waiting rows.
             connection.execute("SET preserve_insertion_order = false")
             connection.execute("BEGIN TRANSACTION")
             try:
@@ -94,7 +94,7 @@ class Warehouse(Protocol):
             connection.execute("COMMIT")
 
     def qualified(self, schema: str, table: str) -> str:
-        """Return a table's whole name, quoted; only while a connection is open."""
+        """Return a table's full name, quoted; only while a connection is open."""
         return ".".join(quoted(part) for part in (self.database, schema, table))
 
     def before_commit(self, connection: DuckDBPyConnection) -> None:
@@ -102,7 +102,7 @@ class Warehouse(Protocol):
         return
 
     def before_append(self, connection: DuckDBPyConnection) -> None:
-        """Hook in a transaction that from here on only appends rows, many and wide."""
+        """Hook in a transaction that only appends rows from here on, many and wide ones."""
         return
 
     def copies_in_use(self) -> int:
@@ -110,11 +110,11 @@ class Warehouse(Protocol):
         return 0
 
     def request_compaction(self) -> None:
-        """Remember that what deleted rows held must be removed; called before the commit that deletes them, if the warehouse can compact."""
+        """Request that the data of deleted rows be removed; called before the commit that deletes them, if the warehouse can compact."""
         return
 
     def compact_if_requested(self) -> None:
-        """Remove what deleted rows held if that was requested and is still to be done; called if the warehouse can compact.
+        """Remove the data of deleted rows if that is still requested; called if the warehouse can compact.
 
         Raises:
             WarehouseError: If that cannot be done now; it stays requested.

@@ -1,4 +1,4 @@
-"""Rewrites a DuckDB file, so that its free blocks hold nothing of deleted rows."""
+"""Rewrites a DuckDB file without its free blocks, which hold data of deleted rows."""
 
 import errno
 import os
@@ -22,30 +22,30 @@ _HEADERS = 12_288
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
-_KERNELS_OWN = ("security.", "trusted.", "system.nfs4")
-"""Attributes that the system sets on new files by itself, and that others than root may not set."""
+_KERNEL_ATTRIBUTES = ("security.", "trusted.", "system.nfs4")
+"""Prefixes of attributes that the system sets on new files itself, and that only root may set."""
 
-# What a database consists of; the views of the same names list it, of all databases that are attached.
+# Kinds of objects in a database; DuckDB lists those of all attached databases in duckdb_<kind>(), with their names in this column.
 _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
 
 
 def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
-    """Write a DuckDB file again and replace the old one; the caller keeps our other processes out.
+    """Write a new copy of a DuckDB file and replace the old one; the caller holds the file lock.
 
     Tables, views, sequences, macros, comments and the format's version are kept, as are the file's owner, group, mode and extended attributes (access
-    control lists among them). The new file is compared with the old one before it takes its place, which happens in one step: until then, and if
-    anything goes wrong, the old one stays as it is.
+    control lists among them). The new file is compared with the old one before it takes its place, which happens in one step. Until then, and if
+    anything fails, the old file stays unchanged.
 
-    DuckDB keeps the old file locked until the new one has its name, so that other programs wait. One that had opened the old file just before, and
-    gets the lock just after, would commit into a file without a name; therefore the old file's header is overwritten before the lock is released, and
-    DuckDB refuses it there.
+    DuckDB keeps the old file locked until the new one has its name, so other programs wait. A program that opened the old file just before, and gets
+    the lock just after, would commit to a deleted file. Therefore the header of the old file is overwritten before the lock is released, and DuckDB
+    refuses that file.
 
-    What the file system or the disk itself keep of the old file is out of reach.
+    Remains of the old file in the file system or on the disk itself are not removed.
 
     Args:
         path: The file; this process does not have it open.
-        spill: Folder for what does not fit into memory; DuckDB makes and removes it. Else it would lie in the working folder.
-        settings: DuckDB's settings for the work: the memory and the threads that it may use.
+        spill: Folder for what does not fit into memory; DuckDB creates and removes it. By default it would be in the working folder.
+        settings: DuckDB's settings for the work: memory and threads.
 
     Returns:
         Bytes by which the file has become smaller; less than zero if it has grown.
@@ -64,14 +64,14 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
     partial = path.with_name(f"{path.name}.compacting")
     _remove(partial)
     try:
-        with ExitStack() as last, duckdb.connect(":memory:", config={**settings, "temp_directory": spill}) as connection:
+        with ExitStack() as cleanup, duckdb.connect(":memory:", config={**settings, "temp_directory": spill}) as connection:
             _copy(connection, path, partial)
-            _keep_facts(path, partial, before)
+            _keep_attributes(path, partial, before)
             _flush(partial)
             old = os.open(path, os.O_RDWR | _NO_LINK)
-            last.callback(os.close, old)  # after DuckDB has closed it: closing it would release DuckDB's lock
+            cleanup.callback(os.close, old)  # after DuckDB has closed it: closing it would release DuckDB's lock
             partial.replace(path)
-            _spoil(old, path.parent)
+            _invalidate(old, path.parent)
     except duckdb.Error as error:
         if diagnosis.elsewhere(error) is not None:
             raise diagnosis.diagnosed(path, error) from error
@@ -88,12 +88,12 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> None:
-    """Copy a database; the old one stays attached, and so locked, and the new one is closed."""
+    """Copy a database; the old one stays attached and therefore locked, the new one is closed."""
     connection.execute("SET preserve_insertion_order = true")
     connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
     connection.execute(f"CHECKPOINT {_OLD}")
     ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD}'").fetchall()
-    # The version that files are written for, or later, such as "v1.5.0+"; a range like "v1.0.0 - v1.1.3" begins with the first.
+    # The oldest version that can read the file, as in "v1.5.0+" or "v1.0.0 - v1.1.3".
     oldest = str(version).split("+")[0].split(" ")[0]
     connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW} (STORAGE_VERSION {literal(oldest)})")
     connection.execute(f"COPY FROM DATABASE {_OLD} TO {_NEW}")
@@ -106,7 +106,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> N
 
 
 def _refuse_other_owners(path: Path, facts: os.stat_result) -> None:
-    """Refuse a file of another owner, which the new file could not get: it would lock the owner out."""
+    """Refuse a file of another owner: the new file would belong to this user and lock the owner out."""
     if hasattr(os, "geteuid") and os.geteuid() not in {0, facts.st_uid}:
         raise WarehouseError(
             f"{path} cannot be rewritten: it belongs to another user (uid {facts.st_uid}, this process runs as {os.geteuid()}).",
@@ -114,10 +114,10 @@ def _refuse_other_owners(path: Path, facts: os.stat_result) -> None:
         )
 
 
-def _keep_facts(path: Path, partial: Path, facts: os.stat_result) -> None:
+def _keep_attributes(path: Path, partial: Path, facts: os.stat_result) -> None:
     """Give the new file the owner, group, mode and extended attributes of the old one; the attributes last, since they hold access control lists.
 
-    The new file is changed through a descriptor: in a folder of another user its name could lead elsewhere by now.
+    The new file is changed through a descriptor: in another user's folder, its name could lead elsewhere by now.
     """
     new = os.open(partial, os.O_RDWR | _NO_LINK)
     try:
@@ -128,7 +128,7 @@ def _keep_facts(path: Path, partial: Path, facts: os.stat_result) -> None:
             try:
                 os.setxattr(new, name, value)
             except PermissionError:
-                if not name.startswith(_KERNELS_OWN):
+                if not name.startswith(_KERNEL_ATTRIBUTES):
                     raise
     finally:
         os.close(new)
@@ -148,8 +148,8 @@ def _attributes(path: Path) -> Iterator[tuple[str, bytes]]:
         yield name, os.getxattr(path, name)
 
 
-def _spoil(old: int, folder: Path) -> None:
-    """Overwrite the header of a file that has no name any more, so that DuckDB refuses it.
+def _invalidate(old: int, folder: Path) -> None:
+    """Overwrite the header of a deleted file, so that DuckDB refuses it.
 
     Only if the new name will survive a crash of the machine, and the old file has no other name (a backup's hard link).
 

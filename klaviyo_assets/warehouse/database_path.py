@@ -1,6 +1,6 @@
 """The path of the DuckDB file, checked before anything is opened: it must name a regular file, or one that can be created.
 
-A device, FIFO or socket is never opened: opening one may block, and what replaces it would destroy it for the whole machine.
+A device, FIFO or socket is never opened: opening one may block, and replacing it would destroy it for the whole machine.
 """
 
 import errno
@@ -15,7 +15,7 @@ from klaviyo_assets.warehouse.base import WarehouseError
 SETTING = "KLAVIYO_DUCKDB_PATH"
 
 _LONGEST_SUFFIX = ".compacting.wal"
-"""Of the names that we and DuckDB derive from the file's name, the one that needs the most bytes."""
+"""The longest suffix of the files that this library and DuckDB create next to the database."""
 
 _MOST_NAME_BYTES = 255 - len(_LONGEST_SUFFIX)
 """Bytes of the file's name; file systems allow 255 (``NAME_MAX``)."""
@@ -46,7 +46,7 @@ def checked_path(database: str) -> Path:
     """Return the absolute path of the DuckDB file, links resolved; the file need not exist.
 
     Raises:
-        WarehouseError: If it does not name a regular file, or one that can be created; says what it names instead.
+        WarehouseError: If it does not name a regular file, or one that can be created; the message says what it names instead.
     """
     _refuse_text(database)
     path = Path(_with_home(database))
@@ -97,33 +97,33 @@ def refuse_irregular(path: Path) -> None:
 
 
 def _refuse_text(database: str) -> None:
-    """Refuse what can be seen from the text alone; an address is not repeated whole, since it may hold a password."""
+    """Refuse a text that cannot be a path; the error does not repeat an address in full, since it may hold a password."""
     stripped = database.strip()
     if not stripped:
-        raise _no_file("An empty path", "", f"Set {SETTING} to the path of a file, such as data/warehouse.duckdb.")
+        raise _not_a_database("An empty path", "", f"Set {SETTING} to the path of a file, such as data/warehouse.duckdb.")
     if any(ord(character) < 32 or ord(character) == 127 for character in stripped):
-        raise _no_file(_shown(database), "it contains a control character", f"Correct {SETTING}.")
+        raise _not_a_database(_shown(database), "it contains a control character", f"Correct {SETTING}.")
     if database != stripped:
-        raise _no_file(_shown(database), "it begins or ends with a space or line break", f"Remove that from {SETTING}.")
+        raise _not_a_database(_shown(database), "it begins or ends with a space or line break", f"Remove that from {SETTING}.")
     if database[0] in _QUOTES or database[-1] in _QUOTES:
-        raise _no_file(_shown(database), "it has quotation marks around it", f"Write {SETTING} without them.")
+        raise _not_a_database(_shown(database), "it has quotation marks around it", f"Write {SETTING} without them.")
     if not _is_utf8(database):
-        raise _no_file(_shown(database), "it is not UTF-8 text", f"Set {SETTING} to a path that is.")
+        raise _not_a_database(_shown(database), "it is not UTF-8 text", f"Set {SETTING} to a path that is.")
     if database.lower().startswith(":memory"):
-        raise _no_file(database, "it exists in memory only", f"Set {SETTING} to the path of a file.")
+        raise _not_a_database(database, "it exists in memory only", f"Set {SETTING} to the path of a file.")
     if found := _PREFIX.match(database):
         advice = f"Set {SETTING} to the path of a file on this machine (with ./ in front, if its name really contains the colon)."
-        raise _no_file(f"{found[0]}…", "it is an address of another kind", advice)
+        raise _not_a_database(f"{found[0]}…", "it is an address of another kind", advice)
     if os.name != "nt" and _WINDOWS_DRIVE.match(database):
-        raise _no_file(database, "it is a path of Windows, and this machine does not run Windows", f"Set {SETTING} to a path of this machine.")
+        raise _not_a_database(database, "it is a Windows path, and this machine does not run Windows", f"Set {SETTING} to a path of this machine.")
     if _UNEXPANDED.match(database):
-        raise _no_file(database, "nothing has replaced the variable in it by its value", f"Write the path out in {SETTING}.")
+        raise _not_a_database(database, "the variable in it was not replaced by its value", f"Write the path out in {SETTING}.")
     if database.endswith(("/", os.sep, "/.", "/..")):
         example = f"{database.rstrip('/')}/warehouse.duckdb"
-        raise _no_file(database, "it ends like the path of a folder", f"Set {SETTING} to a file, such as {example}.")
+        raise _not_a_database(database, "it ends like the path of a folder", f"Set {SETTING} to a file, such as {example}.")
 
 
-def _no_file(what: str, reason: str, advice: str) -> WarehouseError:
+def _not_a_database(what: str, reason: str, advice: str) -> WarehouseError:
     return WarehouseError(f"{what} is not a DuckDB file{': ' if reason else ''}{reason}.", advice)
 
 
@@ -136,20 +136,22 @@ def _is_utf8(text: str) -> bool:
 
 
 def _with_home(database: str) -> str:
-    """Replace ``~/`` as DuckDB does it: by ``HOME``, and no other user's folder."""
+    """Replace ``~/`` by ``HOME``, as DuckDB does; it does not look up other users' folders."""
     if not database.startswith("~"):
         return database
     if database != "~" and database[1] not in ("/", os.sep):
         advice = f"Write the path out in {SETTING}, or put ./ in front if the file's name really begins with ~."
-        raise _no_file(database, "it begins with the home folder of another user, which DuckDB does not look up", advice)
+        raise _not_a_database(database, "it begins with the home folder of another user, which DuckDB does not look up", advice)
     home = os.environ.get("USERPROFILE" if os.name == "nt" else "HOME", "")
     if not home:
-        raise _no_file(database, "it begins with ~, and this process has no home folder (HOME is not set)", f"Write the path out in {SETTING}.")
+        raise _not_a_database(
+            database, "it begins with ~, and this process has no home folder (HOME is not set)", f"Write the path out in {SETTING}."
+        )
     return home + database[1:]
 
 
 def _refuse_kernel_files(path: Path) -> None:
-    """Refuse what lies below ``/dev``, ``/proc`` and ``/sys``, through links too: ``/dev/stdout`` may well lead to a regular file."""
+    """Refuse paths below ``/dev``, ``/proc`` and ``/sys``, also behind links: ``/dev/stdout`` may lead to a regular file."""
     for current in _chain(path):
         if current.is_relative_to(_MEMORY_FOLDER) or not any(current.is_relative_to(folder) for folder in _KERNEL_FOLDERS):
             continue
@@ -159,7 +161,7 @@ def _refuse_kernel_files(path: Path) -> None:
 
 
 def _chain(path: Path) -> Iterator[Path]:
-    """Yield a path, absolute, and what the links lead to that it names, one after the other."""
+    """Yield the absolute path, then the target of each link that it leads to, in order."""
     current = Path(os.path.normpath(path.absolute()))
     for _ in range(_MOST_LINKS):
         yield current
@@ -177,7 +179,7 @@ def _refuse_other_kinds(path: Path, mode: int) -> None:
 
 
 def _refuse_dangling(path: Path) -> None:
-    """Refuse a link into a folder that is missing: more likely a disk is not mounted than that a new database is wanted there."""
+    """Refuse a link into a folder that is missing: a disk that is not mounted is more likely than a new database there."""
     if path.is_symlink() and not path.resolve().parent.is_dir():
         raise WarehouseError(
             f"{path} is a symbolic link to {path.resolve()}, and that folder does not exist.",
@@ -215,7 +217,7 @@ def _unreachable(path: Path, error: OSError) -> WarehouseError:
 
 
 def _shown(text: str) -> str:
-    """Write a text so that blanks and control characters at its ends can be seen."""
+    """Return a text in quotes, with control characters escaped."""
     return _shortened(ascii(text) if not text.isprintable() else repr(text))
 
 

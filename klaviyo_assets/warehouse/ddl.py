@@ -14,7 +14,7 @@ INSTANT = "TIMESTAMP WITH TIME ZONE"
 """Type of columns with a point in time."""
 
 Convert = Callable[[str, str, str], str]
-"""Returns SQL for the values of a column (quoted name, present type, new type) in its new type."""
+"""Returns SQL for the values of a column (quoted name, current type, new type) in its new type."""
 
 
 def table_exists(connection: DuckDBPyConnection, schema: str, name: str) -> bool:
@@ -55,13 +55,13 @@ def prepare_table(
     """Create a table if it is missing, add the columns that it lacks, and change types and comments that differ.
 
     Args:
-        connection: The database.
-        warehouse: The same.
+        connection: An open connection of the warehouse.
+        warehouse: The database.
         schema: DuckDB schema; it exists.
         name: Name of the table, unquoted.
         columns: Type and comment of each column.
         description: The table's comment.
-        convert: How values get another type. By default one that does not fit is an error.
+        convert: How to convert values to a new type. By default, one that does not fit is an error.
 
     Returns:
         Columns that were added to an existing table, or whose type was changed.
@@ -87,17 +87,17 @@ def prepare_table(
 
 
 def change_types(connection: DuckDBPyConnection, warehouse: Warehouse, schema: str, name: str, types: Mapping[str, tuple[str, str]]) -> bool:
-    """Give columns of a table another type, inside the caller's transaction; a warehouse that cannot alter them gets the table rebuilt.
+    """Change the types of a table's columns in the caller's transaction; if the warehouse cannot alter them, rebuild the table.
 
     Args:
-        connection: The database.
-        warehouse: The same.
+        connection: An open connection of the warehouse.
+        warehouse: The database.
         schema: DuckDB schema.
         name: Name of the table, unquoted.
-        types: New type, and SQL for the values, by column.
+        types: New type and SQL for the values, by column.
 
     Returns:
-        Whether the table was rebuilt: then comments and defaults are lost, those of other columns too.
+        Whether the table was rebuilt: then the comments and defaults of all columns are lost.
     """
     table = warehouse.qualified(schema, name)
     if types and not warehouse.capabilities.alter_type_using:

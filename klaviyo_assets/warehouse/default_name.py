@@ -1,4 +1,4 @@
-"""The names of the database: of its file by default, and in SQL."""
+"""The default name of the database file, and the name of the database in SQL."""
 
 import logging
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 DEFAULT_PATH = "data/warehouse.duckdb"
-"""The database's file, where nothing else is set."""
+"""The database file if no setting names one."""
 
 EARLIER_DEFAULT_PATH = "data/klaviyo.duckdb"
 """The default of versions up to 0.1: a file that DuckDB calls ``klaviyo``, like the schema in it."""
@@ -21,13 +21,13 @@ _log = logging.getLogger("klaviyo_assets")
 
 
 class AmbiguousName(KlaviyoAssetsError, ValueError):
-    """A schema has the name of its database, so that ``schema.table`` is an error in SQL."""
+    """A schema has the name of its database, so ``schema.table`` is an error in SQL."""
 
 
 def default_path() -> str:
-    """Return the database's file where no setting names one, and log it once if that is the default of earlier versions.
+    """Return the database file if no setting names one; log once if it is the default of earlier versions.
 
-    A file at the earlier default is used until this library has filled one at the present default, which its state folder shows.
+    A file at the earlier default is used until a sync has written to the current default, as its state folder shows.
     """
     earlier = Path(EARLIER_DEFAULT_PATH)
     if not earlier.is_file():
@@ -58,14 +58,14 @@ def name_in_sql(database: str) -> str:
 
 
 def check_schema_name(schema: str, database: str) -> None:
-    """Refuse a schema that has the name of its database, but for an existing file of the earlier default name.
+    """Refuse a schema that has the name of its database, except in an existing file with the earlier default name.
 
     Args:
         schema: DuckDB schema.
-        database: Path of the database's file.
+        database: Path of the database file.
 
     Raises:
-        AmbiguousName: Naming both, and what would be right.
+        AmbiguousName: With both names and a valid one.
     """
     if schema.lower() in _BUILT_IN:
         raise AmbiguousName(

@@ -22,7 +22,7 @@ _NOT_OPENED = ("{path} cannot be opened as a DuckDB database ({text}).", "Check 
 
 @dataclass(frozen=True)
 class _Case:
-    """A kind of trouble.
+    """A cause of errors.
 
     Attributes:
         pattern: What DuckDB's message contains (versions 1.5 and 2.0).
@@ -100,20 +100,20 @@ _FOREIGN = (
     (b"ARROW1", "an Arrow file"),
     (b"\x89PNG", "a picture"),
 )
-"""How files of other kinds begin."""
+"""First bytes of other kinds of files."""
 
 _MAGIC = b"DUCK"
 _MAGIC_AT = 8
-"""Where it is in a DuckDB file: after a checksum of eight bytes."""
+"""Offset in a DuckDB file: after a checksum of eight bytes."""
 
 _WAL_HEAD = b"\x64\x00\x62\x65\x00"
-"""How DuckDB's log begins: field 100 (kind of entry) with the value 98 (version), field 101 (the version)."""
+"""First bytes of DuckDB's log: field 100 (kind of entry) with the value 98 (version), field 101 (the version)."""
 
 _HEAD = 512
 
 
 def elsewhere(error: duckdb.Error) -> str | None:
-    """Return which other program has the file open, as DuckDB reports it; None if the error is another one."""
+    """Return which other program has the file open, as DuckDB reports it; None for any other error."""
     if not _ELSEWHERE.search(str(error)):
         return None
     holder = _HOLDER.search(str(error))
@@ -126,7 +126,7 @@ def open_in_this_process(path: Path) -> WarehouseError:
 
 
 def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_OPENED) -> WarehouseError:
-    """Return what an error of DuckDB means.
+    """Return a WarehouseError that explains an error of DuckDB.
 
     Args:
         path: The database file.
@@ -150,7 +150,7 @@ def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_
 
 
 def is_out_of_memory(error: duckdb.Error) -> bool:
-    """Return whether work took more memory than DuckDB may use; where a commit or a checkpoint does, DuckDB raises a fatal error around it."""
+    """Return whether DuckDB ran out of memory; in a commit or a checkpoint, it wraps that in a fatal error."""
     return isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
@@ -164,12 +164,12 @@ def open_elsewhere(path: Path, details: str) -> WarehouseBusy:
     return WarehouseBusy(
         f"{path} is open in another program ({details}).",
         "Close it there (a DuckDB shell, a BI tool, a notebook), or let that program open a copy; then run again. "
-        "KLAVIYO_DUCKDB_PATIENCE sets how many seconds are waited.",
+        "KLAVIYO_DUCKDB_PATIENCE sets how many seconds to wait.",
     )
 
 
 def refuse_other_files(path: Path) -> None:
-    """Refuse a file that is not a DuckDB database before DuckDB opens it: for some kinds it would download an extension, and then write into them.
+    """Refuse a file that is not a DuckDB database before DuckDB opens it: for some kinds it would download an extension and then write to them.
 
     Raises:
         WarehouseError: If it is something else, or cannot be read.

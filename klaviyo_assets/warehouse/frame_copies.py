@@ -1,6 +1,6 @@
-"""Temporary copies of tables, which lazy frames scan: they lie next to the database and end with the process that reads them.
+"""Temporary copies of tables, which lazy frames scan: they are next to the database until the process that reads them ends.
 
-Each has a folder with a lock that its process holds. What a killed process has left is not locked, and is deleted when the database is opened next.
+Each copy has a folder with a lock that its process holds. Those of a killed process are not locked and are deleted when the database is opened next.
 """
 
 import atexit
@@ -17,17 +17,17 @@ _NAME = "copies"
 _LOCK = "lock"
 
 _ours: dict[Path, FileLock] = {}
-"""Folders of this process. What is derived from a frame outlives it, so they are kept until the process ends."""
+"""Folders of this process. Frames that are derived from a frame outlive it, so the folders are kept until the process ends."""
 
 
 def new_copy(state: Path) -> Path:
-    """Return the path of a Parquet file that is to be written, in a folder for the owner only; it is deleted when the process ends.
+    """Return the path for a new Parquet file, in a folder for the owner only; it is deleted when the process ends.
 
     Args:
-        state: Folder of the database's state; its file lock is held, so that no other process cleans up meanwhile.
+        state: Folder of the database's state; the file lock is held, so no other process cleans up meanwhile.
 
     Raises:
-        OSError: If the folder cannot be made.
+        OSError: If the folder cannot be created.
     """
     folder = state / _NAME / secrets.token_hex(8)
     private_files.make_folder(folder)
@@ -60,7 +60,7 @@ def _remove_unless_locked(folder: Path) -> bool:
         acquire(lock, 0)
     except Timeout:
         return False
-    except OSError:  # of another user, or not ours at all
+    except OSError:  # of another user, or not this library's
         return not any(folder.glob("*.parquet"))
     try:
         shutil.rmtree(folder, ignore_errors=True)

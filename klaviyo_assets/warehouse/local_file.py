@@ -21,23 +21,23 @@ from klaviyo_assets.warehouse.state_dir import make_folder, not_writable, owner_
 from klaviyo_assets.warehouse.tuning import Tuning
 
 _CONFIG_OF_RESOURCE = {"custom_user_agent": "dagster"}
-"""Settings with which ``DuckDBResource`` opens a file; one process opens a file with the same settings everywhere."""
+"""Settings with which ``DuckDBResource`` opens a file; within one process, all connections to a file must have the same settings."""
 
 LOCK_TIMEOUT = 1800.0
-"""Seconds to wait for other processes of ours; each holds the file for seconds only."""
+"""Seconds to wait for other syncs; each holds the file for seconds only."""
 
-_NEIGHBOURS = ("", ".wal", ".lock", ".new", ".compacting", ".compacting.wal")
-"""Suffixes of the files that we or DuckDB open next to the database."""
+_SUFFIXES = ("", ".wal", ".lock", ".new", ".compacting", ".compacting.wal")
+"""Suffixes of the database and the files next to it that this library or DuckDB opens."""
 
 _FAILURES = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException, duckdb.InternalException)
-"""What DuckDB raises for trouble with the file or the machine, rather than with a statement; version 2 raises a plain Error for damaged blocks."""
+"""DuckDB's errors of the file or the machine, not of a statement; version 2 raises a plain Error for damaged blocks."""
 
-_BROKEN_OFF = (
+_FAILED = (
     "{path} could not be written or read ({text}).",
     "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
 )
 
-_SECONDS_BETWEEN_TRIES = 1.0
+_SECONDS_BETWEEN_ATTEMPTS = 1.0
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -45,10 +45,10 @@ _log = logging.getLogger("klaviyo_assets")
 class LocalFile(Warehouse):
     """A DuckDB file, named by a ``dagster_duckdb.DuckDBResource``.
 
-    DuckDB lets one process at a time open a file for writing. The resource's own retries back off for up to 51 seconds at a time, so that some of
-    several processes would starve; here they wait in turn for a file lock next to the database, and the connection is closed on every path.
+    DuckDB lets one process at a time open a file for writing. The resource's own retries back off for up to 51 seconds at a time, so some of
+    several processes would starve. Here they take turns with a file lock next to the database, and the connection is always closed.
 
-    The file is opened with the resource's path and settings. A resource class with a ``get_connection`` of its own opens it by that.
+    The file is opened with the resource's path and settings. A resource class that overrides ``get_connection`` opens it with that.
 
     New files are created for their owner only, whatever the umask; an existing file keeps its mode.
 
@@ -99,7 +99,7 @@ class LocalFile(Warehouse):
 
     @contextmanager
     def connection(self) -> Iterator[DuckDBPyConnection]:
-        """Acquire the lock, open the file, and close and release on every path."""
+        """Acquire the lock and open the file; always close and release both."""
         with self._locked(), self._opened() as connection:
             yield connection
 
@@ -140,9 +140,9 @@ class LocalFile(Warehouse):
         diagnosis.refuse_damaged_log(self.path)
         if (connection := self._connect()) is not None:
             connection.close()
-        spill.remove_spilt(self.path, self.state_dir)
+        spill.remove_spilled(self.path, self.state_dir)
         _log.info(
-            "%s (%.0f MB) is written again without what deleted rows held; other syncs wait. That may take minutes. What to do: nothing.",
+            "%s (%.0f MB) is rewritten without the data of deleted rows; other syncs wait. That may take minutes. What to do: nothing.",
             self.path,
             self.path.stat().st_size / 1e6,
         )
@@ -154,15 +154,15 @@ class LocalFile(Warehouse):
 
     @property
     def _owner(self) -> Path:
-        """What has the owner for files next to the database: the database, or its folder as long as there is none."""
+        """The path from which files next to the database get their owner: the database, or its folder until there is one."""
         return self.path if self.path.exists() else self.path.parent
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes of ours out; files that are created meanwhile are for their owner only."""
+        """Hold the file lock; files that are created meanwhile are for their owner only."""
         make_folder(self.path.parent)
         refuse_unwritable(self.path.parent)
-        for suffix in _NEIGHBOURS:
+        for suffix in _SUFFIXES:
             refuse_irregular(self.path.with_name(self.path.name + suffix))
         try:
             lock = file_lock(self.path.with_name(f"{self.path.name}.lock"), like=self._owner)
@@ -176,23 +176,23 @@ class LocalFile(Warehouse):
             lock.release()
 
     def _wait_for(self, lock: FileLock) -> None:
-        """Wait in turn, in small steps, so that a cancelled sync ends and the log says what it waits for."""
-        began, most, reminder = time.monotonic(), cancellation.patience(self._lock_timeout), cancellation.Reminder()
+        """Wait in small steps, so that a cancelled sync ends and the log says what it waits for."""
+        started, timeout, reminder = time.monotonic(), cancellation.patience(self._lock_timeout), cancellation.Reminder()
         while True:
             cancellation.check()
             reminder.log(
                 "Another sync has %s open; waiting up to %.0f seconds for it. What to do: nothing, syncs take turns with the file, seconds each; "
                 "if this goes on, see whether a run hangs.",
                 self.path,
-                most - reminder.waited,
+                timeout - reminder.waited,
             )
             try:
-                acquire(lock, max(0.0, min(_SECONDS_BETWEEN_TRIES, began + most - time.monotonic())))
+                acquire(lock, max(0.0, min(_SECONDS_BETWEEN_ATTEMPTS, started + timeout - time.monotonic())))
                 return
             except Timeout as error:
-                if time.monotonic() - began >= most:
+                if time.monotonic() - started >= timeout:
                     raise WarehouseBusy(
-                        f"Other syncs kept {self.path} locked for {most:.0f} seconds.",
+                        f"Other syncs kept {self.path} locked for {timeout:.0f} seconds.",
                         f"See whether a sync hangs, then run again; the lock is the file {self.path}.lock.",
                     ) from error
 
@@ -217,7 +217,7 @@ class LocalFile(Warehouse):
                     raise
                 if diagnosis.is_out_of_memory(error):
                     raise self._tuning.out_of_memory(self.path, limit) from error
-                raise diagnosis.diagnosed(self.path, error, _BROKEN_OFF) from error
+                raise diagnosis.diagnosed(self.path, error, _FAILED) from error
 
     def _entered(self, stack: ExitStack) -> DuckDBPyConnection:
         """Return a connection to the file, which is created if it is missing."""
@@ -236,18 +236,18 @@ class LocalFile(Warehouse):
         return own
 
     def _connect(self) -> DuckDBPyConnection | None:
-        """Connect to the file as soon as no other program has it open; log which one has.
+        """Connect to the file as soon as no other program has it open, and log which one it waits for.
 
         Returns:
-            None if the file is missing, or only a resource of the user's own class may be able to open it.
+            None if the file is missing, or if only the user's own resource class may be able to open it.
 
         Raises:
             WarehouseError: If another program keeps it open, or it cannot be opened for another reason.
         """
-        began, most, reminder = time.monotonic(), cancellation.patience(self._patience), cancellation.Reminder(first=0.0)
+        started, timeout, reminder = time.monotonic(), cancellation.patience(self._patience), cancellation.Reminder(first=0.0)
         while self.path.is_file():
             try:
-                # As the resource writes it: one instance of DuckDB serves all that name the file and the settings alike.
+                # The path as in the resource: connections with the same path and settings share an instance of DuckDB.
                 return duckdb.connect(self._resource.database, config={**_CONFIG_OF_RESOURCE, **self._resource.connection_config})
             except duckdb.Error as error:
                 holder = diagnosis.elsewhere(error)
@@ -256,20 +256,20 @@ class LocalFile(Warehouse):
             if holder is None:
                 break
             cancellation.check()
-            waited = time.monotonic() - began
-            if waited >= most:
+            waited = time.monotonic() - started
+            if waited >= timeout:
                 raise diagnosis.open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")
             reminder.log(
                 "%s is open in another program (%s); waiting up to %.0f seconds for it. What to do: close it there (a DuckDB shell, a BI tool, "
                 "a notebook).",
                 self.path,
                 holder,
-                most - waited,
+                timeout - waited,
             )
-            time.sleep(min(_SECONDS_BETWEEN_TRIES, most - waited))
+            time.sleep(min(_SECONDS_BETWEEN_ATTEMPTS, timeout - waited))
         return None
 
     @property
     def _opens_as_usual(self) -> bool:
-        """Whether the resource opens the file as Dagster's own does; another one may be able to open what we cannot."""
+        """Whether the resource opens the file as Dagster's own class does; a subclass may be able to open a file that we cannot."""
         return type(self._resource).get_connection is DuckDBResource.get_connection

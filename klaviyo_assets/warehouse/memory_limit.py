@@ -1,4 +1,4 @@
-"""How much of the machine DuckDB may use, and how long to wait for its file: defaults and bounds. Loads nothing."""
+"""How much of the machine DuckDB may use, and how long to wait for its file: defaults and bounds. Light to import."""
 
 import re
 
@@ -7,20 +7,20 @@ DEFAULT_MEMORY_LIMIT = "512MB"
 
 LEAST_MEMORY_LIMIT = "128MB"
 
-MEMORY_LIMIT_WORDS = f"a size from {LEAST_MEMORY_LIMIT} on such as 512MB, 2GB or 1GiB, or a share of the machine's memory such as 25%"
+MEMORY_LIMIT_WORDS = f"a size of at least {LEAST_MEMORY_LIMIT} such as 512MB, 2GB or 1GiB, or a share of the machine's memory such as 25%"
 """What a limit must be, for messages."""
 
 MOST_THREADS = 256
 
 PATIENCE = 300.0
-"""Seconds to wait for another program to close the file, unless the user says otherwise."""
+"""Seconds to wait by default for another program to close the file."""
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|%)", re.ASCII | re.IGNORECASE)
 
 
 def is_memory_limit(text: str) -> bool:
-    """Return whether DuckDB accepts a limit and can work with it; DuckDB itself takes ``-1`` and a few bytes as well.
+    """Return whether DuckDB accepts a limit and can work with it; DuckDB alone also accepts ``-1`` and a few bytes.
 
     Example:
         >>> [is_memory_limit(text) for text in ("512MB", "1 GiB", "25%", "100KB", "-1", "much")]

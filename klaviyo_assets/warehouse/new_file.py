@@ -1,4 +1,4 @@
-"""Creates the DuckDB file where there is none."""
+"""Creates a missing DuckDB file."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ def is_missing(path: Path) -> bool:
 def create(path: Path, config: Mapping[str, Any]) -> None:
     """Create a DuckDB file.
 
-    It is created under another name and then renamed, so that a process which is killed meanwhile leaves no half file there.
+    It is created under another name and then renamed, so a killed process leaves no incomplete file there.
 
     Args:
         path: The file; :func:`is_missing`.
@@ -37,7 +37,7 @@ def create(path: Path, config: Mapping[str, Any]) -> None:
     """
     log = path.with_name(f"{path.name}.wal")
     if log.is_file() and log.stat().st_size:
-        raise WarehouseError(f"{path} is cut short or gone, but its log {log} is not.", "Restore both from a backup, or move both away.")
+        raise WarehouseError(f"{path} is incomplete or missing, but its log {log} is there.", "Restore both from a backup, or move both away.")
     new = path.with_name(f"{path.name}.new")
     try:
         private_files.remove_file(new)
@@ -45,7 +45,7 @@ def create(path: Path, config: Mapping[str, Any]) -> None:
         with new.open("rb") as file:
             private_files.hand_over(file.fileno(), path.parent)
         if path.is_file():  # DuckDB could not open it
-            _log.warning("%s has %d bytes, too few for a database; it is made again", path, path.stat().st_size)
+            _log.warning("%s has %d bytes, too few for a database; it is created again", path, path.stat().st_size)
             private_files.remove_file(path)
         _rename_unless_present(new, path)
     except (duckdb.Error, OSError) as error:
@@ -53,7 +53,7 @@ def create(path: Path, config: Mapping[str, Any]) -> None:
         system = error if isinstance(error, OSError) else os_errors.named_in(text)
         what, advice = (system and os_errors.meaning(system)) or (text, "Check free disk space and write permission there")
         raise WarehouseError(
-            f"The database {path} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place; then run again."
+            f"The database {path} cannot be created: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place; then run again."
         ) from error
     finally:
         with suppress(OSError):

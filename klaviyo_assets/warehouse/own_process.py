@@ -1,7 +1,7 @@
 """Whether this process already has a file open, and how to read a file without releasing locks of this process.
 
 DuckDB locks its file with POSIX locks (``fcntl``), which belong to a process and a file: when *any* descriptor of the file is closed, all locks that
-the process has on it are gone. A notebook that has the database open would lose its lock because the file's first bytes are read.
+the process has on it are gone. If a notebook has the database open, reading the file's first bytes in the same process would release its lock.
 """
 
 import os
@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 _FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
-"""Where a process finds its descriptors, on Linux and on macOS."""
+"""Folders that list a process's descriptors, on Linux and on macOS."""
 
 _left_open: list[int] = []
-"""Descriptors that were not closed, since this process had opened the file otherwise meanwhile."""
+"""Descriptors that were not closed, since another thread had opened the file meanwhile."""
 
 
 def descriptors(path: Path) -> list[int]:
-    """Return this process's descriptors of a file, under whatever name it was opened; nothing is opened for it.
+    """Return this process's descriptors of a file, whatever name it was opened by, without opening anything.
 
-    Windows has no such list, and no such locks either: there it is empty.
+    Windows has neither such a list nor such locks; there the result is empty.
     """
     try:
         wanted = path.stat()
@@ -36,7 +36,7 @@ def descriptors(path: Path) -> list[int]:
 
 
 def head(path: Path, size: int) -> bytes | None:
-    """Return the first bytes of a file; None if this process has it open, so that reading it would release its locks.
+    """Return the first bytes of a file; None if this process has it open, because reading it would release its locks.
 
     Args:
         path: A regular file.
@@ -60,8 +60,8 @@ def head(path: Path, size: int) -> bytes | None:
 def lock_again(path: Path) -> bool:
     """Acquire the POSIX locks again that this process had on a file; return False if another process has acquired one meanwhile.
 
-    DuckDB itself releases them when it is to open a file that another of its instances in the process has attached: it looks at the file's first
-    bytes before it notices.
+    DuckDB itself releases them when it opens a file that another of its instances in the process has attached: it reads the file's first bytes
+    before it notices.
     """
     if sys.platform == "win32":
         return True

@@ -1,4 +1,4 @@
-"""Where DuckDB spills: a folder for the owner only, from which what a killed process has left goes at the next opening."""
+"""DuckDB's spill folder: for the owner only; files of a killed process are deleted when the database is opened next."""
 
 import shutil
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SETTING = "temp_directory"
 
 
 def spill_folder(state: Path, config: Mapping[str, Any]) -> str:
-    """Return the folder, as the user has set it in ``connection_config`` or else in the state folder; DuckDB makes it when it needs it."""
+    """Return the folder, as the user has set it in ``connection_config`` or else in the state folder; DuckDB creates it when needed."""
     chosen = {name.lower(): value for name, value in config.items()}.get(_SETTING)
     return str(state / _NAME) if chosen is None else str(chosen)
 
@@ -26,9 +26,9 @@ def use_spill_folder(connection: DuckDBPyConnection, path: Path, state: Path, co
     """Let a connection that was just opened spill into the folder, and empty it; a folder that the user has set is left alone.
 
     Args:
-        connection: The only one to the file but for others of this process; the file lock is held.
+        connection: The only connection to the file except others of this process; the file lock is held.
         path: The DuckDB file.
-        state: Folder of the database's state; it is there.
+        state: Folder of the database's state; it exists.
         config: The user's settings.
     """
     folder = spill_folder(state, config)
@@ -36,12 +36,12 @@ def use_spill_folder(connection: DuckDBPyConnection, path: Path, state: Path, co
         try:
             connection.execute(f"SET {_SETTING} = {literal(folder)}")
         except duckdb.NotSupportedError:
-            return  # another connection of this process has spilt; the files are in use
-    remove_spilt(path, state)
+            return  # another connection of this process has spilled; its files are in use
+    remove_spilled(path, state)
 
 
-def remove_spilt(path: Path, state: Path) -> None:
-    """Delete what a killed process has spilt: into our folder, or where DuckDB does it by itself, ``<file>.tmp``."""
+def remove_spilled(path: Path, state: Path) -> None:
+    """Delete files that a killed process has spilled to our folder, or to DuckDB's default, ``<file>.tmp``."""
     ours = state / _NAME
     if ours.exists():
         shutil.rmtree(ours, ignore_errors=True)

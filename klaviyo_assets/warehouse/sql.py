@@ -21,13 +21,13 @@ unpack unpivot using values varchar variadic verbose when where window with xmla
 xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
 """.split()  # noqa: SIM905
 )
-"""Words that DuckDB 1.5 or 2 does not take as the name of a schema or table without quotes (``duckdb_keywords()`` but for the unreserved ones)."""
+"""Words that DuckDB 1.5 or 2 does not accept as an unquoted name of a schema or table (``duckdb_keywords()`` without the unreserved ones)."""
 
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
 def pasted(*parts: str) -> str:
-    """Return a name of several parts as it can be pasted into SQL, each part in quotes where it needs them.
+    """Return a name of several parts that can be pasted into SQL, with quotes around each part that needs them.
 
     Example:
         >>> pasted("my-shop", "order", "events")
@@ -77,9 +77,9 @@ def key_columns(key: Sequence[str], relation: str = "") -> str:
 
 
 def key_value(key: Sequence[str], relation: str = "") -> str:
-    """Return SQL for a primary key as one value, to stand before ``IN``; what follows selects :func:`key_columns`.
+    """Return SQL for a primary key as one value, for the left side of ``IN``; the right side selects :func:`key_columns`.
 
-    DuckDB joins by each column of such a row value; a key of one column is that column, so that its plans stay as they are.
+    DuckDB joins by each column of such a row value; a key of one column is that column itself, which keeps its query plans simple.
 
     Example:
         >>> key_value(("id",)), key_value(("list_id", "profile_id"))

@@ -12,16 +12,16 @@ from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path
 
 _OWNER_ONLY = 0o077
-"""Mode bits that our files do not get: they hold customers' data."""
+"""Mode bits that our files do not get, since they hold customers' data."""
 
 
 def state_folder(path: Path) -> Path:
     """Return the folder that belongs to a database file, whether or not it exists.
 
     Raises:
-        WarehouseError: If the path is not one of a file.
+        WarehouseError: If the path cannot be that of a file.
     """
-    path = checked_path(str(path))  # of a link and its target there is one set of locks
+    path = checked_path(str(path))  # a link and its target share one set of locks
     return path.with_name(f"{path.name}.sync")
 
 
@@ -30,7 +30,7 @@ def prepared_state_folder(path: Path, owner: Path) -> Path:
 
     Args:
         path: The database file.
-        owner: File or folder that has the owner and group for new files.
+        owner: File or folder from which new files get their owner and group.
 
     Raises:
         WarehouseError: If it cannot be created or written, or is another user's link.
@@ -47,7 +47,7 @@ def make_folder(folder: Path, *, like: Path | None = None, mode: int = 0o777) ->
 
     Args:
         folder: The folder.
-        like: File or folder that has the owner and group for it, if root creates it.
+        like: File or folder from which it gets its owner and group, if root creates it.
         mode: Its mode.
 
     Raises:
@@ -57,11 +57,11 @@ def make_folder(folder: Path, *, like: Path | None = None, mode: int = 0o777) ->
         private_files.make_folder(folder, like=like, mode=mode)
     except OSError as error:
         what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check its permissions")
-        raise WarehouseError(f"The folder {folder} cannot be made: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.") from error
+        raise WarehouseError(f"The folder {folder} cannot be created: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.") from error
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder in which no file can be created: DuckDB would find out at the end of a load.
+    """Refuse a folder in which no file can be created: DuckDB would fail only at the end of a load.
 
     Raises:
         WarehouseError: If it is one.
@@ -74,7 +74,7 @@ def not_writable(folder: Path, error: OSError) -> WarehouseError:
     """Return the error for a folder, or a file in it, that cannot be written."""
     what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check write permission and free disk space there")
     file = Path(error.filename) if error.filename else folder
-    summary = f"{file}{diagnosis.owner(file)} cannot be opened" if file != folder and file.exists() else f"Files in {folder} cannot be made"
+    summary = f"{file}{diagnosis.owner(file)} cannot be opened" if file != folder and file.exists() else f"Files in {folder} cannot be created"
     return WarehouseError(f"{summary}: {what}.", f"{advice}, or set KLAVIYO_DUCKDB_PATH to another place.")
 
 
@@ -91,4 +91,4 @@ def owner_only_files() -> Iterator[None]:
 def _refuse_link_of_others(folder: Path) -> None:
     """Refuse a link in place of our folder unless this user or root has created it: it could lead anywhere."""
     if folder.is_symlink() and hasattr(os, "geteuid") and folder.lstat().st_uid not in {0, os.geteuid()}:
-        raise WarehouseError(f"{folder} is a symbolic link that another user has made.", "Remove it, or set KLAVIYO_DUCKDB_PATH to another place.")
+        raise WarehouseError(f"{folder} is a symbolic link that another user has created.", "Remove it, or set KLAVIYO_DUCKDB_PATH to another place.")

@@ -17,18 +17,18 @@ CONNECTION_CONFIG = {"storage_compatibility_version": "v1.5.0"}
 
 _SETTINGS = {
     "memory_limit": DEFAULT_MEMORY_LIMIT,
-    # Each thread that inserts holds a row group of its own, 120,000 wide rows: with many cores those alone would fill the memory.
+    # Each inserting thread holds its own row group, 120,000 wide rows: on many cores, those alone would fill the memory.
     "threads": "2",
     # Otherwise each checkpoint after a few deleted rows would rewrite most of the table; see vacuum.py.
     "max_vacuum_tasks": "0",
-    # A commit that is bigger goes straight into the file, in place of the log first and the file after.
+    # A larger commit is written directly to the file, not first to the log and then to the file.
     "wal_autocheckpoint": "1MB",
-    # Up to so many scattered rows are looked up by their row number, rather than by reading the whole table.
+    # Up to this many scattered rows are looked up by row number instead of reading the whole table.
     "dynamic_or_filter_threshold": "1000",
-    # DuckDB 1.5 prints one to standard output during long statements, in the middle of what the program prints.
+    # DuckDB 1.5 prints one to standard output during long statements, between the program's own output.
     "enable_progress_bar": "false",
 }
-"""DuckDB settings of each connection, where the user has set nothing."""
+"""DuckDB settings of each connection, unless the user has set them."""
 
 _ALIASES = {"max_memory": "memory_limit", "worker_threads": "threads", "checkpoint_threshold": "wal_autocheckpoint"}
 
@@ -66,13 +66,13 @@ class Tuning:
                 connection.execute(f"SET {name} = {literal(value)}")
 
     def append_with_one_thread(self, connection: DuckDBPyConnection) -> None:
-        """Use one thread unless the user has set a number: a second one would hold a hundred megabytes more, and the network is slower than one."""
+        """Use one thread unless the user has set a number: a second would hold a hundred megabytes more, and one is faster than the network."""
         if "threads" not in self._chosen | self._given.keys():
             connection.execute("SET threads = 1")
 
     @property
     def decides_when_to_vacuum(self) -> bool:
-        """Whether the user has left that to us."""
+        """Whether the user has left that to this library."""
         return "max_vacuum_tasks" not in self._chosen
 
     @staticmethod
@@ -82,7 +82,7 @@ class Tuning:
 
     @property
     def work_settings(self) -> dict[str, str]:
-        """Memory and threads for work on the file with a connection of another kind."""
+        """Memory and threads for a connection that is not opened with the user's settings."""
         defaults = {name: _SETTINGS[name] for name in ("memory_limit", "threads")}
         config = {_ALIASES.get(name.lower(), name.lower()): str(value) for name, value in self.config.items()}
         return {**defaults, **self._given, **{name: config[name] for name in defaults if name in config}}

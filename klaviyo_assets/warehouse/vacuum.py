@@ -1,7 +1,7 @@
 """When a checkpoint rewrites tables without their deleted rows.
 
-DuckDB's checkpoints do it for all tables or for none: none while a big table has a few deleted rows, so that each update of it costs what it changes
-and not the table. It is left out as well where it takes more memory than there is; see :mod:`klaviyo_assets.warehouse.wide_tables`.
+DuckDB's checkpoints do it for all tables or for none. They do it for none while a big table has only a few deleted rows, so the cost of an update
+depends on the changed rows, not on the table. They also skip it if it would need too much memory; see :mod:`klaviyo_assets.warehouse.wide_tables`.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from klaviyo_assets.warehouse import wide_tables
 from klaviyo_assets.warehouse.sql import quoted
 
 _BIG_TABLE = 100_000
-"""Rows, deleted ones included, from which on a table is big: it is not rewritten for a few deleted rows."""
+"""A table with at least so many rows, deleted ones included, is big: it is not rewritten for a few deleted rows."""
 
 _WORTH_A_REWRITE = 0.25
-"""Share of deleted rows from which on a big table is rewritten: the file stays within a small multiple of its rows, and the cost is spread over many
-updates."""
+"""A big table is rewritten when this share of its rows is deleted: the file stays within a small multiple of its rows, and the cost is spread over
+many updates."""
 
 _UNCOMMITTED = 36_028_797_018_960_000
-"""Row number from which on DuckDB numbers the rows of a transaction that is not committed (its ``MAX_ROW_ID``)."""
+"""First row number that DuckDB gives to uncommitted rows (its ``MAX_ROW_ID``)."""
 
 
 def is_due(connection: DuckDBPyConnection) -> bool:
@@ -31,10 +31,10 @@ def is_due(connection: DuckDBPyConnection) -> bool:
 
 
 def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
-    """Yield, for each table of half the size of a big one or more, its rows with the deleted ones, and how many are deleted.
+    """Yield the number of rows, deleted ones included, and of deleted rows, for each table of at least half the size of a big one.
 
-    Row numbers say so, and no column is read. Rows of this transaction count as well; DuckDB numbers them apart from the others until they are
-    committed, and its own estimate, which counts deleted rows too, does not have them.
+    Both follow from row numbers; no column is read. Rows of this transaction count too: DuckDB numbers them separately until they are committed, and
+    its own estimate, which includes deleted rows, does not include them.
     """
     names = connection.execute(
         "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
@@ -42,8 +42,8 @@ def _sizes(connection: DuckDBPyConnection) -> Iterator[tuple[int, int]]:
     ).fetchall()
     for name in names:
         table = ".".join(quoted(part) for part in name)
-        ((stored, alive, new),) = connection.execute(
+        ((stored, remaining, new),) = connection.execute(
             f"SELECT coalesce(max(rowid) FILTER (rowid < {_UNCOMMITTED}) + 1, 0), count(*) FILTER (rowid < {_UNCOMMITTED}), "
             f"count(*) FILTER (rowid >= {_UNCOMMITTED}) FROM {table}"
         ).fetchall()
-        yield stored + new, stored - alive
+        yield stored + new, stored - remaining

@@ -1,6 +1,6 @@
-"""Tables whose rows are too wide to be merged: DuckDB works on 2,048 rows at once, and those of records of a megabyte do not fit into its memory.
+"""Tables with rows that are too wide to be merged: DuckDB works on 2,048 rows at once, and 2,048 records of a megabyte do not fit into its memory.
 
-Each load leaves a row group of its own, as wide as the load. DuckDB's vacuum merges small row groups into one, of which it then holds 2,048 rows.
+Each load writes its own row group. DuckDB's vacuum merges small row groups into one, and then holds 2,048 of its rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,13 +12,13 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 WIDE = 16 * 2**10
-"""Bytes from which on a text is wide; 2,048 that are not have 32 MiB together."""
+"""A text with more bytes is wide; 2,048 others have at most 32 MiB together."""
 
 MOST_WIDE_BYTES = 32 * 2**20
-"""Bytes of wide texts that may come to lie together."""
+"""Most bytes of wide texts that may be merged."""
 
-_GROUPS_PER_LOOK = 16
-"""Row groups after which the texts themselves are measured, which reads them: seldom enough to cost little for each load."""
+_GROUPS_PER_MEASUREMENT = 16
+"""The texts themselves are measured once per this many row groups. That reads them, but is rare enough to cost little per load."""
 
 
 class Sized(Protocol):
@@ -86,7 +86,7 @@ class _RowGroup:
 
     Attributes:
         rows: Its rows, deleted ones included.
-        at_most: Bytes that its wide texts have at most.
+        at_most: Most bytes that its wide texts can have.
     """
 
     rows: int
@@ -97,11 +97,11 @@ def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool)
     columns, groups = _estimated(connection, table)
     if sum(group.at_most for group in groups) <= MOST_WIDE_BYTES:
         return True
-    if not measure and len(groups) % _GROUPS_PER_LOOK:
+    if not measure and len(groups) % _GROUPS_PER_MEASUREMENT:
         return False
     size = first = 0
     for group in groups:
-        # Only as many as decide it: reading all would fill DuckDB's memory, each time more.
+        # Stop once the sum decides it: reading all of them would fill DuckDB's memory.
         if group.at_most:
             where = f"rowid BETWEEN {first} AND {first + group.rows - 1}"
             ((found,),) = connection.execute(f"SELECT {' + '.join(_measured(columns))} FROM {table} WHERE {where}").fetchall()
@@ -115,7 +115,7 @@ def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool)
 def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], list[_RowGroup]]:
     """Return the columns that may hold wide texts, and the row groups in the order of their rows, from statistics alone."""
     rows = connection.execute(
-        # Elements of lists are segments too, which do not count rows.
+        # Elements of lists are segments too; their counts are not rows.
         "SELECT row_group_id, column_name, coalesce(sum(count) FILTER (column_path NOT LIKE '%,%'), 0)::BIGINT, "
         "coalesce(sum(count * longest) FILTER (longest > ?), 0)::BIGINT FROM ("
         "SELECT column_name, row_group_id, column_path, count, "

@@ -40,10 +40,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a key for an account": ({"fields": {"account_id": KEY}}, "account_id of KlaviyoResource holds an API key"),
     "a memory limit of bytes": (
         {"fields": {"duckdb_memory_limit": "512B"}},
-        "duckdb_memory_limit of KlaviyoResource must be a size from 128MB",
+        "duckdb_memory_limit of KlaviyoResource must be a size of at least 128MB",
     ),
     "unknown type": ({"resource_types": ["profile"]}, r"Unknown resource types: profile\. Known are: accounts"),
-    "one type as a text": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
+    "one type as a string": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
     "no types": ({"resource_types": []}, "resource_types is empty"),
     "a type twice": ({"resource_types": ["events", "lists", "events"]}, "named twice: events"),
     "a name with a space": ({"name": "my shop"}, "name='my shop' cannot be a prefix"),
@@ -131,7 +131,7 @@ def test_warning_is_written_to_standard_error(tmp_path: Path) -> None:
         f"defs = build_klaviyo_definitions(KlaviyoResource(api_key='{KEY}'), duckdb='shop.duckdb')\n"
     )
     loaded = subprocess.run([sys.executable, str(code)], capture_output=True, text=True, check=True)
-    assert "has its API key as a text in the code" in loaded.stderr
+    assert "has its API key as plain text in the code" in loaded.stderr
 
 
 # Custom translators ------------------------------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:
 
     result = erase(filled, "value")
 
-    assert "No table holds anything" in result.stdout
+    assert "No table holds data" in result.stdout
     assert "delete the profile there too" in result.stdout
     assert table(filled, "events").equals(before)
     assert query(filled, "SELECT record FROM _erased") == [(id_hash("value"),)]
@@ -254,7 +254,7 @@ def test_what_a_row_held_before_goes_although_no_table_holds_it(
     sync("profiles", sandbox, plain_file)
     assert b"old@example.org" in everything_below(plain_file.path.parent)
 
-    assert "No table holds anything" in erase(plain_file, "old@example.org").stdout
+    assert "No table holds data" in erase(plain_file, "old@example.org").stdout
 
     left = everything_below(plain_file.path.parent)
     assert (b"old@example.org" in left, b"only here" in left, b"new@example.org" in left) == (False, False, True)
@@ -274,7 +274,7 @@ def test_the_log_of_a_killed_sync_goes(filled: LocalFile) -> None:
     assert b"only in the log" not in everything_below(filled.path.parent)
 
 
-def test_what_was_spilt_goes(filled: LocalFile) -> None:
+def test_spilled_files_are_deleted(filled: LocalFile) -> None:
     _, email, _ = somebody(filled)
     for folder in (filled.state_dir / "spill", filled.path.with_name("klaviyo.duckdb.tmp")):
         folder.mkdir()
@@ -291,7 +291,7 @@ def test_somebody_who_is_not_there_yet_is_not_let_in(account: SandboxProcess, wa
 
     result = erase(warehouse, id_)
 
-    assert "No table holds anything" in result.stdout
+    assert "No table holds data" in result.stdout
     assert "no sync will store that profile" in result.stdout
     sync("profiles", account, warehouse)
     assert query(warehouse, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]

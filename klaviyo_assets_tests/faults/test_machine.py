@@ -73,7 +73,7 @@ def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int 
 
 @pytest.mark.parametrize(
     ("most_bytes", "what"),
-    [(2_000, "The database .* cannot be made"), (13_000, "The files next to the database"), (100_000, "could not be written or read")],
+    [(2_000, "The database .* cannot be created"), (13_000, "The files next to the database"), (100_000, "could not be written or read")],
     ids=["no database fits", "no staged file fits", "no load fits"],
 )
 def test_full_disk_fails_with_a_clear_error_and_loses_nothing(most_bytes: int, what: str, settled: SandboxProcess, warehouse: LocalFile) -> None:

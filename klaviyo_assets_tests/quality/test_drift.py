@@ -78,7 +78,7 @@ def test_a_new_attribute_is_reported_with_an_example_that_is_not_personal(new_ac
 
     one, other = unknown(warehouse, "lists")['folder "x"'], unknown(warehouse, "profiles")["nick_name"]
     assert (one.kind, one.rows, one.example) == (Kind.NEW, 1, '{"id":1.0}')
-    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a text")
+    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a string")
 
 
 def test_an_object_with_personal_members_is_not_shown(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -167,7 +167,7 @@ def test_a_record_of_an_odd_shape_is_reported(new_account: NewAccount, warehouse
 
     found = unknown(warehouse, "lists")
     assert {name: (one.kind, one.expected, one.example) for name, one in found.items()} == {
-        "record.id": (Kind.OTHER_TYPE, "a text", "5"),
+        "record.id": (Kind.OTHER_TYPE, "a string", "5"),
         "record.attributes": (Kind.OTHER_TYPE, "an object", "[]"),
         "record.meta": (Kind.NEW, "no such attribute", '{"a":1}'),
     }

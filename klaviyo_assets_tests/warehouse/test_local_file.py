@@ -218,7 +218,7 @@ def test_duckdb_prints_no_progress_bar_into_the_output_of_the_program(warehouse:
 
 
 def test_a_memory_limit_that_duckdb_cannot_work_with_is_refused_before_the_file_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseError, match=r"KLAVIYO_DUCKDB_MEMORY_LIMIT cannot be used .*'-1'.*Set it to a size from 128MB"):
+    with pytest.raises(WarehouseError, match=r"KLAVIYO_DUCKDB_MEMORY_LIMIT cannot be used .*'-1'.*Set it to a size of at least 128MB"):
         LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), memory_limit="-1")
 
 

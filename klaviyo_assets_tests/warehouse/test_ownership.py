@@ -125,6 +125,6 @@ def test_a_link_that_another_user_has_laid_for_the_state_is_refused(folder: Path
     link.symlink_to(bait)
     os.chown(link, SERVICE, GROUP, follow_symlinks=False)
 
-    with pytest.raises(WarehouseError, match="a symbolic link that another user has made"), local_file(folder).connection():
+    with pytest.raises(WarehouseError, match="a symbolic link that another user has created"), local_file(folder).connection():
         pass
     assert list(bait.iterdir()) == []

@@ -22,7 +22,7 @@ SECRET = b"ann.secret@example.com"
 _SPILL = f"""
 connection.execute("SET memory_limit = '60MB'; SET threads = 1; SET enable_progress_bar = false")
 connection.execute("CREATE TEMP TABLE t AS SELECT i, '{SECRET.decode()}' || repeat('x', 200) || i AS e FROM range(600_000) r(i)")
-print('spilt', flush=True)
+print('spilled', flush=True)
 time.sleep(60)
 """
 
@@ -35,19 +35,19 @@ def killed(work: str, path: Path) -> None:
     imports = "import sys, time, duckdb\nfrom pathlib import Path\nfrom klaviyo_assets_tests.accounts import local_file\n"
     with subprocess.Popen([sys.executable, "-c", imports + work, str(path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"spilt\n"
+        assert process.stdout.readline() == b"spilled\n"
         process.kill()
 
 
-def spilt(folder: Path) -> list[Path]:
+def spilled(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("duckdb_temp_*") if SECRET in path.read_bytes()]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("work", [_OURS, _OTHER], ids=["ours", "another program"])
-def test_what_a_killed_process_has_spilt_goes_with_the_next_opening(work: str, warehouse: LocalFile, tmp_path: Path) -> None:
+def test_what_a_killed_process_has_spilled_is_deleted_at_the_next_opening(work: str, warehouse: LocalFile, tmp_path: Path) -> None:
     killed(work, warehouse.path)
-    files = spilt(tmp_path)
+    files = spilled(tmp_path)
     assert files
     if work is _OURS:
         assert {file.parent for file in files} == {warehouse.state_dir / "spill"}
@@ -56,7 +56,7 @@ def test_what_a_killed_process_has_spilt_goes_with_the_next_opening(work: str, w
     with warehouse.connection():
         pass
 
-    assert spilt(tmp_path) == []
+    assert spilled(tmp_path) == []
     assert not (tmp_path / "klaviyo.duckdb.tmp").exists()
 
 

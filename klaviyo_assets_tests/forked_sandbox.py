@@ -29,14 +29,14 @@ class ForkedSandbox(SandboxProcess):
     def _start(self) -> str:
         if not hasattr(os, "fork"):
             return super()._start()
-        answer = _parent().ask(self._arguments())
-        self._pid = answer["pid"]
-        line: str = answer["line"]
+        response = _parent().send(self._arguments())
+        self._pid = response["pid"]
+        line: str = response["line"]
         return line
 
     def _stop(self) -> None:
         if self._pid:
-            _parent().ask(self._pid)
+            _parent().send(self._pid)
             self._pid = 0
         super()._stop()
 
@@ -48,14 +48,14 @@ class _Parent:
         command = [sys.executable, "-m", "klaviyo_assets_tests.forked_sandbox"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         atexit.register(self._end)
 
-    def ask(self, command: Any) -> Any:
+    def send(self, command: Any) -> Any:
         """Send a command and return the response."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with self._one_at_a_time:
+        with self._lock:
             self._process.stdin.write(f"{json.dumps(command)}\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
@@ -134,8 +134,8 @@ def _fork_on_command() -> None:
     # Unbuffered, so a fork inherits no buffered commands.
     for line in iter(sys.stdin.readline, ""):
         command = json.loads(line)
-        answer = forking.stop(command) if isinstance(command, int) else forking.start(command)
-        print(json.dumps(answer), flush=True)
+        response = forking.stop(command) if isinstance(command, int) else forking.start(command)
+        print(json.dumps(response), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Resource types that the package does not know, as a user would add them: one of its own, and two kinds of children."""
+"""Resource types from outside the package, as a user would add them: one without a parent, and two kinds of child types."""
 
 from klaviyo_assets.catalog import CATALOG as KNOWN
 from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, to_one
@@ -18,7 +18,7 @@ COUPONS = ResourceType(
         attribute("external_id", ColumnType.STRING, "Name of the coupon."),
         attribute("description", ColumnType.STRING, "What it is for."),
         attribute("monitor_configuration", ColumnType.JSON, "When to warn that few codes are left."),
-        to_one("flow-trigger", "A relationship to one record of a type that the sandbox has not."),
+        to_one("flow-trigger", "A relationship to one record of a type that the sandbox does not have."),
     ),
     replication=FullTable(),
 )
@@ -75,4 +75,4 @@ COUPON_CODES = ResourceType(
 
 CATALOG = KNOWN.with_(COUPON_CODES, COUPONS, SEGMENT_MEMBERS)
 NAME = f"{__name__}:CATALOG"
-"""What the sandbox's option ``catalog`` calls it."""
+"""Value of the sandbox's option ``--catalog``."""

@@ -1,4 +1,4 @@
-"""All errors that users see have one root, which its module's docstring draws as a tree."""
+"""All errors that users see derive from one root; the module docstring shows the tree."""
 
 import importlib
 import inspect
@@ -26,7 +26,7 @@ INTERNAL = {
 
 
 def exceptions() -> Iterator[type[BaseException]]:
-    """Yield each exception class that a module of the package defines; the sandbox is a server of its own."""
+    """Yield each exception class that a module of the package defines; the sandbox is a separate server."""
     for module in pkgutil.walk_packages(klaviyo_assets.__path__, "klaviyo_assets."):
         if module.name.endswith(("__main__", "definitions")) or module.name.startswith("klaviyo_assets.sandbox"):
             continue
@@ -55,18 +55,18 @@ def test_the_tree_in_the_docstring_is_complete(tree: ModuleType, root: type, oth
 
 
 def test_an_error_has_a_summary_and_an_advice() -> None:
-    error = SyncError("It broke.", "Mend it.")
+    error = SyncError("It broke.", "Fix it.")
 
-    assert (error.summary, error.advice, str(error)) == ("It broke.", "Mend it.", "It broke. What to do: Mend it.")
+    assert (error.summary, error.advice, str(error)) == ("It broke.", "Fix it.", "It broke. What to do: Fix it.")
 
 
-def test_texts_hold_no_key_and_no_control_characters() -> None:
+def test_texts_contain_neither_keys_nor_control_characters() -> None:
     error = KlaviyoAssetsError("The key is pk_0123456789abcdef.\x1b[2J", "Remove pk_0123456789abcdef\n.")
 
     assert str(error) == "The key is pk_***.\\x1b[2J What to do: Remove pk_***\\n."
 
 
 @pytest.mark.parametrize("kind", [InvalidSetting, InvalidDefinition])
-def test_wrong_values_are_value_errors_too(kind: type[KlaviyoAssetsError]) -> None:
+def test_errors_for_invalid_values_are_value_errors(kind: type[KlaviyoAssetsError]) -> None:
     assert issubclass(kind, ValueError)
     assert str(kind("KLAVIYO_TIMEOUT must be a number.")) == "KLAVIYO_TIMEOUT must be a number."

@@ -1,4 +1,4 @@
-"""The public API: which names there are, that tools see them, and that importing the package loads none of them."""
+"""The public API: its names, that tools see them, and that importing the package loads none of them."""
 
 import ast
 import inspect
@@ -25,7 +25,7 @@ PUBLIC = [
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
 ]
-"""A name that leaves this list breaks users' code; one that joins it is a promise."""
+"""Removing a name breaks users' code; adding one is a promise."""
 
 
 def test_the_public_names() -> None:
@@ -33,7 +33,7 @@ def test_the_public_names() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_public_name_is_there_and_described(name: str) -> None:
+def test_a_public_name_exists_and_has_a_docstring(name: str) -> None:
     value = getattr(klaviyo_assets, name)
 
     assert name in dir(klaviyo_assets)

@@ -20,7 +20,7 @@ DEFAULTS = Settings(base_url="https://a.klaviyo.com", duckdb_path="data/warehous
 
 @pytest.fixture(autouse=True)
 def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)  # the default of the database depends on what is in the working folder
+    monkeypatch.chdir(tmp_path)  # the default of the database depends on the working folder
 
 
 def test_nothing_must_be_set() -> None:
@@ -42,7 +42,7 @@ def test_nothing_must_be_set() -> None:
     ],
 )
 @pytest.mark.parametrize("text", ["", " ", "\t\n"], ids=["empty", "space", "white space"])
-def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_variable_is_not_set(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
 
     assert from_environment() == DEFAULTS
@@ -73,7 +73,7 @@ def test_what_is_left_blank_is_not_set(name: str, text: str, monkeypatch: pytest
         ("KLAVIYO_DUCKDB_THREADS", "4", "duckdb_threads", 4),
     ],
 )
-def test_what_is_set_is_taken(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_sets_its_field(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
 
     assert vars(from_environment()) == vars(DEFAULTS) | {field: value}
@@ -148,7 +148,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         ),
     ],
 )
-def test_what_cannot_be_used_is_named_with_what_would_be_right(name: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_value_is_named_with_a_valid_one(name: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, text)
 
     with pytest.raises(InvalidSetting) as caught:
@@ -171,7 +171,7 @@ VARIABLES = [
 
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("text", ['"1"', "'1'", "“1”", '"1'])
-def test_quotes_that_no_shell_has_removed_are_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quotes_around_a_value_are_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, text)
 
     with pytest.raises(InvalidSetting, match=f"^{variable} has quotes around its value: {text}. Remove the quotes.$"):
@@ -227,14 +227,14 @@ def test_a_file_at_the_earlier_default_is_used_and_logged_once(caplog: pytest.Lo
     assert "KLAVIYO_DUCKDB_PATH=data/klaviyo.duckdb" in message
 
 
-def test_another_programs_file_at_the_present_default_does_not_hide_the_earlier_one() -> None:
+def test_another_programs_file_at_the_current_default_does_not_hide_the_earlier_one() -> None:
     file("data/klaviyo.duckdb")
     file("data/warehouse.duckdb")
 
     assert from_environment().duckdb_path == "data/klaviyo.duckdb"
 
 
-def test_once_the_present_default_is_filled_it_stays(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_current_default_is_used_once_a_sync_has_filled_it(caplog: pytest.LogCaptureFixture) -> None:
     file("data/klaviyo.duckdb")
     file("data/warehouse.duckdb")
     Path("data/warehouse.duckdb.sync").mkdir()
@@ -253,7 +253,7 @@ def test_a_new_file_with_the_name_of_the_schema_is_refused(path: str, monkeypatc
         from_environment()
 
 
-def test_a_file_of_the_earlier_default_name_goes_on_wherever_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_existing_file_with_the_earlier_default_name_is_used_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = str(tmp_path / "shop" / "klaviyo.duckdb")
     file(path)
     monkeypatch.setenv("KLAVIYO_DUCKDB_PATH", path)

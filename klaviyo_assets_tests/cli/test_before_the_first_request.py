@@ -17,12 +17,11 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 
 KEY_LINE = f"KLAVIYO_API_KEY={ALL_SCOPES_KEY}\n"
-NOBODY = "KLAVIYO_BASE_URL=http://127.0.0.1:9\n"
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working folder of its own, and the environment as it was when the command has changed it."""
+    """A separate working folder; the environment, which the command changes, is restored afterwards."""
     before = dict(os.environ)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -31,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def sentence(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> str:
-    """Run the command, which must end so, and return the one line that it says."""
+    """Run the command, check its exit status, and return the only line that it prints."""
     assert cli.main(arguments) == status
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -42,12 +41,12 @@ def sentence(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -
 
 ENV_FILES = {
     "utf-16": (KEY_LINE.encode("utf-16"), "is UTF-16, which Dagster cannot read. Save it as UTF-8"),
-    "utf-16 without a mark": (KEY_LINE.encode("utf-16-le"), "has a zero byte in line 1"),
-    "utf-16 the other way round": (codecs.BOM_UTF16_BE + KEY_LINE.encode("utf-16-be"), "is UTF-16"),
+    "utf-16 without a byte order mark": (KEY_LINE.encode("utf-16-le"), "has a zero byte in line 1"),
+    "utf-16 big-endian": (codecs.BOM_UTF16_BE + KEY_LINE.encode("utf-16-be"), "is UTF-16"),
     "utf-32": (KEY_LINE.encode("utf-32"), "is UTF-32"),
     "bom": (KEY_LINE.encode("utf-8-sig"), "is UTF-8 with a byte order mark (BOM)"),
     "ansi": (f"# für die Händler\n{KEY_LINE}".encode("cp1252"), "is not UTF-8 (line 1)"),
-    "ansi further down": (f"{KEY_LINE}KLAVIYO_DUCKDB_PATH=Händler.duckdb\n".encode("cp1252"), "is not UTF-8 (line 2)"),
+    "ansi on a later line": (f"{KEY_LINE}KLAVIYO_DUCKDB_PATH=Händler.duckdb\n".encode("cp1252"), "is not UTF-8 (line 2)"),
     "nul": (f"{KEY_LINE}KLAVIYO_DUCKDB_PATH=a\0b\n".encode(), "has a zero byte in line 2"),
     "binary": (bytes(range(1, 256)), "is not UTF-8"),
 }
@@ -106,7 +105,7 @@ def test_an_env_file_with_windows_line_ends_and_umlauts_is_read(account: Sandbox
     ],
 )
 @pytest.mark.parametrize("command", ["check", "demo"])
-def test_a_setting_that_lets_nothing_be_asked(
+def test_a_setting_that_prevents_requests(
     name: str, value: str, words: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -123,7 +122,7 @@ def test_the_demo_without_a_key_names_a_wrong_setting_too(monkeypatch: pytest.Mo
     assert "KLAVIYO_MAX_RETRIES must be" in sentence(capsys, 1, "demo")
 
 
-def test_the_demo_names_what_is_wrong_with_the_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_explains_an_unusable_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("KLAVIYO_API_KEY", "abc123")
 
     assert "This is a public API key" in sentence(capsys, 1, "demo")
@@ -161,7 +160,7 @@ NOW = datetime.now(UTC)
     ],
     ids=range(12),
 )
-def test_a_record_of_the_demos_account_that_no_demo_has_written(record: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_record_of_the_demos_account(record: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "demo_account.json").write_bytes(record)
 
@@ -186,7 +185,7 @@ ACCOUNTS = [
 
 
 @pytest.mark.parametrize("body", ACCOUNTS, ids=range(len(ACCOUNTS)))
-def test_an_account_that_is_not_as_klaviyo_describes_it(body: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_account_that_does_not_match_klaviyos_schema(body: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted_server() as server:
         server.respond_with(Reply(body=body))
         (folder / ".env").write_text(f"{KEY_LINE}KLAVIYO_BASE_URL={server.base_url}\n")
@@ -204,7 +203,7 @@ def run(folder: Path, *arguments: str, output: int = subprocess.PIPE, **environm
 
 
 @pytest.fixture
-def unlike_ascii() -> Iterator[Scripted]:
+def non_ascii_name() -> Iterator[Scripted]:
     with scripted_server() as server:
         name = "Größe & Söhne 漢字 🦊 \u2028"
         body = f'{{"data": [{{"id": "AbC123", "attributes": {{"contact_information": {{"organization_name": "{name}"}}}}}}]}}'
@@ -224,8 +223,8 @@ def unlike_ascii() -> Iterator[Scripted]:
     ],
     ids=str,
 )
-def test_the_terminal_need_not_have_every_character(environment: dict[str, str], unlike_ascii: Scripted, folder: Path) -> None:
-    (folder / ".env").write_text(f"{KEY_LINE}KLAVIYO_BASE_URL={unlike_ascii.base_url}\n")
+def test_characters_that_the_terminal_does_not_have_are_escaped(environment: dict[str, str], non_ascii_name: Scripted, folder: Path) -> None:
+    (folder / ".env").write_text(f"{KEY_LINE}KLAVIYO_BASE_URL={non_ascii_name.base_url}\n")
 
     result = run(folder, "check", "--select", "accounts", **environment)
 
@@ -235,7 +234,7 @@ def test_the_terminal_need_not_have_every_character(environment: dict[str, str],
 
 @pytest.mark.long
 @pytest.mark.parametrize("known", [True, False])
-def test_a_reader_who_has_seen_enough_does_not_change_the_status(known: bool, account: SandboxProcess, folder: Path) -> None:
+def test_a_closed_pipe_does_not_change_the_status(known: bool, account: SandboxProcess, folder: Path) -> None:
     key = ALL_SCOPES_KEY if known else "pk_" + "1" * 34
     (folder / ".env").write_text(f"KLAVIYO_API_KEY={key}\nKLAVIYO_BASE_URL={account.base_url}\n")
     reader, writer = os.pipe()
@@ -258,7 +257,7 @@ def test_output_that_cannot_be_written_is_one_sentence(account: SandboxProcess, 
 
 
 @pytest.mark.long
-def test_a_working_folder_that_is_gone_is_one_sentence(folder: Path) -> None:
+def test_a_deleted_working_folder_is_one_sentence(folder: Path) -> None:
     (folder / "gone").mkdir()
     code = "import os, sys; os.chdir('gone'); os.rmdir('../gone'); from klaviyo_assets.cli.main import main; sys.exit(main(['check']))"
 

@@ -46,7 +46,7 @@ def test_a_key_with_every_scope(account: SandboxProcess, tmp_path: Path) -> None
     assert all(" granted" in line for line in lines(result).values())
     assert f"{len(CATALOG)} of {len(CATALOG)} assets can be read" in result.stdout
     assert ALL_SCOPES_KEY not in result.stdout + result.stderr
-    assert not list(tmp_path.glob("data*")), "a check leaves nothing behind"
+    assert not list(tmp_path.glob("data*")), "a check writes no files"
 
 
 @pytest.mark.long
@@ -61,7 +61,7 @@ def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess
 
 
 @pytest.mark.long
-def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Path) -> None:
+def test_a_missing_accounts_read_is_optional(account: SandboxProcess, tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=RECOMMENDED_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
 
     assert result.returncode == 0
@@ -69,7 +69,7 @@ def test_without_accounts_read_all_is_well(account: SandboxProcess, tmp_path: Pa
 
 
 @pytest.mark.long
-def test_a_plan_gate_is_told_apart(account: SandboxProcess, tmp_path: Path) -> None:
+def test_a_missing_plan_feature_is_not_a_missing_scope(account: SandboxProcess, tmp_path: Path) -> None:
     settings = {"KLAVIYO_API_KEY": PLAN_GATED_KEY, "KLAVIYO_BASE_URL": account.base_url}
     assert "not in the plan" in lines(result := check(tmp_path, **settings))["klaviyo/reviews"]
     assert result.returncode == 1
@@ -109,7 +109,7 @@ def test_a_malformed_key_is_refused_before_any_request(key: str | None, words: s
 
 
 @pytest.mark.long
-def test_connection_refused_means_could_not_tell(tmp_path: Path) -> None:
+def test_a_refused_connection_is_unclear(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "lists", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL="http://127.0.0.1:9")
 
     assert result.returncode == 2
@@ -118,7 +118,7 @@ def test_connection_refused_means_could_not_tell(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_block_at_the_edge_says_nothing_of_the_key(new_account: NewAccount, tmp_path: Path) -> None:
+def test_a_block_at_the_network_edge_is_unclear(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(events=10, profiles=5)
     sandbox.faults({"path": "/api/lists", "kind": "html403", "times": None})
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=sandbox.base_url)
@@ -137,7 +137,7 @@ def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_pa
 
 
 @pytest.mark.long
-def test_words_that_cannot_be_used_are_no_doubt(tmp_path: Path) -> None:
+def test_an_invalid_argument_exits_with_1(tmp_path: Path) -> None:
     result = check(tmp_path, "--select", "nonsense")
 
     assert result.returncode == 1, "2 would mean that the result is unclear"
@@ -164,7 +164,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     ],
     ids=["429 for hours", "daily limit", "suspended", "404", "errors with 200"],
 )
-def test_each_answer_has_its_verdict_status_and_words(reply: Reply, status: int, verdict: str, tmp_path: Path) -> None:
+def test_each_response_has_its_verdict_status_and_message(reply: Reply, status: int, verdict: str, tmp_path: Path) -> None:
     with scripted_server() as server:
         server.respond_with(reply)
         result = check(tmp_path, "--select", "reviews", KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=server.base_url)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 CHECKS = sum(spec.name != COMPLETE for name in CATALOG.default_names for spec in check_specs(CATALOG[name], dg.AssetKey(name)))
-"""Checks that have a result after the first sync; the audit has none yet."""
+"""Checks that have a result after the first sync; there was no audit yet."""
 
 
 def demo(folder: Path) -> str:
@@ -31,12 +31,12 @@ def demo(folder: Path) -> str:
 
 
 def table(output: str) -> dict[str, list[int]]:
-    """Return rows, rows in the sandbox, new, changed and gone, by resource type."""
+    """Return rows, rows in the sandbox, new, changed and deleted rows, by resource type."""
     lines = re.findall(r"^klaviyo\.(\w+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +\d+/\d+ passed +succeeded$", output, re.MULTILINE)
     return {name: [int(figure.replace(",", "")) for figure in figures] for name, *figures in lines}
 
 
-def test_the_first_run_brings_everything_and_the_second_what_is_new(tmp_path: Path) -> None:
+def test_the_first_run_reads_everything_and_the_second_only_changes(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".env.example", tmp_path / ".env")
     with (tmp_path / ".env").open("a") as settings:
         settings.write(f"KLAVIYO_DUCKDB_PATH={tmp_path / 'real.duckdb'}\n")

@@ -11,5 +11,5 @@ def test_columns_are_as_wide_as_their_longest_text_and_no_line_ends_with_a_space
     )
 
 
-def test_texts_that_look_like_numbers_stay_as_they_are() -> None:
+def test_texts_that_look_like_numbers_stay_unchanged() -> None:
     assert table(("ID",), [("007",), ("1e5",), ("0x1F",)]) == "ID\n007\n1e5\n0x1F"

@@ -1,4 +1,4 @@
-"""One command, and a person is nowhere: not in a table, not in what is staged, not in a free block; and stays away."""
+"""One command erases a person from tables, staged files and free blocks, and later syncs do not store the person again."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @dataclass
 class Result:
-    """What the command said."""
+    """Exit status and output of the command."""
 
     returncode: int
     stdout: str
@@ -42,7 +42,7 @@ class Result:
 
 
 def erase(warehouse: LocalFile, *arguments: str, **settings: str) -> Result:
-    """Run the command in this process, so that its new file is as the fixtures have it."""
+    """Run the command in this process, so that the fixtures' patches apply."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         for name in [name for name in os.environ if name.startswith("KLAVIYO_")]:
@@ -60,7 +60,7 @@ def figures(result: subprocess.CompletedProcess[str]) -> dict[str, list[int]]:
     return {line[0]: [int(line[1]), int(line[2])] for line in lines if len(line) == 3 and line[1].isdecimal()}
 
 
-def somebody(warehouse: LocalFile) -> tuple[str, str, str]:
+def a_person(warehouse: LocalFile) -> tuple[str, str, str]:
     """Return id, e-mail and phone of a profile that has events, and make others mention it."""
     ((id_, email, phone),) = query(
         warehouse,
@@ -90,7 +90,7 @@ def filled(account: SandboxProcess, plain_file: LocalFile) -> LocalFile:
 
 @pytest.mark.parametrize("by", ["id", "email", "phone"])
 def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: SandboxProcess) -> None:
-    id_, email, phone = somebody(filled)
+    id_, email, phone = a_person(filled)
     ((events,),) = query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'")
     others = set(query(filled, f"SELECT id FROM events WHERE profile_id IS DISTINCT FROM '{id_}'"))
     assert email.encode() in everything_below(filled.path.parent)
@@ -101,7 +101,7 @@ def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: Sandbo
     assert figures(result)["profiles"] == [1, 0]
     assert figures(result)["events"] == [events, 1]
     left = everything_below(filled.path.parent)
-    # Of others there is one address that begins with a longer name, and one that ends with another domain.
+    # Two addresses of other people contain it: one begins with a longer name, the other ends with another domain.
     assert left.replace(f"jo{email}".encode(), b"").replace(f"{email}.au".encode(), b"").count(email.encode()) == 0
     assert id_.encode() not in left
     assert phone.encode() not in left
@@ -117,11 +117,11 @@ def test_nothing_of_a_person_is_left(by: str, filled: LocalFile, account: Sandbo
         sync(name, account, filled, SyncOptions(mode=SyncMode.full) if name != "reviews" else None)
     assert query(filled, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]
     assert query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{id_}'") == [(0,)]
-    assert set(query(filled, "SELECT id FROM events")) >= others  # an event that is late may have come meanwhile
+    assert set(query(filled, "SELECT id FROM events")) >= others  # a late event may have arrived meanwhile
 
 
-def test_a_dry_run_tells_and_changes_nothing(filled: LocalFile) -> None:
-    id_, email, _ = somebody(filled)
+def test_a_dry_run_reports_and_changes_nothing(filled: LocalFile) -> None:
+    id_, email, _ = a_person(filled)
     before = {name: table(filled, name) for name in ("profiles", "events")}
 
     result = erase(filled, email, "--dry-run")
@@ -132,7 +132,7 @@ def test_a_dry_run_tells_and_changes_nothing(filled: LocalFile) -> None:
     assert id_ in table(filled, "profiles")["id"].to_list()
 
 
-def test_what_is_staged_goes(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staged_files_are_deleted(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
     sandbox = new_account()
     sync("profiles", sandbox, warehouse)
@@ -151,7 +151,7 @@ def test_what_is_staged_goes(new_account: NewAccount, warehouse: LocalFile, monk
 
 
 @pytest.mark.parametrize("who", ["", "+1", "Ann Smith", "a@b@c"])
-def test_a_name_that_may_be_anybody_is_refused(who: str, filled: LocalFile) -> None:
+def test_an_ambiguous_name_is_refused(who: str, filled: LocalFile) -> None:
     with pytest.raises(SyncError, match="identifies no person"):
         DataSubject.named(who)
     result = erase(filled, who)
@@ -170,7 +170,7 @@ def test_invalid_address_or_number_matches_no_profile() -> None:
     assert person == DataSubject.named("01H2", "ann@example.com", "+491701234567")
 
 
-def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:
+def test_an_unknown_id_changes_nothing(filled: LocalFile) -> None:
     before = table(filled, "events")
 
     result = erase(filled, "value")
@@ -179,13 +179,13 @@ def test_a_word_that_is_no_id_changes_nothing(filled: LocalFile) -> None:
     assert "delete the profile there too" in result.stdout
     assert table(filled, "events").equals(before)
     assert query(filled, "SELECT record FROM _erased") == [(id_hash("value"),)]
-    again = erase(filled, "nobody@example.org")
+    again = erase(filled, "unknown@example.org")
     assert (again.returncode, "Klaviyo still has" in again.stdout) == (0, False)
-    assert "name its id" in again.stdout
+    assert "give its id" in again.stdout
 
 
-def test_no_person_is_erased_beside_a_sync(filled: LocalFile) -> None:
-    _, email, _ = somebody(filled)
+def test_no_person_is_erased_during_a_sync(filled: LocalFile) -> None:
+    _, email, _ = a_person(filled)
     with sync_lock(filled.state_dir / "klaviyo", "events", "run-7"):
         result = erase(filled, email)
 
@@ -194,7 +194,7 @@ def test_no_person_is_erased_beside_a_sync(filled: LocalFile) -> None:
     assert query(filled, f"SELECT count(*) FROM profiles WHERE email = '{email}'") == [(1,)]
 
 
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, warehouse: LocalFile) -> None:
+def test_a_missing_file_is_not_created(tmp_path: Path, warehouse: LocalFile) -> None:
     result = erase(warehouse, "ann@example.com", "--database", str(tmp_path / "no.duckdb"))
 
     assert result.returncode == 1
@@ -207,13 +207,13 @@ def test_rows_without_an_owner_are_kept() -> None:
     assert without_erased(frame, "profile_id", ["id"], frozenset({id_hash("p")}))["id"].to_list() == ["b", "c"]
 
 
-def somebody_else(warehouse: LocalFile, id_: str) -> str:
+def another_person(warehouse: LocalFile, id_: str) -> str:
     return str(query(warehouse, f"SELECT min(id) FROM profiles WHERE id <> '{id_}' AND id IN (SELECT profile_id FROM events)")[0][0])
 
 
-def test_who_shares_a_phone_number_stays(filled: LocalFile) -> None:
-    id_, email, phone = somebody(filled)
-    other = somebody_else(filled, id_)
+def test_a_person_who_shares_a_phone_number_stays(filled: LocalFile) -> None:
+    id_, email, phone = a_person(filled)
+    other = another_person(filled, id_)
     query(filled, f"UPDATE profiles SET phone_number = '{phone}' WHERE id = '{other}'")
 
     by_phone = erase(filled, phone)
@@ -229,24 +229,22 @@ def test_who_shares_a_phone_number_stays(filled: LocalFile) -> None:
     assert query(filled, f"SELECT count(*) FROM profiles WHERE phone_number = '{phone}'") == [(0,)]
 
 
-def test_what_a_full_read_left_behind_goes(filled: LocalFile) -> None:
-    id_, email, phone = somebody(filled)
+def test_tables_of_an_interrupted_full_sync_are_deleted(filled: LocalFile) -> None:
+    id_, email, phone = a_person(filled)
     query(filled, "CREATE TABLE _profiles_rebuilt AS FROM profiles")
     query(filled, f"DELETE FROM profiles WHERE id = '{id_}'")
 
     result = erase(filled, email)
 
     assert figures(result)["_profiles_rebuilt"] == [1, 0]
-    assert figures(result)["events"][0] > 0, "who is found there is looked for everywhere"
+    assert figures(result)["events"][0] > 0, "a person found there is searched for in all tables"
     assert query(filled, "SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%rebuilt'") == [(0,)]
     left = everything_below(filled.path.parent)
     assert (id_.encode() in left, phone.encode() in left) == (False, False)
 
 
-def test_what_a_row_held_before_goes_although_no_table_holds_it(
-    new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("klaviyo_assets.warehouse.vacuum._BIG_TABLE", 10)  # dead rows stay for a while, as in a table of 100,000
+def test_earlier_values_of_a_row_are_removed_from_the_file(new_account: NewAccount, plain_file: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.warehouse.vacuum._BIG_TABLE", 10)  # deleted rows stay for a while, as in a table of 100,000
     sandbox = new_account(profiles=60, events=0)
     (id_,) = sandbox.change("add", type="profiles", attributes={"email": "old@example.org", "properties": {"note": "only here"}})
     sync("profiles", sandbox, plain_file)
@@ -260,8 +258,8 @@ def test_what_a_row_held_before_goes_although_no_table_holds_it(
     assert (b"old@example.org" in left, b"only here" in left, b"new@example.org" in left) == (False, False, True)
 
 
-def test_the_log_of_a_killed_sync_goes(filled: LocalFile) -> None:
-    id_, email, _ = somebody(filled)
+def test_the_log_of_a_killed_sync_is_removed(filled: LocalFile) -> None:
+    id_, email, _ = a_person(filled)
     work = (
         "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute(\"SET wal_autocheckpoint = '1GB'\"); "
         "c.execute(f\"UPDATE klaviyo.klaviyo.profiles SET title = 'only in the log' WHERE id = '{sys.argv[2]}'\"); os._exit(9)"
@@ -275,7 +273,7 @@ def test_the_log_of_a_killed_sync_goes(filled: LocalFile) -> None:
 
 
 def test_spilled_files_are_deleted(filled: LocalFile) -> None:
-    _, email, _ = somebody(filled)
+    _, email, _ = a_person(filled)
     for folder in (filled.state_dir / "spill", filled.path.with_name("klaviyo.duckdb.tmp")):
         folder.mkdir()
         (folder / "duckdb_temp_storage_DEFAULT-0.tmp").write_text(email)
@@ -285,7 +283,7 @@ def test_spilled_files_are_deleted(filled: LocalFile) -> None:
     assert not list(filled.path.parent.rglob("duckdb_temp_*"))
 
 
-def test_somebody_who_is_not_there_yet_is_not_let_in(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_profile_that_is_erased_before_it_is_read_is_not_stored(account: SandboxProcess, warehouse: LocalFile) -> None:
     id_ = truth(account, "profiles")["id"][0]
     sync("lists", account, warehouse)
 
@@ -297,7 +295,7 @@ def test_somebody_who_is_not_there_yet_is_not_let_in(account: SandboxProcess, wa
     assert query(warehouse, f"SELECT count(*) FROM profiles WHERE id = '{id_}'") == [(0,)]
 
 
-def test_a_schema_that_is_not_there_or_newer_is_refused(filled: LocalFile) -> None:
+def test_a_missing_or_newer_schema_is_refused(filled: LocalFile) -> None:
     unknown = erase(filled, "ann@example.com", "--schema", "klavyio")
     query(filled, "UPDATE _layout SET version = 99")
     newer = erase(filled, "ann@example.com")
@@ -310,7 +308,7 @@ def test_a_schema_that_is_not_there_or_newer_is_refused(filled: LocalFile) -> No
 
 
 class TestHashed:
-    """Addresses are hashed or dropped: who is meant can be told, or it is said that it cannot."""
+    """If addresses are hashed or dropped, the command identifies the person or says that it cannot."""
 
     @pytest.fixture
     def sandbox(self, new_account: NewAccount) -> SandboxProcess:
@@ -321,7 +319,7 @@ class TestHashed:
 
     @staticmethod
     def filled(sandbox: SandboxProcess, warehouse: LocalFile, rules: FieldRules) -> tuple[str, str]:
-        """Sync with rules; return id and e-mail address of somebody who wrote a review."""
+        """Sync with rules; return id and e-mail address of a person who wrote a review."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KLAVIYO_FIELD_SALT", SALT)
             for name in ("profiles", "reviews"):
@@ -333,7 +331,7 @@ class TestHashed:
     HASHED: ClassVar[FieldRules] = {"profiles": {"email": "hash"}, "reviews": {"email": "hash"}}
 
     @pytest.mark.parametrize("salt", [None, "another secret of the tests"])
-    def test_without_the_salt_nothing_is_said_to_be_done(self, salt: str | None, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_without_the_salt_the_command_fails(self, salt: str | None, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         _, email = self.filled(sandbox, warehouse, self.HASHED)
 
         result = erase(warehouse, email, **({"KLAVIYO_FIELD_SALT": salt} if salt else {}))
@@ -353,7 +351,7 @@ class TestHashed:
         assert figures(result)["reviews"][0] >= 1
         assert query(warehouse, "SELECT count(*) FROM reviews WHERE author = 'The Author'") == [(0,)]
 
-    def test_hashes_in_texts_of_others_go(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_hashes_in_texts_of_others_are_replaced(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         id_, email = self.filled(sandbox, warehouse, self.HASHED)
         other = query(warehouse, f"SELECT min(id) FROM profiles WHERE id <> '{id_}'")[0][0]
         query(warehouse, f"""UPDATE profiles SET properties = '{{"friend": "{Salt(SALT).hash(email, Kind.EMAIL)}"}}' WHERE id = '{other}'""")
@@ -372,7 +370,7 @@ class TestHashed:
         assert "The reviews table holds hashes" in refused.stderr
         assert figures(done)["reviews"][0] >= 1
 
-    def test_a_dropped_address_names_nobody(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_a_dropped_address_identifies_no_person(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         id_, email = self.filled(sandbox, warehouse, {"profiles": {"email": "drop"}})
 
         refused, by_id = erase(warehouse, email), erase(warehouse, id_)
@@ -384,7 +382,7 @@ class TestHashed:
         assert "name it after the id" in by_id.stdout
         assert figures(both)["reviews"][0] >= 1
 
-    def test_reviews_without_addresses_are_told_of(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_reviews_without_addresses_are_reported(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         _, email = self.filled(sandbox, warehouse, {"reviews": {"email": "drop"}})
 
         assert "the rows of the person cannot be identified" in erase(warehouse, email).stdout

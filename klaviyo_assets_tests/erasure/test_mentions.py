@@ -1,4 +1,4 @@
-"""A person's names are found however they are spelt, and nothing else changes."""
+"""A person's names are found in every spelling, and nothing else changes."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def is_candidate(text: str) -> bool:
 
 
 @pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
-def test_a_name_is_taken_out(text: str) -> None:
+def test_a_name_is_removed(text: str) -> None:
     left = MENTIONS.redacted(text)
 
     assert ERASED in left
@@ -76,7 +76,7 @@ def test_a_name_is_taken_out(text: str) -> None:
 
 @pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_a_name_in_json_is_taken_out_and_it_stays_json(text: str, ascii_only: bool) -> None:
+def test_a_name_is_removed_from_json_which_stays_json(text: str, ascii_only: bool) -> None:
     document = json.dumps({"a": [f"Ä 😀\n{text}\t"], text: 1.0}, ensure_ascii=ascii_only)
 
     left = MENTIONS.redacted_json(document)
@@ -86,7 +86,7 @@ def test_a_name_in_json_is_taken_out_and_it_stays_json(text: str, ascii_only: bo
 
 
 @pytest.mark.parametrize("text", OTHERS)
-def test_somebody_else_stays(text: str) -> None:
+def test_other_people_stay(text: str) -> None:
     assert MENTIONS.redacted(text) == text
     assert MENTIONS.redacted_json(json.dumps([text])) == json.dumps([text])
 
@@ -106,13 +106,13 @@ VALUES = st.recursive(
 
 
 @given(value=VALUES, indent=st.sampled_from([None, 2]), ascii_only=st.booleans())
-def test_where_nobody_is_named_no_byte_changes(value: Any, indent: int | None, ascii_only: bool) -> None:
+def test_text_without_a_name_does_not_change(value: Any, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
     assert MENTIONS.redacted_json(text) == text
 
 
 @given(before=st.text(alphabet=" \n\t\"'<>:;,=()[]/\\ä😀", max_size=4), after=st.text(alphabet=" \n\t\"'<>:;,=()[]?&\\", max_size=4))
-def test_a_name_between_any_marks_is_taken_out(before: str, after: str) -> None:
+def test_a_name_between_punctuation_is_removed(before: str, after: str) -> None:
     for name in (EMAIL, PHONE, ID):
         assert name not in json.loads(MENTIONS.redacted_json(json.dumps([f"{before if before[-1:] != 'ä' else ''}{name}{after}"])))[0]

@@ -15,11 +15,11 @@ def test_a_phone_number_has_one_hash(text: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("iOS", "Android"), ("Golf 7", "Polo 7"), ("", "unknown"), ("", "+"), ("١٢٣٤٥٦٧", "٧٦٥٤٣٢١"), ("-------", "")]
 )
-def test_what_is_no_phone_number_stays_distinct(one: str, other: str) -> None:
+def test_values_that_are_not_phone_numbers_have_different_hashes(one: str, other: str) -> None:
     assert SALT.hash(one, Kind.PHONE) != SALT.hash(other, Kind.PHONE)
 
 
-def test_an_address_is_told_by_its_sign() -> None:
+def test_an_address_is_recognized_by_its_at_sign() -> None:
     assert normalised(" Ann@Example.com", Kind.EMAIL) == "ann@example.com"
     assert SALT.hash("Welcome", Kind.EMAIL) != SALT.hash("welcome", Kind.EMAIL)
     assert SALT.hash("", Kind.EMAIL) != SALT.hash(" ", Kind.EMAIL)
@@ -44,5 +44,5 @@ def test_an_address_is_told_by_its_sign() -> None:
         "female_mailing": Kind.TEXT,
     }.items(),
 )
-def test_a_field_is_told_by_the_words_of_its_name(name: str, kind: Kind) -> None:
+def test_the_kind_of_a_field_follows_from_its_name(name: str, kind: Kind) -> None:
     assert kind_of(name) is kind

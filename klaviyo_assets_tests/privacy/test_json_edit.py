@@ -1,4 +1,4 @@
-"""Only what is named changes; every other byte stays."""
+"""Only the named members change; every other byte stays."""
 
 import json
 from typing import Any
@@ -24,16 +24,16 @@ CASES: dict[str, tuple[str, Tree, str]] = {
     "nested": ('{"a": {"b": "x", "c" : [ ]}}', {"a": {"b": Remove.MEMBER}}, '{"a": {"c" : [ ]}}'),
     "a list of objects": ('{"a": [{"b": 1}, {"c": 1E5}, 7]}', {"a": {"b": starred}}, '{"a": [{"b": "*"}, {"c": 1E5}, 7]}'),
     "a list of values": ('{"a": ["x", ["y"], {"b": 1}]}', {"a": starred}, '{"a": ["*", ["*"], "*"]}'),
-    "a list that goes": ('{"a": ["x", ["y"]], "b": 1}', {"a": Remove.MEMBER}, '{"b": 1}'),
+    "a removed list": ('{"a": ["x", ["y"]], "b": 1}', {"a": Remove.MEMBER}, '{"b": 1}'),
     "an object as one": ('{"a": {"b": [1, "}"]}, "c": 1}', {"a": starred}, '{"a": "*", "c": 1}'),
     "a name in escapes": (r'{"\u0061": "x\"}", "b": 1}', {"a": starred}, r'{"\u0061": "*", "b": 1}'),
     "a name twice": ('{"a": 1, "b": 2, "a": 3}', {"a": Remove.MEMBER}, '{"b": 2}'),
     "a name as a value": ('{"b": "a", "c": {"a": 1}}', {"a": starred}, '{"b": "a", "c": {"a": 1}}'),
-    "another type than thought": ('{"a": "text"}', {"a": {"b": starred}}, '{"a": "text"}'),
+    "an unexpected type": ('{"a": "text"}', {"a": {"b": starred}}, '{"a": "text"}'),
     "no object": ('"a"', {"a": starred}, '"a"'),
-    "no object where there should be one": ('{"a": "x", "b": 1}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
-    "a list where there should be an object": ('{"b": 1, "a": ["x"]}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
-    "an object where there should be one": ('{"a": {"c": "x", "d": 1}}', {"a": ObjectOnly(c=starred)}, '{"a": {"c": "*", "d": 1}}'),
+    "no object instead of an object": ('{"a": "x", "b": 1}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
+    "a list instead of an object": ('{"b": 1, "a": ["x"]}', {"a": ObjectOnly(c=starred)}, '{"b": 1}'),
+    "an object as expected": ('{"a": {"c": "x", "d": 1}}', {"a": ObjectOnly(c=starred)}, '{"a": {"c": "*", "d": 1}}'),
     "null": ("null", {"a": Remove.MEMBER}, "null"),
     "numbers and spaces": (
         '{ "n" : 123456789012345678901234567890.10 ,"a":1 }',
@@ -43,9 +43,9 @@ CASES: dict[str, tuple[str, Tree, str]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "tree", "wanted"), CASES.values(), ids=CASES)
-def test_what_is_named_changes_and_nothing_else(text: str, tree: Tree, wanted: str) -> None:
-    assert splice(text, tree) == wanted
+@pytest.mark.parametrize(("text", "tree", "result"), CASES.values(), ids=CASES)
+def test_only_the_named_members_change(text: str, tree: Tree, result: str) -> None:
+    assert splice(text, tree) == result
 
 
 NAMES = st.sampled_from(["a", "b", "$email", 'q"uo', "ä", ""])
@@ -62,7 +62,7 @@ TREES: st.SearchStrategy[Tree] = st.recursive(
 
 
 def expected(value: Any, rule: Any) -> Any:
-    """The same, done to the parsed value: what the result means, if not how it is written."""
+    """Apply the rule to the parsed value: the meaning of the result, not its text."""
     if rule is starred:
         return [expected(one, rule) for one in value] if isinstance(value, list) else "*"
     if not isinstance(rule, dict):
@@ -75,14 +75,14 @@ def expected(value: Any, rule: Any) -> Any:
 
 
 @given(value=VALUES, tree=TREES, indent=st.sampled_from([None, 0, 3]), ascii_only=st.booleans())
-def test_the_result_means_what_it_should(value: Any, tree: Tree, indent: int | None, ascii_only: bool) -> None:
+def test_the_result_has_the_expected_meaning(value: Any, tree: Tree, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
     assert json.loads(splice(text, tree)) == expected(value, tree)
 
 
 @given(value=VALUES, indent=st.sampled_from([None, 2]))
-def test_where_nothing_is_named_no_byte_changes(value: Any, indent: int | None) -> None:
+def test_without_a_named_member_no_byte_changes(value: Any, indent: int | None) -> None:
     text = json.dumps(value, indent=indent)
 
     assert splice(text, {"not there": starred}) == text

@@ -1,4 +1,4 @@
-"""The key goes to Klaviyo in one header, and nowhere else: every place that could hold it is searched for it."""
+"""The key is sent to Klaviyo in one header and stored nowhere: every place that could contain it is searched."""
 
 import asyncio
 import copy
@@ -46,7 +46,7 @@ python_logs:
 """
 
 
-def holds(path: Path, text: str) -> bool:
+def contains(path: Path, text: str) -> bool:
     return path.is_file() and text.encode() in path.read_bytes()
 
 
@@ -76,14 +76,14 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
 
     assert result.returncode != 0
     log = (tmp_path / "debug.log").read_text()
-    assert "send_request_headers.started" in log, "httpcore was to log at DEBUG"
+    assert "send_request_headers.started" in log, "httpcore did not log at DEBUG"
     assert "RequestFailed" in result.stderr or "No complete response" in result.stderr
-    assert list((tmp_path / "warehouse.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "something was to be left in staging"
-    assert [path for path in tmp_path.rglob("*") if holds(path, key) or holds(path, key.removeprefix("pk_"))] == []
+    assert list((tmp_path / "warehouse.duckdb.sync" / "klaviyo" / "staging" / "events").rglob("*.parquet")), "the failed sync left no staged files"
+    assert [path for path in tmp_path.rglob("*") if contains(path, key) or contains(path, key.removeprefix("pk_"))] == []
 
 
 def dump(error: BaseException) -> str:
-    """Return all that a crash reporter may show: each error of the chain with the variables of its frames, its attributes, and Dagster's own form."""
+    """Return everything that a crash reporter may show: each error of the chain with its frames' variables, its attributes, and Dagster's form."""
     shown, seen, todo = [], set(), [error]
     while todo:
         one = todo.pop()
@@ -129,9 +129,9 @@ def decode_loosely(data: bytes) -> Any:
 
 
 def test_an_error_while_the_head_is_sent_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frame of h11 that writes the head of a request has it as a variable, and httpx hands the request on with its errors."""
+    """A frame of h11 has the head of the request as a variable, and the errors of httpx have the request as an attribute."""
 
-    async def break_off(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:
+    async def fail(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:
         flow = KlaviyoAuth(ApiKey(KEY), httpx.URL("https://a.klaviyo.com")).auth_flow(request)
         head = next(flow).headers.raw
         try:
@@ -139,21 +139,21 @@ def test_an_error_while_the_head_is_sent_shows_no_key(monkeypatch: pytest.Monkey
         except OSError as error:
             raise httpx.WriteError("broken", request=request) from error
 
-    monkeypatch.setattr(httpx.AsyncClient, "send", break_off)
+    monkeypatch.setattr(httpx.AsyncClient, "send", fail)
 
-    async def ask() -> None:
+    async def request() -> None:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(max_retries=0)) as client:
             await client.get(CATALOG["lists"], "/api/lists", {}, decode_loosely)
 
     with pytest.raises(RequestFailed) as caught:
-        asyncio.run(ask())
+        asyncio.run(request())
 
     assert isinstance(caught.value.__cause__, httpx.WriteError)
     assert SECRET not in dump(caught.value)
 
 
 @pytest.mark.parametrize("text", [f"'{KEY}'", f"Bearer {KEY}", f"{KEY} {KEY}", f"{KEY}%", KEY[3:]])
-def test_a_key_that_is_refused_is_in_no_variable_of_the_traceback(text: str) -> None:
+def test_a_refused_key_is_in_no_variable_of_the_traceback(text: str) -> None:
     resource = KlaviyoResource(api_key=text)
 
     with pytest.raises(ApiKeyMalformed) as caught:
@@ -161,10 +161,10 @@ def test_a_key_that_is_refused_is_in_no_variable_of_the_traceback(text: str) -> 
 
     below = caught.value.__traceback__
     assert below is not None
-    assert SECRET not in dump(caught.value.with_traceback(below.tb_next))  # the frame of this test knows it
+    assert SECRET not in dump(caught.value.with_traceback(below.tb_next))  # the frame of this test contains it
 
 
-def everything_that_holds_a_key() -> dict[str, Any]:
+def objects_with_a_key() -> dict[str, Any]:
     key = parse_api_key(KEY)
     return {
         "key": key,
@@ -176,9 +176,9 @@ def everything_that_holds_a_key() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", everything_that_holds_a_key())
+@pytest.mark.parametrize("name", objects_with_a_key())
 def test_no_object_shows_its_key(name: str) -> None:
-    one = everything_that_holds_a_key()[name]
+    one = objects_with_a_key()[name]
 
     shown = [repr(one), str(one), f"{one}", repr([one]), repr({"it": one})]
     if isinstance(one, KlaviyoResource):
@@ -253,14 +253,14 @@ def test_a_key_in_place_of_the_account_is_refused_before_anything_is_stored(acco
         sync("lists", account, warehouse, account_id=KEY)
 
     assert SECRET not in str(caught.value)
-    assert not [path for path in warehouse.path.parent.rglob("*") if holds(path, SECRET)]
+    assert not [path for path in warehouse.path.parent.rglob("*") if contains(path, SECRET)]
 
 
 @pytest.mark.parametrize(
     ("base_url", "warned"),
     [("http://klaviyo.example", True), ("https://klaviyo.example", False), ("http://127.0.0.1:1", False), ("http://localhost:1", False)],
 )
-def test_an_origin_to_which_the_key_travels_in_the_open_is_warned_of(base_url: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_origin_that_gets_the_key_unencrypted_causes_a_warning(base_url: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
     KlaviyoResource(api_key=KEY, base_url=base_url, allow_http=True).client()
 
     assert ("unencrypted" in caplog.text) == warned

@@ -1,4 +1,4 @@
-"""Nothing listens to the network unless it is told to."""
+"""Nothing listens on the network unless a user requests it."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 
 
 def first_lines(*arguments: str) -> tuple[str, str]:
-    """Start a sandbox by its command, and return what it prints before it is stopped, and its warnings."""
+    """Start a sandbox by its command, and return its first line and its warnings."""
     command = [sys.executable, "-m", "klaviyo_assets.cli", "sandbox", "--port", "0", "--events", "1", "--profiles", "1", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -31,7 +31,7 @@ def test_the_sandbox_listens_on_loopback() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_the_sandbox_warns_where_it_is_opened_to_the_network(host: str) -> None:
+def test_the_sandbox_warns_if_it_listens_on_the_network(host: str) -> None:
     if host == "::" and not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
     _, warnings = first_lines("--host", host)

@@ -1,4 +1,4 @@
-"""Records that are not as the catalogue describes them: kept, reported with an example, and moved once there is a column."""
+"""Records that differ from the catalog are kept and reported with an example; values move when a column is added."""
 
 import json
 from collections.abc import Callable
@@ -94,35 +94,35 @@ def test_an_object_with_personal_members_is_not_shown(new_account: NewAccount, w
     assert unknown(warehouse, "campaigns")["audiences"].example == '{"by":"Ann"}'
 
 
-SAYS_NOTHING = [None, "", [], {}, {"a": None}, {"a": {"b": [None, {}]}, "c": ""}, [None, ""], {'a, "b': None, "c]": []}]
-SAYS_SOMETHING = [0, False, 0.0, " ", "null", {"a": 0}, {"a": {"b": [None, {"c": False}]}}, [[], "x"], ["", ":"], ":", '"', {"": "}"}]
+EMPTY = [None, "", [], {}, {"a": None}, {"a": {"b": [None, {}]}, "c": ""}, [None, ""], {'a, "b': None, "c]": []}]
+NOT_EMPTY = [0, False, 0.0, " ", "null", {"a": 0}, {"a": {"b": [None, {"c": False}]}}, [[], "x"], ["", ":"], ":", '"', {"": "}"}]
 
 
 @pytest.mark.parametrize("name", ["profiles", "lists"])
-def test_an_attribute_that_says_nothing_in_any_row_is_no_drift(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_attribute_that_is_empty_in_every_row_is_not_reported(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3, profiles=5)
-    for number, value in enumerate(SAYS_NOTHING):
-        sandbox.change("add", type=name, attributes={f"empty {number}": value, "always null": None, "seldom": None})
-    (id_,) = sandbox.change("add", type=name, attributes={"always null": None, "seldom": 0})
+    for number, value in enumerate(EMPTY):
+        sandbox.change("add", type=name, attributes={f"empty {number}": value, "always null": None, "rare": None})
+    (id_,) = sandbox.change("add", type=name, attributes={"always null": None, "rare": 0})
 
     sync(name, sandbox, warehouse)
 
-    assert {one.attribute: (one.rows, one.example_id) for one in unknown(warehouse, name).values()} == {"seldom": (1, id_)}
-    kept = query(warehouse, f"SELECT count(*) FROM {name} WHERE json_exists(_extra, '$.seldom')")
-    assert kept == [(len(SAYS_NOTHING) + 1,)], "what says nothing is kept all the same"
+    assert {one.attribute: (one.rows, one.example_id) for one in unknown(warehouse, name).values()} == {"rare": (1, id_)}
+    kept = query(warehouse, f"SELECT count(*) FROM {name} WHERE json_exists(_extra, '$.rare')")
+    assert kept == [(len(EMPTY) + 1,)], "empty values are kept too"
 
 
 def test_an_attribute_with_a_value_is_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3)
-    for number, value in enumerate(SAYS_SOMETHING):
+    for number, value in enumerate(NOT_EMPTY):
         sandbox.change("add", type="lists", attributes={f"new {number}": value})
 
     sync("lists", sandbox, warehouse)
 
-    assert {name: one.rows for name, one in unknown(warehouse, "lists").items()} == {f"new {number}": 1 for number in range(len(SAYS_SOMETHING))}
+    assert {name: one.rows for name, one in unknown(warehouse, "lists").items()} == {f"new {number}": 1 for number in range(len(NOT_EMPTY))}
 
 
-def test_a_new_member_of_a_flattened_object_counts_where_it_says_something(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_new_member_of_a_flattened_object_is_reported_if_it_has_a_value(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(campaigns=3)
     options = [{"new": None}, {"new": None, "ignore_unsubscribes": True}, {"new": 1}, []]
     ids = [sandbox.change("add", type="campaigns", attributes={"send_options": {"use_smart_sending": True, **one} if one else []}) for one in options]
@@ -134,7 +134,7 @@ def test_a_new_member_of_a_flattened_object_counts_where_it_says_something(new_a
     assert query(warehouse, f"SELECT send_options_ignore_unsubscribes FROM campaigns WHERE id = '{ids[1][0]}'") == [(True,)]
 
 
-def test_what_is_known_to_have_no_column_is_no_drift(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_an_unmapped_attribute_is_not_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=5)
     sandbox.change("add", type="profiles", attributes={"joined_group_at": "2026-09-04T13:46:46+00:00"})
 
@@ -200,15 +200,15 @@ def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, wa
     rows = query(warehouse, "SELECT _extra ->> '$._odd_text', event_properties FROM events WHERE _extra IS NOT NULL")
     assert len(rows) == found.rows > 0
     sent = set(sandbox.truth_lines("events"))
-    for came, kept in rows:
-        assert came.encode() in sent
-        readable = repaired(came.encode(), repair_surrogates(came.encode()))
-        assert readable != came.encode()
+    for received, kept in rows:
+        assert received.encode() in sent
+        readable = repaired(received.encode(), repair_surrogates(received.encode()))
+        assert readable != received.encode()
         assert json.loads(readable)["attributes"]["event_properties"] == json.loads(kept)
     assert sync("events", sandbox, warehouse).row.rows_updated == 0
 
 
-def test_what_came_is_not_kept_where_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_the_record_as_received_is_not_kept_if_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
     sync_with_rules("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
 
     found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
@@ -241,7 +241,7 @@ def test_a_null_of_json_is_reported(new_account: NewAccount, warehouse: LocalFil
     assert (found.rows, found.example_id) == (1, id_)
 
 
-def test_a_value_of_another_type_is_no_null(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_value_of_another_type_is_not_a_null(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(campaigns=3)
     sandbox.change("add", type="campaigns", attributes={"name": 7, "audiences": {"included": "all"}})
     (without,) = sandbox.change("add", type="campaigns", attributes={"audiences": {"of": "all"}})
@@ -251,7 +251,7 @@ def test_a_value_of_another_type_is_no_null(new_account: NewAccount, warehouse: 
     assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", Kind.NULL): without}
 
 
-def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_checks_accept_a_table_that_lacks_new_columns(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=3)
     sync("reviews", sandbox, warehouse)
     query(warehouse, "ALTER TABLE reviews DROP COLUMN review_type; ALTER TABLE reviews DROP COLUMN verified; DROP TABLE _null_rates")
@@ -260,7 +260,7 @@ def test_a_check_copes_with_a_column_that_no_sync_has_made_yet(new_account: NewA
 
 
 @pytest.mark.long
-def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_with_field_rules_are_not_reported(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", "0123456789abcdef0123456789abcdef")
     sandbox = new_account(reviews=5, campaigns=3)
     rules = {"reviews": {"review_type": "hash", "verified": "drop", "status.value": "hash"}, "campaigns": {"send_strategy": "drop"}}
@@ -272,7 +272,7 @@ def test_what_a_field_rule_has_changed_is_no_drift(new_account: NewAccount, ware
 
 
 class TestANewColumn:
-    """A later version of the catalogue knows what an earlier one put into _extra."""
+    """A later catalog has columns for values that an earlier one put into _extra."""
 
     OLD = CATALOG["profiles"]
 
@@ -290,14 +290,14 @@ class TestANewColumn:
 
         sync("profiles", sandbox, warehouse, SyncOptions(accept_changed_options=True))
 
-        wanted = truth(sandbox, "profiles")
-        held = table(warehouse, "profiles").select(wanted.columns)
-        assert held.equals(wanted)
+        expected = truth(sandbox, "profiles")
+        stored = table(warehouse, "profiles").select(expected.columns)
+        assert stored.equals(expected)
         ((extra, city, name),) = query(warehouse, f"SELECT _extra, location_city, first_name FROM profiles WHERE id = '{id_}'")
         assert (city, name) == ("Rome", None)
         assert json.loads(extra) == {"first_name": 12, "unheard_of": 1.0, "location": {"planet": "Mars"}}
 
-    def test_a_column_for_what_extra_kept_is_filled_without_reading_anything_again(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+    def test_a_new_column_is_filled_from_extra_without_reading_again(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(profiles=400)
         sent = {"anonymous_id": "visitor", "whatsapp_bsuid": None, "new": 1.0}
         (id_,) = sandbox.change("add", type="profiles", attributes=sent)
@@ -310,10 +310,10 @@ class TestANewColumn:
 
         assert query(warehouse, "SELECT DISTINCT fingerprint FROM _coverage") == before
         assert query(warehouse, f"SELECT anonymous_id, whatsapp_bsuid, _extra FROM profiles WHERE id = '{id_}'") == [("visitor", None, '{"new":1.0}')]
-        wanted = truth(sandbox, "profiles")
-        assert table(warehouse, "profiles").select(wanted.columns).equals(wanted)
+        expected = truth(sandbox, "profiles")
+        assert table(warehouse, "profiles").select(expected.columns).equals(expected)
 
-    def test_a_column_that_the_catalogue_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
+    def test_a_column_that_the_catalog_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
         sync("profiles", account, warehouse)
         before = query(warehouse, "SELECT id, first_name FROM profiles ORDER BY id")
 
@@ -333,7 +333,7 @@ class TestANewColumn:
         assert before == query(warehouse, odd) != []
         assert query(warehouse, "SELECT count(*) FROM events WHERE uuid IS NULL OR json_keys(_extra) <> ['_odd_text']") == [(0,)]
 
-    def test_a_column_that_becomes_json_takes_text_and_what_did_not_fit(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+    def test_a_column_that_becomes_json_gets_text_and_values_from_extra(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(segments=4)
         (id_,) = sandbox.change("add", type="segments", attributes={"name": {"en": "Sale"}})
         (quoted,) = sandbox.change("add", type="segments", attributes={"name": 'plain "text"'})
@@ -358,7 +358,7 @@ class TestANewColumn:
             ("segments", "definition", ColumnType.STRING, "text", "text", None),
         ],
     )
-    def test_a_value_that_fits_no_new_type_is_kept(
+    def test_a_value_that_does_not_fit_the_new_type_is_kept(
         self, name: str, attribute: str, type_: ColumnType, value: Any, column: Any, extra: Any, new_account: NewAccount, warehouse: LocalFile
     ) -> None:
         sandbox = new_account(segments=2, profiles=2)
@@ -372,15 +372,15 @@ class TestANewColumn:
         with Loader(warehouse, entry, "klaviyo").transaction() as connection:
             Tables(warehouse, "klaviyo", entry).prepare(connection)
 
-        ((kept, beside),) = query(warehouse, f"SELECT {column_name}, _extra FROM {name} WHERE id = '{id_}'")
-        assert (kept, json.loads(beside)) == (column, extra or {"new": 1.0})
+        ((kept, remaining),) = query(warehouse, f"SELECT {column_name}, _extra FROM {name} WHERE id = '{id_}'")
+        assert (kept, json.loads(remaining)) == (column, extra or {"new": 1.0})
 
 
 @pytest.mark.parametrize(
     "extra",
     ['{"record.id":5}', '{"record.attributes":[]}', '{"record.relationships":[],"record.meta":{"a":1.0}}', '{"attributes._odd_text":1,"a":2}'],
 )
-def test_what_has_no_column_stays_in_extra(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_members_without_a_column_stay_in_extra(extra: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sync("lists", new_account(lists=1), warehouse)
     query(warehouse, f"UPDATE lists SET id = '5', _extra = '{extra}'")
     query(warehouse, "ALTER TABLE lists DROP COLUMN flow_trigger_ids")
@@ -391,7 +391,7 @@ def test_what_has_no_column_stays_in_extra(extra: str, new_account: NewAccount, 
     assert query(warehouse, "SELECT _extra FROM lists") == [(extra,)]
 
 
-def test_an_answer_that_cannot_be_read_says_where() -> None:
+def test_the_error_of_an_unreadable_response_has_a_position() -> None:
     with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
         raise BadAnswer("Klaviyo's response is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
             "Record 3 of the page has no id."
@@ -399,7 +399,7 @@ def test_an_answer_that_cannot_be_read_says_where() -> None:
 
 
 @pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "no collection")])
-def test_a_sync_that_cannot_read_an_answer_says_where(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_sync_that_cannot_read_a_response_says_why(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3)
     sync("lists", sandbox, warehouse)
     sandbox.faults({"path": "/api/lists", "kind": kind, "times": 99, "after": 1})

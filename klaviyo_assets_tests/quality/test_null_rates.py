@@ -1,4 +1,4 @@
-"""Attributes that Klaviyo sends no more are missed, whichever way their rows come, until they are back."""
+"""Attributes that Klaviyo no longer sends are reported until they are back, for each way of reading."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 NewAccount = Callable[..., SandboxProcess]
 
 
-def gone(warehouse: LocalFile, name: str) -> dict[str, Drift]:
+def missing(warehouse: LocalFile, name: str) -> dict[str, Drift]:
     with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
         found = inspector.drifts()
     return {one.attribute: one for one in found if one.kind is Kind.GONE}
@@ -34,14 +34,14 @@ def ids(warehouse: LocalFile, name: str, where: str = "true") -> list[str]:
 
 
 @pytest.mark.parametrize("lists", [2, 40])
-def test_a_type_that_is_read_whole(lists: int, new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_type_that_is_read_in_full(lists: int, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=lists)
     sync("lists", sandbox, warehouse)
     remove(sandbox, "lists", "opt_in_process", ids(warehouse, "lists"))
 
     for _ in range(3):
         sync("lists", sandbox, warehouse)
-        found = gone(warehouse, "lists")["opt_in_process"]
+        found = missing(warehouse, "lists")["opt_in_process"]
         assert found.rows == lists
         assert found.expected.startswith(f"a value, as in {lists} of {lists} rows before 2")
         assert found.example_id in ids(warehouse, "lists")
@@ -49,21 +49,21 @@ def test_a_type_that_is_read_whole(lists: int, new_account: NewAccount, warehous
 
     sandbox.change("update", type="lists", id=ids(warehouse, "lists")[0], attributes={"opt_in_process": "single_opt_in"})
     sync("lists", sandbox, warehouse)
-    assert gone(warehouse, "lists") == {}
+    assert missing(warehouse, "lists") == {}
     assert query(warehouse, "FROM _null_rates") == []
 
 
-def test_a_value_that_one_row_loses_is_not_missed(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_value_that_only_one_row_loses_is_not_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=5)
     sync("lists", sandbox, warehouse)
     remove(sandbox, "lists", "opt_in_process", ids(warehouse, "lists")[:1])
 
     sync("lists", sandbox, warehouse)
 
-    assert gone(warehouse, "lists") == {}
+    assert missing(warehouse, "lists") == {}
 
 
-def test_a_seldom_value_that_all_rows_lose_at_once(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_rare_value_that_all_rows_lose_at_once(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(segments=30)
     sync("segments", sandbox, warehouse)
     chosen = ids(warehouse, "segments")
@@ -73,7 +73,7 @@ def test_a_seldom_value_that_all_rows_lose_at_once(new_account: NewAccount, ware
 
     sync("segments", sandbox, warehouse)
 
-    assert gone(warehouse, "segments")["definition"].rows == 4
+    assert missing(warehouse, "segments")["definition"].rows == 4
 
 
 def test_json_that_is_null_everywhere(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -83,10 +83,10 @@ def test_json_that_is_null_everywhere(new_account: NewAccount, warehouse: LocalF
 
     sync("campaigns", sandbox, warehouse)
 
-    assert gone(warehouse, "campaigns").keys() == {"send_strategy"}
+    assert missing(warehouse, "campaigns").keys() == {"send_strategy"}
 
 
-def test_a_value_of_another_type_is_not_gone(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_value_of_another_type_is_not_missing(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=5)
     sync("lists", sandbox, warehouse)
     for id_ in ids(warehouse, "lists"):
@@ -94,13 +94,13 @@ def test_a_value_of_another_type_is_not_gone(new_account: NewAccount, warehouse:
 
     sync("lists", sandbox, warehouse)
 
-    assert gone(warehouse, "lists") == {}
+    assert missing(warehouse, "lists") == {}
 
 
-class TestRowsThatComeBitByBit:
-    """Types read by coverage: rows that have not changed since keep their values."""
+class TestIncrementalReads:
+    """Types read by coverage: rows that have not changed keep their values."""
 
-    def test_enough_rows_in_a_row(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+    def test_enough_consecutive_rows(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(profiles=150)
         sync("profiles", sandbox, warehouse)
         chosen = ids(warehouse, "profiles", "last_name IS NOT NULL")
@@ -109,15 +109,15 @@ class TestRowsThatComeBitByBit:
             sandbox.advance(timedelta(hours=2))
             remove(sandbox, "profiles", "last_name", part)
             sync("profiles", sandbox, warehouse)
-            found.append({name: one.rows for name, one in gone(warehouse, "profiles").items()})
+            found.append({name: one.rows for name, one in missing(warehouse, "profiles").items()})
 
         assert found == [{}, {"last_name": 40}, {"last_name": 41}]
         sandbox.advance(timedelta(hours=2))
         sandbox.change("update", type="profiles", id=chosen[0], attributes={"last_name": "Back"})
         sync("profiles", sandbox, warehouse)
-        assert gone(warehouse, "profiles") == {}
+        assert missing(warehouse, "profiles") == {}
 
-    def test_rows_that_never_had_it_tell_nothing(self, new_account: NewAccount, warehouse: LocalFile) -> None:
+    def test_rows_that_never_had_a_value_do_not_count(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(profiles=150)
         sync("profiles", sandbox, warehouse)
         chosen = ids(warehouse, "profiles", "last_name IS NULL")
@@ -140,11 +140,11 @@ class TestRowsThatComeBitByBit:
 
         sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
 
-        assert gone(warehouse, name).keys() == {attribute}
+        assert missing(warehouse, name).keys() == {attribute}
         assert table(warehouse, name)[attribute].null_count() == table(warehouse, name).height
 
 
-def test_a_sync_that_writes_no_row_leaves_the_file_as_it_is(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_a_sync_that_writes_no_row_leaves_the_file_unchanged(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=12, profiles=40)
     for name in ("lists", "profiles"):
         sync(name, sandbox, warehouse)

@@ -1,4 +1,4 @@
-"""A warehouse from outside the package: an attached database without anything that only a DuckDB file has."""
+"""A warehouse from outside the package: an attached database without the capabilities of a DuckDB file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 
 _REFUSED = ("rowid", "set data type")
-"""What statements may not hold: this warehouse has no row numbers, and does not change the type of a column."""
+"""Refused in statements: this warehouse has no row numbers and cannot change the type of a column."""
 
 
 class AttachedDatabase(Warehouse):
-    """A DuckDB database, attached under a name of its own; it refuses whatever its capabilities do not list.
+    """A DuckDB database, attached under its own name; it refuses everything that its capabilities do not list.
 
     Args:
-        folder: For the database and the state.
+        folder: Folder of the database and the state.
         capabilities: What it can do; nothing beyond plain SQL if None.
     """
 

@@ -1,4 +1,4 @@
-"""A rewritten file holds what it held, and nothing of deleted rows."""
+"""A rewritten file has the same content, without the data of deleted rows."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ CREATE SCHEMA shop; CREATE TABLE shop.people (id INTEGER, email VARCHAR USING CO
 COMMENT ON TABLE shop.people IS 'who'; COMMENT ON COLUMN shop.people.email IS 'where';
 CREATE VIEW shop.mails AS SELECT email FROM shop.people; CREATE SEQUENCE numbers; CREATE MACRO twice(x) AS 2 * x;
 CREATE TABLE mine (i INTEGER PRIMARY KEY); INSERT INTO mine VALUES (7);
-INSERT INTO shop.people SELECT i - 1, if(i = 0, '{SECRET}', 'someone else'), '{{"a": 1.0}}' FROM range(200_000) t(i);
+INSERT INTO shop.people SELECT i - 1, if(i = 0, '{SECRET}', 'another person'), '{{"a": 1.0}}' FROM range(200_000) t(i);
 """
 
 
@@ -40,7 +40,7 @@ def warehouse(tmp_path: Path) -> LocalFile:
 
 
 def contents(path: Path) -> list[list[tuple[object, ...]]]:
-    questions = (
+    queries = (
         "SELECT count(*), sum(id), min(email), min(j::VARCHAR) FROM shop.people",
         "SELECT count(*), min(email) FROM shop.mails",
         "SELECT twice(i), nextval('numbers') FROM mine",
@@ -50,10 +50,10 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         "SELECT DISTINCT compression FROM pragma_storage_info('shop.people') WHERE segment_type = 'VARCHAR' ORDER BY 1",
     )
     with duckdb.connect(str(path)) as connection:
-        return [connection.execute(question).fetchall() for question in questions]
+        return [connection.execute(query).fetchall() for query in queries]
 
 
-def test_what_is_gone_is_gone_and_the_rest_is_kept(warehouse: LocalFile, tmp_path: Path) -> None:
+def test_deleted_data_is_removed_and_the_rest_is_kept(warehouse: LocalFile, tmp_path: Path) -> None:
     copy = tmp_path / "before.duckdb"
     shutil.copy(warehouse.path, copy)
     warehouse.path.chmod(0o640)
@@ -69,7 +69,7 @@ def test_what_is_gone_is_gone_and_the_rest_is_kept(warehouse: LocalFile, tmp_pat
     assert not (warehouse.state_dir / "compaction-due").exists()
 
 
-def test_nothing_happens_unless_it_was_asked_for(warehouse: LocalFile) -> None:
+def test_nothing_is_rewritten_without_a_request(warehouse: LocalFile) -> None:
     before = warehouse.path.stat()
 
     warehouse.compact_if_requested()
@@ -77,11 +77,11 @@ def test_nothing_happens_unless_it_was_asked_for(warehouse: LocalFile) -> None:
     assert warehouse.path.stat() == before
 
 
-@pytest.mark.parametrize("trouble", ["no room", "a copy that lacks a row", "a copy that fails"])
-def test_where_it_cannot_be_done_the_file_stays_and_it_is_tried_again(trouble: str, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", ["no room", "a copy that lacks a row", "a copy that fails"])
+def test_a_failed_rewrite_leaves_the_file_unchanged_and_is_repeated(failure: str, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     before = warehouse.path.read_bytes()
     with monkeypatch.context() as patch:
-        match trouble:
+        match failure:
             case "no room":
                 usage = namedtuple("usage", "free")
                 patch.setattr("klaviyo_assets.warehouse.compaction.shutil.disk_usage", lambda _: usage(1000))
@@ -117,7 +117,7 @@ while True:
 
 @pytest.mark.long
 def test_a_program_that_waits_meanwhile_commits_into_the_new_file(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow disk: the program has all the time it needs to get at the old file, if it is not locked."""
+    """On a slow disk, the program has enough time to open the old file if it is not locked."""
     warehouse.request_compaction()
     flush, others = compaction._flush, []
 
@@ -145,7 +145,7 @@ import duckdb, os, sys
 descriptor = os.open(sys.argv[1], os.O_RDWR)
 print("open", flush=True)
 sys.stdin.readline()
-copy = sys.argv[1] + ".copy"  # of the file that is open, as this program sees it
+copy = sys.argv[1] + ".copy"  # of the open file, as this program sees it
 with open(copy, "wb") as file:
     file.write(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
 try:
@@ -157,7 +157,7 @@ except duckdb.Error as error:
 
 @pytest.mark.long
 @pytest.mark.parametrize("linked", [False, True], ids=["no other name", "a hard link"])
-def test_a_program_that_had_opened_the_old_file_is_refused_there(linked: bool, warehouse: LocalFile, tmp_path: Path) -> None:
+def test_duckdb_refuses_the_old_file_that_a_program_had_opened(linked: bool, warehouse: LocalFile, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     if linked:
         os.link(warehouse.path, backup)
@@ -167,12 +167,12 @@ def test_a_program_that_had_opened_the_old_file_is_refused_there(linked: bool, w
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         warehouse.compact_if_requested()
-        said, _ = other.communicate("\n")
+        output, _ = other.communicate("\n")
 
-    if linked:  # somebody's backup stays as it is
+    if linked:  # a backup stays unchanged
         assert contents(backup) == contents(warehouse.path)
     else:
-        assert "not a valid DuckDB database" in said
+        assert "not a valid DuckDB database" in output
 
 
 def attributes(path: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""A path that does not name a regular file is refused in a sentence, and what is there stays as it is."""
+"""A path that does not name a regular file is refused in one sentence, and the file there stays unchanged."""
 
 import os
 import socket
@@ -105,7 +105,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("home", [None, ""])
-def test_a_home_folder_that_is_not_known(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_home_folder(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
 
     assert "HOME is not set" in refusal("~/x.duckdb")
@@ -113,7 +113,7 @@ def test_a_home_folder_that_is_not_known(home: str | None, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("bytes_", [241, 250, 255, 256, 300])
 @pytest.mark.parametrize("character", ["x", "ä"])
-def test_a_name_that_leaves_no_room_for_the_names_of_the_files_next_to_it(bytes_: int, character: str, tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_for_the_files_next_to_it(bytes_: int, character: str, tmp_path: Path) -> None:
     name = (character * bytes_).encode()[: bytes_ // 2 * 2].decode() + "x" * (bytes_ % 2)
     assert len(name.encode()) == bytes_
 
@@ -142,7 +142,7 @@ def make_device(path: Path) -> None:
     try:
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     except PermissionError:
-        pytest.skip("only root may make devices")
+        pytest.skip("only root may create devices")
 
 
 MAKERS = [make_fifo, make_socket, make_device, Path.mkdir]
@@ -182,7 +182,7 @@ def make_link(path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".wal", ".lock", ".new", ".compacting", ".compacting.wal", ".sync"])
 @pytest.mark.parametrize("make", [*MAKERS[:3], make_link], ids=[*KINDS[:3], "link"])
-def test_what_lies_next_to_the_file_is_not_touched_either(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
+def test_files_next_to_the_database_are_not_touched_either(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "x.duckdb")))
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
@@ -204,7 +204,7 @@ def test_what_lies_next_to_the_file_is_not_touched_either(make: Callable[[Path],
     assert not (tmp_path / "bait").exists() or (tmp_path / "bait").read_text() == "mine"
 
 
-def test_links_that_lead_in_a_circle(tmp_path: Path) -> None:
+def test_links_that_form_a_cycle(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
 
@@ -225,7 +225,7 @@ def test_a_link_into_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None
     assert not (tmp_path / "not mounted").exists()
 
 
-def test_a_link_to_a_file_that_is_to_be_made_is_followed(tmp_path: Path) -> None:
+def test_a_link_to_a_new_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "x.duckdb").symlink_to(tmp_path / "disk" / "real.duckdb")
 
@@ -244,6 +244,6 @@ def test_standard_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("database", ["~nobody-of-that-name/x", "x\0", "s3://bucket/x"])
-def test_the_folder_of_the_state_is_not_asked_for_either(database: str) -> None:
+def test_the_state_folder_of_such_a_path_is_refused_too(database: str) -> None:
     with pytest.raises(WarehouseError, match="KLAVIYO_DUCKDB_PATH"):
         state_folder(Path(database))

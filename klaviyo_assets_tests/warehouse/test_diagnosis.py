@@ -1,4 +1,4 @@
-"""What is wrong with a file is said in the right words, and at once."""
+"""Errors of the database file are explained, and at once."""
 
 import errno
 import gzip
@@ -41,13 +41,13 @@ for path in sys.argv[1:]:
 
 @pytest.fixture(autouse=True)
 def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The resource tries again for 102 seconds; what is wrong with a file is said before it gets to that."""
+    """The resource retries for 102 seconds; an error of the file is raised before that."""
 
     def once(fn: Callable[..., object], kwargs: dict[str, object], **_: object) -> object:
         try:
             return fn(**kwargs)
         except duckdb.Error as error:
-            raise AssertionError("the resource was left to open it") from error
+            raise AssertionError("the resource opened it") from error
 
     monkeypatch.setattr("dagster_duckdb.resource.backoff", once)
 
@@ -63,7 +63,7 @@ def path(tmp_path: Path) -> Path:
 def refusal(path: Path) -> WarehouseError:
     before = path.read_bytes()
     with pytest.raises(WarehouseError) as caught, local_file(path.parent).connection() as connection:
-        connection.execute("SELECT max(s), sum(i) FROM t").fetchall()  # DuckDB does not look at every block when it opens a file
+        connection.execute("SELECT max(s), sum(i) FROM t").fetchall()  # DuckDB does not read every block when it opens a file
     assert path.read_bytes() == before
     assert "open in another program" not in str(caught.value)
     return caught.value
@@ -147,7 +147,7 @@ def test_the_log_of_another_database(path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("left", [b"", bytes(300), None], ids=["empty", "zeros", "cut short"])
-def test_a_log_that_a_crash_may_leave_is_no_trouble(left: bytes | None, path: Path) -> None:
+def test_a_log_that_a_crash_may_leave_is_accepted(left: bytes | None, path: Path) -> None:
     log = with_log(path)
     log.write_bytes(log.read_bytes()[:-50] if left is None else left)
 
@@ -253,10 +253,10 @@ def test_files_that_this_user_may_not_read(for_everybody: Path) -> None:
     ],
     ids=errno.errorcode.get,
 )
-@pytest.mark.parametrize("there", [False, True])
-def test_a_file_system_without_locks_is_said_at_once(number: int, words: str, there: bool, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_file_system_without_locks_is_refused_at_once(number: int, words: str, exists: bool, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = local_file(path.parent)
-    if there:
+    if exists:
         with warehouse.connection():
             pass
 
@@ -302,22 +302,22 @@ def test_a_process_with_too_many_open_files(tmp_path: Path) -> None:
         from dagster_duckdb import DuckDBResource
         from klaviyo_assets.warehouse import LocalFile
         warehouse = LocalFile(DuckDBResource(database=str(Path(sys.argv[1]) / "klaviyo.duckdb")))
-        most = len(os.listdir("/proc/self/fd")) - 1 + int(sys.argv[2])
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        limit = len(os.listdir("/proc/self/fd")) - 1 + int(sys.argv[2])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         with warehouse.connection() as connection:
             connection.execute("CREATE TABLE t AS SELECT 1")
     """)
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("the number of open files is not known here")
     last = ""
-    for room in (0, 1):
-        result = subprocess.run([sys.executable, "-c", work, str(tmp_path), str(room)], capture_output=True, text=True, check=False)
+    for free in (0, 1):
+        result = subprocess.run([sys.executable, "-c", work, str(tmp_path), str(free)], capture_output=True, text=True, check=False)
         last = result.stderr.strip().splitlines()[-1] if result.stderr.strip() else ""
         assert "too many files open" in last, result.stderr
     assert "ulimit" in last
 
 
-def test_another_program_is_still_another_program(path: Path) -> None:
+def test_an_error_for_a_file_open_elsewhere_is_recognized(path: Path) -> None:
     text = 'IO Error: Could not set lock on file "x": Conflicting lock is held in /usr/bin/duckdb (PID 12). See also https://duckdb.org'
 
     assert diagnosis.elsewhere(duckdb.IOException(text)) == "/usr/bin/duckdb (PID 12)"
@@ -325,8 +325,7 @@ def test_another_program_is_still_another_program(path: Path) -> None:
         assert diagnosis.elsewhere(duckdb.IOException(block)) is None
 
 
-def test_a_copy_is_as_good_as_the_file(path: Path) -> None:
-    """None of the words above is said of a file that is whole."""
+def test_an_intact_copy_causes_no_error(path: Path) -> None:
     shutil.copy(path, path.with_name("copy"))
     with LocalFile(DuckDBResource(database=str(path.with_name("copy")))).connection() as connection:
         assert connection.execute("SELECT count(*) FROM t").fetchall() == [(100_000,)]

@@ -1,4 +1,4 @@
-"""Copies for lazy frames lie next to the database, end with their process, and are reached by an erasure."""
+"""Copies for lazy frames are next to the database, end with their process, and an erasure removes them."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def copies(warehouse: LocalFile) -> list[Path]:
 
 
 @pytest.mark.long
-def test_a_killed_consumer_leaves_nothing_for_good(warehouse: LocalFile) -> None:
+def test_the_copy_of_a_killed_consumer_is_deleted(warehouse: LocalFile) -> None:
     with consumer(warehouse) as process:
         assert len(copies(warehouse)) == 1
         assert [path.stat().st_mode & 0o077 for path in (copies(warehouse)[0], copies(warehouse)[0].parent)] == [0, 0]
@@ -73,7 +73,7 @@ def test_a_killed_consumer_leaves_nothing_for_good(warehouse: LocalFile) -> None
 
 
 @pytest.mark.long
-def test_a_consumer_that_ends_takes_its_copy_along(warehouse: LocalFile) -> None:
+def test_a_copy_is_deleted_when_its_consumer_ends(warehouse: LocalFile) -> None:
     work = "import sys, pathlib; from klaviyo_assets.warehouse.frame_copies import new_copy; new_copy(pathlib.Path(sys.argv[1])).touch()"
     subprocess.run([sys.executable, "-c", work, str(warehouse.state_dir)], check=True)
 
@@ -113,7 +113,7 @@ def held(warehouse: LocalFile) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_the_io_manager_waits_as_long_as_it_may_and_says_what_to_do(warehouse: LocalFile, held: None) -> None:
+def test_the_io_manager_waits_for_its_patience_and_says_what_to_do(warehouse: LocalFile, held: None) -> None:
     manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), duckdb_patience=0.2)
     with pytest.raises(dg.Failure) as caught:
         manager.load_input(reading_t("frames"))
@@ -133,7 +133,7 @@ def reading_t(io_manager_key: str) -> dg.InputContext:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("setting_names", "expected"),
     [
         ({}, "Set the field database of the DuckDB resource of the IO manager 'frames' to another file."),
         ({"KLAVIYO_DUCKDB_PATH": "the field database of resource 'eu_duckdb'"}, "Set the field database of resource 'eu_duckdb' to another file."),
@@ -141,10 +141,10 @@ def reading_t(io_manager_key: str) -> dg.InputContext:
     ],
     ids=["own", "of a factory", "of the shipped code location"],
 )
-def test_the_io_manager_names_the_users_own_settings(given: dict[str, str], expected: str, tmp_path: Path) -> None:
+def test_the_io_manager_names_the_users_own_settings(setting_names: dict[str, str], expected: str, tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
-    other.write_text("no database, but long enough to be looked at " * 10)
-    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(other)), setting_names=given)
+    other.write_text("not a database, but long enough to be read " * 10)
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(other)), setting_names=setting_names)
 
     with pytest.raises(dg.Failure) as caught:
         manager.load_input(reading_t("frames"))

@@ -20,7 +20,7 @@ from klaviyo_assets_tests.accounts import local_file
 pytestmark = pytest.mark.duckdb
 
 
-def test_the_version_is_the_one_that_is_meant() -> None:
+def test_duckdb_has_the_expected_version() -> None:
     assert duckdb.__version__.startswith(os.environ.get("EXPECTED_DUCKDB", ""))
 
 
@@ -36,7 +36,7 @@ def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> N
 
 
 @pytest.mark.long
-def test_eight_processes_wait_in_turn(warehouse: LocalFile) -> None:
+def test_eight_processes_take_turns(warehouse: LocalFile) -> None:
     work = textwrap.dedent("""
         import sys, time
         from pathlib import Path
@@ -68,7 +68,7 @@ def held(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.long
-def test_a_file_that_another_program_keeps_is_given_up_with_its_process_id(tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_another_program_keeps_open_has_its_process_id(tmp_path: Path) -> None:
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")), patience=1.5)
     with held(warehouse.path) as other:
         with pytest.raises(WarehouseError, match=r"klaviyo\.duckdb is open in another program") as caught, warehouse.connection():
@@ -107,7 +107,7 @@ def test_new_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert modes == {"klaviyo.duckdb": 0o600, "klaviyo.duckdb.wal": 0o600, "klaviyo.duckdb.lock": 0o600}
 
 
-def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_existing_files_keep_their_mode(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path)
     duckdb.connect(str(warehouse.path)).close()
     warehouse.path.chmod(0o640)
@@ -121,7 +121,7 @@ def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("database", ["", ":memory:", "md:shop"], ids=["empty", "memory", "MotherDuck"])
-def test_what_is_no_file_is_refused(database: str) -> None:
+def test_a_database_that_is_not_a_file_is_refused(database: str) -> None:
     with pytest.raises(WarehouseError, match="is not a DuckDB file"):
         LocalFile(DuckDBResource(database=database))
 
@@ -131,7 +131,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         LocalFile(DuckDBResource(database=str(tmp_path)))
 
 
-def test_a_file_that_is_no_database_is_named_and_left_alone(warehouse: LocalFile) -> None:
+def test_a_file_that_is_not_a_database_is_named_and_left_unchanged(warehouse: LocalFile) -> None:
     warehouse.path.write_text("These are my notes." * 100)
 
     with pytest.raises(WarehouseError, match="is not a DuckDB database"), warehouse.connection():
@@ -139,19 +139,19 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(warehouse: LocalFile
     assert warehouse.path.read_text().startswith("These are my notes.")
 
 
-def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_created(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path / "new" / "folder")
 
     with warehouse.connection() as connection:
-        connection.execute("CREATE TABLE made (id INTEGER)")
+        connection.execute("CREATE TABLE created (id INTEGER)")
 
     assert warehouse.path.is_relative_to(tmp_path / "new" / "folder")
     with duckdb.connect(str(warehouse.path), read_only=True) as connection:
-        assert connection.execute("SHOW TABLES").fetchall() == [("made",)]
+        assert connection.execute("SHOW TABLES").fetchall() == [("created",)]
 
 
 @pytest.mark.skipif("DUCKDB_1" not in os.environ, reason="DUCKDB_1 (a folder with an older duckdb) is not set")
-def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> None:
+def test_the_older_major_opens_a_file_of_the_newer(warehouse: LocalFile) -> None:
     with warehouse.connection() as connection:
         connection.execute(f"CREATE TABLE written (properties {warehouse.capabilities.json_column}, moment TIMESTAMP WITH TIME ZONE)")
         connection.execute("""INSERT INTO written VALUES ('{"a": 1}', now())""")
@@ -164,14 +164,14 @@ def test_the_older_major_opens_what_the_newer_wrote(warehouse: LocalFile) -> Non
 
 
 class OwnSettings(DuckDBResource):
-    """A user's own kind of resource, which opens the file with settings of its own, or as any other resource does."""
+    """A user's own resource class, which opens the file with its own settings or as Dagster's class does."""
 
     settings: dict[str, str]
-    _tries: list[dict[str, str]] = PrivateAttr(default_factory=list)
+    _attempts: list[dict[str, str]] = PrivateAttr(default_factory=list)
 
     @contextlib.contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        self._tries.append(self.settings)
+        self._attempts.append(self.settings)
         if not self.settings:
             with super().get_connection() as connection:
                 yield connection
@@ -186,13 +186,13 @@ def test_a_file_is_opened_by_the_get_connection_of_a_resource_class(settings: di
     warehouse = LocalFile(resource)
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
-    resource._tries.clear()
+    resource._attempts.clear()
 
     with warehouse.connection() as connection:
         agent = connection.execute("SELECT current_setting('custom_user_agent')").fetchall()
 
     assert agent == [(settings.get("custom_user_agent", "dagster"),)]
-    assert len(resource._tries) == 1
+    assert len(resource._attempts) == 1
 
 
 def settings_of(warehouse: LocalFile) -> tuple[str, int]:
@@ -201,7 +201,7 @@ def settings_of(warehouse: LocalFile) -> tuple[str, int]:
     return memory, threads
 
 
-def test_duckdb_is_kept_small_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+def test_duckdb_gets_little_memory_unless_the_user_sets_more(tmp_path: Path) -> None:
     path = str(tmp_path / "klaviyo.duckdb")
 
     assert settings_of(LocalFile(DuckDBResource(database=path))) == ("488.2 MiB", 2)
@@ -229,9 +229,7 @@ def test_a_memory_limit_that_duckdb_cannot_work_with_is_refused_before_the_file_
         ({"max_memory": "100MiB"}, None, r"Set memory_limit in the connection_config of the DuckDBResource to 256MB,"),
     ],
 )
-def test_work_that_takes_more_memory_than_duckdb_may_use_names_the_setting_and_a_value(
-    config: dict[str, str], given: str | None, words: str, tmp_path: Path
-) -> None:
+def test_the_error_when_memory_runs_out_names_the_setting_and_a_value(config: dict[str, str], given: str | None, words: str, tmp_path: Path) -> None:
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config), memory_limit=given)
     with pytest.raises(WarehouseError, match=words) as caught, warehouse.connection() as connection:
         connection.execute("SELECT length(list(repeat(md5(i::VARCHAR), 20000))::VARCHAR) FROM range(1000) t(i)").fetchall()
@@ -241,8 +239,8 @@ def test_work_that_takes_more_memory_than_duckdb_may_use_names_the_setting_and_a
 
 
 @pytest.mark.parametrize(("config", "threads"), [({}, 1), ({"threads": 3}, 3), ({"worker_threads": 3}, 3)])
-def test_rows_are_appended_by_one_thread_unless_the_user_says_otherwise(config: dict[str, int], threads: int, tmp_path: Path) -> None:
-    """Each thread that inserts holds a row group of wide rows."""
+def test_one_thread_appends_rows_unless_the_user_sets_more(config: dict[str, int], threads: int, tmp_path: Path) -> None:
+    """Each inserting thread holds a row group of wide rows."""
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb"), connection_config=config))
 
     with warehouse.connection() as connection:
@@ -253,8 +251,8 @@ def test_rows_are_appended_by_one_thread_unless_the_user_says_otherwise(config: 
         assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
 
 
-def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path) -> None:
-    """Most of a big table is replaced again and again: its file stays within a small multiple of what it holds."""
+def test_a_file_does_not_keep_the_space_of_replaced_rows(tmp_path: Path) -> None:
+    """If most of a big table is replaced repeatedly, the file stays within a small multiple of its content."""
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))
     fresh = 0
     sizes = []
@@ -278,8 +276,8 @@ def test_a_file_does_not_keep_the_room_of_rows_that_were_replaced(tmp_path: Path
 
 
 @pytest.mark.parametrize(("replaced", "rewritten"), [(10, False), (80_000, True)])
-def test_a_big_table_is_rewritten_only_when_much_of_it_is_dead(tmp_path: Path, replaced: int, rewritten: bool) -> None:
-    """The rows of the transaction count, those that it deletes and those that it adds."""
+def test_a_big_table_is_rewritten_only_if_many_rows_are_deleted(tmp_path: Path, replaced: int, rewritten: bool) -> None:
+    """Rows that the transaction deletes or adds count too."""
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE wide AS SELECT range AS id FROM range(200_000)")

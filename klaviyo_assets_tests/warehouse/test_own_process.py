@@ -1,4 +1,4 @@
-"""A process that has the database open, such as a notebook, keeps its lock on it whatever the library does there."""
+"""A process that has the database open, such as a notebook, keeps its lock whatever the library does in it."""
 
 import subprocess
 import sys
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.duckdb
 _CLAIM = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE other AS SELECT 1')"
 
 
-def is_refused_to_others(path: Path) -> bool:
-    """Whether another process that wants to write into the file is refused."""
+def is_locked_for_others(path: Path) -> bool:
+    """Return whether another process cannot write to the file."""
     other = subprocess.run([sys.executable, "-c", _CLAIM, str(path)], check=False, capture_output=True, text=True)
     return other.returncode != 0 and "Conflicting lock" in other.stderr
 
@@ -78,7 +78,7 @@ def test_a_notebook_with_other_settings_is_named_and_keeps_its_lock(
     with opened(warehouse.path):
         with pytest.raises(WarehouseError, match=r"is already open in this process.*What to do: Close that connection"):
             work(warehouse)
-        assert is_refused_to_others(warehouse.path)
+        assert is_locked_for_others(warehouse.path)
 
     work(warehouse)  # after it was closed
 
@@ -89,14 +89,14 @@ def test_a_notebook_with_the_same_settings_shares_the_file_and_keeps_its_lock(wa
         use(warehouse)
 
         assert notebook.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
-        assert is_refused_to_others(warehouse.path)
+        assert is_locked_for_others(warehouse.path)
         with pytest.raises(WarehouseError, match="already open in this process"):
             warehouse.compact_if_requested()
-        assert is_refused_to_others(warehouse.path)
+        assert is_locked_for_others(warehouse.path)
 
 
 @pytest.mark.long
-def test_looking_into_a_file_that_another_thread_opens_meanwhile_keeps_its_lock(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_file_that_another_thread_opens_meanwhile_keeps_its_lock(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[duckdb.DuckDBPyConnection] = []
     read = own_process.os.read
 
@@ -110,10 +110,10 @@ def test_looking_into_a_file_that_another_thread_opens_meanwhile_keeps_its_lock(
     assert own_process.head(warehouse.path, 12) is not None
 
     with opened[0]:
-        assert is_refused_to_others(warehouse.path)
+        assert is_locked_for_others(warehouse.path)
 
 
-def test_a_file_that_this_process_does_not_have_open_is_looked_into(warehouse: LocalFile) -> None:
+def test_the_head_of_a_file_is_read_unless_this_process_has_it_open(warehouse: LocalFile) -> None:
     assert own_process.descriptors(warehouse.path) == []
     head = own_process.head(warehouse.path, 12)
     assert head is not None
@@ -123,7 +123,7 @@ def test_a_file_that_this_process_does_not_have_open_is_looked_into(warehouse: L
         assert own_process.head(warehouse.path, 12) is None
 
 
-def test_a_lock_that_another_process_has_got_meanwhile_is_said(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_another_process_has_acquired_meanwhile_is_reported(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("klaviyo_assets.warehouse.own_process.lock_again", lambda _: False)
     with attached(warehouse.path), pytest.raises(WarehouseError, match="released this process's lock"), warehouse.connection():
         pass

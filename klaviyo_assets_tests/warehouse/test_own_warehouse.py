@@ -1,4 +1,4 @@
-"""A warehouse of a user's own, which has nothing that a DuckDB file has: no row numbers, no changes of a column's type, no compaction."""
+"""A user's own warehouse without the capabilities of a DuckDB file: no row numbers, no changes of a column's type, no compaction."""
 
 import json
 from collections.abc import Callable
@@ -33,16 +33,16 @@ def warehouse(tmp_path: Path) -> Warehouse:
     return AttachedDatabase(tmp_path)
 
 
-def assert_true(sandbox: SandboxProcess, warehouse: Warehouse, name: str) -> None:
-    wanted = truth(sandbox, name)
-    assert table(warehouse, name).select(wanted.columns).equals(wanted)
+def assert_matches(sandbox: SandboxProcess, warehouse: Warehouse, name: str) -> None:
+    expected = truth(sandbox, name)
+    assert table(warehouse, name).select(expected.columns).equals(expected)
 
 
 @pytest.mark.parametrize("name", ["lists", "profiles", "reviews"])
 def test_each_kind_of_sync_works(name: str, new_account: NewAccount, warehouse: Warehouse) -> None:
     sandbox = new_account(profiles=300, reviews=120)
     sync(name, sandbox, warehouse)
-    assert_true(sandbox, warehouse, name)
+    assert_matches(sandbox, warehouse, name)
 
     gone = truth(sandbox, name)["id"][0]
     sandbox.change("add", type=name, attributes={})
@@ -50,7 +50,7 @@ def test_each_kind_of_sync_works(name: str, new_account: NewAccount, warehouse: 
     assert sync(name, sandbox, warehouse).row.rows_inserted == 1
     assert sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full)).row.outcome == "succeeded"
 
-    assert_true(sandbox, warehouse, name)
+    assert_matches(sandbox, warehouse, name)
     assert query(warehouse, f"SELECT id FROM {name} WHERE _deleted_at IS NOT NULL") == [(gone,)]
     with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
         assert inspector.primary_key().duplicates == []
@@ -72,12 +72,12 @@ def test_a_column_gets_another_type(type_: ColumnType, column: str | None, extra
     entry = replace(entry, columns=tuple(replace(one, type=type_) if one.name == "name" else one for one in entry.columns))
     names = query(warehouse, "SELECT id, name FROM segments WHERE name IS NOT NULL")
 
-    for _ in range(2):  # nothing is left to do the second time
+    for _ in range(2):  # the second time there is nothing to do
         with Loader(warehouse, entry, "klaviyo").transaction() as connection:
             Tables(warehouse, "klaviyo", entry).prepare(connection)
 
-    ((kept, beside),) = query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'")
-    assert (kept, beside and json.loads(beside)) == (column, extra)
+    ((kept, rest),) = query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'")
+    assert (kept, rest and json.loads(rest)) == (column, extra)
     if type_ is ColumnType.INTEGER:
         assert len(query(warehouse, "SELECT 1 FROM segments WHERE name IS NULL AND _extra IS NOT NULL")) == len(names) + 1
     assert query(warehouse, "SELECT count(*) FROM segments WHERE note IS DISTINCT FROM id") == [(0,)]
@@ -92,7 +92,7 @@ def test_a_new_column_is_filled_from_extra(new_account: NewAccount, warehouse: W
 
     sync("profiles", sandbox, warehouse, SyncOptions(accept_changed_options=True))
 
-    assert_true(sandbox, warehouse, "profiles")
+    assert_matches(sandbox, warehouse, "profiles")
 
 
 def test_a_field_rule_is_applied_to_stored_rows(new_account: NewAccount, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_field_rule_is_applied_to_stored_rows(new_account: NewAccount, warehou
     assert query(warehouse, "SELECT count(*) > 10 FROM profiles WHERE email IS NOT NULL") == [(True,)]
 
 
-def test_a_person_is_erased_and_what_the_warehouse_keeps_is_said(new_account: NewAccount, warehouse: Warehouse) -> None:
+def test_erasing_a_person_reports_what_the_warehouse_keeps(new_account: NewAccount, warehouse: Warehouse) -> None:
     sandbox = new_account(profiles=60)
     sync("profiles", sandbox, warehouse)
     ((id_, email),) = query(warehouse, "SELECT id, email FROM profiles WHERE email IS NOT NULL ORDER BY id LIMIT 1")
@@ -130,7 +130,7 @@ class OwnDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
         return AttachedDatabase(Path(self.folder))
 
 
-def test_a_resource_brings_its_own_warehouse_to_dagster(new_account: NewAccount, tmp_path: Path) -> None:
+def test_a_resource_with_its_own_warehouse_works_in_dagster(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(lists=5)
     klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1)
     own = OwnDatabase(folder=str(tmp_path))
@@ -152,11 +152,11 @@ def test_a_resource_brings_its_own_warehouse_to_dagster(new_account: NewAccount,
     assert query(warehouse_from(own), "SELECT count(*) FROM lists") == [(5,)]
 
 
-def test_a_warehouse_is_used_as_it_is(warehouse: Warehouse) -> None:
+def test_a_warehouse_is_returned_unchanged(warehouse: Warehouse) -> None:
     assert warehouse_from(warehouse) is warehouse
 
 
 @pytest.mark.parametrize("source", [7, None])
-def test_what_is_no_warehouse_is_refused(source: object) -> None:
+def test_other_objects_are_refused_as_warehouse(source: object) -> None:
     with pytest.raises(TypeError, match="A warehouse is a path"):
         warehouse_from(source)

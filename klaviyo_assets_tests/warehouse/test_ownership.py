@@ -1,4 +1,4 @@
-"""What root does on a service user's database leaves all of it to that user."""
+"""If root works on a service user's database, all files still belong to that user."""
 
 import os
 import subprocess
@@ -34,12 +34,12 @@ except WarehouseError as error:
 
 
 def used_by(uid: int, path: Path) -> str:
-    """Use and rewrite the database as another user, and return what went wrong."""
+    """Use and rewrite the database as another user, and return the error."""
     return subprocess.run([sys.executable, "-c", _USE, str(path), str(uid)], capture_output=True, text=True, check=True).stdout
 
 
 def owners(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what does not belong to the service."""
+    """Return the files that do not belong to the service."""
     found = {str(path.relative_to(folder)): (path.lstat().st_uid, path.lstat().st_gid) for path in folder.rglob("*")}
     return {name: ids for name, ids in found.items() if ids != (SERVICE, GROUP)}
 
@@ -51,7 +51,7 @@ def folder(for_everybody: Path) -> Path:
 
 
 @pytest.mark.long
-def test_a_database_that_root_makes_in_the_folder_of_a_service(folder: Path) -> None:
+def test_a_database_that_root_creates_in_the_folder_of_a_service(folder: Path) -> None:
     warehouse = local_file(folder / "new" / "data")
     with warehouse.connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
@@ -89,7 +89,7 @@ def test_root_erases_and_syncs_in_the_file_of_a_service(
     for path in (folder, *folder.rglob("*")):
         path.unlink() if path.suffix == ".lock" else os.chown(path, SERVICE, GROUP)
 
-    assert erase("nobody@example.com", "01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 0, capsys.readouterr().err
+    assert erase("unknown@example.com", "01HAAAAAAAAAAAAAAAAAAAAAAA", database=str(warehouse.path)) == 0, capsys.readouterr().err
     sync("lists", sandbox, warehouse)
 
     assert owners(folder) == {}
@@ -111,14 +111,14 @@ def test_a_rewrite_that_would_change_the_owner_is_refused(for_everybody: Path) -
     assert path.stat().st_uid == 0
 
 
-def test_nothing_is_handed_over_where_root_is_at_home(tmp_path: Path) -> None:
+def test_files_in_roots_own_folder_stay_roots(tmp_path: Path) -> None:
     with local_file(tmp_path).connection() as connection:
         connection.execute("CREATE TABLE t AS SELECT 1")
 
     assert {path.stat().st_uid for path in tmp_path.rglob("*")} == {0}
 
 
-def test_a_link_that_another_user_has_laid_for_the_state_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_another_users_link_in_place_of_the_state_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     bait = tmp_path / "bait"
     bait.mkdir()
     link = folder / "klaviyo.duckdb.sync"

@@ -1,4 +1,4 @@
-"""What does not fit into memory lies in a folder for the owner only, and goes with the next opening."""
+"""DuckDB spills to a folder for the owner only, which is emptied when the database is opened next."""
 
 import stat
 import subprocess
@@ -45,7 +45,7 @@ def spilled(folder: Path) -> list[Path]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("work", [_OURS, _OTHER], ids=["ours", "another program"])
-def test_what_a_killed_process_has_spilled_is_deleted_at_the_next_opening(work: str, warehouse: LocalFile, tmp_path: Path) -> None:
+def test_files_that_a_killed_process_has_spilled_are_deleted_at_the_next_opening(work: str, warehouse: LocalFile, tmp_path: Path) -> None:
     killed(work, warehouse.path)
     files = spilled(tmp_path)
     assert files
@@ -60,7 +60,7 @@ def test_what_a_killed_process_has_spilled_is_deleted_at_the_next_opening(work: 
     assert not (tmp_path / "klaviyo.duckdb.tmp").exists()
 
 
-def test_a_folder_of_the_users_own_is_used_and_left_alone(tmp_path: Path) -> None:
+def test_the_users_own_folder_is_used_and_not_emptied(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "duckdb_temp_of_another").touch()
@@ -79,20 +79,20 @@ def test_a_rewrite_of_the_file_spills_there_too(warehouse: LocalFile, monkeypatc
     used = []
     connect = duckdb.connect
 
-    def secondary_cursors(database: str, **options: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    def recording_connect(database: str, **options: dict[str, str]) -> duckdb.DuckDBPyConnection:
         connection = connect(database, **options)
         if database == ":memory:":
             used.extend(connection.execute("SELECT current_setting('temp_directory')").fetchall())
         return connection
 
-    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.duckdb.connect", secondary_cursors)
+    monkeypatch.setattr("klaviyo_assets.warehouse.compaction.duckdb.connect", recording_connect)
     warehouse.request_compaction()
     warehouse.compact_if_requested()
 
     assert used == [(str(warehouse.state_dir / "spill"),)]
 
 
-def test_two_openings_in_one_process_do_not_take_each_others_files(tmp_path: Path) -> None:
+def test_two_connections_in_one_process_keep_each_others_files(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path)
     with warehouse.connection() as first:
         first.execute("SET memory_limit = '60MB'; SET threads = 1; SET enable_progress_bar = false")

@@ -25,7 +25,7 @@ def test_row_groups_are_merged_unless_their_texts_are_too_wide(
         assert wide_tables.may_be_merged(connection, measure=True) is merged
 
 
-def test_one_wide_text_among_many_rows_does_not_keep_them_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_wide_text_among_many_rows_does_not_prevent_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
     with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
         connection.execute("CREATE TABLE t AS SELECT i, repeat('x', CASE i WHEN 7 THEN 100000 ELSE 10 END) AS p FROM range(3000) AS r(i)")
@@ -34,8 +34,8 @@ def test_one_wide_text_among_many_rows_does_not_keep_them_apart(tmp_path: Path, 
         assert not wide_tables.may_be_merged(connection, measure=False), "not known without reading the texts"
 
 
-def test_no_more_row_groups_are_read_than_it_takes_to_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them would fill DuckDB's memory, each time that a load is committed."""
+def test_only_as_many_row_groups_are_read_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them would fill DuckDB's memory at every commit of a load."""
     monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
     with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
         connection.execute("SET max_vacuum_tasks = 0; CREATE TABLE t (id BIGINT, tags VARCHAR[], p VARCHAR)")

@@ -1,4 +1,4 @@
-"""An erasure in a schema that other programs use too: their columns, values, views and indexes stay, but for the person's own names."""
+"""An erasure in a schema that other programs also use: their columns, values, views and indexes stay, except the person's own names."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def account() -> Iterator[SandboxProcess]:
         yield sandbox
 
 
-def test_what_others_have_put_into_the_schema_stays(account: SandboxProcess, warehouse: LocalFile) -> None:
+def test_objects_of_other_programs_in_the_schema_stay(account: SandboxProcess, warehouse: LocalFile) -> None:
     for name in ("profiles", "events"):
         sync(name, account, warehouse)
     ((id_, email),) = query(
@@ -35,7 +35,7 @@ def test_what_others_have_put_into_the_schema_stays(account: SandboxProcess, war
     query(warehouse, "CREATE VIEW mine_view AS SELECT id, note, email FROM profiles")
     generated = "shout VARCHAR GENERATED ALWAYS AS (upper(name)), \"A loud\" AS (name || '!')"
     query(warehouse, f"CREATE TABLE mine (name VARCHAR UNIQUE, {generated}, twice VARCHAR NOT NULL)")
-    query(warehouse, f"INSERT INTO mine (name, twice) VALUES ('{email}', '{email}'), ('somebody else', 'x')")
+    query(warehouse, f"INSERT INTO mine (name, twice) VALUES ('{email}', '{email}'), ('another person', 'x')")
     query(warehouse, "CREATE SCHEMA other")
     query(warehouse, f"CREATE TABLE other.mine_view AS SELECT '{email}' AS note")
     ((profiles, events),) = query(
@@ -51,9 +51,9 @@ def test_what_others_have_put_into_the_schema_stays(account: SandboxProcess, war
     assert query(warehouse, "SELECT count(*) FROM events") == [(events,)]
     assert query(warehouse, "FROM mine ORDER BY name") == [
         ("[erased]", "[ERASED]", "[erased]!", "[erased]"),
-        ("somebody else", "SOMEBODY ELSE", "somebody else!", "x"),
+        ("another person", "ANOTHER PERSON", "another person!", "x"),
     ]
-    assert query(warehouse, "FROM other.mine_view") == [(email,)]  # other schemas are other people's
+    assert query(warehouse, "FROM other.mine_view") == [(email,)]  # other schemas stay unchanged
     assert {name for (name,) in query(warehouse, "SELECT index_name FROM duckdb_indexes()")} == {"mine_profiles", "mine_events"}
 
     assert sync("profiles", account, warehouse).row.rows_inserted == 0

@@ -184,7 +184,7 @@ _DRIFT_SCHEMA = dg.TableSchema(
         dg.TableColumn("expected", "string"),
         dg.TableColumn("rows", "int"),
         dg.TableColumn("example_id", "string", description="Id of a row that differs."),
-        dg.TableColumn("example", "string", description="Its value; only the kind of value if it may identify a person."),
+        dg.TableColumn("example", "string", description="Its value; only its type if it may identify a person."),
     ]
 )
 

@@ -48,7 +48,7 @@ class Drift:
         expected: What the catalog says.
         rows: Rows that differ.
         example_id: One of them.
-        example: Its value, shortened, or only the kind of value if it may be personal; None if nothing can be shown.
+        example: Its value, shortened, or only its type if it may be personal; None if nothing can be shown.
     """
 
     kind: Kind

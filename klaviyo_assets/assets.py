@@ -48,8 +48,8 @@ def build_klaviyo_assets(
         translator: Creates the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
         retry_policy: Applies to failures where a retry may help: transient faults that outlast the client's own retries, a database that
-            another program has open, another sync of the same resource type. Nothing else is retried, and nothing where Klaviyo asks to wait 15
-            minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
+            another program has open, another sync of the same resource type. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is
+            15 minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
@@ -106,7 +106,7 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
 
 
 def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:
-    """Return the translator's spec, with metadata that tells jobs the resource type; a child type depends on its parent."""
+    """Return the translator's spec, with metadata from which jobs learn the resource type; a child type depends on its parent."""
     spec = translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
     if parent is None or any(dep.asset_key == parent.key for dep in spec.deps):
         return spec

@@ -202,7 +202,7 @@ class Settings:
         ClientSettings.max_response_bytes,
         "Most bytes of one response, as received and decompressed. A larger page is requested again with fewer records",
         kind=Number(
-            f"a whole number of bytes from {LEAST_MAX_RESPONSE_BYTES} on, such as {ClientSettings.max_response_bytes}",
+            f"a whole number of bytes, {LEAST_MAX_RESPONSE_BYTES} or more, such as {ClientSettings.max_response_bytes}",
             ge=LEAST_MAX_RESPONSE_BYTES,
             whole=True,
         ),

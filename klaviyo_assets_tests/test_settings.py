@@ -97,7 +97,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             (
                 "KLAVIYO_MAX_RESPONSE_BYTES",
                 text,
-                f"KLAVIYO_MAX_RESPONSE_BYTES must be a whole number of bytes from 1000000 on, such as 134217728; it is '{text}'.",
+                f"KLAVIYO_MAX_RESPONSE_BYTES must be a whole number of bytes, 1000000 or more, such as 134217728; it is '{text}'.",
             )
             for text in ("0", "-1", "999999", "1e400", "nan", "512MB", "1000000.5")
         ),

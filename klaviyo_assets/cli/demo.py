@@ -35,7 +35,7 @@ _TYPES = CATALOG.select(CATALOG.default_names)
 """What the demo syncs: the types that need no selection."""
 
 _RUN_TAG = "klaviyo_assets/demo"
-"""Run tag with the id of the demo, to tell its run from other runs of the same Dagster instance."""
+"""Run tag with the id of the demo, to distinguish its run from others of the same Dagster instance."""
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 """Settings of a Dagster home that the demo creates: no telemetry, no questions."""

@@ -109,9 +109,9 @@ class DriftFinder:
     def _has_value(self) -> str:
         """Return a condition for members of ``_extra`` with a value, and for empty ones that a column or flattened object should hold."""
         columns = self._columns_in_extra
-        whole = [*_SHAPE, *(name for name, found in columns.items() if len(found[0].path) <= 2)]
-        groups = columns.keys() - set(whole)
-        conditions = [f"NOT regexp_full_match(value, {literal(_EMPTY_JSON)})", f"name IN ({', '.join(map(literal, whole))})"]
+        single = [*_SHAPE, *(name for name, found in columns.items() if len(found[0].path) <= 2)]
+        groups = columns.keys() - set(single)
+        conditions = [f"NOT regexp_full_match(value, {literal(_EMPTY_JSON)})", f"name IN ({', '.join(map(literal, single))})"]
         if groups:
             conditions.append(f"(name IN ({', '.join(map(literal, sorted(groups)))}) AND value NOT LIKE '{{%')")
         return f"({' OR '.join(conditions)})"

@@ -182,7 +182,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         qualified = ".".join(quoted(part) for part in table)
         old, new = (connection.execute(f"SELECT count(*) FROM {database}.{qualified}").fetchall() for database in (_OLD, _NEW))
         if old != new:
-            raise WarehouseError(f"{path} could not be rewritten: {qualified} was not copied whole; it was left as it was.", "Run again.")
+            raise WarehouseError(f"{path} could not be rewritten: {qualified} was not copied completely; it was left as it was.", "Run again.")
 
 
 def _flush(path: Path) -> None:

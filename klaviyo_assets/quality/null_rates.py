@@ -15,7 +15,7 @@ from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
 from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30
-"""After so many consecutive rows without it, a value counts as missing even if older rows have it."""
+"""After this many consecutive rows without it, a value counts as missing even if older rows have it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

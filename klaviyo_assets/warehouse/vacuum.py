@@ -12,7 +12,7 @@ from klaviyo_assets.warehouse import wide_tables
 from klaviyo_assets.warehouse.sql import quoted
 
 _BIG_TABLE = 100_000
-"""A table with at least so many rows, deleted ones included, is big: it is not rewritten for a few deleted rows."""
+"""A table with at least this many rows, deleted ones included, is big: it is not rewritten for a few deleted rows."""
 
 _WORTH_A_REWRITE = 0.25
 """A big table is rewritten when this share of its rows is deleted: the file stays within a small multiple of its rows, and the cost is spread over

@@ -82,7 +82,7 @@ def build_klaviyo_definitions(
         retry_policy=retry_policy,
         setting_names=setting_names,
     )
-    # Also to the specs of a user's own translator, which need not handle them.
+    # Added here, so that the specs of a user's own translator get them too.
     assets = list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), assets))
     automation = build_klaviyo_automation(assets, name, catalog=catalog, executor=executor)
     return dg.Definitions(

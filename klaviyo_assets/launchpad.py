@@ -9,8 +9,8 @@ from dagster import ConfigurableResource
 def kept_out_of_launchpad(resource: "ConfigurableResource[object] | dg.ConfigurableIOManager") -> dg.ResourceDefinition:
     """Return a resource with all values set by the code, so it needs no run config.
 
-    The launchpad writes each default of a resource into the run config that it submits: dozens of lines, with which a value that the code passes as
-    text would be stored for every run. An ``EnvVar`` stays one: it is read when a run starts.
+    The launchpad writes each default of a resource into the run config that it submits: dozens of lines. A value that the code passes as text would
+    then be stored with every run. An ``EnvVar`` stays one: it is read when a run starts.
 
     Args:
         resource: A resource that is configured in the code.

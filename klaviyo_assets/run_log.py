@@ -74,7 +74,7 @@ _listener = _Listener()
 
 @contextmanager
 def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> Iterator[None]:
-    """Send what the library logs within the block to a run's log, at level INFO and above unless the user has set another for the library.
+    """Send what the library logs within the block to a run's log, at level INFO and above unless the user has set a level for the library.
 
     Args:
         log: The run's log, Dagster's ``context.log``.

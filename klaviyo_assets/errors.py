@@ -31,7 +31,7 @@ import errno
 from typing import ClassVar
 
 from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets._internal.sanitize import LONGEST, one_line
+from klaviyo_assets._internal.sanitize import MAX_LENGTH, one_line
 
 _WHAT_TO_CHECK = {
     "Make room on the disk": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
@@ -55,7 +55,7 @@ class KlaviyoAssetsError(Exception):
     """
 
     advice: str = ""
-    longest: ClassVar[int] = LONGEST
+    longest: ClassVar[int] = MAX_LENGTH
     """Characters of a summary or advice; longer texts are cut."""
 
     def __init__(self, summary: str, advice: str = "") -> None:

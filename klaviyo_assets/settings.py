@@ -18,7 +18,7 @@ import msgspec
 from klaviyo_assets._internal.option import PREFIX, Number, Option, Switch, Text, whole_number
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, LEAST_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
@@ -202,8 +202,8 @@ class Settings:
         ClientSettings.max_response_bytes,
         "Most bytes of one response, as received and decompressed. A larger page is requested again with fewer records",
         kind=Number(
-            f"a whole number of bytes, {LEAST_MAX_RESPONSE_BYTES} or more, such as {ClientSettings.max_response_bytes}",
-            ge=LEAST_MAX_RESPONSE_BYTES,
+            f"a whole number of bytes, {MIN_MAX_RESPONSE_BYTES} or more, such as {ClientSettings.max_response_bytes}",
+            ge=MIN_MAX_RESPONSE_BYTES,
             whole=True,
         ),
         notes="[More](failures.md#the-network)",

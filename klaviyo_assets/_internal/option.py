@@ -94,9 +94,9 @@ class Number:
         return {name: bound for name in ("gt", "ge", "le") if (bound := getattr(self, name)) is not None}
 
 
-def whole_number(least: int, most: int) -> Number:
+def whole_number(minimum: int, maximum: int) -> Number:
     """Return the kind of an integer with two bounds."""
-    return Number(f"a whole number from {least} to {most}", ge=least, le=most, whole=True)
+    return Number(f"a whole number from {minimum} to {maximum}", ge=minimum, le=maximum, whole=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ image, or HTML. The tables keep it unchanged.
 
 import re
 
-LONGEST = 500
+MAX_LENGTH = 500
 """Maximum characters of a text to show."""
 
 # Control characters (C0, DEL, C1), bidirectional control characters, other line breaks, and surrogates.
@@ -17,26 +17,26 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 _LINK = re.compile(r"(?<=\w):(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 
-def one_line(text: str, longest: int = LONGEST) -> str:
+def one_line(text: str, max_length: int = MAX_LENGTH) -> str:
     r"""Return a text as one harmless line: control characters are escaped, and long texts truncated.
 
     Example:
         >>> one_line("Sale\x1b[2J\nERROR")
         'Sale\\x1b[2J\\nERROR'
     """
-    if len(text) > longest:
-        text = f"{text[: longest - 1]}…"
+    if len(text) > max_length:
+        text = f"{text[: max_length - 1]}…"
     return _CONTROL.sub(_escaped, text)
 
 
-def markdown(text: str, longest: int = LONGEST) -> str:
+def markdown(text: str, max_length: int = MAX_LENGTH) -> str:
     r"""Escape a text for Markdown: no markup, HTML, images or links.
 
     Example:
         >>> markdown("<b>50 %</b> | *now*")
         '&lt;b&gt;50 %&lt;/b&gt; \\| \\*now\\*'
     """
-    shown = _MARKUP.sub(r"\\\1", one_line(text, longest).translate(_ENTITIES))
+    shown = _MARKUP.sub(r"\\\1", one_line(text, max_length).translate(_ENTITIES))
     return _LINK.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 

@@ -152,7 +152,7 @@ class KlaviyoClient:
     def chains_needed(self, entry: ResourceType) -> int:
         """Return how many cursor chains must run concurrently to use a type's full rate limit at the measured latency."""
         limiter = self._limiter(entry, entry.endpoint.path, entry.page_parameters)
-        return min(self.settings.concurrency, limiter.requests_under_way)
+        return min(self.settings.concurrency, limiter.target_in_flight)
 
     async def get(self, entry: ResourceType, url: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Send a GET request, retry it after transient errors, and decode its response.
@@ -172,9 +172,9 @@ class KlaviyoClient:
             return await self._get(entry, target, decode, share)
 
     async def _get(
-        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, most_bytes: int | None = None
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, max_bytes: int | None = None
     ) -> ApiResponse[T]:
-        request = ApiRequest("GET", target, entry.scope_text, most_bytes=most_bytes)
+        request = ApiRequest("GET", target, entry.scope_text, max_bytes=max_bytes)
         return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
 
     async def query(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> ApiResponse[T]:
@@ -208,8 +208,8 @@ class KlaviyoClient:
         entry: ResourceType,
         parameters: Mapping[str, str],
         decode: Callable[[bytes], P],
-        most: int | None = None,
-        most_bytes: int | None = None,
+        max_pages: int | None = None,
+        max_bytes: int | None = None,
         parent_id: str | None = None,
     ) -> AsyncGenerator[ApiResponse[P]]:
         """Yield the pages of a collection, following ``links.next``.
@@ -220,8 +220,8 @@ class KlaviyoClient:
             entry: The resource type.
             parameters: Query parameters of the first page.
             decode: As for :meth:`get`.
-            most: Maximum number of pages; None if the caller limits them.
-            most_bytes: Maximum bytes of a page, for callers that start again with smaller pages. If None, a page that is larger than the settings
+            max_pages: Maximum number of pages; None if the caller limits them.
+            max_bytes: Maximum bytes of a page, for callers that start again with smaller pages. If None, a page that is larger than the settings
                 allow is requested again here, with fewer records.
             parent_id: For child types, the id of the parent.
 
@@ -229,7 +229,7 @@ class KlaviyoClient:
             AnswerTooLarge: If a page has more bytes.
             ForeignLink: If a link leads to another origin.
             EndlessLinks: If the links form a loop.
-            EndlessPages: If there are more than ``most``.
+            EndlessPages: If there are more than ``max_pages``.
             CursorRefused: If Klaviyo no longer accepts one of its own links.
             KlaviyoError: As :meth:`get` does.
         """
@@ -239,7 +239,7 @@ class KlaviyoClient:
         seen: dict[int, None] = {}
         for count in itertools.count(1):
             with self._memory.share() as share:
-                response = await self._page(entry, target, decode, share, most_bytes)
+                response = await self._page(entry, target, decode, share, max_bytes)
                 yield response
             link = response.value.next_url
             del response  # frees the page unless the caller keeps it
@@ -247,8 +247,8 @@ class KlaviyoClient:
                 return
             if hash(link) in seen:
                 raise EndlessLinks("Klaviyo's page links form a loop.", endpoint=f"GET {entry.endpoint.path}")
-            if most is not None and count >= most:
-                raise EndlessPages(f"Klaviyo's pages do not end: there are more than {most}.", endpoint=f"GET {entry.endpoint.path}")
+            if max_pages is not None and count >= max_pages:
+                raise EndlessPages(f"Klaviyo's pages do not end: there are more than {max_pages}.", endpoint=f"GET {entry.endpoint.path}")
             seen[hash(link)] = None
             if len(seen) > _LINKS_KEPT:
                 del seen[next(iter(seen))]
@@ -267,15 +267,15 @@ class KlaviyoClient:
         return target
 
     async def _page(
-        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, most_bytes: int | None
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, max_bytes: int | None
     ) -> ApiResponse[P]:
         """Request a page, with fewer records if it is too large; its next link keeps the smaller size."""
         while True:
             try:
-                return await self._get(entry, target, decode, share, most_bytes)
+                return await self._get(entry, target, decode, share, max_bytes)
             except AnswerTooLarge as error:
                 size = target.params.get("page[size]", "")
-                if most_bytes is not None or not size.isdecimal() or int(size) <= 1:
+                if max_bytes is not None or not size.isdecimal() or int(size) <= 1:
                     raise
                 fewer = max(1, int(size) // _PAGE_SIZE_DIVISOR)
                 _log.warning("%s: %s Pages of %s records are requested instead of %s.", entry.name, error.message, fewer, size)

@@ -19,7 +19,7 @@ from klaviyo_assets.catalog import REVISION
 AGREE_WITHIN = timedelta(minutes=10)
 """Maximum difference of two clocks that agree. Smaller differences do no harm: each sync reads the last hour again."""
 
-MOST_APART = timedelta(days=2 * 366)
+MAX_DIFFERENCE = timedelta(days=2 * 366)
 """Maximum difference between Klaviyo's clock and this machine's. Up to it, Klaviyo's clock is used, with a warning."""
 
 _REVISION_BEGINS = datetime.fromisoformat(REVISION).replace(tzinfo=UTC)
@@ -109,7 +109,7 @@ class ServerClock:
     def _is_believable(self, date: datetime) -> bool:
         """Return whether to trust responses that differ from this machine's clock. Logs a warning if so, else notes the dispute."""
         machine = self._machine()
-        is_believable = abs(date - machine) <= MOST_APART or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
+        is_believable = abs(date - machine) <= MAX_DIFFERENCE or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
         if is_believable:
             _log.warning(
                 "Klaviyo's clock shows %s and this machine's clock %s; Klaviyo's is used. Correct this machine's clock.", *_shown(date, machine)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
-_MOST_ERRORS = 3
+_MAX_ERRORS = 3
 """Maximum number of errors of a document whose text is shown."""
 
 _SEARCHED = 64 * 1024
@@ -67,7 +67,7 @@ def _document(document: object) -> ErrorBody:
     members = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     if members:
         code = members[0].get("code")
-        words = dict.fromkeys(text for error in members[:_MOST_ERRORS] if (text := _text(error, "detail", "title")))
+        words = dict.fromkeys(text for error in members[:_MAX_ERRORS] if (text := _text(error, "detail", "title")))
         return ErrorBody(code if isinstance(code, str) and code else None, " / ".join(words) or None, from_api=any(members))
     number = document.get("error_code")
     detail = next(_loose_words(document), None)

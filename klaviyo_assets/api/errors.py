@@ -43,7 +43,7 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.waits import not_before, wait_in_words
 from klaviyo_assets.errors import KlaviyoAssetsError
 
-_LONGEST_CODE = 80
+_MAX_CODE_LENGTH = 80
 _HOUR = 3600.0
 
 _DAILY_LIMIT_SECONDS = 900.0
@@ -78,7 +78,7 @@ class KlaviyoError(KlaviyoAssetsError):
         self.endpoint = one_line(redact(endpoint)) if endpoint else None
         self.status = status
         # Untrusted text of the server.
-        self.code = one_line(redact(code), _LONGEST_CODE) if code else None
+        self.code = one_line(redact(code), _MAX_CODE_LENGTH) if code else None
         self.detail = one_line(redact(detail)) if detail else None
         super().__init__(summary, advice or "")
 

@@ -11,7 +11,7 @@ DEFAULT_MAX_RESPONSE_BYTES = 128 * 2**20
 """A record has at most 5 MB (Klaviyo's limit for an event), a typical page about 3 MB. A larger page is requested again with fewer records, so the
 limit fails a sync only if a single record is larger. Several pages are in memory at once, so it should not be much higher."""
 
-LEAST_MAX_RESPONSE_BYTES = 10**6
+MIN_MAX_RESPONSE_BYTES = 10**6
 """Lowest allowed limit: typical responses that cannot be divided, such as the list of metrics, are smaller."""
 
 
@@ -27,7 +27,7 @@ class ClientSettings:
         concurrency: Maximum number of requests in flight; the actual number follows from the rate limit and the latency.
         timeout: Seconds without data after which a request is aborted and retried.
         max_retries: Maximum retries of a request after transient errors.
-        max_retries_at_the_limit: Maximum retries after a 429, if higher than ``max_retries``: such a request only waits for its turn.
+        max_retries_after_429: Maximum retries after a 429, if higher than ``max_retries``: such a request only waits for its turn.
         max_response_bytes: Maximum bytes of a response, as received and decompressed.
         longest_wait: Longest ``Retry-After``, in seconds, that a request waits for; with a longer one it fails at once.
         shared_limits: Folder through which the processes on this machine share the slowest limits, or None.
@@ -40,7 +40,7 @@ class ClientSettings:
     concurrency: int = 64
     timeout: float = 60.0
     max_retries: int = 6
-    max_retries_at_the_limit: int = 0
+    max_retries_after_429: int = 0
     longest_wait: float = 300.0
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     shared_limits: Path | None = None

@@ -95,16 +95,16 @@ class RequestWait:
         self._kind, self._reason = kind, reason
         self._phase_began = self._loop.time()
 
-    def retry(self, error: KlaviyoError, seconds: float, number: int, most: int) -> None:
+    def retry(self, error: KlaviyoError, seconds: float, number: int, max_attempts: int) -> None:
         """Record a failed attempt; logged at once if the wait is long, or the request has already waited long in total.
 
         Args:
             error: The error of the failed attempt.
             seconds: Seconds until the next attempt.
             number: Number of the next attempt.
-            most: Maximum number of attempts.
+            max_attempts: Maximum number of attempts.
         """
-        text = f"{error.message} Attempt {number} of {most} begins in {duration(seconds)}."
+        text = f"{error.message} Attempt {number} of {max_attempts} begins in {duration(seconds)}."
         advice = f"What to do: nothing yet, it continues by itself. If the last attempt fails too: {error.advice}"
         self._failure = WaitReason(logging.WARNING, f"{text} {advice}")
         self.begin("retry", lambda: self._failure)

@@ -26,8 +26,8 @@ _GZIP_TRAILER = 4
 _AT_ONCE = 16 * 2**20
 """Maximum bytes to decompress in one call; enough for nearly every page. Larger bodies are decompressed in pieces, so no second copy is in memory."""
 
-_MOST_ENCODINGS = 2
-_MOST_MEMBERS = 64
+_MAX_ENCODINGS = 2
+_MAX_MEMBERS = 64
 """Maximum number of concatenated streams in a gzip body; normally there is one."""
 
 
@@ -106,7 +106,7 @@ def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: 
 
 
 def _decoded(body: bytes, encodings: list[str], limit: int) -> bytes:
-    if len(encodings) > _MOST_ENCODINGS:
+    if len(encodings) > _MAX_ENCODINGS:
         raise httpx.DecodingError(f"it has {len(encodings)} encodings")
     for name in reversed(encodings):
         decode = _DECODERS.get(name)
@@ -163,7 +163,7 @@ def _rest(first: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
         if not following:
             return found.getvalue()
         members += 1
-        if window_bits != _GZIP or members > _MOST_MEMBERS:
+        if window_bits != _GZIP or members > _MAX_MEMBERS:
             raise httpx.DecodingError("it has extra data after its end")
         stream = zlib.decompressobj(window_bits)
         found.write(stream.decompress(following, max(1, min(limit + 1 - found.tell(), _AT_ONCE))))

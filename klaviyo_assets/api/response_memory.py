@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST_BYTES_UNDER_WAY = 64 * 2**20
+MAX_BYTES_IN_FLIGHT = 64 * 2**20
 """Maximum decompressed bytes of all responses that are being received or are not stored yet."""
 
 
@@ -19,7 +19,7 @@ class ResponseMemory:
     One response can always be received completely, whatever its size, so there is no deadlock.
 
     Args:
-        most: Maximum bytes of all responses together; one additional response may exceed it.
+        limit: Maximum bytes of all responses together; one additional response may exceed it.
 
     Example:
         >>> memory = ResponseMemory(64 * 2**20)
@@ -27,8 +27,8 @@ class ResponseMemory:
         ...     await share.reserve(65_536)
     """
 
-    def __init__(self, most: int = MOST_BYTES_UNDER_WAY) -> None:
-        self.most = most
+    def __init__(self, limit: int = MAX_BYTES_IN_FLIGHT) -> None:
+        self.limit = limit
         self.used = 0
         self._receiving: dict[Share, None] = {}
         self._held = 0
@@ -45,7 +45,7 @@ class ResponseMemory:
 
     def has_room(self, share: "Share", size: int) -> bool:
         """Return whether a response may use more memory now: there is enough, or no other response will release any."""
-        return self.used + size <= self.most or (not self._held and next(iter(self._receiving)) is share)
+        return self.used + size <= self.limit or (not self._held and next(iter(self._receiving)) is share)
 
     def register(self, share: "Share") -> None:
         """Record the first bytes of a response."""

@@ -68,7 +68,7 @@ class RetryPolicy:
 
     def _most_retries(self, error: BaseException | None) -> int:
         settings = self.settings
-        return max(settings.max_retries, settings.max_retries_at_the_limit) if isinstance(error, RateLimited) else settings.max_retries
+        return max(settings.max_retries, settings.max_retries_after_429) if isinstance(error, RateLimited) else settings.max_retries
 
 
 def backoff(state: tenacity.RetryCallState) -> float:

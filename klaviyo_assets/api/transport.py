@@ -20,7 +20,7 @@ from klaviyo_assets.api.response_body import ACCEPTED_ENCODINGS, decompressed_si
 from klaviyo_assets.api.response_memory import Share
 from klaviyo_assets.api.responses import set_redirect_aside
 
-_LONGEST_ERROR = 2**20
+_MAX_ERROR_BYTES = 2**20
 """Maximum bytes to read of an error response."""
 
 _TIMEOUTS_PER_RESPONSE = 5
@@ -38,14 +38,14 @@ class ApiRequest:
         url: The URL.
         scope: The scope that it needs, for messages.
         body: JSON of a query.
-        most_bytes: Maximum bytes of its response, if lower than in the settings; None for the limit of the settings.
+        max_bytes: Maximum bytes of its response, if lower than in the settings; None for the limit of the settings.
     """
 
     method: str
     url: httpx.URL
     scope: str
     body: bytes | None = None
-    most_bytes: int | None = None
+    max_bytes: int | None = None
 
     @property
     def endpoint(self) -> str:
@@ -132,7 +132,7 @@ class HttpTransport:
         except AnswerTooLarge:
             pass
         # Raised outside the handler: as its context, the first error would keep the frames with the body alive until the next garbage collection.
-        raise AnswerTooLarge(self._most_bytes(request), endpoint=request.endpoint)
+        raise AnswerTooLarge(self._max_bytes(request), endpoint=request.endpoint)
 
     async def _receive(self, request: ApiRequest, share: Share) -> httpx.Response:
         async with self._connections.one() as connection, asyncio.timeout(_TIMEOUTS_PER_RESPONSE * self._settings.timeout):
@@ -140,7 +140,7 @@ class HttpTransport:
             sent = connection.build_request(request.method, request.url, content=request.body, headers=headers)
             received = await connection.send(sent, stream=True)
             # The start of an error response is enough.
-            cut, limit = (False, self._most_bytes(request)) if received.is_success else (True, _LONGEST_ERROR)
+            cut, limit = (False, self._max_bytes(request)) if received.is_success else (True, _MAX_ERROR_BYTES)
             try:
                 body = await received_body(received, limit, share, cut=cut)
                 await share.reserve(size := min(limit, decompressed_size(received, body)))
@@ -152,8 +152,8 @@ class HttpTransport:
             share.release_part(len(body))
         return response
 
-    def _most_bytes(self, request: ApiRequest) -> int:
-        return min(self._settings.max_response_bytes, request.most_bytes or self._settings.max_response_bytes)
+    def _max_bytes(self, request: ApiRequest) -> int:
+        return min(self._settings.max_response_bytes, request.max_bytes or self._settings.max_response_bytes)
 
 
 class ConnectionPool:

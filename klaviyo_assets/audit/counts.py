@@ -74,7 +74,7 @@ async def metric_ids(client: KlaviyoClient) -> list[str]:
         KlaviyoError: If Klaviyo refuses or fails.
     """
     found: list[str] = []
-    async for response in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, most=_PAGES_OF_METRICS):
+    async for response in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, max_pages=_PAGES_OF_METRICS):
         found += [record.id for record in response.value.data]
     return found
 

@@ -45,7 +45,7 @@ def check(names: Sequence[str] | None = None) -> int:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
         options = client_settings(
-            settings, shared_limits=limits, max_retries=2, max_retries_at_the_limit=_TIMES_AT_THE_LIMIT, longest_wait=_LONGEST_WAIT
+            settings, shared_limits=limits, max_retries=2, max_retries_after_429=_TIMES_AT_THE_LIMIT, longest_wait=_LONGEST_WAIT
         )
         found = asyncio.run(_assess_all(key, options, names or list(CATALOG)))
     except KlaviyoAssetsError as error:

@@ -21,7 +21,7 @@ _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
 """Characters that msgspec does not accept in field names."""
 
-_MOST_LEARNED = 64
+_MAX_LEARNED = 64
 """Maximum number of unmapped members that a decoder learns, so a server that sends different names in each record does not cause endless rebuilds."""
 
 STRICT: dict[ColumnType, Any] = {
@@ -97,7 +97,7 @@ class Unmapped:
         with_ids = self.with_ids | _fields(other.with_ids)
         attributes = self.attributes | {path for path in other.attributes if not _NOT_IN_FIELD_NAMES.search("".join(path))}
         both = Unmapped(attributes, (self.without_ids | _fields(other.without_ids)) - with_ids, with_ids)
-        return self if both == self or len(both.attributes) + len(both.without_ids) + len(with_ids) > _MOST_LEARNED else both
+        return self if both == self or len(both.attributes) + len(both.without_ids) + len(with_ids) > _MAX_LEARNED else both
 
 
 def _fields(names: Iterable[str]) -> frozenset[str]:

@@ -153,7 +153,7 @@ class Fetcher:
         """Read a slice to its end; return False if it should continue with larger pages."""
         parameters = slice_parameters(self.entry, reader.rest) | reader.page_size.parameters
         decode = self._decoder(reader.slice.subset).linked_page
-        pages = self.client.pages(self.entry, parameters, decode, most_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id)
+        pages = self.client.pages(self.entry, parameters, decode, max_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id)
         async with aclosing(pages) as responses:
             async for response in responses:
                 page = reader.accept(response)

@@ -36,7 +36,7 @@ async def _in_groups(client: KlaviyoClient, entry: ResourceType, ids: Sequence[s
         has_id = any_of("id", ids[first : first + _IDS_PER_REQUEST])
         for subset, decode in decoders:
             parameters = dict(entry.page_parameters) | {"filter": all_of(*subset.filters, has_id)}
-            async for response in client.pages(entry, parameters, decode, most=_PAGES_PER_REQUEST):
+            async for response in client.pages(entry, parameters, decode, max_pages=_PAGES_PER_REQUEST):
                 if response.value.count:
                     pages.append(response.value.stamped(response.requested_at))
     return pages

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
-from klaviyo_assets._internal.sanitize import LONGEST, markdown, one_line
+from klaviyo_assets._internal.sanitize import MAX_LENGTH, markdown, one_line
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.checks import unknown_attributes
 from klaviyo_assets.errors import SyncError
@@ -90,7 +90,7 @@ def test_errors_and_checks_show_it_on_one_line(kind: str) -> None:
 
     for words in shown:
         assert words.isprintable(), words
-        assert len(words) < 4 * LONGEST
+        assert len(words) < 4 * MAX_LENGTH
 
 
 @pytest.mark.parametrize("kind", NASTY)

@@ -81,7 +81,7 @@ class Collection:
         entry: ResourceType,
         parameters: Mapping[str, str],
         decode: Callable[[bytes], Any],
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
         parent_id: str | None = None,
     ) -> AsyncIterator[ApiResponse[Any]]:
         found = self._found(parameters)
@@ -98,8 +98,8 @@ class Collection:
             self.requests += 1
             if self.requests > self.fails_after:
                 raise ConnectionError("no more")
-            if most_bytes is not None and any(id_ in self.wide for id_ in ids):
-                raise AnswerTooLarge(most_bytes)
+            if max_bytes is not None and any(id_ in self.wide for id_ in ids):
+                raise AnswerTooLarge(max_bytes)
             records = [{"id": str(id_), "attributes": {FIELD[entry.name]: self.times[id_].isoformat()}} for id_ in ids]
             document = {"data": records, "links": {"next": f"/next/{number}" if number + 1 < len(pages) else None}}
             yield ApiResponse(decode(msgspec.json.encode(document)), NOW)
@@ -401,7 +401,7 @@ def test_each_fully_read_subset_is_read_once() -> None:
             entry: ResourceType,
             parameters: Mapping[str, str],
             decode: Callable[[bytes], Any],
-            most_bytes: int | None = None,
+            max_bytes: int | None = None,
             parent_id: str | None = None,
         ) -> AsyncIterator[ApiResponse[Any]]:
             served.append(parameters["filter"])

@@ -143,7 +143,7 @@ class _UnlimitedLimiter:
     seconds_waited = 0.0
 
     def __init__(self, workers: int) -> None:
-        self.requests_under_way = workers
+        self.target_in_flight = workers
 
     async def acquire(self) -> None: ...
 

@@ -17,10 +17,10 @@ BURST_SECONDS = 1
 STEADY_SECONDS = 60
 """Length of Klaviyo's steady window."""
 
-_LARGEST = 10**9
+_MAX_NUMBER = 10**9
 """Larger numbers are clamped to this, so arithmetic stays exact."""
 
-_MOST_ITEMS = 32
+_MAX_ITEMS = 32
 """Maximum number of list members to parse."""
 
 _ITEM = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*"?)+""")
@@ -92,7 +92,7 @@ def _limit(text: str | None) -> tuple[int | None, tuple[Quota, ...]]:
     """Return the leading number and the windows that follow it."""
     leading: int | None = None
     quotas: list[Quota] = []
-    for item in _ITEM.findall(text or "")[:_MOST_ITEMS]:
+    for item in _ITEM.findall(text or "")[:_MAX_ITEMS]:
         limit = _number(item.partition(";")[0])
         lengths = [quoted or plain for name, quoted, plain in _PARAMETER.findall(item) if name.lower() == "w"]
         if limit is None or limit < 0:
@@ -124,4 +124,4 @@ def _number(text: str | None) -> int | None:
         value = float((text or "").strip().strip('"'))
     except ValueError:
         return None
-    return int(max(-_LARGEST, min(_LARGEST, value))) if math.isfinite(value) else None
+    return int(max(-_MAX_NUMBER, min(_MAX_NUMBER, value))) if math.isfinite(value) else None

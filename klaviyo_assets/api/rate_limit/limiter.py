@@ -15,7 +15,7 @@ from pathlib import Path
 from klaviyo_assets.api.rate_limit.concurrency import Concurrency
 from klaviyo_assets.api.rate_limit.fair_share import FairShare
 from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
-from klaviyo_assets.api.rate_limit.pacing import LONGEST_PACED, lowered, pacing
+from klaviyo_assets.api.rate_limit.pacing import MAX_PACED_SECONDS, lowered, pacing
 from klaviyo_assets.api.rate_limit.quota import QuotaWindow
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.api.request_waits import WaitReason
@@ -74,7 +74,7 @@ class RateLimiter:
         self._pacing = pacing(limit, share, name, shared)
 
     @property
-    def requests_under_way(self) -> int:
+    def target_in_flight(self) -> int:
         """Number of requests that should be in flight to use the full limit."""
         return self._concurrency.size
 
@@ -127,7 +127,7 @@ class RateLimiter:
             if report.remaining < (report.limit or 0) / _NEARLY_FULL:
                 # The window that counted the request ends within one second.
                 self._burst_full_until = now + BURST_SECONDS
-        elif report.seconds <= LONGEST_PACED:
+        elif report.seconds <= MAX_PACED_SECONDS:
             self._window.note(remaining=report.remaining, reset=min(report.reset, report.seconds), now=now)
             self._log_long_wait(self._seconds_full())
         limit = lowered(self._documented, report.quotas)
@@ -184,7 +184,7 @@ class RateLimiter:
 
     def _seconds_full(self) -> float:
         others = self._fair_share.foreign_share / self._fair_share.own_share
-        return self._window.seconds_full(under_way=len(self._in_flight), others=others, now=time.monotonic())
+        return self._window.seconds_full(in_flight=len(self._in_flight), others=others, now=time.monotonic())
 
     def _log_long_wait(self, seconds: float) -> None:
         """Log a long wait, once."""

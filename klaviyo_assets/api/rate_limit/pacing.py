@@ -26,8 +26,8 @@ _MINUTE_MS = 60_000
 
 _log = logging.getLogger("klaviyo_assets")
 
-_MOST_AT_ONCE = 10
-_SECONDS_AT_ONCE = 0.3
+_MAX_BURST = 10
+_STALL_SECONDS = 0.3
 """Size of a burst without pacing: the requests that a stall of this many seconds delays, so it can be caught up, but never more than ten. A small
 burst leaves room for the account's other integrations."""
 
@@ -37,12 +37,12 @@ _CATCHING_UP = 1.02
 _SPARE = 0.1
 """Seconds added to the one second between requests to one-per-second endpoints."""
 
-_LONGEST_TURN = 180.0
+_MAX_TURN_WAIT = 180.0
 """Seconds to wait for the process that holds the turn. No response takes longer, so that process must be suspended."""
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
-LONGEST_PACED = 600
+MAX_PACED_SECONDS = 600
 """Longest window, in seconds, that is paced and waited for. When a longer one, such as a day, is used up, the sync fails."""
 
 _NOT_SHARED = "The pace of requests does not consider other processes on this machine, since the folder %s cannot be used"
@@ -72,7 +72,7 @@ def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
         RateLimit(burst=1, steady=15)
     """
     burst = min((quota.limit for quota in quotas if quota.seconds <= BURST_SECONDS), default=limit.burst)
-    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= LONGEST_PACED)
+    longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= MAX_PACED_SECONDS)
     steady = min((quota.limit * STEADY_SECONDS // quota.seconds for quota in longer), default=limit.steady)
     return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
 
@@ -152,8 +152,8 @@ class _Minute:
 
     def _paced_at(self, share: float) -> Limiter:
         per_second = self._limit.steady * share / 60
-        at_once = max(1, min(_MOST_AT_ONCE, math.ceil(per_second * _SECONDS_AT_ONCE), self._limit.burst - math.ceil(per_second)))
-        return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=at_once)], algorithm=GCRA()), buffer_ms=0)
+        burst_size = max(1, min(_MAX_BURST, math.ceil(per_second * _STALL_SECONDS), self._limit.burst - math.ceil(per_second)))
+        return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=burst_size)], algorithm=GCRA()), buffer_ms=0)
 
 
 class _OnePerSecond:
@@ -219,7 +219,7 @@ class _SharedOnePerSecond(_OnePerSecond):
         self._file = FileLock(turn, mode=private_files.FILE_MODE)
 
     async def _acquire(self, name: str) -> None:
-        until = time.monotonic() + _LONGEST_TURN
+        until = time.monotonic() + _MAX_TURN_WAIT
         while time.monotonic() < until:
             if self._lock():
                 break

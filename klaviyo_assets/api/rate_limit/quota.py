@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-_LONGEST = 60
+_MAX_SECONDS = 60
 """Length of Klaviyo's longer window, in seconds."""
 
 _MARGIN = 0.1
@@ -23,10 +23,10 @@ class QuotaWindow:
     Example:
         >>> window = QuotaWindow()
         >>> window.note(remaining=3, reset=1, now=59.5)
-        >>> window.seconds_full(under_way=3, others=0.0, now=59.6)
+        >>> window.seconds_full(in_flight=3, others=0.0, now=59.6)
         1.0
         >>> window.note(remaining=3499, reset=60, now=60.1)
-        >>> window.seconds_full(under_way=2, others=0.0, now=60.1)
+        >>> window.seconds_full(in_flight=2, others=0.0, now=60.1)
         0.0
     """
 
@@ -41,21 +41,21 @@ class QuotaWindow:
             reset: ``RateLimit-Reset``, seconds until the window ends.
             now: The monotonic clock, in seconds.
         """
-        ends = now + min(reset, _LONGEST) + _MARGIN
+        ends = now + min(reset, _MAX_SECONDS) + _MARGIN
         if self._left is None or now >= self._ends or ends > self._ends + _ROLLED:
             self._left = remaining
         else:
             self._left = min(self._left, remaining)  # responses can arrive out of order
         self._ends = ends
 
-    def seconds_full(self, *, under_way: int, others: float, now: float) -> float:
+    def seconds_full(self, *, in_flight: int, others: float, now: float) -> float:
         """Return for how many seconds no more requests may be sent, unless a response reports otherwise.
 
         Args:
-            under_way: Requests in flight.
+            in_flight: Requests in flight.
             others: Estimated requests of the account's other integrations per request of ours; as many are kept free.
             now: The same clock.
         """
-        if self._left is None or self._left > math.ceil(under_way * (1 + others)):
+        if self._left is None or self._left > math.ceil(in_flight * (1 + others)):
             return 0.0
         return max(0.0, self._ends - now)

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median, pstdev
 
-_LONGEST_FLIGHT = 5.0
+_MAX_FLIGHT = 5.0
 """Seconds after which a request without a response no longer blocks the count of the second in which it was sent."""
 
 _MINUTE = 60.0
@@ -28,10 +28,10 @@ _EDGES = 2
 _LATEST = 4
 """Number of latest seconds used to detect a sudden rise."""
 
-_FEWEST = 2
+_MIN_SECONDS = 2
 """Minimum counted seconds for an estimate."""
 
-_FEWEST_RESPONSES = 8
+_MIN_RESPONSES = 8
 """Minimum responses for an estimate."""
 
 _CHANCE = 1.5
@@ -152,7 +152,7 @@ class Usage:
             self._requests.popleft()
         self._seconds = self._counted(now)
         recent = _recent(self._seconds)
-        self.known = len(recent) >= _FEWEST and sum(second.ours for second in recent) >= _FEWEST_RESPONSES
+        self.known = len(recent) >= _MIN_SECONDS and sum(second.ours for second in recent) >= _MIN_RESPONSES
         self.others = self.at_least = 0.0
         if self.known:
             latest = recent[-_LATEST:]
@@ -163,7 +163,7 @@ class Usage:
     def _counted(self, now: float) -> list[_Second]:
         """Divide the last minute into seconds, without those that still have requests in flight."""
         requests = [request for request in self._requests if not request.rejected]
-        end = min((request.at for request in requests if not request.finished and request.at > now - _LONGEST_FLIGHT), default=now)
+        end = min((request.at for request in requests if not request.finished and request.at > now - _MAX_FLIGHT), default=now)
         seconds = {**_from_the_minute(requests, end), **_from_the_burst(requests, end)}
         return [second for number in sorted(seconds) for second in seconds[number]]
 

@@ -112,15 +112,15 @@ def test_small_limit_is_used_fully_without_other_clients(form: RateLimitHeaders,
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("limit", "most"), [(TIER_L, 0.01), (TIER_M, 0.08), (TIER_S, 0.15)], ids=["L", "M", "S"])
+@pytest.mark.parametrize(("limit", "max_rejected"), [(TIER_L, 0.01), (TIER_M, 0.08), (TIER_S, 0.15)], ids=["L", "M", "S"])
 @pytest.mark.parametrize("form", FORMS)
 def test_other_clients_keep_what_they_use_of_small_limits_too(
-    form: RateLimitHeaders, limit: RateLimit, most: float, monkeypatch: pytest.MonkeyPatch
+    form: RateLimitHeaders, limit: RateLimit, max_rejected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few requests, some rejections happen by chance."""
     account = played(with_another(limit, form, 0.9, at_random(limit.steady / 120, 0, 240), 240), monkeypatch)
 
-    assert rejected_shares(account)[0] <= most
+    assert rejected_shares(account)[0] <= max_rejected
     assert combined(account, limit, 240) >= 0.8
 
 

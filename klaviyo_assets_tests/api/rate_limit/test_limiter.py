@@ -349,13 +349,13 @@ def test_waiting_time_of_requests_is_summed(monkeypatch: pytest.MonkeyPatch) -> 
 def test_number_of_requests_in_flight_follows_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sizes() -> tuple[int, int, int]:
         limiter = RateLimiter("/api/any", TIER_XL, 0.9)
-        before = limiter.requests_under_way
+        before = limiter.target_in_flight
         limiter.observe_latency(0.05)
-        quick = limiter.requests_under_way
+        quick = limiter.target_in_flight
         for _ in range(1000):
-            await asyncio.sleep(0.6 / limiter.requests_under_way)
+            await asyncio.sleep(0.6 / limiter.target_in_flight)
             limiter.observe_latency(0.6)
-        slow = limiter.requests_under_way
+        slow = limiter.target_in_flight
         limiter.dispose()
         return before, quick, slow
 

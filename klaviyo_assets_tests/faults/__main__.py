@@ -7,45 +7,45 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from klaviyo_assets_tests.faults.machine import every_kill
-from klaviyo_assets_tests.faults.network import Met, every_seed, every_trouble
+from klaviyo_assets_tests.faults.network import FaultResult, every_fault, mixed_faults
 
 _SEEDS = range(5)
 
 
 def main(what: str) -> int:
     """Print a report row by row; return 0 if no table was ever wrong."""
-    logging.getLogger("klaviyo_assets").setLevel(logging.ERROR)  # each fault is in the table
+    logging.getLogger("klaviyo_assets").setLevel(logging.ERROR)  # the table already shows each fault
     logging.getLogger("klaviyo_assets_tests").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         return {"faults": _faults, "kills": _kills}[what](Path(folder))
 
 
 def _faults(folder: Path) -> int:
-    print("| fault | resource type | struck | the sync | the table then | after the next sync |")
+    print("| fault | resource type | faults | outcome | the table then | after the next sync |")
     print("| --- | --- | --- | --- | --- | --- |")
-    struck = wrong = count = 0
-    for met in _met(folder):
-        print(f"| {met.trouble} | {met.name} | {met.struck} | {met.error or 'went on'} | {met.after} | {met.later} |", flush=True)
-        count, struck = count + 1, struck + met.struck
-        wrong += bool(met.after.faults) or not met.later.is_equal
-    print(f"\n{count} syncs, {struck} faults, {wrong} wrong tables.")
+    faults = wrong = syncs = 0
+    for result in _network_results(folder):
+        print(f"| {result.faults} | {result.name} | {result.count} | {result.error or 'succeeded'} | {result.after} | {result.later} |", flush=True)
+        syncs, faults = syncs + 1, faults + result.count
+        wrong += bool(result.after.faults) or not result.later.is_equal
+    print(f"\n{syncs} syncs, {faults} faults, {wrong} wrong tables.")
     return int(wrong > 0)
 
 
-def _met(folder: Path) -> Iterator[Met]:
-    yield from every_trouble(folder)
-    yield from every_seed(folder, _SEEDS)
+def _network_results(folder: Path) -> Iterator[FaultResult]:
+    yield from every_fault(folder)
+    yield from mixed_faults(folder, _SEEDS)
 
 
 def _kills(folder: Path) -> int:
-    print("| killed when | mode | resource type | for the nth time | the table then | after the next sync |")
+    print("| killed when | mode | resource type | call | the table then | after the next sync |")
     print("| --- | --- | --- | --- | --- | --- |")
-    wrong = count = 0
+    wrong = kills = 0
     for one in every_kill(folder):
         then = str(one.after) if one.died else "NOT KILLED"
-        print(f"| {one.stage.name} | {one.stage.mode} | {one.name} | {one.times} | {then} | {one.later} |", flush=True)
-        count, wrong = count + 1, wrong + (not one.is_right)
-    print(f"\n{count} syncs killed, {wrong} wrong tables or left files.")
+        print(f"| {one.stage.name} | {one.stage.mode} | {one.name} | {one.call} | {then} | {one.later} |", flush=True)
+        kills, wrong = kills + 1, wrong + (not one.passed)
+    print(f"\n{kills} syncs killed, {wrong} wrong tables or leftover files.")
     return int(wrong > 0)
 
 

@@ -1,6 +1,6 @@
-"""A sync in its own process that kills itself with SIGKILL when it reaches a stage for the nth time.
+"""A sync in its own process that kills itself with SIGKILL at the nth call of a stage's function.
 
-Run as ``python -m klaviyo_assets_tests.faults.killed STAGE TIMES BASE_URL FOLDER RESOURCE_TYPE MODE``.
+Run as ``python -m klaviyo_assets_tests.faults.killed STAGE_INDEX CALL BASE_URL FOLDER RESOURCE_TYPE``.
 """
 
 import functools
@@ -32,7 +32,7 @@ class Stage:
         after: True to kill after the function returns; False to kill before it runs.
         types: Resource types that reach it.
         mode: SyncMode of the sync.
-        times: Numbers of the calls at which to kill.
+        calls: Numbers of the calls at which to kill, from 1.
     """
 
     name: str
@@ -41,54 +41,54 @@ class Stage:
     after: bool = False
     types: tuple[str, ...] = ("events", "profiles")
     mode: SyncMode = SyncMode.incremental
-    times: tuple[int, ...] = (1, 3)
+    calls: tuple[int, ...] = (1, 3)
 
 
 STAGES = (
-    Stage("tables are prepared, not committed", Tables, "prepare", after=True, times=(1,)),
-    Stage("a page was received", Staging, "add", after=True, times=(1, 4)),
-    Stage("a staged file is written, without its name", staging, "_crc32"),
-    Stage("a staged file is written, the manifest is not", Staging, "_save", times=(1, 2)),
-    Stage("between slices", Staging, "finish", after=True, times=(1, 2)),
+    Stage("tables are prepared, not committed", Tables, "prepare", after=True, calls=(1,)),
+    Stage("a page was received", Staging, "add", after=True, calls=(1, 4)),
+    Stage("a staged file is written, not renamed", staging, "_crc32"),
+    Stage("a staged file is written, the manifest is not", Staging, "_save", calls=(1, 2)),
+    Stage("between slices", Staging, "finish", after=True, calls=(1, 2)),
     Stage("a load begins", Loader, "load"),
-    Stage("rows are loaded, not committed", Loader, "_extend_coverage", times=(1, 2)),
-    Stage("rows and coverage are loaded, not committed", Loader, "_extend_coverage", after=True, times=(1, 2)),
+    Stage("rows are loaded, not committed", Loader, "_extend_coverage", calls=(1, 2)),
+    Stage("rows and coverage are loaded, not committed", Loader, "_extend_coverage", after=True, calls=(1, 2)),
     Stage("a load is committed", Loader, "load", after=True),
-    Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), times=(1,)),
-    Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), times=(1,)),
-    Stage("a full read is loaded next to the table", Loader, "load", after=True, mode=SyncMode.full, times=(1, 2)),
-    Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, times=(1,)),
-    Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, times=(1,)),
-    Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, times=(1,)),
-    Stage("staged files are being deleted", shutil, "rmtree", times=(1,)),
+    Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), calls=(1,)),
+    Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), calls=(1,)),
+    Stage("a full read is loaded next to the table", Loader, "load", after=True, mode=SyncMode.full, calls=(1, 2)),
+    Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, calls=(1,)),
+    Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, calls=(1,)),
+    Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, calls=(1,)),
+    Stage("staged files are being deleted", shutil, "rmtree", calls=(1,)),
 )
 
 
-def main(number: str, times: str, base_url: str, folder: str, name: str) -> None:
+def main(stage_index: str, call: str, base_url: str, folder: str, name: str) -> None:
     """Sync until the process is killed."""
-    stage = STAGES[int(number)]
+    stage = STAGES[int(stage_index)]
     writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
     writer._LOADS_ON_DISK = 0  # fetching waits for each load, so the number of loads does not depend on the machine's speed
     staging.ROWS_PER_FILE = 50
-    setattr(stage.owner, stage.function, _deadly(getattr(stage.owner, stage.function), int(times), after=stage.after))
+    setattr(stage.owner, stage.function, _killing(getattr(stage.owner, stage.function), int(call), after=stage.after))
     sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)
 
 
-def _deadly(function: Callable[..., Any], times: int, *, after: bool) -> Callable[..., Any]:
+def _killing(function: Callable[..., Any], call: int, *, after: bool) -> Callable[..., Any]:
     calls = 0
 
     @functools.wraps(function)
-    def deadly(*arguments: Any, **named: Any) -> Any:
+    def killing(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == times and not after:
+        if calls == call and not after:
             os.kill(os.getpid(), signal.SIGKILL)
         result = function(*arguments, **named)
-        if calls == times:
+        if calls == call:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    return deadly
+    return killing
 
 
 if __name__ == "__main__":

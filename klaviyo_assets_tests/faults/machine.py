@@ -1,4 +1,4 @@
-"""Kills syncs at every stage and checks the tables afterwards and after the next sync."""
+"""Kills syncs at every stage; checks the table afterwards and again after the next sync."""
 
 import signal
 import subprocess
@@ -23,44 +23,44 @@ class Killed:
     Attributes:
         stage: The stage.
         name: The resource type.
-        times: The number of the call at which it was killed.
+        call: The number of the call at which it was killed.
         died: False if it ended before it reached the stage.
         after: The table after the kill.
         later: The table after the next sync.
-        left: Number of staged files left after that.
+        leftover: Number of staged files left after that.
         outcomes: The outcomes of both syncs in ``_syncs``.
     """
 
     stage: Stage
     name: str
-    times: int
+    call: int
     died: bool
     after: Verdict
     later: Verdict
-    left: int
+    leftover: int
     outcomes: tuple[str, ...]
 
     @property
-    def is_right(self) -> bool:
+    def passed(self) -> bool:
         """True if the table was never wrong and no staged file is left."""
-        return self.died and not self.after.faults and self.later.is_equal and not self.left
+        return self.died and not self.after.faults and self.later.is_equal and not self.leftover
 
 
-def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str, times: int) -> Killed:
+def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str, call: int) -> Killed:
     """Kill a sync, check the table, sync again without faults, and check again."""
     if stage.mode is SyncMode.full:
         sync(name, sandbox, warehouse)  # a full read needs a table to replace
         sandbox.change("add", type=name) if name != "events" else sandbox.change("event")
         sandbox.advance(timedelta(minutes=1))
-    arguments = [str(STAGES.index(stage)), str(times), sandbox.base_url, str(warehouse.path.parent), name]
+    arguments = [str(STAGES.index(stage)), str(call), sandbox.base_url, str(warehouse.path.parent), name]
     process = subprocess.run([sys.executable, "-m", "klaviyo_assets_tests.faults.killed", *arguments], check=False, capture_output=True)
     after = judge(sandbox, warehouse, name)
     sync(in_small_pages(name), sandbox, warehouse)
     with warehouse.connection() as connection:
-        ended = connection.execute(f"SELECT outcome FROM klaviyo.klaviyo._syncs WHERE resource_type = '{name}' ORDER BY started_at").fetchall()
-    left = sum(path.is_file() for path in (warehouse.state_dir / "klaviyo" / "staging").rglob("*"))
+        rows = connection.execute(f"SELECT outcome FROM klaviyo.klaviyo._syncs WHERE resource_type = '{name}' ORDER BY started_at").fetchall()
+    leftover = sum(path.is_file() for path in (warehouse.state_dir / "klaviyo" / "staging").rglob("*"))
     died = process.returncode == -signal.SIGKILL
-    return Killed(stage, name, times, died, after, judge(sandbox, warehouse, name), left, tuple(outcome for (outcome,) in ended))
+    return Killed(stage, name, call, died, after, judge(sandbox, warehouse, name), leftover, tuple(outcome for (outcome,) in rows))
 
 
 def every_kill(folder: Path) -> Iterator[Killed]:
@@ -69,5 +69,5 @@ def every_kill(folder: Path) -> Iterator[Killed]:
         sandbox.advance(timedelta(days=30))  # until all late events have arrived
         for number, stage in enumerate(STAGES):
             for name in stage.types:
-                for times in stage.times:
-                    yield kill(sandbox, local_file(folder / f"{number}-{name}-{times}"), stage, name, times)
+                for call in stage.calls:
+                    yield kill(sandbox, local_file(folder / f"{number}-{name}-{call}"), stage, name, call)

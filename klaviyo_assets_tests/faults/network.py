@@ -1,4 +1,4 @@
-"""Network faults: every kind of bad response, and the outcome of a sync that receives it."""
+"""Network faults: syncs every kind of bad response and returns the outcome."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,87 +29,87 @@ from klaviyo_assets_tests.faults.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FaultCase:
     """A kind of fault and the expected outcome of a sync.
 
     Attributes:
         kind: The fault.
-        survived: True if a sync recovers from a few of these faults.
-        refused_with: The error of a sync under a lasting fault; None if it never fails.
+        recoverable: True if a sync recovers from a few of these faults.
+        lasting_error: The error of a sync under a lasting fault; None if the sync never fails.
         seconds: Duration of the fault.
         settings: Client settings that the fault depends on.
     """
 
     kind: FaultKind
-    survived: bool = True
-    refused_with: type[KlaviyoError] | None = None
+    recoverable: bool = True
+    lasting_error: type[KlaviyoError] | None = None
     seconds: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-TROUBLES = (
-    Trouble(FaultKind.ERROR_500, refused_with=ServerFault),
-    Trouble(FaultKind.ERROR_502, refused_with=ServerFault),
-    Trouble(FaultKind.ERROR_503, refused_with=ServerFault),
-    Trouble(FaultKind.ERROR_504, refused_with=ServerFault),
-    Trouble(FaultKind.HTML_502, refused_with=ServerFault),
-    Trouble(FaultKind.THROTTLED, refused_with=RateLimited),
-    Trouble(FaultKind.THROTTLED_BARE, refused_with=RateLimited),
-    Trouble(FaultKind.DROP, refused_with=ConnectionFailed),
-    Trouble(FaultKind.RESET, refused_with=ConnectionFailed),
-    Trouble(FaultKind.CUT, refused_with=ConnectionFailed),
-    Trouble(FaultKind.SLOW, refused_with=ConnectionFailed, seconds=3, settings={"timeout": 0.5}),
-    Trouble(FaultKind.DRIP, refused_with=ConnectionFailed, seconds=6, settings={"timeout": 0.6}),
-    Trouble(FaultKind.HTML_403, survived=False, refused_with=EdgeBlocked),
-    Trouble(FaultKind.NOT_JSON, refused_with=BadAnswer),
-    Trouble(FaultKind.BAD_JSON, refused_with=BadAnswer),
-    Trouble(FaultKind.JSON_NULL, refused_with=BadAnswer),
-    Trouble(FaultKind.JSON_ARRAY, refused_with=BadAnswer),
-    Trouble(FaultKind.NO_DATA, refused_with=BadAnswer),
-    Trouble(FaultKind.NO_LINKS, refused_with=BadAnswer),
-    Trouble(FaultKind.WRONG_TYPES, refused_with=BadAnswer),
-    Trouble(FaultKind.FOREIGN_NEXT, survived=False, refused_with=ForeignLink),
-    Trouble(FaultKind.REPEATED_CURSOR, refused_with=EndlessLinks),
-    Trouble(FaultKind.EXPIRED_CURSOR),  # every restarted slice reads one more page
-    Trouble(FaultKind.EMPTY_PAGE),
-    Trouble(FaultKind.OVERLAP),
-    Trouble(FaultKind.DATE_BACK),
-    Trouble(FaultKind.DATE_AHEAD),
-    Trouble(FaultKind.NO_DATE),
-    Trouble(FaultKind.RETIRED, survived=False, refused_with=RevisionRetired),
+FAULT_CASES = (
+    FaultCase(FaultKind.ERROR_500, lasting_error=ServerFault),
+    FaultCase(FaultKind.ERROR_502, lasting_error=ServerFault),
+    FaultCase(FaultKind.ERROR_503, lasting_error=ServerFault),
+    FaultCase(FaultKind.ERROR_504, lasting_error=ServerFault),
+    FaultCase(FaultKind.HTML_502, lasting_error=ServerFault),
+    FaultCase(FaultKind.THROTTLED, lasting_error=RateLimited),
+    FaultCase(FaultKind.THROTTLED_BARE, lasting_error=RateLimited),
+    FaultCase(FaultKind.DROP, lasting_error=ConnectionFailed),
+    FaultCase(FaultKind.RESET, lasting_error=ConnectionFailed),
+    FaultCase(FaultKind.CUT, lasting_error=ConnectionFailed),
+    FaultCase(FaultKind.SLOW, lasting_error=ConnectionFailed, seconds=3, settings={"timeout": 0.5}),
+    FaultCase(FaultKind.DRIP, lasting_error=ConnectionFailed, seconds=6, settings={"timeout": 0.6}),
+    FaultCase(FaultKind.HTML_403, recoverable=False, lasting_error=EdgeBlocked),
+    FaultCase(FaultKind.NOT_JSON, lasting_error=BadAnswer),
+    FaultCase(FaultKind.BAD_JSON, lasting_error=BadAnswer),
+    FaultCase(FaultKind.JSON_NULL, lasting_error=BadAnswer),
+    FaultCase(FaultKind.JSON_ARRAY, lasting_error=BadAnswer),
+    FaultCase(FaultKind.NO_DATA, lasting_error=BadAnswer),
+    FaultCase(FaultKind.NO_LINKS, lasting_error=BadAnswer),
+    FaultCase(FaultKind.WRONG_TYPES, lasting_error=BadAnswer),
+    FaultCase(FaultKind.FOREIGN_NEXT, recoverable=False, lasting_error=ForeignLink),
+    FaultCase(FaultKind.REPEATED_CURSOR, lasting_error=EndlessLinks),
+    FaultCase(FaultKind.EXPIRED_CURSOR),  # every restarted slice reads one more page
+    FaultCase(FaultKind.EMPTY_PAGE),
+    FaultCase(FaultKind.OVERLAP),
+    FaultCase(FaultKind.DATE_BACK),
+    FaultCase(FaultKind.DATE_AHEAD),
+    FaultCase(FaultKind.NO_DATE),
+    FaultCase(FaultKind.RETIRED, recoverable=False, lasting_error=RevisionRetired),
 )
 
-ONE_IN_TWENTY = 0.05
+_FAULT_RATE = 0.05
 
-_TAKES_LONG = {FaultKind.SLOW, FaultKind.DRIP, FaultKind.THROTTLED}
+_LONG_RUNNING = {FaultKind.SLOW, FaultKind.DRIP, FaultKind.THROTTLED}
 
 MIXED = (
-    *(trouble for trouble in TROUBLES if trouble.survived and trouble.kind not in _TAKES_LONG),
-    Trouble(FaultKind.SLOW, seconds=0.1),
-    Trouble(FaultKind.DRIP, seconds=0.2),
+    *(case for case in FAULT_CASES if case.recoverable and case.kind not in _LONG_RUNNING),
+    FaultCase(FaultKind.SLOW, seconds=0.1),
+    FaultCase(FaultKind.DRIP, seconds=0.2),
 )
-"""Faults that are mixed at random. A 429 with Retry-After costs a second each time, so it is tested separately."""
+"""Faults for :func:`sync_with_mixed_faults`. A 429 with Retry-After costs a second each time, so it is tested separately."""
 
 
 @dataclass(frozen=True)
-class Met:
+class FaultResult:
     """The result of faults during a sync of one resource type.
 
     Attributes:
-        trouble: Description of the faults.
+        faults: Description of the faults.
         name: The resource type.
-        struck: Number of faulty responses.
+        count: Number of faulty responses.
         error: Class name of the sync's error; None if it succeeded.
-        words: The error message.
+        message: The error message.
         after: The table after the sync.
         later: The table after the next sync, which has no faults.
     """
 
-    trouble: str
+    faults: str
     name: str
-    struck: int
+    count: int
     error: str | None
-    words: str
+    message: str
     after: Verdict
     later: Verdict
 
@@ -120,72 +120,72 @@ def _short_waits() -> Iterator[None]:
         yield
 
 
-def meet(sandbox: SandboxProcess, warehouse: LocalFile, trouble: Trouble, *, lasting: bool, name: str = "events") -> Met:
-    """Sync with a fault that occurs once or twice, or lastingly after a few requests; then sync once more without faults."""
+def sync_with_fault(sandbox: SandboxProcess, warehouse: LocalFile, case: FaultCase, *, lasting: bool, name: str = "events") -> FaultResult:
+    """Sync with a fault that occurs once or twice, or permanently after a few requests; then sync once more without faults."""
     path = CATALOG[name].endpoint.path
     sandbox.reset_stats()
-    sandbox.faults({"path": path, "kind": str(trouble.kind), "seconds": trouble.seconds, **_strikes(trouble, lasting=lasting)})
-    return _judged(sandbox, warehouse, name, str(trouble.kind) + (", lasting" if lasting else ""), dict(trouble.settings))
+    sandbox.faults({"path": path, "kind": str(case.kind), "seconds": case.seconds, **_occurrences(case, lasting=lasting)})
+    return _run(sandbox, warehouse, name, str(case.kind) + (", lasting" if lasting else ""), dict(case.settings))
 
 
-def _strikes(trouble: Trouble, *, lasting: bool) -> dict[str, int | None]:
+def _occurrences(case: FaultCase, *, lasting: bool) -> dict[str, int | None]:
     if lasting:
         return {"times": None, "after": 3}
-    return {"times": 1, "after": 0} if trouble.kind in _AT_ONCE else {"times": 2, "after": 4}
+    return {"times": 1, "after": 0} if case.kind in _IN_FIRST_RESPONSE else {"times": 2, "after": 4}
 
 
-_AT_ONCE = {FaultKind.DATE_AHEAD, FaultKind.DATE_BACK, FaultKind.NO_DATE}
-"""Faults that matter in the first response, which sets the server clock."""
+_IN_FIRST_RESPONSE = {FaultKind.DATE_AHEAD, FaultKind.DATE_BACK, FaultKind.NO_DATE}
+"""Faults of the first response, which sets the server clock."""
 
 
-STRIKES = 5
+MIN_FAULTS = 5
 """Minimum number of faults per resource type; a type that needs few requests is synced repeatedly to reach it."""
 
-_MOST_SYNCS = 60
+_MAX_SYNCS = 60
 
 
-def meet_all(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Met:
+def sync_with_mixed_faults(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> FaultResult:
     """Sync while one request in twenty fails, until enough faults have occurred; then sync once more without faults."""
-    path, rate = CATALOG[name].endpoint.path, ONE_IN_TWENTY / len(MIXED)
+    path, rate = CATALOG[name].endpoint.path, _FAULT_RATE / len(MIXED)
     sandbox.reset_stats()
     sandbox.faults(*({"path": path, "kind": str(one.kind), "seconds": one.seconds, "times": None, "rate": rate} for one in MIXED))
-    return _judged(
-        sandbox, warehouse, name, "all kinds, 5 %", {"max_retries": 6}, records=10 if name in {"events", "profiles"} else 3, strikes=STRIKES
+    return _run(
+        sandbox, warehouse, name, "all kinds, 5 %", {"max_retries": 6}, records=10 if name in {"events", "profiles"} else 3, min_faults=MIN_FAULTS
     )
 
 
-def _judged(
-    sandbox: SandboxProcess, warehouse: LocalFile, name: str, trouble: str, settings: dict[str, Any], *, records: int = 50, strikes: int = 0
-) -> Met:
+def _run(
+    sandbox: SandboxProcess, warehouse: LocalFile, name: str, faults: str, settings: dict[str, Any], *, records: int = 50, min_faults: int = 0
+) -> FaultResult:
     error: KlaviyoError | None = None
-    struck = 0
+    count = 0
     with _short_waits():
-        for number in range(_MOST_SYNCS):
+        for number in range(_MAX_SYNCS):
             request = SyncOptions(mode=SyncMode.full if number else SyncMode.incremental)
             try:
                 sync(in_small_pages(name, records), sandbox, warehouse, request, **settings)
             except KlaviyoError as caught:
                 error = caught
-            struck = sum(sandbox.stats()["faults"].values())
-            if error or struck >= strikes:
+            count = sum(sandbox.stats()["faults"].values())
+            if error or count >= min_faults:
                 break
         sandbox.clear_faults()
         after = judge(sandbox, warehouse, name)
         sync(in_small_pages(name), sandbox, warehouse)
-    return Met(trouble, name, struck, type(error).__name__ if error else None, str(error or ""), after, judge(sandbox, warehouse, name))
+    return FaultResult(faults, name, count, type(error).__name__ if error else None, str(error or ""), after, judge(sandbox, warehouse, name))
 
 
-def every_trouble(folder: Path) -> Iterator[Met]:
+def every_fault(folder: Path) -> Iterator[FaultResult]:
     """Try every fault, both temporary and lasting, each with its own database."""
     with small() as sandbox:
-        for trouble in TROUBLES:
-            for lasting in ([False] if trouble.survived else []) + ([True] if trouble.refused_with else []):
-                yield meet(sandbox, local_file(folder / f"{trouble.kind}-{lasting}"), trouble, lasting=lasting)
+        for case in FAULT_CASES:
+            for lasting in ([False] if case.recoverable else []) + ([True] if case.lasting_error else []):
+                yield sync_with_fault(sandbox, local_file(folder / f"{case.kind}-{lasting}"), case, lasting=lasting)
 
 
-def every_seed(folder: Path, seeds: range) -> Iterator[Met]:
+def mixed_faults(folder: Path, seeds: range) -> Iterator[FaultResult]:
     """Try all faults mixed, for every resource type and in several accounts."""
     for seed in seeds:
         with small(seed=seed) as sandbox:
             for name in (name for name, entry in CATALOG.items() if entry.parent is None):
-                yield meet_all(sandbox, local_file(folder / f"seed-{seed}"), name)
+                yield sync_with_mixed_faults(sandbox, local_file(folder / f"seed-{seed}"), name)

@@ -29,7 +29,7 @@ Records = Callable[[int], list[tuple[str, datetime]]]
 
 ENDLESS: dict[str, Records] = {
     "the same records": lambda _: [(str(one), RECENTLY) for one in range(5)],
-    "records in turn": lambda page: [(str(one + page % 4), RECENTLY + timedelta(seconds=page % 4)) for one in range(5)],
+    "the same records in rotation": lambda page: [(str(one + page % 4), RECENTLY + timedelta(seconds=page % 4)) for one in range(5)],
     "no records": lambda page: [("first", RECENTLY)] if page == 0 else [],
 }
 OUTSIDE: dict[str, Records] = {
@@ -40,21 +40,21 @@ OUTSIDE: dict[str, Records] = {
 def endless(name: str, records: Records, base_url: str, last: int | None = None) -> Callable[[str], Reply]:
     numbers: Iterator[int] = count()
 
-    def answer(path: str) -> Reply:
-        asked = parse_qs(urlsplit(path).query)
-        if urlsplit(path).path != CATALOG[name].endpoint.path or asked.get("page[size]") == ["1"]:
+    def respond(path: str) -> Reply:
+        parameters = parse_qs(urlsplit(path).query)
+        if urlsplit(path).path != CATALOG[name].endpoint.path or parameters.get("page[size]") == ["1"]:
             return document([], None) if name not in path else document(records(0), None)
         number = next(numbers)
         link = f"{base_url}{urlsplit(path).path}?page%5Bcursor%5D=new-{number}"
         return document(records(number), link if number != last else None)
 
-    def document(found: list[tuple[str, datetime]], link: str | None) -> Reply:
+    def document(page: list[tuple[str, datetime]], link: str | None) -> Reply:
         data: list[dict[str, Any]] = [
-            {"type": CATALOG[name].jsonapi_type, "id": id_, "attributes": {TIMES[name]: time.isoformat()}} for id_, time in found
+            {"type": CATALOG[name].jsonapi_type, "id": id_, "attributes": {TIMES[name]: time.isoformat()}} for id_, time in page
         ]
         return Reply(body=json.dumps({"data": data, "links": {"next": link}}).encode())
 
-    return answer
+    return respond
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def server() -> Iterator[Scripted]:
 @pytest.mark.parametrize(
     ("name", "records"),
     [
-        *(pytest.param(name, records, id=f"{name}: {words}") for name in ("profiles", "lists") for words, records in ENDLESS.items()),
-        *(pytest.param(name, records, id=f"{name}: {words}") for name in ("events", "profiles") for words, records in OUTSIDE.items()),
+        *(pytest.param(name, records, id=f"{name}: {label}") for name in ("profiles", "lists") for label, records in ENDLESS.items()),
+        *(pytest.param(name, records, id=f"{name}: {label}") for name in ("events", "profiles") for label, records in OUTSIDE.items()),
     ],
 )
 def test_sync_fails_with_a_clear_error(name: str, records: Records, server: Scripted, warehouse: LocalFile) -> None:

@@ -34,7 +34,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 @pytest.fixture(scope="module")
 def settled() -> Iterator[SandboxProcess]:
-    """An account in which all late events have arrived."""
+    """An account after all late events have arrived."""
     with small(events=600) as process:
         process.advance(timedelta(days=30))
         yield process
@@ -43,12 +43,12 @@ def settled() -> Iterator[SandboxProcess]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_killed_at_any_stage(stage: Stage, settled: SandboxProcess, warehouse: LocalFile) -> None:
-    killed = kill(settled, warehouse, stage, stage.types[0], stage.times[-1])
+    killed = kill(settled, warehouse, stage, stage.types[0], stage.calls[-1])
 
     assert killed.died
     assert not killed.after.faults, killed.after
     assert killed.later.is_equal, killed.later
-    assert killed.left == 0
+    assert killed.leftover == 0
     assert killed.outcomes[-1] == "succeeded"
 
 
@@ -66,28 +66,28 @@ sync(in_small_pages("events"), started_elsewhere(sys.argv[1]), local_file(Path(s
 """
 
 
-def in_a_process(sandbox: SandboxProcess, warehouse: LocalFile, most_bytes: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SYNC, sandbox.base_url, str(warehouse.path.parent), str(most_bytes)]
+def start_sync(sandbox: SandboxProcess, warehouse: LocalFile, max_bytes: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SYNC, sandbox.base_url, str(warehouse.path.parent), str(max_bytes)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize(
-    ("most_bytes", "what"),
+    ("max_bytes", "message"),
     [(2_000, "The database .* cannot be created"), (13_000, "The files next to the database"), (100_000, "could not be written or read")],
     ids=["no database fits", "no staged file fits", "no load fits"],
 )
-def test_full_disk_fails_with_a_clear_error_and_loses_nothing(most_bytes: int, what: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
+def test_full_disk_fails_with_a_clear_error_and_loses_nothing(max_bytes: int, message: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
     """A file size limit simulates a full disk: the write fails in the middle of a file."""
-    if warehouse_is_there := most_bytes != 2_000:
+    if database_exists := max_bytes != 2_000:
         sync("lists", settled, warehouse)
-    with in_a_process(settled, warehouse, most_bytes) as process:
+    with start_sync(settled, warehouse, max_bytes) as process:
         _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 1
     last = errors.strip().splitlines()[-1]
-    assert re.search(what, last), errors
+    assert re.search(message, last), errors
     assert re.search("What to do: (Check free disk space|Make room on the disk)", last), last
-    assert warehouse.path.exists() == warehouse_is_there
+    assert warehouse.path.exists() == database_exists
     sync(in_small_pages("events"), settled, warehouse)
     assert judge(settled, warehouse, "events").is_equal
     assert not list((warehouse.state_dir / "klaviyo" / "staging").rglob("*.parquet"))
@@ -113,7 +113,7 @@ from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
 sandbox, warehouse = started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2]))
 sync("lists", sandbox, warehouse)
 folder = warehouse.path.parent if sys.argv[3] == "the folder" else warehouse.state_dir
-if os.geteuid() == 0:  # to whom nothing is forbidden
+if os.geteuid() == 0:  # root may write anywhere: become nobody
     for path in (warehouse.path.parent, *warehouse.path.parent.rglob("*")):
         os.chown(path, 65534, 65534)
     os.setgid(65534)
@@ -129,7 +129,7 @@ sync("events", sandbox, warehouse)
 """
 
 
-@pytest.mark.parametrize("which", ["the folder", "the state's folder"])
+@pytest.mark.parametrize("which", ["the folder", "the state folder"])
 def test_folder_without_write_permission(which: str, settled: SandboxProcess, for_everybody: Path) -> None:
     folder, temporary = for_everybody / "database", for_everybody / "temporary"
     folder.mkdir()
@@ -140,10 +140,10 @@ def test_folder_without_write_permission(which: str, settled: SandboxProcess, fo
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     assert done.returncode == 0, done.stderr
-    words, closed = done.stdout.strip().splitlines()
-    assert "write permission" in words
-    assert closed in words
-    assert "What to do:" in words
+    message, read_only = done.stdout.strip().splitlines()
+    assert "write permission" in message
+    assert read_only in message
+    assert "What to do:" in message
     assert judge(settled, local_file(folder), "events").is_equal
 
 
@@ -159,11 +159,11 @@ def test_folder_that_cannot_be_created(settled: SandboxProcess) -> None:
 def test_stopped_sync_resumes(sign: signal.Signals, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(events=2_000, latency=0.3)
     sandbox.advance(timedelta(days=30))
-    with in_a_process(sandbox, warehouse) as process:
+    with start_sync(sandbox, warehouse) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        until = time.monotonic() + 60
-        while time.monotonic() < until and not any(".parquet" in manifest.read_text() for manifest in warehouse.state_dir.rglob("manifest.json")):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not any(".parquet" in manifest.read_text() for manifest in warehouse.state_dir.rglob("manifest.json")):
             time.sleep(0.05)
         process.send_signal(sign)
         process.communicate(timeout=60)
@@ -181,13 +181,13 @@ def test_stopped_sync_resumes(sign: signal.Signals, new_account: NewAccount, war
 @pytest.mark.parametrize("sign", [signal.SIGINT])
 def test_sync_waiting_for_the_database_can_be_stopped(sign: signal.Signals, settled: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", settled, warehouse)
-    with FileLock(f"{warehouse.path}.lock"), in_a_process(settled, warehouse) as process:
+    with FileLock(f"{warehouse.path}.lock"), start_sync(settled, warehouse) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(3)  # it waits for the lock by then
+        time.sleep(3)  # by now it waits for the lock
         assert process.poll() is None
         process.send_signal(sign)
-        process.communicate(timeout=60)  # without an end to its waiting: half an hour
+        process.communicate(timeout=60)  # the wait for the lock would last half an hour
         assert process.returncode != 0
 
     sync("events", settled, warehouse)
@@ -208,33 +208,44 @@ class TestDamagedStaging:
         sandbox.clear_faults()
         return sandbox
 
-    @pytest.mark.parametrize("damage", ["cut", "a byte", "gone", "other schema", "foreign type", "manifest", "a file", "outside"])
+    DAMAGES = (
+        "truncated file",
+        "flipped bit",
+        "missing file",
+        "other schema",
+        "other type",
+        "truncated manifest",
+        "stray file",
+        "path outside the folder",
+    )
+
+    @pytest.mark.parametrize("damage", DAMAGES)
     def test_damaged_files_are_read_again(self, damage: str, interrupted: SandboxProcess, warehouse: LocalFile) -> None:
         (file, *_) = sorted(warehouse.state_dir.rglob("*.parquet"))
         manifest = file.parent / "manifest.json"
         data, text = file.read_bytes(), manifest.read_text()
         match damage:
-            case "cut":
+            case "truncated file":
                 file.write_bytes(data[: len(data) // 2])
-            case "a byte":
+            case "flipped bit":
                 file.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
-            case "gone":
+            case "missing file":
                 file.unlink()
             case "other schema":
                 duckdb.execute(f"COPY (SELECT 1 AS id, range AS x FROM range(50)) TO '{file}' (FORMAT parquet)")
-            case "foreign type":
+            case "other type":
                 manifest.write_text(text.replace('"resource_type":"events"', '"resource_type":"profiles"'))
-            case "manifest":
+            case "truncated manifest":
                 manifest.write_text(text[: len(text) // 2])
-            case "a file":
+            case "stray file":
                 (file.parents[1] / "stray").write_text("something else")
                 (file.parents[1] / "empty").mkdir()
-            case _:
+            case "path outside the folder":
                 manifest.write_text(text.replace(file.name, f"../{file.parent.name}/{file.name}"))
 
         report = sync(in_small_pages("events"), interrupted, warehouse)
 
-        assert report.resumed == (damage == "a file")
+        assert report.resumed == (damage == "stray file")
         assert judge(interrupted, warehouse, "events").is_equal
         assert list((warehouse.state_dir / "klaviyo" / "staging" / "events").iterdir()) == []
 
@@ -253,14 +264,14 @@ class TestLayouts:
     @pytest.mark.parametrize("change", OLDER)
     def test_older_file_is_migrated(self, change: str, settled: SandboxProcess, warehouse: LocalFile) -> None:
         sync("events", settled, warehouse)
-        described = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = 'klaviyo' ORDER BY ALL"
-        new = query(warehouse, described)
+        columns = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = 'klaviyo' ORDER BY ALL"
+        new = query(warehouse, columns)
         query(warehouse, f"DROP TABLE _layout; {change}")
-        assert query(warehouse, described) != new
+        assert query(warehouse, columns) != new
 
         sync("events", settled, warehouse)
 
-        assert query(warehouse, described) == new
+        assert query(warehouse, columns) == new
         assert judge(settled, warehouse, "events").is_equal
         assert query(warehouse, "FROM _layout") == [(LAYOUT, __version__)]
 
@@ -285,14 +296,14 @@ def test_old_sync_rows_are_deleted_and_the_account_stays_pinned(settled: Sandbox
 
     sync("lists", settled, warehouse, account_id="AAAAAA")
 
-    figures = "count(*), date_diff('day', min(started_at), max(started_at)), list(DISTINCT account_id)"
-    ((count, oldest, accounts),) = query(warehouse, f"SELECT {figures} FROM _syncs")
+    totals = "count(*), date_diff('day', min(started_at), max(started_at)), list(DISTINCT account_id)"
+    ((count, days, accounts),) = query(warehouse, f"SELECT {totals} FROM _syncs")
     assert count <= 402
-    assert oldest <= KEPT_FOR.days
+    assert days <= KEPT_FOR.days
     assert accounts == ["AAAAAA"]
 
 
-def test_clock_that_is_set_back_hides_nothing(settled: SandboxProcess, warehouse: LocalFile) -> None:
+def test_wrong_clock_leaves_no_gap(settled: SandboxProcess, warehouse: LocalFile) -> None:
     """A sync with a clock a week ahead covered the future; the next sync, with the right time, reads that window."""
     sync("events", settled, warehouse)
     query(warehouse, "UPDATE _coverage SET window_end = window_end + INTERVAL 7 DAY, read_at = read_at + INTERVAL 7 DAY")

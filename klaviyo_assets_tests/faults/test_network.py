@@ -1,4 +1,4 @@
-"""Bad responses: retried, tolerated or refused with a clear error; the table is never wrong."""
+"""Bad responses: the sync retries, tolerates them or fails with a clear error; the table is never wrong."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, small, sync
-from klaviyo_assets_tests.faults.network import STRIKES, TROUBLES, Trouble, meet, meet_all
+from klaviyo_assets_tests.faults.network import FAULT_CASES, MIN_FAULTS, FaultCase, sync_with_fault, sync_with_mixed_faults
 from klaviyo_assets_tests.faults.verdict import judge
 
 pytestmark = pytest.mark.long
@@ -22,7 +22,7 @@ _UNDER_WAY = timedelta(days=30)
 
 NewAccount = Callable[..., SandboxProcess]
 
-REFUSED = [pytest.param(trouble, id=trouble.kind) for trouble in TROUBLES if trouble.refused_with]
+LASTING = [pytest.param(case, id=case.kind) for case in FAULT_CASES if case.lasting_error]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 
 def test_every_kind_of_fault_is_covered() -> None:
-    assert {trouble.kind for trouble in TROUBLES} == set(FaultKind)
+    assert {case.kind for case in FAULT_CASES} == set(FaultKind)
 
 
 STRICT = {FaultKind.CUT, FaultKind.EMPTY_PAGE, FaultKind.EXPIRED_CURSOR, FaultKind.OVERLAP, FaultKind.REPEATED_CURSOR}
@@ -40,40 +40,40 @@ STRICT = {FaultKind.CUT, FaultKind.EMPTY_PAGE, FaultKind.EXPIRED_CURSOR, FaultKi
 
 
 @pytest.mark.parametrize(
-    ("trouble", "name"),
+    ("case", "name"),
     [
-        pytest.param(trouble, name, id=f"{trouble.kind}-{name}")
+        pytest.param(case, name, id=f"{case.kind}-{name}")
         for name in ("events", "profiles")
-        for trouble in TROUBLES
-        if trouble.survived and (name == "events" or trouble.kind in STRICT)
+        for case in FAULT_CASES
+        if case.recoverable and (name == "events" or case.kind in STRICT)
     ],
 )
-def test_sync_recovers_from_a_few_faults(trouble: Trouble, name: str, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
-    met = meet(sandbox, warehouse, trouble, lasting=False, name=name)
+def test_sync_recovers_from_a_few_faults(case: FaultCase, name: str, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    result = sync_with_fault(sandbox, warehouse, case, lasting=False, name=name)
 
-    assert met.struck > 0
-    assert met.error is None, met.words
-    assert met.after.is_equal, met.after
+    assert result.count > 0
+    assert result.error is None, result.message
+    assert result.after.is_equal, result.after
 
 
-@pytest.mark.parametrize("trouble", REFUSED)
-def test_lasting_fault_fails_with_a_clear_error(trouble: Trouble, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
-    met = meet(sandbox, warehouse, trouble, lasting=True)
+@pytest.mark.parametrize("case", LASTING)
+def test_lasting_fault_fails_with_a_clear_error(case: FaultCase, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    result = sync_with_fault(sandbox, warehouse, case, lasting=True)
 
-    assert trouble.refused_with is not None
-    assert met.error == trouble.refused_with.__name__
-    assert "What to do:" in met.words
-    assert not met.after.faults, met.after
-    assert met.later.is_equal, met.later
+    assert case.lasting_error is not None
+    assert result.error == case.lasting_error.__name__
+    assert "What to do:" in result.message
+    assert not result.after.faults, result.after
+    assert result.later.is_equal, result.later
 
 
 @pytest.mark.parametrize("name", ["campaigns", "events", "flows", "lists", "profiles", "reviews"])
 def test_sync_recovers_when_one_request_in_twenty_fails(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
-    met = meet_all(new_account(seed=3), warehouse, name)
+    result = sync_with_mixed_faults(new_account(seed=3), warehouse, name)
 
-    assert met.struck >= STRIKES
-    assert met.error is None, met.words
-    assert met.after.is_equal, met.after
+    assert result.count >= MIN_FAULTS
+    assert result.error is None, result.message
+    assert result.after.is_equal, result.after
 
 
 @pytest.mark.parametrize("hours", [-5, 5])

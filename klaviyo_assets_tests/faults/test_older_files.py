@@ -1,4 +1,4 @@
-"""Files of earlier versions of this library: migrated and synced further without loss.
+"""Database files of earlier versions of this library are migrated, and later syncs lose nothing.
 
 Each file in ``files`` holds the account below, synced by the version with that layout number. To add one, run
 ``python -m klaviyo_assets_tests.faults.test_older_files FILE`` with that version.
@@ -45,10 +45,10 @@ def synced_file(warehouse: LocalFile) -> bytes:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.split(".")[0])
-def test_file_of_an_earlier_version_is_synced_further(file: Path, warehouse: LocalFile) -> None:
+def test_file_of_an_earlier_version_can_be_synced(file: Path, warehouse: LocalFile) -> None:
     warehouse.path.write_bytes(gzip.decompress(file.read_bytes()))
     with warehouse.connection() as connection:
-        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions have more types
+        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions added types
     before = {name: set(table(warehouse, name)["id"]) for name in types}
     with account() as sandbox:
         sandbox.advance(timedelta(days=3))
@@ -58,11 +58,11 @@ def test_file_of_an_earlier_version_is_synced_further(file: Path, warehouse: Loc
 
             held = table(warehouse, name)
             assert before[name] <= set(held["id"])
-            assert before[name], "the file holds something of each type"
+            assert before[name], "the file has records of each type"
             if isinstance(CATALOG[name].replication, FullTable):
                 assert_frame_equal(held, truth(sandbox, name), check_column_order=False)
             else:
-                assert report.row.records_read < held.height, "what was covered is not read again"
+                assert report.row.records_read < held.height, "covered windows are not read again"
                 sync(name, sandbox, warehouse, SyncOptions(mode=SyncMode.full))
                 assert_frame_equal(table(warehouse, name), truth(sandbox, name), check_column_order=False)
     assert query(warehouse, "SELECT version FROM _layout") == [(LAYOUT,)]

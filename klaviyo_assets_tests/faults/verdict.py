@@ -33,15 +33,15 @@ class Verdict:
     def __str__(self) -> str:
         if self.faults:
             return f"WRONG: {'; '.join(self.faults)}"
-        return f"equal to the truth, {self.rows} rows" if self.is_equal else f"{self.rows} of {self.records} records, each as Klaviyo has it"
+        return f"equal to the truth, {self.rows} rows" if self.is_equal else f"{self.rows} of {self.records} records, all equal to Klaviyo's"
 
 
 def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
-    """Compare a table with the truth. It may lack records outside the coverage; nothing else may differ."""
+    """Compare a table with the truth. Only records outside the coverage may be missing; nothing else may differ."""
     known = truth(sandbox, name)
     with warehouse.connection() as connection:
-        there = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
-    if not there:
+        tables = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
+    if not tables:
         return Verdict(0, known.height)
     held = table(warehouse, name)
     return Verdict(held.height, known.height, (*_wrong_rows(held, known), *_wrong_coverage(sandbox, warehouse, name, held, known)))
@@ -70,5 +70,5 @@ def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, he
         if missing:
             wrong.append(f"{len(missing)} records are missing from a covered window of {field}")
         if max(end, read_at) > now:
-            wrong.append(f"coverage of {field} lies in the future")
+            wrong.append(f"coverage of {field} extends into the future")
     return wrong

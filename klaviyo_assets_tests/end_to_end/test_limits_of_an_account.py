@@ -1,4 +1,4 @@
-"""Processes that fill different databases, or none, keep the account's slowest limit together."""
+"""Processes on one machine share the account's slowest rate limit, whether they use different databases or none."""
 
 import os
 import subprocess
@@ -23,16 +23,16 @@ raise SystemExit(0 if result.success else 1)
 """
 
 
-def started(sandbox: SandboxProcess, folder: Path, *command: str) -> "subprocess.Popen[str]":
+def start(sandbox: SandboxProcess, folder: Path, *command: str) -> "subprocess.Popen[str]":
     folder.mkdir()
-    settings = {
+    environment = {
         "KLAVIYO_API_KEY": ALL_SCOPES_KEY,
         "KLAVIYO_BASE_URL": sandbox.base_url,
         "KLAVIYO_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     return subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *command], cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -42,10 +42,10 @@ def accounts_statuses(sandbox: SandboxProcess) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_four_checks_at_once_wait_their_turn(new_account: NewAccount, tmp_path: Path) -> None:
+def test_four_concurrent_checks_get_no_429(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(limits=True)
 
-    processes = [started(sandbox, tmp_path / str(number), "-m", "klaviyo_assets.cli", "check") for number in range(4)]
+    processes = [start(sandbox, tmp_path / str(number), "-m", "klaviyo_assets.cli", "check") for number in range(4)]
     outputs = [process.communicate() for process in processes]
 
     assert [process.returncode for process in processes] == [0] * 4, outputs
@@ -53,12 +53,12 @@ def test_four_checks_at_once_wait_their_turn(new_account: NewAccount, tmp_path: 
 
 
 @pytest.mark.slow
-def test_syncs_into_two_databases_wait_for_each_other(new_account: NewAccount, tmp_path: Path) -> None:
+def test_syncs_into_two_databases_get_no_429(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(limits=True)
 
-    processes = [started(sandbox, tmp_path / str(number), "-c", SYNC) for number in range(2)]
+    processes = [start(sandbox, tmp_path / str(number), "-c", SYNC) for number in range(2)]
     outputs = [process.communicate() for process in processes]
 
-    # The second may find that the first one is reading the same type, and say so; what must not be is a 429.
+    # The second sync may fail because the first one is syncing the same type, but there must be no 429.
     assert 0 in [process.returncode for process in processes], outputs
     assert set(accounts_statuses(sandbox)) == {"200"}

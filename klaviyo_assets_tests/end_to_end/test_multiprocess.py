@@ -1,4 +1,4 @@
-"""The command that users and schedules run: Dagster's multiprocess executor, every step at once, one DuckDB file, limits on."""
+"""The command that users and schedules run: Dagster's multiprocess executor, all steps in parallel, one DuckDB file, with rate limits."""
 
 import os
 import subprocess
@@ -22,34 +22,34 @@ NewAccount = Callable[..., SandboxProcess]
 
 
 def database(folder: Path) -> LocalFile:
-    """Return the database that a run fills."""
+    """Return the database that a run writes."""
     return local_file(folder, "warehouse.duckdb")
 
 
 def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.CompletedProcess[str]:
-    """Materialize everything; whatever the run leaves behind is in the folder."""
+    """Materialize all assets; all files of the run are in the folder."""
     home = folder / "dagster"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    settings = {
+    environment = {
         "DAGSTER_HOME": str(home),
         "KLAVIYO_API_KEY": key,
         "KLAVIYO_BASE_URL": sandbox.base_url,
         "KLAVIYO_DUCKDB_PATH": str(database(folder).path),
     }
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "klaviyo_assets.definitions", "--select", "*"]
-    result = subprocess.run(command, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     (folder / "output.txt").write_text(result.stdout + result.stderr)
     return result
 
 
-def places_that_hold(text: str, folder: Path) -> list[Path]:
-    """Return the files in which a text stands, plain."""
+def files_with(text: str, folder: Path) -> list[Path]:
+    """Return the files that contain a text."""
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
 def failures(dagster_home: Path) -> str:
-    """Return what the event log says of the steps that failed (several processes write to one terminal, where lines may get lost)."""
+    """Return the errors of failed steps from the event log (lines on the terminal may get lost, since several processes write to it)."""
     with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
         (run,) = instance.get_runs()
         records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
@@ -57,24 +57,24 @@ def failures(dagster_home: Path) -> str:
         return "\n".join(event.step_failure_data.error_display_string for event in events if event is not None)
 
 
-def unlike_200(sandbox: SandboxProcess) -> dict[str, dict[str, int]]:
-    """Return the endpoints that have answered with another status, and how often with which."""
+def other_statuses(sandbox: SandboxProcess) -> dict[str, dict[str, int]]:
+    """Return the counts of statuses of each endpoint that did not always return 200."""
     return {name: statuses for name, endpoint in sandbox.stats()["endpoints"].items() if set(statuses := endpoint["statuses"]) != {"200"}}
 
 
-def test_all_nine_at_once_without_a_429_or_a_lock_error(new_account: NewAccount, tmp_path: Path) -> None:
+def test_all_types_in_parallel_without_429s_or_lock_errors(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account(limits=True)
 
     result = materialize(tmp_path, sandbox, ALL_SCOPES_KEY)
 
     assert result.returncode == 0, result.stderr[-3000:]
-    assert unlike_200(sandbox) == {}
+    assert other_statuses(sandbox) == {}
     for name in CATALOG.default_names:
         assert_frame_equal(table(database(tmp_path), name), truth(sandbox, name))
-    assert places_that_hold(ALL_SCOPES_KEY, tmp_path) == []
+    assert files_with(ALL_SCOPES_KEY, tmp_path) == []
 
 
-def test_what_goes_wrong_leaves_no_key_behind_either(new_account: NewAccount, tmp_path: Path) -> None:
+def test_failed_run_writes_the_key_nowhere(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox = new_account()
     key = key_lacking("reviews:read")
     sandbox.faults(
@@ -87,8 +87,8 @@ def test_what_goes_wrong_leaves_no_key_behind_either(new_account: NewAccount, tm
 
     assert result.returncode != 0
     output = failures(tmp_path / "dagster")
-    for words in ("lacks the scope reviews:read", "blocked before it reached", "no longer serves the API revision", "it was not followed"):
-        assert words in output
+    for message in ("lacks the scope reviews:read", "blocked before it reached", "no longer serves the API revision", "it was not followed"):
+        assert message in output
     for name in ("accounts", "campaigns", "events", "metrics", "profiles"):
         assert_frame_equal(table(database(tmp_path), name), truth(sandbox, name))
-    assert places_that_hold(key, tmp_path) == []
+    assert files_with(key, tmp_path) == []

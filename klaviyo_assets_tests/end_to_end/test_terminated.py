@@ -1,4 +1,4 @@
-"""A run that is terminated in the UI: the web server, a run process and a step process, all real."""
+"""A run that is terminated in the UI, with a real web server, run process and step process."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ NewAccount = Callable[..., SandboxProcess]
 DAGSTER_YAML = """
 telemetry:
   enabled: false
-run_coordinator:  # starts runs by itself; the other one waits for the daemon
+run_coordinator:  # starts runs without the daemon
   module: dagster.core.run_coordinator
   class: DefaultRunCoordinator
 """
@@ -46,15 +46,15 @@ STATUS = "query($runId: ID!) { runOrError(runId: $runId) { ... on Run { status }
 
 
 class WebServer:
-    """Dagster's web server, asked as the UI asks it."""
+    """Dagster's web server, with the requests that the UI sends."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def ask(self, text: str, **variables: str) -> Any:
-        answer = self._client.post("/graphql", json={"query": text, "variables": variables}).json()
-        (found,) = answer["data"].values()
-        return found
+    def query(self, text: str, **variables: str) -> Any:
+        response = self._client.post("/graphql", json={"query": text, "variables": variables}).json()
+        (result,) = response["data"].values()
+        return result
 
     def is_up(self) -> bool:
         try:
@@ -68,7 +68,7 @@ def web_server(folder: Path, sandbox: SandboxProcess) -> Iterator[WebServer]:
     home = folder / "dagster"
     home.mkdir()
     (home / "dagster.yaml").write_text(DAGSTER_YAML)
-    settings = {
+    environment = {
         "DAGSTER_HOME": str(home),
         "KLAVIYO_API_KEY": ALL_SCOPES_KEY,
         "KLAVIYO_BASE_URL": sandbox.base_url,
@@ -79,7 +79,7 @@ def web_server(folder: Path, sandbox: SandboxProcess) -> Iterator[WebServer]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "dagster_webserver", "-m", "klaviyo_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
     with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **settings}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
             server = WebServer(client)
@@ -90,27 +90,27 @@ def web_server(folder: Path, sandbox: SandboxProcess) -> Iterator[WebServer]:
         process.wait(60)
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(1_200):
-        if happened():
+        if condition():
             return
         time.sleep(0.1)
-    raise TimeoutError("it has not happened within two minutes")
+    raise TimeoutError("the condition did not hold within two minutes")
 
 
-def test_a_run_that_is_terminated_in_the_ui_is_taken_up_by_the_next(new_account: NewAccount, tmp_path: Path) -> None:
+def test_next_sync_resumes_a_run_terminated_in_the_ui(new_account: NewAccount, tmp_path: Path) -> None:
     sandbox, warehouse = new_account(), local_file(tmp_path, "warehouse.duckdb")
     sandbox.faults({"path": "/api/events", "kind": "slow", "seconds": 50, "times": None, "after": 6})
     with web_server(tmp_path, sandbox) as server:
-        launched = server.ask(LAUNCH)
+        launched = server.query(LAUNCH)
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]
         wait_until(lambda: sandbox.stats()["faults"].get("slow", 0) > 0)
 
-        terminated = server.ask(TERMINATE, runId=run_id)
+        terminated = server.query(TERMINATE, runId=run_id)
 
         assert terminated["__typename"] == "TerminateRunSuccess", terminated
-        wait_until(lambda: server.ask(STATUS, runId=run_id)["status"] == "CANCELED")
+        wait_until(lambda: server.query(STATUS, runId=run_id)["status"] == "CANCELED")
     sandbox.clear_faults()
 
     wait_until(lambda: query(warehouse, "SELECT outcome FROM _syncs WHERE run_id IS NOT NULL") != [("running",)])

@@ -1,4 +1,4 @@
-"""The wheel, installed into an empty environment away from the checkout."""
+"""The wheel, installed into an empty environment outside the checkout."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 LOAD = """
 import sys
 import klaviyo_assets
-assert not {"polars", "duckdb", "dagster", "httpx"} & set(sys.modules), "importing the package must stay light"
+assert not {"polars", "duckdb", "dagster", "httpx"} & set(sys.modules), "importing the package must not import heavy libraries"
 import dagster as dg
 from klaviyo_assets.definitions import defs
 dg.Definitions.validate_loadable(defs)
@@ -24,7 +24,7 @@ print(klaviyo_assets.__file__, len(defs.resolve_asset_graph().get_all_asset_keys
 """
 
 
-def test_it_installs_imports_and_loads_its_code_location(tmp_path: Path) -> None:
+def test_wheel_installs_and_its_code_location_loads(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "venv")

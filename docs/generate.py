@@ -1,7 +1,7 @@
-"""Generate the parts of the docs that follow from the catalog, the options and the definitions: ``make docs``.
+"""Generate the docs that follow from the catalog, the options and the definitions: ``make docs``.
 
-A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :data:`PARTS` maps its name to its function. :data:`FILES` maps whole
-files to theirs. A test fails if a part or file is stale.
+A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :data:`PARTS` maps the name to a function. :data:`FILES` does the same
+for files that are generated completely. A test fails if a part or file is stale.
 """
 
 import re
@@ -51,23 +51,23 @@ def types() -> str:
     """Return a sentence that names every resource type."""
     names = in_words([title(entry) for entry in CATALOG.values() if not entry.opt_in])
     optional = [title(entry) for entry in CATALOG.values() if entry.opt_in]
-    more = f" Only if you select them: {in_words(optional)}." if optional else ""
+    more = f" Opt-in: {in_words(optional)}." if optional else ""
     return textwrap.fill(f"One table each for {names}.{more} [Their columns](docs/columns.md).", 100, break_on_hyphens=False) + "\n"
 
 
 def tables() -> str:
     """Return the table of tables."""
     return table(
-        ("table", "a row is", "its times", "JSON columns"),
+        ("table", "contents", "timestamps", "JSON columns"),
         (
-            (f"[`{entry.name}`](columns.md#{entry.name})", _row_is(entry), _of_type(entry, ColumnType.TIMESTAMP), _of_type(entry, ColumnType.JSON))
+            (f"[`{entry.name}`](columns.md#{entry.name})", _contents(entry), _of_type(entry, ColumnType.TIMESTAMP), _of_type(entry, ColumnType.JSON))
             for entry in CATALOG.values()
         ),
     )
 
 
-def _row_is(entry: ResourceType) -> str:
-    return entry.description.removeprefix("One row per ").rstrip(".") + (" (only if you select it)" if entry.opt_in else "")
+def _contents(entry: ResourceType) -> str:
+    return entry.description.rstrip(".") + (" (opt-in)" if entry.opt_in else "")
 
 
 def _of_type(entry: ResourceType, kind: ColumnType) -> str:
@@ -75,7 +75,7 @@ def _of_type(entry: ResourceType, kind: ColumnType) -> str:
 
 
 def columns() -> str:
-    """Return the page of all columns."""
+    """Return the page that lists all columns."""
     head = "# Columns\n\nGenerated from the catalog (`make docs`). [Tables](tables.md) explains types, JSON and the columns that every table has.\n"
     return head + "".join(_columns_of(entry) for entry in CATALOG.values())
 
@@ -101,15 +101,15 @@ def scopes() -> str:
 
 def _optional(entry: ResourceType) -> str:
     if entry.identifies_account:
-        return "optional: without it this asset is skipped, and everything else works"
-    return "only if you select the asset" if entry.opt_in else ""
+        return "optional: without it only this asset is skipped"
+    return "opt-in: needed only if you select the asset" if entry.opt_in else ""
 
 
 def limits() -> str:
     """Return the table of rate limits, highest first."""
     entries = sorted(CATALOG.values(), key=lambda entry: (-entry.endpoint.limit.steady, entry.name))
     return table(
-        ("resource type", "requests a second (burst)", "requests a minute (steady)", "records a request"),
+        ("resource type", "requests per second (burst)", "requests per minute (steady)", "records per request"),
         ((title(one), f"{one.endpoint.limit.burst:,}", f"{one.endpoint.limit.steady:,}", _page_size(one)) for one in entries),
     )
 
@@ -135,7 +135,7 @@ def _ops() -> dict[str, str]:
 
 
 def _how(entry: ResourceType) -> str:
-    replication: object = entry.replication  # a type from outside the package may have another kind
+    replication: object = entry.replication  # a custom type may have another kind of replication
     match replication:
         case FullTable():
             return "in full, at every sync"
@@ -146,8 +146,8 @@ def _how(entry: ResourceType) -> str:
         case NewestFirst(field=field, backfill_field=backfill):
             return f"first in time windows of `{backfill}`, then newest `{field}` first"
         case PerParent():
-            parent = entry.parent.type_name if entry.parent else "parent"
-            return f"in full for each of the {parent}"
+            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
+            return f"in full, for each {parent}"
         case _:
             raise TypeError(f"{entry.name}: describe {type(replication).__name__} here.")
 
@@ -220,7 +220,7 @@ def _default(option: Option) -> str:
 
 
 def _value(default: object) -> str:
-    """Return a default as the environment variable takes it."""
+    """Return a default value in the syntax of the environment variable."""
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default)
@@ -229,7 +229,7 @@ def _value(default: object) -> str:
 def env_example() -> str:
     """Return ``.env.example``."""
     head = (
-        "# Copy this file to .env and fill it in. Dagster and klaviyo-assets read .env from the working folder; it wins over the environment.\n"
+        "# Copy this file to .env and fill it in. Dagster and klaviyo-assets read .env from the working folder; it takes precedence over the environment.\n"
         "# See docs/options.md. Generated by make docs.\n"
     )
     return head + "".join(_example(option) for option in OPTIONS.values())
@@ -258,7 +258,7 @@ FILES: dict[str, Callable[[], str]] = {".env.example": env_example, "docs/column
 
 
 def pages() -> dict[Path, str]:
-    """Return the up-to-date text of each generated file and of each page with generated parts."""
+    """Return the current text of each generated file and of each page with generated parts."""
     found = {ROOT / path: make() for path, make in FILES.items()}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()

@@ -1,1 +1,1 @@
-"""What the library takes and brings, measured: ``python -m benchmarks``."""
+"""Benchmarks: speed, memory and requests of syncs. Run them with ``python -m benchmarks``."""

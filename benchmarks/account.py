@@ -1,6 +1,6 @@
-"""A made-up account of any size: record *i* is a function of *i*, so that ten million of them take no memory.
+"""A synthetic account of any size: record *i* is computed from *i*, so ten million records need no memory.
 
-Records are the sandbox's own, with other ids and times.
+The records are the sandbox's, with other ids and times.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from klaviyo_assets.sandbox import SandboxOptions, SandboxProcess
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
 _TEMPLATES = 2_000
-"""Different records; more than a compressor remembers."""
+"""Number of distinct records; more than fit into a compressor's window."""
 
 _IN_ONE_SECOND = 20_000
 _ID_PIECE, _TIME_PIECE = b"(id)", b"(time)"
@@ -32,7 +32,7 @@ DENSITIES = ("uniform", "black-friday", "bursts", "one-second")
 
 
 def microseconds(text: str) -> int:
-    """Return an ISO 8601 instant as microseconds since 1970."""
+    """Return an ISO 8601 time as microseconds since 1970."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -40,28 +40,28 @@ def times(density: str, count: int, end: int, days: int) -> array[int]:
     """Return the times of the records, ascending, in microseconds since 1970.
 
     Args:
-        density: How they lie: evenly; half of them in two days; 60 bursts of very different height; 20,000 in one second.
+        density: Distribution: uniform, half of the records in two days, 60 bursts of very different sizes, or 20,000 in one second.
         count: Number of records.
         end: The latest time.
         days: Days of history.
     """
-    dice, span, start = random.Random(1), days * _DAY, end - days * _DAY
+    rng, duration, start = random.Random(1), days * _DAY, end - days * _DAY
     if density == "uniform":
-        return array("q", (start + index * span // count for index in range(count)))
+        return array("q", (start + index * duration // count for index in range(count)))
     if density == "one-second":
         same = min(_IN_ONE_SECOND, count // 2)
-        second = (start + span // 3) // 1_000_000 * 1_000_000
-        rest = (start + index * span // (count - same) for index in range(count - same))
+        second = (start + duration // 3) // 1_000_000 * 1_000_000
+        rest = (start + index * duration // (count - same) for index in range(count - same))
         return array("q", sorted([*rest, *[second] * same]))
-    centres = [dice.random() for _ in range(60)]
-    weights = [dice.paretovariate(1.1) for _ in range(60)]
+    centres = [rng.random() for _ in range(60)]
+    weights = [rng.paretovariate(1.1) for _ in range(60)]
     draw: Callable[[], int]
     if density == "black-friday":
-        draw = lambda: int(0.9 * span) + int(dice.random() * 2 * _DAY)  # noqa: E731
+        draw = lambda: int(0.9 * duration) + int(rng.random() * 2 * _DAY)  # noqa: E731
     else:
-        draw = lambda: int(min(max(dice.choices(centres, weights)[0] + dice.gauss(0, 0.0005), 0), 0.999) * span)  # noqa: E731
-    spread = (draw() if dice.random() < 0.5 else int(dice.random() * span) for _ in range(count))
-    return array("q", sorted(start + place for place in spread))
+        draw = lambda: int(min(max(rng.choices(centres, weights)[0] + rng.gauss(0, 0.0005), 0), 0.999) * duration)  # noqa: E731
+    spread = (draw() if rng.random() < 0.5 else int(rng.random() * duration) for _ in range(count))
+    return array("q", sorted(start + offset for offset in spread))
 
 
 class Collection:
@@ -69,22 +69,22 @@ class Collection:
 
     Args:
         name: ``events`` or ``profiles``.
-        moments: Their times.
-        templates: Records as pieces of JSON text, between which ids and times go.
+        timestamps: Their times, ascending.
+        templates: Records as pieces of JSON text with placeholders for ids and times.
     """
 
-    def __init__(self, name: str, moments: array[int], templates: list[list[bytes]]) -> None:
+    def __init__(self, name: str, timestamps: array[int], templates: list[list[bytes]]) -> None:
         self.name = name
-        self.moments = moments
+        self.timestamps = timestamps
         self._templates = templates
-        self._written: dict[int, bytes] = {}
+        self._formatted: dict[int, bytes] = {}
 
     def __len__(self) -> int:
-        return len(self.moments)
+        return len(self.timestamps)
 
-    def first_from(self, moment: int) -> int:
-        """Return the index of the first record at or after a moment."""
-        return bisect.bisect_left(self.moments, moment)
+    def first_from(self, timestamp: int) -> int:
+        """Return the index of the first record at or after a time."""
+        return bisect.bisect_left(self.timestamps, timestamp)
 
     def json(self, first: int, end: int) -> Iterator[bytes]:
         """Yield the JSON text of some records, in pieces."""
@@ -93,25 +93,25 @@ class Collection:
                 yield b","
             for piece in self._templates[index % len(self._templates)]:
                 if piece is _ID_PIECE:
-                    # A bijection of 44 bits: distinct, of one length, and in no order.
+                    # A bijection of 44 bits: unique, all of the same length, and in no order.
                     yield b"%011x" % (index * 0x9E3779B97F5 + 7 & 0xFFFFFFFFFFF)
                 elif piece is _TIME_PIECE:
-                    yield self._text(self.moments[index])
+                    yield self._text(self.timestamps[index])
                 else:
                     yield piece
 
-    def _text(self, moment: int) -> bytes:
-        second, rest = divmod(moment, 1_000_000)
-        written = self._written.get(second)
-        if written is None:
-            if len(self._written) > 100_000:
-                self._written.clear()
-            written = self._written[second] = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        return b"%s.%06d+00:00" % (written, rest)
+    def _text(self, timestamp: int) -> bytes:
+        second, rest = divmod(timestamp, 1_000_000)
+        formatted = self._formatted.get(second)
+        if formatted is None:
+            if len(self._formatted) > 100_000:
+                self._formatted.clear()
+            formatted = self._formatted[second] = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        return b"%s.%06d+00:00" % (formatted, rest)
 
 
 def build(counts: dict[str, int], density: str, days: int) -> dict[str, Collection]:
-    """Return the collections of an account whose newest record is a minute old."""
+    """Return the collections of an account. The newest record is a minute old."""
     end = microseconds(datetime.now(UTC).isoformat()) - 60_000_000
     with SandboxProcess(SandboxOptions(seed=5, events=_TEMPLATES, profiles=_TEMPLATES, limits=False)) as sandbox:
         return {name: Collection(name, times(density, count, end, days), _templates(sandbox, name)) for name, count in counts.items() if count}
@@ -122,7 +122,7 @@ def _templates(sandbox: SandboxProcess, name: str) -> list[list[bytes]]:
     records: list[msgspec.Raw] = []
     url: str | None = f"{sandbox.base_url}/api/{name}?{urlencode(CATALOG[name].page_parameters)}"
     while url:
-        # Cut as text: some of the values would not survive a JSON library.
+        # Raw text, because some values would not survive a JSON library.
         document = msgspec.json.decode(httpx.get(url, headers=headers).raise_for_status().content, type=_Document)
         records, url = records + document.data, document.links.next
     return [_pieces(bytes(record), _TIMES[name]) for record in records]
@@ -144,12 +144,12 @@ class _Record(msgspec.Struct):
 
 def _pieces(text: bytes, time_fields: tuple[str, ...]) -> list[bytes]:
     record = msgspec.json.decode(text, type=_Record)
-    marks = {f'"id":"{record.id}"'.encode(): (b'"id":"', _ID_PIECE)}
+    placeholders = {f'"id":"{record.id}"'.encode(): (b'"id":"', _ID_PIECE)}
     for field in time_fields:
-        marks[b'"%s":%s' % (field.encode(), bytes(record.attributes[field]))] = (b'"%s":"' % field.encode(), _TIME_PIECE)
+        placeholders[b'"%s":%s' % (field.encode(), bytes(record.attributes[field]))] = (b'"%s":"' % field.encode(), _TIME_PIECE)
     pieces: list[bytes] = []
-    for found in re.finditer(b"(.*?)(" + b"|".join(map(re.escape, marks)) + b"|$)", text, re.DOTALL):
-        before, mark = found.groups()
-        opening, piece = marks.get(mark, (b"", b""))
-        pieces += [before + opening, piece, b'"'] if mark else [before]
+    for found in re.finditer(b"(.*?)(" + b"|".join(map(re.escape, placeholders)) + b"|$)", text, re.DOTALL):
+        before, placeholder = found.groups()
+        opening, piece = placeholders.get(placeholder, (b"", b""))
+        pieces += [before + opening, piece, b'"'] if placeholder else [before]
     return pieces

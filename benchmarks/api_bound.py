@@ -1,4 +1,4 @@
-"""Under Klaviyo's real limits: how near to the ceiling, and at what price."""
+"""Syncs under Klaviyo's real limits: throughput relative to the ceiling, CPU and memory."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +11,16 @@ _SECONDS = 150
 
 
 def rows(seconds: float) -> Iterator[Sequence[object]]:
-    """Yield a row per resource type, latency and share.
+    """Yield a row for each resource type, latency and share.
 
     Args:
-        seconds: How long each run takes at the ceiling.
+        seconds: Duration of each run at the ceiling.
     """
     cases = list(product((0.08, 0.3), (0.95, 1.0)))
     with serving("--events", str(int(PER_SECOND["events"] * seconds))) as server:
         for latency, share in cases:
             yield _row(server, "events", latency, share)
-    # A sync of profiles takes an eighth of a core, so these run side by side, each with a server of its own.
+    # A sync of profiles uses an eighth of a core, so these run in parallel, each with its own server.
     with ThreadPoolExecutor(len(cases)) as pool:
         yield from pool.map(lambda case: _profiles(seconds, *case), cases)
 
@@ -31,11 +31,11 @@ def _profiles(seconds: float, latency: float, share: float) -> Sequence[object]:
 
 
 def _row(server: Server, name: str, latency: float, share: float) -> Sequence[object]:
-    server.forget(latency)
+    server.reset(latency)
     before = server.stats()["cpu_seconds"]
     with folder() as into:
         run = sync(server, name, into, share=share)
-    served = server.stats()["cpu_seconds"] - before
+    server_cpu = server.stats()["cpu_seconds"] - before
     return [
         name,
         f"{latency * 1000:.0f} ms",
@@ -47,7 +47,7 @@ def _row(server: Server, name: str, latency: float, share: float) -> Sequence[ob
         f"{run.throttled} of {run.requests:,}",
         1000 * run.cpu_seconds / run.requests,
         run.peak_mb,
-        1000 * served / run.requests,
+        1000 * server_cpu / run.requests,
     ]
 
 
@@ -64,6 +64,6 @@ def report(quick: bool) -> str:
         "429s",
         "CPU ms/page",
         "peak MB",
-        "server's CPU ms/page",
+        "server CPU ms/page",
     ]
     return table(head, rows(20 if quick else _SECONDS))

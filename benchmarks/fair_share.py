@@ -1,6 +1,6 @@
-"""Another client takes half of the account's limit: what it and we are refused, for each form of the rate-limit headers; and our speed alone.
+"""Another client uses half of the account's limit: 429s of both clients for each kind of rate-limit headers. Also measures our speed alone.
 
-Pages hold one record, so that the processor is not what is measured. The other client sends evenly, come what may, and never tries again.
+Each page has one record, so CPU is not the bottleneck. The other client sends at a fixed rate and never retries.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.measuring import outcome, serving, start
+from benchmarks.measuring import json_output, serving, start
 from benchmarks.one_sync import KEY
 from benchmarks.table import table
 from klaviyo_assets.api.auth import parse_api_key
@@ -22,12 +22,12 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.sandbox.limits import RateLimitHeaders
 
-_A_SECOND = EVENTS.endpoint.limit.steady / 60
-_FIRST = 10.0
-"""Seconds in which the other client is not known yet."""
+_RATE_LIMIT = EVENTS.endpoint.limit.steady / 60
+_DETECTION_SECONDS = 10.0
+"""Seconds until we have detected the other client."""
 
-_AT_ONCE = 1
-"""Cases that are measured side by side, each with a server of its own."""
+_PARALLEL_CASES = 1
+"""Number of cases to measure in parallel, each with its own server."""
 
 
 def report(quick: bool) -> str:
@@ -35,17 +35,27 @@ def report(quick: bool) -> str:
     seconds = 30.0 if quick else 120.0
     cases = [(form.value, share, 0.5) for form in RateLimitHeaders for share in (0.9, 1.0)]
     cases += [(RateLimitHeaders.RECORDED.value, share, 0.0) for share in (0.95, 1.0)]
-    head = ["headers", "our share", "others take", "ours", "our 429s", "others'", "their 429s after 10 s", "answered, of the limit", "of our share"]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    head = [
+        "rate-limit headers",
+        "our share",
+        "others",
+        "our requests",
+        "our 429s",
+        "their requests",
+        "their 429s after 10 s",
+        "accepted, of the limit",
+        "of our share",
+    ]
+    with ThreadPoolExecutor(_PARALLEL_CASES) as pool:
         return table(head, pool.map(lambda case: _row(*case, seconds), cases))
 
 
 def _row(form: str, share: float, others: float, seconds: float) -> Sequence[object]:
     with serving("--events", "1000", "--latency", "0.08", "--rate-limit-headers", form) as server:
         common = {"base_url": server.base_url, "seconds": seconds}
-        other = start("fair_share", {"role": "other", "rate": others * _A_SECOND, **common}) if others else None
-        ours = outcome(start("fair_share", {"role": "ours", "share": share, **common}))
-        theirs = outcome(other) if other else {"accepted": 0, "rejected": 0, "late_accepted": 0, "late_rejected": 0}
+        other = start("fair_share", {"role": "other", "rate": others * _RATE_LIMIT, **common}) if others else None
+        ours = json_output(start("fair_share", {"role": "ours", "share": share, **common}))
+        theirs = json_output(other) if other else {"accepted": 0, "rejected": 0, "late_accepted": 0, "late_rejected": 0}
     return [
         form,
         f"{share:.0%}",
@@ -54,8 +64,8 @@ def _row(form: str, share: float, others: float, seconds: float) -> Sequence[obj
         f"{ours['rejected']} ({ours['rejected'] / (ours['accepted'] + ours['rejected']):.2%})",
         theirs["accepted"] + theirs["rejected"],
         f"{theirs['late_rejected']} ({theirs['late_rejected'] / max(1, theirs['late_accepted'] + theirs['late_rejected']):.2%})",
-        f"{(ours['accepted'] + theirs['accepted']) / seconds / _A_SECOND:.1%}",
-        f"{ours['accepted'] / seconds / _A_SECOND / share:.1%}",
+        f"{(ours['accepted'] + theirs['accepted']) / seconds / _RATE_LIMIT:.1%}",
+        f"{ours['accepted'] / seconds / _RATE_LIMIT / share:.1%}",
     ]
 
 
@@ -72,20 +82,20 @@ async def _ours(base_url: str, share: float, seconds: float) -> dict[str, int]:
 
 
 async def _other(base_url: str, rate: float, seconds: float) -> dict[str, int]:
-    found: list[tuple[float, int]] = []
+    responses: list[tuple[float, int]] = []
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
 
         async def one(sent: float) -> None:
-            found.append((sent, (await client.get(EVENTS.endpoint.path, params={"page[size]": 1})).status_code))
+            responses.append((sent, (await client.get(EVENTS.endpoint.path, params={"page[size]": 1})).status_code))
 
         tasks = []
-        for moment in _moments(rate, seconds):
-            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-            tasks.append(asyncio.create_task(one(moment)))
+        for send_time in _send_times(rate, seconds):
+            await asyncio.sleep(max(0.0, began + send_time - time.monotonic()))
+            tasks.append(asyncio.create_task(one(send_time)))
         await asyncio.gather(*tasks)
-    late = [status for sent, status in found if sent >= _FIRST]
-    statuses = [status for _, status in found]
+    late = [status for sent, status in responses if sent >= _DETECTION_SECONDS]
+    statuses = [status for _, status in responses]
     return {
         "accepted": statuses.count(200),
         "rejected": statuses.count(429),
@@ -94,12 +104,12 @@ async def _other(base_url: str, rate: float, seconds: float) -> dict[str, int]:
     }
 
 
-def _moments(rate: float, seconds: float) -> Iterator[float]:
+def _send_times(rate: float, seconds: float) -> Iterator[float]:
     yield from (number / rate for number in range(int(rate * seconds)))
 
 
 def main(role: str, **options: Any) -> None:
-    """Be one of the two clients, and print what came of it."""
+    """Run one of the two clients and print its counts as JSON."""
     print(json.dumps(asyncio.run(_ours(**options) if role == "ours" else _other(**options))))
 
 

@@ -1,4 +1,4 @@
-"""Syncs that find nothing new: requests, seconds, and what they leave in the file."""
+"""Syncs that find nothing new: requests, duration and growth of the file."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _ACCOUNT = SandboxOptions(
 
 def report(quick: bool) -> str:
     """Run it."""
-    again = 10 if quick else 100
+    repeats = 10 if quick else 100
     with SandboxProcess(_ACCOUNT) as sandbox, folder() as into:
         path = into / "klaviyo.duckdb"
         warehouse = LocalFile(DuckDBResource(database=str(path), connection_config=dict(CONNECTION_CONFIG)))
@@ -34,15 +34,15 @@ def report(quick: bool) -> str:
         for _ in range(2):
             idle = {name: _sync(sandbox.base_url, warehouse, name) for name in CATALOG}
         size, began = path.stat().st_size, time.perf_counter()
-        for _ in range(again):
+        for _ in range(repeats):
             for name in CATALOG:
                 _sync(sandbox.base_url, warehouse, name)
         took, growth = time.perf_counter() - began, path.stat().st_size - size
     lines = [
         [name, first[name].row.requests, one.row.requests, one.row.rows_updated + one.row.rows_inserted, one.seconds] for name, one in idle.items()
     ]
-    summary = f"{again} further idle syncs of all nine types: {took / again:.1f} s each, {growth:,} bytes of growth (file of {size:,} bytes)."
-    return table(["type", "requests of the first sync", "of an idle one", "rows written", "seconds"], lines) + "\n\n" + summary
+    summary = f"{repeats} further idle syncs of all {len(CATALOG)} types: {took / repeats:.1f} s each, {growth:,} bytes of growth ({size:,} before)."
+    return table(["type", "requests of the first sync", "requests of an idle sync", "rows written", "seconds"], lines) + "\n\n" + summary
 
 
 def _sync(base_url: str, warehouse: LocalFile, name: str) -> SyncReport:

@@ -1,4 +1,4 @@
-"""Jobs that find nothing new, run as Dagster runs them: wall time and CPU time of all their processes."""
+"""Jobs that find nothing new, run with ``dagster job execute``: wall time and CPU time of all their processes."""
 
 import os
 import statistics
@@ -17,17 +17,17 @@ from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProces
 _ACCOUNT = SandboxOptions(events=5_000, profiles=500, campaigns=60, flows=20, lists=25, segments=30, metrics=30, reviews=200, history_days=200)
 _FIRST = "klaviyo_sync"
 _JOBS = {"klaviyo_checks": "checks job", "klaviyo_sync": "idle sync of everything", "klaviyo_sync_frequent": "idle hourly sync"}
-_SECONDS_BETWEEN_LOOKS = 0.2
+_POLL_INTERVAL = 0.2
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """What one run of a job took.
+    """Measurements of one run of a job.
 
     Attributes:
-        wall_seconds: From the start of the process to its end.
-        cpu_seconds: User and system time of the process and of all processes that it has waited for.
-        processes: Processes that ran at once, at most.
+        wall_seconds: Time from the start of the process to its end.
+        cpu_seconds: User and system time of the process and of all child processes that it waited for.
+        processes: Maximum number of concurrent processes.
     """
 
     wall_seconds: float
@@ -53,21 +53,21 @@ def report(quick: bool) -> str:
     lines = [
         [
             _JOBS[job],
-            _shown([one.wall_seconds for one in runs]),
-            _shown([one.cpu_seconds for one in runs]),
+            _summary([one.wall_seconds for one in runs]),
+            _summary([one.cpu_seconds for one in runs]),
             max(one.processes for one in runs),
         ]
         for job, runs in found.items()
     ]
-    return table([f"median (least to most) of {times} runs", "wall seconds", "CPU seconds", "processes at once"], lines)
+    return table([f"median (minimum to maximum) of {times} runs", "wall seconds", "CPU seconds", "concurrent processes"], lines)
 
 
 def run(job: str, into: Path, environment: dict[str, str]) -> JobRun:
-    """Run a job of the shipped code location to its end, in processes of its own.
+    """Run a job of the package's code location in its own processes and wait until it ends.
 
     Args:
         job: Name of the job.
-        into: The working folder; gets the log.
+        into: The working folder; the log is written there.
         environment: The environment of the processes.
 
     Raises:
@@ -78,35 +78,35 @@ def run(job: str, into: Path, environment: dict[str, str]) -> JobRun:
     with log.open("w") as output:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=into, env=environment, stdout=output, stderr=output)
-        count = _ProcessCount(process.pid)
-        _, status, used = os.wait4(process.pid, 0)
+        counter = _ProcessCounter(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{job} failed: {log.read_text()[-3000:]}")
-    return JobRun(wall, used.ru_utime + used.ru_stime, count.most())
+    return JobRun(wall, usage.ru_utime + usage.ru_stime, counter.stop())
 
 
-class _ProcessCount:
-    """Counts a process and all below it, a few times a second, until it has ended."""
+class _ProcessCounter:
+    """Counts a process and its descendants a few times per second, until stopped."""
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._most = 1
-        self._ended = threading.Event()
+        self._maximum = 1
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
-            self._most = max(self._most, len(tree(self._root)))
+        while not self._stopped.wait(_POLL_INTERVAL):
+            self._maximum = max(self._maximum, len(tree(self._root)))
 
-    def most(self) -> int:
-        """Stop counting, and return the most that there were at once."""
-        self._ended.set()
+    def stop(self) -> int:
+        """Stop counting and return the maximum."""
+        self._stopped.set()
         self._thread.join()
-        return self._most
+        return self._maximum
 
 
-def _shown(values: list[float]) -> str:
+def _summary(values: list[float]) -> str:
     return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"

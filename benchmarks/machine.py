@@ -1,4 +1,4 @@
-"""Where it was measured."""
+"""The machine that the benchmarks run on."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ _LIBRARIES = ("dagster", "duckdb", "httpx", "msgspec", "polars", "pyrate-limiter
 
 
 def describe() -> str:
-    """Return the machine and the versions in two lines."""
+    """Return the machine and the library versions in two lines."""
     model = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     memory = next((int(line.split()[1]) / 2**20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
@@ -18,7 +18,7 @@ def describe() -> str:
 
 
 def peak_mb() -> float:
-    """Return the peak resident memory of this process in MB, since it was started (``ru_maxrss`` would count its parent's)."""
+    """Return the peak resident memory of this process in MB, since it was started (``ru_maxrss`` would include its parent's peak)."""
     return next(int(line.split()[1]) / 1024 for line in _lines("/proc/self/status") if line.startswith("VmHWM"))
 
 

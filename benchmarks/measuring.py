@@ -1,4 +1,4 @@
-"""Processes that are measured: the server, a sync, and what they take."""
+"""Runs the server and measured processes, such as a sync, and returns their measurements."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import httpx
 from klaviyo_assets.catalog import CATALOG
 
 PER_SECOND = {name: CATALOG[name].endpoint.limit.steady / 60 * int(CATALOG[name].page_parameters["page[size]"]) for name in ("events", "profiles")}
-"""Records a second that Klaviyo's steady limit allows at the largest page."""
+"""Records per second that Klaviyo's steady limit allows with the largest pages."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Server:
     base_url: str
 
     def stats(self) -> dict[str, Any]:
-        """Return what it has answered, and the CPU seconds that it took."""
-        found: dict[str, Any] = httpx.get(f"{self.base_url}/stats", timeout=60).json()
-        return found
+        """Return its counts of responses and its CPU seconds."""
+        stats: dict[str, Any] = httpx.get(f"{self.base_url}/stats", timeout=60).json()
+        return stats
 
-    def forget(self, latency: float) -> None:
-        """Respond with another latency (seconds) from now on, and count from nought."""
+    def reset(self, latency: float) -> None:
+        """Set the latency (seconds) and reset the counts."""
         httpx.get(f"{self.base_url}/latency/{latency}", timeout=60).raise_for_status()
 
-    def answers(self, name: str) -> dict[str, int]:
-        """Return its responses to a resource type's requests by status."""
+    def responses(self, name: str) -> dict[str, int]:
+        """Return its number of responses for a resource type, by status."""
         return dict(self.stats()["statuses"].get(f"/api/{name}", {}))
 
 
@@ -61,22 +61,22 @@ def serving(*arguments: str, module: str = "server") -> Iterator[Server]:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for a database, deleted in the end."""
+    """A temporary folder for a database."""
     with tempfile.TemporaryDirectory(prefix="klaviyo-benchmark-") as name:
         yield Path(name)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a process did and took.
+    """Measurements of a process.
 
     Attributes:
         rows: Rows of the table afterwards.
-        seconds: Wall time of the work itself.
+        seconds: Wall time of the work, without start-up.
         cpu_seconds: CPU time of the process during the work, all threads.
         peak_mb: Peak resident memory of the process in MB, interpreter and libraries included.
         requests: Requests sent.
-        throttled: Of these, answered with 429.
+        throttled: Requests rejected with 429.
         read: Records received.
         database_mb: Size of the database file in MB.
     """
@@ -92,12 +92,12 @@ class Run:
 
     @property
     def per_second(self) -> float:
-        """Rows a second of wall time."""
+        """Rows per second of wall time."""
         return self.rows / self.seconds
 
     @property
     def per_cpu_second(self) -> float:
-        """Rows a second of CPU time."""
+        """Rows per second of CPU time."""
         return self.rows / self.cpu_seconds
 
 
@@ -107,26 +107,26 @@ def start(module: str, options: dict[str, Any], **environment: str) -> subproces
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
 
 
-def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Wait for such a process and return what it printed last."""
+def json_output(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Wait for a process from :func:`start` and return the JSON object that it printed last."""
     output, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"a measured process failed with status {process.returncode}")
-    found: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return found
+    printed: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return printed
 
 
 def result(process: subprocess.Popen[str]) -> Run:
-    """Wait for a sync and return what it did and took."""
-    return Run(**outcome(process))
+    """Wait for a process from :func:`start` and return its measurements."""
+    return Run(**json_output(process))
 
 
 def sync(server: Server, name: str, into: Path, **options: Any) -> Run:
-    """Sync a resource type in a process of its own; see :mod:`benchmarks.one_sync` for the options."""
+    """Sync a resource type in its own process; see :mod:`benchmarks.one_sync` for the options."""
     return result(start("one_sync", {"base_url": server.base_url, "name": name, "folder": str(into), **options}))
 
 
-def wait_for(condition: Any, seconds: float = 600) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 600) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():

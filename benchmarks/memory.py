@@ -1,4 +1,4 @@
-"""Does memory stay flat? The same sync of accounts of three sizes."""
+"""Peak memory of a sync for three sizes of account."""
 
 from benchmarks.measuring import folder, serving, sync
 from benchmarks.table import table

@@ -1,4 +1,4 @@
-"""One sync in this process, measured; prints what it took as JSON. Options come as JSON in the first argument."""
+"""Run one sync in this process and print its measurements as JSON. The first argument is a JSON object of options."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ async def run(
         name: The resource type.
         warehouse: The database.
         share: Share of the rate limit.
-        paced: False to send as fast as responses come.
-        concurrency: Requests under way at once, at most.
+        paced: False to ignore the rate limit.
+        concurrency: Maximum number of concurrent requests.
         verbose: Print the log.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr, format="%(relativeCreated)d %(message)s")
@@ -52,7 +52,7 @@ async def run(
 
 
 def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:
-    """Sync and print; a failure too, where that is requested."""
+    """Sync and print the measurements. With ``report_failure``, print an error instead of raising it."""
     warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     try:
@@ -63,7 +63,7 @@ def main(base_url: str, name: str, folder: str, report_failure: bool = False, **
         print(json.dumps({"error": f"{type(error).__name__}: {str(error)[:100]}", "rows": 0, "peak_mb": peak_mb()}))
         return
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    found = {
+    measurements = {
         "rows": report.row_count,
         "seconds": seconds,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
@@ -73,7 +73,7 @@ def main(base_url: str, name: str, folder: str, report_failure: bool = False, **
         "read": report.row.records_read,
         "database_mb": warehouse.path.stat().st_size / 1e6,
     }
-    print(json.dumps(found))
+    print(json.dumps(measurements))
 
 
 if __name__ == "__main__":

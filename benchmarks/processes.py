@@ -1,4 +1,4 @@
-"""All nine types at once through Dagster: memory of all processes together."""
+"""All types in one Dagster run: total memory of all processes."""
 
 import os
 import subprocess
@@ -42,26 +42,26 @@ def report(quick: bool) -> str:
         }
         log = (into / "log").open("w")
         process = subprocess.Popen([sys.executable, "run_all.py"], cwd=into, env=environment, stdout=log, stderr=log)
-        resident = proportional = most = 0
+        resident = proportional = processes = 0
         while process.poll() is None:
             sizes = [_memory(pid) for pid in tree(process.pid)]
             resident, proportional = max(resident, sum(one[0] for one in sizes)), max(proportional, sum(one[1] for one in sizes))
-            most = max(most, len(sizes))
+            processes = max(processes, len(sizes))
             time.sleep(0.5)
         log.close()
-    line = ["succeeded" if process.returncode == 0 else "FAILED", most, resident / 1024, proportional / 1024]
-    return table(["run", "processes", "resident MB, added up", "proportional MB (shared pages once)"], [line])
+    line = ["succeeded" if process.returncode == 0 else "FAILED", processes, resident / 1024, proportional / 1024]
+    return table(["run", "processes", "sum of resident MB", "proportional MB (shared pages once)"], [line])
 
 
 def tree(root: int) -> list[int]:
-    """Return a process and all below it."""
-    found = [root]
-    for pid in found:
+    """Return the ids of a process and its descendants."""
+    pids = [root]
+    for pid in pids:
         try:
-            found += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        except OSError:  # it has ended meanwhile
+            pids += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:  # it has ended
             continue
-    return found
+    return pids
 
 
 def _memory(pid: int) -> tuple[int, int]:

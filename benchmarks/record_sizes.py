@@ -1,4 +1,4 @@
-"""Is memory bounded by bytes? Whole syncs of records of all sizes, uniform and mixed."""
+"""Peak memory of syncs of records of all sizes, uniform and mixed."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ class Case:
     """Records to sync.
 
     Attributes:
-        words: What they are, for the table.
+        label: Description for the table.
         name: Resource type.
-        blocks: Pairs of a number of records and the bytes of each.
+        blocks: Pairs of a number of records and the size of each in bytes.
         options: Further options of :func:`benchmarks.wide_server.build`.
     """
 
-    words: str
+    label: str
     name: str
     blocks: list[list[int]]
     options: dict[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Case:
 
     @property
     def megabytes(self) -> float:
-        """Bytes of their texts, in MB."""
+        """Total size of the texts in MB."""
         repeat: int = self.options.get("repeat", 1)
         return sum(count * size for count, size in self.blocks) * repeat / 1e6
 
@@ -62,12 +62,12 @@ def report(quick: bool) -> str:
     """Run it."""
     chosen = ("1kB", "100kB", "200x1MB") if quick else tuple(CASES)
     return table(
-        ["records", "MB", "rows", "complete", "peak MB", "seconds", "MB/s", "rows per CPU second"], [measured(CASES[name]) for name in chosen]
+        ["records", "MB", "rows", "complete", "peak MB", "seconds", "MB/s", "rows per CPU second"], [measure(CASES[name]) for name in chosen]
     )
 
 
-def measured(case: Case, **options: Any) -> list[object]:
-    """Sync a case in a process of its own and return the line of the table; an error instead of the numbers where it fails.
+def measure(case: Case, **options: Any) -> list[object]:
+    """Sync a case in its own process and return the row of the table; if it fails, with the error instead of numbers.
 
     Args:
         case: The records.
@@ -79,16 +79,16 @@ def measured(case: Case, **options: Any) -> list[object]:
             "one_sync", {"base_url": server.base_url, "name": case.name, "folder": str(into), "paced": False, "report_failure": True, **options}
         )
         output, _ = process.communicate()
-    found = json.loads(output.splitlines()[-1]) if output.strip() else {"error": f"ended with status {process.returncode}", "rows": 0, "peak_mb": 0.0}
+    found = json.loads(output.splitlines()[-1]) if output.strip() else {"error": f"exit status {process.returncode}", "rows": 0, "peak_mb": 0.0}
     if "error" in found:
-        return [case.words, case.megabytes, found["rows"], found["error"], found["peak_mb"], "", "", ""]
+        return [case.label, case.megabytes, found["rows"], found["error"], found["peak_mb"], "", "", ""]
     is_complete = "yes" if found["rows"] == case.records else "NO"
     speed = case.megabytes / found["seconds"]
-    return [case.words, case.megabytes, found["rows"], is_complete, found["peak_mb"], found["seconds"], speed, found["rows"] / found["cpu_seconds"]]
+    return [case.label, case.megabytes, found["rows"], is_complete, found["peak_mb"], found["seconds"], speed, found["rows"] / found["cpu_seconds"]]
 
 
 if __name__ == "__main__":
     import sys
 
     for chosen in sys.argv[1].split(","):
-        print(*measured(CASES[chosen], **json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}")), sep=" | ", flush=True)
+        print(*measure(CASES[chosen], **json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}")), sep=" | ", flush=True)

@@ -1,4 +1,4 @@
-"""A sync that is killed half-way, and the one after it: how much is fetched twice."""
+"""A sync that is killed halfway and run again: how much is read twice."""
 
 from benchmarks.measuring import PER_SECOND, folder, result, serving, start, wait_for
 from benchmarks.table import table
@@ -13,11 +13,11 @@ def report(quick: bool) -> str:
             options = {"base_url": server.base_url, "name": name, "folder": str(into)}
             pages = count / (1000 if name == "events" else 100)
             killed = start("one_sync", options)
-            wait_for(lambda: server.answers(name).get("200", 0) >= pages / 2)  # noqa: B023
+            wait_for(lambda: server.responses(name).get("200", 0) >= pages / 2)  # noqa: B023
             killed.kill()
             killed.communicate()
-            before = server.answers(name)["200"]
+            before = server.responses(name)["200"]
             run = result(start("one_sync", options))
             sent = server.stats()["records"][f"/api/{name}"]
         lines.append([name, int(pages), before, run.requests, f"{sent / count - 1:.1%}", run.rows == count])
-    return table(["type", "full pages", "requests until the kill", "requests of the next sync", "records read twice", "all rows there"], lines)
+    return table(["type", "full pages", "requests until the kill", "requests of the next sync", "records read twice", "complete"], lines)

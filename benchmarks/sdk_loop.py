@@ -1,4 +1,4 @@
-"""What one writes without this library: a loop on Klaviyo's SDK, pandas, DuckDB; measured. Options come as JSON in the first argument."""
+"""The baseline: a plain loop over Klaviyo's SDK with pandas and DuckDB. The first argument is a JSON object of options."""
 
 import json
 import resource
@@ -30,7 +30,7 @@ def _row(record: Any) -> dict[str, Any]:
 
 
 def main(base_url: str, folder: str) -> None:
-    """Read all events into a table and print what it took."""
+    """Read all events into a table and print the measurements as JSON."""
     warnings.simplefilter("ignore")
     api = KlaviyoAPI(KEY, max_retries=3, test_host=base_url)
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)

@@ -1,7 +1,7 @@
-"""A server for big accounts, lean enough not to be what is measured: ``python -m benchmarks.server --events 1000000``.
+"""A server for big accounts, fast enough not to be the bottleneck: ``python -m benchmarks.server --events 1000000``.
 
-It speaks the part of Klaviyo's API that syncs of events and profiles use, with the sandbox's rate limits, and compresses responses as Klaviyo does.
-It prints its address, and ends when its standard input is closed.
+It implements the part of Klaviyo's API that syncs of events and profiles use, with the sandbox's rate limits, and compresses responses as Klaviyo
+does. It prints its address and exits when its standard input is closed.
 """
 
 import argparse
@@ -28,23 +28,23 @@ from klaviyo_assets.sandbox.errors import JSONAPI, ApiError
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
 
 _BOUND = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(\w+,([^)]+)\)")
-_NOBODY = "subscriptions."
-"""What filters by the consent that profiles have taken back begin with; no one here has."""
+_CONSENT_FILTER = "subscriptions."
+"""Prefix of the fields in filters by withdrawn consent, which match no profile here."""
 
 _PACKED = ("events",)
-"""Types that are compressed beforehand: those whose pages are big and many."""
+"""Precompressed types: those with many big pages."""
 
 
 class Server:
     """The ASGI application.
 
     Args:
-        collections: What it serves.
-        latency: Seconds that each response takes at least.
+        collections: The records, by type.
+        latency: Minimum duration of each response in seconds.
         limits: Klaviyo's rate limits, or None.
-        packed: Types that are compressed beforehand.
+        packed: Precompressed types.
 
-    The latency can be changed while it runs: ``PUT /latency/0.3``.
+    ``GET /latency/0.3`` changes the latency while it runs and resets the counts of ``/stats``.
     """
 
     def __init__(self, collections: dict[str, Collection], latency: float, limits: Limits | None, packed: Sequence[str] = _PACKED) -> None:
@@ -73,7 +73,7 @@ class Server:
         else:
             if self._latency:
                 await asyncio.sleep(self._latency)
-            status, body, headers = self._answer(scope)
+            status, body, headers = self._respond(scope)
             self._statuses.setdefault(path, Counter())[status] += 1
         headers = {
             **headers,
@@ -86,7 +86,7 @@ class Server:
         await send({"type": "http.response.start", "status": status, "headers": pairs})
         await send({"type": "http.response.body", "body": body})
 
-    def _answer(self, scope: Any) -> tuple[int, bytes, dict[str, str]]:
+    def _respond(self, scope: Any) -> tuple[int, bytes, dict[str, str]]:
         path = scope["path"]
         try:
             if path not in self._collections:
@@ -100,29 +100,29 @@ class Server:
         query = dict(parse_qsl(scope["query_string"].decode()))
         first, end = 0, len(collection)
         for operator, text in _BOUND.findall(query.get("filter", "")):
-            place = collection.first_from(microseconds(text) + (operator in ("greater-than", "less-or-equal")))
-            first, end = (max(first, place), end) if operator.startswith("greater") else (first, min(end, place))
-        if _NOBODY in query.get("filter", ""):
+            index = collection.first_from(microseconds(text) + (operator in ("greater-than", "less-or-equal")))
+            first, end = (max(first, index), end) if operator.startswith("greater") else (first, min(end, index))
+        if _CONSENT_FILTER in query.get("filter", ""):
             end = first
         first = max(first, int(query.get("page[cursor]", 0)))
         size = int(query.get("page[size]", 20))
         last = min(end, first + size)
         self._records[scope["path"]] += max(0, last - first)
-        following = None
+        next_url = None
         if last < end:
             host = dict(scope["headers"])[b"host"].decode()
-            following = f"http://{host}{scope['path']}?{urlencode({**query, 'page[cursor]': last})}"
-        head = b'{"links":%s,"data":[' % json.dumps({"self": "", "next": following}).encode()
+            next_url = f"http://{host}{scope['path']}?{urlencode({**query, 'page[cursor]': last})}"
+        head = b'{"links":%s,"data":[' % json.dumps({"self": "", "next": next_url}).encode()
         if (packed := self._packed.get(scope["path"])) is not None and first < last:
             return packed.page(head, first, last)
         return gzipped(b"".join([head, *collection.json(first, last), b"]}"]))
 
     def _stats(self) -> bytes:
-        used = os.times()
-        return json.dumps({"statuses": self._statuses, "records": self._records, "cpu_seconds": used.user + used.system}).encode()
+        cpu = os.times()
+        return json.dumps({"statuses": self._statuses, "records": self._records, "cpu_seconds": cpu.user + cpu.system}).encode()
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_the_parent() -> None:
     sys.stdin.read()
     os._exit(0)
 
@@ -147,7 +147,7 @@ def serve(app: Server) -> None:
     """Print the address and serve until standard input is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+        threading.Thread(target=_exit_with_the_parent, daemon=True).start()
         config = uvicorn.Config(app, log_level="error", access_log=False, date_header=False, server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
 

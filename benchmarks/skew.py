@@ -1,4 +1,4 @@
-"""Records that lie unevenly, under real limits at 300 ms: work stealing must keep all workers busy."""
+"""Unevenly distributed records, under real limits at 300 ms latency: work stealing must keep all workers busy."""
 
 from benchmarks.account import DENSITIES
 from benchmarks.measuring import PER_SECOND, folder, serving, sync
@@ -20,4 +20,4 @@ def report(quick: bool) -> str:
         lines.append(
             [name, density, run.rows, run.per_second, f"{run.per_second / uniform[name]:.1%}", run.requests, f"{run.requests / fewest - 1:.1%}"]
         )
-    return table(["type", "density", "rows", "rows/s", "of uniform", "requests", "more than full pages"], lines)
+    return table(["type", "density", "rows", "rows/s", "relative to uniform", "requests", "more than with full pages"], lines)

@@ -1,14 +1,15 @@
-"""What it takes to import the package and to load its code location, next to an empty one."""
+"""Time and memory to import the package and to load its code location, compared with an empty one."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 from benchmarks.measuring import folder
 from benchmarks.one_sync import KEY
-from benchmarks.table import middle, table
+from benchmarks.table import table
 
 _CASES = {
     "Python alone": "",
@@ -32,13 +33,13 @@ def report(quick: bool) -> str:
     """Run it."""
     with folder() as into:
         (into / "empty_location.py").write_text("import dagster as dg\n\ndefs = dg.Definitions()\n")
-        found = {name: [_run(code, into) for _ in range(2 if quick else 7)] for name, code in _CASES.items()}
-    base = middle(one[0] for one in found["empty Dagster code location"])
+        measured = {name: [_run(code, into) for _ in range(2 if quick else 7)] for name, code in _CASES.items()}
+    base = median(one[0] for one in measured["empty Dagster code location"])
     lines = []
-    for name, runs in found.items():
-        seconds = middle(one[0] for one in runs)
-        lines.append([name, seconds, f"{seconds / base:.2f} ×", middle(one[1] for one in runs), ", ".join(runs[0][2]) or "none"])
-    return table(["what", "seconds", "of an empty location", "peak MB", f"of {', '.join(_HEAVY)} loaded"], lines)
+    for name, runs in measured.items():
+        seconds = median(one[0] for one in runs)
+        lines.append([name, seconds, f"{seconds / base:.2f} ×", median(one[1] for one in runs), ", ".join(runs[0][2]) or "none"])
+    return table(["what", "seconds", "relative to an empty location", "peak MB", f"loaded of {', '.join(_HEAVY)}"], lines)
 
 
 def _run(code: str, into: Path) -> tuple[float, float, list[str]]:

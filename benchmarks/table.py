@@ -1,11 +1,10 @@
 """Markdown tables."""
 
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a Markdown table.
+    """Return a Markdown table.
 
     Example:
         >>> print(table(["what", "rows/s"], [["events", 55_396.4]]))
@@ -15,11 +14,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """
     lines = [list(head), ["---"] * len(head), *[[_text(cell) for cell in row] for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def middle(values: Iterable[float]) -> float:
-    """Return the median."""
-    return median(values)
 
 
 def _text(cell: object) -> str:

@@ -1,6 +1,6 @@
 """A server for records of chosen sizes: ``python -m benchmarks.wide_server '{"name": "events", "blocks": [[1000, 100000]]}'``.
 
-It responds as :mod:`benchmarks.server` does; only the records differ: each holds one text that makes it as long as it is asked to be.
+It works like :mod:`benchmarks.server`, except that the length of a text in each record sets the record's size.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ _RECORDS = {
     b'"first_name":"(text)","last_name":"(text)","organization":"(text)","title":"(text)","image":"(text)","location":{"address1":"(text)",'
     b'"city":"(text)"},"properties":{"note":"(text)"},"other":"(text)"},"relationships":{}}',
 }
-"""Records by their kind; one text each, or several that share the length."""
+"""Record templates by kind, with one text or several of the same length."""
 
 _POOL = 8 * 2**20
-"""Random letters from which texts are cut; more than a compressor remembers."""
+"""Length of the random text from which texts are cut; more than fits into a compressor's window."""
 
 
 class WideCollection(Collection):
     """Records of chosen sizes.
 
     Args:
-        kind: Of the templates.
-        moments: Their times.
+        kind: Kind of the template.
+        timestamps: Their times, ascending.
         sizes: Length of each record's text in bytes.
-        random_text: True for text that compresses to three quarters, false for text that compresses to nearly nothing.
+        random_text: True for text that compresses to three quarters of its size, False for text that compresses to almost nothing.
     """
 
-    def __init__(self, kind: str, moments: array[int], sizes: list[int], *, random_text: bool) -> None:
-        super().__init__(kind, moments, [])
+    def __init__(self, kind: str, timestamps: array[int], sizes: list[int], *, random_text: bool) -> None:
+        super().__init__(kind, timestamps, [])
         self._template = _RECORDS[kind]
         self._sizes = sizes
         self._texts = self._template.count(_TEXT)
@@ -61,7 +61,7 @@ class WideCollection(Collection):
         for index in range(first, end):
             if index > first:
                 yield b","
-            record = self._template.replace(_ID, b"%011x" % index).replace(_TIME, self._text(self.moments[index]))
+            record = self._template.replace(_ID, b"%011x" % index).replace(_TIME, self._text(self.timestamps[index]))
             yield record.replace(_TEXT, self._words(index, self._sizes[index] // self._texts))
 
     def _words(self, index: int, length: int) -> bytes:
@@ -71,13 +71,13 @@ class WideCollection(Collection):
 
 
 def build(name: str, blocks: list[list[int]], kind: str | None = None, repeat: int = 1, random_text: bool = True, days: int = 30) -> dict[str, Any]:
-    """Return the collections.
+    """Return a collection, by its type.
 
     Args:
         name: The resource type.
-        blocks: Pairs of a number of records and the bytes of each, one block after the other in time.
-        kind: Of the templates; by default the type's own.
-        repeat: How often the blocks follow each other.
+        blocks: Pairs of a number of records and the size of each in bytes, in order of time.
+        kind: Kind of the template; the resource type by default.
+        repeat: Number of repetitions of the blocks.
         random_text: See :class:`WideCollection`.
         days: Days of history.
     """

@@ -1,6 +1,7 @@
-"""Under the limits together with others: a client that takes half of the quota, and two syncs that do not know of each other."""
+"""Two clients share one rate limit: a sync and a client that uses half of the limit; two syncs on different machines."""
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -17,13 +18,13 @@ _LIMIT = 3500
 def report(quick: bool) -> str:
     """Run it."""
     seconds = 60 if quick else 90
-    lines = [_beside_half(share, seconds) for share in (0.9, 1.0)]
-    lines.append(_two_of_ours(seconds))
-    head = ["who", "our requests", "our 429s", "others' requests", "others' 429s", "all that was answered, of the limit"]
+    lines = [_with_other_client(share, seconds) for share in (0.9, 1.0)]
+    lines.append(_two_syncs(seconds))
+    head = ["clients", "our requests", "our 429s", "their requests", "their 429s", "accepted, of the limit"]
     return table(head, lines)
 
 
-def _beside_half(share: float, seconds: float) -> Sequence[object]:
+def _with_other_client(share: float, seconds: float) -> Sequence[object]:
     count = int(_LIMIT / 60 * 1000 * 0.5 * seconds)
     with serving("--events", str(count), "--latency", "0.08") as server, folder() as into:
         other = _Other(server, _LIMIT / 60 / 2)
@@ -31,52 +32,50 @@ def _beside_half(share: float, seconds: float) -> Sequence[object]:
         run = sync(server, "events", into, share=share)
         took = time.monotonic() - began
         theirs = other.stop()
-    answered = run.requests - run.throttled + theirs[200]
-    return _line(f"half for another, share {share:.0%}", run.requests, run.throttled, sum(theirs.values()), theirs[429], answered, took)
+    accepted = run.requests - run.throttled + theirs[200]
+    return _line(f"share {share:.0%}, other client at half", run.requests, run.throttled, sum(theirs.values()), theirs[429], accepted, took)
 
 
-def _two_of_ours(seconds: float) -> Sequence[object]:
+def _two_syncs(seconds: float) -> Sequence[object]:
     count = int(_LIMIT / 60 * 1000 * 0.5 * seconds)
     with serving("--events", str(count), "--latency", "0.08") as server, folder() as one, folder() as other:
         began = time.monotonic()
-        # Another folder for temporary files stands for another machine: on one they would not run at once.
+        # Separate folders for temporary files simulate separate machines; on one machine the two syncs would not run at the same time.
         processes = [
             start("one_sync", {"base_url": server.base_url, "name": "events", "folder": str(into), "share": 0.9}, TMPDIR=str(into))
             for into in (one, other)
         ]
         first, second = (result(process) for process in processes)
         took = time.monotonic() - began
-    answered = first.requests + second.requests - first.throttled - second.throttled
-    return _line("two of ours, share 90 % each", first.requests, first.throttled, second.requests, second.throttled, answered, took)
+    accepted = first.requests + second.requests - first.throttled - second.throttled
+    return _line("two syncs, share 90% each", first.requests, first.throttled, second.requests, second.throttled, accepted, took)
 
 
-def _line(who: str, ours: int, ours_429: int, theirs: int, theirs_429: int, answered: int, seconds: float) -> Sequence[object]:
+def _line(clients: str, ours: int, ours_429: int, theirs: int, theirs_429: int, accepted: int, seconds: float) -> Sequence[object]:
     return [
-        who,
+        clients,
         ours,
         f"{ours_429} ({ours_429 / ours:.2%})",
         theirs,
         f"{theirs_429} ({theirs_429 / theirs:.2%})",
-        f"{answered * 60 / seconds / _LIMIT:.1%}",
+        f"{accepted * 60 / seconds / _LIMIT:.1%}",
     ]
 
 
 class _Other:
-    """Another integration: so many requests a second, come what may.
+    """Another client, which sends at a fixed rate.
 
     Args:
         server: The server.
-        rate: Requests a second.
+        rate: Requests per second.
     """
 
     def __init__(self, server: Server, rate: float) -> None:
-        import subprocess
-
-        command = [sys.executable, "-m", "benchmarks.company", server.base_url, str(rate)]
+        command = [sys.executable, "-m", "benchmarks.shared_limit", server.base_url, str(rate)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> dict[int, int]:
-        """End it and return its responses by status."""
+        """Stop it and return its number of responses by status."""
         output, _ = self._process.communicate("\n")
         ok, throttled = output.split()
         return {200: int(ok), 429: int(throttled)}
@@ -84,14 +83,14 @@ class _Other:
 
 async def _send(base_url: str, rate: float) -> None:
     statuses = {200: 0, 429: 0}
-    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    stopped = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     async with httpx.AsyncClient(base_url=base_url) as client:
 
         async def one() -> None:
             statuses[(await client.get("/api/events", params={"page[size]": 1})).status_code] += 1
 
         began, sent, tasks = time.monotonic(), 0, set()
-        while not ended.done():
+        while not stopped.done():
             if sent < (time.monotonic() - began) * rate:
                 sent += 1
                 task = asyncio.create_task(one())

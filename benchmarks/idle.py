@@ -37,11 +37,11 @@ def report(quick: bool) -> str:
         for _ in range(repeats):
             for name in CATALOG:
                 _sync(sandbox.base_url, warehouse, name)
-        took, growth = time.perf_counter() - began, path.stat().st_size - size
+        elapsed, growth = time.perf_counter() - began, path.stat().st_size - size
     lines = [
         [name, first[name].row.requests, one.row.requests, one.row.rows_updated + one.row.rows_inserted, one.seconds] for name, one in idle.items()
     ]
-    summary = f"{repeats} further idle syncs of all {len(CATALOG)} types: {took / repeats:.1f} s each, {growth:,} bytes of growth ({size:,} before)."
+    summary = f"{repeats} further idle syncs of all {len(CATALOG)} types: {elapsed / repeats:.1f} s each, {growth:,} bytes of growth ({size:,} before)."
     return table(["type", "requests of the first sync", "requests of an idle sync", "rows written", "seconds"], lines) + "\n\n" + summary
 
 

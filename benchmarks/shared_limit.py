@@ -30,10 +30,10 @@ def _with_other_client(share: float, seconds: float) -> Sequence[object]:
         other = _Other(server, _LIMIT / 60 / 2)
         began = time.monotonic()
         run = sync(server, "events", into, share=share)
-        took = time.monotonic() - began
+        elapsed = time.monotonic() - began
         theirs = other.stop()
     accepted = run.requests - run.throttled + theirs[200]
-    return _line(f"share {share:.0%}, other client at half", run.requests, run.throttled, sum(theirs.values()), theirs[429], accepted, took)
+    return _line(f"share {share:.0%}, other client at half", run.requests, run.throttled, sum(theirs.values()), theirs[429], accepted, elapsed)
 
 
 def _two_syncs(seconds: float) -> Sequence[object]:
@@ -46,9 +46,9 @@ def _two_syncs(seconds: float) -> Sequence[object]:
             for into in (one, other)
         ]
         first, second = (result(process) for process in processes)
-        took = time.monotonic() - began
+        elapsed = time.monotonic() - began
     accepted = first.requests + second.requests - first.throttled - second.throttled
-    return _line("two syncs, share 90% each", first.requests, first.throttled, second.requests, second.throttled, accepted, took)
+    return _line("two syncs, share 90% each", first.requests, first.throttled, second.requests, second.throttled, accepted, elapsed)
 
 
 def _line(clients: str, ours: int, ours_429: int, theirs: int, theirs_429: int, accepted: int, seconds: float) -> Sequence[object]:

@@ -25,9 +25,9 @@ _PART = re.compile(r"(?<=<!-- generated: )([a-z]+)( -->\n).*?(?=<!-- end -->)", 
 _DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |".replace("|  |", "| |") + "\n" for line in lines)
 
 
@@ -161,7 +161,7 @@ def schedules() -> str:
     defs = _definitions()
     crons = {schedule.job_name: str(schedule.cron_schedule) for schedule in defs.schedules or () if isinstance(schedule, dg.ScheduleDefinition)}
     jobs = {job.name: job.description or "" for job in defs.jobs or ()}
-    return table(("job", "schedule (UTC)", "what it does"), ((f"`{name}`", _cron(crons.get(name)), words) for name, words in jobs.items()))
+    return table(("job", "schedule (UTC)", "what it does"), ((f"`{name}`", _cron(crons.get(name)), description) for name, description in jobs.items()))
 
 
 def _cron(cron: str | None) -> str:
@@ -185,11 +185,11 @@ def checks() -> str:
         if isinstance(asset, dg.AssetsDefinition):
             for spec in asset.check_specs:
                 name = spec.asset_key.to_user_string()
-                words = (spec.description or "").replace(f"the scope {scope_of[name]}", "the scope of the asset")
-                found.setdefault(spec.name, {}).setdefault(words, set()).add(name)
-    if unclear := [name for name, by_words in found.items() if len(by_words) > 1]:
+                description = (spec.description or "").replace(f"the scope {scope_of[name]}", "the scope of the asset")
+                found.setdefault(spec.name, {}).setdefault(description, set()).add(name)
+    if unclear := [name for name, by_description in found.items() if len(by_description) > 1]:
         raise ValueError(f"Checks with more than one description: {', '.join(unclear)}.")
-    rows = ((f"`{name}`", _on(assets), words) for name, by_words in sorted(found.items()) for words, assets in by_words.items())
+    rows = ((f"`{name}`", _on(assets), description) for name, by_description in sorted(found.items()) for description, assets in by_description.items())
     return table(("check", "on", "passes if"), rows)
 
 
@@ -236,9 +236,9 @@ def env_example() -> str:
 
 
 def _example(option: Option) -> str:
-    words = textwrap.fill(f"{option.description}.", 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    description = textwrap.fill(f"{option.description}.", 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
     value = option.example or ("" if option.default is None else _value(option.default))
-    return f"\n{words}\n{'' if option.name == 'api_key' else '# '}{option.variable}={value}\n"
+    return f"\n{description}\n{'' if option.name == 'api_key' else '# '}{option.variable}={value}\n"
 
 
 PARTS: dict[str, Callable[[], str]] = {

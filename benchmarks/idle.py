@@ -41,7 +41,7 @@ def report(quick: bool) -> str:
     lines = [
         [name, first[name].row.requests, one.row.requests, one.row.rows_updated + one.row.rows_inserted, one.seconds] for name, one in idle.items()
     ]
-    summary = f"{repeats} further idle syncs of all {len(CATALOG)} types: {elapsed / repeats:.1f} s each, {growth:,} bytes of growth ({size:,} before)."
+    summary = f"{repeats} idle syncs of all {len(CATALOG)} types: {elapsed / repeats:.1f} s each, {growth:,} bytes of growth ({size:,} before)."
     return table(["type", "requests of the first sync", "requests of an idle sync", "rows written", "seconds"], lines) + "\n\n" + summary
 
 

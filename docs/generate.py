@@ -161,7 +161,7 @@ def schedules() -> str:
     defs = _definitions()
     crons = {schedule.job_name: str(schedule.cron_schedule) for schedule in defs.schedules or () if isinstance(schedule, dg.ScheduleDefinition)}
     jobs = {job.name: job.description or "" for job in defs.jobs or ()}
-    return table(("job", "schedule (UTC)", "what it does"), ((f"`{name}`", _cron(crons.get(name)), description) for name, description in jobs.items()))
+    return table(("job", "schedule (UTC)", "what it does"), ((f"`{name}`", _cron(crons.get(name)), text) for name, text in jobs.items()))
 
 
 def _cron(cron: str | None) -> str:
@@ -189,7 +189,7 @@ def checks() -> str:
                 found.setdefault(spec.name, {}).setdefault(description, set()).add(name)
     if unclear := [name for name, by_description in found.items() if len(by_description) > 1]:
         raise ValueError(f"Checks with more than one description: {', '.join(unclear)}.")
-    rows = ((f"`{name}`", _on(assets), description) for name, by_description in sorted(found.items()) for description, assets in by_description.items())
+    rows = ((f"`{name}`", _on(assets), text) for name, by_description in sorted(found.items()) for text, assets in by_description.items())
     return table(("check", "on", "passes if"), rows)
 
 

@@ -51,7 +51,7 @@ def types() -> str:
     """Return a sentence that names every resource type."""
     names = in_words([title(entry) for entry in CATALOG.values() if not entry.opt_in])
     optional = [title(entry) for entry in CATALOG.values() if entry.opt_in]
-    more = f" Opt-in: {in_words(optional)}." if optional else ""
+    more = f" Only if selected: {in_words(optional)}." if optional else ""
     return textwrap.fill(f"One table each for {names}.{more} [Their columns](docs/columns.md).", 100, break_on_hyphens=False) + "\n"
 
 
@@ -67,7 +67,7 @@ def tables() -> str:
 
 
 def _contents(entry: ResourceType) -> str:
-    return entry.description.rstrip(".") + (" (opt-in)" if entry.opt_in else "")
+    return entry.description.rstrip(".") + (" (only if selected)" if entry.opt_in else "")
 
 
 def _of_type(entry: ResourceType, kind: ColumnType) -> str:
@@ -102,7 +102,7 @@ def scopes() -> str:
 def _optional(entry: ResourceType) -> str:
     if entry.identifies_account:
         return "optional: without it only this asset is skipped"
-    return "opt-in: needed only if you select the asset" if entry.opt_in else ""
+    return "only if you select the asset" if entry.opt_in else ""
 
 
 def limits() -> str:

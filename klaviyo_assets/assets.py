@@ -83,6 +83,7 @@ def build_klaviyo_assets(
             pool=pool,
             retry_policy=retry_policy,
             setting_names=setting_names or SettingNames(resource_key, duckdb_key),
+            catalog=catalog,
         )
         for op_name, group in _ops_of(entries).items()
     ]
@@ -123,6 +124,7 @@ def _build_op(
     pool: str | None,
     retry_policy: dg.RetryPolicy | None,
     setting_names: SettingNames,
+    catalog: Catalog,
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=op_name,
@@ -146,6 +148,7 @@ def _build_op(
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
+            catalog=catalog,
         )
         yield from step.run()
 

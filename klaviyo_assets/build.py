@@ -66,7 +66,7 @@ def build_klaviyo_definitions(
     check_name(name)
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
     database = as_resource(duckdb)
-    known_klaviyo, known_database = kept_out_of_launchpad(klaviyo), kept_out_of_launchpad(database)
+    known_klaviyo, known_database = kept_out_of_launchpad(klaviyo.with_catalog(catalog)), kept_out_of_launchpad(database)
     translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)

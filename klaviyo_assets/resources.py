@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -12,7 +12,8 @@ from pydantic import Field, PrivateAttr, field_serializer
 
 from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_plain_http, client_settings
+from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_plain_http, client_settings, options_for
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """
 
     _has_warned: bool = PrivateAttr(default=False)
+    _catalog: Catalog = PrivateAttr(default_factory=lambda: CATALOG)
 
     api_key: str = Field(
         repr=False,
@@ -74,13 +76,25 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Keep the key out of dumps; Dagster itself reads the field."""
         return "pk_***"
 
+    def with_catalog(self, catalog: Catalog) -> Self:
+        """Let field rules name the types of a catalog of your own, and return the resource.
+
+        ``build_klaviyo_definitions`` does this. Call it if you pass the resource to ``dagster.Definitions`` yourself: the rules are checked when code
+        is loaded, where the resource does not know the catalog of the assets.
+
+        Example:
+            >>> klaviyo = KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), field_rules={"my_type": {"email": "hash"}}).with_catalog(MY_CATALOG)
+        """
+        self._catalog = catalog
+        return self
+
     def get_resource_definition(self) -> "ConfigurableResourceFactoryResourceDefinition":
         """Return Dagster's definition, when code is loaded.
 
         Raises:
             InvalidDefinition: If the value of a field is already known to be wrong.
         """
-        check_resource(self)
+        check_resource(self, self._catalog)
         self._warn_of_a_literal_key()
         return super().get_resource_definition()
 
@@ -140,16 +154,21 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return client_settings(self, shared_limits=shared_limits)
 
 
-def check_resource(klaviyo: "KlaviyoResource") -> None:
+def check_resource(klaviyo: "KlaviyoResource", catalog: Catalog = CATALOG) -> None:
     """Check the fields of a resource, as far as they are known.
+
+    Args:
+        klaviyo: The resource.
+        catalog: Resource types that field rules may name, besides those of this package.
 
     Raises:
         InvalidDefinition: Naming the field.
     """
     known = {option.name: value for option in RESOURCE_OPTIONS if not _is_read_later(value := getattr(klaviyo, option.name))}
+    options = options_for(catalog)
     try:
         for name, value in known.items():
-            OPTIONS[name].kind.check(value, _called(name))
+            options[name].kind.check(value, _called(name))
         if "base_url" in known:
             check_plain_http(klaviyo.base_url, _called("base_url"), allow_http=klaviyo.allow_http, switch="allow_http=True")
     except ValueError as error:

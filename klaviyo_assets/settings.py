@@ -19,6 +19,7 @@ from klaviyo_assets._internal.option import PREFIX, Number, Option, Switch, Text
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
@@ -80,8 +81,15 @@ def _check_base_url(text: str, name: str) -> None:
         raise ValueError(f"{name} {error}: {without_user(text)!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.") from None
 
 
+@dataclass(frozen=True)
 class _FieldRules:
-    """Field rules, as a JSON object in the environment."""
+    """Field rules, as a JSON object in the environment.
+
+    Attributes:
+        catalog: Resource types that rules may name.
+    """
+
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
 
     def parse(self, text: str, name: str) -> dict[str, dict[str, str]]:
         """Return the rules, checked against the catalog."""
@@ -97,7 +105,7 @@ class _FieldRules:
     def check(self, value: Mapping[str, Mapping[str, str]], name: str) -> None:
         """Refuse rules that name something unknown or ask for something impossible."""
         try:
-            parse_rules(value)
+            parse_rules(value, self.catalog)
         except InvalidFieldRules as error:
             raise ValueError(f"{name}: {error}") from None
 
@@ -254,16 +262,24 @@ OPTIONS: Final[Mapping[str, Option]] = _all_options()
 RESOURCE_OPTIONS: Final = tuple(option for option in OPTIONS.values() if option.on_resource)
 """The options that are fields of ``KlaviyoResource``."""
 
+
+def options_for(catalog: Catalog) -> Mapping[str, Option]:
+    """Return all options by name, with field rules that may name the types of a catalog as well as those of this package."""
+    rules = replace(OPTIONS["field_rules"], kind=_FieldRules(CATALOG.updated(catalog)))
+    return {**OPTIONS, rules.name: rules}
+
+
 API_KEY = API_KEY_OPTION.variable
 BASE_URL = OPTIONS["base_url"].variable
 DUCKDB_PATH = OPTIONS["duckdb_path"].variable
 
 
-def from_environment(*, database: str | None = None) -> Settings:
+def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG) -> Settings:
     """Read the settings from the environment (Dagster loads a ``.env`` file of the working folder into it).
 
     Args:
         database: Path of the DuckDB file if the user gave one; it replaces ``KLAVIYO_DUCKDB_PATH``.
+        catalog: Resource types that field rules may name, besides those of this package.
 
     Raises:
         InvalidSetting: Names the variable, its value and a valid one.
@@ -271,7 +287,8 @@ def from_environment(*, database: str | None = None) -> Settings:
     _refuse_byte_order_mark()
     environment = {name: text for name, text in os.environ.items() if name.startswith(PREFIX) and not (database and name == DUCKDB_PATH)}
     try:
-        values = {one.name: OPTIONS[one.name].read(environment) for one in fields(Settings)}
+        options = options_for(catalog)
+        values = {one.name: options[one.name].read(environment) for one in fields(Settings)}
         check_plain_http(values["base_url"], BASE_URL, allow_http=values["allow_http"], switch=f"{OPTIONS['allow_http'].variable}=true")
     except ValueError as error:
         raise InvalidSetting(str(error)) from None

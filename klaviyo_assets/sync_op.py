@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from klaviyo_assets._internal.event_loop import merged
 from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Result
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
@@ -36,6 +37,7 @@ class SyncStep:
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
         setting_names: What messages call the settings.
+        catalog: Resource types that field rules may name, besides those of this package.
     """
 
     context: dg.AssetExecutionContext
@@ -45,6 +47,7 @@ class SyncStep:
     klaviyo: KlaviyoResource
     duckdb: Any
     setting_names: SettingNames = VARIABLES
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
 
     def run(self) -> Iterator[Result]:
         """Yield materializations and check results as they come.
@@ -82,7 +85,7 @@ class SyncStep:
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield the work for each asset that is selected or has a selected check."""
         # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
-        rules = rule_sets_for(self.klaviyo.field_rules) if self.context.selected_asset_keys else {}
+        rules = rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog)) if self.context.selected_asset_keys else {}
         finished: dict[str, asyncio.Event] = {}
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)

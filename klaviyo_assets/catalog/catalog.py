@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
+from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -16,7 +17,7 @@ class Catalog(Mapping[str, ResourceType]):
         types: The resource types, in any order.
 
     Raises:
-        CatalogError: If two types have the same name, or a parent is missing.
+        CatalogError: If two types have the same name, a parent is missing, or the column of a person's id is unusable.
 
     Example:
         >>> catalog = CATALOG.with_(MY_TYPE).select(["lists", "my_type"])
@@ -29,6 +30,7 @@ class Catalog(Mapping[str, ResourceType]):
         for entry in types:
             if by_name.setdefault(entry.name, entry) is not entry:
                 raise CatalogError(f"Two resource types are named {entry.name}. Give each its own name.")
+            _check_subject_column(entry)
         self._types = _parents_first(by_name)
 
     def __getitem__(self, name: str) -> ResourceType:
@@ -71,10 +73,34 @@ class Catalog(Mapping[str, ResourceType]):
         """
         return type(self)((*self.values(), *types))
 
+    def updated(self, other: Mapping[str, ResourceType]) -> Self:
+        """Return a catalog with the types of both; of two types with the same name, that of ``other``.
+
+        Raises:
+            CatalogError: If a parent is missing.
+
+        Example:
+            >>> CATALOG.updated(Catalog([MY_TYPE]))["my_type"] is MY_TYPE
+            True
+        """
+        return type(self)({**self, **other}.values())
+
     @property
     def default_names(self) -> tuple[str, ...]:
         """Names of the types that are synced by default: all except opt-in types."""
         return tuple(name for name, entry in self.items() if not entry.opt_in)
+
+
+def _check_subject_column(entry: ResourceType) -> None:
+    """Refuse a type whose rows an erasure could not find."""
+    if entry.subject_column is None:
+        return
+    column = next((column for column in entry.columns if column.name == entry.subject_column), None)
+    if column is None or column.type is not ColumnType.STRING:
+        raise CatalogError(
+            f"The subject_column of {entry.name} is {entry.subject_column}, which is not one of its columns of type STRING, so the rows of a person "
+            "could not be erased. Name the column with the id of the profile."
+        )
 
 
 def _parents_first(by_name: Mapping[str, ResourceType]) -> dict[str, ResourceType]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
 
-from klaviyo_assets.catalog.columns import Column
+from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Query
 from klaviyo_assets.catalog.replication import Replication
 
@@ -79,7 +79,8 @@ class ResourceType:
         identifies_account: True for the type that identifies the account of the key.
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
-        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column.
+        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
+            path says so; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
     """
@@ -118,6 +119,21 @@ class ResourceType:
     def scope_text(self) -> str:
         """All API scopes that reading it needs, as text for messages."""
         return " and ".join(self.scopes)
+
+    @property
+    def profile_column(self) -> str | None:
+        """Column with the id of the row's profile: ``subject_column``, or else a column whose path leads to the id of a profile.
+
+        A type from outside this package may not declare the column; erasures find its rows nevertheless.
+        """
+        if self.subject_column is not None:
+            return self.subject_column
+        paths: set[tuple[str, ...]] = {("relationships", "profile")}
+        if self.jsonapi_type == "profile":
+            paths.add(("id",))
+        if self.parent is not None and self.parent.entry.jsonapi_type == "profile":
+            paths.add(("parent", self.parent.column))
+        return next((column.name for column in self.columns if column.path in paths and column.type is ColumnType.STRING), None)
 
     def path_of(self, parent_id: str | None) -> str:
         """Return the path of the type's records; for a child type, of one parent's records.

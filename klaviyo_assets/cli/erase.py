@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.erasure.erase import Erased, Erasure, Found
 from klaviyo_assets.erasure.subject import DataSubject
@@ -24,7 +25,7 @@ _REMEMBERED = "The id is remembered: no sync will store that profile."
 _NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not stored yet, give its id."
 
 
-def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False) -> int:
+def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False, catalog: Catalog = CATALOG) -> int:
     """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
 
     Args:
@@ -32,10 +33,15 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
         schema: DuckDB schema.
         dry_run: Print what would be done, and change nothing.
+        catalog: Resource types that syncs of this schema know besides those of this package: the catalog of your code location.
+
+    Example:
+        >>> erase("ann@example.com", database="data/warehouse.duckdb", catalog=CATALOG.with_(MY_TYPE))
+        0
     """
     try:
         person = DataSubject.named(*who)
-        settings = from_environment(database=database)
+        settings = from_environment(database=database, catalog=catalog)
         warehouse = warehouse_from(
             settings.duckdb_path,
             patience=settings.duckdb_patience,
@@ -45,7 +51,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         path = checked_path(settings.duckdb_path)
         if not path.is_file():
             raise WarehouseError(f"There is no file {path}.", "Set KLAVIYO_DUCKDB_PATH, or use --database.")
-        erased = Erasure(warehouse, schema, salt_of_environment()).run(person, dry_run=dry_run)
+        erased = Erasure(warehouse, schema, salt_of_environment(), catalog).run(person, dry_run=dry_run)
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return 1

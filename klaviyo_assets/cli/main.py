@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.named import catalog_named
 from klaviyo_assets.cli.env_file import load_env_file
 from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
 from klaviyo_assets.errors import KlaviyoAssetsError
@@ -73,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
     erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
+    erase.add_argument(
+        "--catalog", metavar="MODULE:VARIABLE", help="catalog with your own resource types, such as my_project.klaviyo:CATALOG, if syncs use one"
+    )
     erase.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
     erase.set_defaults(run=_erase, failed=1)
 
@@ -102,7 +106,11 @@ def _demo(options: argparse.Namespace) -> int:
 def _erase(options: argparse.Namespace) -> int:
     from klaviyo_assets.cli.erase import erase
 
-    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run)
+    catalog = CATALOG
+    if options.catalog:
+        sys.path.insert(0, "")  # as for dagster dev -m: a module of the working folder
+        catalog = catalog_named(options.catalog)
+    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run, catalog=catalog)
 
 
 def _sandbox(options: argparse.Namespace) -> int:

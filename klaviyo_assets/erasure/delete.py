@@ -1,13 +1,13 @@
 """Deletes the rows of a person and redacts their identifiers in other rows, in one transaction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
@@ -43,6 +43,7 @@ class ErasedRows:
         connection: The database.
         warehouse: The same.
         schema: DuckDB schema.
+        catalog: The resource types of all tables that syncs have filled.
         salt: Salt of the field rules.
         person: The person; identifiers that are found are added.
 
@@ -53,6 +54,7 @@ class ErasedRows:
     connection: DuckDBPyConnection
     warehouse: Warehouse
     schema: str
+    catalog: Catalog
     salt: Salt | None
     person: DataSubject
     notes: list[str] = field(default_factory=list)
@@ -63,7 +65,7 @@ class ErasedRows:
         Raises:
             SyncError: If the rows of the person cannot be identified.
         """
-        resolver = SubjectResolver(self.connection, self.warehouse, self.schema, self.salt, self.person, self._columns)
+        resolver = SubjectResolver(self.connection, self.warehouse, self.schema, self.catalog, self.salt, self.person, self._columns)
         known = resolver.look_up()
         self.notes.extend(resolver.notes)
         if self.person.ids:
@@ -71,7 +73,7 @@ class ErasedRows:
         yield from self._drop_rebuilt(resolver)
         mentions = self.person.mentions(known)
         for table, columns in sorted(self._columns.items()):
-            rows = self._delete_rows(table, resolver.is_about_subject(table)) if table in CATALOG else 0
+            rows = self._delete_rows(table, resolver.is_about_subject(table)) if table in self.catalog else 0
             redacted = self._redact(table, columns, mentions) if mentions.any_identifier else 0
             if rows or redacted:
                 yield Found(table, rows, redacted)
@@ -96,7 +98,7 @@ class ErasedRows:
 
     def _drop_rebuilt(self, resolver: SubjectResolver) -> Iterator[Found]:
         """Drop tables of interrupted full reads. No sync is running, and the next full read starts over."""
-        for entry in CATALOG.values():
+        for entry in self.catalog.values():
             tables = Tables(self.warehouse, self.schema, entry)
             if tables.rebuilt_name in self._columns:
                 ((rows,),) = self.connection.execute(
@@ -109,8 +111,9 @@ class ErasedRows:
 
     def _delete_rows(self, table: str, condition: str) -> int:
         qualified = self.warehouse.qualified(self.schema, table)
-        rows = self.connection.execute(f"SELECT {key_text(CATALOG[table].primary_key)} FROM {qualified} WHERE {condition}").fetchall()
-        if rows and CATALOG[table].subject_column not in self._columns[table]:
+        entry = self.catalog[table]
+        rows = self.connection.execute(f"SELECT {key_text(entry.primary_key)} FROM {qualified} WHERE {condition}").fetchall()
+        if rows and entry.profile_column is None:
             self._tombstones.add_ids({id_ for (id_,) in rows})
         self.connection.execute(f"DELETE FROM {qualified} WHERE {condition}")
         if rows:
@@ -120,8 +123,9 @@ class ErasedRows:
 
     def _redact(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
         """Redact the person's identifiers in other rows; return the number of rows changed."""
-        key = CATALOG[table].primary_key if table in CATALOG else ()
+        key = self.catalog[table].primary_key if table in self.catalog else ()
         qualified = self.warehouse.qualified(self.schema, table)
+        self._note_kept_names(table, qualified, [name for name in key if name in columns], mentions)
         replaced = [name for name, type_ in columns.items() if name not in key and self._find_replaced(qualified, name, type_, mentions)]
         if not replaced:
             return 0
@@ -136,19 +140,34 @@ class ErasedRows:
 
     def _find_replaced(self, table: str, column: str, type_: str, mentions: Mentions) -> bool:
         """Collect the texts of a column that mention the person, with their replacements; return whether there are any."""
-        name = quoted(column)
-        frame = self.connection.sql(
-            f"SELECT DISTINCT {name} AS old FROM {table} WHERE regexp_matches({name}::VARCHAR, {literal(mentions.candidate)}, 'i')"
-        ).pl()
-        change = mentions.redacted_json if type_ == "JSON" else mentions.redacted
-        new = [_changed(value, change) for value in frame["old"]]
-        changed = frame.with_columns(pl.Series("new", new, dtype=frame["old"].dtype)).filter(pl.col("old").ne_missing(pl.col("new")))
+        changed = self._redacted_texts(table, column, type_, mentions)
         if changed.height:
             self.connection.register("found_texts", changed)
             columns = f"SELECT old::{type_} AS old, new::{type_} AS new FROM found_texts"
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_replaced(column)} AS {columns}")
             self.connection.unregister("found_texts")
         return bool(changed.height)
+
+    def _redacted_texts(self, table: str, column: str, type_: str, mentions: Mentions) -> pl.DataFrame:
+        """Return the texts of a column that mention the person (``old``) and their replacements (``new``)."""
+        name = quoted(column)
+        frame: pl.DataFrame = self.connection.sql(
+            f"SELECT DISTINCT {name} AS old FROM {table} WHERE regexp_matches({name}::VARCHAR, {literal(mentions.candidate)}, 'i')"
+        ).pl()
+        change = mentions.redacted_json if type_ == "JSON" else mentions.redacted
+        new = [_changed(value, change) for value in frame["old"]]
+        return frame.with_columns(pl.Series("new", new, dtype=frame["old"].dtype)).filter(pl.col("old").ne_missing(pl.col("new")))
+
+    def _note_kept_names(self, table: str, qualified: str, key: Sequence[str], mentions: Mentions) -> None:
+        """Tell of identifiers in a primary key: they are not redacted, since the next sync would add the row again under its own key."""
+        if table not in self.catalog or self.catalog[table].profile_column is not None:
+            return  # then rows with the person's id are deleted
+        for name in key:
+            if self._redacted_texts(qualified, name, self._columns[table][name], mentions).height:
+                self.notes.append(
+                    f"The primary key of the {table} table names the person in the column {name}; these rows stay, since nothing says that they are "
+                    f"about this profile. If they are, set subject_column of the resource type {table} and erase again, or delete them."
+                )
 
 
 def _replaced(column: str) -> str:

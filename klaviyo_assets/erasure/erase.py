@@ -1,18 +1,25 @@
 """Erases a person from the tables, staged files and free blocks of the file, and prevents later syncs from storing them again."""
 
 import shutil
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import private_files
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.erasure.unknown_tables import UnknownTables
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.transaction_retry import repeated_on_conflict
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
@@ -26,10 +33,6 @@ from klaviyo_assets.warehouse.ddl import table_exists
 
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 
-_OURS = (*CATALOG, SyncLog.NAME)
-"""Tables by which a schema that a sync has filled is recognized."""
-
-
 _COPIES = (
     "Running programs still read temporary copies of tables ({}), made for lazy frames, which may hold the person; each is deleted when its program "
     "ends. Run erase again then to see that none is left."
@@ -38,6 +41,8 @@ _COPIES = (
 _NOT_COMPACTED = (
     "This warehouse does not remove what deleted rows held: its older snapshots and files may still hold the person. Expire and delete them there."
 )
+
+_OTHER_SCHEMAS = "Syncs have filled other schemas of this database too, which are erased one by one (--schema): {}."
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,16 @@ class Erasure:
         warehouse: The database.
         schema: DuckDB schema.
         salt: Salt of the field rules, if e-mail addresses are stored as hashes.
+        catalog: Resource types that syncs of this schema know besides those of this package: the catalog of your code location.
+
+    Example:
+        >>> Erasure(warehouse, "klaviyo", catalog=CATALOG.with_(MY_TYPE)).run(DataSubject.named("ann@example.com"))
     """
 
     warehouse: Warehouse
     schema: str
     salt: Salt | None = None
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
 
     def run(self, person: DataSubject, *, dry_run: bool = False) -> Erased:
         """Erase a person. All files that interrupted syncs have staged are deleted; the next sync reads their records again.
@@ -82,51 +92,77 @@ class Erasure:
         Raises:
             SyncTaken: If a sync is running.
             NewerLayout: If a later version of this library has written the schema.
-            SyncError: If the schema does not exist, or the person's rows cannot be identified; nothing was changed.
+            SyncError: If the schema does not exist, has tables of resource types that are not in the catalog, or the person's rows cannot be
+                identified; nothing was changed.
             WarehouseError: If the database cannot be opened, or cannot be rewritten: the rows are deleted, and the next sync retries.
         """
         with self.warehouse.connection() as connection:
-            self._refuse_unknown_schema(connection)
+            others = self._refuse_unknown_schema(connection)
             SchemaVersion(connection, self.warehouse, self.schema).refuse_newer()
         with ExitStack() as stack:
             if not dry_run:
-                state = self.warehouse.state_dir / self.schema.lower()
-                private_files.make_folder(state)
-                for name in CATALOG:
-                    stack.enter_context(sync_lock(state, name, "an erasure"))
+                stack.enter_context(self._syncs_locked_out())
             erased = self._in_transaction(person, dry_run=dry_run)
             if not dry_run:
-                if not self.warehouse.capabilities.can_compact:
+                if self.warehouse.capabilities.can_compact:
+                    self.warehouse.compact_if_requested()
+                else:
                     erased = replace(erased, notes=(*erased.notes, _NOT_COMPACTED))
-                self.warehouse.compact_if_requested()
                 if copies := self.warehouse.copies_in_use():
                     erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
+        if others:
+            erased = replace(erased, notes=(*erased.notes, _OTHER_SCHEMAS.format(", ".join(others))))
         return erased
 
+    @cached_property
+    def _known(self) -> Catalog:
+        """All resource types whose tables can be searched."""
+        return CATALOG.updated(self.catalog)
+
+    @property
+    def _folder(self) -> Path:
+        """The schema's part of the state folder."""
+        return self.warehouse.state_dir / self.schema.lower()
+
+    @contextmanager
+    def _syncs_locked_out(self) -> Iterator[None]:
+        """Lock out the syncs of the schema, also those of resource types that are not known here but have been synced before."""
+        private_files.make_folder(self._folder)
+        names = {*self._known, *(lock.stem for lock in self._folder.glob("*.lock"))}
+        with ExitStack() as stack:
+            for name in sorted(names):
+                stack.enter_context(sync_lock(self._folder, name, "an erasure"))
+            yield
+
+    @repeated_on_conflict
     def _in_transaction(self, person: DataSubject, *, dry_run: bool) -> Erased:
+        person = deepcopy(person)  # identifiers that are found are added, and a repeated transaction must not begin with them
         with self.warehouse.connection() as connection:
             connection.execute("BEGIN TRANSACTION")
             try:
                 notes = LayoutMigration(connection, self.warehouse, self.schema).run()
+                UnknownTables(connection, self.warehouse, self.schema, self._known).refuse()
                 self._refuse_lost_rules(connection)
                 copy, tombstones = BookkeepingCopy(self.warehouse, self.schema), Tombstones(connection, self.warehouse, self.schema)
                 notes += [] if dry_run else [*copy.restore_erased(tombstones)]
-                rows = ErasedRows(connection, self.warehouse, self.schema, self.salt, person)
+                rows = ErasedRows(connection, self.warehouse, self.schema, self._known, self.salt, person)
                 erased = Erased(tuple(rows.run()), bool(person.ids), (*notes, *rows.notes))
                 if not dry_run:
                     copy.note_erased(tombstones)
                     # Before the commit: staged files would store the person again.
-                    shutil.rmtree(self.warehouse.state_dir / self.schema.lower() / "staging", ignore_errors=True)
-                    self.warehouse.request_compaction()
+                    shutil.rmtree(self._folder / "staging", ignore_errors=True)
+                    if self.warehouse.capabilities.can_compact:
+                        self.warehouse.request_compaction()
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # the first error is the one to report
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("ROLLBACK" if dry_run else "COMMIT")
         return erased
 
     def _refuse_lost_rules(self, connection: DuckDBPyConnection) -> None:
         """Fail if the field rules of a table are no longer recorded: rows with hashed or dropped values would be missed."""
-        for name, entry in CATALOG.items():
+        for name, entry in self._known.items():
             tables = Tables(self.warehouse, self.schema, entry)
             if table_exists(connection, self.schema, name) and StoredRules(connection, tables, FieldRuleSet()).are_lost:
                 raise SyncError(
@@ -135,16 +171,13 @@ class Erasure:
                     f"Run a sync of {name}, which records them again; then erase again.",
                 )
 
-    def _refuse_unknown_schema(self, connection: DuckDBPyConnection) -> None:
-        schemas = {
-            name
-            for name, table in connection.execute(
-                "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
-            ).fetchall()
-            if table in _OURS
-        }
+    def _refuse_unknown_schema(self, connection: DuckDBPyConnection) -> list[str]:
+        """Fail if no sync has filled the schema; return the other schemas of the database that syncs have filled."""
+        tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
+        schemas = {schema for schema, table in tables if table in self._known or table == SyncLog.NAME}
         if self.schema.lower() not in {name.lower() for name in schemas}:
             filled = (
                 f"Name one that syncs have filled, with --schema: {', '.join(sorted(schemas))}." if schemas else "See whether it is the right file."
             )
             raise SyncError(f"The database has no schema {self.schema!r} with tables of Klaviyo.", filled)
+        return sorted({schema for schema, table in tables if table == SyncLog.NAME and schema.lower() != self.schema.lower()})

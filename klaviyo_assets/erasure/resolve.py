@@ -5,19 +5,20 @@ An address or number that other profiles share does not identify a row, so it is
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog import CATALOG, PROFILES
+from klaviyo_assets.catalog import PROFILES, Catalog, ResourceType
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.tables import Tables, rebuilt_name_of
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalised
 from klaviyo_assets.privacy.rules import EXTRA, Action
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.sql import literal
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 IDENTIFYING_COLUMNS = {"email": Kind.EMAIL, "phone_number": Kind.PHONE}
 """Columns that identify a person."""
@@ -36,6 +37,7 @@ class SubjectResolver:
         connection: The database.
         warehouse: The same.
         schema: DuckDB schema.
+        catalog: The resource types of all tables that syncs have filled.
         salt: Salt of the field rules, if addresses and numbers are stored as hashes.
         person: The identifiers from the user; :meth:`look_up` adds those of the profile.
         columns: The schema's tables.
@@ -47,6 +49,7 @@ class SubjectResolver:
     connection: DuckDBPyConnection
     warehouse: Warehouse
     schema: str
+    catalog: Catalog
     salt: Salt | None
     person: DataSubject
     columns: TableColumns
@@ -59,16 +62,18 @@ class SubjectResolver:
             Ids of the person that are in the tables; any other id may be an ordinary word.
 
         Raises:
-            SyncError: If the person cannot be identified: addresses or numbers are not stored, or several profiles share a number.
+            SyncError: If the person cannot be identified: addresses or numbers are not stored, several profiles share a number, or a table lacks the
+                column with the id of a profile.
         """
         named = set(self.person.ids)
+        self._refuse_missing_columns()
         self._refuse_dropped_columns()
         self._refuse_without_salt([] if named else [PROFILES.name])
         found = self._found_by_id(named) if named else self._found_by_contact()
         known = self._add_identifiers_of(found)
         self.person.ids |= found
         self._keep_shared_identifiers()
-        others = [table for table in self.columns if table in CATALOG and self._subject_column(table) is None]
+        others = [table for table in self.columns if table in self.catalog and self._profile_column(table) is None]
         self._refuse_without_salt(others)
         self._add_hashes()
         self._note_unidentifiable_tables(others, known=known)
@@ -76,22 +81,34 @@ class SubjectResolver:
 
     def is_about_subject(self, table: str) -> str:
         """SQL condition for rows of a table that are about the person."""
-        column = self._subject_column(table)
+        column = self._profile_column(table)
         if column is not None:
-            return f"{column} IN ({_listed(self.person.ids)})"
+            return f"{quoted(column)} IN ({_listed(self.person.ids)})"
         return self._has_identifier(column for column in IDENTIFYING_COLUMNS if column in self.columns[table])
 
-    def _subject_column(self, table: str) -> str | None:
+    @cached_property
+    def _entries(self) -> dict[str, ResourceType]:
+        """Resource types by the names of their tables: the table itself and that of an interrupted full read."""
+        return {name: entry for entry in self.catalog.values() for name in (entry.name, rebuilt_name_of(entry.name))}
+
+    def _profile_column(self, table: str) -> str | None:
         """Return the column with the profile id; None if rows are identified by address or number."""
-        for entry in CATALOG.values():
-            if table in (entry.name, Tables(self.warehouse, self.schema, entry).rebuilt_name):
-                return entry.subject_column if entry.subject_column in self.columns[table] else None
-        return None
+        column = self._entries[table].profile_column if table in self._entries else None
+        return column if column in self.columns[table] else None
+
+    def _refuse_missing_columns(self) -> None:
+        """Fail if a table has been filled without the column by which a person's rows are found."""
+        for table in self.columns:
+            column = self.catalog[table].profile_column if table in self.catalog else None
+            if column is not None and column not in self.columns[table]:
+                raise SyncError(
+                    f"The {table} table lacks the column {column}, which names the profile that each row is about. Nothing was erased.",
+                    f"Run a sync of {table}, which adds the column and fills it; then erase again.",
+                )
 
     @property
     def _profile_tables(self) -> list[str]:
-        rebuilt = Tables(self.warehouse, self.schema, PROFILES).rebuilt_name
-        return [table for table in (PROFILES.name, rebuilt) if table in self.columns]
+        return [table for table in (PROFILES.name, rebuilt_name_of(PROFILES.name)) if table in self.columns]
 
     def _has_identifier(self, columns: Iterable[str]) -> str:
         """SQL condition for rows with one of the person's addresses or numbers, plain or hashed."""
@@ -104,11 +121,11 @@ class SubjectResolver:
         return f"({' OR '.join(conditions)})"
 
     def _found_by_id(self, named: set[str]) -> set[str]:
-        owners = [(table, column) for table in self.columns if (column := self._subject_column(table)) is not None]
+        owners = [(table, column) for table in self.columns if (column := self._profile_column(table)) is not None]
         return {
             str(id_)
             for table, column in owners
-            for (id_,) in self._query(f"SELECT DISTINCT {column} FROM {self._qualified(table)} WHERE {column} IN ({_listed(named)})")
+            for (id_,) in self._query(f"SELECT DISTINCT {quoted(column)} FROM {self._qualified(table)} WHERE {quoted(column)} IN ({_listed(named)})")
         }
 
     def _found_by_contact(self) -> set[str]:
@@ -202,7 +219,7 @@ class SubjectResolver:
 
     def _rule(self, table: str, column: str) -> AppliedRule | None:
         """Return the rule that a column was stored with."""
-        recorded = StoredRules(self.connection, Tables(self.warehouse, self.schema, CATALOG[table]), FieldRuleSet()).recorded
+        recorded = StoredRules(self.connection, Tables(self.warehouse, self.schema, self.catalog[table]), FieldRuleSet()).recorded
         return next((one for one in recorded if one.field in (column, f"{EXTRA}.{column}")), None)
 
     def _query(self, sql: str) -> list[tuple[object, ...]]:

@@ -77,7 +77,7 @@ class Tables:
     @property
     def rebuilt_name(self) -> str:
         """Unquoted name of :attr:`rebuilt`."""
-        return f"_{self.entry.name}_rebuilt"
+        return rebuilt_name_of(self.entry.name)
 
     def prepare(self, connection: DuckDBPyConnection) -> Prepared:
         """Create missing tables, add columns that are new in the catalog, and correct types and comments.
@@ -159,3 +159,8 @@ class Tables:
 
     def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
         return prepare_table(connection, self.warehouse, self.schema, name, columns, description, convert=converted)
+
+
+def rebuilt_name_of(resource_type: str) -> str:
+    """Return the name, unquoted, of the table that a full read of a resource type fills before it is swapped in."""
+    return f"_{resource_type}_rebuilt"

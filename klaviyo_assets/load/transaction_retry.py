@@ -36,7 +36,8 @@ W = TypeVar("W", bound=Writer)
 def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
     """Retry a method if its transaction was rolled back because another one changed the same rows.
 
-    All resource types write into the same bookkeeping tables. A warehouse with an exclusive writer has no such conflicts: the error is raised.
+    All syncs, audits and erasures write into the same bookkeeping tables. A warehouse with an exclusive writer has no such conflicts: the error is
+    raised.
     """
 
     @functools.wraps(method)

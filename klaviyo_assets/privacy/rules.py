@@ -81,7 +81,10 @@ def parse_rules(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, tupl
 def _of_type(name: str, fields: Mapping[str, str], catalog: Catalog) -> tuple[Rule, ...]:
     entry = catalog.get(name)
     if entry is None:
-        raise InvalidFieldRules(f"field_rules name {one_line(name)!r}, which is no resource type. Known are: {', '.join(catalog)}.")
+        raise InvalidFieldRules(
+            f"field_rules name {one_line(name)!r}, which is no resource type. Known are: {', '.join(catalog)}. A type of your own must be in the "
+            "catalog that the code is given (catalog=)."
+        )
     if not isinstance(fields, Mapping):
         raise InvalidFieldRules(f'The field_rules of {name} are not a mapping. Write them as {{"{name}": {{"email": "hash"}}}}.')
     rules = tuple(sorted((_rule(entry, field, action) for field, action in fields.items()), key=lambda rule: rule.attribute))
@@ -151,8 +154,8 @@ def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
 
 
 def _has_rules(entry: ResourceType, column: Column) -> bool:
-    """Whether a column may have a rule: it is an attribute, and the sync does not depend on it."""
-    needed = {entry.version_column, *entry.replication.cursor_fields}
+    """Whether a column may have a rule: it is an attribute, and neither a sync nor an erasure depends on it."""
+    needed = {*entry.primary_key, entry.profile_column, entry.version_column, *entry.replication.cursor_fields}
     return column.path[0] == "attributes" and column.name not in needed
 
 

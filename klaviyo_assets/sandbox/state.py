@@ -1,9 +1,9 @@
 """The state of a running sandbox."""
 
-import importlib
 from dataclasses import dataclass, field
 
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.named import catalog_named
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.faults import Faults
@@ -63,18 +63,11 @@ def catalog_of(options: SandboxOptions) -> Catalog:
     """Return the catalog that the options name, by default the one of this package.
 
     Raises:
-        ValueError: If there is no such catalog.
+        CatalogError: A ``ValueError``: if there is no such catalog.
     """
     if not options.catalog:
         return CATALOG
-    module, _, attribute = options.catalog.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"catalog {options.catalog!r} cannot be loaded: {error}") from error
-    if not isinstance(found, Catalog):
-        raise ValueError(f"catalog {options.catalog!r} is not a Catalog")
-    return found
+    return catalog_named(options.catalog)
 
 
 def _clock(options: SandboxOptions, base: int, changes: list[int]) -> Clock:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import Columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.ddl import Columns, has_column, prepare_table, table_exists
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ class Store:
     def prepare(self) -> None:
         """Create the table, or add missing columns and comments. The schema must exist."""
         prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION)
+
+    def resource_types(self) -> set[str]:
+        """Return the resource types that the table has rows of; empty if there is no such table or column."""
+        if not has_column(self.connection, self.schema, self.NAME, "resource_type"):
+            return set()
+        return {name for (name,) in self._rows(f"SELECT DISTINCT resource_type FROM {self.table} WHERE resource_type IS NOT NULL")}
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, list(parameters)).fetchall()

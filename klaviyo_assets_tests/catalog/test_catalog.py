@@ -89,3 +89,23 @@ def test_path_of_children_contains_the_parent_id() -> None:
     assert CATALOG["lists"].path_of(None) == "/api/lists"
     with pytest.raises(ValueError, match="needs the id of one of the lists"):
         members.path_of(None)
+
+
+@pytest.mark.parametrize("column", ["profile", "updated"], ids=["no such column", "no text"])
+def test_a_person_must_be_named_by_a_column_of_text(column: str) -> None:
+    with pytest.raises(CatalogError, match=f"subject_column of brands is {column}, which is not one of its columns of type STRING"):
+        CATALOG.with_(replace(BRANDS, subject_column=column))
+
+
+def test_an_update_adds_types_and_replaces_those_of_the_same_name() -> None:
+    lists = replace(CATALOG["lists"], description="Mine.")
+
+    updated = CATALOG.select(["lists", "metrics"]).updated(Catalog([BRANDS, lists]))
+
+    assert [*updated] == ["brands", "lists", "metrics"]
+    assert updated["lists"] is lists
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=lambda entry: entry.name)
+def test_types_of_the_package_declare_the_column_of_the_profile(entry: ResourceType) -> None:
+    assert entry.profile_column == entry.subject_column

@@ -184,7 +184,7 @@ class Loader:
             stored = StoredRules(connection, self.tables, field_rules)
             if stored.are_up_to_date:
                 return False, 0
-            if stored.are_tightened and self._was_synced_before(connection):
+            if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(connection):
                 # Even if no row changes: free blocks may contain earlier values.
                 self.warehouse.request_compaction()
             parts = stored.ranges()

@@ -44,6 +44,11 @@ from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 
+_NOT_COMPACTED = (
+    "This warehouse does not remove what rows held before: its older snapshots and files may still hold values from before the field rule. Expire "
+    "and delete them there."
+)
+
 _SECONDS_TO_STOP = 10.0
 """Seconds that a stopped sync has to record its failure; otherwise the next sync records it."""
 
@@ -203,6 +208,10 @@ class SyncRunner:
         )
         if rewritten:
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
+        if not self.warehouse.capabilities.can_compact:
+            if rewritten:
+                sync.note(_NOT_COMPACTED)
+            return changed
         try:
             self.warehouse.compact_if_requested()
         except WarehouseError as error:
@@ -232,7 +241,7 @@ class SyncRunner:
 
     def _prepare_for_storage(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that removes rows of erased people from a frame, then applies the field rules."""
-        return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.subject_column, self.entry.primary_key, loader.erased))
+        return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.profile_column, self.entry.primary_key, loader.erased))
 
     def _fingerprint(self, rules: str | None) -> str:
         return fingerprint(self.entry, self.client.settings.revision, rules)

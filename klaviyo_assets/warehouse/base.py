@@ -35,7 +35,6 @@ class Capabilities:
         alter_type_using: True if ``ALTER COLUMN … SET DATA TYPE … USING`` works. Without it, the table is rebuilt.
         json_column: How a column of JSON is declared: its type and, where the warehouse has them, storage options.
         can_compact: True if :meth:`Warehouse.compact_if_requested` removes the data of deleted rows. Without it, that is up to the warehouse.
-        local_files: True if the database is a file on this machine.
     """
 
     exclusive_writer: bool = False
@@ -43,7 +42,6 @@ class Capabilities:
     alter_type_using: bool = False
     json_column: str = "JSON"
     can_compact: bool = False
-    local_files: bool = False
 
 
 class Warehouse(Protocol):

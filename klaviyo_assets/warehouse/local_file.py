@@ -74,7 +74,6 @@ class LocalFile(Warehouse):
         # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
         json_column="JSON USING COMPRESSION zstd",
         can_compact=True,
-        local_files=True,
     )
 
     def __init__(

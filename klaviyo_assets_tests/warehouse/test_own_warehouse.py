@@ -1,25 +1,29 @@
 """A user's own warehouse without the capabilities of a DuckDB file: no row numbers, no changes of a column's type, no compaction."""
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_from
 from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.load.loads import Loads
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
@@ -103,8 +107,9 @@ def test_a_field_rule_is_applied_to_stored_rows(new_account: NewAccount, warehou
     query(warehouse, "UPDATE profiles SET note = id")
     count = query(warehouse, "SELECT count(*) FROM profiles")
 
-    sync_with_rules("profiles", sandbox, warehouse, {"profiles": {"email": "hash", "first_name": "drop"}})
+    report = sync_with_rules("profiles", sandbox, warehouse, {"profiles": {"email": "hash", "first_name": "drop"}})
 
+    assert sum("older snapshots" in note for note in report.notes) == 1, report.notes
     assert query(warehouse, "SELECT count(*) FROM profiles WHERE note = id") == count
     assert query(warehouse, "SELECT count(*) FROM profiles WHERE first_name IS NOT NULL OR email LIKE '%@%'") == [(0,)]
     assert query(warehouse, "SELECT count(*) > 10 FROM profiles WHERE email IS NOT NULL") == [(True,)]
@@ -154,6 +159,24 @@ def test_a_resource_with_its_own_warehouse_works_in_dagster(new_account: NewAcco
 
 def test_a_warehouse_is_returned_unchanged(warehouse: Warehouse) -> None:
     assert warehouse_from(warehouse) is warehouse
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Capabilities)])
+def test_every_capability_is_asked_for(name: str) -> None:
+    """One that no code asks for would promise a warehouse's author something that does not happen."""
+    asking = re.compile(rf"capabilities\.{name}\b")
+    assert [path.name for path in Path(klaviyo_assets.__file__).parent.rglob("*.py") if asking.search(path.read_text())]
+
+
+def test_a_warehouse_that_cannot_compact_is_not_asked_to(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("request_compaction", "compact_if_requested"):
+        monkeypatch.setattr(type(warehouse), name, None, raising=False)
+    lists = Loads(warehouse, tmp_path, "lists")
+    lists([{"id": "A", "name": "ann@example.com"}])
+    loader = Loader(warehouse, lists.entry, "klaviyo")
+
+    assert loader.apply_rules(rule_sets_for({"lists": {"name": "drop"}})["lists"], str) == (True, 1)
+    Erasure(warehouse, "klaviyo").run(DataSubject.named("ann@example.com"))
 
 
 @pytest.mark.parametrize("source", [7, None])

@@ -26,5 +26,5 @@ def catalog_named(name: str) -> Catalog:
             f"The catalog {name!r} cannot be loaded: {error}.", "Write it as MODULE:VARIABLE, such as my_project.klaviyo:CATALOG."
         ) from error
     if not isinstance(found, Catalog):
-        raise CatalogError(f"{name!r} is not a Catalog.", "Name the variable that holds CATALOG.with_(MY_TYPE).")
+        raise CatalogError(f"The catalog {name!r} is not a Catalog.", "Name the variable that holds CATALOG.with_(MY_TYPE).")
     return found

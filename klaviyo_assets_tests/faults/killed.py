@@ -70,11 +70,12 @@ def main(stage_index: str, call: str, base_url: str, folder: str, name: str) -> 
     writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
     writer._LOADS_ON_DISK = 0  # fetching waits for each load, so the number of loads does not depend on the machine's speed
     staging.ROWS_PER_FILE = 50
-    setattr(stage.owner, stage.function, _killing(getattr(stage.owner, stage.function), int(call), after=stage.after))
+    setattr(stage.owner, stage.function, killing_at(getattr(stage.owner, stage.function), int(call), after=stage.after))
     sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)
 
 
-def _killing(function: Callable[..., Any], call: int, *, after: bool) -> Callable[..., Any]:
+def killing_at(function: Callable[..., Any], call: int, *, after: bool) -> Callable[..., Any]:
+    """Return a function that kills the process at one of its calls, before or after it runs."""
     calls = 0
 
     @functools.wraps(function)

@@ -5,6 +5,9 @@ each state, an erased person, profiles with field rules, and a sync of events th
 """
 
 import io
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,9 +24,11 @@ from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.state.schema_version import LAYOUT
+from klaviyo_assets.state.layout_migration import LayoutMigration
+from klaviyo_assets.state.schema_version import LAYOUT, SchemaVersion
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.accounts import local_file, query, sync
+from klaviyo_assets_tests.faults.killed import killing_at
 from klaviyo_assets_tests.faults.test_older_files import account
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
@@ -158,4 +163,40 @@ def test_an_index_that_prevents_the_migration_is_named_and_nothing_changes(older
     assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(1,)]
     query(older, "DROP INDEX mine")
     sync("lists", sandbox, older)
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]
+
+
+KILLS = {
+    "the first table is renamed": (LayoutMigration, "_rename", 1, read_audits),
+    "all tables are renamed": (LayoutMigration, "_rename", 6, read_audits),
+    "days of an audit are moved": (LayoutMigration, "_migrate_audit_days", 1, read_audits),
+    "the version is recorded": (SchemaVersion, "record", 1, read_audits),
+    "the version is recorded, in an erasure": (SchemaVersion, "record", 1, erase_unknown_person),
+}
+
+
+def migrate_and_die(name: str, path: str) -> None:
+    """Begin a migration, and kill this process in the middle of it."""
+    owner, function, times, work = KILLS[name]
+    setattr(owner, function, killing_at(getattr(owner, function), times, after=True))
+    work(local_file(Path(path).parent, Path(path).name), None)
+
+
+def content(warehouse: LocalFile) -> dict[str, list[tuple[object, ...]]]:
+    """Return columns and rows of every table."""
+    found = rows(warehouse, "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() WHERE NOT internal GROUP BY ALL")
+    return {str(name): [tuple(columns), *rows(warehouse, f"FROM klaviyo.klaviyo.{name} ORDER BY ALL")] for name, columns in found}
+
+
+@pytest.mark.parametrize("name", KILLS)
+def test_a_migration_that_is_killed_leaves_the_older_layout(name: str, older: LocalFile) -> None:
+    before = content(older)
+    assert {"_missed", "_coverage", "_audit_days", "_field_rules", "profiles"} <= before.keys()
+
+    code = "import sys; from klaviyo_assets_tests.state.test_layout_migration import migrate_and_die; migrate_and_die(*sys.argv[1:])"
+    killed = subprocess.run([sys.executable, "-c", code, name, str(older.path)], capture_output=True, text=True, check=False)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert content(older) == before
+    assert states(older) == (STATES, REREAD_AT), "the next one migrates it"
     assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]

@@ -125,14 +125,14 @@ class KlaviyoClient:
         return sum(limiter.seconds_waited for limiter in self._limiters.values())
 
     @property
-    def knows_the_time(self) -> bool:
+    def time_is_known(self) -> bool:
         """True once the server's time is confirmed, which can take more than one response (:mod:`klaviyo_assets.api.clock`)."""
-        return self._clock.is_sure
+        return self._clock.is_trusted
 
     @property
-    def clock_dispute(self) -> str | None:
+    def clock_disagreement(self) -> str | None:
         """A sentence with the two times if Klaviyo's clock and this machine's are too far apart to trust either, else None."""
-        return self._clock.dispute_in_words
+        return self._clock.disagreement_text
 
     def now(self) -> datetime:
         """Return the server's time: the first trusted ``Date`` plus the time elapsed since.

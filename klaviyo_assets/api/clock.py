@@ -50,13 +50,13 @@ class ServerClock:
         ticks: A monotonic clock, in seconds.
 
     Attributes:
-        is_sure: True once a time is trusted.
-        dispute: The times of the responses and of this machine if they are too far apart to trust either, else None.
+        is_trusted: True once a time is trusted.
+        disagreement: The times of the responses and of this machine if they are too far apart to trust either, else None.
 
     Example:
         >>> clock = ServerClock()
         >>> clock.note(server_date)
-        >>> clock.is_sure, clock.now()
+        >>> clock.is_trusted, clock.now()
     """
 
     def __init__(self, machine: Callable[[], datetime] = _machine_now, ticks: Callable[[], float] = time.monotonic) -> None:
@@ -65,15 +65,15 @@ class ServerClock:
         self._shown: tuple[datetime, float] | None = None
         self._undated = 0
         self._warned = False
-        self.is_sure = False
-        self.dispute: tuple[datetime, datetime] | None = None
+        self.is_trusted = False
+        self.disagreement: tuple[datetime, datetime] | None = None
 
     @property
-    def dispute_in_words(self) -> str | None:
-        """The dispute as a sentence, or None if there is none."""
-        if self.is_sure or self.dispute is None:
+    def disagreement_text(self) -> str | None:
+        """The disagreement as a sentence, or None if there is none."""
+        if self.is_trusted or self.disagreement is None:
             return None
-        return "Klaviyo's responses say that it is {}, and this machine's clock says that it is {}.".format(*_shown(*self.dispute))
+        return "Klaviyo's responses say that it is {}, and this machine's clock says that it is {}.".format(*_shown(*self.disagreement))
 
     @property
     def is_known(self) -> bool:
@@ -94,29 +94,29 @@ class ServerClock:
     def note(self, date: datetime | None) -> None:
         """Record a response's ``Date``, None if it has none."""
         date = min(max(date, _FIRST), _LAST) if date is not None else None
-        if self.is_sure:
+        if self.is_trusted:
             self._compare(date)
         elif date is None:
             self._note_missing_date()
         else:
-            self.is_sure = self._agrees(date, self._machine()) or (self._is_confirmed(date) and self._is_believable(date))
+            self.is_trusted = self._agrees(date, self._machine()) or (self._is_confirmed(date) and self._is_plausible(date))
             self._show(date)
             self._undated = 0
 
     def _is_confirmed(self, date: datetime) -> bool:
         return self._undated == 0 and self.is_known and self._agrees(date, self.now())
 
-    def _is_believable(self, date: datetime) -> bool:
-        """Return whether to trust responses that differ from this machine's clock. Logs a warning if so, else notes the dispute."""
+    def _is_plausible(self, date: datetime) -> bool:
+        """Return whether to trust responses that differ from this machine's clock. Logs a warning if so, else notes the disagreement."""
         machine = self._machine()
-        is_believable = abs(date - machine) <= MAX_DIFFERENCE or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
-        if is_believable:
+        is_plausible = abs(date - machine) <= MAX_DIFFERENCE or machine < _REVISION_BEGINS <= date <= _REVISION_ENDS
+        if is_plausible:
             _log.warning(
                 "Klaviyo's clock shows %s and this machine's clock %s; Klaviyo's is used. Correct this machine's clock.", *_shown(date, machine)
             )
         else:
-            self.dispute = date, machine
-        return is_believable
+            self.disagreement = date, machine
+        return is_plausible
 
     def catch_up(self, instant: datetime) -> None:
         """Make sure that the clock is not before an instant."""
@@ -128,7 +128,7 @@ class ServerClock:
         if not self.is_known:
             self._show(self._machine())
         if self._undated >= _RESPONSES_WITHOUT_DATE:
-            self.is_sure = True
+            self.is_trusted = True
             self._show(self._machine())
             _log.warning("Klaviyo's responses have no Date header; this machine's clock is used instead, so it should be correct.")
 

@@ -40,7 +40,7 @@ from typing import Any
 
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.api.waits import not_before, wait_in_words
+from klaviyo_assets.api.waits import not_before, wait_text
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 _MAX_CODE_LENGTH = 80
@@ -284,7 +284,7 @@ class RateLimited(RequestFailed):
         detail: str | None = None,
         now: datetime | None = None,
     ) -> None:
-        summary = f"{self.summary_start}{wait_in_words(retry_after, now)}"
+        summary = f"{self.summary_start}{wait_text(retry_after, now)}"
         super().__init__(summary, endpoint=endpoint, status=status, code=code, detail=detail, advice=self._advice(retry_after, now))
         self.retry_after = retry_after
 
@@ -321,7 +321,7 @@ class ServerFault(RequestFailed):
     """
 
     def __init__(self, summary: str, *, retry_after: float | None = None, now: datetime | None = None, **facts: Any) -> None:
-        super().__init__(f"{summary}{wait_in_words(retry_after, now)}", **facts)
+        super().__init__(f"{summary}{wait_text(retry_after, now)}", **facts)
         self.retry_after = retry_after
 
 

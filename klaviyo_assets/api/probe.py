@@ -22,12 +22,12 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
         KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the responses do not agree.
     """
     for _ in range(_PROBES_FOR_TIME):
-        if client.knows_the_time:
+        if client.time_is_known:
             return
         await probe(client, entry)
-        if (dispute := client.clock_dispute) is not None:
-            raise ClocksDisagree(f"{dispute} They are too far apart, so the end of the covered time is unknown.")
-    if not client.knows_the_time:
+        if (disagreement := client.clock_disagreement) is not None:
+            raise ClocksDisagree(f"{disagreement} They are too far apart, so the end of the covered time is unknown.")
+    if not client.time_is_known:
         raise BadAnswer("Klaviyo's responses disagree about the current time, so the end of the covered time is unknown.")
 
 

@@ -50,7 +50,7 @@ class Verdict(StrEnum):
     REVISION_RETIRED = "revision retired"
     REDIRECTED = "redirected"
     SERVER_FAULT = "server fault"
-    UNUSABLE_ANSWER = "unusable answer"
+    UNUSABLE_RESPONSE = "unusable response"
     UNREACHABLE = "unreachable"
     SETTING_UNUSABLE = "setting unusable"
 
@@ -61,7 +61,7 @@ _UNCLEAR = {
     Verdict.RATE_LIMITED,
     Verdict.CONFLICT,
     Verdict.SERVER_FAULT,
-    Verdict.UNUSABLE_ANSWER,
+    Verdict.UNUSABLE_RESPONSE,
     Verdict.UNREACHABLE,
     Verdict.SETTING_UNUSABLE,
 }
@@ -153,7 +153,7 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
 
 def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     """Return the verdict that an error maps to."""
-    verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_ANSWER)
+    verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_RESPONSE)
     advice = error.advice
     if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
         advice = (

@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def wait_in_words(seconds: float | None, now: datetime | None) -> str:
+def wait_text(seconds: float | None, now: datetime | None) -> str:
     """Return a sentence (after a space) with the wait that the server asks for; empty without one.
 
     Args:

@@ -148,17 +148,17 @@ class SyncRunner:
 
     async def _run_recorded(self, identity: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
-        now = (self.client.now() if self.client.knows_the_time else datetime.now(UTC)).replace(microsecond=0)
+        now = (self.client.now() if self.client.time_is_known else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
         row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
-        latest = row.started_at + CLOCKS_DIFFER if self.client.knows_the_time else None
+        latest = row.started_at + CLOCKS_DIFFER if self.client.time_is_known else None
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=identity.seen, klaviyo_reached=identity.reached, accept_other_account=self.accept_other_account, latest=latest
         )
         sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
         for note in loader.notes:
             sync.note(note)
-        if last_end is not None and self.client.knows_the_time and last_end - self.client.now() < CLOCKS_DIFFER:
+        if last_end is not None and self.client.time_is_known and last_end - self.client.now() < CLOCKS_DIFFER:
             self.client.catch_up(last_end)  # a later read must have a later time
         try:
             if refusal:
@@ -188,7 +188,7 @@ class SyncRunner:
     def _record_failure(self, sync: SyncContext) -> None:
         """Write the row of ``_syncs``. If that fails too, only log it: the first error is the one to report."""
         try:
-            sync.loader.end(sync.row, self.client.now() if self.client.knows_the_time else datetime.now(UTC))
+            sync.loader.end(sync.row, self.client.now() if self.client.time_is_known else datetime.now(UTC))
         except (WarehouseError, duckdb.Error, OSError) as error:
             self.log.warning("The failure could not be written to _syncs: %s", error)
 

@@ -31,11 +31,11 @@ def test_one_wrong_date_is_not_trusted(wrong: timedelta) -> None:
     machine = Machine()
     clock = machine.clock()
     clock.note(NOON + wrong)
-    assert not clock.is_sure
+    assert not clock.is_trusted
     machine.ticks += 2
     clock.note(machine.true)
 
-    assert clock.is_sure
+    assert clock.is_trusted
     assert clock.now() == machine.true
 
 
@@ -45,10 +45,10 @@ def test_two_dates_outweigh_this_machines_clock(off_by: timedelta) -> None:
     clock = machine.clock()
     for _ in range(2):
         machine.ticks += 1
-        assert not clock.is_sure
+        assert not clock.is_trusted
         clock.note(machine.true)
 
-    assert clock.is_sure
+    assert clock.is_trusted
     assert clock.now() == machine.true
 
 
@@ -58,7 +58,7 @@ def test_dates_that_never_agree_are_never_trusted() -> None:
     for hours in (1, -2, 3, -4):
         clock.note(NOON + hours * HOUR)
 
-    assert not clock.is_sure
+    assert not clock.is_trusted
 
 
 def test_later_date_does_not_move_the_clock(caplog: pytest.LogCaptureFixture) -> None:
@@ -87,12 +87,12 @@ def test_response_without_a_date_is_skipped() -> None:
     machine = Machine(HOUR)
     clock = machine.clock()
     clock.note(None)
-    assert not clock.is_sure
+    assert not clock.is_trusted
     clock.note(machine.true)
-    assert not clock.is_sure, "this machine's clock is not a response"
+    assert not clock.is_trusted, "this machine's clock is not a response"
     clock.note(machine.true)
 
-    assert clock.is_sure
+    assert clock.is_trusted
     assert clock.now() == machine.true
 
 
@@ -100,10 +100,10 @@ def test_this_machines_clock_is_used_if_the_server_sends_no_date(caplog: pytest.
     machine = Machine()
     clock = machine.clock()
     for _ in range(3):
-        assert not clock.is_sure
+        assert not clock.is_trusted
         clock.note(None)
 
-    assert clock.is_sure
+    assert clock.is_trusted
     assert clock.now() == machine.true
     assert "have no Date header" in caplog.text
 
@@ -129,12 +129,12 @@ def at(date: str) -> datetime:
 def test_clocks_that_are_years_apart_are_not_trusted(machine: str, server: str) -> None:
     clock = ServerClock(lambda: at(machine), lambda: 0.0)
     clock.note(at(server))
-    assert clock.dispute_in_words is None, "a single response may be wrong"
+    assert clock.disagreement_text is None, "a single response may be wrong"
     for _ in range(3):
         clock.note(at(server))
 
-    assert not clock.is_sure
-    assert clock.dispute_in_words == (
+    assert not clock.is_trusted
+    assert clock.disagreement_text == (
         f"Klaviyo's responses say that it is {server} 00:00 UTC, and this machine's clock says that it is {machine} 00:00 UTC."
     )
 
@@ -154,8 +154,8 @@ def test_plausible_clock_difference_is_trusted_with_a_warning(machine: str, serv
     for _ in range(2):
         clock.note(at(server))
 
-    assert clock.is_sure
-    assert clock.dispute_in_words is None
+    assert clock.is_trusted
+    assert clock.disagreement_text is None
     assert [record.getMessage() for record in caplog.records] == [
         f"Klaviyo's clock shows {server} 00:00 UTC and this machine's clock {machine} 00:00 UTC; Klaviyo's is used. Correct this machine's clock."
     ]
@@ -168,13 +168,13 @@ def test_extreme_date_does_not_overflow(date: datetime) -> None:
         clock.note(date)
         assert clock.now() + 365 * DAY > clock.now() - 365 * DAY
 
-    assert clock.dispute_in_words is not None
+    assert clock.disagreement_text is not None
 
 
-def test_dispute_ends_when_a_date_agrees_with_this_machine() -> None:
+def test_disagreement_ends_when_a_date_agrees_with_this_machine() -> None:
     clock = ServerClock(lambda: at("2026-11-27"), lambda: 0.0)
     for date in ("1970-01-01", "1970-01-01", "2026-11-27"):
         clock.note(at(date))
 
-    assert clock.is_sure
-    assert clock.dispute_in_words is None
+    assert clock.is_trusted
+    assert clock.disagreement_text is None

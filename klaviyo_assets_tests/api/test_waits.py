@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from klaviyo_assets.api.errors import EdgeRateLimited, RateLimited, ServerFault
-from klaviyo_assets.api.waits import duration, not_before, wait_in_words
+from klaviyo_assets.api.waits import duration, not_before, wait_text
 
 NOON = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
 
@@ -42,11 +42,11 @@ def test_durations(seconds: float, words: str) -> None:
     ],
 )
 def test_wait_has_duration_and_end(seconds: float | None, words: str) -> None:
-    assert wait_in_words(seconds, NOON) == words
+    assert wait_text(seconds, NOON) == words
 
 
 def test_wait_beyond_the_calendar() -> None:
-    assert wait_in_words(1e15, NOON).startswith(" The server asks to wait 11574074074 days")
+    assert wait_text(1e15, NOON).startswith(" The server asks to wait 11574074074 days")
     assert not_before(1e15, NOON) == " later"
     assert not_before(43_200, None) == " later"
 

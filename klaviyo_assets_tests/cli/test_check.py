@@ -160,7 +160,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         (errors(403, "permission_denied", "You have reached your daily limit."), 2, "limit used up"),
         (errors(403, "forbidden", "Your account is suspended."), 1, "account disabled"),
         (errors(404, "not_found", "Not found."), 1, "not found"),
-        (Reply(body=b'{"data": [], "errors": [{"detail": "Partial."}]}'), 2, "unusable answer"),
+        (Reply(body=b'{"data": [], "errors": [{"detail": "Partial."}]}'), 2, "unusable response"),
     ],
     ids=["429 for hours", "daily limit", "suspended", "404", "errors with 200"],
 )

@@ -14,7 +14,8 @@ OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_
 
 # Two targets run at a time: while one installs packages, checks types or waits for its last long test, the other uses the cores.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-PYTEST := -m pytest --numprocesses 3 --dist worksteal
+# More workers than cores, since the slow tests mostly wait; each worker takes the next test when it is free.
+PYTEST := -m pytest --numprocesses 4 --dist load --maxschedchunk 2
 
 # From Python 3.12 on, measuring coverage costs little, so make test prints it; on 3.11 it would double the time.
 COVERAGE_CORE := $(shell $(PYTHON) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')

@@ -16,6 +16,9 @@ import pytest
 from dagster_duckdb import DuckDBResource
 from hypothesis import settings
 
+from klaviyo_assets.api import client
+from klaviyo_assets.api.rate_limit.limiter import RateLimiter
+from klaviyo_assets.catalog.endpoint import TIER_XL
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile, compaction
 from klaviyo_assets_tests import forked_sandbox
@@ -28,6 +31,11 @@ settings.load_profile("no deadline")
 
 def pytest_report_header() -> str:
     return f"duckdb: {duckdb.__version__}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest tests first; otherwise, one worker may still run one when the others have finished."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.get_closest_marker("long") is None))
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +67,12 @@ def only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatc
         start(self, args, *rest, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", start_a_sandbox)
+
+
+@pytest.fixture
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every endpoint the highest rate limit, for tests that would mostly wait: they run whole jobs against a sandbox without limits."""
+    monkeypatch.setattr(client, "RateLimiter", lambda name, _limit, share, _shared: RateLimiter(name, TIER_XL, share))
 
 
 @pytest.fixture(scope="session")

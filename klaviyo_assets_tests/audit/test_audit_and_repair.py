@@ -29,7 +29,7 @@ from klaviyo_assets_tests.accounts import query, sync, table, truth
 NewAccount = Callable[..., SandboxProcess]
 Run = Callable[..., Any]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unpaced")]
 
 REPAIR = SyncOptions(SyncMode.repair)
 OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"

@@ -16,7 +16,7 @@ from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]
 
 NewAccount = Callable[..., SandboxProcess]
 VARIABLE = "KEY_OF_THE_TESTS"

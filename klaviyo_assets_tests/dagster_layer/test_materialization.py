@@ -14,7 +14,7 @@ from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]
 
 NewAccount = Callable[..., SandboxProcess]
 

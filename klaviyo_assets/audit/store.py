@@ -13,7 +13,7 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
 from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.transaction_retry import repeated_on_conflict
+from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
@@ -57,7 +57,7 @@ class AuditStore:
         for store in stores:
             store(connection, self.warehouse, self.schema).prepare()
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def coverage(self) -> list[CoverageRow]:
         """Return the coverage of events by their time."""
         with self._loader.transaction() as connection:
@@ -94,7 +94,7 @@ class AuditStore:
             found = connection.sql(f"SELECT min({FIELD}) AS oldest FROM {self._table(EVENTS.name)}").pl()["oldest"][0]
         return found if isinstance(found, datetime) else None
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def last(self) -> tuple[AuditRecord | None, list[Difference]]:
         """Return the last audit (None if there was none) and the days that do not match, including when syncs read them again."""
         with self._loader.transaction() as connection:
@@ -108,7 +108,7 @@ class AuditStore:
         record, found = self.last()
         return None if record is None else (record, found)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
         """Add an audit to the log, and replace the earlier findings with its own."""
         with self._loader.transaction() as connection:
@@ -118,7 +118,7 @@ class AuditStore:
             pending = {midnight(one.day) for one in found if one.state is State.REREAD_PENDING and one.reread_at is None}
             Rereads(connection, self.warehouse, self.schema).keep(EVENTS.name, pending, by=_REQUESTER)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def request_rereads(self, at: datetime) -> int:
         """Request that syncs reread the days that do not match.
 

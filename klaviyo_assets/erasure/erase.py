@@ -19,7 +19,7 @@ from klaviyo_assets.erasure.unknown_tables import UnknownTables
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.load.transaction_retry import repeated_on_conflict
+from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
@@ -134,7 +134,7 @@ class Erasure:
                 stack.enter_context(sync_lock(self._folder, name, "an erasure"))
             yield
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def _in_transaction(self, person: DataSubject, *, dry_run: bool) -> Erased:
         person = deepcopy(person)  # identifiers that are found are added, and a repeated transaction must not begin with them
         with self.warehouse.connection() as connection:

@@ -20,7 +20,7 @@ from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import DELETED_AT, Tables
-from klaviyo_assets.load.transaction_retry import repeated_on_conflict
+from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.account import AccountPin
@@ -97,7 +97,7 @@ class Loader:
             self.counts, self._state, self.notes = counts, state, notes
             raise
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def begin(
         self,
         row: SyncLogEntry,
@@ -169,7 +169,7 @@ class Loader:
         if self._state is not None and (what := self._state.lost_reason(current_state(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them.
 
@@ -222,13 +222,13 @@ class Loader:
         with self.warehouse.connection() as connection:
             return self.coverage_store(connection).rows(self.entry.name)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def create_rebuilt(self) -> None:
         """Create an empty table for a full read."""
         with self.transaction() as connection:
             self.tables.create_rebuilt(connection)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def load(self, batch: Batch, row: SyncLogEntry, *, rebuilt: bool = False) -> None:
         """Upsert staged rows and extend the coverage. A full read fills a table of its own and leaves the coverage to :meth:`swap`.
 
@@ -256,7 +256,7 @@ class Loader:
         with self.warehouse.connection() as connection:
             return self.tables.ids_of(connection, parent)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def finish_parents(
         self, column: str, read: Collection[str], live: Collection[str], files: Sequence[Path], row: SyncLogEntry, now: datetime
     ) -> None:
@@ -277,7 +277,7 @@ class Loader:
             self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} - gone), files, row.started_at)
             self._end(connection, row, now)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:
         """Load a complete read, mark deleted rows and end the sync, in one transaction."""
         with self._restored_on_error(), self.transaction() as connection:
@@ -285,7 +285,7 @@ class Loader:
             self.counts.deleted += Deletions(connection, self.tables).mark(deleted, row.started_at)
             self._end(connection, row, now)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def mark_missing(self, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
         """Mark rows of a window that a complete read of it did not return.
 
@@ -312,7 +312,7 @@ class Loader:
         if parts:
             self._finish_swap(row, covered, requested_from, now)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def _swap_unless_wide(
         self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime
     ) -> Sequence[Sequence[RowRange]]:
@@ -326,12 +326,12 @@ class Loader:
                 return []
         return parts
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def _carry_over(self, row: SyncLogEntry, requested_from: datetime | None, part: Sequence[RowRange]) -> None:
         with self.transaction() as connection:
             Rebuild(connection, self.tables, requested_from).carry_over(row.started_at, part)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def _finish_swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime) -> None:
         with self._restored_on_error(), self.transaction() as connection:
             self._replace_table(Rebuild(connection, self.tables, requested_from), row, covered, now)
@@ -343,13 +343,13 @@ class Loader:
         self._extend_coverage(rebuild.connection, covered, row.account_id)
         self._end(rebuild.connection, row, now)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def end(self, row: SyncLogEntry, now: datetime) -> None:
         """Write the outcome of the sync."""
         with self.transaction() as connection:
             self._end(connection, row, now)
 
-    @repeated_on_conflict
+    @retry_on_conflict
     def finish_rereads(self, rereads: Sequence[Reread], files: Sequence[Path], at: datetime) -> list[TimeWindow]:
         """Mark rows of windows that a complete read of them did not return, and record that these windows were read again.
 

@@ -162,5 +162,5 @@ class Tables:
 
 
 def rebuilt_name_of(resource_type: str) -> str:
-    """Return the name, unquoted, of the table that a full read of a resource type fills before it is swapped in."""
+    """Return the unquoted name of the table that a full read of a resource type fills before it is swapped in."""
     return f"_{resource_type}_rebuilt"

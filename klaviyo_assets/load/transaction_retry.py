@@ -33,7 +33,7 @@ R = TypeVar("R")
 W = TypeVar("W", bound=Writer)
 
 
-def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
+def retry_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
     """Retry a method if its transaction was rolled back because another one changed the same rows.
 
     All syncs, audits and erasures write into the same bookkeeping tables. A warehouse with an exclusive writer has no such conflicts: the error is
@@ -41,7 +41,7 @@ def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Con
     """
 
     @functools.wraps(method)
-    def repeated(self: W, /, *arguments: P.args, **named: P.kwargs) -> R:
+    def retried(self: W, /, *arguments: P.args, **named: P.kwargs) -> R:
         for number in range(1, _TRIES):
             try:
                 return method(self, *arguments, **named)
@@ -53,4 +53,4 @@ def repeated_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Con
             time.sleep(number * random.uniform(*_SECONDS))  # noqa: S311 (no secret)
         return method(self, *arguments, **named)
 
-    return repeated
+    return retried

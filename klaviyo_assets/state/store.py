@@ -50,7 +50,7 @@ class Store:
         prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION)
 
     def resource_types(self) -> set[str]:
-        """Return the resource types that the table has rows of; empty if there is no such table or column."""
+        """Return the resource types with rows in the table; empty if there is no such table or column."""
         if not has_column(self.connection, self.schema, self.NAME, "resource_type"):
             return set()
         return {name for (name,) in self._rows(f"SELECT DISTINCT resource_type FROM {self.table} WHERE resource_type IS NOT NULL")}

@@ -45,7 +45,7 @@ from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 
 _NOT_COMPACTED = (
-    "This warehouse does not remove what rows held before: its older snapshots and files may still hold values from before the field rule. Expire "
+    "This warehouse does not remove earlier values of rows: its older snapshots and files may still have values from before the field rule. Expire "
     "and delete them there."
 )
 

@@ -14,8 +14,8 @@ from klaviyo_assets.warehouse.sql import literal, quoted
 WIDE = 16 * 2**10
 """A text with more bytes is wide; 2,048 others have at most 32 MiB together."""
 
-MOST_WIDE_BYTES = 32 * 2**20
-"""Most bytes of wide texts that may be merged."""
+MAX_WIDE_BYTES = 32 * 2**20
+"""Maximum bytes of wide texts that may be merged."""
 
 _GROUPS_PER_MEASUREMENT = 16
 """The texts themselves are measured once per this many row groups. That reads them, but is rare enough to cost little per load."""
@@ -40,21 +40,21 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
-def divided(items: Iterable[S], *, most_rows: int | None = None, most_bytes: int | None = None, most_wide: int | None = None) -> list[list[S]]:
+def divided(items: Iterable[S], *, max_rows: int | None = None, max_bytes: int | None = None, max_wide: int | None = None) -> list[list[S]]:
     """Divide items into groups, in their order; a single item may exceed any limit.
 
     Args:
         items: Files or ranges.
-        most_rows: Rows of a group.
-        most_bytes: Bytes of a group.
-        most_wide: Bytes of the wide rows of a group.
+        max_rows: Maximum rows of a group.
+        max_bytes: Maximum bytes of a group.
+        max_wide: Maximum bytes of the wide rows of a group.
 
     Example:
-        >>> [len(group) for group in divided(files, most_wide=32 * 2**20)]
+        >>> [len(group) for group in divided(files, max_wide=32 * 2**20)]
         [6, 6, 1]
     """
     groups: list[list[S]] = []
-    limits = (most_rows, most_bytes, most_wide)
+    limits = (max_rows, max_bytes, max_wide)
     sums = (0, 0, 0)
     for item in items:
         sizes = (item.rows, item.bytes, item.wide)
@@ -95,7 +95,7 @@ class _RowGroup:
 
 def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool) -> bool:
     columns, groups = _estimated(connection, table)
-    if sum(group.at_most for group in groups) <= MOST_WIDE_BYTES:
+    if sum(group.at_most for group in groups) <= MAX_WIDE_BYTES:
         return True
     if not measure and len(groups) % _GROUPS_PER_MEASUREMENT:
         return False
@@ -106,7 +106,7 @@ def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool)
             where = f"rowid BETWEEN {first} AND {first + group.rows - 1}"
             ((found,),) = connection.execute(f"SELECT {' + '.join(_measured(columns))} FROM {table} WHERE {where}").fetchall()
             size += int(found)
-            if size > MOST_WIDE_BYTES:
+            if size > MAX_WIDE_BYTES:
                 return False
         first += group.rows
     return True

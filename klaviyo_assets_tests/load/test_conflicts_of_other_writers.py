@@ -1,4 +1,4 @@
-"""Audits and erasures that conflict with another writer are repeated, as loads are: the same result, once."""
+"""Audits and erasures that conflict with another writer are retried, like loads, and change everything exactly once."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -39,13 +39,13 @@ def fill_profiles(shared: SharedFile, folder: Path) -> None:
 
 
 def replaced(table: str) -> str:
-    """SQL that another writer replaces a table's rows with: DuckDB sees a conflict where both delete a row."""
+    """Return SQL with which another writer replaces a table's rows: DuckDB detects a conflict if both writers delete a row."""
     return f"CREATE OR REPLACE TABLE main.kept AS FROM klaviyo.{table}; DELETE FROM klaviyo.{table}; INSERT INTO klaviyo.{table} FROM main.kept"
 
 
 @pytest.mark.parametrize("dry_run", [False, True], ids=["erase", "dry run"])
 @pytest.mark.parametrize("conflicts", [0, 1, 3])
-def test_an_erasure_that_conflicts_is_repeated_from_its_beginning(conflicts: int, dry_run: bool, shared: SharedFile, tmp_path: Path) -> None:
+def test_an_erasure_with_a_conflict_is_retried_from_its_beginning(conflicts: int, dry_run: bool, shared: SharedFile, tmp_path: Path) -> None:
     fill_profiles(shared, tmp_path)
     person = DataSubject.named(ANN, BOBS_EMAIL)
     shared.before, shared.times = 'DELETE FROM "shop"."klaviyo"."profiles"', conflicts
@@ -55,12 +55,12 @@ def test_an_erasure_that_conflicts_is_repeated_from_its_beginning(conflicts: int
 
     assert shared.times == 0
     assert [(one.table, one.rows) for one in result.found] == [("profiles", 1)]
-    assert sum("is also that of 1 other profile" in note for note in result.notes) == 1, "what a try has found out is not known to the next one"
+    assert sum("is also that of 1 other profile" in note for note in result.notes) == 1, "a retry does not keep the results of an earlier try"
     assert person == DataSubject.named(ANN, BOBS_EMAIL)
     assert query(shared, "SELECT id FROM profiles ORDER BY id") == ([(ANN,), (BOB,)] if dry_run else [(BOB,)])
 
 
-def test_an_erasure_whose_conflicts_do_not_end_changes_nothing(shared: SharedFile, tmp_path: Path) -> None:
+def test_an_erasure_with_permanent_conflicts_changes_nothing(shared: SharedFile, tmp_path: Path) -> None:
     fill_profiles(shared, tmp_path)
     shared.before, shared.times = 'DELETE FROM "shop"."klaviyo"."profiles"', 100
     shared.change = replaced("profiles")
@@ -101,7 +101,7 @@ WORK: dict[str, tuple[Callable[[AuditStore], Any], str, str, Any]] = {
 
 
 @pytest.mark.parametrize(("work", "before", "change", "result"), WORK.values(), ids=WORK)
-def test_an_audit_that_conflicts_is_repeated(
+def test_an_audit_with_a_conflict_is_retried(
     work: Callable[[AuditStore], Any], before: str, change: str, result: Any, shared: SharedFile, tmp_path: Path
 ) -> None:
     Loads(shared, tmp_path, "events")

@@ -90,7 +90,7 @@ class SmallDatabase:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallDatabase:
     for one in (module, wide_tables):
-        monkeypatch.setattr(one, "MOST_WIDE_BYTES", 4 * SIZE)
+        monkeypatch.setattr(one, "MAX_WIDE_BYTES", 4 * SIZE)
     monkeypatch.setattr(module, "BYTES_PER_RANGE", 4 * SIZE)
     return SmallDatabase(tmp_path)
 

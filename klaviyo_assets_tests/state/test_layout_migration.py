@@ -176,7 +176,7 @@ KILLS = {
 
 
 def migrate_and_die(name: str, path: str) -> None:
-    """Begin a migration, and kill this process in the middle of it."""
+    """Start a migration, and kill this process in the middle of it."""
     owner, function, times, work = KILLS[name]
     setattr(owner, function, killing_at(getattr(owner, function), times, after=True))
     work(local_file(Path(path).parent, Path(path).name), None)
@@ -198,5 +198,5 @@ def test_a_migration_that_is_killed_leaves_the_older_layout(name: str, older: Lo
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert content(older) == before
-    assert states(older) == (STATES, REREAD_AT), "the next one migrates it"
+    assert states(older) == (STATES, REREAD_AT), "the next access migrates it"
     assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.duckdb
 def test_row_groups_are_merged_unless_their_texts_are_too_wide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, length: int, kind: str, merged: bool
 ) -> None:
-    monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
+    monkeypatch.setattr(wide_tables, "MAX_WIDE_BYTES", 400_000)
     with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
         connection.execute(f"CREATE TABLE t (id BIGINT, p {kind}, tags VARCHAR[])")
         connection.execute(f"INSERT INTO t SELECT i, to_json(repeat('x', {length})), ['a'] FROM range({rows}) AS r(i)")
@@ -26,7 +26,7 @@ def test_row_groups_are_merged_unless_their_texts_are_too_wide(
 
 
 def test_one_wide_text_among_many_rows_does_not_prevent_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
+    monkeypatch.setattr(wide_tables, "MAX_WIDE_BYTES", 400_000)
     with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
         connection.execute("CREATE TABLE t AS SELECT i, repeat('x', CASE i WHEN 7 THEN 100000 ELSE 10 END) AS p FROM range(3000) AS r(i)")
         connection.execute("CHECKPOINT")
@@ -36,7 +36,7 @@ def test_one_wide_text_among_many_rows_does_not_prevent_a_merge(tmp_path: Path, 
 
 def test_only_as_many_row_groups_are_read_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them would fill DuckDB's memory at every commit of a load."""
-    monkeypatch.setattr(wide_tables, "MOST_WIDE_BYTES", 400_000)
+    monkeypatch.setattr(wide_tables, "MAX_WIDE_BYTES", 400_000)
     with duckdb.connect(str(tmp_path / "file.duckdb")) as connection:
         connection.execute("SET max_vacuum_tasks = 0; CREATE TABLE t (id BIGINT, tags VARCHAR[], p VARCHAR)")
         for _ in range(6):

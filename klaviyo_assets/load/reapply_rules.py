@@ -133,10 +133,10 @@ class StoredRules:
             self.connection.register("rewritten_rows", changed)
             listed = "".join(f", {name}" for name in users)
             values = f"SELECT DISTINCT ON (place) place{listed} FROM {places.rows} WHERE place IN (SELECT place FROM rewritten_rows)"
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS {values}")
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE user_values AS {values}")
             self.connection.execute(f"DELETE FROM {rows} WHERE {places.are_among('SELECT place FROM rewritten_rows')}")
-            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM rewritten_rows JOIN users_values USING (place)")
-            self.connection.execute("DROP TABLE temp.users_values")
+            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM rewritten_rows JOIN user_values USING (place)")
+            self.connection.execute("DROP TABLE temp.user_values")
             self.connection.unregister("rewritten_rows")
         return changed.height
 

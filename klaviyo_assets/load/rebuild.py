@@ -80,11 +80,11 @@ class Rebuild:
             self.connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.tables.entry.name)}")
             return
         if users:
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE users_values AS SELECT {', '.join((key_columns(key), *users))} FROM {rows}")
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE user_values AS SELECT {', '.join((key_columns(key), *users))} FROM {rows}")
         self.connection.execute(f"DELETE FROM {rows}")
         if users:
-            insert_keeping(self.connection, rows, f"(FROM {rebuilt})", key=key, kept="users_values", columns=users)
-            self.connection.execute("DROP TABLE temp.users_values")
+            insert_keeping(self.connection, rows, f"(FROM {rebuilt})", key=key, kept="user_values", columns=users)
+            self.connection.execute("DROP TABLE temp.user_values")
         else:
             self.connection.execute(f"INSERT INTO {rows} BY NAME FROM {rebuilt}")
         self.connection.execute(f"DROP TABLE {rebuilt}")

@@ -25,7 +25,7 @@ from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, lit
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
 """How far after its read a version may be dated and still be used to compare versions."""
 
-_TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "users_values")
+_TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "user_values")
 
 
 def content_columns(entry: ResourceType) -> list[str]:
@@ -115,13 +115,13 @@ class Upsert:
         written = rows - skipped
         if written and self.null_rates is not None:
             self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
-        users = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
-        if users:
-            self._collect("users_values", f"SELECT {', '.join((self._columns, *users))} FROM {self.table} WHERE {self._are_changed}")
+        user_columns = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
+        if user_columns:
+            self._collect("user_values", f"SELECT {', '.join((self._columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")
         if updated:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {self._are_changed}")
         if written:
-            self._insert(new, users)
+            self._insert(new, user_columns)
         for name in _TEMPORARY:
             self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
         return written - updated, updated
@@ -228,11 +228,11 @@ class Upsert:
         """Return SQL for the staged rows that will be written."""
         return f"(SELECT * FROM {staged} AS staged WHERE NOT EXISTS (FROM skipped WHERE {self._same_key('skipped', 'staged')}))"
 
-    def _insert(self, new: str, users: Sequence[str]) -> None:
+    def _insert(self, new: str, user_columns: Sequence[str]) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
         rows = f"(SELECT {names} FROM {new} AS new)"
-        if users:
-            insert_keeping(self.connection, self.table, rows, key=self.entry.primary_key, kept="users_values", columns=users)
+        if user_columns:
+            insert_keeping(self.connection, self.table, rows, key=self.entry.primary_key, kept="user_values", columns=user_columns)
         else:
             self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 

@@ -51,16 +51,16 @@ class Staging:
     Args:
         folder: Folder of this sync; created here.
         manifest: The manifest of the sync.
-        prepare_for_storage: Applies field rules and removes rows of erased people.
+        apply_privacy: Removes rows of erased people and applies field rules.
 
     Attributes:
         rows_written: Rows that this process has written to files.
         bytes_written: Bytes of those files.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, prepare_for_storage: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, apply_privacy: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame) -> None:
         self.folder = folder
-        self._prepare_for_storage = prepare_for_storage
+        self._apply_privacy = apply_privacy
         self.manifest = manifest
         self._pages: list[Page] = []
         self._lock = threading.Lock()
@@ -146,7 +146,7 @@ class Staging:
 
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
-        frame = self._prepare_for_storage(frame_of(pages))
+        frame = self._apply_privacy(frame_of(pages))
         sizes = row_bytes(frame)
         file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
         file.crc32 = _write_parquet(frame, self.folder / file.name)

@@ -1,6 +1,6 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). No I/O.
 
-A plan is the wanted window minus the parts that are covered well enough.
+A plan is the wanted window minus the parts that are up to date.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,13 +48,13 @@ class CoverageRow:
     parent: str = ""
 
 
-def uncovered(
+def windows_to_read(
     wanted: TimeWindow, covered: Iterable[CoverageRow], lookback_ages: Sequence[timedelta], now: datetime, step: timedelta = timedelta(microseconds=1)
 ) -> list[TimeWindow]:
-    """Return the parts of ``wanted`` that are not covered well enough, ascending.
+    """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    A moment is covered well enough if it was read after it reached the highest lookback age that it has reached by now. A moment younger than the
-    first lookback age is read at every sync.
+    A moment is up to date if it was read after it reached the highest lookback age that it has reached by now. A moment younger than the first
+    lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.
@@ -67,17 +67,17 @@ def uncovered(
     stepped = now - (now - BEGINNING) % step
     left = [wanted] if wanted.start < wanted.end else []
     for row in covered:
-        for good in _good_parts(row, lookback_ages, now, stepped):
-            left = [part for window in left for part in _minus(window, good)]
+        for done in _up_to_date_parts(row, lookback_ages, now, stepped):
+            left = [part for window in left for part in _minus(window, done)]
     return sorted(left)
 
 
-def _good_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
+def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
     if row.final or not lookback_ages:
         return [TimeWindow(row.start, row.end)]
     parts = []
     for age, next_age in zip(lookback_ages, [*lookback_ages[1:], None], strict=True):
-        # Moments with an age in [age, next_age): good if they had reached `age` when they were read.
+        # Moments with an age in [age, next_age): up to date if they had reached `age` when they were read.
         start = max(row.start, stepped - next_age) if next_age is not None else row.start
         end = min(row.end, row.read_at - age, now - age)
         if start < end:

@@ -80,7 +80,7 @@ class Pipeline:
     Args:
         sync: The context of the sync.
         folder: Folder for staged files; created here.
-        prepare_for_storage: Applies field rules and removes rows of erased people.
+        apply_privacy: Removes rows of erased people and applies field rules.
         planned: The plan.
         rereads: Covered windows that are read again, each as a whole.
     """
@@ -89,7 +89,7 @@ class Pipeline:
         self,
         sync: SyncContext,
         folder: Path,
-        prepare_for_storage: Callable[[pl.DataFrame], pl.DataFrame],
+        apply_privacy: Callable[[pl.DataFrame], pl.DataFrame],
         planned: PlannedSync,
         rereads: Sequence[Reread] = (),
     ) -> None:
@@ -97,7 +97,7 @@ class Pipeline:
         self._planned = planned
         self._rereads = rereads
         self._state = FetchState()
-        self._staging = Staging(folder, self._manifest(), prepare_for_storage)
+        self._staging = Staging(folder, self._manifest(), apply_privacy)
         compares = sync.completion in (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT) or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)
         self._writer = BackgroundWriter(

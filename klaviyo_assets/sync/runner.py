@@ -173,7 +173,7 @@ class SyncRunner:
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():
                 planned = await plan_sync(sync, covered)
-                await Pipeline(sync, self._staging_folder(row), self._prepare_for_storage(loader), planned, rereads).run()
+                await Pipeline(sync, self._staging_folder(row), self._apply_privacy(loader), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
             sync.record_traffic()
@@ -239,7 +239,7 @@ class SyncRunner:
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
-    def _prepare_for_storage(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def _apply_privacy(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that removes rows of erased people from a frame, then applies the field rules."""
         return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.profile_column, self.entry.primary_key, loader.erased))
 

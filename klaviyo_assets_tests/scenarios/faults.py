@@ -119,14 +119,17 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "lookback ages ignored",
-        (Edit(coverage, "_good_parts", "if row.final or not lookback_ages:", "if True:"),),
+        (Edit(coverage, "_up_to_date_parts", "if row.final or not lookback_ages:", "if True:"),),
         ("events",),
     ),
     Fault(
         "all lookback ages but the first ignored",
         (
             Edit(
-                coverage, "_good_parts", "zip(lookback_ages, [*lookback_ages[1:], None], strict=True)", "zip(lookback_ages[:1], [None], strict=True)"
+                coverage,
+                "_up_to_date_parts",
+                "zip(lookback_ages, [*lookback_ages[1:], None], strict=True)",
+                "zip(lookback_ages[:1], [None], strict=True)",
             ),
         ),
         ("events",),

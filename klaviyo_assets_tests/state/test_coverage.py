@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merged, uncovered
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merged, windows_to_read
 
 ZERO = datetime(2026, 3, 1, tzinfo=UTC)
 HORIZON = 24
@@ -56,10 +56,10 @@ def is_good(minute: int, read_times: Iterable[int], lookback_ages: Sequence[int]
 @given(reads=READS, lookback_ages=AGES, wanted=st.tuples(MINUTES, MINUTES), now=st.integers(0, HORIZON + 30))
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=24)
 @example(reads=[(0, 24, 24, "a")], lookback_ages=(1, 4, 9), wanted=(0, 24), now=30)
-def test_uncovered_windows_follow_the_rule(reads: list[Read], lookback_ages: Sequence[int], wanted: tuple[int, int], now: int) -> None:
+def test_windows_to_read_follow_the_rule(reads: list[Read], lookback_ages: Sequence[int], wanted: tuple[int, int], now: int) -> None:
     reads = [read for read in reads if read[2] <= now]
 
-    windows = uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(lookback_ages), at(now))
+    windows = windows_to_read(TimeWindow(at(wanted[0]), at(wanted[1])), [covered(read) for read in reads], ages(lookback_ages), at(now))
 
     expected = [
         minute
@@ -94,7 +94,7 @@ def test_merged_coverage_has_the_last_read_of_each_minute(reads: list[Read], loo
 @settings(max_examples=400)
 @given(reads=READS, lookback_ages=AGES, later=st.integers(0, 40))
 @example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], lookback_ages=(2, 5), later=0)
-def test_merging_and_splitting_rows_does_not_change_the_uncovered_windows(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
+def test_merging_and_splitting_rows_does_not_change_the_windows_to_read(reads: list[Read], lookback_ages: Sequence[int], later: int) -> None:
     reads = sorted(((start, end, read_at, "a") for start, end, read_at, _ in reads), key=lambda read: read[2])
     now = max([read_at for *_, read_at, _ in reads], default=0) + later
     rows: list[CoverageRow] = []
@@ -103,7 +103,7 @@ def test_merging_and_splitting_rows_does_not_change_the_uncovered_windows(reads:
         rows = merged(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read[2])
 
-    windows = uncovered(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
+    windows = windows_to_read(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
 
     good = [minute for minute, read_at in last.items() if is_good(minute, [read_at], lookback_ages, now)]
     assert minutes_of(windows) == sorted(set(range(HORIZON)) - set(good))
@@ -129,7 +129,7 @@ def test_a_final_row_never_needs_another_read() -> None:
     rows = merged(rows, [covered((10, 20, 25, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.final, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
-    assert uncovered(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
+    assert windows_to_read(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
 
 
 def test_rows_that_are_not_final_are_merged_only_with_rows_of_the_same_read() -> None:
@@ -147,14 +147,14 @@ def test_a_read_with_another_fingerprint_replaces_what_it_overlaps_and_is_not_me
 
 @pytest.mark.parametrize("wanted", [(5, 5), (7, 5)], ids=["empty", "inverted"])
 def test_an_empty_window_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
-    assert uncovered(TimeWindow(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
+    assert windows_to_read(TimeWindow(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
     assert merged([], [covered((*wanted, 20, "a"))], ()) == []
 
 
 def test_the_newest_part_is_read_at_every_sync() -> None:
     rows = merged([], [covered((0, 20, 20, "a"))], ages((3,)))
 
-    assert uncovered(TimeWindow(at(0), at(20)), rows, ages((3,)), at(20)) == [TimeWindow(at(17), at(20))]
+    assert windows_to_read(TimeWindow(at(0), at(20)), rows, ages((3,)), at(20)) == [TimeWindow(at(17), at(20))]
 
 
 def test_a_window_is_read_once_more_at_each_lookback_age_and_then_never_again() -> None:
@@ -162,7 +162,7 @@ def test_a_window_is_read_once_more_at_each_lookback_age_and_then_never_again() 
     rows: list[CoverageRow] = []
     reads = []
     for now in range(1, 60):
-        windows = uncovered(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
+        windows = windows_to_read(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
         reads += [now for window in windows if window.start <= at(10) < window.end]
         rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], lookback_ages)
 
@@ -175,7 +175,7 @@ def test_a_window_is_read_once_more_at_each_lookback_age_and_then_never_again() 
 def test_the_number_of_rows_stays_low_however_often_syncs_run(lookback_ages: Sequence[int], every: int) -> None:
     rows: list[CoverageRow] = []
     for now in range(1, 400, every):
-        windows = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
+        windows = windows_to_read(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
         rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], ages(lookback_ages))
 
     assert len(rows) <= 2 + max(lookback_ages, default=0)
@@ -188,7 +188,7 @@ def test_with_a_step_each_lookback_age_is_read_within_the_step_and_in_fewer_read
     windows_read = 0
     reads: dict[int, list[int]] = {minute: [] for minute in range(40)}
     for now in range(1, 60):
-        windows = uncovered(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now), timedelta(minutes=step))
+        windows = windows_to_read(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now), timedelta(minutes=step))
         windows_read += len(windows)
         for minute in minutes_of(windows):
             reads.setdefault(minute, []).append(now)

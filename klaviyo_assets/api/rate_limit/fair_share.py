@@ -37,13 +37,13 @@ _UNUSED = 0.15
 _OVERUSE_REPAID_WITHIN = 20.0
 """Seconds within which usage beyond the limit of a minute is compensated."""
 
-_FRESH = 2.0
+_FRESH_SECONDS = 2.0
 """Seconds for which a response's count of the minute window is used."""
 
-_ENDING = 10
+_ENDING_SECONDS = 10
 """In the last seconds of a minute window, its remaining requests do not determine the pace."""
 
-_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_UPDATES = 1.0
 _MINUTE = float(STEADY_SECONDS)
 
 
@@ -67,7 +67,7 @@ class FairShare:
         self._share = share
         self._usage = Usage()
         self._minute: tuple[float, RateReport] | None = None
-        self._next_look, self._next_cut, self._looked = 0.0, 0.0, 0.0
+        self._next_update, self._next_cut, self._updated = 0.0, 0.0, 0.0
         self._at_least, self._at_least_until = 0.0, 0.0
 
     def record_request(self, now: float) -> SentRequest:
@@ -89,7 +89,7 @@ class FairShare:
             elif report.seconds == BURST_SECONDS and report.limit > 1:  # a window of one request reveals nothing
                 used = report.limit - report.remaining
         self._usage.record_response(request, used=used, used_of_minute=used_of_minute)
-        self._look(now)
+        self._update_estimate(now)
 
     def record_rejection(self, request: SentRequest, retry_after: float, now: float) -> None:
         """Record a 429.
@@ -107,13 +107,13 @@ class FairShare:
             ours = self._usage.ours_since(began) / self.limit.steady
             passed = max(1.0, _MINUTE - retry_after) / _MINUTE
             self._at_least, self._at_least_until = min(1.0, (1.0 - ours) / passed), now + retry_after + _MINUTE / 2
-            self._next_look = now
-        self._look(now)
+            self._next_update = now
+        self._update_estimate(now)
 
-    def _look(self, now: float) -> None:
-        if now < self._next_look:
+    def _update_estimate(self, now: float) -> None:
+        if now < self._next_update:
             return
-        passed, self._looked, self._next_look = min(_BETWEEN_CUTS, now - self._looked), now, now + _BETWEEN_LOOKS
+        passed, self._updated, self._next_update = min(_BETWEEN_CUTS, now - self._updated), now, now + _SECONDS_BETWEEN_UPDATES
         self._usage.look(now)
         others = self._detected(now)
         if others <= _NOTICEABLE:
@@ -136,7 +136,7 @@ class FairShare:
         usable = 1 - max(_RESERVE, 1 / math.sqrt(self.limit.steady))
         too_much = self._usage.used_beyond(usable * rate, now)
         free = usable - others - max(0.0, too_much) / _OVERUSE_REPAID_WITHIN / rate
-        if self._minute is not None and now < self._minute[0] + _FRESH and _ENDING <= (reset := self._minute[1].reset) <= _MINUTE:
+        if self._minute is not None and now < self._minute[0] + _FRESH_SECONDS and _ENDING_SECONDS <= (reset := self._minute[1].reset) <= _MINUTE:
             free = min(free, self._minute[1].remaining / reset / rate - (1 - usable) - others)
         return free
 

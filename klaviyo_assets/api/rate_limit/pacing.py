@@ -125,8 +125,8 @@ class _Minute:
 
     async def acquire_turn(self, name: str) -> None:
         """Wait for the minute's count, then for the pace."""
-        _must(await self._count.try_acquire_async(name))
-        _must(await self._pace.try_acquire_async(name))
+        _require_granted(await self._count.try_acquire_async(name))
+        _require_granted(await self._pace.try_acquire_async(name))
 
     def end_turn(self) -> None:
         """Do nothing: several requests are in flight at once."""
@@ -182,7 +182,7 @@ class _OnePerSecond:
 
     async def _acquire(self, name: str) -> None:
         await asyncio.sleep(max(0.0, self._responded_at + self._seconds - time.monotonic()))
-        _must(await self._limiter.try_acquire_async(name))
+        _require_granted(await self._limiter.try_acquire_async(name))
 
     def end_turn(self) -> None:
         """Record the time of the response and pass the turn on."""
@@ -234,7 +234,7 @@ class _SharedOnePerSecond(_OnePerSecond):
 
     async def _count(self, name: str) -> None:
         try:
-            _must(await asyncio.to_thread(self._limiter.try_acquire, name))
+            _require_granted(await asyncio.to_thread(self._limiter.try_acquire, name))
         except sqlite3.Error as error:
             self._warn(error)
 
@@ -280,6 +280,6 @@ class _SharedOnePerSecond(_OnePerSecond):
         return min(self._seconds, max(0.0, self._seconds - since))  # since is negative if the clock was set back
 
 
-def _must(granted: object) -> None:
+def _require_granted(granted: object) -> None:
     if not granted:
         raise RuntimeError("the rate limiter refused to wait")

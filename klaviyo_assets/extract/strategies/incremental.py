@@ -1,4 +1,4 @@
-"""Incremental: the windows of a time field that are not covered well enough."""
+"""Incremental: the windows of a time field that were never read or are due to be read again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
 from klaviyo_assets.extract.strategies.timed import TimedStrategy
-from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, uncovered
+from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, windows_to_read
 
 _STEP = timedelta(hours=1)
 """Lookback ages are checked once an hour: otherwise a sync every few minutes would spend a request on a few minutes at each age."""
@@ -21,21 +21,21 @@ class IncrementalStrategy(TimedStrategy):
 
     replication: Incremental
 
-    def _uncovered_windows(self, context: PlanContext) -> list[FieldWindow]:
+    def _windows_to_read(self, context: PlanContext) -> list[FieldWindow]:
         backfill_field, start_date = self.replication.backfill_field, context.options.start_date
         if backfill_field is None:
-            return self._uncovered(context, start_date if self.replication.honours_start_date and start_date else BEGINNING)
+            return self._windows_from(context, start_date if self.replication.honours_start_date and start_date else BEGINNING)
         windows = slicing.backfill_windows(backfill_field, context.trusted, context.top)
         since = slicing.backfilled_since(backfill_field, context.trusted)
         if since is not None:
             # Records that changed during or since the backfill are found by the field that changes.
-            windows += self._uncovered(context, since - LAG - self.replication.lookback_ages[-1])
+            windows += self._windows_from(context, since - LAG - self.replication.lookback_ages[-1])
         return windows
 
-    def _uncovered(self, context: PlanContext, start: datetime) -> list[FieldWindow]:
+    def _windows_from(self, context: PlanContext, start: datetime) -> list[FieldWindow]:
         field, ages = self.replication.field, self.replication.lookback_ages
         rows = [row for row in context.trusted if row.field == field]
-        return [(field, window) for window in uncovered(TimeWindow(start, context.top), rows, ages, context.now, _STEP)]
+        return [(field, window) for window in windows_to_read(TimeWindow(start, context.top), rows, ages, context.now, _STEP)]
 
     def _changes(self, context: PlanContext) -> list[Slice]:
         """Return one chain for each secondary cursor since the first read: its changes may not change the followed field."""
@@ -45,7 +45,7 @@ class IncrementalStrategy(TimedStrategy):
             return []
         slices = []
         for field in replication.secondary_cursors:
-            missing = uncovered(TimeWindow(since - LAG, top), [row for row in context.trusted if row.field == field], (), top)
+            missing = windows_to_read(TimeWindow(since - LAG, top), [row for row in context.trusted if row.field == field], (), top)
             # Look back as far as for the followed field, for changes that become visible late; even if nothing is missing.
             start = (missing[0].start if missing else top) - replication.lookback_ages[-1]
             slices += [Slice(subset, field, start, None, top, secondary_cursors=True) for subset in context.entry.subsets]

@@ -8,7 +8,7 @@ from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
 from klaviyo_assets.extract.strategies.timed import TimedStrategy
-from klaviyo_assets.state.coverage import TimeWindow, uncovered
+from klaviyo_assets.state.coverage import TimeWindow, windows_to_read
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class NewestFirstStrategy(TimedStrategy):
 
     replication: NewestFirst
 
-    def _uncovered_windows(self, context: PlanContext) -> list[FieldWindow]:
+    def _windows_to_read(self, context: PlanContext) -> list[FieldWindow]:
         return slicing.backfill_windows(self.replication.backfill_field, context.trusted, context.top)
 
     def _changes(self, context: PlanContext) -> list[Slice]:
@@ -27,6 +27,6 @@ class NewestFirstStrategy(TimedStrategy):
             return []
         begin = since - LAG - replication.margin
         done = [row for row in context.trusted if row.field == replication.field]
-        missing = uncovered(TimeWindow(begin, top), done, (), top)
+        missing = windows_to_read(TimeWindow(begin, top), done, (), top)
         start = max(begin, missing[0].start - replication.margin) if missing else top
         return [Slice(subset, replication.field, start, None, top, descending=True) for subset in context.entry.subsets]

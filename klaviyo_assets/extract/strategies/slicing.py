@@ -7,7 +7,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
-from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, uncovered
+from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, windows_to_read
 
 _LONG = timedelta(days=30)
 _NEWEST = timedelta(days=1)
@@ -37,7 +37,7 @@ def backfill_windows(field: str, covered: Sequence[CoverageRow], top: datetime) 
     since = backfilled_since(field, covered)
     end = top if since is None else since - LAG
     rows = [row for row in covered if row.field == field]
-    return [(field, window) for window in uncovered(TimeWindow(BEGINNING, end), rows, (), top)]
+    return [(field, window) for window in windows_to_read(TimeWindow(BEGINNING, end), rows, (), top)]
 
 
 def backfilled_since(field: str, covered: Sequence[CoverageRow]) -> datetime | None:

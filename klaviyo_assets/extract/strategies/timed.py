@@ -34,10 +34,10 @@ class TimedStrategy(ABC):
         return {SyncMode.full: Completion.SWAP, SyncMode.range: Completion.COMPARE_WINDOW}.get(mode, Completion.COVERAGE)
 
     def _windows(self, context: PlanContext) -> list[FieldWindow]:
-        return slicing.range_windows(context) if context.options.mode is SyncMode.range else self._uncovered_windows(context)
+        return slicing.range_windows(context) if context.options.mode is SyncMode.range else self._windows_to_read(context)
 
     @abstractmethod
-    def _uncovered_windows(self, context: PlanContext) -> list[FieldWindow]:
+    def _windows_to_read(self, context: PlanContext) -> list[FieldWindow]:
         """Return the windows that are left to read."""
 
     @abstractmethod

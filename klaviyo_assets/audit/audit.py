@@ -62,10 +62,10 @@ class Audit:
     only_rereads: bool = False
     _klaviyo_counts: dict[tuple[str, date], int] = field(default_factory=dict)
     _excluded: dict[str, list[str]] = field(default_factory=dict)
-    _refused: dict[str, list[str]] = field(default_factory=dict)
+    _not_counted: dict[str, list[str]] = field(default_factory=dict)
     _uncounted: set[str] = field(default_factory=set)
     _excluded_days: set[tuple[str, date]] = field(default_factory=set)
-    _refusal: BadRequest | NotFound | None = None
+    _last_rejection: BadRequest | NotFound | None = None
     _requests: int = 0
     _compared_metrics: int = 0
     _last_progress: float = field(default_factory=time.monotonic)
@@ -93,22 +93,22 @@ class Audit:
         days = {day for _, some in pieces for day in some}
         if days:
             await self._request_counts(sorted(metrics), pieces)
-            self._refuse_if_none_is_counted(metrics)
+            self._fail_if_none_is_counted(metrics)
         found = differences(self._klaviyo_counts, await self._table_counts(metrics, days), [one for one in before if not self._is_excluded(one)])
-        excluded = self._excluded | self._refused
+        excluded = self._excluded | self._not_counted
         record = AuditRecord(
             now, _window_of(days), len({metric for metric, _ in self._klaviyo_counts}), len(self._klaviyo_counts), self._requests, excluded
         )
         self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
         if self.only_rereads and last is not None:
-            record = replace(last, excluded=_joined(last.excluded, self._refused))  # comparing a few days does not replace the full comparison
+            record = replace(last, excluded=_joined(last.excluded, self._not_counted))  # comparing a few days does not replace the full comparison
         await in_thread(self.store.save, record, found)
         return record, found
 
-    def _refuse_if_none_is_counted(self, metrics: set[str]) -> None:
-        """Fail if Klaviyo refuses every metric: one may be deleted, but if all are refused the request is wrong, and nothing was compared."""
-        if self._refusal is not None and len(metrics) > 1 and self._uncounted >= metrics:
-            raise self._refusal
+    def _fail_if_none_is_counted(self, metrics: set[str]) -> None:
+        """Fail if Klaviyo rejects every metric: one may be deleted, but if all are rejected the request is wrong, and nothing was compared."""
+        if self._last_rejection is not None and len(metrics) > 1 and self._uncounted >= metrics:
+            raise self._last_rejection
 
     async def _pieces(self, wanted: TimeWindow, before: Sequence[Difference]) -> list[Piece]:
         """Return the windows to request, newest first: the years with events, each with its covered days."""
@@ -202,8 +202,8 @@ class Audit:
             except (BadRequest, NotFound) as error:
                 if index == 0 or isinstance(error, NotFound):
                     self._uncounted.add(metric)
-                    self._refusal = error
-                    self._refused.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
+                    self._last_rejection = error
+                    self._not_counted.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
                 else:
                     # Newer days were counted, so Klaviyo rejects this early date, and will reject all earlier ones.
                     early = {day for _, days in pieces[index:] for day in days}
@@ -215,7 +215,7 @@ class Audit:
 
     def _exclude_days(self, metric: str, days: set[date], reason: str) -> None:
         self._excluded_days |= {(metric, day) for day in days}
-        self._refused.setdefault(reason, []).append(f"{metric}: {len(days)} days from {min(days)} on")
+        self._not_counted.setdefault(reason, []).append(f"{metric}: {len(days)} days from {min(days)} on")
 
 
 async def request_rereads(client: KlaviyoClient, store: AuditStore) -> int:

@@ -98,7 +98,7 @@ class Erasure:
         """
         with self.warehouse.connection() as connection:
             others = self._refuse_unknown_schema(connection)
-            SchemaVersion(connection, self.warehouse, self.schema).refuse_newer()
+            SchemaVersion(connection, self.warehouse, self.schema).reject_newer()
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(self._syncs_locked_out())

@@ -31,7 +31,7 @@ class Ownership:
     schema: str
 
     def check(self, resource_tables: Mapping[str, Sequence[str]], bookkeeping: Mapping[str, Collection[str]]) -> None:
-        """Refuse a schema in which another program uses our names. Like in DuckDB, case does not matter.
+        """Reject a schema in which another program uses our names. Like in DuckDB, case does not matter.
 
         Args:
             resource_tables: Primary key by name of each table of the resource type.
@@ -41,24 +41,24 @@ class Ownership:
             NotOurs: Naming the table, view, column, constraint or index, and what removes it.
         """
         names = {*resource_tables, *bookkeeping}
-        self._refuse_views(names)
+        self._reject_views(names)
         tables = self._tables
         for name, key in resource_tables.items():
             if name in tables:
-                self._refuse_foreign_table(tables[name], key)
+                self._reject_foreign_table(tables[name], key)
         for name, columns in bookkeeping.items():
             if name in tables and 2 * len(self._columns[name] & {*columns}) <= len(columns):
                 raise NotOurs(
                     f"The table {self.schema}.{tables[name]} was not made by klaviyo_assets: it lacks columns such as "
                     f"{', '.join(sorted({*columns} - self._columns[name])[:3])}.",
-                    self._another_place("table", tables[name]),
+                    self._rename_advice("table", tables[name]),
                 )
         for name in sorted(names & tables.keys()):
-            self._refuse_constraints(tables[name])
-            self._refuse_unique_indexes(tables[name])
+            self._reject_constraints(tables[name])
+            self._reject_unique_indexes(tables[name])
 
-    def refuse_indexes(self, table: str, columns: Iterable[str]) -> None:
-        """Refuse to continue if an index of the table prevents a change of a column's type.
+    def reject_indexes(self, table: str, columns: Iterable[str]) -> None:
+        """Fail if an index of the table prevents a change of a column's type.
 
         Raises:
             NotOurs: Naming the index.
@@ -70,15 +70,15 @@ class Ownership:
                 f"Run DROP INDEX {self._qualified(name)}, then a sync, then {sql}",
             )
 
-    def _refuse_views(self, names: Collection[str]) -> None:
+    def _reject_views(self, names: Collection[str]) -> None:
         for (view,) in self._listed("view_name", "duckdb_views()", "AND NOT internal"):
             if view.lower() in names:
                 raise NotOurs(
                     f"{self.schema}.{view} is a view of another program, and klaviyo_assets needs this name for a table.",
-                    self._another_place("view", view),
+                    self._rename_advice("view", view),
                 )
 
-    def _refuse_foreign_table(self, table: str, key: Sequence[str]) -> None:
+    def _reject_foreign_table(self, table: str, key: Sequence[str]) -> None:
         columns = self._columns[table.lower()]
         if columns >= {*key} and columns & {*OWN_COLUMNS}:
             if self.warehouse.capabilities.rowid and "rowid" in columns:
@@ -89,10 +89,10 @@ class Ownership:
             return
         lacking = ", ".join(key) if not columns >= {*key} else f"any of {', '.join(OWN_COLUMNS)}"
         raise NotOurs(
-            f"The table {self.schema}.{table} was not made by klaviyo_assets: it does not have {lacking}.", self._another_place("table", table)
+            f"The table {self.schema}.{table} was not made by klaviyo_assets: it does not have {lacking}.", self._rename_advice("table", table)
         )
 
-    def _refuse_constraints(self, table: str) -> None:
+    def _reject_constraints(self, table: str) -> None:
         rebuild = f"CREATE OR REPLACE TABLE {self._qualified(table)} AS FROM {self._qualified(table)}"
         # A primary key is listed as NOT NULL too, but cannot be removed that way.
         for kind, text, columns in sorted(self._constraints.get(table.lower(), ()), key=lambda one: one[0] == "NOT NULL"):
@@ -110,7 +110,7 @@ class Ownership:
                 f"Put the expression into a view. This makes it an ordinary column: {rebuild}",
             )
 
-    def _refuse_unique_indexes(self, table: str) -> None:
+    def _reject_unique_indexes(self, table: str) -> None:
         for name, _, is_unique in self._indexes.get(table.lower(), ()):
             if is_unique:
                 raise NotOurs(
@@ -118,7 +118,7 @@ class Ownership:
                     f"It can make a sync fail half-way. Run DROP INDEX {self._qualified(name)}; an index that is not unique may stay.",
                 )
 
-    def _another_place(self, kind: str, name: str) -> str:
+    def _rename_advice(self, kind: str, name: str) -> str:
         return (
             f"Rename it (ALTER {kind.upper()} {self._qualified(name)} RENAME TO another_name), or use another schema or KLAVIYO_DUCKDB_PATH "
             "for klaviyo_assets."

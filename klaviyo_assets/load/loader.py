@@ -157,7 +157,7 @@ class Loader:
         self._state = current_state(connection, self.tables.rows)
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
-    def _refuse_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
+    def _fail_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
         """Fail if another program has emptied or dropped a table since this sync's last commit: the rows it loaded are lost.
 
         Raises:
@@ -212,10 +212,10 @@ class Loader:
         """Whether the file may have contained rows of the type: the table has rows, or an earlier sync ran."""
         return self.log(connection).count(self.entry.name) > 1 or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
 
-    def knows(self, sync_id: str) -> bool:
+    def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
         with self.warehouse.connection() as connection:
-            return self.log(connection).holds(sync_id)
+            return self.log(connection).has_sync(sync_id)
 
     def coverage(self) -> list[CoverageRow]:
         """Return the coverage so far."""
@@ -239,7 +239,7 @@ class Loader:
         """
         with self._restored_on_error(), self.transaction() as connection:
             table = self.tables.rebuilt if rebuilt else self.tables.rows
-            self._refuse_if_changed(connection, table)
+            self._fail_if_changed(connection, table)
             self._upsert(connection, batch.files, table)
             if not rebuilt:
                 self._extend_coverage(connection, batch.covered, row.account_id)

@@ -14,10 +14,10 @@ from klaviyo_assets.state.null_rate_log import NullRateLog
 USUAL = 0.5
 """Share of rows with a value above which its absence in new rows deserves a warning."""
 
-_SOME_ROWS = 3
+_MIN_ROWS = 3
 """Number of rows with a value above which its absence in all rows deserves a warning."""
 
-_FIRST_LOOK = 2_000
+_ROWS_CHECKED_FIRST = 2_000
 """Rows to check first; most columns have a value in one of them."""
 
 _ROWS_BEFORE = 10_000
@@ -49,7 +49,7 @@ class NullRateRecorder:
             replaced: SQL for the rows of the table that they replace; rows without an earlier value do not count.
         """
         columns = [column for column in self.tables.entry.columns if column.path[0] not in _OWN_PATHS]
-        empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_FIRST_LOOK})", columns))
+        empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_ROWS_CHECKED_FIRST})", columns))
         known = {rate.column for rate in self._log.rates(self._type)}
         for name in known - {column.name for column in empty}:
             self._log.delete(self._type, name)
@@ -87,7 +87,7 @@ class NullRateRecorder:
         for column in columns if rows else ():
             # One column per query: DuckDB holds 2,048 rows of all columns that a query reads, and each may be wide.
             ((had,),) = self.connection.execute(f"SELECT count(*) FILTER (WHERE {is_present(column)}) {before}").fetchall()
-            if had and (had >= _SOME_ROWS or had >= USUAL * rows):
+            if had and (had >= _MIN_ROWS or had >= USUAL * rows):
                 since = f"SELECT min({SYNCED_AT}) FROM {written} AS w"
                 self._log.insert(self._type, column.name, rows_before=rows, values_before=had, since=since)
 

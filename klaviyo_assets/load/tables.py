@@ -93,7 +93,7 @@ class Tables:
         version, migration = SchemaVersion(*place), LayoutMigration(*place)
         stores: Sequence[type[Store]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
         declared = {store.NAME: store.COLUMNS for store in stores}
-        version.refuse_newer()
+        version.reject_newer()
         Ownership(*place).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
         notes = migration.run()
         made = tuple(
@@ -145,7 +145,7 @@ class Tables:
         existing = existing_columns(connection, self.schema, self.entry.name)
         found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
         if found:
-            Ownership(connection, self.warehouse, self.schema).refuse_indexes(self.entry.name, [column.name for column in found])
+            Ownership(connection, self.warehouse, self.schema).reject_indexes(self.entry.name, [column.name for column in found])
         for column in found:
             collect_unconvertible(connection, self.places(connection, types_change=True), column, existing[column.name][0])
         return found

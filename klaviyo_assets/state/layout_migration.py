@@ -75,7 +75,7 @@ class LayoutMigration:
         """
         if not self.is_needed:
             return []
-        self._refuse_indexes()
+        self._reject_indexes()
         notes = self._notes_on_views()
         # Change all tables before any rows: DuckDB cannot commit the opposite order.
         has_audit_days = self._is_ours("_audit_days")
@@ -134,7 +134,7 @@ class LayoutMigration:
         Rereads(self.connection, self.warehouse, self.schema).prepare()
         version.record()
 
-    def _refuse_indexes(self) -> None:
+    def _reject_indexes(self) -> None:
         """Fail if a user's index prevents DuckDB from renaming a column or table."""
         for old in _IDENTIFYING_COLUMNS:
             if not self._is_ours(old) or not self._is_older(old):

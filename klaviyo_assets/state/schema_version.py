@@ -25,7 +25,7 @@ class SchemaVersion(Store):
         "written_by": ("VARCHAR", "Version of klaviyo_assets that created or migrated it."),
     }
 
-    def refuse_newer(self) -> None:
+    def reject_newer(self) -> None:
         """Fail if a later version of this library has written the schema.
 
         Raises:

@@ -93,7 +93,7 @@ class SyncLog(Store):
             f"UPDATE {self.table} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'", [at, resource_type]
         )
 
-    def holds(self, sync_id: str) -> bool:
+    def has_sync(self, sync_id: str) -> bool:
         """Return whether a sync has a row. It has none if the file was replaced by an older copy since."""
         return self._count("id = ?", [sync_id]) > 0
 

@@ -36,7 +36,7 @@ class Range:
     low: float
     high: float
 
-    def times(self, low: float, high: float) -> "Range":
+    def scaled(self, low: float, high: float) -> "Range":
         """Return the range multiplied by another."""
         return Range(self.low * low, self.high * high)
 
@@ -112,8 +112,8 @@ class Progress:
         per_row = self.bytes_staged / self.rows_staged if self.rows_staged else 0.0
         return Estimate(
             records=records,
-            seconds=records.times(elapsed / records_read, elapsed / records_read),
-            bytes=records.times(per_row, per_row * _FILE_OVERHEAD),
+            seconds=records.scaled(elapsed / records_read, elapsed / records_read),
+            bytes=records.scaled(per_row, per_row * _FILE_OVERHEAD),
             complete_from=_complete_from([*(reader.slice for reader in readers), *to_come]),
         )
 
@@ -144,7 +144,7 @@ class ProgressReporter:
     log: logging.Logger
     note: Callable[[str], None]
     _progress: Progress = field(init=False)
-    _warned_of_the_disk: bool = False
+    _warned_about_disk: bool = False
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -160,8 +160,8 @@ class ProgressReporter:
             return
         self.log.info(progress_message(self.name, self.state.records_read, estimate))
         free = shutil.disk_usage(self.folder).free
-        if estimate.bytes.low > free and not self._warned_of_the_disk:
-            self._warned_of_the_disk = True
+        if estimate.bytes.low > free and not self._warned_about_disk:
+            self._warned_about_disk = True
             self.note(f"{self.name} will need more disk space than is free ({free / 1e9:.1f} GB).")
 
 

@@ -64,7 +64,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeCond
             note(f"The staged files of an interrupted sync of {name} are damaged; their records are read again.")
         elif conditions is not None and left.manifest.read_at > conditions.latest:
             note(f"The staged files of an interrupted sync of {name} are dated later than now, by a wrong clock; their records are read again.")
-        elif conditions is not None and not loader.knows(left.manifest.sync_id):
+        elif conditions is not None and not loader.has_sync(left.manifest.sync_id):
             note(f"The staged files of an interrupted sync of {name} belong to another state of the database; their records are read again.")
         elif conditions is not None and conditions.accepts(left.manifest, name):
             try:

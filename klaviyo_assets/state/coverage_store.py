@@ -1,6 +1,6 @@
 """The table ``_coverage``: which windows of a time field have been read and committed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -62,10 +62,10 @@ class CoverageStore(Store):
         if not new:
             return
         before = self.rows(resource_type)
-        keys = {_key(row) for row in new}
-        after = [row for row in before if _key(row) not in keys]
-        for key in keys:
-            after += merged([row for row in before if _key(row) == key], [row for row in new if _key(row) == key], lookback_ages(key[-1]))
+        old, added = _by_key(before), _by_key(new)
+        after = [row for row in before if _key(row) not in added]
+        for key, rows in added.items():
+            after += merged(old.get(key, []), rows, lookback_ages(key[-1]))
         self._replace(resource_type, before, after, account_id)
 
     def clear(self, resource_type: str) -> None:
@@ -110,21 +110,36 @@ class CoverageStore(Store):
         self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
 
     def _replace(self, resource_type: str, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:
-        for row in before:
-            if row not in after:
-                self.connection.execute(
-                    f"DELETE FROM {self.table} WHERE resource_type = ? AND subset = ? AND coalesce(parent, '') = ? AND field = ? "
-                    f"AND {WINDOW_START} = ?",
-                    [resource_type, row.subset, row.parent, row.field, row.start],
-                )
-        if added := [row for row in after if row not in before]:
-            rows = pl.DataFrame([{**vars(row), "account_id": account_id, "resource_type": resource_type} for row in added])
-            self.connection.register("new_coverage", rows.rename({"start": "window_start", "end": "window_end"}))
+        """Delete the rows that are not the same afterwards, and insert the new ones, each in one statement: a child type has a row per parent."""
+        old, new = {*before}, {*after}
+        if removed := [row for row in before if row not in new]:
+            self.connection.register("old_coverage", _frame(removed))
+            self.connection.execute(
+                f"DELETE FROM {self.table} WHERE resource_type = ? AND (subset, coalesce(parent, ''), field, {WINDOW_START}) "
+                "IN (SELECT (subset, parent, field, window_start) FROM old_coverage)",
+                [resource_type],
+            )
+            self.connection.unregister("old_coverage")
+        if added := [row for row in after if row not in old]:
+            rows = _frame(added).with_columns(account_id=pl.lit(account_id), resource_type=pl.lit(resource_type))
+            self.connection.register("new_coverage", rows)
             self.connection.execute(
                 f"INSERT INTO {self.table} BY NAME SELECT * REPLACE (CASE WHEN window_start > {_BEGINNING} THEN window_start "
                 f"ELSE '-infinity'::{INSTANT} END AS window_start) FROM new_coverage"
             )
             self.connection.unregister("new_coverage")
+
+
+def _frame(rows: Sequence[CoverageRow]) -> pl.DataFrame:
+    """Return rows of the coverage with the table's names of their columns."""
+    return pl.DataFrame([vars(row) for row in rows]).rename({"start": "window_start", "end": "window_end"})
+
+
+def _by_key(rows: Iterable[CoverageRow]) -> dict[tuple[str, str, str], list[CoverageRow]]:
+    found: dict[tuple[str, str, str], list[CoverageRow]] = {}
+    for row in rows:
+        found.setdefault(_key(row), []).append(row)
+    return found
 
 
 def _key(row: CoverageRow) -> tuple[str, str, str]:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets_tests.scenarios.scenario import (
@@ -16,7 +18,9 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Change,
     Delete,
     Event,
+    Join,
     Merge,
+    OfProfile,
     Suppress,
     Wait,
 )
@@ -41,6 +45,7 @@ class ActionRunner:
 
     def __init__(self, world: World, entry: ResourceType) -> None:
         self.world, self.entry = world, entry
+        self._profiles = ActionRunner(world, CATALOG["profiles"]) if entry.parent is not None else None
         self._changes = 0
 
     def run(self, step: Action, records: Mapping[str, bytes]) -> str | None:
@@ -61,6 +66,16 @@ class ActionRunner:
                 for _ in range(count):
                     self.world.change("add", type=name, seed=self._next())
                 return f"new{_count_label(count)}"
+            case Join(parent, count):
+                return self._join(parent, count)
+            case Change(which) if ids and self.entry.parent is not None:
+                return self._join_again(ids[which % len(ids)])
+            case Delete(which) if ids and self.entry.parent is not None:
+                self.world.change("delete", type=name, **_ids_of(ids[which % len(ids)]))
+                return "left a parent"
+            case OfProfile(action) if self._profiles is not None:
+                label = self._profiles.run(action, self.world.records("profiles"))
+                return f"profile: {label}" if label else None
             case Change(which, moves, count) if ids:
                 chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
                 for id_ in chosen:
@@ -89,6 +104,26 @@ class ActionRunner:
             return "event dated in the future"
         kind = "event" if ago <= HOUR else "late event" if ago <= 17 * DAY else "import of old dates"
         return f"{kind}{_count_label(count)}"
+
+    def _join(self, parent: int, count: int) -> str | None:
+        """Add children to a parent, as many as there are profiles that may still join it."""
+        assert self.entry.parent is not None
+        parents = sorted(self.world.records(self.entry.parent.type_name))
+        if not parents:
+            return None
+        chosen = parents[parent % len(parents)]
+        there = sum(key.startswith(f"{chosen}/") for key in self.world.records(self.entry.name))
+        free = min(count, len(self.world.records("profiles")) - there)
+        for _ in range(free):
+            self.world.change("add", type=self.entry.name, parent=chosen, seed=self._next())
+        return f"joined a parent{_count_label(free)}" if free > 0 else None
+
+    def _join_again(self, key: str) -> str:
+        """Let a child leave its parent and join it again in the same second: only the time of joining shows that."""
+        joined = next(column.path[-1] for column in self.entry.columns if column.type is ColumnType.TIMESTAMP)
+        now = self.world.now().replace(microsecond=0).isoformat()
+        self.world.change("update", type=self.entry.name, **_ids_of(key), attributes={joined: now})
+        return "joined a parent again"
 
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name
@@ -125,6 +160,12 @@ class ActionRunner:
     def _next(self) -> int:
         self._changes += 1
         return self._changes
+
+
+def _ids_of(key: str) -> dict[str, str]:
+    """Return the ids of a child and of its parent in the child's key."""
+    parent, id_ = key.split("/")
+    return {"parent": parent, "id": id_}
 
 
 def _count_label(count: int) -> str:

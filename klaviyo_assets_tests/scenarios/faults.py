@@ -12,12 +12,14 @@ from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
+from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
 from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
+from klaviyo_assets.sync import completion
 from klaviyo_assets.sync.runner import SyncRunner
 
 
@@ -165,6 +167,40 @@ FAULTS: Sequence[Fault] = (
         "records missing from a full sync not marked as deleted",
         (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant(at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
+    ),
+    Fault(
+        "rows of a parent doubled when it is read again",
+        (Edit(Upsert, "run", "self._find_known(staged)", "self._find_known(staged) if len(self.entry.primary_key) == 1 else 0"),),
+        ("list_members",),
+    ),
+    Fault(
+        "children that left a parent not marked as deleted",
+        (Edit(Deletions, "mark_missing_of_parents", "self._are_missing(files)", '"false"'),),
+        ("list_members",),
+    ),
+    Fault(
+        "children of a deleted parent not marked as deleted",
+        (Edit(Deletions, "mark_of_parents", 'f"{DELETED_AT} IS NULL"', '"false"'),),
+        ("list_members",),
+    ),
+    Fault(
+        "children of other parents marked as deleted together with those of a deleted parent",
+        (Edit(completion, "_compare_per_parent", "live = {*read.parents} - gone", "live = set() if gone else {*read.parents}"),),
+        ("list_members",),
+    ),
+    Fault(
+        "parents that an earlier sync has read skipped",
+        (Edit(PerParentStrategy, "plan", "for id_ in order for", "for id_ in order if id_ not in read_at for"),),
+        ("list_members",),
+    ),
+    Fault(
+        "parent covered although its children were only read in part",
+        (
+            Edit(Manifest, "coverage_of", "state.covers_to if state.finished else", "state.covers_to if state.finished or state.parent else"),
+            Edit(Manifest, "coverage_of", "(not state.finished and", "(not state.finished and not state.parent and"),
+        ),
+        ("list_members",),
+        starts_interrupted=True,
     ),
 )
 """The faults, including those known from other extractors."""

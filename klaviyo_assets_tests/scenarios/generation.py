@@ -1,5 +1,7 @@
 """Hypothesis strategies for scenarios. A scenario is a list of steps: hypothesis shrinks a failing one to the few steps that matter."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
@@ -18,15 +20,20 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Delete,
     Event,
     Interruption,
+    Join,
     Merge,
+    OfParent,
+    OfProfile,
     Scenario,
+    Step,
     Suppress,
     Sync,
     Wait,
 )
 
 FULL_TABLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
-_WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + tuple(name for name, entry in CATALOG.items() if entry.parent is None)
+CHILD_TYPES = tuple(name for name, entry in CATALOG.items() if entry.parent is not None)
+_WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + CHILD_TYPES * 2 + tuple(CATALOG)
 
 # Around every boundary: the lag of ten seconds, the lookback ages, and slices of a day and of 30 days.
 _WAITS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)
@@ -73,6 +80,12 @@ _imports = st.builds(Event, st.sampled_from((18 * DAY, 25 * DAY, 40 * DAY, 100 *
 _events = st.builds(Event, st.sampled_from((*_AGES, *_FUTURE)), st.sampled_from(_COUNTS))
 
 
+_joins = st.builds(Join, _which, st.sampled_from((1, 1, 2, 5)))
+_of_profiles = st.builds(OfProfile, st.one_of(st.builds(Add, st.sampled_from((1, 3))), _deletes))
+_of_parents = st.builds(OfParent, st.one_of(st.builds(Add), st.builds(Change, _which)))
+_parent_deletions = st.builds(OfParent, _deletes)
+
+
 def _actions(name: str) -> st.SearchStrategy[Action]:
     """Return a strategy for the actions that a type allows between two syncs."""
     entry = CATALOG[name]
@@ -81,12 +94,27 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
             return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
         case "profiles":
             return st.one_of(_adds, _waits, _changes, _deletes, _merges, _events, _changes, _consents, _consents)
+        case _ if entry.parent is not None:
+            again = st.builds(Change, _which)
+            return st.one_of(_joins, st.builds(Join, _which), _waits, again, _deletes, _of_parents, _parent_deletions, _merges, _of_profiles)
         case _ if entry.identifies_account:
             return st.one_of(_changes, _waits)
         case _ if "archived" in entry.endpoint.filters:
             return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
         case _:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)
+
+
+_OTHER_MODES = dict.fromkeys(FULL_TABLE, ()) | dict.fromkeys(CHILD_TYPES, ("full",))
+"""Modes besides incremental, of the types that do not have all of them."""
+
+
+def _between(name: str, action: st.SearchStrategy[Action]) -> st.SearchStrategy[Step]:
+    """Return a strategy for what lies between two syncs of a type: actions, and of a child type also syncs of the parents."""
+    if CATALOG[name].parent is None:
+        return action
+    # Several strategies, since hypothesis chooses each with the same probability.
+    return st.one_of(action, *(_syncs(name).map(lambda one: replace(one, of_parents=True)) for _ in range(3)))
 
 
 def _syncs(name: str) -> st.SearchStrategy[Sync]:
@@ -96,7 +124,7 @@ def _syncs(name: str) -> st.SearchStrategy[Sync]:
     quick = _actions(name).filter(lambda step: not isinstance(step, Wait) or step.seconds <= HOUR)
     return st.builds(
         Sync,
-        mode=st.sampled_from(("incremental",) * 6 + (("full", "range") if name not in FULL_TABLE else ())),
+        mode=st.sampled_from(("incremental",) * 6 + _OTHER_MODES.get(name, ("full", "range"))),
         since=st.sampled_from((3 * DAY, 60, HOUR, DAY, 8 * DAY, 20 * DAY, 3 * YEAR)),
         until=st.sampled_from((0, 1, 10, 30)),
         edges=st.tuples(st.one_of(_which, st.none()), st.one_of(st.none(), _which)),
@@ -132,7 +160,7 @@ def scenarios(
     # Each chapter is a few actions and then a sync: without a sync a scenario proves nothing.
     # An audit sends requests for each year since the oldest event: thousands of years would take minutes.
     action = st.one_of(_actions(name).filter(lambda one: getattr(one, "ago", 0) <= 2 * YEAR), _imports) if with_repair else _actions(name)
-    actions, sync = st.lists(action, max_size=3), _syncs(name)
+    actions, sync = st.lists(_between(name, action), max_size=3 if name not in CHILD_TYPES else 5), _syncs(name)
     minimum, maximum = syncs
     chapters = draw(st.lists(st.tuples(actions, sync), min_size=minimum, max_size=maximum))
     if starts_interrupted:

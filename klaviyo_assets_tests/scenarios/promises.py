@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
 from klaviyo_assets_tests.scenarios.history import History
-from klaviyo_assets_tests.scenarios.rows import micros
+from klaviyo_assets_tests.scenarios.rows import micros, parent_of
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR
 
 SECOND = 1_000_000
@@ -42,7 +42,7 @@ class Window:
 
 
 def parse_window(text: str) -> Window | None:
-    """Return the window of an entry of ``_syncs.slices``; None if there is none. Its times are rounded down, so the start moves up a second."""
+    """Parse an entry of ``_syncs.slices``, minus the second that it is rounded to; None if it names no window."""
     found = _WINDOW.search(text)
     if found is None:
         return None
@@ -66,6 +66,7 @@ class ObservedSync:
         succeeded: True if it succeeded; the progress of an interrupted sync is unknown.
         windows: The windows that it reports reading.
         requested: The window of a ``range`` sync.
+        parents: Parents that the parent's table held at its start; empty for a type without parents.
     """
 
     began: int
@@ -75,6 +76,7 @@ class ObservedSync:
     succeeded: bool
     windows: tuple[Window, ...] = ()
     requested: Window | None = None
+    parents: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Promises:
         # A record whose version column moves during the sync may slip through; the next sync finds it.
         certain = sync.succeeded and (began == ended or self._moving_field is None or sync.mode not in _INCREMENTAL)
         for known in before:
-            due = self._is_due(sync, first.times, versions[known.index].times, known)
+            due = self._is_due(sync, id_, first.times, versions[known.index].times, known)
             if due:
                 yield now
             if not due or not certain:
@@ -143,13 +145,15 @@ class Promises:
         """Handle a sync that read the record's window before the record existed: late events are found only when their window is reread."""
         times = self.history.last_times(id_)
         for known in before:
-            read = self._moving_field is None and times and self._is_due(sync, times, {}, known)
+            read = self._moving_field is None and times and self._is_due(sync, id_, times, {}, known)
             if read:
                 yield replace(known, at=sync.at)
             if not read or not sync.succeeded:
                 yield known
 
-    def _is_due(self, sync: ObservedSync, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _LastRead) -> bool:
+    def _is_due(self, sync: ObservedSync, id_: str, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _LastRead) -> bool:
+        if isinstance(self._replication, PerParent):
+            return parent_of(self.history.entry, id_) in sync.parents
         if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):
             return True
         if sync.mode == "range":
@@ -167,7 +171,10 @@ class Promises:
         return time is not None and _unsettled(time, sync.at, last.at, () if self._moving_field else LATE_AGES)
 
     def _detects_absence(self, sync: ObservedSync, id_: str) -> bool:
-        """Return whether a sync marks missing records as deleted; a suddenly empty one marks nothing."""
+        """Return whether a sync marks missing records as deleted; a suddenly empty one marks nothing, unless the parent is known to be deleted."""
+        if isinstance(self._replication, PerParent):
+            is_parent_known = parent_of(self.history.entry, id_) in sync.parents
+            return any(self._stays(other, sync) for other in self.history.versions) if is_parent_known else bool(sync.parents)
         is_full_table = not isinstance(self._replication, Incremental | NewestFirst)
         if not is_full_table and sync.mode in _INCREMENTAL:
             return False
@@ -175,6 +182,12 @@ class Promises:
         if window is not None and not window.contains(self.history.last_times(id_)):
             return False
         return any(self._is_present(other, sync, window) for other in self.history.versions)
+
+    def _stays(self, id_: str, sync: ObservedSync) -> bool:
+        """Return whether a child is there during a whole sync that reads its parent."""
+        began, ended = (self.history.index(id_, snapshot) for snapshot in (sync.began, sync.ended))
+        is_read = parent_of(self.history.entry, id_) in sync.parents
+        return is_read and all(version.row is not None for version in self.history.versions[id_][began : ended + 1])
 
     def _is_present(self, id_: str, sync: ObservedSync, window: Window | None) -> bool:
         versions = self.history.versions[id_]

@@ -21,7 +21,7 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
 
     Args:
         entry: The resource type.
-        raw: The resource object. ``meta`` holds the values that come from its subset.
+        raw: The resource object. ``meta`` holds the values that come from its subset, and the id of its parent.
     """
     return tuple(_value(column, raw) for column in entry.columns)
 
@@ -30,6 +30,11 @@ def key_of(entry: ResourceType, raw: bytes) -> str:
     """Return the primary key of a resource object as one string, prefixed with the parent's id if the type has a parent."""
     id_ = str(_loaded(_member(raw, ("id",))))
     return id_ if entry.parent is None else f"{_loaded(_member(raw, ('meta', entry.parent.column)))}/{id_}"
+
+
+def parent_of(entry: ResourceType, key: str) -> str | None:
+    """Return the parent's id in a key of :func:`key_of`; None if the type has no parent."""
+    return None if entry.parent is None else key.split("/")[0]
 
 
 def secondary_cursor_times(paths: Iterable[str], raw: bytes) -> dict[str, int | None]:
@@ -61,7 +66,7 @@ def _value(column: Column, raw: bytes) -> Any:
             if column.type is ColumnType.STRINGS:
                 return [one["id"] for one in data] if isinstance(data, list) else None
             return data["id"] if data is not None else None
-        case ("subset", name):
+        case ("subset" | "parent", name):
             return _loaded(_member(raw, ("meta", name)))
         case path:
             found = _member(raw, path)

@@ -5,10 +5,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
 
 from klaviyo_assets.audit.audit import TOO_YOUNG
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.replication import FullTable, Incremental, Replication
+from klaviyo_assets.catalog.replication import FullTable, Incremental, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.state.days import midnight
@@ -17,8 +20,8 @@ from klaviyo_assets_tests.scenarios.auditing import MetricDay
 from klaviyo_assets_tests.scenarios.difference import Difference
 from klaviyo_assets_tests.scenarios.history import History, Version
 from klaviyo_assets_tests.scenarios.promises import LAG, SECOND, ObservedSync, Promises, Window, parse_window
-from klaviyo_assets_tests.scenarios.rows import Row, micros, row_sql
-from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, Scenario, Sync, Wait
+from klaviyo_assets_tests.scenarios.rows import Row, micros, parent_of, row_sql
+from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, OfParent, Scenario, Sync, Wait
 from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import World
 
@@ -26,6 +29,7 @@ MAX_LATENESS = timedelta(days=17)
 """How late an event may arrive and still be found by incremental syncs."""
 
 _BOUND = re.compile(r"(greater|less)-[a-z-]+\(([\w.]+),([^)]+)\)")
+_CHILDREN_OF = re.compile(r"/api/[a-z-]+/([^/]+)/[a-z-]+")
 
 
 class Runner:
@@ -35,11 +39,15 @@ class Runner:
         scenario: The scenario.
         world: Where to run it.
         stats: Counts to update.
+
+    Attributes:
+        parents: The same for the parent type, whose table decides which parents a sync reads; None for a type without parents.
     """
 
     def __init__(self, scenario: Scenario, world: World, stats: Stats) -> None:
         self.scenario, self.world, self.stats = scenario, world, stats
-        self.entry = CATALOG[scenario.name]
+        self.entry = entry = CATALOG[scenario.name]
+        self.parents = None if entry.parent is None else Runner(replace(scenario, name=entry.parent.type_name), world, stats)
         self.history = History(self.entry, world.now())
         self.promises = Promises(self.history)
         self._action_runner = ActionRunner(world, self.entry)
@@ -47,6 +55,7 @@ class Runner:
         self._records: Mapping[str, bytes] = {}
         self._held: dict[str, Row | None] = {}
         self._syncs: set[str] = set()
+        self._key_positions = [position for position, column in enumerate(entry.columns) if column.name in entry.primary_key]
         self._metric_position = next((position for position, column in enumerate(self.entry.columns) if column.name == "metric_id"), -1)
 
     def run(self) -> None:
@@ -57,12 +66,14 @@ class Runner:
         """
         self.stats.count_scenario(self.scenario)
         self._snapshot()
+        self._sync_parents()
         for step in self.scenario.steps:
             if isinstance(step, Sync):
                 self.sync(step)
             else:
                 self.apply(step)
         self.apply(Wait(17 * DAY + 2 * HOUR))
+        self._sync_parents()
         self.sync(Sync(page_size=40, workers=2))
         self._check("after the last lookback age", self._settled)
         if self.scenario.with_repair:
@@ -102,20 +113,41 @@ class Runner:
 
     def apply(self, step: Action) -> None:
         """Apply an action and take a snapshot."""
-        label = self._action_runner.run(step, self._records)
+        label = self._run_action(step)
         if label:
             self.stats.actions[label] += 1
         self._snapshot()
 
-    def sync(self, step: Sync) -> None:
-        """Sync and compare the table."""
+    def _run_action(self, step: Action) -> str | None:
+        if not isinstance(step, OfParent):
+            return self._action_runner.run(step, self._records)
+        assert self.parents is not None
+        label = self.parents._run_action(step.action)
+        return f"parent: {label}" if label else None
+
+    def _sync_parents(self) -> None:
+        if self.parents is not None:
+            self.sync(Sync(page_size=40, of_parents=True))
+
+    def sync(self, step: Sync, apply: Callable[[Action], None] | None = None) -> None:
+        """Sync and compare the table.
+
+        Args:
+            step: The sync.
+            apply: Applies the actions during the sync; by default :meth:`apply`.
+        """
+        if step.of_parents:
+            assert self.parents is not None
+            self.parents.sync(replace(step, of_parents=False), self.apply)
+            return
         if isinstance(self.entry.replication, FullTable):
             step = replace(step, mode="incremental")
         began, start = self._snapshot(), self.world.now()
         step = self._with_edges(step, start)
         self._shown: dict[str, int] = {}
-        succeeded = self.world.sync(self.scenario.name, step, lambda number: self._before_request(step, number), self._observe_response)
-        observed = self._observed_sync(step, began, succeeded, micros(start))
+        parents, apply = self._parents_in_table(), apply or self.apply
+        succeeded = self.world.sync(self.scenario.name, step, lambda number: self._before_request(step, number, apply), self._observe_response)
+        observed = replace(self._observed_sync(step, began, succeeded, micros(start)), parents=parents)
         self._observed.setdefault(observed.at, []).append(observed)
         self.promises.record_sync(observed)
         outcome = "succeeded" if succeeded else step.interruption.kind if step.interruption else "failed"
@@ -142,13 +174,24 @@ class Runner:
         until = step.until if last is None else (micros(now) - earlier[last % len(earlier)]) / SECOND
         return replace(step, since=max(since, until), until=min(since, until)) if since != until else step
 
+    def _parents_in_table(self) -> frozenset[str]:
+        """Return the parents that a sync reads: those in the parent's table that are not marked as deleted. Another runner compares that table."""
+        if self.parents is None:
+            return frozenset()
+        return frozenset(id_ for (id_,) in self.world.query(self.parents.entry.name, "id", "WHERE _deleted_at IS NULL"))
+
     def _snapshot(self) -> int:
+        if self.parents is not None:
+            self.parents._snapshot()
         self._records = self.world.records(self.scenario.name)
         return self.history.record(self._records, self.world.now())
 
-    def _observe_response(self, parameters: Mapping[str, str], body: bytes) -> None:
+    def _observe_response(self, url: httpx.URL, body: bytes) -> None:
         """Record the versions in a response of records that lie inside the requested window; at its edges another slice is responsible."""
-        found = json.loads(body).get("data")
+        found, parameters = json.loads(body).get("data"), url.params
+        if self.parents is not None:
+            self._observe_children(url, found)
+            return
         if any(name.startswith("fields[") for name in parameters):
             return  # a probe: the sync uses only its timestamp
         filters = _BOUND.findall(parameters.get("filter", ""))
@@ -157,20 +200,33 @@ class Runner:
             return  # the request for the oldest record
         for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
             versions = self.history.versions.get(id_)
-            if versions and versions[-1].row is not None and all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
-                self._shown[id_] = max(len(versions) - 1, self._shown.get(id_, 0))
+            if versions and all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
+                self._note_shown(id_)
 
-    def _before_request(self, step: Sync, number: int) -> None:
+    def _observe_children(self, url: httpx.URL, found: Any) -> None:
+        """Record the versions in a response with children of one parent."""
+        requested = _CHILDREN_OF.fullmatch(url.path)
+        if requested is None or url.params.get("page[size]") == "1":
+            return  # a probe, or a page that looks like one
+        for record in found if isinstance(found, list) else []:
+            self._note_shown(f"{requested[1]}/{record['id']}")
+
+    def _note_shown(self, id_: str) -> None:
+        versions = self.history.versions.get(id_)
+        if versions and versions[-1].row is not None:
+            self._shown[id_] = max(len(versions) - 1, self._shown.get(id_, 0))
+
+    def _before_request(self, step: Sync, number: int, apply: Callable[[Action], None]) -> None:
         for due, action in step.meanwhile:
             if due == number:
-                self.apply(action)
+                apply(action)
         if step.tick:
             self.world.advance(timedelta(seconds=step.tick))
 
     def _observed_sync(self, step: Sync, began: int, succeeded: bool, requested_at: int) -> ObservedSync:
         """Return the sync as its row of ``_syncs`` describes it."""
         ended, start = self._snapshot(), requested_at
-        rows = self.world.query("_syncs", "id, epoch_us(started_at), slices")
+        rows = self.world.query("_syncs", "id, epoch_us(started_at), slices", f"WHERE resource_type = '{self.entry.name}'")
         windows: tuple[Window, ...] = ()
         for id_, started, text in rows:
             if id_ not in self._syncs:
@@ -187,7 +243,7 @@ class Runner:
         found = self.world.query(name, f"{row_sql(self.entry)}, _extra, _deleted_at IS NOT NULL")
         held: dict[str, Row | None] = {}
         for *values, extra, deleted in found:
-            id_ = str(values[0])
+            id_ = "/".join(str(values[position]) for position in self._key_positions)
             if id_ in held:
                 raise Difference(f"{name} {id_} occurs twice")
             if extra is not None:
@@ -230,7 +286,7 @@ class Runner:
         if last.row is None:
             return None
         match self.entry.replication:
-            case FullTable():
+            case FullTable() | PerParent():
                 return len(versions) - 1
             case Incremental(field="datetime"):
                 time = last.times["datetime"]
@@ -243,16 +299,17 @@ class Runner:
                 return len(versions) - 1 if moved else None
 
     def _compare_coverage(self) -> None:
-        """Check the coverage: the table holds every record in a covered window as it was when the window was read."""
-        columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), final"
-        for field_name, start, end, read_at, final in self.world.query("_coverage", columns, f"WHERE resource_type = '{self.scenario.name}'"):
+        """Check the coverage: the table holds every record in a covered window, or of a covered parent, as it was when that was read."""
+        columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), final, parent"
+        for field_name, start, end, read_at, final, parent in self.world.query("_coverage", columns, f"WHERE resource_type = '{self.scenario.name}'"):
             if end > (micros(self.world.now()) if final else read_at) - LAG:
                 raise Difference(f"{self.scenario.name}: the coverage of {field_name} extends past the start of its sync")
             syncs = self._observed.get(read_at)
             if not syncs:
                 raise Difference(f"{self.scenario.name}: coverage of {field_name} without a sync")
             window = Window(field_name, start, end)
-            for id_, index in self._covered(window, syncs, final=final):
+            covered = self._covered(window, syncs, final=final) if self.parents is None else self._covered_children(parent, syncs)
+            for id_, index in covered:
                 self._match(id_, index, f"coverage of {field_name}")
 
     def _covered(self, window: Window, syncs: list[ObservedSync], *, final: bool) -> Iterator[tuple[str, int]]:
@@ -265,6 +322,14 @@ class Runner:
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
             moved = first != last and (versions[last].row is None or window.field in (self.entry.version_column, *self.history.secondary_cursors))
             if versions[first].row is not None and window.contains(versions[first].times) and not moved:
+                yield id_, first
+
+    def _covered_children(self, parent: str, syncs: list[ObservedSync]) -> Iterator[tuple[str, int]]:
+        """Yield the children that a row of the coverage covers: those that their parent had throughout the read."""
+        began, ended = min(one.began for one in syncs), max(one.ended for one in syncs)
+        for id_, versions in self.history.versions.items():
+            first, last = self.history.index(id_, began), self.history.index(id_, ended)
+            if parent_of(self.entry, id_) == parent and all(version.row is not None for version in versions[first : last + 1]):
                 yield id_, first
 
 

@@ -106,6 +106,41 @@ class Merge:
 
 
 @dataclass(frozen=True)
+class Join:
+    """Records join a parent, such as profiles that join a list.
+
+    Attributes:
+        parent: Index of the parent.
+        count: Number of records.
+    """
+
+    parent: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class OfProfile:
+    """An action on the profiles that are children of the parents: a deleted profile leaves every list.
+
+    Attributes:
+        action: What happens to the profiles.
+    """
+
+    action: Add | Delete
+
+
+@dataclass(frozen=True)
+class OfParent:
+    """An action on the parents of the type under test, such as on lists for list members.
+
+    Attributes:
+        action: What happens to the parents.
+    """
+
+    action: Add | Change | Delete
+
+
+@dataclass(frozen=True)
 class Interruption:
     """Interrupts a sync.
 
@@ -118,7 +153,7 @@ class Interruption:
     after: int
 
 
-Action = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge
+Action = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfParent
 
 
 @dataclass(frozen=True)
@@ -137,6 +172,7 @@ class Sync:
         tick: Seconds that pass during each request.
         interruption: What interrupts it.
         meanwhile: Actions during the sync, each with the number of the request that it precedes.
+        of_parents: True to sync the parent type instead of the type under test.
     """
 
     mode: str = "incremental"
@@ -150,6 +186,7 @@ class Sync:
     tick: int = 0
     interruption: Interruption | None = None
     meanwhile: tuple[tuple[int, Action], ...] = ()
+    of_parents: bool = False
 
 
 Step = Action | Sync
@@ -162,7 +199,7 @@ class Scenario:
     Attributes:
         name: The resource type under test.
         steps: Actions and syncs, in order.
-        records: Number of records at the start.
+        records: Number of records at the start; of a child type, the maximum per parent.
         history_days: Days before the start over which those records are spread.
         seed: Seed of the sandbox's account.
         with_repair: True if it ends with an audit and a repair (events only) instead of a full sync.

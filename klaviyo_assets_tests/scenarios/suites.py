@@ -41,17 +41,19 @@ _HARDEST = (
     Suite("profiles", 22),
     Suite("reviews", 20),
     Suite("events", 14, with_repair=True),
+    Suite("list_members", 22),
     Suite("events", 3, syncs=_LONG),
     Suite("profiles", 3, syncs=_LONG),
     Suite("reviews", 2, syncs=_LONG),
+    Suite("list_members", 2, syncs=_LONG),
 )
 """Suites for the types that are hardest to sync correctly."""
 
 SUITES = (
     *_HARDEST,
-    *(Suite(name, 15) for name, entry in CATALOG.items() if entry.parent is None and name not in {suite.name for suite in _HARDEST}),
+    *(Suite(name, 15) for name in CATALOG if name not in {suite.name for suite in _HARDEST}),
 )
-"""All suites: every top-level type of the catalog, with most scenarios for the hardest types."""
+"""All suites: every type of the catalog, with most scenarios for the hardest types."""
 
 
 def distribute(scenarios: int) -> Iterator[tuple[Suite, int]]:

@@ -11,11 +11,15 @@ from klaviyo_assets_tests.scenarios.scenario import (
     HOUR,
     SWITCHES,
     Action,
+    Add,
     Attribution,
     Change,
     Delete,
     Event,
+    Join,
     Merge,
+    OfParent,
+    OfProfile,
     Scenario,
     Suppress,
     Sync,
@@ -99,6 +103,37 @@ def test_next_sync_finds(what: str, switches: frozenset[str]) -> None:
         runner = Runner(scenario, world, Stats())
         assert not run_steps(runner, (Wait(2 * HOUR), Sync()))
         assert not run_steps(runner, (*steps, Sync()))
+
+
+CHILDREN_NEXT_SYNC: dict[str, tuple[Action, ...]] = {
+    "a profile joined": (OfProfile(Add()), Join(0)),
+    "a profile joined again": (Change(0),),
+    "a profile left": (Delete(0),),
+    "a profile was deleted": (OfProfile(Delete(0)),),
+    "two profiles were merged": (Merge(0, 1),),
+    "a list was deleted": (OfParent(Delete(0)),),
+}
+
+
+@pytest.mark.parametrize("what", CHILDREN_NEXT_SYNC)
+def test_next_sync_finds_of_children(what: str) -> None:
+    """Even if the parents are not synced before."""
+    scenario = scenario_of("list_members", frozenset())
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Sync(of_parents=True), Sync()))
+        assert not run_steps(runner, (*CHILDREN_NEXT_SYNC[what], Sync()))
+
+    assert runner.stats.actions.total() == len(CHILDREN_NEXT_SYNC[what])
+
+
+def test_children_of_a_new_parent_are_found_once_the_parents_are_synced() -> None:
+    scenario = scenario_of("list_members", frozenset())
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Sync(of_parents=True), Sync()))
+        assert run_steps(runner, (OfParent(Add()), *(Join(number) for number in range(6)), Sync()))
+        assert not run_steps(runner, (Sync(of_parents=True), Sync()))
 
 
 @pytest.mark.parametrize("by_default", [True, False], ids=["sent by default", "only with include"])

@@ -57,8 +57,11 @@ class Killed(BaseException):
     """Simulates the death of the process: the library must not catch it."""
 
 
-AfterResponse = Callable[[httpx.QueryParams, bytes], None]
-"""Receives the request parameters and the response body."""
+AfterResponse = Callable[[httpx.URL, bytes], None]
+"""Receives the requested URL and the response body."""
+
+_PARENTS, _PROFILES_OF_PARENTS = 5, 10
+"""Parents of a child type at the start, and profiles that may join them."""
 
 
 class World(Protocol):
@@ -87,7 +90,7 @@ class World(Protocol):
 
 
 def options_of(scenario: Scenario) -> SandboxOptions:
-    """Return the sandbox options for a scenario: its records and the records that they depend on."""
+    """Return the sandbox options for a scenario: its records and the records that they depend on, such as parents."""
     counts: dict[str, Any] = {
         "events": 0,
         "profiles": 4,
@@ -99,6 +102,9 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         "reviews": 0,
         "others": 0,
     }
+    parent = CATALOG[scenario.name].parent
+    if parent is not None:
+        counts |= {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
     at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
     counts[scenario.name if scenario.name in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
     switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
@@ -188,7 +194,7 @@ class _Network(httpx.AsyncBaseTransport):
         response = await self.app.handle_async_request(request)
         sent = b"".join([piece async for piece in response.aiter_raw()])
         status, headers = response.status_code, response.headers
-        self.after_response(request.url.params, httpx.Response(status, headers=headers, content=sent).content)
+        self.after_response(request.url, httpx.Response(status, headers=headers, content=sent).content)
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(sent))
 
 
@@ -320,7 +326,7 @@ class InProcess:
         return asyncio.run(self._audit())
 
     async def _audit(self) -> set[MetricDay]:
-        network = _Network(self._app, lambda number: None, lambda parameters, body: None, None)
+        network = _Network(self._app, lambda number: None, lambda url, body: None, None)
         async with _Client(network, 1, self._clock, self._key) as client:
             return await audit(client, self._warehouse, SCHEMA)
 

@@ -207,6 +207,11 @@ class CursorRefused(BadRequest):
 class NotFound(RequestRefused):
     """There is no such record, or no such endpoint."""
 
+    @property
+    def is_about_a_record(self) -> bool:
+        """True if Klaviyo itself says that a record does not exist; False if the address leads to another server, or the request did not arrive."""
+        return self.code is not None
+
 
 class Conflict(RequestRefused):
     """The request conflicts with something at Klaviyo."""

@@ -5,13 +5,16 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadAnswer, ClocksDisagree
+from klaviyo_assets.api.errors import BadAnswer, ClocksDisagree, NotFound
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 _PROBES_FOR_TIME = 6
 """Maximum number of requests to find two responses that agree about the time."""
+
+_PARENTS_TRIED = 3
+"""Parents that may be deleted one after the other, each between its own request and that for its children."""
 
 
 async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
@@ -24,7 +27,11 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
     for _ in range(_PROBES_FOR_TIME):
         if client.time_is_known:
             return
-        await probe(client, entry)
+        try:
+            await probe(client, entry)
+        except NotFound as error:
+            if entry.parent is None or not error.is_about_a_record:
+                raise  # a deleted parent says nothing about the other parents, and this response shows the time too
         if (disagreement := client.clock_disagreement) is not None:
             raise ClocksDisagree(f"{disagreement} They are too far apart, so the end of the covered time is unknown.")
     if not client.time_is_known:
@@ -34,7 +41,8 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:
     """Request one record of the resource type; for a child type, one child of the first parent.
 
-    A made-up parent id would not work: Klaviyo may respond with 404 to an unknown id before it checks the key's scopes.
+    A made-up parent id would not work: Klaviyo may respond with 404 to an unknown id before it checks the key's scopes. If the parent is deleted
+    between the two requests, the next parent is used.
 
     Returns:
         The response's document; None for a child type without parents, since its endpoint cannot be requested.
@@ -42,12 +50,21 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | 
     Raises:
         KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` if the key lacks the scope.
     """
-    parent_id = None
-    if entry.parent is not None:
+    if entry.parent is None:
+        return await _one_record(client, entry, None)
+    for tried in range(1, _PARENTS_TRIED + 1):
         parents = await probe(client, entry.parent.entry)
         if parents is None or not parents["data"]:
             return None
-        parent_id = parents["data"][0]["id"]
+        try:
+            return await _one_record(client, entry, parents["data"][0]["id"])
+        except NotFound as error:
+            if tried == _PARENTS_TRIED or not error.is_about_a_record:
+                raise
+    raise AssertionError("unreachable: the last attempt raises")
+
+
+async def _one_record(client: KlaviyoClient, entry: ResourceType, parent_id: str | None) -> dict[str, Any]:
     parameters = _sparse_fieldset(entry)
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"

@@ -139,8 +139,8 @@ class Fetcher:
                     error.message,
                 )
                 reader.restart()
-            except NotFound:
-                if reader.slice.parent_id is None:
+            except NotFound as error:
+                if reader.slice.parent_id is None or not error.is_about_a_record:
                     raise
                 # The parent was deleted in the meantime; the children of other parents are not affected.
                 self.state.gone_parents.append(reader.slice.parent_id)

@@ -48,7 +48,9 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
     for id_ in ids:
         try:
             response = await client.get(entry, f"{entry.endpoint.path}/{id_}", {}, decode)
-        except NotFound:
+        except NotFound as error:
+            if not error.is_about_a_record:
+                raise
             continue
         pages.append(response.value.stamped(response.requested_at))
     return pages

@@ -1,5 +1,6 @@
 """Slices: the parts of a resource type, each read by one cursor chain. Data only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -92,3 +93,17 @@ class Slice:
 
 
 AnySlice = Slice | SubsetSlice | ParentSlice
+
+_MOST_NAMED = 20
+"""Slices that a list for people names; a child type has one per parent, which may be thousands."""
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """Return the names of slices for people to read: the first ones, and how many more there are.
+
+    Example:
+        >>> named(["list_id Y6nRLr", "list_id Xa2bCd"])
+        ['list_id Y6nRLr', 'list_id Xa2bCd']
+    """
+    more = len(names) - _MOST_NAMED
+    return [*names[:_MOST_NAMED], *([f"and {more:,} more"] if more > 0 else [])]

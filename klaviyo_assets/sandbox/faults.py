@@ -29,6 +29,8 @@ class FaultKind(StrEnum):
     DRIP = "drip"
     """The body arrives in small pieces."""
     HTML_403 = "html403"
+    HTML_404 = "html404"
+    """404 that says nothing of the record: a page of something in front of the API."""
     HTML_502 = "html502"
     NOT_JSON = "notjson"
     """200 with an HTML page."""

@@ -60,6 +60,8 @@ def raise_error(fault: Fault | None, headers: Mapping[str, str]) -> None:
             raise retired_revision(headers.get("revision", REVISION))
         case Fault(kind=FaultKind.HTML_403):
             raise HtmlError(403, "Forbidden", {"cf-mitigated": "challenge"})
+        case Fault(kind=FaultKind.HTML_404):
+            raise HtmlError(404, "Not Found")
         case Fault(kind=FaultKind.HTML_502):
             raise HtmlError(502, "Bad Gateway")
 

@@ -1,15 +1,16 @@
 """Ends a sync: handles rows that were not returned as its strategy defines. See ``Completion``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.catalog.resource_type import Parent
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
-from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.extract.slices import AnySlice, named
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
@@ -114,10 +115,28 @@ async def _compare_per_parent(sync: SyncContext, read: SyncRead) -> None:
     """Mark rows of the parents that were read if they were not returned, and all rows of deleted parents."""
     parent = sync.entry.parent
     assert parent is not None
-    done = [one.parent_id for one in read.slices if one.parent_id is not None]
-    live = {*read.parents} - {*read.state.gone_parents}
     if not read.files and sync.loader.row_count:
-        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: none was marked as deleted.")
-        await in_thread(sync.loader.end, sync.row, sync.client.now())
+        await _mark_by_parents_alone(sync, read, parent)
         return
+    done = [one.parent_id for one in read.slices if one.parent_id is not None]
+    gone = {*read.state.gone_parents}
+    if gone:
+        _report_gone(sync, parent, gone)
+    live = {*read.parents} - gone
     await in_thread(sync.loader.finish_parents, parent.column, done, live, read.files, sync.row, sync.client.now())
+
+
+async def _mark_by_parents_alone(sync: SyncContext, read: SyncRead, parent: Parent) -> None:
+    """End a sync to which nothing at all was returned: only rows of parents that are deleted in the parent's table are marked."""
+    if read.parents:
+        await in_thread(sync.loader.finish_parents, parent.column, [], read.parents, [], sync.row, sync.client.now())
+    else:
+        await in_thread(sync.loader.end, sync.row, sync.client.now())
+    if left := sync.loader.row_count:
+        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {left} are known: none was marked as deleted.")
+
+
+def _report_gone(sync: SyncContext, parent: Parent, gone: Collection[str]) -> None:
+    """Log which parents Klaviyo does not know any more although their own table holds them."""
+    what = f"{len(gone)} of the {parent.type_name} have been deleted in Klaviyo since {parent.type_name} was synced"
+    sync.log.info("%s: %s, so their rows are marked as deleted: %s", sync.entry.name, what, ", ".join(named(sorted(gone))))

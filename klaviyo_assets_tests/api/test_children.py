@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
-from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client import ApiResponse, KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.api.scope_check import Verdict, assess
+from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.checks import scope_coverage
 from klaviyo_assets.cli.check import USABLE, exit_status
@@ -71,6 +72,27 @@ def test_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
 
     assert found.verdict is Verdict.GRANTED
     assert found.summary == "The key may read segment_members (segments:read and profiles:read)."
+
+
+@pytest.mark.parametrize(("deleted", "verdict"), [(1, Verdict.GRANTED), (2, Verdict.GRANTED), (5, Verdict.NOT_FOUND)])
+def test_parent_deleted_before_its_children_are_requested(deleted: int, verdict: Verdict) -> None:
+    """The next parent is requested instead, a few times."""
+    with small(segments=6, others=8, catalog=NAME) as sandbox:
+
+        async def check(client: KlaviyoClient) -> Access:
+            get, left = client.get, [*range(deleted)]
+
+            async def get_then_delete(entry: ResourceType, *arguments: Any) -> ApiResponse[Any]:
+                answer = await get(entry, *arguments)
+                if entry.name == "segments" and left:
+                    left.pop()
+                    sandbox.change("delete", type="segments", id=answer.value["data"][0]["id"])
+                return answer
+
+            with patch.object(client, "get", get_then_delete):
+                return await assess(client, SEGMENT_MEMBERS)
+
+        assert with_client(sandbox, check).verdict is verdict
 
 
 @pytest.mark.parametrize("scope", SEGMENT_MEMBERS.scopes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync, with_parents
 from klaviyo_assets_tests.faults.killed import STAGES, Stage
 from klaviyo_assets_tests.faults.verdict import Verdict, judge
 
@@ -48,6 +48,8 @@ class Killed:
 
 def kill(sandbox: SandboxProcess, warehouse: LocalFile, stage: Stage, name: str, call: int) -> Killed:
     """Kill a sync, check the table, sync again without faults, and check again."""
+    for parent in with_parents(name)[:-1]:
+        sync(parent, sandbox, warehouse)
     if stage.mode is SyncMode.full:
         sync(name, sandbox, warehouse)  # a full read needs a table to replace
         sandbox.change("add", type=name) if name != "events" else sandbox.change("event")

@@ -1,5 +1,6 @@
 """Network faults: syncs every kind of bad response and returns the outcome."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from klaviyo_assets.api.errors import (
     EndlessLinks,
     ForeignLink,
     KlaviyoError,
+    NotFound,
     RateLimited,
     RevisionRetired,
     ServerFault,
@@ -24,7 +26,7 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync
+from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync, with_parents
 from klaviyo_assets_tests.faults.verdict import Verdict, judge
 
 
@@ -61,6 +63,7 @@ FAULT_CASES = (
     FaultCase(FaultKind.SLOW, lasting_error=ConnectionFailed, seconds=3, settings={"timeout": 0.5}),
     FaultCase(FaultKind.DRIP, lasting_error=ConnectionFailed, seconds=6, settings={"timeout": 0.6}),
     FaultCase(FaultKind.HTML_403, recoverable=False, lasting_error=EdgeBlocked),
+    FaultCase(FaultKind.HTML_404, recoverable=False, lasting_error=NotFound),
     FaultCase(FaultKind.NOT_JSON, lasting_error=BadAnswer),
     FaultCase(FaultKind.BAD_JSON, lasting_error=BadAnswer),
     FaultCase(FaultKind.JSON_NULL, lasting_error=BadAnswer),
@@ -121,11 +124,25 @@ def _short_waits() -> Iterator[None]:
 
 
 def sync_with_fault(sandbox: SandboxProcess, warehouse: LocalFile, case: FaultCase, *, lasting: bool, name: str = "events") -> FaultResult:
-    """Sync with a fault that occurs once or twice, or permanently after a few requests; then sync once more without faults."""
+    """Sync with a fault that occurs once or twice, or permanently after a few requests; then sync once more without faults.
+
+    The faults of a child type are in its own requests; its parents are synced before.
+    """
     path = CATALOG[name].endpoint.path
+    _sync_parents(sandbox, warehouse, name)
     sandbox.reset_stats()
     sandbox.faults({"path": path, "kind": str(case.kind), "seconds": case.seconds, **_occurrences(case, lasting=lasting)})
-    return _run(sandbox, warehouse, name, str(case.kind) + (", lasting" if lasting else ""), dict(case.settings))
+    faults = str(case.kind) + (", lasting" if lasting else "")
+    return _run(sandbox, warehouse, name, faults, dict(case.settings), records=_CHILDREN_PER_PAGE if CATALOG[name].parent else 50)
+
+
+def _sync_parents(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> None:
+    for parent in with_parents(name)[:-1]:
+        sync(parent, sandbox, warehouse)
+
+
+_CHILDREN_PER_PAGE = 5
+"""Few enough that the children of most parents are several pages."""
 
 
 def _occurrences(case: FaultCase, *, lasting: bool) -> dict[str, int | None]:
@@ -147,6 +164,7 @@ _MAX_SYNCS = 60
 def sync_with_mixed_faults(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> FaultResult:
     """Sync while one request in twenty fails, until enough faults have occurred; then sync once more without faults."""
     path, rate = CATALOG[name].endpoint.path, _FAULT_RATE / len(MIXED)
+    _sync_parents(sandbox, warehouse, name)
     sandbox.reset_stats()
     sandbox.faults(*({"path": path, "kind": str(one.kind), "seconds": one.seconds, "times": None, "rate": rate} for one in MIXED))
     return _run(
@@ -176,16 +194,16 @@ def _run(
 
 
 def every_fault(folder: Path) -> Iterator[FaultResult]:
-    """Try every fault, both temporary and lasting, each with its own database."""
+    """Try every fault, both temporary and lasting, with a type that is read by time and with a child type, each with its own database."""
     with small() as sandbox:
-        for case in FAULT_CASES:
+        for case, name in itertools.product(FAULT_CASES, ("events", "list_members")):
             for lasting in ([False] if case.recoverable else []) + ([True] if case.lasting_error else []):
-                yield sync_with_fault(sandbox, local_file(folder / f"{case.kind}-{lasting}"), case, lasting=lasting)
+                yield sync_with_fault(sandbox, local_file(folder / f"{case.kind}-{name}-{lasting}"), case, lasting=lasting, name=name)
 
 
 def mixed_faults(folder: Path, seeds: range) -> Iterator[FaultResult]:
     """Try all faults mixed, for every resource type and in several accounts."""
     for seed in seeds:
         with small(seed=seed) as sandbox:
-            for name in (name for name, entry in CATALOG.items() if entry.parent is None):
+            for name in CATALOG:
                 yield sync_with_mixed_faults(sandbox, local_file(folder / f"seed-{seed}"), name)

@@ -11,7 +11,7 @@ from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import in_small_pages, small, sync
+from klaviyo_assets_tests.accounts import in_small_pages, small, sync, with_parents
 from klaviyo_assets_tests.faults.network import FAULT_CASES, MIN_FAULTS, FaultCase, sync_with_fault, sync_with_mixed_faults
 from klaviyo_assets_tests.faults.verdict import judge
 
@@ -36,14 +36,14 @@ def test_every_kind_of_fault_is_covered() -> None:
 
 
 STRICT = {FaultKind.CUT, FaultKind.EMPTY_PAGE, FaultKind.EXPIRED_CURSOR, FaultKind.OVERLAP, FaultKind.REPEATED_CURSOR}
-"""Faults that are also tested with profiles, because their slices overlap by a second on both sides."""
+"""Faults that are also tested with profiles, because their slices overlap by a second on both sides, and with list members: one chain per list."""
 
 
 @pytest.mark.parametrize(
     ("case", "name"),
     [
         pytest.param(case, name, id=f"{case.kind}-{name}")
-        for name in ("events", "profiles")
+        for name in ("events", "profiles", "list_members")
         for case in FAULT_CASES
         if case.recoverable and (name == "events" or case.kind in STRICT)
     ],
@@ -67,7 +67,21 @@ def test_lasting_fault_fails_with_a_clear_error(case: FaultCase, sandbox: Sandbo
     assert result.later.is_equal, result.later
 
 
-@pytest.mark.parametrize("name", ["campaigns", "events", "flows", "lists", "profiles", "reviews"])
+@pytest.mark.parametrize("kind", [FaultKind.ERROR_503, FaultKind.HTML_403, FaultKind.HTML_404, FaultKind.NO_DATA, FaultKind.NO_LINKS])
+def test_lasting_fault_marks_no_child_as_deleted(kind: FaultKind, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
+    (case,) = (one for one in FAULT_CASES if one.kind is kind)
+    for name in with_parents("list_members"):
+        sync(name, sandbox, warehouse)
+
+    result = sync_with_fault(sandbox, warehouse, case, lasting=True, name="list_members")
+
+    assert case.lasting_error is not None
+    assert result.error == case.lasting_error.__name__
+    assert result.after.is_equal, result.after
+    assert result.after.rows > 0
+
+
+@pytest.mark.parametrize("name", ["campaigns", "events", "flows", "list_members", "lists", "profiles", "reviews"])
 def test_sync_recovers_when_one_request_in_twenty_fails(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     result = sync_with_mixed_faults(new_account(seed=3), warehouse, name)
 

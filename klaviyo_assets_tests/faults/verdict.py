@@ -1,10 +1,12 @@
 """Compares a table with Klaviyo's records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.warehouse import LocalFile
@@ -37,38 +39,40 @@ class Verdict:
 
 
 def judge(sandbox: SandboxProcess, warehouse: LocalFile, name: str) -> Verdict:
-    """Compare a table with the truth. Only records outside the coverage may be missing; nothing else may differ."""
+    """Compare a table with the truth. Only records outside the coverage, such as those of unread parents, may be missing; nothing else may differ."""
     known = truth(sandbox, name)
     with warehouse.connection() as connection:
         tables = connection.execute(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}'").fetchall()
     if not tables:
         return Verdict(0, known.height)
     held = table(warehouse, name)
-    return Verdict(held.height, known.height, (*_wrong_rows(held, known), *_wrong_coverage(sandbox, warehouse, name, held, known)))
+    faults = (*_wrong_rows(held, known, CATALOG[name].primary_key), *_wrong_coverage(sandbox, warehouse, name, held, known))
+    return Verdict(held.height, known.height, faults)
 
 
-def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
-    if not held["id"].is_unique().all():
+def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> list[str]:
+    if not held.select(key).is_unique().all():
         return ["a key occurs in two rows"]
     try:
-        assert_frame_equal(held, known.filter(pl.col("id").is_in(held["id"].implode())), check_column_order=False)
+        assert_frame_equal(held, known.join(held.select(key), on=key, how="semi", maintain_order="left"), check_column_order=False)
     except AssertionError as error:
         return [f"rows differ from Klaviyo's records ({str(error).splitlines()[0]})"]
     return []
 
 
 def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
-    columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at)"
+    columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), parent"
+    has_parent, key = CATALOG[name].parent is not None, CATALOG[name].primary_key
     now = sandbox.now().timestamp() * 1e6
     wrong = []
-    for field, start, end, read_at in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
+    for field, start, end, read_at, parent in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
         if field not in known.columns:
             continue  # a timestamp inside a JSON column
         begin = start if start is not None else -(2**63)  # a window without a lower bound starts at -infinity
-        covered = known.filter(known[field].dt.epoch("us").is_between(begin, end, closed="left"))
-        missing = set(covered["id"]) - set(held["id"])
+        inside = known[field] == parent if has_parent else known[field].dt.epoch("us").is_between(begin, end, closed="left")
+        missing = known.filter(inside).join(held, on=key, how="anti").height
         if missing:
-            wrong.append(f"{len(missing)} records are missing from a covered window of {field}")
+            wrong.append(f"{missing} records are missing from {f'the covered parent {parent}' if has_parent else f'a covered window of {field}'}")
         if max(end, read_at) > now:
             wrong.append(f"coverage of {field} extends into the future")
     return wrong

@@ -61,6 +61,7 @@ def test_truth_counts_and_changes(own):
         ("429", 429, ""),
         ("retired", 410, "application/vnd.api+json"),
         ("html403", 403, "text/html"),
+        ("html404", 404, "text/html"),
         ("html502", 502, "text/html"),
         ("notjson", 200, "text/html"),
         ("slow", 200, "application/vnd.api+json"),

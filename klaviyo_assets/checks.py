@@ -27,7 +27,7 @@ SCHEMA_DRIFT = "schema_drift"
 COMPLETE = "complete"
 
 _ROWS_SHOWN = 100
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 """Checks that can run before any materialization."""
@@ -108,7 +108,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
 def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResult:
     """Report primary keys that are null or not unique."""
-    shown = [one_line(id_, _LONGEST_NAME) for id_ in findings.duplicates[:20]]
+    shown = [one_line(id_, _MAX_NAME_LENGTH) for id_ in findings.duplicates[:20]]
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=PRIMARY_KEY,
@@ -131,7 +131,7 @@ def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.Asset
     """Warn about attributes that the catalog does not know or that have another type."""
     words = "Every attribute has a column."
     if unknown:
-        names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)} ({one.rows} rows)" for one in unknown)
+        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)} ({one.rows} rows)" for one in unknown)
         words = (
             f"Klaviyo sends attributes that have no column in this version or that have another type: {names}. They are stored in _extra. "
             "What to do: upgrade klaviyo_assets."
@@ -150,7 +150,7 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckRe
     """Warn about values that violate Klaviyo's schema, attributes that disappeared, and text that had to be changed."""
     words = "The records match Klaviyo's schema."
     if drifts:
-        names = ", ".join(f"{one_line(one.attribute, _LONGEST_NAME)}: {one.kind} ({one.rows} rows)" for one in drifts)
+        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)}: {one.kind} ({one.rows} rows)" for one in drifts)
         words = (
             f"Klaviyo's records do not match its schema: {names}. They are stored as received. "
             "What to do: check whether your queries rely on them, and upgrade klaviyo_assets."
@@ -193,11 +193,11 @@ def _drift_records(drifts: Sequence[Drift]) -> list[dg.TableRecord]:
     return [
         dg.TableRecord(
             {
-                "attribute": one_line(one.attribute, _LONGEST_NAME),
+                "attribute": one_line(one.attribute, _MAX_NAME_LENGTH),
                 "what": one.kind.value,
                 "expected": one.expected,
                 "rows": one.rows,
-                "example_id": one_line(one.example_id or "", _LONGEST_NAME),
+                "example_id": one_line(one.example_id or "", _MAX_NAME_LENGTH),
                 "example": one_line(one.example or ""),
             }
         )
@@ -268,7 +268,7 @@ def _table_of(found: Sequence[Difference], names: Mapping[str, str]) -> dg.Table
             dg.TableRecord(
                 {
                     "day": one.day.isoformat(),
-                    "metric": one_line(names.get(one.metric_id, one.metric_id), _LONGEST_NAME),
+                    "metric": one_line(names.get(one.metric_id, one.metric_id), _MAX_NAME_LENGTH),
                     "Klaviyo": one.klaviyo_count,
                     "here": one.table_count,
                     "missing": one.klaviyo_count - one.table_count,

@@ -24,12 +24,12 @@ from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
-from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, MOST_THREADS, PATIENCE, is_memory_limit
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE, is_memory_limit
 
 SCHEMA: Final = "klaviyo"
 """The schema of this library's own code location."""
 
-MOST_CONCURRENCY, MOST_RETRIES = 256, 20
+MAX_CONCURRENCY, MAX_RETRIES = 256, 20
 
 _BYTE_ORDER_MARK = "\ufeff"
 _OPTION = "option"
@@ -188,13 +188,13 @@ class Settings:
         None,
         "Threads that DuckDB may use in each process of a sync. threads in the connection_config of a DuckDBResource takes precedence",
         example="2",
-        kind=whole_number(1, MOST_THREADS),
+        kind=whole_number(1, MAX_THREADS),
         default_words="`2`, or `1` where all rows are new",
     )
     concurrency: int = _option(
         ClientSettings.concurrency,
-        f"Most requests in flight for one resource type, 1 to {MOST_CONCURRENCY}. The actual number follows from the rate limit and the latency",
-        kind=whole_number(1, MOST_CONCURRENCY),
+        f"Most requests in flight for one resource type, 1 to {MAX_CONCURRENCY}. The actual number follows from the rate limit and the latency",
+        kind=whole_number(1, MAX_CONCURRENCY),
     )
     timeout: float = _option(
         ClientSettings.timeout,
@@ -203,8 +203,8 @@ class Settings:
     )
     max_retries: int = _option(
         ClientSettings.max_retries,
-        f"Times that a request is sent again after a transient fault, 0 to {MOST_RETRIES}",
-        kind=whole_number(0, MOST_RETRIES),
+        f"Times that a request is sent again after a transient fault, 0 to {MAX_RETRIES}",
+        kind=whole_number(0, MAX_RETRIES),
     )
     max_response_bytes: int = _option(
         ClientSettings.max_response_bytes,

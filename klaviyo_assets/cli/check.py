@@ -18,11 +18,11 @@ from klaviyo_assets.settings import API_KEY, client_settings, from_environment
 
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 
-_LONGEST_WAIT = 30.0
+_MAX_WAIT = 30.0
 """Longest ``Retry-After`` in seconds that a check waits for, since a user waits for it."""
 
-_TIMES_AT_THE_LIMIT = 6
-"""Times that a request is sent again after a 429; other clients of the account leave room sooner or later."""
+_MAX_RETRIES_AFTER_429 = 6
+"""Maximum retries of a request after a 429; other clients of the account leave room sooner or later."""
 
 
 def check(names: Sequence[str] | None = None) -> int:
@@ -44,9 +44,7 @@ def check(names: Sequence[str] | None = None) -> int:
         for warning in caught:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
-        options = client_settings(
-            settings, shared_limits=limits, max_retries=2, max_retries_after_429=_TIMES_AT_THE_LIMIT, longest_wait=_LONGEST_WAIT
-        )
+        options = client_settings(settings, shared_limits=limits, max_retries=2, max_retries_after_429=_MAX_RETRIES_AFTER_429, longest_wait=_MAX_WAIT)
         found = asyncio.run(_assess_all(key, options, names or list(CATALOG)))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)

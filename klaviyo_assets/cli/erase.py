@@ -33,7 +33,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
         database: Path of the DuckDB file; the setting ``KLAVIYO_DUCKDB_PATH`` if None.
         schema: DuckDB schema.
         dry_run: Print what would be done, and change nothing.
-        catalog: Resource types that syncs of this schema know besides those of this package: the catalog of your code location.
+        catalog: The catalog of your code location, if it has resource types from outside this package.
 
     Example:
         >>> erase("ann@example.com", database="data/warehouse.duckdb", catalog=CATALOG.with_(MY_TYPE))

@@ -108,7 +108,7 @@ def _erase(options: argparse.Namespace) -> int:
 
     catalog = CATALOG
     if options.catalog:
-        sys.path.insert(0, "")  # as for dagster dev -m: a module of the working folder
+        sys.path.insert(0, "")  # modules in the working folder can be imported, as with dagster dev -m
         catalog = catalog_named(options.catalog)
     return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run, catalog=catalog)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.sql import quoted
-from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, WIDE, divided
+from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, WIDE, grouped
 
 ROWS_PER_RANGE = 20_000
 """Maximum rows in memory at a time."""
@@ -64,12 +64,12 @@ def row_ranges(
         max_bytes: Maximum bytes of a range, unless a single row has more; :data:`BYTES_PER_RANGE` if None.
     """
     rows, size = max_rows or ROWS_PER_RANGE, max_bytes or BYTES_PER_RANGE
-    return [_joined(part) for part in divided(_pieces(connection, source, columns, size), max_rows=rows, max_bytes=size)]
+    return [_joined(part) for part in grouped(_pieces(connection, source, columns, size), max_rows=rows, max_bytes=size)]
 
 
 def transactions_of(ranges: Sequence[RowRange]) -> list[list[RowRange]]:
     """Group ranges by transaction: several if their wide rows have more bytes than one transaction can hold."""
-    return divided(ranges, max_wide=MAX_WIDE_BYTES)
+    return grouped(ranges, max_wide=MAX_WIDE_BYTES)
 
 
 def _joined(part: Sequence[RowRange]) -> RowRange:

@@ -15,7 +15,7 @@ from klaviyo_assets.load.predicates import extra_path, is_present
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
-_LONGEST_EXAMPLE = 200
+_MAX_EXAMPLE_LENGTH = 200
 
 _EMPTY_JSON = r'(?:[\[\]{},\s]|null|""|"(?:[^"\\]|\\.)*"\s*:)*'
 """JSON that holds no value (RE2): null, an empty string, and lists and objects that contain only these. A string before a colon is a name."""
@@ -84,7 +84,7 @@ class DriftFinder:
         """
         members = f"unnest(json_keys({EXTRA})) AS name, unnest(json_extract({EXTRA}, '$.*'))::VARCHAR AS value"
         rows = self.connection.execute(
-            f"SELECT name, count(*), min(id), arg_min(left(value, {_LONGEST_EXAMPLE}), id) FROM ("
+            f"SELECT name, count(*), min(id), arg_min(left(value, {_MAX_EXAMPLE_LENGTH}), id) FROM ("
             f"SELECT {self._key} AS id, {members} FROM {self.table} WHERE {EXTRA} IS NOT NULL"
             f") WHERE name <> {literal(ODD_TEXT)} AND {self._has_value()} GROUP BY name ORDER BY name"
         ).fetchall()
@@ -176,4 +176,4 @@ class DriftFinder:
 
 def _shown(example: str, *, personal: bool) -> str:
     """Return an example, or only its type if it may be personal; the id leads to the value."""
-    return _JSON_TYPES.get(example[:1], "a number") if personal else example[:_LONGEST_EXAMPLE]
+    return _JSON_TYPES.get(example[:1], "a number") if personal else example[:_MAX_EXAMPLE_LENGTH]

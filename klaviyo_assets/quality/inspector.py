@@ -21,7 +21,7 @@ from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
 
 MASK = "•••"
-_LONGEST_TEXT = 60
+_MAX_TEXT_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -135,4 +135,4 @@ def _cell(value: object, *, masked: bool) -> str:
         return ""
     if masked:
         return MASK
-    return markdown(str(value), _LONGEST_TEXT)
+    return markdown(str(value), _MAX_TEXT_LENGTH)

@@ -7,7 +7,7 @@ import msgspec
 
 from klaviyo_assets.extract.slices import AnySlice, ParentSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
-from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, divided
+from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, grouped
 
 WIDE_BYTES_PER_LOAD = MAX_WIDE_BYTES
 """Maximum bytes of the wide rows in a load, unless a single file has more. DuckDB needs about five times as much memory."""
@@ -118,7 +118,7 @@ def loads_of(files: Sequence[StagedFile], max_rows: int | None = None) -> list[l
         files: The files.
         max_rows: Maximum rows of a load, unless a single file has more.
     """
-    return divided(files, max_rows=max_rows, max_wide=WIDE_BYTES_PER_LOAD)
+    return grouped(files, max_rows=max_rows, max_wide=WIDE_BYTES_PER_LOAD)
 
 
 def new_manifest(

@@ -17,7 +17,7 @@ SETTING = "KLAVIYO_DUCKDB_PATH"
 _LONGEST_SUFFIX = ".compacting.wal"
 """The longest suffix of the files that this library and DuckDB create next to the database."""
 
-_MOST_NAME_BYTES = 255 - len(_LONGEST_SUFFIX)
+_MAX_NAME_BYTES = 255 - len(_LONGEST_SUFFIX)
 """Bytes of the file's name; file systems allow 255 (``NAME_MAX``)."""
 
 _QUOTES = "\"'`´“”„‟‘’‚‛«»‹›′″"
@@ -39,7 +39,7 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
 }
 
-_MOST_LINKS = 40  # as Linux follows them
+_MAX_LINKS = 40  # as Linux follows them
 
 
 def checked_path(database: str) -> Path:
@@ -163,7 +163,7 @@ def _refuse_kernel_files(path: Path) -> None:
 def _chain(path: Path) -> Iterator[Path]:
     """Yield the absolute path, then the target of each link that it leads to, in order."""
     current = Path(os.path.normpath(path.absolute()))
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         yield current
         try:
             current = Path(os.path.normpath(Path(os.path.realpath(current.parent)) / current.readlink()))
@@ -189,9 +189,9 @@ def _refuse_dangling(path: Path) -> None:
 
 def _refuse_long_name(path: Path) -> None:
     size = len(os.fsencode(path.name))
-    if size > _MOST_NAME_BYTES:
+    if size > _MAX_NAME_BYTES:
         raise WarehouseError(
-            f"The file name {_shortened(path.name)} is too long: it has {size} bytes, and at most {_MOST_NAME_BYTES} leave room for the names of the "
+            f"The file name {_shortened(path.name)} is too long: it has {size} bytes, and at most {_MAX_NAME_BYTES} leave room for the names of the "
             "files next to it.",
             f"Set {SETTING} to a shorter name.",
         )

@@ -5,12 +5,12 @@ import re
 DEFAULT_MEMORY_LIMIT = "512MB"
 """Several types may be synced on one machine at once, and each process needs memory for Python's libraries too."""
 
-LEAST_MEMORY_LIMIT = "128MB"
+MIN_MEMORY_LIMIT = "128MB"
 
-MEMORY_LIMIT_WORDS = f"a size of at least {LEAST_MEMORY_LIMIT} such as 512MB, 2GB or 1GiB, or a share of the machine's memory such as 25%"
+MEMORY_LIMIT_WORDS = f"a size of at least {MIN_MEMORY_LIMIT} such as 512MB, 2GB or 1GiB, or a share of the machine's memory such as 25%"
 """What a limit must be, for messages."""
 
-MOST_THREADS = 256
+MAX_THREADS = 256
 
 PATIENCE = 300.0
 """Seconds to wait by default for another program to close the file."""
@@ -31,7 +31,7 @@ def is_memory_limit(text: str) -> bool:
         return False
     if match[2] == "%":
         return 1 <= float(match[1]) <= 100
-    return bytes_of(text) >= bytes_of(LEAST_MEMORY_LIMIT)
+    return bytes_of(text) >= bytes_of(MIN_MEMORY_LIMIT)
 
 
 def bytes_of(text: str) -> int:

@@ -12,7 +12,7 @@ import duckdb
 from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.warehouse.base import WarehouseError
 
-_LEAST_BYTES = 12_288
+_MIN_BYTES = 12_288
 """Bytes of a DuckDB file that holds nothing (its three headers); a shorter one was not written completely and holds nothing either."""
 
 _log = logging.getLogger("klaviyo_assets")
@@ -20,7 +20,7 @@ _log = logging.getLogger("klaviyo_assets")
 
 def is_missing(path: Path) -> bool:
     """Return whether there is no file, or one that was not written completely."""
-    return not path.is_file() or path.stat().st_size < _LEAST_BYTES
+    return not path.is_file() or path.stat().st_size < _MIN_BYTES
 
 
 def create(path: Path, config: Mapping[str, Any]) -> None:

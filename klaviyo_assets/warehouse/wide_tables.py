@@ -40,7 +40,7 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
-def divided(items: Iterable[S], *, max_rows: int | None = None, max_bytes: int | None = None, max_wide: int | None = None) -> list[list[S]]:
+def grouped(items: Iterable[S], *, max_rows: int | None = None, max_bytes: int | None = None, max_wide: int | None = None) -> list[list[S]]:
     """Divide items into groups, in their order; a single item may exceed any limit.
 
     Args:
@@ -50,7 +50,7 @@ def divided(items: Iterable[S], *, max_rows: int | None = None, max_bytes: int |
         max_wide: Maximum bytes of the wide rows of a group.
 
     Example:
-        >>> [len(group) for group in divided(files, max_wide=32 * 2**20)]
+        >>> [len(group) for group in grouped(files, max_wide=32 * 2**20)]
         [6, 6, 1]
     """
     groups: list[list[S]] = []
@@ -86,7 +86,7 @@ class _RowGroup:
 
     Attributes:
         rows: Its rows, deleted ones included.
-        at_most: Most bytes that its wide texts can have.
+        at_most: Maximum bytes of its wide texts.
     """
 
     rows: int

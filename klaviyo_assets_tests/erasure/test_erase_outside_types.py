@@ -1,4 +1,4 @@
-"""An erasure reaches the tables of resource types from outside the package, and refuses to leave out one that it does not know."""
+"""An erasure includes tables of resource types from outside the package, and refuses to run if it does not know one of them."""
 
 import sys
 from collections.abc import Callable
@@ -49,7 +49,7 @@ VOTES = replace(
         attribute("voter", ColumnType.STRING, "Profile id of who voted."),
     ),
 )
-"""Rows with an e-mail address, and with a profile id that nothing declares."""
+"""Rows with an e-mail address, and with a profile id that the type does not declare."""
 
 
 @pytest.fixture(params=["file", "no row numbers"])
@@ -122,7 +122,7 @@ def test_rows_with_the_address_are_deleted_and_not_stored_again(any_warehouse: W
 def test_rows_with_a_hashed_address_need_the_salt(any_warehouse: Warehouse, tmp_path: Path) -> None:
     fill_profiles(any_warehouse, tmp_path)
     salt = Salt(SALT)
-    Loads(any_warehouse, tmp_path, VOTES)([vote("P1", "1", email=salt.hash(EMAIL, Kind.EMAIL)), vote("P1", "2", email="sha256:of somebody else")])
+    Loads(any_warehouse, tmp_path, VOTES)([vote("P1", "1", email=salt.hash(EMAIL, Kind.EMAIL)), vote("P1", "2", email="sha256:of another person")])
     query(any_warehouse, "CREATE TABLE _field_rules (resource_type VARCHAR, field VARCHAR, action VARCHAR, salt_fingerprint VARCHAR)")
     query(any_warehouse, f"INSERT INTO _field_rules VALUES ('votes', 'email', '{Action.HASH.value}', '{salt.fingerprint}')")
     catalog = CATALOG.with_(VOTES)
@@ -132,7 +132,7 @@ def test_rows_with_a_hashed_address_need_the_salt(any_warehouse: Warehouse, tmp_
     assert found(erased(any_warehouse, EMAIL, salt=salt, catalog=catalog))["votes"] == (1, 0)
 
 
-def test_a_primary_key_that_names_the_person_is_told_of(warehouse: LocalFile, tmp_path: Path) -> None:
+def test_a_primary_key_that_names_the_person_is_reported(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, VOTES)([vote(ANN, "1", voter=ANN), vote(BOB, "1", voter=BOB)])
 
@@ -145,7 +145,7 @@ def test_a_primary_key_that_names_the_person_is_told_of(warehouse: LocalFile, tm
 
 
 @pytest.mark.parametrize("dry_run", [False, True], ids=["erase", "dry run"])
-@pytest.mark.parametrize("loss", ["", "_syncs", "_syncs, _coverage"], ids=["all there", "log emptied", "bookkeeping emptied"])
+@pytest.mark.parametrize("loss", ["", "_syncs", "_syncs, _coverage"], ids=["complete", "log emptied", "bookkeeping emptied"])
 def test_a_table_of_an_unknown_type_is_named_and_nothing_is_changed(loss: str, dry_run: bool, any_warehouse: Warehouse, tmp_path: Path) -> None:
     fill_profiles(any_warehouse, tmp_path)
     Loads(any_warehouse, tmp_path, replace(VOTES, subject_column="voter"))([vote("P1", "1", voter=ANN, comment=EMAIL)])
@@ -160,10 +160,10 @@ def test_a_table_of_an_unknown_type_is_named_and_nothing_is_changed(loss: str, d
     assert query(any_warehouse, "SELECT voter, comment FROM votes") == [(ANN, EMAIL)]
     assert query(any_warehouse, f"SELECT count(*) FROM profiles WHERE id = '{ANN}'") == [(1,)]
     query(any_warehouse, "DROP TABLE votes")
-    assert found(erased(any_warehouse, EMAIL, dry_run=dry_run))["profiles"] == (1, 0), "what nobody syncs any more can be dropped"
+    assert found(erased(any_warehouse, EMAIL, dry_run=dry_run))["profiles"] == (1, 0), "a table that is no longer synced can be dropped"
 
 
-def test_what_a_full_read_of_an_unknown_type_left_behind_is_named(warehouse: LocalFile, tmp_path: Path) -> None:
+def test_a_leftover_table_of_an_unknown_type_is_named(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, VOTES)
     query(warehouse, "ALTER TABLE votes RENAME TO _votes_rebuilt")
@@ -192,7 +192,7 @@ def test_a_table_that_lacks_the_column_of_the_profile_is_named(warehouse: LocalF
     assert "Run a sync of votes" in caught.value.advice
 
 
-def test_a_narrower_catalog_does_not_leave_out_the_types_of_the_package(warehouse: LocalFile, tmp_path: Path) -> None:
+def test_a_narrower_catalog_still_includes_the_types_of_the_package(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
 
     assert found(erased(warehouse, EMAIL, catalog=Catalog([VOTES])))["profiles"] == (1, 0)
@@ -208,7 +208,7 @@ def test_other_schemas_that_syncs_have_filled_are_named(warehouse: LocalFile, tm
 
 
 @pytest.mark.long
-def test_members_from_outside_and_from_the_package_go_and_stay_away(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_members_from_outside_and_from_the_package_are_erased_and_not_stored_again(new_account: NewAccount, warehouse: LocalFile) -> None:
     shop = new_account(profiles=60, events=50, lists=6, segments=5, others=12, catalog=NAME)
     types = ["profiles", "events", "lists", CATALOG["list_members"], "segments", SEGMENT_MEMBERS, COUPONS, COUPON_CODES]
     for entry in types:
@@ -238,7 +238,7 @@ def test_members_from_outside_and_from_the_package_go_and_stay_away(new_account:
     assert {name: set(query(warehouse, f"SELECT COLUMNS('_id$') FROM {name}")) for name in counts} == others
 
 
-def test_python_gives_the_catalog_itself(warehouse: LocalFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_catalog_can_be_passed_in_python(warehouse: LocalFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, SEGMENT_MEMBERS)([{"segment_id": "S1", "profile_id": ANN}, {"segment_id": "S1", "profile_id": BOB}])
 
@@ -253,7 +253,7 @@ def test_python_gives_the_catalog_itself(warehouse: LocalFile, tmp_path: Path, c
     ("name", "words"),
     [("no_such_module:CATALOG", "cannot be loaded"), ("json:CATALOG", "cannot be loaded"), ("json:loads", "is not a Catalog"), ("", "")],
 )
-def test_a_catalog_that_is_not_there_is_an_error(name: str, words: str, warehouse: LocalFile, tmp_path: Path) -> None:
+def test_a_missing_catalog_is_an_error(name: str, words: str, warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
 
     result = erase(warehouse, EMAIL, "--dry-run", "--catalog", name)

@@ -49,7 +49,7 @@ def parts(resource: KlaviyoResource) -> dg.Definitions:
     return dg.Definitions(assets=build_klaviyo_assets(resource_types=["coupons"], catalog=WIDER), resources=resources)
 
 
-def test_they_are_checked_against_the_catalog_when_code_is_loaded() -> None:
+def test_rules_are_checked_against_the_catalog_when_code_is_loaded() -> None:
     dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo(RULES), duckdb="a.duckdb", catalog=WIDER))
 
     with pytest.raises(InvalidDefinition, match=r"'unique_cod' is not known, or needed as it is\. Fields that rules may name: unique_code"):
@@ -63,7 +63,7 @@ def test_a_catalog_with_fewer_types_accepts_rules_of_the_others() -> None:
     dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo({"profiles": {"email": "drop"}}), duckdb="a.duckdb", catalog=narrower))
 
 
-def test_the_parts_are_given_the_catalog() -> None:
+def test_rules_of_separate_parts_are_checked_with_their_catalog() -> None:
     with pytest.raises(InvalidDefinition, match="'coupons', which is no resource type"):
         parts(klaviyo(RULES)).resolve_all_job_defs()
     parts(klaviyo(RULES).with_catalog(WIDER)).resolve_all_job_defs()
@@ -89,7 +89,7 @@ def test_the_environment_is_read_with_a_catalog(monkeypatch: pytest.MonkeyPatch)
     ],
     ids=["the id of a profile", "an attribute of the key", "the parent's id", "the id of a profile, as extra"],
 )
-def test_what_syncs_and_erasures_need_cannot_have_a_rule(rules: FieldRules, changes: dict[str, object]) -> None:
+def test_fields_that_syncs_and_erasures_need_cannot_have_a_rule(rules: FieldRules, changes: dict[str, object]) -> None:
     parse_rules({"votes": {"email": "hash", "comment": "drop", "voter": "drop"}}, CATALOG.with_(VOTES))
 
     with pytest.raises(InvalidFieldRules, match="needed as it is"):
@@ -98,7 +98,7 @@ def test_what_syncs_and_erasures_need_cannot_have_a_rule(rules: FieldRules, chan
 
 @pytest.mark.duckdb
 @pytest.mark.parametrize("kind", ["file", "no row numbers"])
-def test_they_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_path: Path) -> None:
+def test_rules_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_path: Path) -> None:
     warehouse: Warehouse = local_file(tmp_path) if kind == "file" else AttachedDatabase(tmp_path)
     entry = replace(VOTES, columns=(*VOTES.columns, attribute("answers", ColumnType.JSON, "What they chose.")))
     rows = [vote(poll, id_, email=f"{poll}-{id_}@example.com", comment="Yes", answers='{"age": 30,  "n": 1.0}') for poll in "AB" for id_ in "12"]
@@ -117,7 +117,7 @@ def test_they_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_pat
 
 
 @pytest.mark.long
-def test_a_code_location_applies_them_to_its_own_types(new_account: NewAccount, tmp_path: Path) -> None:
+def test_a_code_location_applies_rules_to_its_own_types(new_account: NewAccount, tmp_path: Path) -> None:
     shop = new_account(catalog=NAME, others=12)
     resource = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=shop.base_url, rate_limit_share=1.0, max_retries=1, field_rules=RULES)
     types = ["coupons", "coupon_codes"]

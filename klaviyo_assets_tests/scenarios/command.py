@@ -127,9 +127,9 @@ def _short(error: Exception) -> str:
     return message.split(". Versions")[0].replace("\n", " ")[:120]
 
 
-def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    cells = [heads, *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    cells = [header, *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print()

@@ -42,7 +42,7 @@ class Window:
 
 
 def parse_window(text: str) -> Window | None:
-    """Parse an entry of ``_syncs.slices``, minus the second that it is rounded to; None if it names no window."""
+    """Return the window of an entry of ``_syncs.slices``; None if there is none. Its times are rounded down, so the start moves up a second."""
     found = _WINDOW.search(text)
     if found is None:
         return None

@@ -35,18 +35,18 @@ class Reader:
     Attributes:
         is_first: True if no sync has read the account before.
         page_size: Records per page.
-        amid: The request before which more of the batch arrives; a later sync may send few requests.
+        arrival: Number of the request before which more of the batch arrives; a later sync may send few requests.
     """
 
     is_first: bool
     page_size: int
-    amid: int
+    arrival: int
 
     def sync(self, *meanwhile: tuple[int, Action], **more: Any) -> Sync:
         return Sync(page_size=self.page_size, workers=5, meanwhile=meanwhile, **more)
 
 
-READERS = (Reader(is_first=True, page_size=7, amid=6), Reader(is_first=False, page_size=20, amid=2))
+READERS = (Reader(is_first=True, page_size=7, arrival=6), Reader(is_first=False, page_size=20, arrival=2))
 
 
 @pytest.fixture(autouse=True)
@@ -63,22 +63,22 @@ def ranges(age: int, reader: Reader) -> tuple[Step, ...]:
 
 
 def events(age: int, reader: Reader) -> tuple[Step, ...]:
-    some = Event(ago=age, count=BATCH // 3)
-    return some, reader.sync((reader.amid, some)), some, reader.sync(), *ranges(age, reader), Wait(HOUR), reader.sync()
+    part = Event(ago=age, count=BATCH // 3)
+    return part, reader.sync((reader.arrival, part)), part, reader.sync(), *ranges(age, reader), Wait(HOUR), reader.sync()
 
 
 def records(age: int, reader: Reader) -> tuple[Step, ...]:
-    some = Add(BATCH // 3)
-    amid = reader.sync((reader.amid, some)) if age == 0 else some
-    changed_amid = reader.sync((6, Change(BATCH // 2, count=BATCH // 3)))
-    changes = Change(0, count=BATCH), changed_amid, Change(BATCH // 3, count=BATCH // 2), Wait(age), reader.sync()
-    return some, amid, some, Wait(age), reader.sync(), *ranges(age, reader), *changes
+    part = Add(BATCH // 3)
+    middle = reader.sync((reader.arrival, part)) if age == 0 else part
+    sync_with_changes = reader.sync((6, Change(BATCH // 2, count=BATCH // 3)))
+    changes = Change(0, count=BATCH), sync_with_changes, Change(BATCH // 3, count=BATCH // 2), Wait(age), reader.sync()
+    return part, middle, part, Wait(age), reader.sync(), *ranges(age, reader), *changes
 
 
 @pytest.mark.parametrize("reader", READERS, ids=["first sync", "later syncs"])
 @pytest.mark.parametrize(("name", "age"), [(name, age) for name, ages in AGES.items() for age in ages])
 def test_no_record_is_lost_or_duplicated(name: str, age: int, reader: Reader) -> None:
-    """The harness compares every row after every sync; this test only makes sure that the batch arrived at the right edge."""
+    """The harness compares every row after every sync; this test only checks that the batch arrived at the right edge."""
     steps = events(age, reader) if name == "events" else records(age, reader)
     scenario = Scenario(name, steps if reader.is_first else (reader.sync(), *steps), records=25, history_days=40)
     second = BASE - timedelta(seconds=age) if name == "events" else BASE

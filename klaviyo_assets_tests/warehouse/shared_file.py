@@ -1,4 +1,4 @@
-"""A DuckDB file that two writers of one process have open, as several may in a warehouse without an exclusive writer."""
+"""A DuckDB file with two concurrent writers in one process, like a warehouse without an exclusive writer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 
 
 class SharedFile(Warehouse):
-    """The file. Another writer commits a change in the middle of the first transactions that come to a statement.
+    """The file. Another writer commits a change in the middle of the first transactions that reach a given statement.
 
     Args:
-        folder: For the file and the state.
+        folder: Folder of the file and the state.
 
     Attributes:
-        before: Beginning of the statement before which the other writer commits.
-        change: What it does, as SQL.
-        times: How many more times it does so.
+        before: The other writer commits before a statement that begins with this.
+        change: SQL that it runs.
+        times: How often it still does so.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class SharedFile(Warehouse):
             yield cast(DuckDBPyConnection, _Interrupted(cursor, self))
 
     def interrupt(self, statement: str) -> None:
-        """Let the other writer commit, if the statement is the one."""
+        """Let the other writer commit if the statement begins as given."""
         if self.times and self.before and statement.startswith(self.before):
             self.times -= 1
             with self._file.cursor() as another:
@@ -53,7 +53,7 @@ class SharedFile(Warehouse):
 
 
 class _Interrupted:
-    """A connection that tells the file of each statement before it runs."""
+    """A connection that lets the other writer commit before a statement."""
 
     def __init__(self, connection: DuckDBPyConnection, file: SharedFile) -> None:
         self._connection, self._file = connection, file

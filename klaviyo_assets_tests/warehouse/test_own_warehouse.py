@@ -162,13 +162,13 @@ def test_a_warehouse_is_returned_unchanged(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("name", [one.name for one in fields(Capabilities)])
-def test_every_capability_is_asked_for(name: str) -> None:
-    """One that no code asks for would promise a warehouse's author something that does not happen."""
-    asking = re.compile(rf"capabilities\.{name}\b")
-    assert [path.name for path in Path(klaviyo_assets.__file__).parent.rglob("*.py") if asking.search(path.read_text())]
+def test_every_capability_is_used(name: str) -> None:
+    """A capability that no code reads would have no effect."""
+    use = re.compile(rf"capabilities\.{name}\b")
+    assert [path.name for path in Path(klaviyo_assets.__file__).parent.rglob("*.py") if use.search(path.read_text())]
 
 
-def test_a_warehouse_that_cannot_compact_is_not_asked_to(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_is_not_requested_from_a_warehouse_without_it(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("request_compaction", "compact_if_requested"):
         monkeypatch.setattr(type(warehouse), name, None, raising=False)
     lists = Loads(warehouse, tmp_path, "lists")

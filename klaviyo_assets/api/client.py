@@ -14,7 +14,7 @@ import msgspec
 
 from klaviyo_assets.api.auth import ApiKey, named_origin, origin
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, EndlessLinks, EndlessPages, ForeignLink
+from klaviyo_assets.api.errors import EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, ResponseTooLarge
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
@@ -226,7 +226,7 @@ class KlaviyoClient:
             parent_id: For child types, the id of the parent.
 
         Raises:
-            AnswerTooLarge: If a page has more bytes.
+            ResponseTooLarge: If a page has more bytes.
             ForeignLink: If a link leads to another origin.
             EndlessLinks: If the links form a loop.
             EndlessPages: If there are more than ``max_pages``.
@@ -259,7 +259,7 @@ class KlaviyoClient:
 
         Raises:
             ForeignLink: If it leads to another origin or another endpoint.
-            BadAnswer: If it is not a URL.
+            InvalidResponse: If it is not a URL.
         """
         target = self._url(link, relative_to=path)
         if target.path.rstrip("/") != path:
@@ -273,7 +273,7 @@ class KlaviyoClient:
         while True:
             try:
                 return await self._get(entry, target, decode, share, max_bytes)
-            except AnswerTooLarge as error:
+            except ResponseTooLarge as error:
                 size = target.params.get("page[size]", "")
                 if max_bytes is not None or not size.isdecimal() or int(size) <= 1:
                     raise
@@ -286,12 +286,12 @@ class KlaviyoClient:
 
         Raises:
             ForeignLink: If it belongs to another origin.
-            BadAnswer: If it is not a URL.
+            InvalidResponse: If it is not a URL.
         """
         try:
             target = self._transport.base_url.join(relative_to).join(url)
         except (httpx.InvalidURL, ValueError) as error:  # ValueError: text that cannot be encoded, such as a lone surrogate
-            raise BadAnswer("A link of Klaviyo's response is not a URL.") from error
+            raise InvalidResponse("A link of Klaviyo's response is not a URL.") from error
         if origin(target) != origin(self._transport.base_url):
             raise ForeignLink(f"A link leads to {named_origin(target)}, not to {named_origin(self._transport.base_url)}; it was not followed.")
         return target

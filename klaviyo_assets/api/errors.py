@@ -26,11 +26,11 @@ The hierarchy::
             - EdgeRateLimited   Cloudflare, in front of the API, limits requests from this address (429 or 403)
         - ServerFault           5xx, 408, 425
         - ConnectionFailed      connection refused, dropped or timed out, or the response cut short
-        - BadAnswer             a response that cannot be parsed
+        - InvalidResponse             a response that cannot be parsed
             - EndlessLinks      page links that form a loop; the chain can be restarted
             - EndlessPages      page links without an end and without progress
       x ClocksDisagree          Klaviyo's clock and this machine's are years apart
-      x AnswerTooLarge          a response larger than the limit
+      x ResponseTooLarge          a response larger than the limit
       x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates cannot be used
       x ForeignLink             a link to another host; the key is never sent there
 """
@@ -182,7 +182,7 @@ class EdgeBlocked(AccessDenied):
 
     advice = (
         "The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
-        "uses (proxy, VPN, data centre address) and try again later."
+        "uses (proxy, VPN, data center address) and try again later."
     )
 
 
@@ -308,7 +308,7 @@ class EdgeRateLimited(RateLimited):
     summary_start = "Requests from this machine's address are limited in front of Klaviyo's API."
     advice = (
         "Wait some minutes, then run the sync again. If it keeps failing, find out what else sends requests to Klaviyo from this address (proxy, "
-        "VPN, data centre), or use another one. This says nothing about the key."
+        "VPN, data center), or use another one. This says nothing about the key."
     )
 
     def _advice(self, retry_after: float | None, now: datetime | None) -> str | None:
@@ -336,15 +336,15 @@ class ConnectionFailed(RequestFailed):
     advice = "Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
 
 
-class BadAnswer(RequestFailed):
+class InvalidResponse(RequestFailed):
     """A response that does not have the documented form."""
 
 
-class EndlessLinks(BadAnswer):
+class EndlessLinks(InvalidResponse):
     """Page links that form a loop."""
 
 
-class EndlessPages(BadAnswer):
+class EndlessPages(InvalidResponse):
     """Page links without an end and without progress: repeated records, empty pages, or records outside of the requested window."""
 
     advice = (
@@ -362,7 +362,7 @@ class ClocksDisagree(KlaviyoError):
     )
 
 
-class AnswerTooLarge(KlaviyoError):
+class ResponseTooLarge(KlaviyoError):
     """A response is larger than the limit, as received or decompressed.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadAnswer, ClocksDisagree, NotFound
+from klaviyo_assets.api.errors import ClocksDisagree, InvalidResponse, NotFound
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -22,7 +22,7 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
 
     Raises:
         ClocksDisagree: If the responses and the clock of this machine are years apart.
-        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.BadAnswer` if the responses do not agree.
+        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.InvalidResponse` if the responses do not agree.
     """
     for _ in range(_PROBES_FOR_TIME):
         if client.time_is_known:
@@ -35,7 +35,7 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
         if (disagreement := client.clock_disagreement) is not None:
             raise ClocksDisagree(f"{disagreement} They are too far apart, so the end of the covered time is unknown.")
     if not client.time_is_known:
-        raise BadAnswer("Klaviyo's responses disagree about the current time, so the end of the covered time is unknown.")
+        raise InvalidResponse("Klaviyo's responses disagree about the current time, so the end of the covered time is unknown.")
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:

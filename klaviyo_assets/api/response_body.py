@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.api.errors import ResponseTooLarge
 from klaviyo_assets.api.response_memory import Share
 
 try:
@@ -41,24 +41,24 @@ async def received_body(received: httpx.Response, limit: int, share: Share, *, c
         cut: Truncate a larger body at the limit instead of refusing it.
 
     Raises:
-        AnswerTooLarge: As soon as more bytes are announced or received.
+        ResponseTooLarge: As soon as more bytes are announced or received.
     """
     if received.is_stream_consumed:  # a custom transport may return complete responses, which httpx has decompressed
         received.headers.pop("Content-Encoding", None)
         if len(received.content) > limit and not cut:
-            raise AnswerTooLarge(limit)
+            raise ResponseTooLarge(limit)
         await share.reserve(min(limit, len(received.content)))
         return received.content[:limit]
     announced = received.headers.get("Content-Length", "")
     if not cut and announced.isdecimal() and int(announced) > limit:
-        raise AnswerTooLarge(limit)
+        raise ResponseTooLarge(limit)
     body = io.BytesIO()  # getvalue() returns its buffer without a copy
     async for piece in received.aiter_raw():
         await share.reserve(len(piece))
         body.write(piece)
         if body.tell() > limit:
             if not cut:
-                raise AnswerTooLarge(limit)
+                raise ResponseTooLarge(limit)
             body.truncate(limit)
             break
     return body.getvalue()
@@ -88,14 +88,14 @@ def whole(received: httpx.Response, body: bytes, request: httpx.Request, limit: 
 
     Raises:
         httpx.DecodingError: If the body is damaged or cut short, or its encoding is unknown.
-        AnswerTooLarge: If it is larger than the limit.
+        ResponseTooLarge: If it is larger than the limit.
     """
     headers = received.headers
     encodings = [name for part in headers.get("Content-Encoding", "").split(",") if (name := part.strip().lower()) not in {"", "identity"}]
     if body and encodings:
         try:
             body = _decoded(body, encodings, limit)
-        except (httpx.DecodingError, AnswerTooLarge):
+        except (httpx.DecodingError, ResponseTooLarge):
             if not cut:
                 raise
             body = b""
@@ -141,7 +141,7 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     except zlib.error as error:  # type: ignore[misc]  # isal's stub lacks the class
         raise httpx.DecodingError(str(error)) from error
     if len(found) > limit:
-        raise AnswerTooLarge(limit)
+        raise ResponseTooLarge(limit)
     return found
 
 
@@ -154,7 +154,7 @@ def _rest(first: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
     while True:
         while not stream.eof:
             if found.tell() > limit:
-                raise AnswerTooLarge(limit)
+                raise ResponseTooLarge(limit)
             piece = stream.decompress(stream.unconsumed_tail, min(limit + 1 - found.tell(), _AT_ONCE) or 1)
             if not piece and not stream.eof and not stream.unconsumed_tail:
                 raise httpx.DecodingError("it is damaged or cut short")

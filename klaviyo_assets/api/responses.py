@@ -20,12 +20,12 @@ from klaviyo_assets.api.errors import (
     AccessRefused,
     AccountDisabled,
     ApiKeyRejected,
-    BadAnswer,
     BadRequest,
     Conflict,
     CursorRefused,
     EdgeBlocked,
     EdgeRateLimited,
+    InvalidResponse,
     KlaviyoError,
     NotFound,
     PlanGate,
@@ -70,13 +70,13 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
     """Return the decoded document of a response.
 
     Raises:
-        KlaviyoError: The error that the response maps to; :class:`BadAnswer` if it is not a complete document.
+        KlaviyoError: The error that the response maps to; :class:`InvalidResponse` if it is not a complete document.
     """
     if not response.is_success:
         raise error_from(response, scope)
     facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code}
     if response.status_code not in _COMPLETE:
-        raise BadAnswer("Klaviyo's response is not a complete document.", detail=response.reason_phrase, **facts)
+        raise InvalidResponse("Klaviyo's response is not a complete document.", detail=response.reason_phrase, **facts)
     if (reported := _errors_in(response)) is not None:
         raise reported
     try:
@@ -84,7 +84,9 @@ def decoded(response: httpx.Response, scope: str, decode: Callable[[bytes], T]) 
     # Before version 0.21, msgspec's errors do not derive from ValueError.
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         # The parser's message may quote the body, so it is not shown.
-        raise BadAnswer(f"Klaviyo's response is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts) from error
+        raise InvalidResponse(
+            f"Klaviyo's response is not the JSON that was expected{_kind_of(response)}.", detail=_words_of(response), **facts
+        ) from error
 
 
 def _kind_of(response: httpx.Response) -> str:
@@ -146,7 +148,7 @@ def endpoint_of(response: httpx.Response) -> str:
     return f"{response.request.method} {response.request.url.path}"
 
 
-def _errors_in(response: httpx.Response) -> BadAnswer | None:
+def _errors_in(response: httpx.Response) -> InvalidResponse | None:
     """Return an error if a response with a success status has ``errors`` in its document, else None.
 
     JSON:API forbids ``errors`` together with ``data``; a page with both may be incomplete.
@@ -159,7 +161,7 @@ def _errors_in(response: httpx.Response) -> BadAnswer | None:
         return None  # the page decoder reports the error
     if found is None:
         return None
-    return BadAnswer(
+    return InvalidResponse(
         "Klaviyo's response reports errors, so it is not complete.",
         endpoint=endpoint_of(response),
         status=response.status_code,

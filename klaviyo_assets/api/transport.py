@@ -13,7 +13,7 @@ from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
 from klaviyo_assets.api.blocked_hosts import blocked_address
-from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, InvalidNetworkSetting
+from klaviyo_assets.api.errors import ConnectionFailed, InvalidNetworkSetting, InvalidResponse, ResponseTooLarge
 from klaviyo_assets.api.network import proxy_for, tls_context
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.api.response_body import ACCEPTED_ENCODINGS, decompressed_size, received_body, whole
@@ -116,8 +116,8 @@ class HttpTransport:
 
         Raises:
             ConnectionFailed: If there was no complete response.
-            BadAnswer: If it could not be decompressed.
-            AnswerTooLarge: If it is larger than the limit.
+            InvalidResponse: If it could not be decompressed.
+            ResponseTooLarge: If it is larger than the limit.
         """
         try:
             return await self._receive(request, share)
@@ -128,11 +128,11 @@ class HttpTransport:
             summary = f"No complete response from {request.url.host} within {seconds:.0f} seconds."
             raise ConnectionFailed(summary, endpoint=request.endpoint) from _bare(error)
         except httpx.DecodingError as error:
-            raise BadAnswer(f"Klaviyo's response could not be decompressed ({error}).", endpoint=request.endpoint) from _bare(error)
-        except AnswerTooLarge:
+            raise InvalidResponse(f"Klaviyo's response could not be decompressed ({error}).", endpoint=request.endpoint) from _bare(error)
+        except ResponseTooLarge:
             pass
         # Raised outside the handler: as its context, the first error would keep the frames with the body alive until the next garbage collection.
-        raise AnswerTooLarge(self._max_bytes(request), endpoint=request.endpoint)
+        raise ResponseTooLarge(self._max_bytes(request), endpoint=request.endpoint)
 
     async def _receive(self, request: ApiRequest, share: Share) -> httpx.Response:
         async with self._connections.one() as connection, asyncio.timeout(_TIMEOUTS_PER_RESPONSE * self._settings.timeout):

@@ -54,7 +54,7 @@ class Incremental(Replication):
         lookback_ages: Ages at which a window is read again for late records, ascending.
         backfill_field: Immutable field by which the first sync reads the history; None if ``field`` itself is immutable.
         future_dated: True if records can be dated in the future; each sync reads them, and coverage never includes them.
-        honours_start_date: True if the user's start date limits the history.
+        honors_start_date: True if the user's start date limits the history.
         secondary_cursors: Times in a JSON column, for changes that may not update ``field``;
             the endpoint filters and sorts by them.
     """
@@ -63,7 +63,7 @@ class Incremental(Replication):
     lookback_ages: tuple[timedelta, ...]
     backfill_field: str | None = None
     future_dated: bool = False
-    honours_start_date: bool = False
+    honors_start_date: bool = False
     secondary_cursors: tuple[str, ...] = ()
 
     @property
@@ -79,7 +79,7 @@ class Incremental(Replication):
     @property
     def start_date_field(self) -> str | None:
         """The field, if the start date limits the history."""
-        return self.field if self.honours_start_date else None
+        return self.field if self.honors_start_date else None
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
         """Return the ages of the cursor field; a backfill field has none."""

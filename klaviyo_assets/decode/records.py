@@ -67,7 +67,7 @@ class RecordDecoder:
     def __init__(self, entry: ResourceType) -> None:
         self._entry = entry
         self._relationships = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
-        self._catalogued = StrictDecoder(entry, Unmapped())
+        self._cataloged = StrictDecoder(entry, Unmapped())
         self._unmapped = Unmapped(without_ids=frozenset(name for root, name in entry.unmapped if root == "relationships"))
         self._strict = StrictDecoder(entry, self._unmapped)
         self._loose: msgspec.json.Decoder[_LooseDocument] = msgspec.json.Decoder(_LooseDocument)
@@ -106,12 +106,12 @@ class RecordDecoder:
         if id_ is None:
             raise UnreadablePage(f"Record {number} of the page has no id.")
         unexpected = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
-        attributes, unknown = _fit(self._catalogued.attributes, _object(members.get("attributes", _EMPTY)) or {})
+        attributes, unknown = _fit(self._cataloged.attributes, _object(members.get("attributes", _EMPTY)) or {})
         related = _object(members.get("relationships", _EMPTY)) or {}
         relationships, misfits = self._fit_relationships(related)
         self._learn(unknown, related)
         extra = {**{extra_name(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
-        return self._catalogued.record(
+        return self._cataloged.record(
             id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
         )
 
@@ -129,14 +129,14 @@ class RecordDecoder:
                 extra[f"{RELATIONSHIP}{name}"] = raw
                 if column is not None and (found := _ids_of(raw, column)) is not None:
                     known[python_name(name)] = found
-        return self._catalogued.relationships(**known), extra
+        return self._cataloged.relationships(**known), extra
 
     def _learn(self, unknown: Mapping[str, Any], related: Mapping[str, Raw]) -> None:
         """Rebuild the strict decoder to accept these members. Safe if several threads do it at once."""
         names = frozenset(related) - self._relationships.keys()
         with_ids = frozenset(name for name in names if has_ids(related[name]))
         before = self._unmapped
-        unmapped = before.plus(Unmapped(frozenset(_without_column(self._catalogued.attributes, unknown)), names - with_ids, with_ids))
+        unmapped = before.plus(Unmapped(frozenset(_without_column(self._cataloged.attributes, unknown)), names - with_ids, with_ids))
         if unmapped is not before:
             self._unmapped, self._strict = unmapped, StrictDecoder(self._entry, unmapped)
 

@@ -15,7 +15,7 @@ from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables, rebuilt_name_of
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
-from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalised
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalized
 from klaviyo_assets.privacy.rules import EXTRA, Action
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
@@ -117,7 +117,7 @@ class SubjectResolver:
             kind = IDENTIFYING_COLUMNS[column]
             values = self.person.values(kind)
             hashes = self.person.hashes[kind] | {self.salt.hash(value, kind) for value in values if self.salt}
-            conditions.append(f"{_normalised_column(column, kind)} IN ({_listed(values)}) OR {column} IN ({_listed(hashes | values)})")
+            conditions.append(f"{_normalized_column(column, kind)} IN ({_listed(values)}) OR {column} IN ({_listed(hashes | values)})")
         return f"({' OR '.join(conditions)})"
 
     def _found_by_id(self, named: set[str]) -> set[str]:
@@ -161,7 +161,7 @@ class SubjectResolver:
                 continue
             others = sorted(set(self._profiles("id", of_others, needs=column)))
             own = self.person.values(kind)
-            own -= {normalised(value, kind) for value in shared} | {value for value in own if self.salt and self.salt.hash(value, kind) in shared}
+            own -= {normalized(value, kind) for value in shared} | {value for value in own if self.salt and self.salt.hash(value, kind) in shared}
             self.person.hashes[kind] -= shared
             profiles = f"{len(others)} other profile{'s' * (len(others) > 1)} ({', '.join(others[:10])})"
             self.notes.append(
@@ -229,7 +229,7 @@ class SubjectResolver:
         return self.warehouse.qualified(self.schema, table)
 
 
-def _normalised_column(column: str, kind: Kind) -> str:
+def _normalized_column(column: str, kind: Kind) -> str:
     """SQL for a column's value, normalized as before hashing."""
     if kind is Kind.EMAIL:
         return f"lower(trim({column}))"

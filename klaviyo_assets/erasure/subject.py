@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalised
+from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalized
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -65,14 +65,14 @@ class DataSubject:
         if is_hash(value):
             self.hashes[kind].add(value)
         elif kind is Kind.EMAIL and _EMAIL.fullmatch(value.strip()):
-            self.emails.add(normalised(value, kind))
-        elif kind is Kind.PHONE and is_phone(value) and len(phone := normalised(value, kind)) >= _SHORTEST_PHONE:
+            self.emails.add(normalized(value, kind))
+        elif kind is Kind.PHONE and is_phone(value) and len(phone := normalized(value, kind)) >= _SHORTEST_PHONE:
             self.phones.add(phone)
 
     def _add(self, name: str) -> None:
         if _EMAIL.fullmatch(name):
-            self.emails.add(normalised(name, Kind.EMAIL))
-        elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalised(name, Kind.PHONE)) >= _SHORTEST_PHONE:
+            self.emails.add(normalized(name, Kind.EMAIL))
+        elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalized(name, Kind.PHONE)) >= _SHORTEST_PHONE:
             self.phones.add(phone)
         elif _ID.fullmatch(name):
             self.ids.add(name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from klaviyo_assets.api.errors import BadAnswer
+from klaviyo_assets.api.errors import InvalidResponse
 from klaviyo_assets.decode.malformed import UnreadablePage
 
 
@@ -12,13 +12,13 @@ def locating_decode_errors() -> Iterator[None]:
     """Add the position to a decode error. The client drops the messages of parsers because they may quote response content; the decoder's do not.
 
     Raises:
-        BadAnswer: The same error, with the position.
+        InvalidResponse: The same error, with the position.
     """
     try:
         yield
-    except BadAnswer as error:
+    except InvalidResponse as error:
         if not isinstance(error.__cause__, UnreadablePage):
             raise
-        raise BadAnswer(
+        raise InvalidResponse(
             f"{error.summary} {error.__cause__}", endpoint=error.endpoint, status=error.status, code=error.code, detail=error.detail
         ) from error.__cause__

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AnswerTooLarge, CursorRefused, EndlessLinks, EndlessPages, NotFound
+from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages, NotFound, ResponseTooLarge
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.error_position import locating_decode_errors
@@ -128,7 +128,7 @@ class Fetcher:
                     if await self._read_pages(reader, group):
                         break
                 self._resize(reader, reader.page_size.grow)
-            except AnswerTooLarge:
+            except ResponseTooLarge:
                 self._resize(reader, lambda: reader.page_size.shrink(self._page_size.records))
             except (CursorRefused, EndlessLinks) as error:
                 if not reader.can_restart:

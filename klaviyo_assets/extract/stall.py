@@ -1,6 +1,6 @@
 """Detects cursor chains that make no progress although each link is new: repeated records, empty pages, or records outside of the slice.
 
-Behaviour that is normal for Klaviyo is allowed: many thousands of records with the same time, empty pages in the middle of a filtered list, a
+Behavior that is normal for Klaviyo is allowed: many thousands of records with the same time, empty pages in the middle of a filtered list, a
 repeated page. Memory is bounded: only a sample of the ids is kept.
 """
 

@@ -59,7 +59,7 @@ class Salt:
             >>> salt.hash(" Ann@Example.com", Kind.EMAIL) == salt.hash("ann@example.com", Kind.EMAIL)
             True
         """
-        return PREFIX + hmac.new(self._key, normalised(value, kind).encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+        return PREFIX + hmac.new(self._key, normalized(value, kind).encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
     @property
     def fingerprint(self) -> str:
@@ -79,15 +79,15 @@ def salt_of_environment() -> Salt | None:
     return salt if len(salt) else None
 
 
-def normalised(value: str, kind: Kind) -> str:
+def normalized(value: str, kind: Kind) -> str:
     """Return a value as it is hashed: e-mail trimmed and in lower case, a phone number as + and its digits.
 
     Other values do not change, so different values keep different hashes.
 
     Example:
-        >>> normalised("0049 (170) 123-45", Kind.PHONE)
+        >>> normalized("0049 (170) 123-45", Kind.PHONE)
         '+4917012345'
-        >>> normalised("iOS", Kind.PHONE)
+        >>> normalized("iOS", Kind.PHONE)
         'iOS'
     """
     match kind:

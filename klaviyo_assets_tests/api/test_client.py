@@ -14,11 +14,11 @@ from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import (
-    BadAnswer,
     BadRequest,
     ConnectionFailed,
     CursorRefused,
     ForeignLink,
+    InvalidResponse,
     RateLimited,
     RequestRefused,
     ServerFault,
@@ -181,7 +181,7 @@ def test_a_redirect_to_another_host_is_not_followed(server: Scripted, elsewhere:
 def test_loop_of_links_is_detected(server: Scripted) -> None:
     server.respond_with(page("a", next_url=f"{server.base_url}/api/lists?page%5Bcursor%5D=abc"))
 
-    assert "form a loop" in error_text(server, BadAnswer)
+    assert "form a loop" in error_text(server, InvalidResponse)
 
 
 def test_key_in_klaviyos_error_text_is_masked(server: Scripted) -> None:
@@ -232,7 +232,7 @@ def test_document_without_links_is_not_the_last_page(server: Scripted) -> None:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url, max_retries=1)) as client:
             await anext(client.pages(LISTS, {}, PageDecoder(LISTS).linked_page))
 
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         asyncio.run(walk())
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.api.errors import ResponseTooLarge
 
 REQUEST = httpx.Request("GET", "https://a.klaviyo.com/api/events")
 
@@ -72,7 +72,7 @@ def test_every_requested_encoding_is_decoded(encoding: str, body: bytes, bodies:
         return
     with pytest.raises(httpx.DecodingError):
         bodies.whole(head, body[:-9], REQUEST, LIMIT)
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         bodies.whole(head, body, REQUEST, len(TEXT) - 1)
     assert len(bodies.whole(head, body, REQUEST, len(TEXT) - 1, cut=True).content) < len(TEXT)
 
@@ -123,7 +123,7 @@ def test_decompression_bomb_uses_no_more_memory_than_the_limit(encoding: str, bo
     limit = 10 * 2**20
     packed = bomb(60, encoding.count("gzip"))
     tracemalloc.start()
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         bodies.whole(headers_of(**{"Content-Encoding": encoding}), packed, REQUEST, limit)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AnswerTooLarge, BadAnswer, ConnectionFailed, KlaviyoError, ServerFault
+from klaviyo_assets.api.errors import ConnectionFailed, InvalidResponse, KlaviyoError, ResponseTooLarge, ServerFault
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder
@@ -36,7 +36,7 @@ TOO_LARGE_REPLIES = {
 def test_too_large_response_is_aborted_at_once(reply: Reply, server: Scripted) -> None:
     server.respond_with(reply)
 
-    assert error_text(server, AnswerTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
+    assert error_text(server, ResponseTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
     assert len(server.requests) == 1, "a retry would be as large"
     assert server.bytes_sent < 20 * LIMIT, "no more than fits in the buffers between client and server"
 
@@ -58,13 +58,13 @@ def test_endless_error_response_is_mapped_by_its_status(reply: Reply, server: Sc
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (Reply(headers={"Content-Length": "10"}), BadAnswer),
+        (Reply(headers={"Content-Length": "10"}), InvalidResponse),
         (Reply(headers={"Content-Length": "1000"}), ConnectionFailed),
         (Reply(headers={"Content-Length": "-1"}), ConnectionFailed),
         (Reply(headers={"Content-Length": "many"}), ConnectionFailed),
-        (Reply(headers={"Content-Encoding": "br"}), BadAnswer),
-        (Reply(headers={"Content-Encoding": "gzip"}), BadAnswer),
-        (Reply(headers={"Content-Encoding": "gzip, " * 1000}), BadAnswer),
+        (Reply(headers={"Content-Encoding": "br"}), InvalidResponse),
+        (Reply(headers={"Content-Encoding": "gzip"}), InvalidResponse),
+        (Reply(headers={"Content-Encoding": "gzip, " * 1000}), InvalidResponse),
     ],
     ids=["too short", "too long", "negative", "no number", "not requested", "not gzip", "a thousand times"],
 )
@@ -106,7 +106,7 @@ def test_too_large_page_is_requested_again_with_fewer_records(server: Scripted, 
 def test_too_large_single_record_raises_an_error(server: Scripted) -> None:
     server.respond_with(events(1, LIMIT, None))
 
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         walk(server)
     assert page_sizes(server) == ["1000", "125", "15", "1"]
 
@@ -114,6 +114,6 @@ def test_too_large_single_record_raises_an_error(server: Scripted) -> None:
 def test_endpoint_without_page_size_is_not_requested_again(server: Scripted) -> None:
     server.respond_with(Reply(body=b" " * (LIMIT + 1)))
 
-    error_text(server, AnswerTooLarge, max_response_bytes=LIMIT)
+    error_text(server, ResponseTooLarge, max_response_bytes=LIMIT)
     assert LISTS.endpoint.path in server.requests[0][0]
     assert len(server.requests) == 1

@@ -16,13 +16,13 @@ from klaviyo_assets.api.errors import (
     AccessRefused,
     AccountDisabled,
     ApiKeyRejected,
-    BadAnswer,
     BadRequest,
     Conflict,
     ConnectionFailed,
     EdgeBlocked,
     EdgeRateLimited,
     ForeignLink,
+    InvalidResponse,
     KlaviyoError,
     NotFound,
     PlanGate,
@@ -54,11 +54,11 @@ REDIRECT = (
 )
 FIREWALL = (
     "What to do: The request was blocked by a firewall in front of the API, which says nothing about the key. Check the network that this machine "
-    "uses (proxy, VPN, data centre address) and try again later."
+    "uses (proxy, VPN, data center address) and try again later."
 )
 EDGE_LIMIT = (
     "What to do: Wait some minutes, then run the sync again. If it keeps failing, find out what else sends requests to Klaviyo from this address "
-    "(proxy, VPN, data centre), or use another one. This says nothing about the key."
+    "(proxy, VPN, data center), or use another one. This says nothing about the key."
 )
 
 TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
@@ -251,23 +251,23 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     ),
     "200-html": (
         Reply(body=b"<html>Sign in</html>", type=HTML),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “text/html; charset=UTF-8”] " + RUN_AGAIN,
     ),
     "200-html-title": (
         Reply(body=b"\n<!doctype html><title>Sign\n in</title>", type=HTML),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not the JSON that was expected: it is an HTML page. [GET /api/lists: 200: “Sign in”] " + RUN_AGAIN,
     ),
     "200-empty": (
         Reply(body=b""),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not the JSON that was expected: it is empty. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
     ),
     **{
         f"200-{name}": (
             Reply(body=body),
-            BadAnswer,
+            InvalidResponse,
             "Klaviyo's response is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
         )
         for name, body in {
@@ -284,32 +284,32 @@ TEXTS: dict[str, tuple[Reply, type[KlaviyoError], str]] = {
     },
     "200-errors": (
         Reply(body=b'{"errors": [{"code": "error", "detail": "A server error occurred."}, {"detail": "Another."}]}'),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response reports errors, so it is not complete. [GET /api/lists: 200 error: “A server error occurred. / Another.”] " + RUN_AGAIN,
     ),
     "200-errors-and-data": (
         Reply(body=b'{"data": [], "errors": [{"title": "Partial\\nresult"}], "links": {"next": null}}'),
-        BadAnswer,
+        InvalidResponse,
         r"Klaviyo's response reports errors, so it is not complete. [GET /api/lists: 200: “Partial\nresult”] " + RUN_AGAIN,
     ),
     "202": (
         Reply(202, b'{"data": [], "links": {"next": null}}'),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not a complete document. [GET /api/lists: 202: “Accepted”] " + RUN_AGAIN,
     ),
     "206": (
         Reply(206, b'{"data": [], "links": {"next": null}}'),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not a complete document. [GET /api/lists: 206: “Partial Content”] " + RUN_AGAIN,
     ),
     "200-cut-json": (
         Reply(body=b'{"data": [{"id": "a"'),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response is not the JSON that was expected. [GET /api/lists: 200: “application/vnd.api+json”] " + RUN_AGAIN,
     ),
     "200-bad-gzip": (
         Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
-        BadAnswer,
+        InvalidResponse,
         "Klaviyo's response could not be decompressed (it is damaged or cut short). [GET /api/lists] " + RUN_AGAIN,
     ),
 }
@@ -396,14 +396,14 @@ def test_link_to_another_origin(server: Scripted, elsewhere: Scripted) -> None:
         ("/api/lists/../profiles", ForeignLink),
         ("/api/lists/abc", ForeignLink),
         ("..", ForeignLink),
-        ("//xn--\u0080/", BadAnswer),
-        ("http://[::1", BadAnswer),
-        ("http://[v1.x]/", BadAnswer),
-        ("http://[1::2::3]/", BadAnswer),
-        ("http://\u0661.example/", BadAnswer),
-        ("/api/lists?" + "x" * 70_000, BadAnswer),
-        ("\u0000", BadAnswer),
-        ("http://127.0.0.1:port/", BadAnswer),
+        ("//xn--\u0080/", InvalidResponse),
+        ("http://[::1", InvalidResponse),
+        ("http://[v1.x]/", InvalidResponse),
+        ("http://[1::2::3]/", InvalidResponse),
+        ("http://\u0661.example/", InvalidResponse),
+        ("/api/lists?" + "x" * 70_000, InvalidResponse),
+        ("\u0000", InvalidResponse),
+        ("http://127.0.0.1:port/", InvalidResponse),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
@@ -463,7 +463,7 @@ def test_loop_of_two_pages_is_detected(server: Scripted) -> None:
     first, second = (f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "ab")
     server.respond_with(page("1", next_url=first), page("2", next_url=second), page("3", next_url=first))
 
-    assert error_text(server, BadAnswer) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
+    assert error_text(server, InvalidResponse) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
     assert len(server.requests) == 3
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AnswerTooLarge, ApiKeyRejected
+from klaviyo_assets.api.errors import ApiKeyRejected, ResponseTooLarge
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.resources import KlaviyoResource
@@ -100,7 +100,7 @@ def test_error_of_a_too_large_response_keeps_no_body(reply: Reply, server: Scrip
             gc.disable()
             try:
                 await client.get(LISTS, "/api/lists", {}, lambda data: data)
-            except AnswerTooLarge as error:
+            except ResponseTooLarge as error:
                 chain: list[BaseException | None] = [error, error.__context__, error.__cause__]
                 frames = [frame for one in chain if one is not None for frame, _ in traceback.walk_tb(one.__traceback__)]
                 return max(size_of(value) for frame in frames for value in frame.f_locals.values())

@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadAnswer
+from klaviyo_assets.api.errors import InvalidResponse
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.audit.counts import _decode, counts_by_day, metric_ids
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
@@ -41,7 +41,7 @@ def test_a_page_of_metrics_without_links_is_requested_again(new_account: Callabl
     assert len(with_client(sandbox, metric_ids)) == 8
     assert sandbox.stats()["endpoints"]["/api/metrics"]["requests"] == 2
     sandbox.faults({"path": "/api/metrics", "kind": "no_links", "times": None})
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         with_client(sandbox, metric_ids, retries=0)
 
 

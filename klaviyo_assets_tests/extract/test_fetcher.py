@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_assets.api.client import ApiResponse
-from klaviyo_assets.api.errors import AnswerTooLarge
+from klaviyo_assets.api.errors import ResponseTooLarge
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page
@@ -99,7 +99,7 @@ class Collection:
             if self.requests > self.fails_after:
                 raise ConnectionError("no more")
             if max_bytes is not None and any(id_ in self.wide for id_ in ids):
-                raise AnswerTooLarge(max_bytes)
+                raise ResponseTooLarge(max_bytes)
             records = [{"id": str(id_), "attributes": {FIELD[entry.name]: self.times[id_].isoformat()}} for id_ in ids]
             document = {"data": records, "links": {"next": f"/next/{number}" if number + 1 < len(pages) else None}}
             yield ApiResponse(decode(msgspec.json.encode(document)), NOW)

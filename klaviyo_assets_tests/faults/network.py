@@ -10,11 +10,11 @@ from unittest.mock import patch
 
 from klaviyo_assets.api import retries
 from klaviyo_assets.api.errors import (
-    BadAnswer,
     ConnectionFailed,
     EdgeBlocked,
     EndlessLinks,
     ForeignLink,
+    InvalidResponse,
     KlaviyoError,
     NotFound,
     RateLimited,
@@ -64,13 +64,13 @@ FAULT_CASES = (
     FaultCase(FaultKind.DRIP, lasting_error=ConnectionFailed, seconds=6, settings={"timeout": 0.6}),
     FaultCase(FaultKind.HTML_403, recoverable=False, lasting_error=EdgeBlocked),
     FaultCase(FaultKind.HTML_404, recoverable=False, lasting_error=NotFound),
-    FaultCase(FaultKind.NOT_JSON, lasting_error=BadAnswer),
-    FaultCase(FaultKind.BAD_JSON, lasting_error=BadAnswer),
-    FaultCase(FaultKind.JSON_NULL, lasting_error=BadAnswer),
-    FaultCase(FaultKind.JSON_ARRAY, lasting_error=BadAnswer),
-    FaultCase(FaultKind.NO_DATA, lasting_error=BadAnswer),
-    FaultCase(FaultKind.NO_LINKS, lasting_error=BadAnswer),
-    FaultCase(FaultKind.WRONG_TYPES, lasting_error=BadAnswer),
+    FaultCase(FaultKind.NOT_JSON, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.BAD_JSON, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.JSON_NULL, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.JSON_ARRAY, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.NO_DATA, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.NO_LINKS, lasting_error=InvalidResponse),
+    FaultCase(FaultKind.WRONG_TYPES, lasting_error=InvalidResponse),
     FaultCase(FaultKind.FOREIGN_NEXT, recoverable=False, lasting_error=ForeignLink),
     FaultCase(FaultKind.REPEATED_CURSOR, lasting_error=EndlessLinks),
     FaultCase(FaultKind.EXPIRED_CURSOR),  # every restarted slice reads one more page

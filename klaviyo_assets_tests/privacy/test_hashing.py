@@ -2,14 +2,14 @@
 
 import pytest
 
-from klaviyo_assets.privacy.hashing import Kind, Salt, kind_of, normalised
+from klaviyo_assets.privacy.hashing import Kind, Salt, kind_of, normalized
 
 SALT = Salt("0123456789abcdef")
 
 
 @pytest.mark.parametrize("text", ["+49 170 1234567", "0049 (170) 123-45.67", "491701234567", " +49/170/1234567 ", "+٤٩١٧٠١٢٣٤٥٦٧"])
 def test_a_phone_number_has_one_hash(text: str) -> None:
-    assert normalised(text, Kind.PHONE) == "+491701234567"
+    assert normalized(text, Kind.PHONE) == "+491701234567"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_values_that_are_not_phone_numbers_have_different_hashes(one: str, other
 
 
 def test_an_address_is_recognized_by_its_at_sign() -> None:
-    assert normalised(" Ann@Example.com", Kind.EMAIL) == "ann@example.com"
+    assert normalized(" Ann@Example.com", Kind.EMAIL) == "ann@example.com"
     assert SALT.hash("Welcome", Kind.EMAIL) != SALT.hash("welcome", Kind.EMAIL)
     assert SALT.hash("", Kind.EMAIL) != SALT.hash(" ", Kind.EMAIL)
 

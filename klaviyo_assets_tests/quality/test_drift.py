@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets.api.errors import BadAnswer
+from klaviyo_assets.api.errors import InvalidResponse
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
@@ -392,8 +392,8 @@ def test_members_without_a_column_stay_in_extra(extra: str, new_account: NewAcco
 
 
 def test_the_error_of_an_unreadable_response_has_a_position() -> None:
-    with pytest.raises(BadAnswer, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
-        raise BadAnswer("Klaviyo's response is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
+    with pytest.raises(InvalidResponse, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
+        raise InvalidResponse("Klaviyo's response is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
             "Record 3 of the page has no id."
         )
 
@@ -404,7 +404,7 @@ def test_a_sync_that_cannot_read_a_response_says_why(kind: str, words: str, new_
     sync("lists", sandbox, warehouse)
     sandbox.faults({"path": "/api/lists", "kind": kind, "times": 99, "after": 1})
 
-    with pytest.raises(BadAnswer, match=words):
+    with pytest.raises(InvalidResponse, match=words):
         sync("lists", sandbox, warehouse, max_retries=0)
 
     assert words in query(warehouse, "SELECT error FROM _syncs WHERE outcome = 'failed'")[0][0]

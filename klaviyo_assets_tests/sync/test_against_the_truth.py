@@ -27,7 +27,7 @@ SWITCHES = {
     "attributions_without_include": True,
     "events_move_updated": True,
 }
-"""Behaviour that Klaviyo does not document, each switch set to the opposite of the sandbox's default."""
+"""Behavior that Klaviyo does not document, each switch set to the opposite of the sandbox's default."""
 
 
 def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, except_columns: tuple[str, ...] = ()) -> None:

@@ -60,7 +60,7 @@ EVENTS = ResourceType(
             timedelta(days=17),
         ),
         future_dated=True,
-        honours_start_date=True,
+        honors_start_date=True,
     ),
     counted_by=METRIC_AGGREGATES,
     refresh="hourly",

@@ -1,4 +1,4 @@
-"""The behaviour of each kind of replication: what a sync reads, and how it treats rows that it did not return.
+"""The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
 One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed`` the base class of the
 strategies that read by time, and ``slicing`` cuts time windows into slices.

@@ -24,7 +24,7 @@ class IncrementalStrategy(TimedStrategy):
     def _windows_to_read(self, context: PlanContext) -> list[FieldWindow]:
         backfill_field, start_date = self.replication.backfill_field, context.options.start_date
         if backfill_field is None:
-            return self._windows_from(context, start_date if self.replication.honours_start_date and start_date else BEGINNING)
+            return self._windows_from(context, start_date if self.replication.honors_start_date and start_date else BEGINNING)
         windows = slicing.backfill_windows(backfill_field, context.trusted, context.top)
         since = slicing.backfilled_since(backfill_field, context.trusted)
         if since is not None:

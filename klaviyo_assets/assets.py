@@ -5,7 +5,7 @@ child type is in the op of its parent, because it needs the parent's table. Ever
 ``multi_asset`` with the checks of its assets: that is the only way to report a check when its asset fails, and to run a check alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -126,6 +126,8 @@ def _build_op(
     setting_names: SettingNames,
     catalog: Catalog,
 ) -> dg.AssetsDefinition:
+    types = {spec.key: entry for entry, spec in group}
+
     @dg.multi_asset(
         name=op_name,
         description=f"Syncs {', '.join(entry.name for entry, _ in group)}: all of them, or those that are selected.",
@@ -143,7 +145,7 @@ def _build_op(
         step = SyncStep(
             context=context,
             config=config,
-            assets={spec.key: entry for entry, spec in group},
+            assets=_types_by_current_key(context.assets_def, sync_assets, types),
             schema=schema,
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),
@@ -153,3 +155,21 @@ def _build_op(
         yield from step.run()
 
     return sync_assets
+
+
+def _types_by_current_key(
+    current: dg.AssetsDefinition, built: dg.AssetsDefinition, types: Mapping[dg.AssetKey, ResourceType]
+) -> dict[dg.AssetKey, ResourceType]:
+    """Return the resource types of an op by the keys that its assets have now, parents before their children.
+
+    Code may give an asset another key after it was built (``load_assets_from_modules(key_prefix=…)``, ``with_attributes``). The names of the op's
+    outputs stay.
+
+    Args:
+        current: The assets of the op in the job that runs.
+        built: The assets of the op as they were built.
+        types: The resource types by the keys with which they were built.
+    """
+    outputs = {key: output for output, key in built.node_keys_by_output_name.items()}
+    keys = current.node_keys_by_output_name
+    return {keys[outputs[key]]: entry for key, entry in types.items()}

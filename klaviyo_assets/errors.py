@@ -8,6 +8,7 @@ packages raise are defined here, the others in the module that the tree names::
       x SyncError               a sync, an audit or an erasure cannot be done
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
+        - AssetUnknown          the keys of assets were changed in a way that their op does not know
         - SyncTaken             another run is syncing this resource type
         - AccountMismatch       the schema holds another account's data
         - NewerLayout           a later version of this package has written the schema
@@ -28,6 +29,7 @@ packages raise are defined here, the others in the module that the tree names::
 """
 
 import errno
+from collections.abc import Sequence
 from typing import ClassVar
 
 from klaviyo_assets._internal.redaction import redact
@@ -83,6 +85,21 @@ class InvalidRange(SyncError):
 
 class InvalidMode(SyncError):
     """The run config names a mode that the resource type does not have."""
+
+
+class AssetUnknown(SyncError):
+    """A selected asset is none of the op's resource types; nothing was done.
+
+    Args:
+        keys: Keys of the assets.
+        op_name: The op.
+    """
+
+    def __init__(self, keys: Sequence[str], op_name: str) -> None:
+        super().__init__(
+            f"The op {op_name} is to sync {', '.join(keys)}, and none of its resource types has that asset key.",
+            "Change asset keys with a translator, with key_prefix of load_assets_from_modules or with asset_key_replacements of with_attributes.",
+        )
 
 
 class SyncTaken(SyncError):

@@ -13,6 +13,7 @@ from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
+from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
@@ -32,7 +33,7 @@ class SyncStep:
     Args:
         context: Dagster's.
         config: Run config.
-        assets: The resource types of the op, by the key of their asset; parents before their children.
+        assets: The resource types of the op, by the key that their asset has in this run; parents before their children.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
@@ -72,6 +73,7 @@ class SyncStep:
         warehouse = warehouse_from(
             self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
         )
+        self.require_a_type_for_each_key()
         syncs = list(self._syncs(warehouse))
         errors: dict[str, Exception] = {}
         for result in merged([sync.results() for sync in syncs]):
@@ -81,6 +83,16 @@ class SyncStep:
                 yield result
         if errors:
             self._fail({sync.entry.name: errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
+
+    def require_a_type_for_each_key(self) -> None:
+        """Fail rather than end successfully with nothing synced, if code has changed the keys in a way that is not known here.
+
+        Raises:
+            AssetUnknown: If a selected asset, or the asset of a selected check, is none of the op's.
+        """
+        selected = {*self.context.selected_asset_keys, *(check.asset_key for check in self.context.selected_asset_check_keys)}
+        if unknown := sorted(key.to_user_string() for key in selected - self.assets.keys()):
+            raise AssetUnknown(unknown, self.context.op_def.name)
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield the work for each asset that is selected or has a selected check."""

@@ -34,13 +34,11 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
         InvalidRange: If the requested range cannot be read.
     """
     slices = tuple(strategy.plan(context, oldest))
-    trusted = context.trusted
+    trusted = {*context.trusted}  # a child type has a row per parent
     ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]
-    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices for row in ignored))
+    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices if isinstance(slice_, Slice) for row in ignored))
 
 
-def _reads(slice_: AnySlice, row: CoverageRow) -> bool:
+def _reads(slice_: Slice, row: CoverageRow) -> bool:
     """Return whether a slice overlaps a row of the coverage."""
-    if not isinstance(slice_, Slice):
-        return False
     return (slice_.subset.name, slice_.field) == (row.subset, row.field) and slice_.start < row.end and row.start < slice_.covers_to

@@ -616,3 +616,21 @@ def test_slice_names_describe_what_they_read() -> None:
     assert subset.name == "email/live"
     assert between.name == "created from 2026-03-01 00:00:00 to 2026-03-02 00:00:00"
     assert (range_field(EVENTS), range_field(PROFILES), range_field(REVIEWS)) == ("datetime", "created", "created")
+
+
+def test_planning_many_parents_does_not_compare_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, compared, equal = CATALOG["list_members"], 0, CoverageRow.__eq__
+    parents = [f"L{number:04d}" for number in range(300)]
+    covered = [CoverageRow("all", "list_id", BEGINNING, TOP, NOW - HOUR, "same", final=True, parent=id_) for id_ in parents]
+
+    def counting(self: CoverageRow, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(self, other)
+
+    monkeypatch.setattr(CoverageRow, "__eq__", counting)
+    result = plan(strategy_for(entry), PlanContext(entry, SyncOptions(), covered, NOW, "same", parents), None)
+
+    assert [part.parent_id for part in result.slices] == parents
+    assert not result.stale
+    assert compared < 2 * len(parents)

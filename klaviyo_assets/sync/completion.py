@@ -115,7 +115,8 @@ async def _compare_per_parent(sync: SyncContext, read: SyncRead) -> None:
     """Mark rows of the parents that were read if they were not returned, and all rows of deleted parents."""
     parent = sync.entry.parent
     assert parent is not None
-    if not read.files and sync.loader.row_count:
+    resumed = sync.loader.counts.inserted or sync.loader.counts.updated
+    if not read.files and (sync.loader.row_count or resumed):
         await _mark_by_parents_alone(sync, read, parent)
         return
     done = [one.parent_id for one in read.slices if one.parent_id is not None]

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import NotFound
+from klaviyo_assets.api.errors import NotFound, ServerFault
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -120,6 +120,26 @@ def test_lists_that_are_known_to_be_deleted_lose_their_rows_even_if_all_others_a
     assert set(query(warehouse, "SELECT list_id, profile_id FROM list_members WHERE _deleted_at IS NULL")) == left
     assert report.row.rows_deleted == len(members - left) > 0
     assert report.notes == (f"Klaviyo returned no list_members at all, though {len(left)} are known: none was marked as deleted.",)
+
+
+def test_rows_of_an_interrupted_first_sync_stay_if_nothing_at_all_is_returned_afterwards(new_account: NewAccount, warehouse: LocalFile) -> None:
+    """They are only staged when the next sync begins, so the table is still empty then."""
+    sandbox = new_account(lists=8, profiles=60)
+    sync("lists", sandbox, warehouse)
+    sandbox.faults({"path": "/api/lists/{id}/profiles", "kind": "503", "after": 4, "times": None})
+    with pytest.raises(ServerFault):
+        sync("list_members", sandbox, warehouse, max_retries=0, concurrency=1)
+    sandbox.clear_faults()
+    for one in sandbox.truth("list_members"):
+        sandbox.change("delete", type="list_members", parent=one["meta"]["list_id"], id=one["id"])
+
+    report = sync("list_members", sandbox, warehouse)
+
+    assert report.resumed
+    assert report.row.rows_deleted == 0
+    ((known,),) = query(warehouse, "SELECT count(*) FROM list_members WHERE _deleted_at IS NULL")
+    assert known > 0
+    assert report.notes == (f"Klaviyo returned no list_members at all, though {known} are known: none was marked as deleted.",)
 
 
 def test_the_log_of_syncs_names_only_the_first_lists(new_account: NewAccount, warehouse: LocalFile) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets._internal.sanitize import markdown
-from klaviyo_assets.extract.slices import named
+from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.sync.report import SyncReport
 
 
@@ -32,7 +32,7 @@ def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, worded
         "bytes": row.bytes,
         "seconds": round(report.seconds, 2),
         "seconds_waited_for_rate_limit": row.seconds_waited,
-        "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in named(report.slices)) or "nothing"),
+        "read": dg.MetadataValue.md("\n".join(f"- {name}" for name in shorten_names(report.slices)) or "nothing"),
         "resumed": report.resumed,
         "account": row.account_id,
         "preview": dg.MetadataValue.md(preview),

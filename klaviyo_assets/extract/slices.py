@@ -94,16 +94,16 @@ class Slice:
 
 AnySlice = Slice | SubsetSlice | ParentSlice
 
-_MOST_NAMED = 20
-"""Slices that a list for people names; a child type has one per parent, which may be thousands."""
+_MAX_NAMES = 20
+"""Maximum number of slices to name in a list for users; a child type has one per parent, possibly thousands."""
 
 
-def named(names: Sequence[str]) -> list[str]:
-    """Return the names of slices for people to read: the first ones, and how many more there are.
+def shorten_names(names: Sequence[str]) -> list[str]:
+    """Shorten a list of slice names for users: the first names, then how many more there are.
 
     Example:
-        >>> named(["list_id Y6nRLr", "list_id Xa2bCd"])
+        >>> shorten_names(["list_id Y6nRLr", "list_id Xa2bCd"])
         ['list_id Y6nRLr', 'list_id Xa2bCd']
     """
-    more = len(names) - _MOST_NAMED
-    return [*names[:_MOST_NAMED], *([f"and {more:,} more"] if more > 0 else [])]
+    more = len(names) - _MAX_NAMES
+    return [*names[:_MAX_NAMES], *([f"and {more:,} more"] if more > 0 else [])]

@@ -110,7 +110,7 @@ class CoverageStore(Store):
         self.connection.execute(f"UPDATE {self.table} SET account_id = ? WHERE account_id = ?", [account_id, unknown])
 
     def _replace(self, resource_type: str, before: Sequence[CoverageRow], after: Sequence[CoverageRow], account_id: str) -> None:
-        """Delete the rows that are not the same afterwards, and insert the new ones, each in one statement: a child type has a row per parent."""
+        """Delete changed rows and insert new ones, with one statement each, since a child type has a row per parent."""
         old, new = {*before}, {*after}
         if removed := [row for row in before if row not in new]:
             self.connection.register("old_coverage", _frame(removed))
@@ -131,7 +131,7 @@ class CoverageStore(Store):
 
 
 def _frame(rows: Sequence[CoverageRow]) -> pl.DataFrame:
-    """Return rows of the coverage with the table's names of their columns."""
+    """Return coverage rows as a frame with the column names of the table."""
     return pl.DataFrame([vars(row) for row in rows]).rename({"start": "window_start", "end": "window_end"})
 
 

@@ -56,7 +56,7 @@ class SyncLog(Store):
         "resource_type": ("VARCHAR", "Table that it synced."),
         "account_id": ("VARCHAR", "Klaviyo account, or unknown if the key may not read it."),
         "mode": ("VARCHAR", "incremental, full, range or repair."),
-        "slices": ("JSON", "Time windows, subsets or parents that it planned to read: the first ones, then how many more."),
+        "slices": ("JSON", "Time windows, subsets or parents that it planned to read: the first ones, then the number of others."),
         "requests": ("BIGINT", "HTTP requests sent, retries included."),
         "bytes": ("BIGINT", "Bytes of responses, decompressed."),
         "throttled": ("BIGINT", "Responses with status 429."),

@@ -10,7 +10,7 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
-from klaviyo_assets.extract.slices import AnySlice, named
+from klaviyo_assets.extract.slices import AnySlice, shorten_names
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
@@ -117,27 +117,27 @@ async def _compare_per_parent(sync: SyncContext, read: SyncRead) -> None:
     assert parent is not None
     resumed = sync.loader.counts.inserted or sync.loader.counts.updated
     if not read.files and (sync.loader.row_count or resumed):
-        await _mark_by_parents_alone(sync, read, parent)
+        await _end_empty_read(sync, read, parent)
         return
     done = [one.parent_id for one in read.slices if one.parent_id is not None]
     gone = {*read.state.gone_parents}
     if gone:
-        _report_gone(sync, parent, gone)
+        _log_deleted_parents(sync, parent, gone)
     live = {*read.parents} - gone
     await in_thread(sync.loader.finish_parents, parent.column, done, live, read.files, sync.row, sync.client.now())
 
 
-async def _mark_by_parents_alone(sync: SyncContext, read: SyncRead, parent: Parent) -> None:
-    """End a sync to which nothing at all was returned: only rows of parents that are deleted in the parent's table are marked."""
+async def _end_empty_read(sync: SyncContext, read: SyncRead, parent: Parent) -> None:
+    """End a sync for which Klaviyo returned no record: mark only the rows of parents that are deleted in the parent's table."""
     if read.parents:
         await in_thread(sync.loader.finish_parents, parent.column, [], read.parents, [], sync.row, sync.client.now())
     else:
         await in_thread(sync.loader.end, sync.row, sync.client.now())
-    if left := sync.loader.row_count:
-        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {left} are known: none was marked as deleted.")
+    if known := sync.loader.row_count:
+        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {known} are known: none was marked as deleted.")
 
 
-def _report_gone(sync: SyncContext, parent: Parent, gone: Collection[str]) -> None:
-    """Log which parents Klaviyo does not know any more although their own table holds them."""
+def _log_deleted_parents(sync: SyncContext, parent: Parent, gone: Collection[str]) -> None:
+    """Log which parents have been deleted in Klaviyo but not yet in their own table."""
     what = f"{len(gone)} of the {parent.type_name} have been deleted in Klaviyo since {parent.type_name} was synced"
-    sync.log.info("%s: %s, so their rows are marked as deleted: %s", sync.entry.name, what, ", ".join(named(sorted(gone))))
+    sync.log.info("%s: %s, so their rows are marked as deleted: %s", sync.entry.name, what, ", ".join(shorten_names(sorted(gone))))

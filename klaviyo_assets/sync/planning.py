@@ -10,7 +10,7 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import plan
-from klaviyo_assets.extract.slices import AnySlice, named
+from klaviyo_assets.extract.slices import AnySlice, shorten_names
 from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
@@ -53,7 +53,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
             f"{entry.name} was read before with other options or columns: that part is read again (set accept_changed_options to keep it unchanged)."
         )
     sync.log.info("%s: %s sync, %d slices to read", entry.name, sync.options.mode, len(planned.slices))
-    sync.row.slices = msgspec.json.encode(named([one.name for one in planned.slices])).decode()
+    sync.row.slices = msgspec.json.encode(shorten_names([one.name for one in planned.slices])).decode()
     return PlannedSync(planned.slices, oldest, tuple(context.parents))
 
 

@@ -1,4 +1,4 @@
-"""The table of the coverage: a child type has a row per parent, so the number of statements must not grow with the rows."""
+"""The coverage table: a child type has a row per parent, so the number of statements must not grow with the rows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 
 
 class Counting:
-    """A connection that counts the statements that it runs."""
+    """A connection that counts its statements."""
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""A list that is deleted after lists was synced: the sync of list members goes on, and marks the rows of that list."""
+"""A list is deleted after lists was synced: the sync of list members continues, and marks the rows of that list as deleted."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ NewAccount = Callable[..., SandboxProcess]
 
 
 def a_list_deleted_before(request: int) -> tuple[int, OfParent]:
-    """Return the deletion of the list that comes first, as a part of a sync."""
+    """Return the deletion of the first list before a request of a sync."""
     return request, OfParent(Delete(0))
 
 
@@ -38,10 +38,10 @@ def a_list_deleted_before(request: int) -> tuple[int, OfParent]:
     ids=lambda meanwhile: "before request " + " and ".join(str(request) for request, _ in meanwhile),
 )
 @pytest.mark.parametrize("is_first", [True, False], ids=["first sync", "later sync"])
-def test_list_deleted_before_any_request(is_first: bool, meanwhile: Sequence[tuple[int, OfParent]], tmp_path: Path) -> None:
-    """The first two requests are one list and its members, to check the access; then come the members of each list."""
-    amid = Sync(page_size=2, meanwhile=tuple(meanwhile))
-    scenario = Scenario("list_members", (amid,) if is_first else (Sync(), amid), records=6)
+def test_a_list_deleted_before_any_request(is_first: bool, meanwhile: Sequence[tuple[int, OfParent]], tmp_path: Path) -> None:
+    """The first two requests are one list and its members, to check access; the others are the members of each list."""
+    deleting = Sync(page_size=2, meanwhile=tuple(meanwhile))
+    scenario = Scenario("list_members", (deleting,) if is_first else (Sync(), deleting), records=6)
     stats = Stats()
 
     with OverHttp(scenario, tmp_path) as world:
@@ -76,7 +76,7 @@ def test_deleted_lists_are_logged_once(new_account: NewAccount, warehouse: Local
 
 
 def test_a_page_of_another_server_deletes_no_list(new_account: NewAccount, warehouse: LocalFile) -> None:
-    """Only Klaviyo's own 404 says that a list is gone."""
+    """Only Klaviyo's own 404 means that a list is deleted."""
     sandbox = new_account(lists=8, profiles=60)
     sync("lists", sandbox, warehouse)
     sync("list_members", sandbox, warehouse)
@@ -103,7 +103,7 @@ def test_a_page_of_another_server_deletes_no_looked_up_record(new_account: NewAc
     assert_frame_equal(table(warehouse, "metrics"), truth(sandbox, "metrics"))
 
 
-def test_lists_that_are_known_to_be_deleted_lose_their_rows_even_if_all_others_are_empty(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_rows_of_deleted_lists_are_marked_even_if_all_other_lists_are_empty(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=8, profiles=60)
     sync("lists", sandbox, warehouse)
     sync("list_members", sandbox, warehouse)
@@ -116,10 +116,10 @@ def test_lists_that_are_known_to_be_deleted_lose_their_rows_even_if_all_others_a
 
     report = sync("list_members", sandbox, warehouse)
 
-    left = {pair for pair in members if pair[0] != gone}
-    assert set(query(warehouse, "SELECT list_id, profile_id FROM list_members WHERE _deleted_at IS NULL")) == left
-    assert report.row.rows_deleted == len(members - left) > 0
-    assert report.notes == (f"Klaviyo returned no list_members at all, though {len(left)} are known: none was marked as deleted.",)
+    remaining = {pair for pair in members if pair[0] != gone}
+    assert set(query(warehouse, "SELECT list_id, profile_id FROM list_members WHERE _deleted_at IS NULL")) == remaining
+    assert report.row.rows_deleted == len(members - remaining) > 0
+    assert report.notes == (f"Klaviyo returned no list_members at all, though {len(remaining)} are known: none was marked as deleted.",)
 
 
 def test_rows_of_an_interrupted_first_sync_stay_if_nothing_at_all_is_returned_afterwards(new_account: NewAccount, warehouse: LocalFile) -> None:

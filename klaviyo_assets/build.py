@@ -50,8 +50,9 @@ def build_klaviyo_definitions(
         translator: Creates the asset specs. Fields that it does not set follow ``name``; ``owners`` and ``tags`` are added to its specs.
         pool: Dagster concurrency pool.
         retry_policy: For failures where a retry may help; see :func:`~klaviyo_assets.build_klaviyo_assets`.
-        executor: The executor of all jobs of this code location. By default each job has a suitable one (see
-            :func:`~klaviyo_assets.build_klaviyo_automation`), and the definitions that these are merged with determine the code location's own.
+        executor: The executor of this account's jobs. By default each job has a suitable one (see
+            :func:`~klaviyo_assets.build_klaviyo_automation`). Your own jobs, and runs without a job (*Materialize all*), use the executor of the
+            definitions that these are merged with.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
@@ -102,7 +103,6 @@ def build_klaviyo_definitions(
                 )
             ),
         },
-        executor=executor,
     )
 
 

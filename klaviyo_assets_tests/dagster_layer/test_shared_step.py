@@ -298,3 +298,21 @@ def test_jobs_without_syncs_run_in_one_process_and_the_executor_can_be_chosen() 
     assert {name for name, executor in found.items() if executor == "in_process"} == {"klaviyo_checks", "klaviyo_audit"}
     assert {executor for name, executor in found.items() if "sync" in name} == {"multiprocess"}
     assert set(executors(executor=dg.in_process_executor).values()) == {"in_process"}
+
+
+@pytest.mark.parametrize("own", [None, dg.multiprocess_executor.configured({"max_concurrent": 3})], ids=["default", "own"])
+def test_the_executor_applies_to_no_other_job(own: dg.ExecutorDefinition | None) -> None:
+    @dg.asset
+    def mine() -> None: ...
+
+    def location(*more: dg.Definitions) -> dg.Definitions:
+        others = dg.Definitions(assets=[mine], jobs=[dg.define_asset_job("my_job", selection=["mine"])], executor=own)
+        return dg.Definitions.merge(others, *more)
+
+    account = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb="a.duckdb", executor=dg.in_process_executor)
+    alone, merged = location(), location(account)
+
+    assert merged.resolve_job_def("my_job").executor_def == alone.resolve_job_def("my_job").executor_def
+    whole = merged.resolve_implicit_global_asset_job_def()
+    assert whole.executor_def == alone.resolve_implicit_global_asset_job_def().executor_def
+    assert merged.resolve_job_def("klaviyo_sync").executor_def is dg.in_process_executor

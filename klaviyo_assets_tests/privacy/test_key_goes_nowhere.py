@@ -67,8 +67,8 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
         "from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions\n"
         "logging.basicConfig(level=logging.DEBUG, filename='debug.log')\n"
         f"klaviyo = KlaviyoResource(api_key=dg.EnvVar('KLAVIYO_API_KEY'), base_url={sandbox.base_url!r}, max_retries=1, rate_limit_share=1.0)\n"
-        "account = build_klaviyo_definitions(klaviyo, duckdb='warehouse.duckdb')\n"
-        "defs = dg.Definitions.merge(account, dg.Definitions(executor=dg.in_process_executor))\n"
+        "own = dict(executor=dg.in_process_executor)\n"
+        "defs = dg.Definitions.merge(dg.Definitions(**own), build_klaviyo_definitions(klaviyo, duckdb='warehouse.duckdb'))\n"
     )
     environment = {**os.environ, "DAGSTER_HOME": str(home), "KLAVIYO_API_KEY": key, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "location.py", "--select", "*"]

@@ -32,7 +32,7 @@ class KlaviyoTranslator:
     ``name`` of :func:`~klaviyo_assets.build_klaviyo_definitions`.
 
     Args:
-        key_prefix: Prefix of the asset keys.
+        key_prefix: Prefix of the asset keys: its parts, or one part as a string, as Dagster's own ``key_prefix``.
         group_name: Asset group.
         schema: DuckDB schema of the tables.
         owners: E-mail addresses or ``team:name``.
@@ -54,6 +54,9 @@ class KlaviyoTranslator:
     io_manager_key: str = _DefaultText("klaviyo_frames")
     catalog: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_prefix", _parts(self.key_prefix))
+
     def following(self, name: str, io_manager_key: str, catalog: str | None) -> Self:
         """Return a copy in which the fields that the user has not given follow an account's name.
 
@@ -74,12 +77,13 @@ class KlaviyoTranslator:
             if _is_default(getattr(self, attribute)):
                 class_value = getattr(type(self), attribute)  # a subclass may set it in its body
                 object.__setattr__(found, attribute, value if _is_default(class_value) else class_value)
+        object.__setattr__(found, "key_prefix", _parts(found.key_prefix))
         return found
 
     def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
         """Return the spec of a resource type's asset."""
         spec = dg.AssetSpec(
-            key=dg.AssetKey([*self.key_prefix, entry.name]),
+            key=dg.AssetKey([*_parts(self.key_prefix), entry.name]),
             description=f"{entry.description}\n\nScope: `{entry.scope_text}`. [Klaviyo's documentation]({entry.docs_url})",
             group_name=str(self.group_name),
             owners=list(self.owners),
@@ -96,6 +100,11 @@ class KlaviyoTranslator:
             },
         )
         return spec.with_io_manager_key(str(self.io_manager_key))
+
+
+def _parts(prefix: Sequence[str]) -> Sequence[str]:
+    """Return the parts of a key prefix: a string is one part, not one for each letter."""
+    return (prefix,) if isinstance(prefix, str) else prefix
 
 
 def _is_default(value: object) -> bool:

@@ -183,6 +183,29 @@ def test_fields_of_a_translator_are_kept(translator: KlaviyoTranslator, table: s
     assert specs(build(name="us", translator=translator))["us/lists"].metadata["dagster/table_name"] == table
 
 
+class PrefixInTheClass(KlaviyoTranslator):
+    """Sets a prefix in the class body."""
+
+    key_prefix = "crm"
+
+
+class OwnKeys(KlaviyoTranslator):
+    """Builds its keys from the prefix, and has a constructor of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(key_prefix="crm")
+
+    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+        return super().get_asset_spec(entry).replace_attributes(key=dg.AssetKey([*self.key_prefix, entry.name]))
+
+
+@pytest.mark.parametrize("translator", [KlaviyoTranslator(key_prefix="crm"), PrefixInTheClass(), OwnKeys()], ids=["field", "class", "own keys"])
+def test_a_key_prefix_may_be_a_string(translator: KlaviyoTranslator) -> None:
+    assert "crm/lists" in specs(build(name="us", translator=translator))
+    (asset,) = build_klaviyo_assets(resource_types=["lists"], translator=translator)
+    assert [key.path for key in asset.keys] == [["crm", "lists"]]
+
+
 def test_defaults_of_a_translator() -> None:
     translator = KlaviyoTranslator()
     assert (translator.schema, translator.group_name, tuple(translator.key_prefix)) == ("klaviyo", "klaviyo", ("klaviyo",))

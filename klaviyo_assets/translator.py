@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Self
 
 import dagster as dg
@@ -55,6 +55,10 @@ class KlaviyoTranslator:
     catalog: str | None = None
 
     def __post_init__(self) -> None:
+        for one in fields(KlaviyoTranslator):
+            if _is_not_given(getattr(self, one.name), one):
+                # A subclass may set it in its body, which is no default of the constructor.
+                object.__setattr__(self, one.name, getattr(type(self), one.name, getattr(self, one.name)))
         object.__setattr__(self, "key_prefix", _parts(self.key_prefix))
 
     def following(self, name: str, io_manager_key: str, catalog: str | None) -> Self:
@@ -75,8 +79,7 @@ class KlaviyoTranslator:
         found = copy.copy(self)
         for attribute, value in account_values.items():
             if _is_default(getattr(self, attribute)):
-                class_value = getattr(type(self), attribute)  # a subclass may set it in its body
-                object.__setattr__(found, attribute, value if _is_default(class_value) else class_value)
+                object.__setattr__(found, attribute, value)
         object.__setattr__(found, "key_prefix", _parts(found.key_prefix))
         return found
 
@@ -105,6 +108,10 @@ class KlaviyoTranslator:
 def _parts(prefix: Sequence[str]) -> Sequence[str]:
     """Return the parts of a key prefix: a string is one part, not one for each letter."""
     return (prefix,) if isinstance(prefix, str) else prefix
+
+
+def _is_not_given(value: object, field_: Field[Any]) -> bool:
+    return value is field_.default or (field_.default is MISSING and not value)
 
 
 def _is_default(value: object) -> bool:

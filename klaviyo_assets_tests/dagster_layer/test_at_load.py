@@ -146,9 +146,10 @@ class ByTeam(KlaviyoTranslator):
 
 
 class OwnSchema(KlaviyoTranslator):
-    """Sets a field in the class body."""
+    """Sets fields in the class body."""
 
     schema = "crm"
+    tags = {"tier": "raw"}  # noqa: RUF012
 
 
 def test_a_translator_follows_the_name_and_gets_owners_and_tags() -> None:
@@ -204,6 +205,14 @@ def test_a_key_prefix_may_be_a_string(translator: KlaviyoTranslator) -> None:
     assert "crm/lists" in specs(build(name="us", translator=translator))
     (asset,) = build_klaviyo_assets(resource_types=["lists"], translator=translator)
     assert [key.path for key in asset.keys] == [["crm", "lists"]]
+
+
+def test_fields_in_the_class_apply_to_separate_assets_too() -> None:
+    (asset,) = build_klaviyo_assets(resource_types=["lists"], translator=OwnSchema())
+    (spec,) = asset.specs
+
+    assert spec.metadata["dagster/table_name"] == "crm.lists"
+    assert spec.tags["tier"] == "raw"
 
 
 def test_defaults_of_a_translator() -> None:

@@ -16,7 +16,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator
-from klaviyo_assets.validation import check_keys, check_name, selected_types
+from klaviyo_assets.validation import check_keys, check_name, check_op_names, check_strategies, selected_types
 
 SMALL_TYPES = "small_types"
 """Name of the shared op, after the prefix: ``klaviyo_small_types``."""
@@ -53,7 +53,8 @@ def build_klaviyo_assets(
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
-        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog, or a name or key cannot be used.
+        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog or its replication has no strategy, or a name or key cannot
+            be used.
 
     Example:
         >>> defs = dg.Definitions(
@@ -67,6 +68,8 @@ def build_klaviyo_assets(
     """
     entries = list(selected_types(resource_types, catalog).values())
     check_name(name)
+    check_strategies(entries)
+    check_op_names([f"{name}_{SMALL_TYPES}"], {f"{name}_{entry.name}": entry for entry in entries if _has_own_op(entry)})
     translator = translator or KlaviyoTranslator()
     specs: dict[str, dg.AssetSpec] = {}
     for entry in entries:  # parents before their children
@@ -101,9 +104,13 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
         if entry.parent is not None:
             op_names[entry.name] = op_names[entry.parent.type_name]
         else:
-            op_names[entry.name] = SMALL_TYPES if entry.read_in_seconds else entry.name
+            op_names[entry.name] = entry.name if _has_own_op(entry) else SMALL_TYPES
         ops.setdefault(op_names[entry.name], []).append(entry)
     return {name: group for name, group in ops.items() if group}
+
+
+def _has_own_op(entry: ResourceType) -> bool:
+    return entry.parent is None and not entry.read_in_seconds
 
 
 def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:

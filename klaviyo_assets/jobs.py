@@ -12,7 +12,7 @@ from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import RESOURCE_TYPE, SyncMode
-from klaviyo_assets.validation import InvalidDefinition
+from klaviyo_assets.validation import InvalidDefinition, check_op_names
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -55,13 +55,15 @@ def build_klaviyo_automation(
             own, all at the same time.
 
     Raises:
-        InvalidDefinition: A ``ValueError``: if an asset does not say which resource type it is.
+        InvalidDefinition: A ``ValueError``: if an asset does not say which resource type it is, or a type's op has the name of a job.
 
     Example:
         >>> automation = build_klaviyo_automation(assets)
         >>> defs = dg.Definitions(assets=assets, jobs=automation.jobs, schedules=automation.schedules, resources=resources)
     """
-    found = list(_Builder(_members_of(assets, catalog), name, executor).jobs())
+    members = _members_of(assets, catalog)
+    found = list(_Builder(members, name, executor).jobs())
+    check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
     schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
     return Automation([one.job for one in found], schedules)
 

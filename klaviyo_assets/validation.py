@@ -10,12 +10,13 @@ import dagster as dg
 
 from klaviyo_assets.catalog import CatalogError
 from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.extract.strategies import strategy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from klaviyo_assets.catalog import Catalog
-
+    from klaviyo_assets.catalog.resource_type import ResourceType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -60,6 +61,36 @@ def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Ca
         return catalog.select(names)
     except CatalogError as error:
         raise InvalidDefinition(f"resource_types: {error}") from None
+
+
+def check_strategies(entries: Iterable[ResourceType]) -> None:
+    """Check that each resource type's replication has a strategy.
+
+    Raises:
+        InvalidDefinition: If one has none.
+    """
+    for entry in entries:
+        try:
+            strategy_for(entry)
+        except CatalogError as error:
+            raise InvalidDefinition(str(error)) from None
+
+
+def check_op_names(taken: Iterable[str], ops: Mapping[str, ResourceType]) -> None:
+    """Check that no op of a resource type has the name of a job or of another op, which Dagster does not allow.
+
+    Args:
+        taken: Names of the jobs, or of other ops.
+        ops: Resource types by the name of the op that syncs them; of several types in one op, any.
+
+    Raises:
+        InvalidDefinition: If there is one.
+    """
+    for name in taken:
+        if (entry := ops.get(name)) is not None:
+            raise InvalidDefinition(
+                f"The resource type {entry.name} cannot have this name: its op would be {name}, and that name is taken. Rename it."
+            )
 
 
 def check_keys(specs: Iterable[tuple[str, dg.AssetSpec]]) -> None:

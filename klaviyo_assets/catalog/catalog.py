@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
-from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.type_checks import check_type
 
 
 class Catalog(Mapping[str, ResourceType]):
@@ -17,7 +17,8 @@ class Catalog(Mapping[str, ResourceType]):
         types: The resource types, in any order.
 
     Raises:
-        CatalogError: If two types have the same name, a parent is missing, or the column of a person's id is unusable.
+        CatalogError: If two types have the same name (DuckDB ignores case), a parent is missing, or a type cannot work: a name that cannot be that of
+            a table, a column that is not there, a replication that does not fit. The text names the type, the field and what to do.
 
     Example:
         >>> catalog = CATALOG.with_(MY_TYPE).select(["lists", "my_type"])
@@ -26,12 +27,13 @@ class Catalog(Mapping[str, ResourceType]):
     """
 
     def __init__(self, types: Iterable[ResourceType]) -> None:
-        by_name: dict[str, ResourceType] = {}
+        by_table: dict[str, ResourceType] = {}
         for entry in types:
-            if by_name.setdefault(entry.name, entry) is not entry:
-                raise CatalogError(f"Two resource types are named {entry.name}. Give each its own name.")
-            _check_subject_column(entry)
-        self._types = _parents_first(by_name)
+            check_type(entry)
+            other = by_table.setdefault(entry.name.lower(), entry)  # DuckDB ignores case
+            if other is not entry:
+                raise CatalogError(_same_table(other.name, entry.name))
+        self._types = _parents_first({entry.name: entry for entry in by_table.values()})
 
     def __getitem__(self, name: str) -> ResourceType:
         """Return the resource type with this name.
@@ -69,7 +71,7 @@ class Catalog(Mapping[str, ResourceType]):
         """Return a catalog with these resource types added.
 
         Raises:
-            CatalogError: If a name is in use, or a parent is missing.
+            CatalogError: If a name is in use, a parent is missing, or a type cannot work.
         """
         return type(self)((*self.values(), *types))
 
@@ -91,16 +93,10 @@ class Catalog(Mapping[str, ResourceType]):
         return tuple(name for name, entry in self.items() if not entry.opt_in)
 
 
-def _check_subject_column(entry: ResourceType) -> None:
-    """Refuse a type whose rows an erasure could not find."""
-    if entry.subject_column is None:
-        return
-    column = next((column for column in entry.columns if column.name == entry.subject_column), None)
-    if column is None or column.type is not ColumnType.STRING:
-        raise CatalogError(
-            f"The subject_column of {entry.name} is {entry.subject_column}, which is not one of its columns of type STRING, so the rows of a person "
-            "could not be erased. Name the column with the id of the profile."
-        )
+def _same_table(one: str, other: str) -> str:
+    if one == other:
+        return f"Two resource types are named {one}. Give each its own name."
+    return f"The resource types {one} and {other} would share one table, because DuckDB ignores case. Rename one of them."
 
 
 def _parents_first(by_name: Mapping[str, ResourceType]) -> dict[str, ResourceType]:
@@ -118,5 +114,11 @@ def _place(by_name: Mapping[str, ResourceType], name: str, found: dict[str, Reso
     if parent is not None:
         if parent.type_name not in by_name:
             raise CatalogError(f"{name} needs its parent {parent.type_name}, which is missing. Add {parent.type_name} to the resource types.")
+        ids, known_ids = parent.entry.id_column, by_name[parent.type_name].id_column
+        if ids != known_ids:
+            raise CatalogError(
+                f"The parent of {name} is not the {parent.type_name} of the catalog: its ids are in the column {ids}, those of the catalog's "
+                f"in {known_ids}. Use the same resource type in both places."
+            )
         _place(by_name, parent.type_name, found)
     found[name] = by_name[name]

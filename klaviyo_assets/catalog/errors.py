@@ -4,7 +4,7 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 
 
 class CatalogError(KlaviyoAssetsError, ValueError):
-    """The resource types cannot form a catalog: a name is used twice, a parent is missing, or there is no catalog of that name."""
+    """The resource types cannot form a catalog: one of them cannot work, a name is used twice, a parent is missing, or there is no such catalog."""
 
 
 class UnknownResourceType(CatalogError, KeyError):

@@ -121,6 +121,11 @@ class ResourceType:
         return " and ".join(self.scopes)
 
     @property
+    def id_column(self) -> str | None:
+        """Column with the record's own id, by which Klaviyo's API requests it and its children; None if there is none."""
+        return next((column.name for column in self.columns if column.path == ("id",)), None)
+
+    @property
     def profile_column(self) -> str | None:
         """Column with the id of the row's profile: ``subject_column``, or else a column whose path leads to the id of a profile.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType, UnknownResourceType, types
+from klaviyo_assets.catalog.columns import parent_id, record_id
 from klaviyo_assets.catalog.discovery import discover
 from klaviyo_assets.catalog.resource_type import Parent
 
@@ -13,7 +14,15 @@ BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
 
 
 def child(name: str, parent: ResourceType) -> ResourceType:
-    return replace(CATALOG["metrics"], name=name, jsonapi_type=name, parent=Parent(parent, f"/api/{parent.name}/{{id}}/{name}", "parent_id"))
+    return replace(
+        CATALOG["list_members"],
+        name=name,
+        jsonapi_type=name,
+        columns=(parent_id("parent_id", "Id of the parent."), record_id("Its own id.")),
+        primary_key=("parent_id", "id"),
+        subject_column=None,
+        parent=Parent(parent, f"/api/{parent.name}/{{id}}/{name}", "parent_id"),
+    )
 
 
 def test_catalog_has_the_types_of_all_modules_once() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent_id, record_id, to_one
+from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.cli.erase import erase as erase_in_python
 from klaviyo_assets.erasure.erase import DataSubject, Erased, Erasure
@@ -48,6 +49,7 @@ VOTES = replace(
         attribute("comment", ColumnType.STRING, "What they said."),
         attribute("voter", ColumnType.STRING, "Profile id of who voted."),
     ),
+    replication=Replication(),  # no test syncs it
 )
 """Rows with an e-mail address, and with a profile id that the type does not declare."""
 

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.replication import Replication
+from klaviyo_assets import build_klaviyo_assets
+from klaviyo_assets.catalog import CATALOG, CatalogError
+from klaviyo_assets.catalog.replication import Incremental, Replication
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.slices import Slice
-from klaviyo_assets.extract.strategies import strategy_for
+from klaviyo_assets.extract.strategies import IncrementalStrategy, strategy_for
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
@@ -48,6 +50,20 @@ class Unknown(Replication):
     """A replication without a strategy."""
 
 
+class Relaxed(Incremental):
+    """A built-in kind with one behaviour changed."""
+
+    def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
+        return ()
+
+
+class Partial(Incremental):
+    """A built-in kind with a part of a strategy."""
+
+    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Slice]:
+        return []
+
+
 def test_a_sync_uses_a_custom_strategy(account: SandboxProcess, warehouse: LocalFile) -> None:
     entry = replace(CATALOG["events"], replication=LastDays("datetime", days=20))
 
@@ -64,8 +80,28 @@ def test_a_sync_uses_a_custom_strategy(account: SandboxProcess, warehouse: Local
 
 
 def test_a_replication_without_a_strategy_is_rejected() -> None:
-    with pytest.raises(TypeError, match="Unknown, the replication of events, does not implement Strategy"):
+    with pytest.raises(CatalogError, match=r"Unknown, the replication of events, does not implement Strategy\. Implement its methods"):
         strategy_for(replace(CATALOG["events"], replication=Unknown()))
+
+
+def test_a_replication_with_a_part_of_a_strategy_is_rejected() -> None:
+    with pytest.raises(CatalogError, match="Partial, the replication of events, has plan but not history_field, completion"):
+        strategy_for(replace(CATALOG["events"], replication=Partial("datetime", ())))
+
+
+def test_a_subclass_of_a_built_in_replication_has_its_strategy() -> None:
+    replication = Relaxed("datetime", (timedelta(days=1),))
+
+    assert strategy_for(replace(CATALOG["events"], replication=replication)) == IncrementalStrategy(replication)
+
+
+@pytest.mark.parametrize("replication", [Unknown(), Partial("datetime", ())], ids=["unknown", "partial"])
+def test_definitions_are_not_built_without_a_strategy(replication: Replication) -> None:
+    catalog = CATALOG.updated({"events": replace(CATALOG["events"], replication=replication)})
+
+    with pytest.raises(InvalidDefinition, match=f"{type(replication).__name__}, the replication of events, "):
+        build_klaviyo_assets(catalog=catalog)
+    assert build_klaviyo_assets(catalog=catalog, resource_types=["lists"])
 
 
 def test_a_full_sync_ends_as_the_strategy_defines(account: SandboxProcess, warehouse: LocalFile) -> None:

@@ -7,6 +7,7 @@ strategies that read by time, and ``slicing`` cuts time windows into slices.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.strategies.base import Strategy
@@ -25,15 +26,29 @@ _STRATEGIES: Mapping[type, Callable[[Any], Strategy]] = {
 }
 
 
+_METHODS = ("history_field", "plan", "completion")
+"""Methods of :class:`Strategy`."""
+
+
 def strategy_for(entry: ResourceType) -> Strategy:
     """Return the strategy of a resource type: its replication itself if that implements :class:`Strategy`, else the one of its kind.
 
+    A subclass of one of this library's replications has the strategy of that replication.
+
     Raises:
-        TypeError: If the replication is not one of this library's and does not implement :class:`Strategy`.
+        CatalogError: If the replication has no strategy, or implements only a part of :class:`Strategy`.
     """
     replication = entry.replication
     if isinstance(replication, Strategy):
         return replication
-    if (strategy := _STRATEGIES.get(type(replication))) is None:
-        raise TypeError(f"{type(replication).__name__}, the replication of {entry.name}, does not implement Strategy.")
+    kind = type(replication).__name__
+    if some := [name for name in _METHODS if hasattr(replication, name)]:
+        missing = ", ".join(name for name in _METHODS if name not in some)
+        raise CatalogError(f"{kind}, the replication of {entry.name}, has {', '.join(some)} but not {missing}. Implement all methods of Strategy.")
+    strategy = next((_STRATEGIES[base] for base in type(replication).__mro__ if base in _STRATEGIES), None)
+    if strategy is None:
+        raise CatalogError(
+            f"{kind}, the replication of {entry.name}, does not implement Strategy. Implement its methods ({', '.join(_METHODS)}), or use one of "
+            f"{', '.join(one.__name__ for one in _STRATEGIES)}."
+        )
     return strategy(replication)

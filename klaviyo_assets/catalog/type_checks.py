@@ -1,0 +1,273 @@
+"""Refuses a resource type that cannot work, when the catalog is made. Otherwise it would fail in every run, or write into another table.
+
+Each check yields what is wrong and what to do, beginning with the field. Strategies are checked where the definitions are built.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
+from klaviyo_assets.catalog.errors import CatalogError
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
+
+_COLUMN_NAME = re.compile(r"[^\W\d][\w-]*")
+
+_QUERY_NAMES = frozenset({"rowid", "place", "filename", "staged_file", "file_row_number"})
+"""Columns that queries add to every table."""
+
+_KEY_QUERY_NAMES = frozenset({"sure", "content", "differs", "was_deleted"})
+"""Columns that queries add to the columns of the primary key."""
+
+_Problems = Iterator[str]
+
+
+def check_type(entry: ResourceType) -> None:
+    """Check that a resource type can be synced.
+
+    Raises:
+        CatalogError: If it cannot; the text names the type, the field and what to do.
+
+    Example:
+        >>> check_type(replace(MY_TYPE, primary_key=("nope",)))
+        CatalogError: The resource type 'my_type' cannot be used: primary_key names 'nope', which is not one of its columns (id, name). …
+    """
+    if not isinstance(entry, ResourceType):
+        raise CatalogError(f"{entry!r} is not a ResourceType. Give instances of ResourceType.")
+    for check in _CHECKS:
+        for problem in check(entry):
+            raise CatalogError(f"The resource type {entry.name!r} cannot be used: {problem}")
+
+
+def _name(entry: ResourceType) -> _Problems:
+    if not isinstance(entry.name, str) or not _NAME.fullmatch(entry.name):
+        yield (
+            "name must consist of letters, digits and underscores, and begin with a letter. Names that begin with an underscore are those of the "
+            "bookkeeping tables, such as _syncs. Rename it."
+        )
+
+
+def _texts(entry: ResourceType) -> _Problems:
+    """A text in place of a tuple of texts would be taken for the tuple of its letters."""
+    endpoint = entry.endpoint
+    fields: dict[str, object] = {
+        "primary_key": entry.primary_key,
+        "requested_fields": entry.requested_fields,
+        "only_fields": entry.only_fields,
+        "more_scopes": entry.more_scopes,
+        "the endpoint's sorts": endpoint.sorts,
+        "the endpoint's includes": endpoint.includes,
+        "the endpoint's additional_fields": endpoint.additional_fields,
+        **{f"filters of the subset {subset.name}": subset.filters for subset in entry.subsets},
+        **{f"path of the column {column.name}": column.path for column in entry.columns if isinstance(column, Column)},
+    }
+    for field, value in fields.items():
+        if isinstance(value, str):
+            yield f"{field} is a text. Write it as a tuple: ({value!r},)."
+
+
+def _column_names(entry: ResourceType) -> _Problems:
+    if wrong := [column for column in entry.columns if not isinstance(column, Column)]:
+        yield f"columns contains {wrong[0]!r}, which is not a Column. Use attribute(…), record_id(…), to_one(…) or Column(…)."
+        return
+    added = {column.name for column in ADDED_COLUMNS}
+    for column in entry.columns:
+        name = column.name.lower()
+        if name in added:
+            yield f"the column {column.name} has the name of one that every table has. Rename it."
+        if name in _QUERY_NAMES or (name in _KEY_QUERY_NAMES and column.name in entry.primary_key):
+            yield f"the column {column.name} has a name that queries of this package use themselves. Rename it."
+        if not _COLUMN_NAME.fullmatch(column.name):
+            yield f"the name {column.name!r} of a column must have letters, digits, underscores and hyphens only. Rename it."
+        type_: object = column.type
+        if not isinstance(type_, ColumnType):
+            yield f"the type of the column {column.name} is {type_!r}. Use a ColumnType, such as ColumnType.STRING."
+    for name, times in Counter(column.name.lower() for column in entry.columns).items():
+        if times > 1:
+            same = ", ".join(column.name for column in entry.columns if column.name.lower() == name)
+            yield f"columns has the same name more than once: {same} (DuckDB ignores case). Give each column its own name."
+
+
+def _paths(entry: ResourceType) -> _Problems:
+    for column in entry.columns:
+        allowed = _types_at(column.path)
+        if not allowed:
+            yield (
+                f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
+                "('subset', name) or ('parent', name); its parts look like Python names, hyphens aside."
+            )
+        elif column.type not in allowed:
+            yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
+    yield from _shared_paths(entry.columns)
+
+
+def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
+    """Return the types that a column with this path can have; none if there is no such path."""
+    match path:
+        case ("id",) | ("subset" | "parent", _):
+            return frozenset({ColumnType.STRING})
+        case ("relationships", name) if _is_member(name):
+            return frozenset({ColumnType.STRING, ColumnType.STRINGS})
+        case ("attributes", _, *_) if all(map(_is_member, path)):
+            return frozenset(ColumnType)
+    return frozenset()
+
+
+def _is_member(name: str) -> bool:
+    """Return whether the decoder can have a field for a member of this name."""
+    return _python_name(name).isidentifier() and not name.startswith("__")
+
+
+def _python_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _alternatives(types: frozenset[ColumnType]) -> str:
+    return " or ".join(sorted(type_.name for type_ in types))
+
+
+def _shared_paths(columns: tuple[Column, ...]) -> _Problems:
+    """The decoder reads each member once, so no two columns may have the same one, or one that is a part of the other."""
+    seen: dict[tuple[str, ...], str] = {}
+    read = [column for column in columns if column.path[0] in ("attributes", "relationships")]
+    for column in sorted(read, key=lambda column: len(column.path)):
+        path = tuple(map(_python_name, column.path))
+        for length in range(2, len(path) + 1):
+            if other := seen.get(path[:length]):
+                yield f"the columns {other} and {column.name} read the same value ({'.'.join(column.path)}), or a part of it. Remove one."
+        seen[path] = column.name
+
+
+def _key(entry: ResourceType) -> _Problems:
+    if not entry.primary_key:
+        yield "primary_key is empty. Name the columns that identify a row, such as ('id',)."
+    for name in entry.primary_key:
+        yield from _missing(entry, "primary_key", name, ColumnType.STRING)
+    if len({*entry.primary_key}) < len(entry.primary_key):
+        yield f"primary_key names a column more than once: {', '.join(entry.primary_key)}. Name each once."
+    if entry.replication.is_complete_read and entry.primary_key != (entry.id_column,):
+        yield (
+            f"primary_key is ({', '.join(entry.primary_key)}). Every sync reads the type completely and looks up missing records by their id, so the "
+            "primary key must be the column of record_id(…) alone."
+        )
+
+
+def _times(entry: ResourceType) -> _Problems:
+    """Columns by which versions are ordered or syncs read."""
+    if entry.version_column is not None:
+        yield from _missing(entry, "version_column", entry.version_column, ColumnType.TIMESTAMP)
+    replication = entry.replication
+    fields = (*replication.cursor_fields, replication.range_field, replication.start_date_field)
+    for field in dict.fromkeys(field for field in fields if field is not None):
+        yield from _missing(entry, f"the replication {type(replication).__name__}", field, ColumnType.TIMESTAMP)
+
+
+def _missing(entry: ResourceType, field: str, name: str, type_: ColumnType) -> _Problems:
+    """Yield a problem if a field names no column of a type."""
+    column = next((column for column in entry.columns if column.name == name), None)
+    if column is None:
+        yield f"{field} names {name!r}, which is not one of its columns ({', '.join(one.name for one in entry.columns)}). Name a column."
+    elif column.type is not type_:
+        yield f"{field} names the column {name} of type {column.type.name}. Name a column of type {type_.name}."
+
+
+def _subject(entry: ResourceType) -> _Problems:
+    """An erasure could not find the rows of a person."""
+    if entry.subject_column is None:
+        return
+    column = next((column for column in entry.columns if column.name == entry.subject_column), None)
+    if column is None or column.type is not ColumnType.STRING:
+        yield (
+            f"the subject_column of {entry.name} is {entry.subject_column}, which is not one of its columns of type STRING, so the rows of a person "
+            "could not be erased. Name the column with the id of the profile."
+        )
+
+
+def _replication(entry: ResourceType) -> _Problems:
+    replication: object = entry.replication
+    if not isinstance(replication, Replication):
+        yield f"replication is {replication!r}. Give an instance of a replication, such as FullTable()."
+
+
+def _windows(entry: ResourceType) -> _Problems:
+    """A replication that reads by time needs an endpoint that sorts by its fields, and filters by those that bound windows."""
+    replication, endpoint = entry.replication, entry.endpoint
+    if not isinstance(replication, Incremental | NewestFirst):
+        return
+    kind = type(replication).__name__
+    secondary = replication.secondary_cursors if isinstance(replication, Incremental) else ()
+    for field in (*replication.cursor_fields, *secondary):
+        if field not in endpoint.sorts:
+            yield f"{kind} reads by {field}, but the endpoint's sorts ({', '.join(endpoint.sorts)}) do not include it. Add it, or use FullTable()."
+        if isinstance(replication, Incremental) and not any(endpoint.allows(field, one) for one in ("greater-than", "greater-or-equal")):
+            yield f"{kind} reads windows of {field}, but the endpoint's filters allow no lower bound of it. Add one, or use another replication."
+    if isinstance(replication, Incremental):
+        yield from _lookback_ages(replication)
+
+
+def _lookback_ages(replication: Incremental) -> _Problems:
+    ages = replication.lookback_ages
+    if list(ages) != sorted(ages):
+        yield "lookback_ages of Incremental are not ascending. Sort them."
+    if not ages and (replication.backfill_field or replication.secondary_cursors):
+        yield "lookback_ages of Incremental are empty. Give at least one, such as (timedelta(hours=1),)."
+
+
+def _parent(entry: ResourceType) -> _Problems:
+    parent, replication = entry.parent, entry.replication
+    if parent is None:
+        if isinstance(replication, PerParent):
+            yield "replication is PerParent, but it has no parent. Set parent=Parent(…), or use FullTable()."
+        if columns := [column.name for column in entry.columns if column.path[0] == "parent"]:
+            yield f"the column {columns[0]} holds the id of a parent, but it has no parent. Set parent=Parent(…), or remove the column."
+        return
+    given: object = parent
+    if not isinstance(given, Parent):
+        yield "parent is not a Parent with a ResourceType. Write parent=Parent(PARENT_TYPE, path, column)."
+        return
+    if isinstance(replication, FullTable | Incremental | NewestFirst):
+        yield f"replication is {type(replication).__name__}, but records with a parent are read for each parent. Use PerParent()."
+    yield from _parent_facts(entry, parent)
+
+
+def _parent_facts(entry: ResourceType, parent: Parent) -> _Problems:
+    column = next((column for column in entry.columns if column.name == parent.column), None)
+    if column is None or column.path[0] != "parent":
+        yield f"parent.column is {parent.column!r}, which is not one of its columns of parent_id(…). Add the column parent_id({parent.column!r}, …)."
+    elif parent.column not in entry.primary_key:
+        yield f"primary_key lacks {parent.column}, the column with the parent's id: two parents may have the same child. Add it."
+    if "{id}" not in parent.path:
+        yield f"parent.path is {parent.path!r}. Write {{id}} in the place of the parent's id: /api/lists/{{id}}/profiles."
+    if parent.entry.id_column not in parent.entry.primary_key:
+        yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
+
+
+def _requests(entry: ResourceType) -> _Problems:
+    for path in (entry.endpoint.path, entry.parent.path if entry.parent else "/"):
+        if not path.startswith("/"):
+            yield f"the path {path!r} of its endpoint must begin with a slash: /api/lists."
+    if not entry.subsets:
+        yield "subsets is empty, so nothing would be read. Leave it out, or name at least one."
+    for name, times in Counter(subset.name for subset in entry.subsets).items():
+        if times > 1:
+            yield f"subsets has the name {name!r} more than once. Give each its own name."
+
+
+_CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
+    _name,
+    _texts,
+    _column_names,
+    _paths,
+    _replication,
+    _parent,
+    _key,
+    _times,
+    _subject,
+    _windows,
+    _requests,
+)
+"""In this order: later checks rely on what earlier ones have found right."""

@@ -1,0 +1,145 @@
+"""Resource types that cannot work are refused when the catalog is made, with the type, the field and what to do."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType
+from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent_id, record_id, to_many, to_one
+from klaviyo_assets.catalog.endpoint import RANGE
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.resource_type import Parent, Subset
+from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS
+
+HOUR = timedelta(hours=1)
+COLUMNS = (*COUPONS.columns, attribute("created", ColumnType.TIMESTAMP, "When it was made."))
+ENDPOINT = replace(COUPONS.endpoint, filters={"created": RANGE}, sorts=("created",))
+DATED = replace(COUPONS, columns=COLUMNS, endpoint=ENDPOINT)
+"""A type that can be read by time."""
+
+
+def more(*columns: object) -> dict[str, Any]:
+    return {"columns": (*COLUMNS, *columns)}
+
+
+@pytest.mark.parametrize("name", ["", "_syncs", "_lists_rebuilt", "catalog-items", "2x", "a b", "größe", "a.b", 'a"b'])
+def test_the_name_must_be_one_of_a_table_of_its_own(name: str) -> None:
+    with pytest.raises(CatalogError, match=r"cannot be used: name must consist of letters, digits and underscores"):
+        CATALOG.with_(replace(COUPONS, name=name))
+
+
+def test_two_types_cannot_share_a_table() -> None:
+    with pytest.raises(CatalogError, match=r"lists and Lists would share one table, because DuckDB ignores case\. Rename one"):
+        CATALOG.with_(replace(COUPONS, name="Lists"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (more(attribute("_deleted_at", ColumnType.TIMESTAMP, "x")), "column _deleted_at has the name of one that every table has"),
+        (more(attribute("_Extra", ColumnType.JSON, "x")), "column _Extra has the name of one that every table has"),
+        (more(attribute("_synced_at", ColumnType.TIMESTAMP, "x")), "column _synced_at has the name of one that every table has"),
+        (more(attribute("rowid", ColumnType.INTEGER, "x")), "column rowid has a name that queries of this package use"),
+        (more(COLUMNS[1]), "same name more than once: external_id, external_id"),
+        (more(attribute("External_Id", ColumnType.STRING, "x")), "same name more than once: external_id, External_Id"),
+        (more(Column("", ColumnType.STRING, "x", ("attributes", "a"))), "the name '' of a column must have"),
+        (more("external_id"), "columns contains 'external_id', which is not a Column"),
+        (more(Column("a", "VARCHAR", "x", ("attributes", "a"))), "the type of the column a is 'VARCHAR'"),  # type: ignore[arg-type]
+        (more(Column("a", ColumnType.STRING, "x", ("attribute", "a"))), r"column a has the path \('attribute', 'a'\)"),
+        (more(Column("a", ColumnType.STRING, "x", ())), r"column a has the path \(\)"),
+        (more(Column("a", ColumnType.STRING, "x", "id")), "path of the column a is a text"),  # type: ignore[arg-type]
+        (more(Column("a", ColumnType.STRING, "x", ("attributes", "$a"))), r"column a has the path \('attributes', '\$a'\)"),
+        (more(Column("a", ColumnType.INTEGER, "x", ("id",))), r"column a has the type INTEGER, but a value at \('id',\) is STRING"),
+        (more(Column("a", ColumnType.JSON, "x", ("relationships", "a"))), "column a has the type JSON, but .* is STRING or STRINGS"),
+        (
+            more(attribute("a", ColumnType.JSON, "x"), attribute("a.b", ColumnType.STRING, "x")),
+            r"columns a and a_b read the same value \(attributes\.a\.b",
+        ),
+        (more(to_one("tag", "x"), to_many("tag", "tag_ids", "x")), "columns tag_id and tag_ids read the same value"),
+        (more(parent_id("list_id", "x")), "column list_id holds the id of a parent, but it has no parent"),
+        ({"primary_key": ("nope",)}, r"primary_key names 'nope', which is not one of its columns \(id, external_id,"),
+        ({"primary_key": "id"}, r"primary_key is a text\. Write it as a tuple: \('id',\)"),
+        ({"primary_key": ()}, "primary_key is empty"),
+        ({"primary_key": ("id", "id"), "replication": Replication()}, "primary_key names a column more than once"),
+        ({"primary_key": ("created",)}, r"primary_key names the column created of type TIMESTAMP\. Name a column of type STRING"),
+        ({"primary_key": ("id", "external_id")}, r"primary_key is \(id, external_id\)\. Every sync reads the type completely"),
+        ({"version_column": "updatd"}, "version_column names 'updatd'"),
+        ({"version_column": "external_id"}, r"version_column names the column external_id of type STRING\. Name a column of type TIMESTAMP"),
+        ({"subject_column": "nope"}, "subject_column of coupons is nope"),
+        ({"replication": FullTable}, "Give an instance of a replication"),
+        ({"replication": Incremental("creatd", (HOUR,))}, "the replication Incremental names 'creatd'"),
+        ({"replication": Incremental("created", (HOUR,), backfill_field="nope")}, "the replication Incremental names 'nope'"),
+        ({"replication": NewestFirst("created", "nope", HOUR)}, "the replication NewestFirst names 'nope'"),
+        ({"replication": Incremental("external_id", (HOUR,))}, "names the column external_id of type STRING"),
+        ({"replication": Incremental("created", (2 * HOUR, HOUR))}, "lookback_ages of Incremental are not ascending"),
+        ({"replication": Incremental("created", (), backfill_field="created")}, "lookback_ages of Incremental are empty"),
+        (
+            {"replication": Incremental("created", (HOUR,)), "endpoint": replace(ENDPOINT, sorts=())},
+            "Incremental reads by created, but the endpoint's sorts",
+        ),
+        ({"replication": Incremental("created", (HOUR,)), "endpoint": replace(ENDPOINT, filters={})}, "filters allow no lower bound of it"),
+        ({"replication": PerParent()}, "replication is PerParent, but it has no parent"),
+        ({"subsets": ()}, "subsets is empty"),
+        ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
+        ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]
+        ({"endpoint": replace(ENDPOINT, path="api/coupons")}, "must begin with a slash"),
+    ],
+)
+def test_a_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(CatalogError, match=f"^The resource type 'coupons' cannot be used: .*{problem}"):
+        CATALOG.with_(replace(DATED, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"replication": FullTable()}, "replication is FullTable, but records with a parent are read for each parent"),
+        ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon")}, r"parent\.column is 'coupon', which is not one of"),
+        ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "status")}, r"parent\.column is 'status', which is not one of"),
+        ({"parent": Parent(COUPONS, "/api/coupons/coupon-codes", "coupon_id")}, r"Write \{id\} in the place of the parent's id"),
+        ({"parent": COUPONS}, "parent is not a Parent with a ResourceType"),
+        ({"primary_key": ("code_id",)}, "primary_key lacks coupon_id, the column with the parent's id"),
+        (
+            {"parent": Parent(replace(COUPONS, primary_key=("external_id",)), "/api/coupons/{id}/coupon-codes", "coupon_id")},
+            r"its parent coupons has no column of record_id\(…\) in its primary_key",
+        ),
+    ],
+)
+def test_a_child_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(CatalogError, match=f"^The resource type 'coupon_codes' cannot be used: .*{problem}"):
+        CATALOG.with_(COUPONS, replace(COUPON_CODES, **changes))
+
+
+def test_the_parent_must_have_the_same_id_as_in_the_catalog() -> None:
+    other = replace(COUPONS, columns=(record_id("x", name="coupon_id"), *COUPONS.columns[1:]), primary_key=("coupon_id",))
+
+    with pytest.raises(CatalogError, match=r"The parent of coupon_codes is not the coupons of the catalog: its ids are in the column id, those of"):
+        CATALOG.with_(other, COUPON_CODES)
+
+
+def test_only_resource_types_form_a_catalog() -> None:
+    with pytest.raises(CatalogError, match="'lists' is not a ResourceType"):
+        Catalog(["lists"])  # type: ignore[list-item]
+
+
+@dataclass(frozen=True)
+class Own(Replication):
+    """A kind from outside the package."""
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        DATED,
+        replace(DATED, name="Coupons2", version_column="created"),
+        replace(DATED, replication=Incremental("created", (HOUR,))),
+        replace(DATED, replication=Own(), primary_key=("id", "external_id")),
+        replace(DATED, columns=(record_id("x", name="key"), *COLUMNS[1:]), primary_key=("key",)),
+        replace(DATED, **more(attribute("some-thing", ColumnType.STRING, "x"), attribute("_hidden", ColumnType.STRING, "x"))),
+    ],
+    ids=["plain", "version", "by time", "own kind", "other key", "odd columns"],
+)
+def test_other_types_are_accepted(entry: ResourceType) -> None:
+    assert CATALOG.with_(entry)[entry.name] is entry

@@ -251,7 +251,7 @@ class Loader:
         with self.warehouse.connection() as connection:
             return Deletions(connection, self.tables).missing_keys(files)
 
-    def parent_ids(self, parent: str) -> list[str] | None:
+    def parent_ids(self, parent: ResourceType) -> list[str] | None:
         """Return the ids in a parent's table that are not marked as deleted, ascending; None if there is no such table."""
         with self.warehouse.connection() as connection:
             return self.tables.ids_of(connection, parent)

@@ -128,12 +128,16 @@ class Tables:
         rowid = capabilities.rowid and (capabilities.alter_type_using or not types_change)
         return RowPlaces.of(connection, self.rows, self.entry.primary_key, rowid=rowid)
 
-    def ids_of(self, connection: DuckDBPyConnection, name: str) -> list[str] | None:
-        """Return the ids in another type's table that are not marked as deleted, ascending; None if there is no such table."""
-        if not table_exists(connection, self.schema, name):
+    def ids_of(self, connection: DuckDBPyConnection, other: ResourceType) -> list[str] | None:
+        """Return the ids of another type's records that are not marked as deleted, ascending; None if it has no table.
+
+        A record of a child type may be in several rows, one for each of its own parents; its id is returned once.
+        """
+        if not table_exists(connection, self.schema, other.name):
             return None
-        table = self.warehouse.qualified(self.schema, name)
-        return [id_ for (id_,) in connection.execute(f"SELECT id FROM {table} WHERE {DELETED_AT} IS NULL ORDER BY id").fetchall()]
+        table, id_ = self.warehouse.qualified(self.schema, other.name), quoted(other.id_column or "id")
+        rows = connection.execute(f"SELECT DISTINCT {id_} FROM {table} WHERE {DELETED_AT} IS NULL ORDER BY {id_}").fetchall()
+        return [value for (value,) in rows]
 
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, replacing one left by an interrupted read."""

@@ -60,8 +60,8 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
 async def _parents(sync: SyncContext) -> tuple[str, ...]:
     if sync.entry.parent is None:
         return ()
-    parent = sync.entry.parent.type_name
+    parent = sync.entry.parent.entry
     ids = await in_thread(sync.loader.parent_ids, parent)
     if ids is None:
-        raise SyncError(f"{sync.entry.name} needs the table {parent}, which does not exist yet.", f"Sync {parent} first.")
+        raise SyncError(f"{sync.entry.name} needs the table {parent.name}, which does not exist yet.", f"Sync {parent.name} first.")
     return tuple(ids)

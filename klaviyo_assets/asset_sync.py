@@ -1,6 +1,7 @@
 """One asset in a sync op: probe the API, sync, inspect the table, report."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class AssetSync:
         rules: Field rules of the resource type.
         finished: Set when the asset is done, successfully or not.
         parent_finished: The same for its parent, if that is part of the step: its table must be up to date first.
+        log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
     """
 
@@ -72,6 +74,7 @@ class AssetSync:
     rules: FieldRuleSet
     finished: asyncio.Event
     parent_finished: asyncio.Event | None
+    log: logging.Logger
     worded: Callable[[str], str]
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
@@ -125,7 +128,7 @@ class AssetSync:
             warehouse=self.warehouse,
             schema=self.schema,
             run_id=self.context.run.run_id,
-            log=self.context.log,
+            log=self.log,
             refusal=access.error,
             account_id=self.klaviyo.account_id,
             field_rules=self.rules,
@@ -158,7 +161,7 @@ class AssetSync:
         scheduled = SCHEDULE_TAG in self.context.run.tags
         if (access is not None and access.optional) or (isinstance(failure, SyncTaken) and scheduled):
             reason = access.advice if access is not None and access.optional else str(failure)
-            self.context.log.warning("Skipped. %s", self.worded(reason))
+            self.log.warning("Skipped. %s", reason)
             return
         raise failure
 
@@ -170,7 +173,7 @@ class AssetSync:
         """Return the materialization and the results of the checks of the table."""
         if report is None and not self.checks & set(checks.TABLE_CHECKS):
             return []
-        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset)
+        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.worded)
         found = table.run(self.checks, report.row.started_at if report else None)
         return [*([materialization(report, found.preview, self.asset, self.worded)] if report else []), *found.results]
 
@@ -182,7 +185,7 @@ class AssetSync:
         repaired = report is not None and self.config.mode is SyncMode.repair
         if not (repaired or checks.COMPLETE in self.checks):
             return
-        audit = AuditExecution(self.context, self.asset, self.schema, self.klaviyo, self.warehouse)
+        audit = AuditExecution(self.log, self.asset, self.schema, self.klaviyo, self.warehouse)
         if self.materializes and not repaired:
             if (last := await in_thread(self._last_audit, audit)) is not None:
                 yield last
@@ -191,7 +194,7 @@ class AssetSync:
         if checks.COMPLETE in self.checks:
             yield result
         elif not result.passed:
-            self.context.log.warning("%s", self.worded(result.description or ""))
+            self.log.warning("%s", result.description or "")
         if unusable_key is not None:
             raise unusable_key
 
@@ -201,7 +204,5 @@ class AssetSync:
         except (SyncError, WarehouseError, duckdb.Error) as error:
             return checks.unreadable(checks.COMPLETE, error, self.asset)
         if result is None:
-            self.context.log.info(
-                "The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts."
-            )
+            self.log.info("The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts.")
         return result

@@ -1,5 +1,6 @@
 """Runs the check ``complete``."""
 
+import logging
 from dataclasses import dataclass
 
 import dagster as dg
@@ -21,14 +22,14 @@ class AuditExecution:
     """One execution of the check.
 
     Args:
-        context: Dagster's.
+        log: The run's log.
         asset: Key of the events' asset.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         warehouse: The database.
     """
 
-    context: dg.AssetExecutionContext
+    log: logging.Logger
     asset: dg.AssetKey
     schema: str
     klaviyo: KlaviyoResource
@@ -80,7 +81,7 @@ class AuditExecution:
             return await Audit(
                 client,
                 self._store,
-                self.context.log,
+                self.log,
                 start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
                 only_rereads=only_rereads,
             ).run()

@@ -21,9 +21,42 @@ class _Destination:
     log: logging.Logger
     worded: Callable[[str], str]
 
+    def pass_on(self, record: logging.LogRecord) -> None:
+        """Write a record of another logger to this log."""
+        self.log.log(record.levelno, "%s", self.worded(record.getMessage()), exc_info=record.exc_info)
+
 
 _destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)
 """Destination of the current work; tasks and threads that it starts inherit it, so two runs in one process do not get each other's messages."""
+
+
+class _Worded(logging.Handler):
+    """Passes records on to the log of one run, phrased for its user."""
+
+    def __init__(self, destination: _Destination) -> None:
+        super().__init__()
+        self._destination = destination
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._destination.pass_on(record)
+        except Exception:
+            self.handleError(record)  # as the handlers of the standard library do: a log must not stop the work
+
+
+def worded_log(log: logging.Logger, worded: Callable[[str], str]) -> logging.Logger:
+    """Return a logger that writes to a run's log, with messages phrased for the user.
+
+    Args:
+        log: The run's log, Dagster's ``context.log``.
+        worded: Rewrites a message, for example to name the user's own settings.
+
+    Example:
+        >>> worded_log(context.log, names.worded).warning("Set KLAVIYO_ACCOUNT_ID.")  # logs "Set the field account_id of resource 'klaviyo'."
+    """
+    logger = logging.Logger("klaviyo_assets.run")  # not one of logging.getLogger: no other handler gets its messages
+    logger.addHandler(_Worded(_Destination(log, worded)))
+    return logger
 
 
 class _Forward(logging.Handler):
@@ -34,7 +67,7 @@ class _Forward(logging.Handler):
         if destination is None or _is_managed(destination.log):
             return
         try:
-            destination.log.log(record.levelno, "%s", destination.worded(record.getMessage()), exc_info=record.exc_info)
+            destination.pass_on(record)
         except Exception:
             self.handleError(record)  # as the handlers of the standard library do: a log must not stop the work
 

@@ -17,7 +17,7 @@ from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.run_log import in_the_log_of, worded_log
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_from
@@ -99,6 +99,7 @@ class SyncStep:
         # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
         rules = rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog)) if self.context.selected_asset_keys else {}
         finished: dict[str, asyncio.Event] = {}
+        log = worded_log(self.context.log, self.setting_names.worded)
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
@@ -117,6 +118,7 @@ class SyncStep:
                     rules=rules.get(entry.name, FieldRuleSet()),
                     finished=finished[entry.name],
                     parent_finished=finished.get(entry.parent.type_name) if entry.parent is not None else None,
+                    log=log,
                     worded=self.setting_names.worded,
                 )
 

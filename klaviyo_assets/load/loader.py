@@ -103,7 +103,7 @@ class Loader:
         row: SyncLogEntry,
         *,
         key_seen: bool = True,
-        klaviyo_reached: bool = True,
+        account_failure: str | None = None,
         accept_other_account: bool = False,
         latest: datetime | None = None,
     ) -> tuple[list[CoverageRow], datetime | None]:
@@ -115,7 +115,7 @@ class Loader:
         Args:
             row: The sync's log entry.
             key_seen: True if the key has filled this schema before.
-            klaviyo_reached: False if Klaviyo could not be reached to request the account.
+            account_failure: Why the account could not be requested, if a later request may succeed.
             accept_other_account: True to let the schema change to another account.
             latest: Later dates were written by a sync with a wrong clock; None if the current time is uncertain.
 
@@ -129,7 +129,7 @@ class Loader:
             log, coverage, name = self.log(connection), self.coverage_store(connection), self.entry.name
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # left by an interrupted full read
             row.account_id = AccountPin(log, coverage, self.notes).pin(
-                row.account_id, key_seen=key_seen, accept_other=accept_other_account, reached=klaviyo_reached
+                row.account_id, key_seen=key_seen, accept_other=accept_other_account, failure=account_failure
             )
             log.delete_old(name, row.started_at)
             found = LostRows(self.tables, log, coverage).compare(prepared, latest or row.started_at + timedelta(days=1))

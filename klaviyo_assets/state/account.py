@@ -22,14 +22,14 @@ class AccountPin:
     coverage: CoverageStore
     notes: list[str]
 
-    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, reached: bool = True) -> str:
+    def pin(self, account_id: str, *, key_seen: bool, accept_other: bool = False, failure: str | None = None) -> str:
         """Limit the schema to one account, and set the account of earlier reads with an unknown account.
 
         Args:
             account_id: The key's account, or ``unknown``.
             key_seen: True if the key has filled this schema before.
             accept_other: True to let the schema change to another account.
-            reached: False if Klaviyo could not be reached to request the account.
+            failure: Why the account could not be requested, if a later request may succeed.
 
         Returns:
             The account of the sync.
@@ -39,7 +39,7 @@ class AccountPin:
         """
         pinned = self._pinned()
         if account_id == UNKNOWN_ACCOUNT:
-            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, reached=reached)
+            return self._unknown(pinned, key_seen=key_seen, accept_other=accept_other, failure=failure)
         if pinned is not None and pinned != account_id:
             self._change(pinned, account_id, accept_other=accept_other)
         if pinned is None and not key_seen and self._filled_by_others():
@@ -59,11 +59,11 @@ class AccountPin:
         """Return whether another key has synced rows before."""
         return self.log.any_rows_inserted()
 
-    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, reached: bool) -> str:
+    def _unknown(self, pinned: str | None, *, key_seen: bool, accept_other: bool, failure: str | None) -> str:
         schema = self.log.schema
-        why = "it has no accounts:read" if reached else "Klaviyo could not be reached"
+        why = failure or "it has no accounts:read"
         if pinned is not None and not key_seen and not accept_other:
-            later = "" if reached else "Run the sync again later; if that does not help: "
+            later = "Run the sync again later; if that does not help: " if failure else ""
             raise AccountMismatch(
                 f"The schema {schema} holds the data of Klaviyo account {pinned}, and it is unknown whether the API key, which is "
                 f"new here, belongs to that account: {why}.",

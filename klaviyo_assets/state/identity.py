@@ -53,12 +53,12 @@ class Identity:
     Attributes:
         account_id: The account, or ``unknown``.
         seen: True if the key has filled this schema before.
-        reached: False if Klaviyo could not be reached to request the account.
+        failure: Why the account could not be requested, as part of a sentence, if a later request may succeed; None otherwise.
     """
 
     account_id: str
     seen: bool
-    reached: bool = True
+    failure: str | None = None
 
 
 async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
@@ -81,21 +81,24 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         raise SyncError(
             "The account id is an API key.", "Set KLAVIYO_ACCOUNT_ID to the account's id (six characters), and KLAVIYO_API_KEY to the key."
         )
-    path = state_dir / "identity.json"
+    path, failure = state_dir / "identity.json", None
     try:
         async with _locked(state_dir, _TIMEOUT):
             content = _read(path)
             name = _fingerprint(client, content.salt)
-            if account_id is None and name not in content.accounts and (found := await _request_account(client)) is not None:
-                content.accounts[name] = found
-                _write(path, content)
-    except Timeout:  # the other process received no response
+            if account_id is None and name not in content.accounts:
+                found, failure = await _request_account(client)
+                if found is not None:
+                    content.accounts[name] = found
+                    _write(path, content)
+    except Timeout:
+        failure = "another run is still requesting it"
         content = _read(path)
         name = _fingerprint(client, content.salt)
     # Earlier versions did not distinguish servers.
     seen = not {name, _fingerprint_of_key(client.key, content.salt)}.isdisjoint(content.schemas.get(schema, ()))
     known = account_id or content.accounts.get(name)
-    return Identity(known or UNKNOWN_ACCOUNT, seen, reached=known is not None)
+    return Identity(known or UNKNOWN_ACCOUNT, seen, None if known else failure)
 
 
 async def remember(client: KlaviyoClient, state_dir: Path, schema: str) -> None:
@@ -127,17 +130,19 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
         await lock.release()
 
 
-async def _request_account(client: KlaviyoClient) -> str | None:
-    """Request the account from Klaviyo; None if a later request may succeed."""
+async def _request_account(client: KlaviyoClient) -> tuple[str | None, str | None]:
+    """Request the account from Klaviyo; return it, or None and why a later request may succeed."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             response = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
     except (ScopeMissing, PlanGate):
-        return UNKNOWN_ACCOUNT  # the scopes of a key never change
-    except (KlaviyoError, TimeoutError):
-        return None
+        return UNKNOWN_ACCOUNT, None  # the scopes of a key never change
+    except KlaviyoError as error:
+        return None, f"the request for it failed: {error.message.rstrip('.')}"
+    except TimeoutError:  # also if requests of other runs had to be sent first
+        return None, f"Klaviyo has not named it within {_TIMEOUT:.0f} seconds"
     ids = response.value.frame["id"].to_list()
-    return ids[0] if ids else None
+    return (ids[0], None) if ids else (None, "Klaviyo's response does not name it")
 
 
 def _fingerprint(client: KlaviyoClient, salt: str) -> str:

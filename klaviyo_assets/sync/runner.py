@@ -153,7 +153,7 @@ class SyncRunner:
         row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.time_is_known else None
         covered, last_end = await in_thread(
-            loader.begin, row, key_seen=identity.seen, klaviyo_reached=identity.reached, accept_other_account=self.accept_other_account, latest=latest
+            loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
         )
         sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
         for note in loader.notes:

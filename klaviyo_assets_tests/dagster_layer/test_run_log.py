@@ -24,9 +24,10 @@ from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.failures import failure
-from klaviyo_assets.run_log import LOGGER, in_the_log_of
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
+from klaviyo_assets.run_log import LOGGER, in_the_log_of, worded_log
+from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 
@@ -61,8 +62,8 @@ def another_program_has(path: Path) -> Iterator[Callable[[], None]]:
                 release()
 
 
-def definitions(sandbox: SandboxProcess, database: Path, name: str = "klaviyo") -> dg.Definitions:
-    klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0)
+def definitions(sandbox: SandboxProcess, database: Path, name: str = "klaviyo", key: str = ALL_SCOPES_KEY) -> dg.Definitions:
+    klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0)
     return build_klaviyo_definitions(klaviyo, duckdb=str(database), name=name, resource_types=["lists"], executor=dg.in_process_executor)
 
 
@@ -144,6 +145,29 @@ def test_temporary_failure_is_retried(held: str, account: SandboxProcess, tmp_pa
     kinds = [event.event_type for event in result.all_node_events]
     assert dg.DagsterEventType.STEP_UP_FOR_RETRY in kinds
     assert dg.DagsterEventType.STEP_RESTARTED in kinds
+
+
+@pytest.mark.long
+def test_the_log_and_the_note_of_a_materialization_name_the_same_setting(account: SandboxProcess, tmp_path: Path) -> None:
+    with home(tmp_path / "home") as instance:
+        defs = definitions(account, tmp_path / "shop.duckdb", key=key_lacking("accounts:read"))
+        result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance)
+        logged = [words for words in words_of(instance, result.run_id) if "account of the API key is unknown" in words]
+
+    (event,) = result.get_asset_materialization_events()
+    assert event.asset_key == dg.AssetKey(["klaviyo", "lists"])
+    note = str(event.materialization.metadata["notes"].value).replace("\\", "")
+    assert note == f"- {logged[0]}"
+    assert "Set its account with the field account_id of resource 'klaviyo'" in note
+
+
+def test_worded_log_rewrites_messages_after_their_arguments_are_filled_in() -> None:
+    with collected() as (log, found):
+        log_of_the_run = worded_log(log, SettingNames("eu").worded)
+        log_of_the_run.warning("%s: set %s, 100 %%", "lists", "KLAVIYO_ACCOUNT_ID")
+        log_of_the_run.info("100 % of KLAVIYO_ACCOUNT_ID")
+
+    assert found == ["WARNING: lists: set the field account_id of resource 'eu', 100 %", "INFO: 100 % of the field account_id of resource 'eu'"]
 
 
 @pytest.mark.long

@@ -186,10 +186,21 @@ def test_an_accounts_endpoint_that_does_not_respond_does_not_delay_syncs(
     (note,) = sync("lists", sandbox, warehouse, max_retries=6).notes
 
     assert sandbox.stats()["endpoints"]["/api/accounts"]["requests"] == 1, "one request, without retries"
-    assert "Klaviyo could not be reached" in note
+    assert "is unknown (Klaviyo has not named it within" in note
     assert "accounts:read)" not in note
     sandbox.clear_faults()
     assert sync("lists", sandbox, warehouse).row.account_id == truth(sandbox, "accounts")["id"][0]
+
+
+def test_a_note_says_why_the_request_for_the_account_failed(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account()
+    sandbox.faults({"path": "/api/accounts", "kind": "500", "times": None})
+
+    (note,) = sync("lists", sandbox, warehouse, max_retries=0).notes
+
+    assert "is unknown (the request for it failed: " in note
+    assert "GET /api/accounts: 500" in note
+    assert "accounts:read)" not in note
 
 
 def test_the_wait_for_another_process_that_requests_the_account_is_limited(

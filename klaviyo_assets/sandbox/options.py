@@ -4,6 +4,9 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.named import catalog_named
+
 
 @dataclass(frozen=True)
 class SandboxOptions:
@@ -87,6 +90,17 @@ class SandboxOptions:
             if value != one.default:
                 found.extend(_arguments(one.name.replace("_", "-"), value))
         return found
+
+
+def catalog_of(options: SandboxOptions) -> Catalog:
+    """Return the catalog that the options name, by default the one of this package.
+
+    Raises:
+        CatalogError: A ``ValueError``: if there is no such catalog.
+    """
+    if not options.catalog:
+        return CATALOG
+    return catalog_named(options.catalog)
 
 
 _COUNTED = frozenset({"events", "profiles", "campaigns", "flows", "lists", "segments", "metrics", "reviews"})

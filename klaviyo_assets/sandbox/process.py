@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from klaviyo_assets.sandbox.keys import Keys
-from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.options import SandboxOptions, catalog_of
 
 _TIMEOUT = 60.0
 """Timeout of an admin request in seconds: the truth of a big account takes a while."""
@@ -43,8 +43,12 @@ class SandboxProcess:
 
     @property
     def keys(self) -> Keys:
-        """The sandbox's API keys."""
-        return Keys(self.options.seed)
+        """The sandbox's API keys.
+
+        Raises:
+            CatalogError: If the options name a catalog that cannot be loaded.
+        """
+        return Keys(self.options.seed, catalog_of(self.options))
 
     def __enter__(self) -> Self:
         """Start the process and wait until it responds."""

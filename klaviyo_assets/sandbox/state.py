@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.catalog.named import catalog_named
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.faults import Faults
@@ -11,7 +10,7 @@ from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
-from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.options import SandboxOptions, catalog_of
 from klaviyo_assets.sandbox.rounds import apply_round
 from klaviyo_assets.sandbox.stats import Stats
 
@@ -57,17 +56,6 @@ def begin(options: SandboxOptions) -> State:
     account.settle()
     limits = Limits(headers=RateLimitHeaders(options.rate_limit_headers), daily=options.daily_limit)
     return State(options, account.clock, account, Faults(options.seed), Keys(options.seed, catalog), limits)
-
-
-def catalog_of(options: SandboxOptions) -> Catalog:
-    """Return the catalog that the options name, by default the one of this package.
-
-    Raises:
-        CatalogError: A ``ValueError``: if there is no such catalog.
-    """
-    if not options.catalog:
-        return CATALOG
-    return catalog_named(options.catalog)
 
 
 def _clock(options: SandboxOptions, base: int, changes: list[int]) -> Clock:

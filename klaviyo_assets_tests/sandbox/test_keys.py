@@ -1,9 +1,12 @@
 import re
 
+import httpx
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, Keys, key_lacking, scopes_of
+from klaviyo_assets_tests.accounts import small
+from klaviyo_assets_tests.outside_types import NAME
 from klaviyo_assets_tests.sandbox.helpers import headers
 
 SCOPES = sorted({scope for entry in CATALOG.values() for scope in entry.scopes})
@@ -37,6 +40,12 @@ def test_keys_depend_only_on_the_seed():
 def test_a_sandbox_accepts_only_its_own_keys(sandbox, http):
     for key, status in ((sandbox.keys.all_scopes, 200), (Keys(sandbox.options.seed + 1).all_scopes, 401)):
         assert http.get("/api/lists", headers=headers(key)).status_code == status
+
+
+def test_scopes_of_types_from_outside_have_their_keys():
+    with small(catalog=NAME) as sandbox, httpx.Client(base_url=sandbox.base_url) as client:
+        client.headers.update(headers(sandbox.keys.lacking("coupons:read")))
+        assert [client.get(path).status_code for path in ("/api/coupons", "/api/lists")] == [403, 200]
 
 
 def test_an_unknown_scope_is_rejected():

@@ -26,6 +26,7 @@ UNKNOWN_ATTRIBUTES = "unknown_attributes"
 SCHEMA_DRIFT = "schema_drift"
 COMPLETE = "complete"
 
+_UPGRADE = "upgrade klaviyo_assets"
 _ROWS_SHOWN = 100
 _MAX_NAME_LENGTH = 100
 
@@ -41,7 +42,7 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
     specs = [
         dg.AssetCheckSpec(SCOPE_COVERAGE, asset=asset, description=f"The API key has the scope {entry.scope_text}; checked with one small request."),
         dg.AssetCheckSpec(PRIMARY_KEY, asset=asset, description="Every row has a primary key, and no two rows have the same one."),
-        dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attributes that this version does not know (see _extra)."),
+        dg.AssetCheckSpec(UNKNOWN_ATTRIBUTES, asset=asset, description="Klaviyo sends no attributes without a column (see _extra)."),
         dg.AssetCheckSpec(SCHEMA_DRIFT, asset=asset, description="Values, nulls and texts match Klaviyo's schema."),
     ]
     if entry.counted_by is not None:
@@ -127,14 +128,22 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
     )
 
 
-def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn about attributes that the catalog does not know or that have another type."""
+def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey, own_type: str | None = None) -> dg.AssetCheckResult:
+    """Warn about attributes that the catalog does not know or that have another type.
+
+    Args:
+        unknown: The attributes.
+        asset: Key of the asset.
+        own_type: Name of the resource type if it comes from the user's own code.
+    """
     words = "Every attribute has a column."
     if unknown:
         names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)} ({one.rows} rows)" for one in unknown)
+        where = f"in the resource type {own_type}" if own_type else "in this version"
+        advice = f"add columns for them to {own_type}, or correct their types; list what you do not need in unmapped" if own_type else _UPGRADE
         words = (
-            f"Klaviyo sends attributes that have no column in this version or that have another type: {names}. They are stored in _extra. "
-            "What to do: upgrade klaviyo_assets."
+            f"Klaviyo sends attributes that have no column {where} or that have another type: {names}. They are stored in _extra. "
+            f"What to do: {advice}."
         )
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -146,14 +155,22 @@ def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey) -> dg.Asset
     )
 
 
-def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey) -> dg.AssetCheckResult:
-    """Warn about values that violate Klaviyo's schema, attributes that disappeared, and text that had to be changed."""
+def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey, own_type: str | None = None) -> dg.AssetCheckResult:
+    """Warn about values that violate Klaviyo's schema, attributes that disappeared, and text that had to be changed.
+
+    Args:
+        drifts: What differs.
+        asset: Key of the asset.
+        own_type: Name of the resource type if it comes from the user's own code.
+    """
     words = "The records match Klaviyo's schema."
     if drifts:
         names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)}: {one.kind} ({one.rows} rows)" for one in drifts)
+        schema = f"the columns of the resource type {own_type}" if own_type else "its schema"
+        advice = f"correct required, values or the type of these columns of {own_type}" if own_type else _UPGRADE
         words = (
-            f"Klaviyo's records do not match its schema: {names}. They are stored as received. "
-            "What to do: check whether your queries rely on them, and upgrade klaviyo_assets."
+            f"Klaviyo's records do not match {schema}: {names}. They are stored as received. "
+            f"What to do: check whether your queries rely on them, and {advice}."
         )
     return dg.AssetCheckResult(
         asset_key=asset,

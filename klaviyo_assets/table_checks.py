@@ -9,6 +9,7 @@ import duckdb
 
 from klaviyo_assets import checks
 from klaviyo_assets._internal.sanitize import markdown, one_line
+from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.quality.inspector import Inspector, inspecting
 from klaviyo_assets.run_log import LOGGER
@@ -69,10 +70,11 @@ class TableChecks:
         return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
 
     def _checks(self, since: datetime | None) -> dict[str, Check]:
+        own_type = None if is_built_in(self.entry) else self.entry.name
         return {
             checks.PRIMARY_KEY: lambda inspector: checks.primary_key(inspector.primary_key(since), self.asset),
-            checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset),
-            checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset),
+            checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
+            checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset, own_type),
         }
 
     def _results(self, inspector: Inspector, selected: dict[str, Check]) -> Iterator[tuple[str, dg.AssetCheckResult]]:

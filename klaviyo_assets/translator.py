@@ -87,7 +87,7 @@ class KlaviyoTranslator:
         """Return the spec of a resource type's asset."""
         spec = dg.AssetSpec(
             key=dg.AssetKey([*_parts(self.key_prefix), entry.name]),
-            description=f"{entry.description}\n\nScope: `{entry.scope_text}`. [Klaviyo's documentation]({entry.docs_url})",
+            description=_description(entry),
             group_name=str(self.group_name),
             owners=list(self.owners),
             tags=dict(self.tags),
@@ -112,6 +112,11 @@ def _parts(prefix: Sequence[str]) -> Sequence[str]:
 
 def _is_not_given(value: object, field_: Field[Any]) -> bool:
     return value is field_.default or (field_.default is MISSING and not value)
+
+
+def _description(entry: ResourceType) -> str:
+    link = f" [Klaviyo's documentation]({entry.docs_url})" if entry.docs_url else ""
+    return f"{entry.description}\n\nScope: `{entry.scope_text}`.{link}"
 
 
 def _is_default(value: object) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from klaviyo_assets.api.auth import ApiKey, named_origin, origin
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, ResponseTooLarge
+from klaviyo_assets.api.errors import BadRequest, CursorRefused, EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, ResponseTooLarge
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
@@ -23,6 +23,7 @@ from klaviyo_assets.api.responses import decoded, rejected_for, server_time
 from klaviyo_assets.api.retries import RetryPolicy
 from klaviyo_assets.api.transport import ApiRequest, HttpTransport
 from klaviyo_assets.api.waits import duration
+from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.endpoint import Query, RateLimit
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -175,7 +176,12 @@ class KlaviyoClient:
         self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, max_bytes: int | None = None
     ) -> ApiResponse[T]:
         request = ApiRequest("GET", target, entry.scope_text, max_bytes=max_bytes)
-        return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
+        try:
+            return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
+        except BadRequest as error:
+            if not isinstance(error, CursorRefused) and not is_built_in(entry):
+                error.advice = error.advice_about_own_type.format(name=entry.name)
+            raise
 
     async def query(self, query: Query, attributes: Mapping[str, object], decode: Callable[[bytes], T]) -> ApiResponse[T]:
         """Send a query to a read-only POST endpoint. Changes nothing, so it is retried like a GET.

@@ -24,6 +24,12 @@ REVISION = "2026-07-15"
 CATALOG = Catalog(discover())
 """All resource types of this package; the default of every ``catalog=``."""
 
+
+def is_built_in(entry: ResourceType) -> bool:
+    """Return whether a resource type is one of this package, unchanged; otherwise its user can correct it."""
+    return CATALOG.get(entry.name) == entry
+
+
 __all__ = [
     "ACCOUNTS",
     "CAMPAIGNS",
@@ -40,4 +46,5 @@ __all__ = [
     "CatalogError",
     "ResourceType",
     "UnknownResourceType",
+    "is_built_in",
 ]

@@ -73,7 +73,7 @@ class ResourceType:
         recommended_scope: True if the docs recommend that the key has the scope.
         unmapped: Paths of known members without a column, such as ``("relationships", "lists")``: attributes of other
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``; no check warns about them.
-        docs_url: Klaviyo's page of the endpoint.
+        docs_url: Klaviyo's page of the endpoint; empty if there is none.
         primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
         parent: Parent of a child type; None for a top-level collection.
         identifies_account: True for the type that identifies the account of the key.

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 
 import httpx
@@ -252,3 +253,16 @@ def test_too_long_retry_after_fails_the_request(server: Scripted) -> None:
 
     assert "The server asks to wait 5 minutes 1 second, until" in error_text(server, ServerFault)
     assert len(server.requests) == 1
+
+
+def test_a_refused_request_for_an_own_type_is_explained_by_its_definition(server: Scripted) -> None:
+    server.respond_with(errors(400, "invalid", "'color' is not a valid filter."))
+    entry = replace(LISTS, name="palettes")
+
+    async def get() -> None:
+        async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
+            await client.get(entry, "/api/lists", {}, msgspec.json.decode)
+
+    with pytest.raises(BadRequest, match="Compare the resource type palettes in your code with Klaviyo's reference") as caught:
+        asyncio.run(get())
+    assert "issue" not in str(caught.value)

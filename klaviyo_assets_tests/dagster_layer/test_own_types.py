@@ -1,10 +1,14 @@
 """Resource types from outside the package: names that Dagster cannot use, and how their assets look."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import dagster as dg
 import pytest
 
-from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets.checks import schema_drift, unknown_attributes
+from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests.outside_types import COUPONS
 
@@ -22,6 +26,25 @@ def test_a_type_cannot_have_the_name_of_a_job(name: str) -> None:
 def test_a_type_cannot_have_the_name_of_the_shared_op() -> None:
     with pytest.raises(InvalidDefinition, match=r"^The resource type small_types cannot have this name: "):
         build_klaviyo_assets(catalog=CATALOG.with_(replace(COUPONS, name="small_types")))
+
+
+@pytest.mark.parametrize("url", ["", "https://developers.klaviyo.com/en/reference/get_coupons"], ids=["none", "some"])
+def test_only_known_documentation_is_linked(url: str) -> None:
+    description = KlaviyoTranslator().get_asset_spec(replace(COUPONS, docs_url=url)).description
+
+    link = f" [Klaviyo's documentation]({url})" if url else ""
+    assert description == f"One row per coupon.\n\nScope: `coupons:read`.{link}"
+
+
+@pytest.mark.parametrize("check", [unknown_attributes, schema_drift])
+def test_checks_advise_to_correct_the_own_type(check: Callable[..., dg.AssetCheckResult]) -> None:
+    drifts = [Drift(Kind.NEW, "color", "no such attribute", 3, "1", "red")]
+
+    ours, own = (check(drifts, dg.AssetKey("coupons"), own_type).description or "" for own_type in (None, "coupons"))
+
+    assert "upgrade klaviyo_assets" in ours
+    assert "upgrade" not in own
+    assert "the resource type coupons" in own
 
 
 @pytest.mark.parametrize("name", ["sync", "small_types"])

@@ -1,6 +1,7 @@
-"""Klaviyo's resource types as data, one entry each.
+"""Klaviyo's resource types as data, one object each.
 
-To add a resource type, add a module in ``catalog/types/``; nothing else changes. The names exported here are shortcuts for code that uses them.
+To add a resource type, add a module in ``catalog/types/`` (see CONTRIBUTING.md); no other code changes. The names exported here are shortcuts, not a
+registry.
 The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 

@@ -75,8 +75,8 @@ def _read_parquet(files: Sequence[Path], *options: str) -> str:
 class Upsert:
     """Loads one batch of staged files into one table, inside the caller's transaction.
 
-    Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read. An older read never
-    replaces a newer one; see :meth:`_may_replace`.
+    Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read; see
+    :meth:`_may_replace` for records without a version.
 
     Args:
         connection: The database, in a transaction.
@@ -161,14 +161,7 @@ class Upsert:
         if rows == keys:
             return staged, rows
         placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
-        version = [self._version("new")] if self.entry.version_column else []
-        newest = [*version, f"new.{SYNCED_AT}"]
-        order = ", ".join([*(f"{value} DESC NULLS LAST" for value in newest), "staged_file DESC", "file_row_number DESC"])
-        ordered = f"row_number() OVER (PARTITION BY {self._columns_of('new')} ORDER BY {order})"
-        self._collect(
-            "superseded",
-            f"SELECT staged_file, file_row_number FROM {placed} AS new QUALIFY {ordered} > 1",
-        )
+        self._collect("superseded", self._superseded(placed))
         return (
             f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {placed} AS placed "
             "WHERE NOT EXISTS (FROM superseded AS s WHERE s.staged_file = placed.staged_file AND s.file_row_number = placed.file_row_number))"
@@ -248,17 +241,40 @@ class Upsert:
     def _may_replace(self) -> str:
         """SQL that is true if ``new`` may replace ``old``: it has a later version, or was read later.
 
-        A version that is missing, in the future or lower than before must not protect a row forever. So the later read wins in three cases: if one of
-        the two rows has no version or one dated after its read; if the old row is marked as deleted and the record was read since; and in types that
-        are read completely, where no other read would correct the row.
+        A version that is missing, in the future or lower than before must not protect a row forever. So the later read wins if the versions are
+        equal; if one of the two rows has no version or one dated after its read; if the old row is marked as deleted and the record was read since;
+        and in types that are read completely, where no other read would correct the row.
         """
         read_no_earlier = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
-        if not self.entry.version_column or self.entry.replication.is_complete_read:
+        if not self._has_versions:
             return read_no_earlier
         new, old = self._version("new"), self._version("old")
         same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
         is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
         return f"(coalesce({new} > {old}, false) OR ({read_no_earlier} AND {same_or_missing}) OR {is_back})"
+
+    @property
+    def _has_versions(self) -> bool:
+        return self.entry.version_column is not None and not self.entry.replication.is_complete_read
+
+    def _superseded(self, placed: str) -> str:
+        """SQL that lists the places of staged rows that another row of the same key supersedes.
+
+        As in :meth:`_may_replace`, versions count only if all rows of the key have one; otherwise, the latest read counts.
+        """
+        key, version = self._columns_of("new"), self._version("new") if self._has_versions else "NULL"
+        return f"""
+            SELECT staged_file, file_row_number
+            FROM (
+                SELECT {key}, staged_file, file_row_number, new.{SYNCED_AT} AS read_at, {version} AS version,
+                    bool_and({version} IS NOT NULL) OVER (PARTITION BY {key}) AS have_versions
+                FROM {placed} AS new
+            ) AS new
+            QUALIFY row_number() OVER (
+                PARTITION BY {key}
+                ORDER BY CASE WHEN have_versions THEN version END DESC NULLS LAST, read_at DESC NULLS LAST, staged_file DESC, file_row_number DESC
+            ) > 1
+        """
 
     def _version(self, relation: str) -> str:
         """SQL for the version of a row; null if it is dated after its read, since such a date cannot be compared."""

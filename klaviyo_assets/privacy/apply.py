@@ -1,4 +1,4 @@
-"""Applies field rules to frames before they are stored."""
+"""Applies field rules to frames: to new rows before they are stored, and to rows that were stored before a rule was added."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ class FieldRuleSet:
     salt: Salt | None = None
 
     def apply(self, frame: pl.DataFrame, *, again: bool = False) -> pl.DataFrame:
-        """Return the frame with the rules applied to those of their columns that it has.
+        """Return the frame with the rules applied to whichever of their columns it has.
 
         Args:
             frame: Columns as in :func:`klaviyo_assets.decode.frame_schema`.

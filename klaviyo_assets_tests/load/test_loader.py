@@ -66,6 +66,28 @@ def test_the_later_read_counts_if_a_row_has_no_version(earlier: int | None, read
     assert query(warehouse, "SELECT email FROM profiles") == [("now" if read_after > 0 else "before",)]
 
 
+@pytest.mark.parametrize("first", [None, 2], ids=["first had none", "first had one"])
+@pytest.mark.parametrize("later", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize("missing", [None, 9_999], ids=["missing", "in the future"])
+def test_the_later_read_of_a_batch_counts_if_a_row_has_no_version(
+    first: int | None, later: int, missing: int | None, profiles: Loads, warehouse: LocalFile
+) -> None:
+    without = None if missing is None else after(missing)
+    versions = (after(-2), without) if first else (without, after(-2))
+
+    profiles([{"id": "A", "email": str(at), "updated": versions[at], "_synced_at": after(1 + (at == later))} for at in (0, 1)])
+
+    assert query(warehouse, "SELECT email FROM profiles") == [(str(later),)]
+
+
+@pytest.mark.parametrize("updated", [-5, 0, 5], ids=["earlier", "the same", "later"])
+def test_the_later_read_of_a_batch_counts_for_full_table_types(updated: int, warehouse: LocalFile, tmp_path: Path) -> None:
+    flows = Loads(warehouse, tmp_path, "flows")
+    flows([{"id": "A", "name": "before", "updated": NOON}, {"id": "A", "name": "now", "updated": after(updated), "_synced_at": after(1)}])
+
+    assert query(warehouse, "SELECT name FROM flows") == [("now",)]
+
+
 @pytest.mark.parametrize("updated", [None, -5, 0, 5], ids=["missing", "earlier", "the same", "later"])
 def test_the_later_read_counts_for_full_table_types(updated: int | None, warehouse: LocalFile, tmp_path: Path) -> None:
     flows = Loads(warehouse, tmp_path, "flows")

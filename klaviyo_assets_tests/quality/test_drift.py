@@ -398,7 +398,7 @@ def test_the_error_of_an_unreadable_response_has_a_position() -> None:
         )
 
 
-@pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "no collection")])
+@pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "not a collection")])
 def test_a_sync_that_cannot_read_a_response_says_why(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3)
     sync("lists", sandbox, warehouse)

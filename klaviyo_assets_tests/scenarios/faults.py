@@ -109,8 +109,8 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "older of two versions in a load kept",
         (
-            Edit(Upsert, "_staged", "DESC NULLS LAST", "ASC NULLS LAST"),
-            Edit(Upsert, "_staged", '"staged_file DESC", "file_row_number DESC"', '"staged_file", "file_row_number"'),
+            Edit(Upsert, "_superseded", "DESC NULLS LAST", "ASC NULLS LAST"),
+            Edit(Upsert, "_superseded", "staged_file DESC, file_row_number DESC", "staged_file, file_row_number"),
         ),
         ("profiles",),
     ),

@@ -19,7 +19,7 @@ noise."""
 _MIN_SHARE = 0.1
 """Minimum part of our configured share, whatever others seem to use, so a sync always finishes."""
 
-_LARGEST_CUT = 0.5
+_MIN_LEFT_AFTER_CUT = 0.5
 """Minimum part of the current pace that remains after one cut. Otherwise two syncs that detect each other would both stop."""
 
 _BETWEEN_CUTS = 4.0
@@ -29,10 +29,10 @@ _RISE = 0.01
 """Share of the limit by which the pace rises per second while others are detected. Slow, so two syncs that detect each other do not oscillate."""
 
 _FAST_RISE = 0.03
-"""The same while much of the limit is unused."""
+"""The same while the limit is largely unused."""
 
-_UNUSED = 0.15
-"""Share of the limit, unused in the last minute, that counts as much."""
+_LARGELY_UNUSED = 0.15
+"""If more than this share of the limit went unused in the last minute, the pace rises faster."""
 
 _OVERUSE_REPAID_WITHIN = 20.0
 """Seconds within which usage beyond the limit of a minute is compensated."""
@@ -143,11 +143,11 @@ class FairShare:
     def _adjust(self, free: float, passed: float, now: float) -> None:
         """Lower the share at once, but not by more than half, and raise it slowly."""
         if free >= self.own_share:
-            much = max(_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
-            much_is_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -much
-            self.own_share = min(free, self.own_share + (_FAST_RISE if much_is_unused else _RISE) * passed)
-        elif free >= _LARGEST_CUT * self.own_share:
+            threshold = max(_LARGELY_UNUSED, 3 / math.sqrt(self.limit.steady)) * self.limit.steady
+            is_largely_unused = self._usage.used_beyond(self.limit.steady / _MINUTE, now) < -threshold
+            self.own_share = min(free, self.own_share + (_FAST_RISE if is_largely_unused else _RISE) * passed)
+        elif free >= _MIN_LEFT_AFTER_CUT * self.own_share:
             self.own_share = free
         elif now >= self._next_cut:
-            self.own_share *= _LARGEST_CUT
+            self.own_share *= _MIN_LEFT_AFTER_CUT
             self._next_cut = now + _BETWEEN_CUTS

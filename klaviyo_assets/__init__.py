@@ -1,6 +1,14 @@
 """Klaviyo as Dagster assets.
 
 These names are the public API. Each is loaded when it is first used, so importing the package stays fast.
+
+Three submodules are public too, for code that extends the package:
+
+- ``klaviyo_assets.catalog``: resource types of your own, their endpoints, columns, replications and parents;
+- ``klaviyo_assets.extract.strategies``: strategies of your own, which decide what a sync reads;
+- ``klaviyo_assets.warehouse``: a database of your own.
+
+All else is internal and may change.
 """
 
 from importlib import import_module
@@ -19,10 +27,12 @@ if TYPE_CHECKING:
     from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.resources import KlaviyoResource
     from klaviyo_assets.translator import KlaviyoTranslator
+    from klaviyo_assets.validation import InvalidDefinition
 
 __all__ = [
     "CATALOG",
     "Catalog",
+    "InvalidDefinition",
     "KlaviyoAssetsError",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
@@ -40,6 +50,7 @@ __all__ = [
 _MODULES = {
     "CATALOG": "catalog",
     "Catalog": "catalog",
+    "InvalidDefinition": "validation",
     "KlaviyoAssetsError": "errors",
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",

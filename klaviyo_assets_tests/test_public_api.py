@@ -1,6 +1,7 @@
 """The public API: its names, that tools see them, and that importing the package loads none of them."""
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import klaviyo_assets
 PUBLIC = [
     "CATALOG",
     "Catalog",
+    "InvalidDefinition",
     "KlaviyoAssetsError",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
@@ -28,8 +30,92 @@ PUBLIC = [
 """Removing a name breaks users' code; adding one is a promise."""
 
 
+SUBMODULES = {
+    "klaviyo_assets.catalog": [
+        "ACCOUNTS",
+        "ANY",
+        "CAMPAIGNS",
+        "CATALOG",
+        "CONTAINS",
+        "EQUALS",
+        "EQUALS_ANY",
+        "EVENTS",
+        "FLOWS",
+        "GREATER_ONLY",
+        "HAS",
+        "INCLUSIVE",
+        "LISTS",
+        "METRICS",
+        "PROFILES",
+        "RANGE",
+        "REVIEWS",
+        "REVISION",
+        "SEGMENTS",
+        "STRICT",
+        "TIER_L",
+        "TIER_M",
+        "TIER_S",
+        "TIER_XL",
+        "TIER_XS",
+        "Catalog",
+        "CatalogError",
+        "Column",
+        "ColumnType",
+        "Endpoint",
+        "FullTable",
+        "Incremental",
+        "NewestFirst",
+        "PageSize",
+        "Parent",
+        "PerParent",
+        "Query",
+        "RateLimit",
+        "ReducedLimit",
+        "Replication",
+        "ResourceType",
+        "Subset",
+        "UnknownResourceType",
+        "attribute",
+        "from_subset",
+        "parent_id",
+        "record_id",
+        "to_many",
+        "to_one",
+    ],
+    "klaviyo_assets.extract.strategies": [
+        "Completion",
+        "FullTableStrategy",
+        "IncrementalStrategy",
+        "NewestFirstStrategy",
+        "ParentSlice",
+        "PerParentStrategy",
+        "PlanContext",
+        "Slice",
+        "Strategy",
+        "SubsetSlice",
+        "SyncMode",
+        "strategy_for",
+    ],
+    "klaviyo_assets.warehouse": ["Capabilities", "LocalFile", "Warehouse", "WarehouseBusy", "WarehouseError"],
+}
+"""The public submodules: what code that extends the package needs."""
+
+
 def test_the_public_names() -> None:
     assert klaviyo_assets.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize(("name", "names"), SUBMODULES.items(), ids=list(SUBMODULES))
+def test_the_names_of_public_submodules(name: str, names: list[str]) -> None:
+    module = importlib.import_module(name)
+
+    assert f"``{name}``" in (klaviyo_assets.__doc__ or "")
+    assert module.__all__ == names == sorted(names, key=_constants_first)
+    assert [one for one in names if (inspect.isclass(value := getattr(module, one)) or inspect.isfunction(value)) and not inspect.getdoc(value)] == []
+
+
+def _constants_first(name: str) -> tuple[bool, str]:
+    return not name.isupper(), name
 
 
 @pytest.mark.parametrize("name", PUBLIC)

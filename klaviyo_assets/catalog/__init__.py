@@ -1,14 +1,37 @@
 """Klaviyo's resource types as data, one object each.
 
-To add a resource type, add a module in ``catalog/types/`` (see CONTRIBUTING.md); no other code changes. The names exported here are shortcuts, not a
-registry.
+To add a resource type, add a module in ``catalog/types/`` (see CONTRIBUTING.md); no other code changes. The names in ``__all__`` are public: with them,
+code from outside this package adds types of its own (``CATALOG.with_(MY_TYPE)``).
 The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 
 from klaviyo_assets.catalog.catalog import Catalog
+from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, from_subset, parent_id, record_id, to_many, to_one
 from klaviyo_assets.catalog.discovery import discover
+from klaviyo_assets.catalog.endpoint import (
+    ANY,
+    CONTAINS,
+    EQUALS,
+    EQUALS_ANY,
+    GREATER_ONLY,
+    HAS,
+    INCLUSIVE,
+    RANGE,
+    STRICT,
+    TIER_L,
+    TIER_M,
+    TIER_S,
+    TIER_XL,
+    TIER_XS,
+    Endpoint,
+    PageSize,
+    Query,
+    RateLimit,
+    ReducedLimit,
+)
 from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
-from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
 from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
 from klaviyo_assets.catalog.types.events import EVENTS
@@ -33,19 +56,52 @@ def is_built_in(entry: ResourceType) -> bool:
 
 __all__ = [
     "ACCOUNTS",
+    "ANY",
     "CAMPAIGNS",
     "CATALOG",
+    "CONTAINS",
+    "EQUALS",
+    "EQUALS_ANY",
     "EVENTS",
     "FLOWS",
+    "GREATER_ONLY",
+    "HAS",
+    "INCLUSIVE",
     "LISTS",
     "METRICS",
     "PROFILES",
+    "RANGE",
     "REVIEWS",
     "REVISION",
     "SEGMENTS",
+    "STRICT",
+    "TIER_L",
+    "TIER_M",
+    "TIER_S",
+    "TIER_XL",
+    "TIER_XS",
     "Catalog",
     "CatalogError",
+    "Column",
+    "ColumnType",
+    "Endpoint",
+    "FullTable",
+    "Incremental",
+    "NewestFirst",
+    "PageSize",
+    "Parent",
+    "PerParent",
+    "Query",
+    "RateLimit",
+    "ReducedLimit",
+    "Replication",
     "ResourceType",
+    "Subset",
     "UnknownResourceType",
-    "is_built_in",
+    "attribute",
+    "from_subset",
+    "parent_id",
+    "record_id",
+    "to_many",
+    "to_one",
 ]

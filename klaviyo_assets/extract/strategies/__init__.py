@@ -1,7 +1,8 @@
 """The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
 One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed`` the base class of the
-strategies that read by time, and ``slicing`` cuts time windows into slices.
+strategies that read by time, and ``slicing`` cuts time windows into slices. The names in ``__all__`` are public: with them, code from outside this
+package implements strategies of its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,13 +11,28 @@ from typing import Any
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.strategies.base import Strategy
+from klaviyo_assets.extract.options import SyncMode
+from klaviyo_assets.extract.slices import ParentSlice, Slice, SubsetSlice
+from klaviyo_assets.extract.strategies.base import Completion, PlanContext, Strategy
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
 
-__all__ = ["FullTableStrategy", "IncrementalStrategy", "NewestFirstStrategy", "PerParentStrategy", "Strategy", "strategy_for"]
+__all__ = [
+    "Completion",
+    "FullTableStrategy",
+    "IncrementalStrategy",
+    "NewestFirstStrategy",
+    "ParentSlice",
+    "PerParentStrategy",
+    "PlanContext",
+    "Slice",
+    "Strategy",
+    "SubsetSlice",
+    "SyncMode",
+    "strategy_for",
+]
 
 _STRATEGIES: Mapping[type, Callable[[Any], Strategy]] = {
     FullTable: FullTableStrategy,

@@ -18,7 +18,7 @@ from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
-from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncError, SyncTaken
+from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.options import SyncOptions, parse_instant, parse_start_date
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.privacy.apply import FieldRuleSet
@@ -159,7 +159,7 @@ class AssetSync:
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
         scheduled = SCHEDULE_TAG in self.context.run.tags
-        if (access is not None and access.optional) or (isinstance(failure, SyncTaken) and scheduled):
+        if (access is not None and access.optional) or (isinstance(failure, SyncAlreadyRunning) and scheduled):
             reason = access.advice if access is not None and access.optional else str(failure)
             self.log.warning("Skipped. %s", reason)
             return

@@ -9,7 +9,7 @@ packages raise are defined here, the others in the module that the tree names::
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
         - AssetUnknown          the keys of assets were changed in a way that their op does not know
-        - SyncTaken             another run is syncing this resource type
+        - SyncAlreadyRunning    another run is syncing this resource type
         - AccountMismatch       the schema holds another account's data
         - NewerLayout           a later version of this package has written the schema
         - FolderFailed          the files next to the database cannot be written (a full disk, a missing permission)
@@ -102,7 +102,7 @@ class AssetUnknown(SyncError):
         )
 
 
-class SyncTaken(SyncError):
+class SyncAlreadyRunning(SyncError):
     """Another run is syncing this resource type; nothing was done."""
 
 

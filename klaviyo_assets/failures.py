@@ -7,7 +7,7 @@ import dagster as dg
 
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
-from klaviyo_assets.errors import StillLocked, SyncError, SyncTaken
+from klaviyo_assets.errors import StillLocked, SyncAlreadyRunning, SyncError
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 
@@ -67,4 +67,4 @@ def _text(error: Exception) -> str:
 def _retry_may_help(error: Exception) -> bool:
     if isinstance(error, RequestFailed):
         return error.may_end_soon
-    return isinstance(error, SyncTaken | StillLocked | WarehouseBusy)
+    return isinstance(error, SyncAlreadyRunning | StillLocked | WarehouseBusy)

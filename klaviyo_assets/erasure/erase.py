@@ -90,7 +90,7 @@ class Erasure:
             dry_run: True to report what would be done and change nothing.
 
         Raises:
-            SyncTaken: If a sync is running.
+            SyncAlreadyRunning: If a sync is running.
             NewerLayout: If a later version of this library has written the schema.
             SyncError: If the schema does not exist, has tables of resource types that are not in the catalog, or the person's rows cannot be
                 identified; nothing was changed.

@@ -12,7 +12,7 @@ from klaviyo_assets._internal.sanitize import markdown
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.tables import DELETED_AT, Tables
-from klaviyo_assets.privacy.ruled_columns import ruled_columns
+from klaviyo_assets.privacy.columns_with_rules import columns_with_rules
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import null_rate_drifts
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
@@ -95,7 +95,7 @@ class Inspector:
         if not self._exists:
             return []
         tables = self._tables
-        with_rules = ruled_columns(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
+        with_rules = columns_with_rules(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
         return [*DriftFinder(self.connection, tables.rows, self.entry, with_rules).drifts(), *null_rate_drifts(self.connection, tables, with_rules)]
 
     def preview(self, rows: int = 5) -> str:

@@ -9,7 +9,7 @@ from filelock import Timeout
 from klaviyo_assets._internal import machine_folder, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.errors import SyncTaken
+from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 
@@ -24,7 +24,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
         where: What is locked, for the message, such as `` into another database``.
 
     Raises:
-        SyncTaken: If another process holds it.
+        SyncAlreadyRunning: If another process holds it.
     """
     lock = file_lock(folder / f"{resource_type}.lock")
     holder = folder / f"{resource_type}.holder"
@@ -32,7 +32,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
         acquire(lock, 0)
     except Timeout as error:
         name = holder.read_text().strip() if holder.is_file() else ""
-        raise SyncTaken(
+        raise SyncAlreadyRunning(
             f"{resource_type} is being synced already{where}{f' by run {name}' if name else ''}; nothing was done.",
             "Wait for that run to end, then run again if it is still needed.",
         ) from error

@@ -92,7 +92,7 @@ class SyncRunner:
         """Plan, fetch, stage and load.
 
         Raises:
-            SyncTaken: If another process on this machine is syncing this type of this account; nothing was done.
+            SyncAlreadyRunning: If another process on this machine is syncing this type of this account; nothing was done.
             SyncError: If the request or the account is wrong.
             KlaviyoError: If Klaviyo refuses or fails; pages that were read are kept.
             WarehouseError: If the database cannot be opened.

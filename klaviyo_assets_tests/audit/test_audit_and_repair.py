@@ -15,7 +15,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import BadRequest
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.counts import counts_by_day
-from klaviyo_assets.errors import SyncTaken
+from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.loader import Loader
@@ -224,7 +224,7 @@ def test_a_repair_during_another_sync_leaves_its_request_to_the_next_one(sandbox
     import_old_events(sandbox, 60)
     run("klaviyo_audit")
     covered = query(warehouse, "SELECT * FROM _coverage ORDER BY ALL")
-    with sync_lock(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncTaken):
+    with sync_lock(warehouse.state_dir / "klaviyo", "events", "another"), pytest.raises(SyncAlreadyRunning):
         sync("events", sandbox, warehouse, REPAIR)
 
     assert query(warehouse, "SELECT * FROM _coverage ORDER BY ALL") == covered

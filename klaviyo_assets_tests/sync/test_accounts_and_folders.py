@@ -19,7 +19,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError, SyncTaken
+from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
@@ -310,7 +310,7 @@ def test_a_link_to_the_file_has_the_same_locks(account: SandboxProcess, warehous
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "klaviyo.duckdb").symlink_to(warehouse.path)
 
-    with sync_lock(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncTaken, match="run-1"):
+    with sync_lock(warehouse.state_dir / "klaviyo", "lists", "run-1"), pytest.raises(SyncAlreadyRunning, match="run-1"):
         sync("lists", account, local_file(tmp_path / "links"))
 
 
@@ -331,7 +331,7 @@ def test_an_account_is_synced_by_one_process_at_a_time_even_into_several_databas
     other = local_file(tmp_path / "other")
 
     with sync_lock(lock_folder(account, account_id), "lists", "run-1"):
-        with pytest.raises(SyncTaken, match="lists is being synced already into another database or schema by run run-1; nothing was done"):
+        with pytest.raises(SyncAlreadyRunning, match="lists is being synced already into another database or schema by run run-1; nothing was done"):
             sync("lists", account, other)
         assert sync("flows", account, other).row.outcome == "succeeded", "another type has its own lock"
 
@@ -340,7 +340,7 @@ def test_an_account_is_synced_by_one_process_at_a_time_even_into_several_databas
 
 def test_an_unknown_account_is_locked_by_its_key(account: SandboxProcess, new_account: NewAccount, tmp_path: Path) -> None:
     with sync_lock(lock_folder(account, "unknown", RECOMMENDED_SCOPES_KEY), "lists", None):
-        with pytest.raises(SyncTaken):
+        with pytest.raises(SyncAlreadyRunning):
             sync("lists", account, local_file(tmp_path / "one"), key=RECOMMENDED_SCOPES_KEY)
         other = new_account(seed=99)
         sync("lists", other, local_file(tmp_path / "two"), key=other.keys.recommended_scopes)

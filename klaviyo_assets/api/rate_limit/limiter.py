@@ -67,7 +67,7 @@ class RateLimiter:
         self._burst_full_until = 0.0
         self._fair_share = FairShare(limit, share)
         self._in_flight: deque[SentRequest] = deque()
-        self._paced_at = share
+        self._paced_share = share
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
         self._state_changed = asyncio.Event()
@@ -138,8 +138,8 @@ class RateLimiter:
         """Adopt a reported limit that is lower than the documented one."""
         _log.info("%s: responses report a limit of %d a second and %d a minute", self.name, limit.burst, limit.steady)
         self._fair_share.limit = limit
-        self._pacing.change(self._paced_at, limit)
-        self._concurrency.rate = limit.steady / 60 * self._paced_at
+        self._pacing.change(self._paced_share, limit)
+        self._concurrency.rate = limit.steady / 60 * self._paced_share
 
     def observe_latency(self, seconds: float) -> None:
         """Record how long a response took, including decoding."""
@@ -157,8 +157,8 @@ class RateLimiter:
             return None
         if (seconds := max(self._closed_until - now, self._seconds_full())) > 0:
             return WaitReason(logging.WARNING, _wait_text(seconds))
-        limit, ours = self._fair_share.limit, self._fair_share.own_share
-        pace = f"at most {limit.steady * ours:.0f} a minute are sent, {100 * ours:.0f} % of the account's rate limit"
+        limit, share = self._fair_share.limit, self._fair_share.own_share
+        pace = f"at most {limit.steady * share:.0f} a minute are sent, {100 * share:.0f} % of the account's rate limit"
         return WaitReason(logging.INFO, f"requests wait for their turn; {pace}. What to do: nothing, unless another process on this machine hangs.")
 
     def dispose(self) -> None:
@@ -167,14 +167,14 @@ class RateLimiter:
 
     def _update_pace(self) -> None:
         """Adjust the pace to what the account's other integrations leave of our share."""
-        ours = self._fair_share.own_share
-        if abs(ours - self._paced_at) >= _MIN_CHANGE or (ours != self._paced_at and not self._fair_share.foreign_share):
+        share = self._fair_share.own_share
+        if abs(share - self._paced_share) >= _MIN_CHANGE or (share != self._paced_share and not self._fair_share.foreign_share):
             _log.info(
-                "%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.foreign_share, 100 * ours
+                "%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.foreign_share, 100 * share
             )
-            self._pacing.change(ours, self._fair_share.limit)
-            self._paced_at = ours
-            self._concurrency.rate = self._fair_share.limit.steady / 60 * ours
+            self._pacing.change(share, self._fair_share.limit)
+            self._paced_share = share
+            self._concurrency.rate = self._fair_share.limit.steady / 60 * share
 
     async def _wait_until_open(self) -> None:
         # A response can extend or shorten the wait, so check again after each.

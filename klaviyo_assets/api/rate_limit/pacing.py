@@ -121,7 +121,7 @@ class _Minute:
         self._limit = limit
         self._share = share
         self._count = self._counted()
-        self._pace = self._paced_at(share * _CATCHING_UP)
+        self._pace = self._limiter_at(share * _CATCHING_UP)
 
     async def acquire_turn(self, name: str) -> None:
         """Wait for the minute's count, then for the pace."""
@@ -138,7 +138,7 @@ class _Minute:
             self._count.close()
             self._count = self._counted()
         self._pace.close()
-        self._pace = self._paced_at(share * _CATCHING_UP if share >= self._share else share)
+        self._pace = self._limiter_at(share * _CATCHING_UP if share >= self._share else share)
 
     def close(self) -> None:
         """Stop both limiters."""
@@ -150,7 +150,7 @@ class _Minute:
         count = max(1, math.floor(a_minute))
         return Limiter(InMemoryBucket([Rate(count, math.ceil(_MINUTE_MS * max(1.0, count / a_minute)))]), buffer_ms=0)
 
-    def _paced_at(self, share: float) -> Limiter:
+    def _limiter_at(self, share: float) -> Limiter:
         per_second = self._limit.steady * share / 60
         burst_size = max(1, min(_MAX_BURST, math.ceil(per_second * _STALL_SECONDS), self._limit.burst - math.ceil(per_second)))
         return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=burst_size)], algorithm=GCRA()), buffer_ms=0)

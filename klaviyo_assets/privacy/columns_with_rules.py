@@ -6,7 +6,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.privacy.rules import path_of
 
 
-def ruled_columns(entry: ResourceType, fields: Iterable[str]) -> frozenset[str]:
+def columns_with_rules(entry: ResourceType, fields: Iterable[str]) -> frozenset[str]:
     """Return the columns that have a rule for the whole column or for something inside it.
 
     Args:

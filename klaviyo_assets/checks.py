@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -189,7 +190,7 @@ def unreadable(name: str, error: Exception, asset: dg.AssetKey) -> dg.AssetCheck
         check_name=name,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"The table could not be read: {one_line(str(error))}",
+        description=f"The table could not be read: {one_line(redact(str(error)))}",
         metadata={"error": type(error).__name__},
     )
 

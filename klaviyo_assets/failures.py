@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.errors import StillLocked, SyncAlreadyRunning, SyncError
@@ -61,7 +62,7 @@ def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callab
 
 
 def _text(error: Exception) -> str:
-    return str(error) if isinstance(error, EXPLAINED) else one_line(f"{type(error).__name__}: {error}")
+    return str(error) if isinstance(error, EXPLAINED) else one_line(redact(f"{type(error).__name__}: {error}"))
 
 
 def _retry_may_help(error: Exception) -> bool:

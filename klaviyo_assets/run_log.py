@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from klaviyo_assets._internal.redaction import redact, without_key
+
 LOGGER = logging.getLogger("klaviyo_assets")
 
 
@@ -22,8 +24,10 @@ class _Destination:
     worded: Callable[[str], str]
 
     def pass_on(self, record: logging.LogRecord) -> None:
-        """Write a record of another logger to this log."""
-        self.log.log(record.levelno, "%s", self.worded(record.getMessage()), exc_info=record.exc_info)
+        """Write a record of another logger to this log, without private API keys."""
+        error = record.exc_info[1] if record.exc_info else None
+        shown = without_key(error) if error is not None else None
+        self.log.log(record.levelno, "%s", redact(self.worded(record.getMessage())), exc_info=shown)
 
 
 _destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)

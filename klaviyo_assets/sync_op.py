@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets._internal.event_loop import merged
+from klaviyo_assets._internal.redaction import redact, without_key
 from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -66,7 +67,12 @@ class SyncStep:
                         return
                     except EXPLAINED as error:
                         raise failure(error, self.setting_names.worded) from None
+                    except Exception as error:
+                        unexplained = error
+                        break
                 yield self._worded(result)
+        # Outside the handler: its error, which may show the key, would become the context of this one.
+        raise without_key(unexplained)
 
     def _results(self) -> Generator[Result]:
         klaviyo = self.klaviyo
@@ -134,7 +140,10 @@ class SyncStep:
         """Return a check result that names the user's own settings."""
         if not isinstance(result, dg.AssetCheckResult):
             return result
-        worded = self.setting_names.worded
+
+        def worded(text: str) -> str:
+            return redact(self.setting_names.worded(text))
+
         metadata = {
             name: dg.MetadataValue.text(worded(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
             for name, value in result.metadata.items()

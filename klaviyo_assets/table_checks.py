@@ -8,6 +8,7 @@ import dagster as dg
 import duckdb
 
 from klaviyo_assets import checks
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import markdown, one_line
 from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -65,7 +66,7 @@ class TableChecks:
                 preview = _preview(inspector)
                 found = dict(self._results(inspector, selected))
         except (WarehouseError, duckdb.Error) as error:
-            return TableFindings(markdown(self.worded(str(error))), [found.get(name) or self._unreadable(name, error) for name in selected])
+            return TableFindings(markdown(self.worded(redact(str(error)))), [found.get(name) or self._unreadable(name, error) for name in selected])
         # A separate connection explains a check's error (such as too little memory) and isolates it from the other checks.
         return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
 
@@ -100,4 +101,4 @@ def _preview(inspector: Inspector) -> str:
     try:
         return inspector.preview()
     except duckdb.Error as error:
-        return markdown(str(error))  # the rows are committed, whatever happened to the database since
+        return markdown(redact(str(error)))  # the rows are committed, whatever happened to the database since

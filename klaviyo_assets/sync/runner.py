@@ -17,6 +17,7 @@ import polars as pl
 from filelock import Timeout
 
 from klaviyo_assets._internal import cancellation, private_files
+from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
@@ -175,7 +176,7 @@ class SyncRunner:
                 planned = await plan_sync(sync, covered)
                 await Pipeline(sync, self._staging_folder(row), self._apply_privacy(loader), planned, rereads).run()
         except BaseException as error:
-            row.error_class, row.error = type(error).__name__, str(error)[:2000] or _STOPPED
+            row.error_class, row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
             sync.record_traffic()
             # After a cancellation, wait only briefly for a database that another program has open.
             with cancellation.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):

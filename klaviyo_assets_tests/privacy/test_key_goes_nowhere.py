@@ -17,7 +17,8 @@ import httpx
 import pytest
 from dagster._utils.error import serializable_error_info_from_exc_info
 
-from klaviyo_assets import KlaviyoResource
+from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets._internal.redaction import without_key
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ApiKeyMalformed, KlaviyoError, RequestFailed
@@ -266,3 +267,61 @@ def test_an_origin_that_gets_the_key_unencrypted_causes_a_warning(base_url: str,
 
     assert ("unencrypted" in caplog.text) == warned
     assert SECRET not in caplog.text
+
+
+class Talkative(httpx.AsyncBaseTransport):
+    """A user's transport whose errors quote the request."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            raise KeyError(request.headers["Authorization"])
+        except KeyError as error:
+            raise RuntimeError(f"the gateway refused {request.headers['Authorization']}") from error
+
+
+class ThroughAGateway(KlaviyoResource):
+    def transport(self) -> httpx.AsyncBaseTransport:
+        return Talkative()
+
+
+@pytest.mark.parametrize("types", [["lists"], ["lists", "flows"]], ids=["one type", "two types"])
+@pytest.mark.parametrize("job", ["klaviyo_sync", "klaviyo_checks"])
+def test_an_error_of_a_users_transport_does_not_show_the_key(
+    job: str, types: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KLAVIYO_EU", KEY)
+    klaviyo = ThroughAGateway(api_key=dg.EnvVar("KLAVIYO_EU"), max_retries=0)
+    defs = build_klaviyo_definitions(klaviyo, duckdb=tmp_path / "shop.duckdb", resource_types=types)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+        stored = "\n".join(repr(record.event_log_entry) for record in instance.get_records_for_run(result.run_id).records)
+
+    assert not result.success
+    assert "the gateway refused Klaviyo-API-Key pk_***" in stored
+    assert "handle_async_request" in stored, "the traceback leads to the user's code"
+    printed = capfd.readouterr()
+    assert [text for text in (stored, caplog.text, printed.out, printed.err) if SECRET in text] == []
+    assert [path for path in tmp_path.rglob("*") if contains(path, SECRET)] == []
+
+
+def test_errors_without_a_key_are_left_alone() -> None:
+    cause, context = KeyError("a"), ValueError("b")
+    error = RuntimeError("c")
+    error.__cause__, error.__context__ = cause, context
+
+    assert without_key(error) is error
+    assert (error.__cause__, error.__context__) == (cause, context)
+
+
+def test_a_key_in_a_group_a_note_or_a_loop_of_errors_is_masked() -> None:
+    noted = ValueError("a")
+    noted.add_note(f"sent {KEY}")
+    group = ExceptionGroup("several", [ValueError(KEY)])
+    noted.__context__, group.__context__ = group, noted
+
+    shown = "".join(traceback.format_exception(without_key(noted)))
+
+    assert "ValueError: a" in shown
+    assert "ExceptionGroup: several" in shown
+    assert SECRET not in shown

@@ -108,7 +108,7 @@ class Account:
         self.find(name, id, parent_id)
         self.store.records_of(self.catalog[name], parent_id).remove(id)
         for children in self.store.children.values():
-            if children.entry.parent is not None and children.entry.parent.type_name == name:
+            if children.entry.parent is not None and children.entry.parent.type_name == name and not self.store.has(name, id):
                 children.remove_parent(id)
         if parent_id is None:
             self._replace_in_children(name, id, None)

@@ -74,7 +74,7 @@ def collection(
     path, parameters = entry.endpoint.path, query.parameters
     if entry.parent is not None and parent_id is not None:
         parent = store.catalog[entry.parent.type_name]
-        if store[parent.name].get(parent_id) is None:
+        if not store.has(parent.name, parent_id):
             raise _not_found(parent, parent_id)
         path = entry.parent.path_of(parent_id)
     filter_ = compile_filter(entry, parameters.get("filter"), options, now)

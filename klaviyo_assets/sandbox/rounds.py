@@ -38,7 +38,7 @@ def apply_round(account: Account, seed: int, now: int) -> None:
 
 
 def _ids(account: Account, name: str) -> list[str]:
-    return [record.id for record in account.store[name]]
+    return account.store.ids_of(name)
 
 
 def _some(account: Account, name: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from klaviyo_assets.sandbox import instants
-from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.changes import Account, UnknownRecord
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import Subject, make_event
@@ -70,7 +70,8 @@ def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> st
     if entry.parent is None:
         record = make_new(account.context, account.store, entry, rng, now)
     else:
-        account.find(entry.parent.type_name, str(parent_id))
+        if not account.store.has(entry.parent.type_name, str(parent_id)):
+            raise UnknownRecord(f"no {entry.parent.entry.jsonapi_type} has the id {parent_id}")
         child = make_child(account.context, account.store, entry, str(parent_id), rng, Lifetime(now, now))
         if child is None:
             raise ValueError(f"{name} of {parent_id} already contains every record")

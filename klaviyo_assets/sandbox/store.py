@@ -163,6 +163,18 @@ class Store:
         """Return the records of a type, or of one parent; shared records hold only the parent's additional attributes."""
         return self.collections[entry.name] if parent_id is None else self.children[entry.name].of(parent_id)
 
+    def ids_of(self, name: str) -> list[str]:
+        """Return the ids of a type's records; the id of a child of several parents once."""
+        if name in self.collections:
+            return [record.id for record in self.collections[name]]
+        return list(dict.fromkeys(record.id for _, record in self.children[name]))
+
+    def has(self, name: str, id: str) -> bool:
+        """Return whether a type has a record with this id, with whatever parent."""
+        if name in self.collections:
+            return self.collections[name].get(id) is not None
+        return any(record.id == id for _, record in self.children[name])
+
     def whole(self, entry: ResourceType, record: Record) -> Record | None:
         """Return a record as the API returns it at its type's endpoint; None if the shared record has been deleted."""
         shared = self.shared_with(entry)

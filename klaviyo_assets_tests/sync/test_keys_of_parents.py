@@ -24,8 +24,8 @@ def codes_of(parent: ResourceType) -> ResourceType:
     return replace(COUPON_CODES, name="member_codes", jsonapi_type="member-code", endpoint=endpoint, parent=Parent(parent, _PATH, "coupon_id"))
 
 
-CATALOG = KNOWN.with_(VOUCHERS, VOUCHER_CODES, codes_of(KNOWN["profiles"]))
-"""What the sandbox serves: codes of profiles. The tests read them as children of ``list_members``, which are profiles too."""
+MEMBER_CODES = codes_of(KNOWN["list_members"])
+CATALOG = KNOWN.with_(VOUCHERS, VOUCHER_CODES, MEMBER_CODES)
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -44,15 +44,30 @@ def test_the_key_of_a_parent_may_have_any_name(shop: SandboxProcess, warehouse: 
 
 
 def test_a_child_type_may_be_a_parent(shop: SandboxProcess, warehouse: LocalFile) -> None:
-    members = KNOWN["list_members"]
     sync("lists", shop, warehouse)
-    sync(members, shop, warehouse)
-    report = sync(codes_of(members), shop, warehouse)
+    sync("list_members", shop, warehouse)
+    report = sync(MEMBER_CODES, shop, warehouse)
 
     known = {id_ for (id_,) in query(warehouse, "SELECT DISTINCT profile_id FROM list_members")}
-    expected = [one for one in shop.truth("member_codes") if one["meta"]["coupon_id"] in known]
-    assert report.row.rows_inserted == len(expected) > 0
+    assert report.row.rows_inserted == len(shop.truth("member_codes")) > 0
     # A profile on several lists is asked for once.
     assert query(warehouse, "SELECT count(*), count(DISTINCT parent) FROM _coverage WHERE resource_type = 'member_codes'") == [
         (len(known), len(known))
     ]
+
+
+def test_rows_of_a_deleted_child_are_deleted_too(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    def sync_all() -> None:
+        for entry in (KNOWN["lists"], KNOWN["list_members"], MEMBER_CODES):
+            sync(entry, shop, warehouse)
+
+    sync_all()
+    ((gone, rows),) = query(warehouse, "SELECT coupon_id, count(*) FROM member_codes GROUP BY ALL ORDER BY ALL LIMIT 1")
+    assert len(shop.change("add", type="member_codes", parent=gone)) == 1
+    for (list_id,) in query(warehouse, f"SELECT list_id FROM list_members WHERE profile_id = '{gone}'"):
+        shop.change("delete", type="list_members", id=gone, parent=list_id)
+
+    sync_all()
+
+    assert gone not in {one["meta"]["coupon_id"] for one in shop.truth("member_codes")}
+    assert query(warehouse, "SELECT coupon_id, count(*) FROM member_codes WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(gone, rows)]

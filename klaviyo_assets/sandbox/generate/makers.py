@@ -57,11 +57,11 @@ def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng:
 def make_children(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random) -> Iterator[tuple[str, Record]]:
     """Make the records of a child type, with the ids of their parents: for each parent from zero up to the number in the options."""
     assert entry.parent is not None
-    for parent in store[entry.parent.type_name]:
+    for parent_id in store.ids_of(entry.parent.type_name):
         for _ in range(rng.randint(0, context.options.count_of(entry.name))):
-            record = make_child(context, store, entry, parent.id, rng, Lifetime(*context.lifetime(rng)))
+            record = make_child(context, store, entry, parent_id, rng, Lifetime(*context.lifetime(rng)))
             if record is not None:
-                yield parent.id, record
+                yield parent_id, record
 
 
 def make_child(

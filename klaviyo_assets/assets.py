@@ -15,8 +15,8 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.setting_names import SettingNames
-from klaviyo_assets.translator import KlaviyoTranslator
-from klaviyo_assets.validation import check_keys, check_name, check_op_names, check_strategies, selected_types
+from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
+from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_schema, check_strategies, selected_types
 
 SMALL_TYPES = "small_types"
 """Name of the shared op, after the prefix: ``klaviyo_small_types``."""
@@ -70,7 +70,8 @@ def build_klaviyo_assets(
     check_name(name)
     check_strategies(entries)
     check_op_names([f"{name}_{SMALL_TYPES}"], {f"{name}_{entry.name}": entry for entry in entries if _has_own_op(entry)})
-    translator = translator or KlaviyoTranslator()
+    translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
+    check_schema(translator.schema)
     specs: dict[str, dg.AssetSpec] = {}
     for entry in entries:  # parents before their children
         parent = None if entry.parent is None else specs[entry.parent.type_name]
@@ -115,7 +116,12 @@ def _has_own_op(entry: ResourceType) -> bool:
 
 def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:
     """Return the translator's spec, with metadata from which jobs learn the resource type; a child type depends on its parent."""
-    spec = translator.get_asset_spec(entry).merge_attributes(metadata={RESOURCE_TYPE: entry.name})
+    given: object = translator.get_asset_spec(entry)
+    if not isinstance(given, dg.AssetSpec):
+        raise InvalidDefinition(
+            f"get_asset_spec of {type(translator).__name__} returns {type(given).__name__} for {entry.name}, not a dagster.AssetSpec. Return one."
+        )
+    spec = given.merge_attributes(metadata={RESOURCE_TYPE: entry.name})
     if parent is None or any(dep.asset_key == parent.key for dep in spec.deps):
         return spec
     return spec.merge_attributes(deps=[parent.key])

@@ -13,9 +13,9 @@ from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation
 from klaviyo_assets.launchpad import kept_out_of_launchpad
-from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.resources import KlaviyoResource, check_account
 from klaviyo_assets.setting_names import SettingNames, names_of
-from klaviyo_assets.translator import KlaviyoTranslator
+from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import check_name
 from klaviyo_assets.warehouse.default_name import check_schema_name
 
@@ -65,10 +65,11 @@ def build_klaviyo_definitions(
         ... )
     """
     check_name(name)
+    check_account(klaviyo)
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
     database = as_resource(duckdb)
     known_klaviyo, known_database = kept_out_of_launchpad(klaviyo.with_catalog(catalog)), kept_out_of_launchpad(database)
-    translator = (translator or KlaviyoTranslator()).following(name, frames_key, catalog_of(database))
+    translator = (KlaviyoTranslator() if translator is None else checked_translator(translator)).following(name, frames_key, catalog_of(database))
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)

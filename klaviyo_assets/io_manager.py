@@ -32,7 +32,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
 
     The argument's type decides: ``pl.DataFrame`` (default) holds the whole table in memory; ``pl.LazyFrame`` scans a temporary Parquet copy in the
     state folder next to the database, which is deleted when the process ends, or, if it is killed, when the database is opened next.
-    ``AssetIn(metadata={"columns": [...]})`` chooses columns. Deleted records are included, with ``_deleted_at`` set.
+    ``AssetIn(metadata={"columns": [...]})`` chooses columns, a string one column. Deleted records are included, with ``_deleted_at`` set.
 
     Args:
         duckdb: The DuckDB resource, or a resource with a method ``warehouse()``.
@@ -66,7 +66,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         name = (context.upstream_output.definition_metadata or {}).get("dagster/table_name")
         if not name:
             raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
-        columns = (context.definition_metadata or {}).get("columns")
+        columns = _columns(context)
         worded = partial(worded_by, _own_names(context) | self.setting_names)
         lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
@@ -84,6 +84,24 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
             ) from error
         except duckdb.BinderException as error:
             raise dg.Failure(f"{name}: {str(error).splitlines()[0]} What to do: correct the columns in AssetIn's metadata.") from error
+
+
+def _columns(context: dg.InputContext) -> list[str]:
+    """Return the columns that an input's metadata chooses; none for all.
+
+    Raises:
+        dagster.Failure: If they are something else than names.
+    """
+    given = (context.definition_metadata or {}).get("columns")
+    if isinstance(given, dg.MetadataValue):
+        given = given.value
+    columns = [given] if isinstance(given, str) else [] if given is None else given
+    if isinstance(columns, list | tuple) and all(isinstance(one, str) for one in columns):
+        return list(columns)
+    raise dg.Failure(
+        f"The metadata columns of the input {context.name} is {given!r}. What to do: give names of columns, such as ['id', 'email'].",
+        allow_retries=False,
+    )
 
 
 def _own_names(context: dg.InputContext) -> dict[str, str]:
@@ -115,7 +133,7 @@ def _lazy(connection: DuckDBPyConnection, query: str, state: Path) -> "pl.LazyFr
     return pl.scan_parquet(copy)
 
 
-def _query(warehouse: Warehouse, table: str, columns: list[str] | None) -> str:
+def _query(warehouse: Warehouse, table: str, columns: list[str]) -> str:
     chosen = ", ".join(quoted(column) for column in columns) if columns else "*"
     *_, schema, name = parts_of(table)
     return f"SELECT {chosen} FROM {warehouse.qualified(schema, name)}"

@@ -131,12 +131,27 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         Raises:
             ApiKeyError: If the key cannot be a private API key.
+            InvalidNetworkSetting: If no request could be sent, such as with an unusable proxy or result of :meth:`transport`.
         """
         from klaviyo_assets._internal.machine_folder import limits_folder
         from klaviyo_assets.api.client import KlaviyoClient
 
         key = self.parsed_key()
-        return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())), transport=self.transport())
+        return KlaviyoClient(key, self.settings(limits_folder(self.base_url, key.reveal())), transport=self._checked_transport())
+
+    def _checked_transport(self) -> "httpx.AsyncBaseTransport | None":
+        import httpx
+
+        from klaviyo_assets.api.errors import InvalidNetworkSetting
+
+        transport: object = self.transport()
+        if transport is None or isinstance(transport, httpx.AsyncBaseTransport):
+            return transport
+        returned = f"the class {transport.__name__}" if isinstance(transport, type) else type(transport).__name__
+        raise InvalidNetworkSetting(
+            f"The method transport() of {type(self).__name__} returns {returned}, not an httpx.AsyncBaseTransport.",
+            advice="Return an instance of such a transport, or None for the default.",
+        )
 
     def transport(self) -> "httpx.AsyncBaseTransport | None":
         """Return an httpx transport for one client, which closes it; None for the default.
@@ -152,6 +167,17 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             shared_limits: Folder through which processes share the slowest limits.
         """
         return client_settings(self, shared_limits=shared_limits)
+
+
+def check_account(klaviyo: object) -> None:
+    """Check the resource that a user passes; what it is instead may be a key, and is not shown.
+
+    Raises:
+        InvalidDefinition: If it is none, such as a class in place of an instance.
+    """
+    if not isinstance(klaviyo, KlaviyoResource):
+        what = f"the class {klaviyo.__name__}" if isinstance(klaviyo, type) else type(klaviyo).__name__
+        raise InvalidDefinition(f'klaviyo= takes a KlaviyoResource, not {what}. Write KlaviyoResource(api_key=dg.EnvVar("…")).')
 
 
 def check_resource(klaviyo: "KlaviyoResource", catalog: Catalog = CATALOG) -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.sql import pasted
 
 
@@ -103,6 +104,19 @@ class KlaviyoTranslator:
             },
         )
         return spec.with_io_manager_key(str(self.io_manager_key))
+
+
+def checked_translator(translator: object) -> KlaviyoTranslator:
+    """Return a translator that a user passes.
+
+    Raises:
+        InvalidDefinition: If it is none, such as a class in place of an instance.
+    """
+    if isinstance(translator, KlaviyoTranslator):
+        return translator
+    if isinstance(translator, type):
+        raise InvalidDefinition(f"translator= takes an instance, not the class {translator.__name__}. Write translator={translator.__name__}().")
+    raise InvalidDefinition(f"translator= takes a KlaviyoTranslator, not {type(translator).__name__}. Pass KlaviyoTranslator(…) or leave it out.")
 
 
 def _parts(prefix: Sequence[str]) -> Sequence[str]:

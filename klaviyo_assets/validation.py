@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_RESERVED_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
+"""Schemas, and databases with whose names a schema would be confused, that every DuckDB connection has."""
+
+
 class InvalidDefinition(KlaviyoAssetsError, ValueError):
     """Code passes an unusable value to this package; the text names the parameter or field, its value and a valid one."""
 
@@ -33,6 +37,20 @@ def check_name(name: str) -> None:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidDefinition(f"name={name!r} cannot be a prefix. Use letters, digits and underscores, beginning with a letter.")
+
+
+def check_schema(schema: str) -> None:
+    """Check the DuckDB schema of the tables.
+
+    Raises:
+        InvalidDefinition: If DuckDB reserves the name, or it cannot be one.
+    """
+    if not isinstance(schema, str) or not _NAME.fullmatch(schema):
+        raise InvalidDefinition(f"schema={schema!r} cannot be the name of a schema. Use letters, digits and underscores, beginning with a letter.")
+    if schema.lower() in _RESERVED_SCHEMAS:
+        raise InvalidDefinition(
+            f"The schema cannot be called {schema!r}: DuckDB uses that name itself. Give the translator or the account another one."
+        )
 
 
 def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Catalog:

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.memory_limit import PATIENCE
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
@@ -37,16 +37,27 @@ def warehouse_from(source: Any, *, patience: float = PATIENCE, memory_limit: str
         threads: Threads that DuckDB may use for a file; None for the default.
 
     Raises:
-        WarehouseError: If the path or the memory limit cannot be used.
+        WarehouseError: If the path, the memory limit or the result of ``warehouse()`` cannot be used.
         TypeError: If the source is something else.
     """
     if Warehouse in type(source).__mro__:
         own: Warehouse = source
         return own
     if isinstance(source, WarehouseProvider):
-        return source.warehouse()
+        return _checked(source.warehouse(), type(source).__name__)
     if isinstance(source, str | Path):
         source = DuckDBResource(database=str(source), connection_config=dict(CONNECTION_CONFIG))
     if not isinstance(source, DuckDBResource):
         raise TypeError(f"A warehouse is a path, a DuckDBResource or an object with a method warehouse(), not {type(source).__name__}.")
     return LocalFile(source, patience=patience, memory_limit=memory_limit, threads=threads)
+
+
+def _checked(found: Any, provider: str) -> Warehouse:
+    if Warehouse in type(found).__mro__:
+        own: Warehouse = found
+        return own
+    returned = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+    raise WarehouseError(
+        f"The method warehouse() of {provider} returns {returned}, not a Warehouse.",
+        "Return an instance of a class that derives from klaviyo_assets.warehouse.base.Warehouse.",
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import httpx
 import pytest
 from dagster_duckdb import DuckDBResource
 from pydantic import ValidationError
@@ -28,6 +29,14 @@ def build(duckdb: Any = "shop.duckdb", fields: dict[str, Any] | None = None, **o
 
 def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+class WithoutSpecs(KlaviyoTranslator):
+    """Forgets to return the spec."""
+
+    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+        super().get_asset_spec(entry)
+        return None  # type: ignore[return-value]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -55,6 +64,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no path": ({"duckdb": ""}, "duckdb=: "),
     "a folder": ({"duckdb": "/tmp"}, "is a folder"),
     "a resource of MotherDuck": ({"duckdb": DuckDBResource(database="md:")}, "duckdb=: md:.* is not a DuckDB file"),
+    "a schema of DuckDB": ({"translator": KlaviyoTranslator(schema="information_schema")}, "'information_schema': DuckDB uses that name itself"),
+    "an account with a schema of DuckDB": ({"name": "PG_catalog"}, "'PG_catalog': DuckDB uses that name itself"),
+    "a database of every connection": (
+        {"duckdb": dg.EnvVar("FILE"), "translator": KlaviyoTranslator(schema="temp")},
+        "'temp': DuckDB uses that name itself",
+    ),
+    "a schema with a space": ({"translator": KlaviyoTranslator(schema="crm eu")}, "schema='crm eu' cannot be the name of a schema"),
+    "a translator's class": ({"translator": KlaviyoTranslator}, r"not the class KlaviyoTranslator\. Write translator=KlaviyoTranslator\(\)"),
+    "a name for a translator": ({"translator": "crm"}, "translator= takes a KlaviyoTranslator, not str"),
+    "a translator without specs": ({"translator": WithoutSpecs()}, "get_asset_spec of WithoutSpecs returns NoneType for accounts"),
     "a connection": ({"duckdb": 7}, "takes a path or a DuckDBResource, not int"),
 }
 
@@ -75,6 +94,38 @@ def test_invalid_option_is_refused_at_load(options: dict[str, Any], words: str) 
 def test_number_out_of_range_is_refused_when_the_resource_is_created(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(fields))):
         KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU"), **fields)
+
+
+@pytest.mark.parametrize(("given", "words"), [(KEY, "not str"), (KlaviyoResource, "not the class KlaviyoResource")], ids=["key", "class"])
+def test_other_objects_are_refused_as_account(given: Any, words: str) -> None:
+    with pytest.raises(InvalidDefinition, match=words) as caught:
+        build_klaviyo_definitions(given, duckdb="shop.duckdb")
+    assert KEY not in str(caught.value)
+
+
+class OwnTransport(KlaviyoResource):
+    def transport(self) -> Any:
+        return httpx.HTTPTransport()
+
+
+def test_a_transport_of_another_kind_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    klaviyo = OwnTransport(api_key=KEY)
+    words = failed_words(run_lists(build_klaviyo_definitions(klaviyo, duckdb=tmp_path / "shop.duckdb")))
+
+    assert "The method transport() of OwnTransport returns HTTPTransport, not an httpx.AsyncBaseTransport. What to do: Return an instance" in words
+
+
+class OwnDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
+    def warehouse(self) -> Any:
+        return "shop.duckdb"
+
+
+def test_a_warehouse_of_another_kind_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_EU", KEY)
+
+    words = failed_words(run_lists(build(duckdb=OwnDatabase())))
+
+    assert "The method warehouse() of OwnDatabase returns str, not a Warehouse. What to do: Return an instance" in words
 
 
 def test_a_child_type_without_its_parent_is_refused() -> None:

@@ -253,6 +253,25 @@ def test_downstream_asset_loads_the_table_as_a_frame(account: SandboxProcess, tm
     assert seen["eager"]["updated"].dtype == pl.Datetime("us", "UTC")
 
 
+def test_one_column_may_be_a_string_and_no_names_are_refused(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    def frame_of(columns: Any) -> dg.ExecuteInProcessResult:
+        @dg.asset(ins={"lists": dg.AssetIn(["klaviyo", "lists"], metadata={"columns": columns})})
+        def names(lists: pl.DataFrame) -> list[str]:
+            return lists.columns
+
+        defs = dg.Definitions.merge(definitions(account, tmp_path), dg.Definitions(assets=[names]))
+        job = defs.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(instance=instance, asset_selection=[names.key], raise_on_error=False)
+
+    assert execute(definitions(account, tmp_path), instance, asset_selection=[dg.AssetKey(["klaviyo", "lists"])]).success
+
+    assert frame_of("id").output_for_node("names") == ["id"]
+    assert frame_of(["name", "id"]).output_for_node("names") == ["name", "id"]
+    failed = next(event for event in frame_of({"id": 1}).all_node_events if event.is_step_failure)
+    words = failed.step_failure_data.error_display_string
+    assert "The metadata columns of the input lists is {'id': 1}. What to do: give names of columns" in words
+
+
 # Dagster starts its own event loop inside another one.
 @pytest.mark.filterwarnings("ignore:coroutine 'BaseEventLoop.shutdown_asyncgens':RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
+from klaviyo_assets.catalog.endpoint import Endpoint, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
-from klaviyo_assets.catalog.resource_type import Parent, ResourceType
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
@@ -43,8 +44,35 @@ def check_type(entry: ResourceType) -> None:
             raise CatalogError(f"The resource type {entry.name!r} cannot be used: {problem}")
 
 
+def _kinds(entry: ResourceType) -> _Problems:
+    """Python does not check the types of a dataclass's fields; the other checks rely on them."""
+    for name in ("name", "jsonapi_type", "description", "scope"):
+        yield from _of_kind(name, getattr(entry, name), str)
+    yield from _of_kind("endpoint", entry.endpoint, Endpoint)
+    yield from _of_kind("the endpoint's limit", entry.endpoint.limit, RateLimit)
+    if entry.endpoint.page_size is not None:
+        yield from _of_kind("the endpoint's page_size", entry.endpoint.page_size, PageSize)
+    yield from _of_kind("replication", entry.replication, Replication)
+    for column in entry.columns:
+        yield from _of_kind("one of the columns", column, Column)
+    for subset in entry.subsets:
+        yield from _of_kind("one of the subsets", subset, Subset)
+    if entry.parent is not None:
+        yield from _of_kind("parent", entry.parent, Parent)
+        yield from _of_kind("the parent's entry", entry.parent.entry, ResourceType)
+
+
+def _of_kind(field: str, value: object, kind: type) -> _Problems:
+    if not isinstance(value, kind):
+        shown = repr(value) if value is None or isinstance(value, str | int | float | type) else f"of the type {type(value).__name__}"
+        yield f"{field} is {shown}. Give an instance of {kind.__name__}{_EXAMPLES.get(kind, '')}."
+
+
+_EXAMPLES: dict[type, str] = {Column: ", such as attribute(…) or record_id(…)", Replication: ", such as FullTable()", RateLimit: ", such as TIER_M"}
+
+
 def _name(entry: ResourceType) -> _Problems:
-    if not isinstance(entry.name, str) or not _NAME.fullmatch(entry.name):
+    if not _NAME.fullmatch(entry.name):
         yield (
             "name must consist of letters, digits and underscores, and begin with a letter. Names that begin with an underscore are those of the "
             "bookkeeping tables, such as _syncs. Rename it."
@@ -63,7 +91,7 @@ def _texts(entry: ResourceType) -> _Problems:
         "the endpoint's includes": endpoint.includes,
         "the endpoint's additional_fields": endpoint.additional_fields,
         **{f"filters of the subset {subset.name}": subset.filters for subset in entry.subsets},
-        **{f"path of the column {column.name}": column.path for column in entry.columns if isinstance(column, Column)},
+        **{f"path of the column {column.name}": column.path for column in entry.columns},
     }
     for field, value in fields.items():
         if isinstance(value, str):
@@ -71,9 +99,6 @@ def _texts(entry: ResourceType) -> _Problems:
 
 
 def _column_names(entry: ResourceType) -> _Problems:
-    if wrong := [column for column in entry.columns if not isinstance(column, Column)]:
-        yield f"columns contains {wrong[0]!r}, which is not a Column. Use attribute(…), record_id(…), to_one(…) or Column(…)."
-        return
     added = {column.name for column in ADDED_COLUMNS}
     for column in entry.columns:
         name = column.name.lower()
@@ -187,12 +212,6 @@ def _subject(entry: ResourceType) -> _Problems:
         )
 
 
-def _replication(entry: ResourceType) -> _Problems:
-    replication: object = entry.replication
-    if not isinstance(replication, Replication):
-        yield f"replication is {replication!r}. Give an instance of a replication, such as FullTable()."
-
-
 def _windows(entry: ResourceType) -> _Problems:
     """A replication that reads by time needs an endpoint that sorts by its fields, and filters by those that bound windows."""
     replication, endpoint = entry.replication, entry.endpoint
@@ -225,10 +244,6 @@ def _parent(entry: ResourceType) -> _Problems:
         if columns := [column.name for column in entry.columns if column.path[0] == "parent"]:
             yield f"the column {columns[0]} holds the id of a parent, but it has no parent. Set parent=Parent(…), or remove the column."
         return
-    given: object = parent
-    if not isinstance(given, Parent):
-        yield "parent is not a Parent with a ResourceType. Write parent=Parent(PARENT_TYPE, path, column)."
-        return
     if isinstance(replication, FullTable | Incremental | NewestFirst):
         yield f"replication is {type(replication).__name__}, but records with a parent are read for each parent. Use PerParent()."
     yield from _parent_facts(entry, parent)
@@ -258,11 +273,11 @@ def _requests(entry: ResourceType) -> _Problems:
 
 
 _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
+    _kinds,
     _name,
     _texts,
     _column_names,
     _paths,
-    _replication,
     _parent,
     _key,
     _times,

@@ -45,7 +45,7 @@ def test_two_types_cannot_share_a_table() -> None:
         (more(COLUMNS[1]), "same name more than once: external_id, external_id"),
         (more(attribute("External_Id", ColumnType.STRING, "x")), "same name more than once: external_id, External_Id"),
         (more(Column("", ColumnType.STRING, "x", ("attributes", "a"))), "the name '' of a column must have"),
-        (more("external_id"), "columns contains 'external_id', which is not a Column"),
+        (more("external_id"), "one of the columns is 'external_id'. Give an instance of Column, such as attribute"),
         (more(Column("a", "VARCHAR", "x", ("attributes", "a"))), "the type of the column a is 'VARCHAR'"),  # type: ignore[arg-type]
         (more(Column("a", ColumnType.STRING, "x", ("attribute", "a"))), r"column a has the path \('attribute', 'a'\)"),
         (more(Column("a", ColumnType.STRING, "x", ())), r"column a has the path \(\)"),
@@ -68,7 +68,12 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"version_column": "updatd"}, "version_column names 'updatd'"),
         ({"version_column": "external_id"}, r"version_column names the column external_id of type STRING\. Name a column of type TIMESTAMP"),
         ({"subject_column": "nope"}, "subject_column of coupons is nope"),
-        ({"replication": FullTable}, "Give an instance of a replication"),
+        ({"replication": FullTable}, r"replication is <class .*>\. Give an instance of Replication, such as FullTable\(\)"),
+        ({"description": None}, "description is None. Give an instance of str"),
+        ({"endpoint": "/api/coupons"}, "endpoint is '/api/coupons'. Give an instance of Endpoint"),
+        ({"endpoint": replace(ENDPOINT, page_size=100)}, "the endpoint's page_size is 100. Give an instance of PageSize"),  # type: ignore[arg-type]
+        ({"columns": "id"}, "one of the columns is 'i'"),
+        ({"subsets": ("all",)}, "one of the subsets is 'all'"),
         ({"replication": Incremental("creatd", (HOUR,))}, "the replication Incremental names 'creatd'"),
         ({"replication": Incremental("created", (HOUR,), backfill_field="nope")}, "the replication Incremental names 'nope'"),
         ({"replication": NewestFirst("created", "nope", HOUR)}, "the replication NewestFirst names 'nope'"),
@@ -99,7 +104,8 @@ def test_a_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: st
         ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon")}, r"parent\.column is 'coupon', which is not one of"),
         ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "status")}, r"parent\.column is 'status', which is not one of"),
         ({"parent": Parent(COUPONS, "/api/coupons/coupon-codes", "coupon_id")}, r"Write \{id\} in the place of the parent's id"),
-        ({"parent": COUPONS}, "parent is not a Parent with a ResourceType"),
+        ({"parent": COUPONS}, r"parent is of the type ResourceType\. Give an instance of Parent\."),
+        ({"parent": Parent("coupons", "/api/coupons/{id}/coupon-codes", "coupon_id")}, "the parent's entry is 'coupons'"),  # type: ignore[arg-type]
         ({"primary_key": ("code_id",)}, "primary_key lacks coupon_id, the column with the parent's id"),
         (
             {"parent": Parent(replace(COUPONS, primary_key=("external_id",)), "/api/coupons/{id}/coupon-codes", "coupon_id")},

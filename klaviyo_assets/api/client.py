@@ -14,7 +14,7 @@ import msgspec
 
 from klaviyo_assets.api.auth import ApiKey, named_origin, origin
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import BadRequest, CursorRefused, EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, ResponseTooLarge
+from klaviyo_assets.api.errors import BadRequest, CursorRefused, EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, NotFound, ResponseTooLarge
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
@@ -178,8 +178,8 @@ class KlaviyoClient:
         request = ApiRequest("GET", target, entry.scope_text, max_bytes=max_bytes)
         try:
             return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
-        except BadRequest as error:
-            if not isinstance(error, CursorRefused) and not is_built_in(entry):
+        except (BadRequest, NotFound) as error:
+            if _may_be_about(entry, error):
                 error.advice = error.advice_about_own_type.format(name=entry.name)
             raise
 
@@ -349,3 +349,10 @@ class KlaviyoClient:
         self.traffic.bytes += len(response.content)
         self.traffic.throttled += response.status_code == 429
         self._clock.note(server_time(response))
+
+
+def _may_be_about(entry: ResourceType, error: BadRequest | NotFound) -> bool:
+    """Return whether the cause of an error may be the definition of a resource type from the user's own code."""
+    if is_built_in(entry) or isinstance(error, CursorRefused):
+        return False
+    return not isinstance(error, NotFound) or error.is_about_a_record

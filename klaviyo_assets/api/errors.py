@@ -189,16 +189,17 @@ class EdgeBlocked(AccessDenied):
 class RequestRefused(KlaviyoError):
     """Klaviyo refuses the request; a retry would fail again."""
 
-
-class BadRequest(RequestRefused):
-    """Klaviyo responds with 400."""
-
-    advice = "This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
     advice_about_own_type = (
         "Klaviyo's text says what it refuses. Compare the resource type {name} in your code with Klaviyo's reference of the endpoint: its path, "
         "filters, sorts, page size, fields and subsets."
     )
     """Advice if the resource type comes from the user's own code."""
+
+
+class BadRequest(RequestRefused):
+    """Klaviyo responds with 400."""
+
+    advice = "This is a defect of klaviyo_assets or a change at Klaviyo: please open an issue with this message."
 
 
 class CursorRefused(BadRequest):

@@ -20,6 +20,8 @@ from klaviyo_assets.api.errors import (
     CursorRefused,
     ForeignLink,
     InvalidResponse,
+    KlaviyoError,
+    NotFound,
     RateLimited,
     RequestRefused,
     ServerFault,
@@ -255,14 +257,15 @@ def test_too_long_retry_after_fails_the_request(server: Scripted) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_refused_request_for_an_own_type_is_explained_by_its_definition(server: Scripted) -> None:
-    server.respond_with(errors(400, "invalid", "'color' is not a valid filter."))
+@pytest.mark.parametrize(("status", "kind"), [(400, BadRequest), (404, NotFound)])
+def test_a_refused_request_for_an_own_type_is_explained_by_its_definition(status: int, kind: type[KlaviyoError], server: Scripted) -> None:
+    server.respond_with(errors(status, "invalid", "'color' is not a valid filter."))
     entry = replace(LISTS, name="palettes")
 
     async def get() -> None:
         async with KlaviyoClient(ApiKey(KEY), ClientSettings(base_url=server.base_url)) as client:
             await client.get(entry, "/api/lists", {}, msgspec.json.decode)
 
-    with pytest.raises(BadRequest, match="Compare the resource type palettes in your code with Klaviyo's reference") as caught:
+    with pytest.raises(kind, match="Compare the resource type palettes in your code with Klaviyo's reference") as caught:
         asyncio.run(get())
     assert "issue" not in str(caught.value)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 import duckdb
@@ -41,6 +41,19 @@ class AssetFailure:
     error: Exception
 
 
+@dataclass
+class Ending:
+    """The end of an asset's part of the step, for which its child types wait.
+
+    Attributes:
+        failed: True until the sync has succeeded; False if none was requested.
+        reached: Set when the asset is done, successfully or not.
+    """
+
+    failed: bool
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass(frozen=True)
 class AssetSync:
     """The part of a step for one asset.
@@ -56,8 +69,8 @@ class AssetSync:
         klaviyo: The Klaviyo resource.
         warehouse: The database.
         rules: Field rules of the resource type.
-        finished: Set when the asset is done, successfully or not.
-        parent_finished: The same for its parent, if that is part of the step: its table must be up to date first.
+        ending: Reports when it is done, and whether its sync failed.
+        parent_ending: The same for its parent, if that is part of the step: its table must be up to date first.
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
     """
@@ -72,22 +85,22 @@ class AssetSync:
     klaviyo: KlaviyoResource
     warehouse: Warehouse
     rules: FieldRuleSet
-    finished: asyncio.Event
-    parent_finished: asyncio.Event | None
+    ending: Ending
+    parent_ending: Ending | None
     log: logging.Logger
     worded: Callable[[str], str]
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
         try:
-            if self.parent_finished is not None:
-                await self.parent_finished.wait()
+            if self.parent_ending is not None:
+                await self.parent_ending.reached.wait()
             async for result in self._results():
                 yield result
         except Exception as error:  # any error concerns only this asset; the step raises it when the other assets are done
             yield AssetFailure(self.entry, error)
         finally:
-            self.finished.set()
+            self.ending.reached.set()
 
     async def _results(self) -> AsyncIterator[Result]:
         access: Access | None = None
@@ -95,6 +108,8 @@ class AssetSync:
         failure: Exception | None = None
         if self.materializes or self.checks & set(checks.ACCESS_CHECKS):
             access, report, failure = await self._probe_and_sync()
+            if report is not None:
+                self.ending.failed = False
             for result in self._access_checks(access):
                 yield result
         if not isinstance(failure, WarehouseError):
@@ -133,6 +148,7 @@ class AssetSync:
             account_id=self.klaviyo.account_id,
             field_rules=self.rules,
             accept_other_account=self.klaviyo.accept_other_account,
+            parent_failed=self.parent_ending is not None and self.parent_ending.failed,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
             await request_rereads(client, AuditStore(self.warehouse, self.schema))

@@ -1,6 +1,5 @@
 """Runs a sync op: syncs and checks the selected assets concurrently, each with its own result or failure."""
 
-import asyncio
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets._internal.event_loop import merged
 from klaviyo_assets._internal.redaction import redact, without_key
-from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Result
+from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Ending, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
@@ -28,8 +27,9 @@ from klaviyo_assets.warehouse.factory import warehouse_from
 class SyncStep:
     """One execution of a sync op: its selected assets and checks.
 
-    The syncs run concurrently in one event loop, a child's after its parent's. A failed sync affects no other: results and checks of all are
-    reported before the step fails, and the failure names the resource types that failed.
+    The syncs run concurrently in one event loop, a child's after its parent's. A failed sync affects no other, except that a child fails too if no
+    sync has ever read its parent completely. Results and checks of all are reported before the step fails, and the failure names the resource types
+    that failed.
 
     Args:
         context: Dagster's.
@@ -104,13 +104,13 @@ class SyncStep:
         """Yield the work for each asset that is selected or has a selected check."""
         # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
         rules = rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog)) if self.context.selected_asset_keys else {}
-        finished: dict[str, asyncio.Event] = {}
+        endings: dict[str, Ending] = {}
         log = worded_log(self.context.log, self.setting_names.worded)
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
-                finished[entry.name] = asyncio.Event()
+                endings[entry.name] = Ending(failed=materializes)
                 yield AssetSync(
                     context=self.context,
                     config=self.config,
@@ -122,8 +122,8 @@ class SyncStep:
                     klaviyo=self.klaviyo,
                     warehouse=warehouse,
                     rules=rules.get(entry.name, FieldRuleSet()),
-                    finished=finished[entry.name],
-                    parent_finished=finished.get(entry.parent.type_name) if entry.parent is not None else None,
+                    ending=endings[entry.name],
+                    parent_ending=endings.get(entry.parent.type_name) if entry.parent is not None else None,
                     log=log,
                     worded=self.setting_names.worded,
                 )

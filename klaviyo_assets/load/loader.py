@@ -16,6 +16,7 @@ from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.null_rates import NullRateRecorder
+from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.row_ranges import RowRange
@@ -251,10 +252,10 @@ class Loader:
         with self.warehouse.connection() as connection:
             return Deletions(connection, self.tables).missing_keys(files)
 
-    def parent_ids(self, parent: ResourceType) -> list[str] | None:
-        """Return the ids in a parent's table that are not marked as deleted, ascending; None if there is no such table."""
+    def parent_table(self, parent: ResourceType, row: SyncLogEntry) -> ParentTable | None:
+        """Return what is known about the table of a child type's parent; None if there is no such table."""
         with self.warehouse.connection() as connection:
-            return self.tables.ids_of(connection, parent)
+            return read_parent_table(connection, self.tables, parent, row.account_id, row.started_at + timedelta(days=1))
 
     @retry_on_conflict
     def finish_parents(

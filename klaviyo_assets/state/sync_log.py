@@ -46,6 +46,21 @@ class SyncLogEntry:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class CompleteSync:
+    """A sync that has read a resource type completely.
+
+    Attributes:
+        started_at: When it started.
+        state: The state of the table at its end; None if it was not recorded.
+        is_latest: False if a later sync failed, was killed or has not ended yet.
+    """
+
+    started_at: datetime
+    state: TableState | None
+    is_latest: bool
+
+
 class SyncLog(Store):
     """The log of the syncs of a schema."""
 
@@ -136,6 +151,25 @@ class SyncLog(Store):
             [resource_type, latest],
         )
         return TableState(*rows[0]) if rows else None
+
+    def last_complete(self, resource_type: str, account_id: str) -> CompleteSync | None:
+        """Return the last sync that has read a resource type completely; None if none is recorded.
+
+        Syncs of mode range do not count: they read a part.
+
+        Args:
+            resource_type: The resource type.
+            account_id: The account; syncs of another one do not count.
+        """
+        rows = self._rows(
+            f"SELECT started_at, table_rows, table_newest, outcome = 'succeeded' FROM {self.table} "
+            "WHERE resource_type = ? AND account_id = ? AND mode IS DISTINCT FROM 'range' ORDER BY started_at DESC, finished_at DESC NULLS FIRST",
+            [resource_type, account_id],
+        )
+        for place, (started_at, table_rows, table_newest, succeeded) in enumerate(rows):
+            if succeeded:
+                return CompleteSync(started_at, None if table_rows is None else TableState(table_rows, table_newest), is_latest=place == 0)
+        return None
 
     def correct_table_state(self, resource_type: str, state: TableState) -> None:
         """Replace the recorded state after a user deleted rows, so the next sync does not report them as lost."""

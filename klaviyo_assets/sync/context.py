@@ -26,6 +26,7 @@ class SyncContext:
         row: The sync's row of ``_syncs``.
         log: Receives progress messages.
         fingerprint: Fingerprint of the options, columns and field rules.
+        parent_failed: True if the sync of the parent type failed just before.
 
     Attributes:
         notes: Messages for the user.
@@ -38,6 +39,7 @@ class SyncContext:
     row: SyncLogEntry
     log: logging.Logger
     fingerprint: str
+    parent_failed: bool = False
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -1,17 +1,19 @@
 """Plans one sync: fetches the facts that planning needs, then plans without I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slices import AnySlice, shorten_names
 from klaviyo_assets.extract.strategies.base import PlanContext
+from klaviyo_assets.load.parent_table import ParentTable
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
 
@@ -40,7 +42,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
 
     Raises:
         KlaviyoError: If the oldest record cannot be fetched.
-        SyncError: If the requested range cannot be read, or the parent's table does not exist.
+        SyncError: If the requested range cannot be read, or the parent's table does not exist or is not complete.
         WarehouseError: If the parent's table cannot be read.
     """
     entry, strategy = sync.entry, sync.strategy
@@ -58,10 +60,36 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
 
 
 async def _parents(sync: SyncContext) -> tuple[str, ...]:
-    if sync.entry.parent is None:
-        return ()
-    parent = sync.entry.parent.entry
-    ids = await in_thread(sync.loader.parent_ids, parent)
-    if ids is None:
-        raise SyncError(f"{sync.entry.name} needs the table {parent.name}, which does not exist yet.", f"Sync {parent.name} first.")
-    return tuple(ids)
+    """Return the ids of the parents; their table must be complete, and so must be those of their own parents."""
+    tables = [await in_thread(_complete_table, sync, one) for one in _ancestors(sync.entry)]
+    return tables[0].ids if tables else ()
+
+
+def _ancestors(entry: ResourceType) -> Iterator[ResourceType]:
+    while entry.parent is not None:
+        entry = entry.parent.entry
+        yield entry
+
+
+def _complete_table(sync: SyncContext, ancestor: ResourceType) -> ParentTable:
+    """Return an ancestor's table; note if its latest sync failed.
+
+    Raises:
+        SyncError: If the table does not exist, or may lack records that an earlier sync has not read or another program has deleted.
+    """
+    name, parent, advice = sync.entry.name, ancestor.name, f"Sync {ancestor.name} first."
+    table = sync.loader.parent_table(ancestor, sync.row)
+    if table is None:
+        raise SyncError(f"{name} needs the table {parent}, which does not exist yet.", advice)
+    if table.last_complete is None:
+        raise SyncError(
+            f"{name} needs the complete table {parent}, and no sync that has read {parent} completely is recorded for this account.", advice
+        )
+    if table.lost is not None:
+        raise SyncError(f"{name} needs the complete table {parent}, which {table.lost}.", advice)
+    if not table.last_complete.is_latest or (sync.parent_failed and sync.entry.parent is not None and ancestor is sync.entry.parent.entry):
+        sync.note(
+            f"The latest sync of {parent} has not succeeded: {name} of {parent} that are newer than its last complete sync "
+            f"({table.last_complete.started_at:%Y-%m-%d %H:%M} UTC) are missing. Sync {parent}, then {name}."
+        )
+    return table

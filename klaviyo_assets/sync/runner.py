@@ -72,6 +72,7 @@ class SyncRunner:
         account_id: The account of the key, where the user has set it.
         field_rules: Field rules of the resource type.
         accept_other_account: True if the schema may switch to another account.
+        parent_failed: True if the sync of the parent type failed just before.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
@@ -88,6 +89,7 @@ class SyncRunner:
     account_id: str | None = None
     field_rules: FieldRuleSet = field(default_factory=FieldRuleSet)
     accept_other_account: bool = False
+    parent_failed: bool = False
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -156,7 +158,8 @@ class SyncRunner:
         covered, last_end = await in_thread(
             loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
         )
-        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, self._fingerprint(self.field_rules.fingerprint))
+        fingerprint = self._fingerprint(self.field_rules.fingerprint)
+        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, fingerprint, self.parent_failed)
         for note in loader.notes:
             sync.note(note)
         if last_end is not None and self.client.time_is_known and last_end - self.client.now() < CLOCKS_DIFFER:

@@ -161,6 +161,37 @@ def test_a_child_is_not_skipped_because_another_type_of_its_op_fails(
     assert failure(result)[0].startswith(f"{len(failed)} of 4 resource types failed.")
 
 
+def notes_of(result: dg.ExecuteInProcessResult, name: str) -> str:
+    (found,) = [one for one in result.asset_materializations_for_node(OP) if one.asset_key.path[-1] == name]
+    return str(found.metadata["notes"].value) if "notes" in found.metadata else ""
+
+
+@pytest.mark.long
+def test_a_child_fails_if_its_parent_was_never_read_completely(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    sandbox = new_account()
+    # Lets the probe of lists pass; its sync fails.
+    sandbox.faults({"path": "/api/lists", "kind": "503", "times": 1, "after": 1})
+    defs = definitions(sandbox, tmp_path, max_retries=0, resource_types=["list_members", "lists"])
+
+    result = sync(defs, instance, "list_members", "lists")
+
+    assert materialized(result) == set()
+    description, _ = failure(result)
+    assert description.startswith("2 of 2 resource types failed.")
+    assert (
+        "\nlist_members: list_members needs the complete table lists, and no sync that has read lists completely is recorded for this account. "
+        "What to do: Sync lists first."
+    ) in description
+
+    again = sync(defs, instance, "list_members", "lists")
+
+    assert again.success
+    assert notes_of(again, "list_members") == ""
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.list_members").fetchall()
+    assert members == sandbox.counts()["list_members"] > 0
+
+
 @pytest.mark.long
 def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_parent_fails(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
@@ -175,6 +206,7 @@ def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_pare
 
     assert not result.success
     assert materialized(result) == {"list_members"}
+    assert notes_of(result, "list_members").startswith("- The latest sync of lists has not succeeded: list\\_members of lists that are newer than")
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
         ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.list_members").fetchall()
     assert members == sandbox.counts()["list_members"] > 0

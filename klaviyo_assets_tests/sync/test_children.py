@@ -57,6 +57,81 @@ def test_a_sync_without_the_parent_table_fails(shop: SandboxProcess, warehouse: 
         sync(MEMBERS, shop, warehouse)
 
 
+INCOMPLETE = r"segment_members needs the complete table segments, and no sync that has read segments completely is recorded for this account\."
+
+
+def fail_to_sync(name: str, sandbox: SandboxProcess, warehouse: LocalFile, after: int = 0) -> None:
+    """Run a sync that fails once it has made some requests."""
+    sandbox.faults({"path": f"/api/{name}", "kind": "503", "times": 1, "after": after})
+    with pytest.raises(KlaviyoError):
+        sync(name, sandbox, warehouse, max_retries=0)
+    sandbox.clear_faults()
+
+
+def test_a_sync_with_a_parent_that_was_never_synced_completely_fails(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    fail_to_sync("segments", shop, warehouse, after=1)
+
+    with pytest.raises(SyncError, match=INCOMPLETE):
+        sync(MEMBERS, shop, warehouse)
+
+    sync("segments", shop, warehouse)
+    assert sync(MEMBERS, shop, warehouse).notes == ()
+    assert stored(warehouse) == members(shop)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["outcome = 'killed'", "outcome = 'running'", "mode = 'range'", "account_id = 'other'"],
+    ids=["killed", "still running", "a range", "another account"],
+)
+def test_only_a_complete_sync_of_the_parent_counts(change: str, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    sync(MEMBERS, shop, warehouse)
+    query(warehouse, f"UPDATE _syncs SET {change} WHERE resource_type = 'segments'")
+
+    with pytest.raises(SyncError, match=INCOMPLETE):
+        sync(MEMBERS, shop, warehouse)
+
+
+def test_a_later_failure_of_the_parent_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    at = sync("segments", shop, warehouse).row.started_at
+    fail_to_sync("segments", shop, warehouse, after=1)
+
+    report = sync(MEMBERS, shop, warehouse)
+
+    assert stored(warehouse) == members(shop)
+    assert report.notes == (
+        "The latest sync of segments has not succeeded: segment_members of segments that are newer than its last complete sync "
+        f"({at:%Y-%m-%d %H:%M} UTC) are missing. Sync segments, then segment_members.",
+    )
+
+
+def test_a_failed_range_of_the_parent_is_not_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    fail_to_sync("segments", shop, warehouse, after=1)
+    query(warehouse, "UPDATE _syncs SET mode = 'range' WHERE outcome = 'failed'")
+
+    assert sync(MEMBERS, shop, warehouse).notes == ()
+
+
+@pytest.mark.parametrize("parent_fails", [False, True], ids=["child alone", "after a failed sync of the parent"])
+def test_a_sync_with_a_parent_table_that_has_lost_its_rows_fails(parent_fails: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("segments", shop, warehouse)
+    query(warehouse, "DELETE FROM segments")
+    if parent_fails:
+        fail_to_sync("segments", shop, warehouse, after=1)
+
+    with pytest.raises(SyncError, match="the complete table segments, which is empty, though it held 6 rows after the last sync"):
+        sync(MEMBERS, shop, warehouse)
+
+
+def test_an_account_without_parents_has_no_children(warehouse: LocalFile) -> None:
+    with small(segments=0, others=8, catalog=NAME) as sandbox:
+        sync("segments", sandbox, warehouse)
+
+        assert sync(MEMBERS, sandbox, warehouse).row_count == 0
+
+
 def test_child_types_have_no_range(shop: SandboxProcess, warehouse: LocalFile) -> None:
     with pytest.raises(InvalidRange, match="segment_members has no mode range"):
         sync(MEMBERS, shop, warehouse, SyncOptions(SyncMode.range))

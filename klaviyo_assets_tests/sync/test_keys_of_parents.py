@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG as KNOWN
 from klaviyo_assets.catalog.columns import record_id
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
@@ -71,3 +72,15 @@ def test_rows_of_a_deleted_child_are_deleted_too(shop: SandboxProcess, warehouse
 
     assert gone not in {one["meta"]["coupon_id"] for one in shop.truth("member_codes")}
     assert query(warehouse, "SELECT coupon_id, count(*) FROM member_codes WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(gone, rows)]
+
+
+def test_a_failed_sync_of_the_parent_of_a_parent_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", shop, warehouse)
+    shop.faults({"path": "/api/lists", "kind": "503", "times": 1, "after": 1})
+    with pytest.raises(KlaviyoError):
+        sync("lists", shop, warehouse, max_retries=0)
+    sync("list_members", shop, warehouse)
+
+    (note,) = sync(MEMBER_CODES, shop, warehouse).notes
+
+    assert note.startswith("The latest sync of lists has not succeeded: member_codes of lists that are newer than its last complete sync")

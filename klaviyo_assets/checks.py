@@ -118,8 +118,6 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
         description=(
             f"{findings.rows} rows checked ({'those of this sync' if findings.touched_only else 'the whole table'}): "
             f"{findings.nulls} without a key, {len(findings.duplicates)} keys in more than one row."
-            if findings.rows or findings.touched_only
-            else "Nothing to check: the table is empty or does not exist yet."
         ),
         metadata={
             "rows": findings.rows,
@@ -181,6 +179,14 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey, own_type: str | No
         description=words,
         metadata={"drift": dg.MetadataValue.table(_drift_records(drifts), _DRIFT_SCHEMA)} if drifts else {},
     )
+
+
+def nothing_to_check(name: str, why: str, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that there are no rows to check, and why.
+
+    The check passes, since no row is wrong; whether the table should have rows is a matter of the sync.
+    """
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=True, description=f"Nothing to check. {why}", metadata={"rows": 0})
 
 
 def unreadable(name: str, error: Exception, asset: dg.AssetKey) -> dg.AssetCheckResult:

@@ -63,6 +63,8 @@ class TableChecks:
         preview, found = "", dict[str, dg.AssetCheckResult]()
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
+                if why := inspector.nothing_to_check():
+                    return TableFindings(why, [checks.nothing_to_check(name, why, self.asset) for name in selected])
                 preview = _preview(inspector)
                 found = dict(self._results(inspector, selected))
         except (WarehouseError, duckdb.Error) as error:

@@ -69,6 +69,15 @@ class Inspector:
     def _exists(self) -> bool:
         return table_exists(self.connection, self.schema, self.entry.name)
 
+    def nothing_to_check(self) -> str | None:
+        """Return why there are no rows to check, as a sentence; None if the table has rows."""
+        name = f"{self.schema}.{self.entry.name}"
+        if not self._exists:
+            return f"The table {name} does not exist."
+        if not self.connection.execute(f"SELECT 1 FROM {self._tables.rows} LIMIT 1").fetchall():
+            return f"The table {name} is empty."
+        return None
+
     def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
         """Find keys that are null or not unique, in the whole table or among the rows written since."""
         if not self._exists:

@@ -78,7 +78,7 @@ def test_a_missing_scope_stops_its_own_asset_only(account: SandboxProcess, tmp_p
     assert check.metadata["verdict"].value == "scope missing"
     assert check.metadata["scope"].value == "reviews:read"
     assert "Create a new private API key that has reviews:read" in check.description
-    assert "the table is empty or does not exist yet" in check_results(result)["reviews", "primary_key"].description
+    assert check_results(result)["reviews", "primary_key"].description == "Nothing to check. The table klaviyo.reviews is empty."
     failure = next(event for event in result.all_node_events if event.is_step_failure)
     words = failure.step_failure_data.error_display_string  # type: ignore[union-attr]
     assert "lacks the scope reviews:read" in words

@@ -8,8 +8,17 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_automation, build_klaviyo_definitions
+from klaviyo_assets import (
+    CATALOG,
+    KlaviyoFrameIOManager,
+    KlaviyoResource,
+    KlaviyoTranslator,
+    build_klaviyo_assets,
+    build_klaviyo_automation,
+    build_klaviyo_definitions,
+)
 from klaviyo_assets.api.errors import ServerFault
 from klaviyo_assets.catalog import ResourceType
 from klaviyo_assets.catalog.replication import PerParent
@@ -226,6 +235,34 @@ def test_a_failed_type_affects_no_other_of_its_op(account: SandboxProcess, tmp_p
     assert "lacks the scope lists:read" in description
     assert (metadata["failed"], metadata["scope"]) == ("lists", "lists:read")
     assert "lists:read" in metadata["what_to_do"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("separate", [False, True], ids=["one op", "an op of its own"])
+def test_dependents_of_a_type_run_if_another_one_fails_in_another_op(
+    separate: bool, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Dagster starts no step whose upstream step failed, whichever of its outputs it needs; the docs name the remedy."""
+
+    @dg.asset(deps=[["klaviyo", "flows"]])
+    def report() -> None: ...
+
+    database = DuckDBResource(database=str(tmp_path / "shop.duckdb"))
+    groups = {"klaviyo": ["lists"], "reported": ["flows"]} if separate else {"klaviyo": ["flows", "lists"]}
+    assets = [asset for name, types in groups.items() for asset in build_klaviyo_assets(resource_types=types, name=name)]
+    defs = dg.Definitions(
+        assets=[*assets, report],
+        resources={
+            "klaviyo": KlaviyoResource(api_key=key_lacking("lists:read"), base_url=account.base_url, rate_limit_share=1.0, max_retries=1),
+            "duckdb": database,
+            "klaviyo_frames": KlaviyoFrameIOManager(duckdb=database),
+        },
+        jobs=build_klaviyo_automation(assets).jobs,
+    )
+
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, raise_on_error=False)
+
+    assert materialized(result) == ({"flows", "report"} if separate else {"flows"})
 
 
 @pytest.mark.long

@@ -116,8 +116,10 @@ def test_a_transport_of_another_kind_is_refused_in_one_sentence(tmp_path: Path) 
 
 
 class OwnDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
+    address: str = "shop.duckdb"  # Dagster uses a deprecated attribute of Pydantic for a resource without fields
+
     def warehouse(self) -> Any:
-        return "shop.duckdb"
+        return self.address
 
 
 def test_a_warehouse_of_another_kind_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

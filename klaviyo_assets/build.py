@@ -69,7 +69,9 @@ def build_klaviyo_definitions(
     frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
     database = as_resource(duckdb)
     known_klaviyo, known_database = kept_out_of_launchpad(klaviyo.with_catalog(catalog)), kept_out_of_launchpad(database)
-    translator = (KlaviyoTranslator() if translator is None else checked_translator(translator)).following(name, frames_key, catalog_of(database))
+    translator = (KlaviyoTranslator() if translator is None else checked_translator(translator)).following(
+        name, frames_key, catalog_of(database), storage_kind="duckdb" if isinstance(database, DuckDBResource) else None
+    )
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)

@@ -39,7 +39,7 @@ def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callab
     or that fail again.
 
     Args:
-        errors: Errors by the name of the resource type; at least one.
+        errors: Errors by what the failure calls the resource type; at least one.
         syncs: How many types the step was to sync or to check.
         worded: Replaces the names of settings in a message by the user's own.
     """

@@ -62,7 +62,8 @@ def build_klaviyo_automation(
         >>> defs = dg.Definitions(assets=assets, jobs=automation.jobs, schedules=automation.schedules, resources=resources)
     """
     members = _members_of(assets, catalog)
-    found = list(_Builder(members, name, executor).jobs())
+    is_complete = {one.entry.name for one in members} >= set(catalog.default_names)
+    found = list(_Builder(members, name, executor, is_complete).jobs())
     check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
     schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
     return Automation([one.job for one in found], schedules)
@@ -125,17 +126,21 @@ class _Builder:
     members: Sequence[_Member]
     name: str
     executor: dg.ExecutorDefinition | None
+    is_complete: bool
+    """Whether there is an asset for each resource type of the catalog that is not opt-in."""
 
     def jobs(self) -> Iterator[_ScheduledJob]:
         """Yield the jobs for which there are assets."""
-        yield _ScheduledJob(self._sync("sync", self.members, "Sync every resource type, with its checks."), DAILY, "Everything, once a day.")
+        selected = "" if self.is_complete else _listed(self.members)
+        description = f"Sync {selected}, with all checks." if selected else "Sync every resource type, with its checks."
+        yield _ScheduledJob(self._sync("sync", self.members, description), DAILY, f"Every day: {selected or 'everything'}.")
         description = "Check whether the API key is valid and has every scope; syncs nothing."
         access = self._checks("checks", checks.ACCESS_CHECKS, description)
         yield _ScheduledJob(access, DAILY_CHECKS, "The access checks, before the daily sync.")
         if hourly := [one for one in self.members if one.entry.refresh == "hourly"]:
             names = _listed(hourly)
             frequent = self._sync("sync_frequent", hourly, f"Sync {names}, with their checks.")
-            yield _ScheduledJob(frequent, HOURLY, f"{names.capitalize()}, every hour.")
+            yield _ScheduledJob(frequent, HOURLY, f"Every hour: {names}.")
         for one in self.members:
             if one.entry.full_refresh == "weekly":
                 type_ = one.entry.name

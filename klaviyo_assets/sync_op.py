@@ -88,7 +88,7 @@ class SyncStep:
             else:
                 yield result
         if errors:
-            self._fail({sync.entry.name: errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
+            self._fail({_name_of(sync): errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
 
     def require_a_type_for_each_key(self) -> None:
         """Fail rather than end successfully with nothing synced, if code has changed the keys in a way that is not known here.
@@ -149,3 +149,9 @@ class SyncStep:
             for name, value in result.metadata.items()
         }
         return result._replace(description=worded(result.description or ""), metadata=metadata)
+
+
+def _name_of(sync: AssetSync) -> str:
+    """Return what a failure calls a resource type: its name, and the key of its asset if that does not end with the name."""
+    name = sync.entry.name
+    return name if sync.asset.path[-1] == name else f"{name} ({sync.asset.to_user_string()})"

@@ -39,6 +39,7 @@ class KlaviyoTranslator:
         owners: E-mail addresses or ``team:name``.
         tags: Tags of all assets.
         io_manager_key: IO manager that loads the tables for downstream assets.
+        storage_kind: Where the tables are, for the icon in the UI: ``duckdb``, or what you call another kind of warehouse; None to leave it out.
         catalog: What DuckDB calls the database, for ``dagster/table_name``; None to leave it out.
 
     Example:
@@ -54,6 +55,7 @@ class KlaviyoTranslator:
     tags: Mapping[str, str] = field(default_factory=dict)
     io_manager_key: str = _DefaultText("klaviyo_frames")
     catalog: str | None = None
+    storage_kind: str | None = _DefaultText("duckdb")
 
     def __post_init__(self) -> None:
         for one in fields(KlaviyoTranslator):
@@ -62,13 +64,14 @@ class KlaviyoTranslator:
                 object.__setattr__(self, one.name, getattr(type(self), one.name, getattr(self, one.name)))
         object.__setattr__(self, "key_prefix", _parts(self.key_prefix))
 
-    def following(self, name: str, io_manager_key: str, catalog: str | None) -> Self:
+    def following(self, name: str, io_manager_key: str, catalog: str | None, storage_kind: str | None = "duckdb") -> Self:
         """Return a copy in which the fields that the user has not given follow an account's name.
 
         Args:
             name: The account's name.
             io_manager_key: Key of its IO manager.
             catalog: What DuckDB calls the database, if that is known.
+            storage_kind: Kind of the warehouse, if that is known.
         """
         account_values: dict[str, Any] = {
             "key_prefix": [name],
@@ -76,6 +79,7 @@ class KlaviyoTranslator:
             "schema": name,
             "io_manager_key": io_manager_key,
             "catalog": catalog,
+            "storage_kind": storage_kind,
         }
         found = copy.copy(self)
         for attribute, value in account_values.items():
@@ -92,12 +96,12 @@ class KlaviyoTranslator:
             group_name=str(self.group_name),
             owners=list(self.owners),
             tags=dict(self.tags),
-            kinds={"klaviyo", "duckdb"},
+            kinds={"klaviyo", *([str(self.storage_kind)] if self.storage_kind else [])},
             # An asset whose optional scope is missing is skipped, and so is a scheduled sync that finds another one running.
             skippable=True,
             metadata={
                 "dagster/table_name": pasted(*([self.catalog] if self.catalog else []), self.schema, entry.name),
-                "dagster/storage_kind": "duckdb",
+                **({"dagster/storage_kind": str(self.storage_kind)} if self.storage_kind else {}),
                 "dagster/column_schema": column_schema(entry),
                 "klaviyo/endpoint": entry.endpoint.path,
                 "klaviyo/scope": entry.scope_text,

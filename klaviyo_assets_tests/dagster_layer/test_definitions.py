@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +15,9 @@ from dagster_duckdb import DuckDBResource
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
 from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.default_name import AmbiguousName, name_in_sql
+from klaviyo_assets_tests import outside_types
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +71,41 @@ def test_schedules_exist_and_are_stopped() -> None:
     }
     assert "klaviyo_full_profiles_schedule" in schedules
     assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())  # type: ignore[union-attr]
+
+
+def test_descriptions_of_jobs_and_schedules_name_the_types_as_they_are() -> None:
+    def described(**options: object) -> tuple[str | None, str | None, str | None]:
+        defs = definitions(**options)
+        schedules = {one.name: one.description for one in defs.schedules or []}  # type: ignore[union-attr]
+        job = defs.resolve_job_def("klaviyo_sync")
+        return job.description, schedules["klaviyo_sync_schedule"], schedules.get("klaviyo_sync_frequent_schedule")
+
+    own = replace(outside_types.COUPONS, name="SMS_Sends", refresh="hourly")
+
+    assert described() == ("Sync every resource type, with its checks.", "Every day: everything.", "Every hour: events and profiles.")
+    assert described(resource_types=["lists", "SMS_Sends"], catalog=CATALOG.with_(own)) == (
+        "Sync lists and SMS_Sends, with all checks.",
+        "Every day: lists and SMS_Sends.",
+        "Every hour: SMS_Sends.",
+    )
+
+
+class OwnDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
+    folder: str
+
+    def warehouse(self) -> Warehouse:
+        raise AssertionError("not needed when code is loaded")
+
+
+def test_the_kind_of_an_own_warehouse_is_not_duckdb() -> None:
+    def kinds(translator: KlaviyoTranslator | None) -> tuple[set[str], object]:
+        defs = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb=OwnDatabase(folder="data"), translator=translator)
+        spec = specs(defs)["klaviyo/lists"]
+        return spec.kinds, spec.metadata.get("dagster/storage_kind")
+
+    assert kinds(None) == ({"klaviyo"}, None)
+    assert kinds(KlaviyoTranslator(storage_kind="ducklake")) == ({"klaviyo", "ducklake"}, "ducklake")
+    assert specs(definitions())["klaviyo/lists"].metadata["dagster/storage_kind"] == "duckdb"
 
 
 def test_the_hourly_job_is_for_events_and_profiles() -> None:

@@ -266,6 +266,19 @@ def test_dependents_of_a_type_run_if_another_one_fails_in_another_op(
 
 
 @pytest.mark.long
+def test_a_failure_names_the_type_and_the_key_that_a_translator_gave_it(
+    account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    defs = definitions(account, tmp_path, key_lacking("lists:read"), resource_types=["flows", "lists"], translator=_Renamed())
+
+    result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
+
+    description, metadata = failure(result)
+    assert description.startswith("1 of 2 resource types failed.\nlists (shop/my_lists): ")
+    assert metadata["failed"] == "lists (shop/my_lists)"
+
+
+@pytest.mark.long
 def test_a_subset_of_the_assets_and_a_single_check_run_alone(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = definitions(account, tmp_path)
     assert materialized(sync(defs, instance, "lists", "metrics")) == {"lists", "metrics"}

@@ -145,6 +145,7 @@ class Runner:
         began, start = self._snapshot(), self.world.now()
         step = self._with_edges(step, start)
         self._shown: dict[str, int] = {}
+        self._began, self._covers_to = began, micros(start) - LAG
         parents, apply = self._parents_in_table(), apply or self.apply
         succeeded = self.world.sync(self.scenario.name, step, lambda number: self._before_request(step, number, apply), self._observe_response)
         observed = replace(self._observed_sync(step, began, succeeded, micros(start)), parents=parents)
@@ -187,7 +188,11 @@ class Runner:
         return self.history.record(self._records, self.world.now())
 
     def _observe_response(self, url: httpx.URL, body: bytes) -> None:
-        """Record the versions in a response of records that lie inside the requested window; at its edges another slice is responsible."""
+        """Record the versions in a response of records that lie inside the requested window; at its edges another slice is responsible.
+
+        The next sync is responsible for a record that changed during the sync and is dated after the time that the sync covers: if the slice of the
+        request was split meanwhile, its later half may already have been read.
+        """
         found, parameters = json.loads(body).get("data"), url.params
         if self.parents is not None:
             self._observe_children(url, found)
@@ -200,7 +205,10 @@ class Runner:
             return  # the request for the oldest record
         for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
             versions = self.history.versions.get(id_)
-            if versions and all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
+            if not versions or not all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
+                continue
+            is_covered = all((versions[-1].times.get(name) or 0) < self._covers_to for name, *_ in bounds)
+            if is_covered or self.history.index(id_, self._began) == len(versions) - 1:
                 self._note_shown(id_)
 
     def _observe_children(self, url: httpx.URL, found: Any) -> None:

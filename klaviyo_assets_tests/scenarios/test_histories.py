@@ -14,7 +14,7 @@ from klaviyo_assets_tests.scenarios.faults import FAULTS, Fault, injected
 from klaviyo_assets_tests.scenarios.generation import CHILD_TYPES, scenarios
 from klaviyo_assets_tests.scenarios.over_http import OverHttp, without_jumps
 from klaviyo_assets_tests.scenarios.runner import Runner
-from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Change, Delete, Event, Scenario, Sync, Wait
+from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, MINUTE, SWITCHES, SWITCHES_OF, Add, Change, Delete, Event, Scenario, Sync, Wait
 from klaviyo_assets_tests.scenarios.search import catch, run_many
 from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.suites import SUITES, Suite, distribute
@@ -128,6 +128,15 @@ def test_record_seen_only_by_a_probe_may_be_missing() -> None:
     """All records are deleted before the first page request: a suddenly empty response marks nothing as deleted and adds nothing."""
     steps = (Sync(), Change(0), Delete(1), Sync(meanwhile=((2, Delete(0)),)))
     scenario = Scenario("metrics", steps, records=2)
+    with InProcess(scenario) as world:
+        Runner(scenario, world, Stats()).run()
+
+
+def test_record_that_is_added_while_a_slice_is_split_may_wait_for_the_next_sync() -> None:
+    """It is dated after the time that the sync covers. The first half of the slice returns it, but leaves it to the later half, which was read before."""
+    first = Sync(page_size=3)
+    split = Sync(page_size=3, workers=2, rows_per_file=4, meanwhile=((9, Add()),))
+    scenario = Scenario("profiles", (first, Add(40), Wait(60), split), records=0, history_days=1)
     with InProcess(scenario) as world:
         Runner(scenario, world, Stats()).run()
 

@@ -133,7 +133,7 @@ def test_record_seen_only_by_a_probe_may_be_missing() -> None:
 
 
 def test_record_that_is_added_while_a_slice_is_split_may_wait_for_the_next_sync() -> None:
-    """It is dated after the time that the sync covers. The first half of the slice returns it, but leaves it to the later half, which was read before."""
+    """It is dated after the time that the sync covers. The first half of the slice leaves it to the later half, which was read before."""
     first = Sync(page_size=3)
     split = Sync(page_size=3, workers=2, rows_per_file=4, meanwhile=((9, Add()),))
     scenario = Scenario("profiles", (first, Add(40), Wait(60), split), records=0, history_days=1)

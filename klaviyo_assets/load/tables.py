@@ -23,7 +23,7 @@ from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import Columns, existing_columns, prepare_table, table_exists
+from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, prepare_table, table_exists
 from klaviyo_assets.warehouse.sql import quoted
 
 _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}
@@ -89,23 +89,21 @@ class Tables:
             NewerLayout: If a later version of this library has written the schema.
             NotOurs: If another program uses our names in the schema.
         """
-        place = (connection, self.warehouse, self.schema)
-        version, migration = SchemaVersion(*place), LayoutMigration(*place)
+        place, known = (connection, self.warehouse, self.schema), SchemaColumns(connection, self.schema)
+        version, migration = SchemaVersion(*place, known), LayoutMigration(*place, known)
         stores: Sequence[type[Store]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
         declared = {store.NAME: store.COLUMNS for store in stores}
         version.reject_newer()
         Ownership(*place).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
         notes = migration.run()
-        made = tuple(
-            name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_CREATED)) if not table_exists(connection, self.schema, name)
-        )
+        made = tuple(name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_CREATED)) if not known.of(name))
         if version.version is None:
             made += (version.NAME,)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.warehouse.database)}.{quoted(self.schema)}")
         for store in _ALWAYS_CREATED:
-            store(*place).prepare()
-        retyped = self._retyped(connection)
-        changed = self._prepare(connection, self.entry.name, self._columns(), self.entry.description)
+            store(*place, known).prepare()
+        retyped = self._retyped(connection, known)
+        changed = self._prepare(connection, self.entry.name, known)
         for column in retyped:
             keep_unconvertible_in_extra(connection, self.places(connection, types_change=True), column)
         if changed:
@@ -142,11 +140,11 @@ class Tables:
     def create_rebuilt(self, connection: DuckDBPyConnection) -> None:
         """Create an empty table for a full read, replacing one left by an interrupted read."""
         connection.execute(f"DROP TABLE IF EXISTS {self.rebuilt}")
-        self._prepare(connection, self.rebuilt_name, self._columns(), self.entry.description)
+        self._prepare(connection, self.rebuilt_name)
 
-    def _retyped(self, connection: DuckDBPyConnection) -> list[Column]:
+    def _retyped(self, connection: DuckDBPyConnection, known: SchemaColumns) -> list[Column]:
         """Return the columns that change their type, after collecting the values that cannot be converted."""
-        existing = existing_columns(connection, self.schema, self.entry.name)
+        existing = known.of(self.entry.name)
         found = [column for column in self.entry.columns if column.name in existing and existing[column.name][0] != column.type]
         if found:
             Ownership(connection, self.warehouse, self.schema).reject_indexes(self.entry.name, [column.name for column in found])
@@ -161,8 +159,8 @@ class Tables:
         }
         return {**columns, **_ADDED_COLUMNS}
 
-    def _prepare(self, connection: DuckDBPyConnection, name: str, columns: Columns, description: str) -> list[str]:
-        return prepare_table(connection, self.warehouse, self.schema, name, columns, description, convert=converted)
+    def _prepare(self, connection: DuckDBPyConnection, name: str, known: SchemaColumns | None = None) -> list[str]:
+        return prepare_table(connection, self.warehouse, self.schema, name, self._columns(), self.entry.description, convert=converted, known=known)
 
 
 def rebuilt_name_of(resource_type: str) -> str:

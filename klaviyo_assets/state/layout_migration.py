@@ -5,7 +5,7 @@ their own table.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
 
@@ -17,7 +17,7 @@ from klaviyo_assets.state.requested_rereads import Rereads
 from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import Columns, existing_columns, table_exists
+from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, table_exists
 from klaviyo_assets.warehouse.sql import quoted
 
 _RENAMED_TABLES = {"_missed": NullRateLog.NAME}
@@ -53,11 +53,13 @@ class LayoutMigration:
         connection: The database.
         warehouse: The same.
         schema: DuckDB schema.
+        known: The schema's columns, if they have been read; forgotten if the schema is migrated.
     """
 
     connection: DuckDBPyConnection
     warehouse: Warehouse
     schema: str
+    known: SchemaColumns | None = None
 
     @property
     def is_needed(self) -> bool:
@@ -75,6 +77,12 @@ class LayoutMigration:
         """
         if not self.is_needed:
             return []
+        notes = replace(self, known=None)._migrate()  # it reads the columns between its changes
+        if self.known is not None:
+            self.known.forget()
+        return notes
+
+    def _migrate(self) -> list[str]:
         self._reject_indexes()
         notes = self._notes_on_views()
         # Change all tables before any rows: DuckDB cannot commit the opposite order.
@@ -180,7 +188,7 @@ class LayoutMigration:
         return {*_IDENTIFYING_COLUMNS[old]} <= self._columns(old)
 
     def _columns(self, table: str) -> set[str]:
-        return {*existing_columns(self.connection, self.schema, table)}
+        return {*(self.known or SchemaColumns(self.connection, self.schema)).of(table)}
 
     def _qualified(self, name: str) -> str:
         return self.warehouse.qualified(self.schema, name)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from klaviyo_assets._version import __version__
 from klaviyo_assets.errors import NewerLayout
 from klaviyo_assets.state.store import Store
-from klaviyo_assets.warehouse.ddl import Columns, existing_columns
+from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns
 
 LAYOUT = 2
 """Version of the layout that this library reads and writes. Schemas older than this table have no version."""
@@ -49,7 +49,8 @@ class SchemaVersion(Store):
             self.connection.execute(f"INSERT INTO {self.table} (version, written_by) VALUES (?, ?)", [LAYOUT, __version__])
 
     def _found(self) -> tuple[int, str] | None:
-        if not {*self.COLUMNS} <= existing_columns(self.connection, self.schema, self.NAME).keys():
+        known = self.known or SchemaColumns(self.connection, self.schema)
+        if not {*self.COLUMNS} <= known.of(self.NAME).keys():
             return None  # no table, or another program's
         rows = self._rows(f"SELECT version, written_by FROM {self.table} ORDER BY version DESC LIMIT 1")
         return (int(rows[0][0]), str(rows[0][1])) if rows else None

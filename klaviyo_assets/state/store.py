@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import Columns, has_column, prepare_table, table_exists
+from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, has_column, prepare_table, table_exists
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Store:
         connection: The database, open.
         warehouse: The same.
         schema: DuckDB schema.
+        known: The schema's columns, if they have been read.
 
     Attributes:
         NAME: The table's name, unquoted.
@@ -30,6 +31,7 @@ class Store:
     connection: DuckDBPyConnection
     warehouse: Warehouse
     schema: str
+    known: SchemaColumns | None = None
 
     NAME: ClassVar[str]
     COLUMNS: ClassVar[Columns]
@@ -47,7 +49,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create the table, or add missing columns and comments. The schema must exist."""
-        prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION)
+        prepare_table(self.connection, self.warehouse, self.schema, self.NAME, self.COLUMNS, self.DESCRIPTION, known=self.known)
 
     def resource_types(self) -> set[str]:
         """Return the resource types with rows in the table; empty if there is no such table or column."""

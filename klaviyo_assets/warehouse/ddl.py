@@ -1,6 +1,7 @@
 """Tables of a schema: whether they exist, and how they are created, extended, converted and commented."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
@@ -10,11 +11,54 @@ from klaviyo_assets.warehouse.sql import literal, quoted
 Columns = dict[str, tuple[str, str]]
 """Type and comment of a table's columns, by name."""
 
+ExistingColumns = dict[str, tuple[str, str | None]]
+"""Type and comment of the columns that a table has, by name in lower case."""
+
 INSTANT = "TIMESTAMP WITH TIME ZONE"
 """Type of columns with a point in time."""
 
 Convert = Callable[[str, str, str], str]
 """Returns SQL for the values of a column (quoted name, current type, new type) in its new type."""
+
+
+@dataclass
+class SchemaColumns:
+    """The columns of all tables of a schema, read once: each query of DuckDB's catalog goes through all of it. For use within one transaction.
+
+    Args:
+        connection: The database.
+        schema: DuckDB schema.
+
+    Example:
+        >>> known = SchemaColumns(connection, "klaviyo")
+        >>> known.of("lists")["id"]
+        ('VARCHAR', "Klaviyo's id of the list.")
+    """
+
+    connection: DuckDBPyConnection
+    schema: str
+    _tables: dict[str, ExistingColumns] | None = None
+
+    def of(self, name: str) -> ExistingColumns:
+        """Return the columns of a table; empty if there is no such table. Names are compared without case, as DuckDB does."""
+        if self._tables is None:
+            self._tables = self._read()
+        return self._tables.get(name.lower(), {})
+
+    def forget(self) -> None:
+        """Read again next time. Call it after each change of a table."""
+        self._tables = None
+
+    def _read(self) -> dict[str, ExistingColumns]:
+        rows = self.connection.execute(
+            "SELECT lower(table_name), lower(column_name), data_type, comment FROM duckdb_columns() "
+            "WHERE lower(schema_name) = lower(?) AND database_name = current_database()",
+            [self.schema],
+        ).fetchall()
+        tables: dict[str, ExistingColumns] = {}
+        for table, column, data_type, comment in rows:
+            tables.setdefault(table, {})[column] = (data_type, comment)
+        return tables
 
 
 def table_exists(connection: DuckDBPyConnection, schema: str, name: str) -> bool:
@@ -33,7 +77,7 @@ def has_column(connection: DuckDBPyConnection, schema: str, name: str, column: s
     return column in existing_columns(connection, schema, name)
 
 
-def existing_columns(connection: DuckDBPyConnection, schema: str, name: str) -> dict[str, tuple[str, str | None]]:
+def existing_columns(connection: DuckDBPyConnection, schema: str, name: str) -> ExistingColumns:
     """Return type and comment of a table's columns by name in lower case; empty if there is no such table."""
     rows = connection.execute(
         "SELECT column_name, data_type, comment FROM duckdb_columns() "
@@ -51,6 +95,7 @@ def prepare_table(
     columns: Columns,
     description: str,
     convert: Convert = lambda column, _, after: f"{column}::{after}",
+    known: SchemaColumns | None = None,
 ) -> list[str]:
     """Create a table if it is missing, add the columns that it lacks, and change types and comments that differ.
 
@@ -62,12 +107,13 @@ def prepare_table(
         columns: Type and comment of each column.
         description: The table's comment.
         convert: How to convert values to a new type. By default, one that does not fit is an error.
+        known: The schema's columns, if they have been read; forgotten if this changes the table.
 
     Returns:
         Columns that were added to an existing table, or whose type was changed.
     """
-    table = warehouse.qualified(schema, name)
-    existing = existing_columns(connection, schema, name)
+    table, known = warehouse.qualified(schema, name), known or SchemaColumns(connection, schema)
+    existing = known.of(name)
     if not existing:
         declared = ", ".join(f"{quoted(column)} {type_}" for column, (type_, _) in columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
@@ -79,10 +125,13 @@ def prepare_table(
     changed = {column: existing[column][0] for column in columns if column in existing and existing[column][0] != types[column]}
     new_types = {column: (types[column], convert(quoted(column), before, types[column])) for column, before in changed.items()}
     if change_types(connection, warehouse, schema, name, new_types):
-        existing = existing_columns(connection, schema, name)
-    for column, (_, comment) in columns.items():
-        if existing.get(column, ("", None))[1] != comment:
-            connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
+        known.forget()
+        existing = known.of(name)
+    comments = {column: comment for column, (_, comment) in columns.items() if existing.get(column, ("", None))[1] != comment}
+    for column, comment in comments.items():
+        connection.execute(f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(comment)}")
+    if not existing or added or changed or comments:
+        known.forget()
     return [column for column in columns if column in added or column in changed]
 
 

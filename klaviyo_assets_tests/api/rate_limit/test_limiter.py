@@ -452,7 +452,7 @@ def test_daily_limit_is_not_waited_for_and_the_message_has_its_end(server: Scrip
 
 
 def test_next_request_waits_for_the_reset_if_no_requests_are_left(server: Scripted) -> None:
-    spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
+    spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "2"}
     server.respond_with(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))
 
     found, client = read_lists(server)

@@ -146,6 +146,7 @@ class Runner:
         step = self._with_edges(step, start)
         self._shown: dict[str, int] = {}
         self._began, self._covers_to = began, micros(start) - LAG
+        self._starts: set[tuple[str, int]] = set()
         parents, apply = self._parents_in_table(), apply or self.apply
         succeeded = self.world.sync(self.scenario.name, step, lambda number: self._before_request(step, number, apply), self._observe_response)
         observed = replace(self._observed_sync(step, began, succeeded, micros(start)), parents=parents)
@@ -190,8 +191,8 @@ class Runner:
     def _observe_response(self, url: httpx.URL, body: bytes) -> None:
         """Record the versions in a response of records that lie inside the requested window; at its edges another slice is responsible.
 
-        The next sync is responsible for a record that changed during the sync and is dated after the time that the sync covers: if the slice of the
-        request was split meanwhile, its later half may already have been read.
+        The next sync is responsible for a record that changed during the sync and is dated after the time that the sync covers, if the slice of the
+        request was split meanwhile: its later half may already have been read.
         """
         found, parameters = json.loads(body).get("data"), url.params
         if self.parents is not None:
@@ -207,9 +208,18 @@ class Runner:
             versions = self.history.versions.get(id_)
             if not versions or not all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
                 continue
-            is_covered = all((versions[-1].times.get(name) or 0) < self._covers_to for name, *_ in bounds)
-            if is_covered or self.history.index(id_, self._began) == len(versions) - 1:
+            if self.history.index(id_, self._began) == len(versions) - 1 or not self._is_of_later_slice(versions[-1], bounds):
                 self._note_shown(id_)
+        self._starts.update((name, bound) for name, is_start, bound in bounds if is_start)
+
+    def _is_of_later_slice(self, version: Version, bounds: list[tuple[str, bool, int]]) -> bool:
+        """Return whether a version is dated after the time that the sync covers, in a slice that was split off from the one with these bounds."""
+        return any(
+            is_start
+            and (time := version.times.get(name) or 0) >= self._covers_to
+            and any(bound < start <= time for field, start in self._starts if field == name)
+            for name, is_start, bound in bounds
+        )
 
     def _observe_children(self, url: httpx.URL, found: Any) -> None:
         """Record the versions in a response with children of one parent."""

@@ -260,15 +260,19 @@ class Upsert:
     def _superseded(self, placed: str) -> str:
         """SQL that lists the places of staged rows that another row of the same key supersedes.
 
-        As in :meth:`_may_replace`, versions count only if all rows of the key have one; otherwise, the latest read counts.
+        As in :meth:`_may_replace`, versions count only if all rows of the key have one; otherwise, the latest read counts. Few keys have several
+        rows, so those are found first: sorting all rows would cost several times as much.
         """
         key, version = self._columns_of("new"), self._version("new") if self._has_versions else "NULL"
+        has_null = " OR ".join(f"new.{quoted(column)} IS NULL" for column in self.entry.primary_key)  # IN does not match them
+        repeated = f"SELECT {self._columns} FROM {placed} GROUP BY ALL HAVING count(*) > 1"
         return f"""
             SELECT staged_file, file_row_number
             FROM (
                 SELECT {key}, staged_file, file_row_number, new.{SYNCED_AT} AS read_at, {version} AS version,
                     bool_and({version} IS NOT NULL) OVER (PARTITION BY {key}) AS have_versions
                 FROM {placed} AS new
+                WHERE {key_value(self.entry.primary_key, "new")} IN ({repeated}) OR {has_null}
             ) AS new
             QUALIFY row_number() OVER (
                 PARTITION BY {key}

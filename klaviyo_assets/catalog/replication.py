@@ -1,5 +1,6 @@
 """How a resource type is replicated, as data. The behavior of each kind is a strategy (:mod:`klaviyo_assets.extract.strategies`)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,8 +17,23 @@ class Replication:
         return False
 
     @property
+    def reads_children(self) -> bool | None:
+        """True if it reads the children of each parent, False if it cannot; None if that is up to its strategy."""
+        return None
+
+    @property
     def cursor_fields(self) -> tuple[str, ...]:
         """Time columns that syncs use as cursors; field rules must not change them."""
+        return ()
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """Fields that the endpoint must sort by."""
+        return ()
+
+    @property
+    def filtered_by(self) -> tuple[str, ...]:
+        """Fields that the endpoint must filter by a lower bound."""
         return ()
 
     @property
@@ -34,6 +50,10 @@ class Replication:
         """Return the ages at which windows of a time field are read again, ascending."""
         return ()
 
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with its own fields, and what to do."""
+        yield from ()
+
 
 @dataclass(frozen=True)
 class FullTable(Replication):
@@ -43,6 +63,11 @@ class FullTable(Replication):
     def is_complete_read(self) -> bool:
         """True."""
         return True
+
+    @property
+    def reads_children(self) -> bool:
+        """False."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,21 @@ class Incremental(Replication):
     secondary_cursors: tuple[str, ...] = ()
 
     @property
+    def reads_children(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """The cursor fields and the secondary cursors."""
+        return (*self.cursor_fields, *self.secondary_cursors)
+
+    @property
+    def filtered_by(self) -> tuple[str, ...]:
+        """The same."""
+        return self.sorted_by
+
+    @property
     def cursor_fields(self) -> tuple[str, ...]:
         """The field and the backfill field."""
         return (self.field, self.backfill_field) if self.backfill_field else (self.field,)
@@ -84,6 +124,13 @@ class Incremental(Replication):
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
         """Return the ages of the cursor field; a backfill field has none."""
         return self.lookback_ages if field == self.field else ()
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the lookback ages."""
+        if list(self.lookback_ages) != sorted(self.lookback_ages):
+            yield "lookback_ages of Incremental are not ascending. Sort them."
+        if not self.lookback_ages and (self.backfill_field or self.secondary_cursors):
+            yield "lookback_ages of Incremental are empty. Give at least one, such as (timedelta(hours=1),)."
 
 
 @dataclass(frozen=True)
@@ -103,6 +150,16 @@ class NewestFirst(Replication):
     margin: timedelta
 
     @property
+    def reads_children(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """The cursor fields."""
+        return self.cursor_fields
+
+    @property
     def cursor_fields(self) -> tuple[str, ...]:
         """Both fields."""
         return (self.field, self.backfill_field)
@@ -116,3 +173,8 @@ class NewestFirst(Replication):
 @dataclass(frozen=True)
 class PerParent(Replication):
     """Read the children of each parent completely, one cursor chain per parent. The resource type has a ``parent``."""
+
+    @property
+    def reads_children(self) -> bool:
+        """True."""
+        return True

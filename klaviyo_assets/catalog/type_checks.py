@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -215,36 +215,25 @@ def _subject(entry: ResourceType) -> _Problems:
 def _windows(entry: ResourceType) -> _Problems:
     """A replication that reads by time needs an endpoint that sorts by its fields, and filters by those that bound windows."""
     replication, endpoint = entry.replication, entry.endpoint
-    if not isinstance(replication, Incremental | NewestFirst):
-        return
     kind = type(replication).__name__
-    secondary = replication.secondary_cursors if isinstance(replication, Incremental) else ()
-    for field in (*replication.cursor_fields, *secondary):
+    for field in replication.sorted_by:
         if field not in endpoint.sorts:
             yield f"{kind} reads by {field}, but the endpoint's sorts ({', '.join(endpoint.sorts)}) do not include it. Add it, or use FullTable()."
-        if isinstance(replication, Incremental) and not any(endpoint.allows(field, one) for one in ("greater-than", "greater-or-equal")):
+    for field in replication.filtered_by:
+        if not any(endpoint.allows(field, one) for one in ("greater-than", "greater-or-equal")):
             yield f"{kind} reads windows of {field}, but the endpoint's filters allow no lower bound of it. Add one, or use another replication."
-    if isinstance(replication, Incremental):
-        yield from _lookback_ages(replication)
-
-
-def _lookback_ages(replication: Incremental) -> _Problems:
-    ages = replication.lookback_ages
-    if list(ages) != sorted(ages):
-        yield "lookback_ages of Incremental are not ascending. Sort them."
-    if not ages and (replication.backfill_field or replication.secondary_cursors):
-        yield "lookback_ages of Incremental are empty. Give at least one, such as (timedelta(hours=1),)."
+    yield from replication.problems()
 
 
 def _parent(entry: ResourceType) -> _Problems:
     parent, replication = entry.parent, entry.replication
     if parent is None:
-        if isinstance(replication, PerParent):
-            yield "replication is PerParent, but it has no parent. Set parent=Parent(…), or use FullTable()."
+        if replication.reads_children:
+            yield f"replication is {type(replication).__name__}, but it has no parent. Set parent=Parent(…), or use FullTable()."
         if columns := [column.name for column in entry.columns if column.path[0] == "parent"]:
             yield f"the column {columns[0]} holds the id of a parent, but it has no parent. Set parent=Parent(…), or remove the column."
         return
-    if isinstance(replication, FullTable | Incremental | NewestFirst):
+    if replication.reads_children is False:
         yield f"replication is {type(replication).__name__}, but records with a parent are read for each parent. Use PerParent()."
     yield from _parent_facts(entry, parent)
 

@@ -113,7 +113,7 @@ from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
 sandbox, warehouse = started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2]))
 sync("lists", sandbox, warehouse)
 folder = warehouse.path.parent if sys.argv[3] == "the folder" else warehouse.state_dir
-if os.geteuid() == 0:  # root may write anywhere: become nobody
+if os.geteuid() == 0:  # root may write anywhere: drop its privileges
     for path in (warehouse.path.parent, *warehouse.path.parent.rglob("*")):
         os.chown(path, 65534, 65534)
     os.setgid(65534)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Query
+from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.replication import Replication
 
 
@@ -83,6 +84,7 @@ class ResourceType:
             path says so; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
+        group: Name by which users select it together with related types (:mod:`klaviyo_assets.catalog.groups`); any name for a type of your own.
     """
 
     name: str
@@ -109,6 +111,7 @@ class ResourceType:
     subject_column: str | None = None
     read_in_seconds: bool = False
     opt_in: bool = False
+    group: str = CORE
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
+from klaviyo_assets.catalog.groups import ALL
 from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
 
@@ -46,7 +47,7 @@ def check_type(entry: ResourceType) -> None:
 
 def _kinds(entry: ResourceType) -> _Problems:
     """Python does not check the types of a dataclass's fields; the other checks rely on them."""
-    for name in ("name", "jsonapi_type", "description", "scope"):
+    for name in ("name", "jsonapi_type", "description", "scope", "group"):
         yield from _of_kind(name, getattr(entry, name), str)
     yield from _of_kind("endpoint", entry.endpoint, Endpoint)
     yield from _of_kind("the endpoint's limit", entry.endpoint.limit, RateLimit)
@@ -77,6 +78,14 @@ def _name(entry: ResourceType) -> _Problems:
             "name must consist of letters, digits and underscores, and begin with a letter. Names that begin with an underscore are those of the "
             "bookkeeping tables, such as _syncs. Rename it."
         )
+
+
+def _group(entry: ResourceType) -> _Problems:
+    """Any group is allowed: users may have groups of their own."""
+    if not _NAME.fullmatch(entry.group):
+        yield f"group is {entry.group!r}. Write it with letters, digits and underscores, beginning with a letter, such as 'core'."
+    elif entry.group.lower() == ALL:
+        yield f"group is {entry.group!r}, which selects every resource type. Rename it."
 
 
 def _texts(entry: ResourceType) -> _Problems:
@@ -264,6 +273,7 @@ def _requests(entry: ResourceType) -> _Problems:
 _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _kinds,
     _name,
+    _group,
     _texts,
     _column_names,
     _paths,

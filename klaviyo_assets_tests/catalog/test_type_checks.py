@@ -86,6 +86,10 @@ def test_two_types_cannot_share_a_table() -> None:
         ),
         ({"replication": Incremental("created", (HOUR,)), "endpoint": replace(ENDPOINT, filters={})}, "filters allow no lower bound of it"),
         ({"replication": PerParent()}, "replication is PerParent, but it has no parent"),
+        ({"group": None}, "group is None. Give an instance of str"),
+        ({"group": ""}, "group is ''. Write it with letters"),
+        ({"group": "my group"}, "group is 'my group'. Write it with letters"),
+        ({"group": "All"}, "group is 'All', which selects every resource type"),
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]
@@ -143,9 +147,10 @@ class Own(Replication):
         replace(DATED, replication=Incremental("created", (HOUR,))),
         replace(DATED, replication=Own(), primary_key=("id", "external_id")),
         replace(DATED, columns=(record_id("x", name="key"), *COLUMNS[1:]), primary_key=("key",)),
+        replace(DATED, group="loyalty_2"),
         replace(DATED, **more(attribute("some-thing", ColumnType.STRING, "x"), attribute("_hidden", ColumnType.STRING, "x"))),
     ],
-    ids=["plain", "version", "by time", "own kind", "other key", "odd columns"],
+    ids=["plain", "version", "by time", "own kind", "other key", "own group", "odd columns"],
 )
 def test_other_types_are_accepted(entry: ResourceType) -> None:
     assert CATALOG.with_(entry)[entry.name] is entry

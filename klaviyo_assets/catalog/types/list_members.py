@@ -39,4 +39,5 @@ LIST_MEMBERS = ResourceType(
     only_fields=("joined_group_at",),
     subject_column="profile_id",
     opt_in=True,
+    group="audiences",
 )

@@ -43,4 +43,5 @@ TEMPLATES = ResourceType(
     version_column="updated",
     full_refresh="weekly",
     read_in_seconds=True,
+    group="messages",
 )

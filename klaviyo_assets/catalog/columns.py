@@ -31,6 +31,8 @@ class Column:
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
         was_in_extra: True for an attribute that got its column in a later version. Its earlier values are moved from ``_extra`` into the
             column, so earlier coverage remains valid.
+        volatile: True for a value that differs at each read although nothing has changed, such as a presigned URL. It is stored with the rest of
+            the row, but a row is not rewritten, and does not count as changed, if only such values differ.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Column:
     required: bool = False
     values: tuple[str, ...] = ()
     was_in_extra: bool = False
+    volatile: bool = False
 
 
 EXTRA = "_extra"
@@ -74,10 +77,11 @@ def attribute(
     required: bool = False,
     values: tuple[str, ...] = (),
     was_in_extra: bool = False,
+    volatile: bool = False,
 ) -> Column:
     """A column for an attribute; a dotted path is flattened (``location.city`` becomes ``location_city``)."""
     parts = tuple(path.split("."))
-    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values, was_in_extra)
+    return Column("_".join(parts), type, description, ("attributes", *parts), personal, required, values, was_in_extra, volatile)
 
 
 def to_one(relationship: str, description: str) -> Column:

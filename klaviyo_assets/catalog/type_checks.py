@@ -200,6 +200,15 @@ def _times(entry: ResourceType) -> _Problems:
         yield from _missing(entry, f"the replication {type(replication).__name__}", field, ColumnType.TIMESTAMP)
 
 
+def _volatile(entry: ResourceType) -> _Problems:
+    """A value that differs at each read orders no versions, identifies no row and bounds no window."""
+    replication = entry.replication
+    times = (entry.version_column, *replication.cursor_fields, replication.range_field, replication.start_date_field)
+    for column in entry.columns:
+        if column.volatile and column.name in (*entry.primary_key, *times):
+            yield f"the column {column.name} is volatile, but rows are identified, ordered or read by it. Remove volatile=True."
+
+
 def _missing(entry: ResourceType, field: str, name: str, type_: ColumnType) -> _Problems:
     """Yield a problem if a field names no column of a type."""
     column = next((column for column in entry.columns if column.name == name), None)
@@ -280,6 +289,7 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _parent,
     _key,
     _times,
+    _volatile,
     _subject,
     _windows,
     _requests,

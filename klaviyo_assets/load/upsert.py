@@ -42,15 +42,17 @@ def text_columns(entry: ResourceType) -> list[str]:
 def hashed(entry: ResourceType, relation: str) -> str:
     """SQL for a 64-bit hash of a row's content. Rows are compared by it: a join of wide rows takes twice as long and needs memory for them.
 
+    Volatile columns are left out, so a row with other values in these alone counts as the same.
     DuckDB may change the function, so hashes are never stored. A hash collision hides a change once in 10¹⁹ changed rows.
     """
     return f"hash({', '.join(_contents(entry, relation))})"
 
 
 def _contents(entry: ResourceType, relation: str) -> list[str]:
-    """SQL for each column that Klaviyo fills; JSON as text, since the order of keys and the notation of numbers matter."""
+    """SQL for each column that is compared; JSON as text, since the order of keys and the notation of numbers matter."""
     json_columns = {EXTRA, *(column.name for column in entry.columns if column.type == "JSON")}
-    return [f"{relation}.{quoted(name)}{'::VARCHAR' if name in json_columns else ''}" for name in content_columns(entry)]
+    volatile = {column.name for column in entry.columns if column.volatile}
+    return [f"{relation}.{quoted(name)}{'::VARCHAR' if name in json_columns else ''}" for name in content_columns(entry) if name not in volatile]
 
 
 def parquet(files: Sequence[Path], key: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 The JSON is generated once. A page then only joins bytes, and numbers that no Python type can hold are sent exactly as written.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,10 +12,13 @@ import msgspec
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value, values_of
+from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.json_members import members_of
 
 SITE = "https://a.klaviyo.com"
 """Origin in the links of records: Klaviyo's own, because a record's bytes must not depend on the sandbox's port."""
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT")
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -30,6 +34,7 @@ class Record:
         values: Values to filter and sort by; also ``id``.
         extras: JSON of the additional fields, by attribute.
         related: Ids of related records that are only sent with ``include``, by relationship.
+        volatile: Attributes that differ in every response although nothing has changed.
     """
 
     id: str
@@ -38,6 +43,7 @@ class Record:
     values: Mapping[str, Value]
     extras: Mapping[str, bytes] = field(default_factory=dict)
     related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    volatile: tuple[str, ...] = ()
 
     def rendered(self, additional: tuple[str, ...] = ()) -> bytes:
         """Return the record's JSON with these additional fields."""
@@ -115,6 +121,20 @@ def joined(record: Record, addition: Record) -> Record:
     return replace(
         record, raw=raw + not_by_itself(record.raw[record.cut :]), cut=len(raw), values={**record.values, **addition.values}, related=_NOTHING
     )
+
+
+def refreshed(record: Record, raw: bytes, now: int) -> bytes:
+    """Return a record's JSON with the volatile attributes as a response at this time has them: an instant is now, a URL is signed now."""
+    members = members_of(raw)
+    attributes: dict[str, Any] = {**members_of(members["attributes"])}
+    for name in record.volatile:
+        if isinstance(before := _text(attributes.get(name)), str):
+            attributes[name] = render(now) if _INSTANT.match(before) else f"{before}?signed_at={now}"
+    return encode({**members, "attributes": attributes})
+
+
+def _text(raw: msgspec.Raw | None) -> Any:
+    return None if raw is None else msgspec.json.decode(raw)
 
 
 def not_by_itself(tail: bytes) -> bytes:

@@ -15,7 +15,7 @@ from klaviyo_assets.sandbox.fieldsets import keep_fields
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.query import Query
-from klaviyo_assets.sandbox.records import Record, encode, target_type
+from klaviyo_assets.sandbox.records import Record, encode, refreshed, target_type
 from klaviyo_assets.sandbox.related import related_ids, resource, with_linkage
 from klaviyo_assets.sandbox.store import Position, Store, position
 
@@ -102,7 +102,7 @@ def collection(
         "next": following,
         "prev": link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters),
     }
-    data = b"[" + b",".join(_rendered(entry, records, query)) + b"]"
+    data = b"[" + b",".join(_rendered(entry, records, query, now)) + b"]"
     return _document(data, links, _included(store, entry, records, query))
 
 
@@ -114,7 +114,7 @@ def _bogus_prev(entry: ResourceType, own: str, parameters: Mapping[str, str]) ->
     )
 
 
-def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str) -> bytes:
+def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, origin: str) -> bytes:
     """Return the document with one record.
 
     Raises:
@@ -125,7 +125,7 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, origin: str
         raise _not_found(entry, id)
     own = f"{origin}{entry.endpoint.path}/{id}" + (f"?{urlencode(dict(query.parameters))}" if query.parameters else "")
     links: dict[str, str | None] = {"self": own}
-    return _document(next(_rendered(entry, [record], query)), links, _included(store, entry, [record], query))
+    return _document(next(_rendered(entry, [record], query, now)), links, _included(store, entry, [record], query))
 
 
 def _not_found(entry: ResourceType, id: str) -> ApiError:
@@ -174,10 +174,12 @@ def _matching(
     return (record for record in found if all(condition.met_by(record) for condition in rest)) if rest else found
 
 
-def _rendered(entry: ResourceType, records: Iterable[Record], query: Query) -> Iterator[bytes]:
+def _rendered(entry: ResourceType, records: Iterable[Record], query: Query, now: int) -> Iterator[bytes]:
     names = query.fields.get(entry.jsonapi_type)
     for record in records:
         raw = record.rendered(query.additional) if query.additional else record.raw
+        if record.volatile:
+            raw = refreshed(record, raw, now)
         if query.include:
             raw = with_linkage(entry, record, raw, query.include)
         # Additional fields are returned in addition to the sparse ones, as recorded.

@@ -151,3 +151,17 @@ def test_a_change_of_a_child_needs_its_parent(state: State) -> None:
 def test_the_error_names_a_catalog_that_cannot_be_loaded(wrong: str) -> None:
     with pytest.raises(ValueError, match="catalog '"):
         begin(replace(SMALL, catalog=wrong))
+
+
+def test_a_volatile_attribute_differs_in_every_response(state: State) -> None:
+    """A presigned URL, or an instant that is that of the response."""
+    store = state.account.store["coupons"]
+    for record in store:
+        if record.values["id"] == ids(state, "coupons")[0]:
+            store.put(replace(record, volatile=("external_id",)))
+
+    first, second, truth_ = (get_page(state, "coupons", {})["data"][0], get_page(state, "coupons", {})["data"][0], truth(state, "coupons"))
+
+    assert first["attributes"]["external_id"] != second["attributes"]["external_id"]
+    assert first["attributes"]["external_id"].startswith(truth_[first["id"]]["attributes"]["external_id"])
+    assert {**first, "attributes": {**first["attributes"], "external_id": 0}} == {**second, "attributes": {**second["attributes"], "external_id": 0}}

@@ -17,13 +17,13 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def row_of(entry: ResourceType, raw: bytes) -> Row:
-    """Return the row of a resource object: timestamps in microseconds, JSON as the text that was sent.
+    """Return the row of a resource object: timestamps in microseconds, JSON as the text that was sent; no volatile values.
 
     Args:
         entry: The resource type.
         raw: The resource object. ``meta`` holds the values that come from its subset, and the id of its parent.
     """
-    return tuple(_value(column, raw) for column in entry.columns)
+    return tuple(None if column.volatile else _value(column, raw) for column in entry.columns)
 
 
 def key_of(entry: ResourceType, raw: bytes) -> str:
@@ -51,7 +51,13 @@ def secondary_cursor_times(paths: Iterable[str], raw: bytes) -> dict[str, int | 
 
 def row_sql(entry: ResourceType) -> str:
     """Return SQL that selects the columns of such a row."""
-    return ", ".join(f'epoch_us("{one.name}")' if one.type is ColumnType.TIMESTAMP else f'"{one.name}"' for one in entry.columns)
+    return ", ".join(map(_column_sql, entry.columns))
+
+
+def _column_sql(column: Column) -> str:
+    if column.volatile:
+        return "NULL"
+    return f'epoch_us("{column.name}")' if column.type is ColumnType.TIMESTAMP else f'"{column.name}"'
 
 
 def micros(instant: datetime) -> int:

@@ -1,6 +1,7 @@
 """Makes records of any resource type from its columns, for types without their own maker."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
@@ -44,7 +45,8 @@ def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng:
     attributes = _attributes(entry, rng, lifetime)
     # Omit additional fields without a column: their type is unknown.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
-    return build(entry, context.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
+    record = build(entry, context.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
+    return replace(record, volatile=tuple(column.path[1] for column in entry.columns if column.volatile))
 
 
 def make_addition(entry: ResourceType, id: str, rng: random.Random, lifetime: Lifetime) -> Record:

@@ -6,16 +6,16 @@ from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, T
 from klaviyo_assets.catalog.replication import FullTable, PerParent
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 
-COUPONS = ResourceType(
-    name="coupons",
-    jsonapi_type="coupon",
-    description="One row per coupon.",
-    scope="coupons:read",
-    docs_url="https://developers.klaviyo.com/en/reference/get_coupons",
-    endpoint=Endpoint(path="/api/coupons", limit=TIER_L, lookup_limit=TIER_L, page_size=PageSize(default=20, maximum=100)),
+VOUCHERS = ResourceType(
+    name="vouchers",
+    jsonapi_type="voucher",
+    description="One row per voucher.",
+    scope="vouchers:read",
+    docs_url="https://developers.klaviyo.com/en/reference/get_vouchers",
+    endpoint=Endpoint(path="/api/vouchers", limit=TIER_L, lookup_limit=TIER_L, page_size=PageSize(default=20, maximum=100)),
     columns=(
-        record_id("Klaviyo's id of the coupon."),
-        attribute("external_id", ColumnType.STRING, "Name of the coupon."),
+        record_id("Klaviyo's id of the voucher."),
+        attribute("external_id", ColumnType.STRING, "Name of the voucher."),
         attribute("description", ColumnType.STRING, "What it is for."),
         attribute("monitor_configuration", ColumnType.JSON, "When to warn that few codes are left."),
         to_one("flow-trigger", "A relationship to one record of a type that the sandbox does not have."),
@@ -23,8 +23,8 @@ COUPONS = ResourceType(
     replication=FullTable(),
 )
 
-SEGMENT_MEMBERS = ResourceType(
-    name="segment_members",
+SEGMENT_PEOPLE = ResourceType(
+    name="segment_people",
     jsonapi_type="profile",
     primary_key=("segment_id", "profile_id"),
     description="One row per profile in a segment.",
@@ -32,7 +32,7 @@ SEGMENT_MEMBERS = ResourceType(
     more_scopes=("profiles:read",),
     docs_url="https://developers.klaviyo.com/en/reference/get_profiles_for_segment",
     endpoint=Endpoint(
-        path="/api/segments/{id}/profiles",
+        path="/api/segments/{id}/people",
         limit=TIER_L,
         page_size=PageSize(default=20, maximum=100),
         filters={"email": EQUALS_ANY, "joined_group_at": RANGE},
@@ -46,33 +46,33 @@ SEGMENT_MEMBERS = ResourceType(
     ),
     replication=PerParent(),
     only_fields=("joined_group_at",),
-    parent=Parent(KNOWN["segments"], "/api/segments/{id}/profiles", "segment_id"),
+    parent=Parent(KNOWN["segments"], "/api/segments/{id}/people", "segment_id"),
 )
 
-COUPON_CODES = ResourceType(
-    name="coupon_codes",
-    jsonapi_type="coupon-code",
-    primary_key=("coupon_id", "code_id"),
-    description="One row per code of a coupon.",
-    scope="coupon-codes:read",
-    docs_url="https://developers.klaviyo.com/en/reference/get_coupon_codes_for_coupon",
+VOUCHER_CODES = ResourceType(
+    name="voucher_codes",
+    jsonapi_type="voucher-code",
+    primary_key=("voucher_id", "code_id"),
+    description="One row per code of a voucher.",
+    scope="voucher-codes:read",
+    docs_url="https://developers.klaviyo.com/en/reference/get_voucher_codes_for_voucher",
     endpoint=Endpoint(
-        path="/api/coupons/{id}/coupon-codes",
+        path="/api/vouchers/{id}/voucher-codes",
         limit=TIER_M,
         page_size=PageSize(default=20, maximum=100),
         filters={"status": EQUALS, "expires_at": RANGE},
     ),
     columns=(
-        parent_id("coupon_id", "Id of the coupon."),
+        parent_id("voucher_id", "Id of the voucher."),
         record_id("Klaviyo's id of the code.", name="code_id"),
         attribute("unique_code", ColumnType.STRING, "The code itself."),
         attribute("expires_at", ColumnType.TIMESTAMP, "When it ends."),
         attribute("status", ColumnType.STRING, "State of the code.", values=("ASSIGNED_TO_PROFILE", "UNASSIGNED", "USED")),
     ),
     replication=PerParent(),
-    parent=Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon_id"),
+    parent=Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "voucher_id"),
 )
 
-CATALOG = KNOWN.with_(COUPON_CODES, COUPONS, SEGMENT_MEMBERS)
+CATALOG = KNOWN.with_(VOUCHER_CODES, VOUCHERS, SEGMENT_PEOPLE)
 NAME = f"{__name__}:CATALOG"
 """Value of the sandbox's option ``--catalog``."""

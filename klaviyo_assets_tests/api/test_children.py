@@ -19,7 +19,7 @@ from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.decode.page import Page, frame_of
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.accounts import small
-from klaviyo_assets_tests.outside_types import COUPON_CODES, NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def with_client(sandbox: SandboxProcess, work: Callable[[KlaviyoClient], Awaitab
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("entry", [SEGMENT_MEMBERS, COUPON_CODES], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [SEGMENT_PEOPLE, VOUCHER_CODES], ids=lambda entry: entry.name)
 def test_children_of_all_parents_form_one_frame_with_parent_ids(shop: SandboxProcess, entry: ResourceType) -> None:
     assert entry.parent is not None
     truth = {(one["meta"][entry.parent.column], one["id"]) for one in shop.truth(entry.name)}
@@ -61,17 +61,17 @@ def test_children_of_all_parents_form_one_frame_with_parent_ids(shop: SandboxPro
 def test_the_children_of_all_parents_share_a_limit(shop: SandboxProcess) -> None:
     async def read(client: KlaviyoClient) -> set[str]:
         for parent in shop.truth("segments")[:2]:
-            [_ async for _ in client.pages(SEGMENT_MEMBERS, {}, PageDecoder(SEGMENT_MEMBERS).page, parent_id=parent["id"])]
+            [_ async for _ in client.pages(SEGMENT_PEOPLE, {}, PageDecoder(SEGMENT_PEOPLE).page, parent_id=parent["id"])]
         return {name for name, _ in client._limiters}
 
-    assert with_client(shop, read) == {"/api/segments/{id}/profiles"}
+    assert with_client(shop, read) == {"/api/segments/{id}/people"}
 
 
 def test_child_type_is_probed_at_a_parent(shop: SandboxProcess) -> None:
-    found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS))
+    found = with_client(shop, lambda client: assess(client, SEGMENT_PEOPLE))
 
     assert found.verdict is Verdict.GRANTED
-    assert found.summary == "The key may read segment_members (segments:read and profiles:read)."
+    assert found.summary == "The key may read segment_people (segments:read and profiles:read)."
 
 
 @pytest.mark.parametrize(("deleted", "verdict"), [(1, Verdict.GRANTED), (2, Verdict.GRANTED), (5, Verdict.NOT_FOUND)])
@@ -90,27 +90,27 @@ def test_parent_deleted_before_its_children_are_requested(deleted: int, verdict:
                 return answer
 
             with patch.object(client, "get", get_then_delete):
-                return await assess(client, SEGMENT_MEMBERS)
+                return await assess(client, SEGMENT_PEOPLE)
 
         assert with_client(sandbox, check).verdict is verdict
 
 
-@pytest.mark.parametrize("scope", SEGMENT_MEMBERS.scopes)
+@pytest.mark.parametrize("scope", SEGMENT_PEOPLE.scopes)
 def test_child_type_needs_each_of_its_scopes(shop: SandboxProcess, scope: str) -> None:
-    found = with_client(shop, lambda client: assess(client, SEGMENT_MEMBERS), shop.keys.lacking(scope))
+    found = with_client(shop, lambda client: assess(client, SEGMENT_PEOPLE), shop.keys.lacking(scope))
 
     assert found.verdict is Verdict.SCOPE_MISSING
 
 
 def test_scopes_of_a_child_type_without_parents_are_unknown() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
-        found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("profiles:read"))
+        found = with_client(sandbox, lambda client: assess(client, SEGMENT_PEOPLE), sandbox.keys.lacking("profiles:read"))
 
         assert found.verdict is Verdict.UNKNOWN
         assert not found.granted
         assert found.error is None, "a sync is not refused, since it has nothing to read"
         assert found.summary == (
-            "There are no segments yet, so it is unknown whether the key may read segment_members (segments:read and profiles:read)."
+            "There are no segments yet, so it is unknown whether the key may read segment_people (segments:read and profiles:read)."
         )
         assert exit_status([found]) == USABLE
         assert {one["path"] for one in sandbox.stats()["log"]} == {"/api/segments"}
@@ -118,16 +118,16 @@ def test_scopes_of_a_child_type_without_parents_are_unknown() -> None:
 
 def test_scope_of_the_parent_is_needed_without_parents_too() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
-        found = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS), sandbox.keys.lacking("segments:read"))
+        found = with_client(sandbox, lambda client: assess(client, SEGMENT_PEOPLE), sandbox.keys.lacking("segments:read"))
 
     assert found.verdict is Verdict.SCOPE_MISSING
 
 
 def test_the_check_of_an_unknown_scope_warns() -> None:
     with small(segments=0, catalog=NAME) as sandbox:
-        access = with_client(sandbox, lambda client: assess(client, SEGMENT_MEMBERS))
+        access = with_client(sandbox, lambda client: assess(client, SEGMENT_PEOPLE))
 
-    result = scope_coverage(access, dg.AssetKey("segment_members"))
+    result = scope_coverage(access, dg.AssetKey("segment_people"))
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert (result.description or "").endswith("What to do: Nothing: it is checked once there are segments.")

@@ -11,12 +11,12 @@ from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent
 from klaviyo_assets.catalog.endpoint import RANGE
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import Parent, Subset
-from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS
+from klaviyo_assets_tests.outside_types import VOUCHER_CODES, VOUCHERS
 
 HOUR = timedelta(hours=1)
-COLUMNS = (*COUPONS.columns, attribute("created", ColumnType.TIMESTAMP, "When it was made."))
-ENDPOINT = replace(COUPONS.endpoint, filters={"created": RANGE}, sorts=("created",))
-DATED = replace(COUPONS, columns=COLUMNS, endpoint=ENDPOINT)
+COLUMNS = (*VOUCHERS.columns, attribute("created", ColumnType.TIMESTAMP, "When it was made."))
+ENDPOINT = replace(VOUCHERS.endpoint, filters={"created": RANGE}, sorts=("created",))
+DATED = replace(VOUCHERS, columns=COLUMNS, endpoint=ENDPOINT)
 """A type that can be read by time."""
 
 
@@ -27,12 +27,12 @@ def more(*columns: object) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["", "_syncs", "_lists_rebuilt", "catalog-items", "2x", "a b", "größe", "a.b", 'a"b'])
 def test_the_name_must_be_one_of_a_table_of_its_own(name: str) -> None:
     with pytest.raises(CatalogError, match=r"cannot be used: name must consist of letters, digits and underscores"):
-        CATALOG.with_(replace(COUPONS, name=name))
+        CATALOG.with_(replace(VOUCHERS, name=name))
 
 
 def test_two_types_cannot_share_a_table() -> None:
     with pytest.raises(CatalogError, match=r"lists and Lists would share one table, because DuckDB ignores case\. Rename one"):
-        CATALOG.with_(replace(COUPONS, name="Lists"))
+        CATALOG.with_(replace(VOUCHERS, name="Lists"))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"primary_key": ("id", "external_id")}, r"primary_key is \(id, external_id\)\. Every sync reads the type completely"),
         ({"version_column": "updatd"}, "version_column names 'updatd'"),
         ({"version_column": "external_id"}, r"version_column names the column external_id of type STRING\. Name a column of type TIMESTAMP"),
-        ({"subject_column": "nope"}, "subject_column of coupons is nope"),
+        ({"subject_column": "nope"}, "subject_column of vouchers is nope"),
         ({"replication": FullTable}, r"replication is <class .*>\. Give an instance of Replication, such as FullTable\(\)"),
         ({"description": None}, "description is None. Give an instance of str"),
-        ({"endpoint": "/api/coupons"}, "endpoint is '/api/coupons'. Give an instance of Endpoint"),
+        ({"endpoint": "/api/vouchers"}, "endpoint is '/api/vouchers'. Give an instance of Endpoint"),
         ({"endpoint": replace(ENDPOINT, page_size=100)}, "the endpoint's page_size is 100. Give an instance of PageSize"),  # type: ignore[arg-type]
         ({"columns": "id"}, "one of the columns is 'i'"),
         ({"subsets": ("all",)}, "one of the subsets is 'all'"),
@@ -93,11 +93,11 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]
-        ({"endpoint": replace(ENDPOINT, path="api/coupons")}, "must begin with a slash"),
+        ({"endpoint": replace(ENDPOINT, path="api/vouchers")}, "must begin with a slash"),
     ],
 )
 def test_a_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: str) -> None:
-    with pytest.raises(CatalogError, match=f"^The resource type 'coupons' cannot be used: .*{problem}"):
+    with pytest.raises(CatalogError, match=f"^The resource type 'vouchers' cannot be used: .*{problem}"):
         CATALOG.with_(replace(DATED, **changes))
 
 
@@ -105,28 +105,28 @@ def test_a_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: st
     ("changes", "problem"),
     [
         ({"replication": FullTable()}, "replication is FullTable, but records with a parent are read for each parent"),
-        ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "coupon")}, r"parent\.column is 'coupon', which is not one of"),
-        ({"parent": Parent(COUPONS, "/api/coupons/{id}/coupon-codes", "status")}, r"parent\.column is 'status', which is not one of"),
-        ({"parent": Parent(COUPONS, "/api/coupons/coupon-codes", "coupon_id")}, r"Write \{id\} in the place of the parent's id"),
-        ({"parent": COUPONS}, r"parent is of the type ResourceType\. Give an instance of Parent\."),
-        ({"parent": Parent("coupons", "/api/coupons/{id}/coupon-codes", "coupon_id")}, "the parent's entry is 'coupons'"),  # type: ignore[arg-type]
-        ({"primary_key": ("code_id",)}, "primary_key lacks coupon_id, the column with the parent's id"),
+        ({"parent": Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "voucher")}, r"parent\.column is 'voucher', which is not one of"),
+        ({"parent": Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "status")}, r"parent\.column is 'status', which is not one of"),
+        ({"parent": Parent(VOUCHERS, "/api/vouchers/voucher-codes", "voucher_id")}, r"Write \{id\} in the place of the parent's id"),
+        ({"parent": VOUCHERS}, r"parent is of the type ResourceType\. Give an instance of Parent\."),
+        ({"parent": Parent("vouchers", "/api/vouchers/{id}/voucher-codes", "voucher_id")}, "the parent's entry is 'vouchers'"),  # type: ignore[arg-type]
+        ({"primary_key": ("code_id",)}, "primary_key lacks voucher_id, the column with the parent's id"),
         (
-            {"parent": Parent(replace(COUPONS, primary_key=("external_id",)), "/api/coupons/{id}/coupon-codes", "coupon_id")},
-            r"its parent coupons has no column of record_id\(…\) in its primary_key",
+            {"parent": Parent(replace(VOUCHERS, primary_key=("external_id",)), "/api/vouchers/{id}/voucher-codes", "voucher_id")},
+            r"its parent vouchers has no column of record_id\(…\) in its primary_key",
         ),
     ],
 )
 def test_a_child_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: str) -> None:
-    with pytest.raises(CatalogError, match=f"^The resource type 'coupon_codes' cannot be used: .*{problem}"):
-        CATALOG.with_(COUPONS, replace(COUPON_CODES, **changes))
+    with pytest.raises(CatalogError, match=f"^The resource type 'voucher_codes' cannot be used: .*{problem}"):
+        CATALOG.with_(VOUCHERS, replace(VOUCHER_CODES, **changes))
 
 
 def test_the_parent_must_have_the_same_id_as_in_the_catalog() -> None:
-    other = replace(COUPONS, columns=(record_id("x", name="coupon_id"), *COUPONS.columns[1:]), primary_key=("coupon_id",))
+    other = replace(VOUCHERS, columns=(record_id("x", name="voucher_id"), *VOUCHERS.columns[1:]), primary_key=("voucher_id",))
 
-    with pytest.raises(CatalogError, match=r"The parent of coupon_codes is not the coupons of the catalog: its ids are in the column id, those of"):
-        CATALOG.with_(other, COUPON_CODES)
+    with pytest.raises(CatalogError, match=r"The parent of voucher_codes is not the vouchers of the catalog: its ids are in the column id, those of"):
+        CATALOG.with_(other, VOUCHER_CODES)
 
 
 def test_only_resource_types_form_a_catalog() -> None:
@@ -143,7 +143,7 @@ class Own(Replication):
     "entry",
     [
         DATED,
-        replace(DATED, name="Coupons2", version_column="created"),
+        replace(DATED, name="Vouchers2", version_column="created"),
         replace(DATED, replication=Incremental("created", (HOUR,))),
         replace(DATED, replication=Own(), primary_key=("id", "external_id")),
         replace(DATED, columns=(record_id("x", name="key"), *COLUMNS[1:]), primary_key=("key",)),

@@ -131,8 +131,8 @@ def test_a_warehouse_of_another_kind_is_refused_in_one_sentence(monkeypatch: pyt
 
 
 def test_a_child_type_without_its_parent_is_refused() -> None:
-    with pytest.raises(InvalidDefinition, match="segment_members needs its parent segments"):
-        build_klaviyo_assets(resource_types=["segment_members"], catalog=outside_types.CATALOG)
+    with pytest.raises(InvalidDefinition, match="segment_people needs its parent segments"):
+        build_klaviyo_assets(resource_types=["segment_people"], catalog=outside_types.CATALOG)
 
 
 def test_separate_assets_and_resources_refuse_invalid_options_at_load() -> None:

@@ -80,7 +80,7 @@ def test_descriptions_of_jobs_and_schedules_name_the_types_as_they_are() -> None
         job = defs.resolve_job_def("klaviyo_sync")
         return job.description, schedules["klaviyo_sync_schedule"], schedules.get("klaviyo_sync_frequent_schedule")
 
-    own = replace(outside_types.COUPONS, name="SMS_Sends", refresh="hourly")
+    own = replace(outside_types.VOUCHERS, name="SMS_Sends", refresh="hourly")
 
     assert described() == ("Sync every resource type, with its checks.", "Every day: everything.", "Every hour: events and profiles.")
     assert described(resource_types=["lists", "SMS_Sends"], catalog=CATALOG.with_(own)) == (

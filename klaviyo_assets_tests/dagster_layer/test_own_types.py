@@ -10,12 +10,12 @@ from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_kl
 from klaviyo_assets.checks import schema_drift, unknown_attributes
 from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets_tests.outside_types import COUPONS
+from klaviyo_assets_tests.outside_types import VOUCHERS
 
 
 @pytest.mark.parametrize("name", ["sync", "checks", "audit", "repair", "full_profiles", "sync_frequent"])
 def test_a_type_cannot_have_the_name_of_a_job(name: str) -> None:
-    catalog = CATALOG.with_(replace(COUPONS, name=name))
+    catalog = CATALOG.with_(replace(VOUCHERS, name=name))
 
     with pytest.raises(
         InvalidDefinition, match=f"^The resource type {name} cannot have this name: its op would be shop_{name}, and that name is taken"
@@ -25,31 +25,31 @@ def test_a_type_cannot_have_the_name_of_a_job(name: str) -> None:
 
 def test_a_type_cannot_have_the_name_of_the_shared_op() -> None:
     with pytest.raises(InvalidDefinition, match=r"^The resource type small_types cannot have this name: "):
-        build_klaviyo_assets(catalog=CATALOG.with_(replace(COUPONS, name="small_types")))
+        build_klaviyo_assets(catalog=CATALOG.with_(replace(VOUCHERS, name="small_types")))
 
 
-@pytest.mark.parametrize("url", ["", "https://developers.klaviyo.com/en/reference/get_coupons"], ids=["none", "some"])
+@pytest.mark.parametrize("url", ["", "https://developers.klaviyo.com/en/reference/get_vouchers"], ids=["none", "some"])
 def test_only_known_documentation_is_linked(url: str) -> None:
-    description = KlaviyoTranslator().get_asset_spec(replace(COUPONS, docs_url=url)).description
+    description = KlaviyoTranslator().get_asset_spec(replace(VOUCHERS, docs_url=url)).description
 
     link = f" [Klaviyo's documentation]({url})" if url else ""
-    assert description == f"One row per coupon.\n\nScope: `coupons:read`.{link}"
+    assert description == f"One row per voucher.\n\nScope: `vouchers:read`.{link}"
 
 
 @pytest.mark.parametrize("check", [unknown_attributes, schema_drift])
 def test_checks_advise_to_correct_the_own_type(check: Callable[..., dg.AssetCheckResult]) -> None:
     drifts = [Drift(Kind.NEW, "color", "no such attribute", 3, "1", "red")]
 
-    ours, own = (check(drifts, dg.AssetKey("coupons"), own_type).description or "" for own_type in (None, "coupons"))
+    ours, own = (check(drifts, dg.AssetKey("vouchers"), own_type).description or "" for own_type in (None, "vouchers"))
 
     assert "upgrade klaviyo_assets" in ours
     assert "upgrade" not in own
-    assert "the resource type coupons" in own
+    assert "the resource type vouchers" in own
 
 
 @pytest.mark.parametrize("name", ["sync", "small_types"])
 def test_a_type_in_the_shared_op_may_have_such_a_name(name: str) -> None:
-    catalog = CATALOG.with_(replace(COUPONS, name=name, read_in_seconds=True))
+    catalog = CATALOG.with_(replace(VOUCHERS, name=name, read_in_seconds=True))
 
     definitions = build_klaviyo_definitions(KlaviyoResource(api_key="pk_x"), duckdb="x.duckdb", catalog=catalog)
 

@@ -28,7 +28,7 @@ from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests.outside_types import CATALOG as WIDER
-from klaviyo_assets_tests.outside_types import COUPONS, NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHERS
 
 NewAccount = Callable[..., SandboxProcess]
 SMALL = {entry.name for entry in CATALOG.values() if entry.read_in_seconds}
@@ -87,36 +87,36 @@ def test_the_name_of_the_op_does_not_depend_on_the_selection() -> None:
 
 
 def test_custom_type_has_its_own_step() -> None:
-    catalog = CATALOG.with_(COUPONS)
-    defs = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb="a.duckdb", catalog=catalog, resource_types=["coupons", "lists"])
+    catalog = CATALOG.with_(VOUCHERS)
+    defs = build_klaviyo_definitions(KlaviyoResource(api_key="x"), duckdb="a.duckdb", catalog=catalog, resource_types=["vouchers", "lists"])
 
     ops = {asset.op.name for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)}
-    assert ops == {OP, "klaviyo_coupons"}
+    assert ops == {OP, "klaviyo_vouchers"}
     assert "klaviyo_sync" in {job.name for job in defs.jobs or ()}
 
 
 def test_a_child_is_in_the_op_of_its_parent() -> None:
-    assets = build_klaviyo_assets(catalog=WIDER, resource_types=["coupon_codes", "coupons", "segment_members", "segments"])
+    assets = build_klaviyo_assets(catalog=WIDER, resource_types=["voucher_codes", "vouchers", "segment_people", "segments"])
 
     assert {asset.op.name: {key.path[-1] for key in asset.keys} for asset in assets} == {
-        OP: {"segments", "segment_members"},
-        "klaviyo_coupons": {"coupons", "coupon_codes"},
+        OP: {"segments", "segment_people"},
+        "klaviyo_vouchers": {"vouchers", "voucher_codes"},
     }
 
 
 @pytest.mark.long
 def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     sandbox = new_account(catalog=NAME)
-    catalog = CATALOG.with_(replace(SEGMENT_MEMBERS, replication=PerParent()))
-    defs = definitions(sandbox, tmp_path, catalog=catalog, resource_types=["segments", "segment_members"])
+    catalog = CATALOG.with_(replace(SEGMENT_PEOPLE, replication=PerParent()))
+    defs = definitions(sandbox, tmp_path, catalog=catalog, resource_types=["segments", "segment_people"])
 
     result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
 
     assert result.success
-    assert materialized(result) == {"segments", "segment_members"}
+    assert materialized(result) == {"segments", "segment_people"}
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
-        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.segment_members").fetchall()
-    assert members == sandbox.counts()["segment_members"] > 0
+        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.segment_people").fetchall()
+    assert members == sandbox.counts()["segment_people"] > 0
 
 
 class _Renamed(KlaviyoTranslator):

@@ -26,7 +26,7 @@ from klaviyo_assets_tests.erasure.test_erase import erase, figures
 from klaviyo_assets_tests.load.loads import NOON, Loads
 from klaviyo_assets_tests.load.test_reapply_rules import SALT
 from klaviyo_assets_tests.outside_types import CATALOG as WIDER
-from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS, NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES, VOUCHERS
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
 pytestmark = pytest.mark.duckdb
@@ -37,7 +37,7 @@ ANN, BOB = "01AAAAAAAAAAAAAAAAAAAAAAAA", "01BBBBBBBBBBBBBBBBBBBBBBBB"
 EMAIL = "ann@example.com"
 
 VOTES = replace(
-    COUPONS,
+    VOUCHERS,
     name="votes",
     jsonapi_type="vote",
     description="One row per vote in a poll.",
@@ -212,29 +212,29 @@ def test_other_schemas_that_syncs_have_filled_are_named(warehouse: LocalFile, tm
 @pytest.mark.long
 def test_members_from_outside_and_from_the_package_are_erased_and_not_stored_again(new_account: NewAccount, warehouse: LocalFile) -> None:
     shop = new_account(profiles=60, events=50, lists=6, segments=5, others=12, catalog=NAME)
-    types = ["profiles", "events", "lists", CATALOG["list_members"], "segments", SEGMENT_MEMBERS, COUPONS, COUPON_CODES]
+    types = ["profiles", "events", "lists", CATALOG["list_members"], "segments", SEGMENT_PEOPLE, VOUCHERS, VOUCHER_CODES]
     for entry in types:
         sync(entry, shop, warehouse)
     ((id_, email),) = query(
         warehouse,
         "SELECT id, email FROM profiles WHERE email IS NOT NULL AND id IN (SELECT profile_id FROM list_members) "
-        "AND id IN (SELECT profile_id FROM segment_members) ORDER BY id LIMIT 1",
+        "AND id IN (SELECT profile_id FROM segment_people) ORDER BY id LIMIT 1",
     )
-    query(warehouse, f"UPDATE coupon_codes SET unique_code = '{email}' WHERE code_id = (SELECT min(code_id) FROM coupon_codes)")
-    counts = {name: query(warehouse, f"SELECT count(*) FROM {name} WHERE profile_id = '{id_}'")[0][0] for name in ("list_members", "segment_members")}
+    query(warehouse, f"UPDATE voucher_codes SET unique_code = '{email}' WHERE code_id = (SELECT min(code_id) FROM voucher_codes)")
+    counts = {name: query(warehouse, f"SELECT count(*) FROM {name} WHERE profile_id = '{id_}'")[0][0] for name in ("list_members", "segment_people")}
     others = {name: set(query(warehouse, f"SELECT COLUMNS('_id$') FROM {name} WHERE profile_id <> '{id_}'")) for name in counts}
 
     refused = erase(warehouse, email)
     done = erase(warehouse, email, "--catalog", NAME)
 
     assert refused.returncode == 1
-    assert "does not know: coupon_codes, coupons, segment_members." in refused.stderr
+    assert "does not know: voucher_codes, vouchers, segment_people." in refused.stderr
     assert "--catalog MODULE:VARIABLE" in refused.stderr
     assert done.returncode == 0, done.stderr
     assert {name: figures(done)[name] for name in counts} == {name: [count, 0] for name, count in counts.items()}
     assert all(counts.values())
-    assert figures(done)["coupon_codes"] == [0, 1]
-    assert query(warehouse, "SELECT count(*) FROM coupon_codes WHERE unique_code = '[erased]'") == [(1,)]
+    assert figures(done)["voucher_codes"] == [0, 1]
+    assert query(warehouse, "SELECT count(*) FROM voucher_codes WHERE unique_code = '[erased]'") == [(1,)]
     for entry in types:
         sync(entry, shop, warehouse)
     assert {name: set(query(warehouse, f"SELECT COLUMNS('_id$') FROM {name}")) for name in counts} == others
@@ -242,13 +242,13 @@ def test_members_from_outside_and_from_the_package_are_erased_and_not_stored_aga
 
 def test_the_catalog_can_be_passed_in_python(warehouse: LocalFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill_profiles(warehouse, tmp_path)
-    Loads(warehouse, tmp_path, SEGMENT_MEMBERS)([{"segment_id": "S1", "profile_id": ANN}, {"segment_id": "S1", "profile_id": BOB}])
+    Loads(warehouse, tmp_path, SEGMENT_PEOPLE)([{"segment_id": "S1", "profile_id": ANN}, {"segment_id": "S1", "profile_id": BOB}])
 
     assert erase_in_python(EMAIL, database=str(warehouse.path)) == 1
     assert erase_in_python(EMAIL, database=str(warehouse.path), catalog=WIDER) == 0
 
-    assert "segment_members  1" in capsys.readouterr().out
-    assert query(warehouse, "SELECT profile_id FROM segment_members") == [(BOB,)]
+    assert "segment_people  1" in capsys.readouterr().out
+    assert query(warehouse, "SELECT profile_id FROM segment_people") == [(BOB,)]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_missing_catalog_is_an_error(name: str, words: str, warehouse: LocalFi
 def test_a_catalog_of_the_working_folder_is_found(warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     fill_profiles(warehouse, tmp_path)
-    Loads(warehouse, tmp_path, SEGMENT_MEMBERS)([{"segment_id": "S1", "profile_id": ANN}])
+    Loads(warehouse, tmp_path, SEGMENT_PEOPLE)([{"segment_id": "S1", "profile_id": ANN}])
     (tmp_path / "my_shop_types.py").write_text("from klaviyo_assets_tests.outside_types import CATALOG as MINE\n")
 
-    assert figures(erase(warehouse, EMAIL, "--catalog", "my_shop_types:MINE"))["segment_members"] == [1, 0]
+    assert figures(erase(warehouse, EMAIL, "--catalog", "my_shop_types:MINE"))["segment_people"] == [1, 0]

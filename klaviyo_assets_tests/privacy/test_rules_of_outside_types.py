@@ -31,7 +31,7 @@ from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
 NewAccount = Callable[..., SandboxProcess]
 
-RULES: FieldRules = {"coupons": {"description": "drop", "monitor_configuration.low_balance": "drop"}, "coupon_codes": {"unique_code": "hash"}}
+RULES: FieldRules = {"vouchers": {"description": "drop", "monitor_configuration.low_balance": "drop"}, "voucher_codes": {"unique_code": "hash"}}
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +46,15 @@ def klaviyo(rules: FieldRules) -> KlaviyoResource:
 def parts(resource: KlaviyoResource) -> dg.Definitions:
     database = DuckDBResource(database="a.duckdb")
     resources = {"klaviyo": resource, "duckdb": database, "klaviyo_frames": KlaviyoFrameIOManager(duckdb=database)}
-    return dg.Definitions(assets=build_klaviyo_assets(resource_types=["coupons"], catalog=WIDER), resources=resources)
+    return dg.Definitions(assets=build_klaviyo_assets(resource_types=["vouchers"], catalog=WIDER), resources=resources)
 
 
 def test_rules_are_checked_against_the_catalog_when_code_is_loaded() -> None:
     dg.Definitions.validate_loadable(build_klaviyo_definitions(klaviyo(RULES), duckdb="a.duckdb", catalog=WIDER))
 
     with pytest.raises(InvalidDefinition, match=r"'unique_cod' is not known, or needed as it is\. Fields that rules may name: unique_code"):
-        build_klaviyo_definitions(klaviyo({"coupon_codes": {"unique_cod": "hash"}}), duckdb="a.duckdb", catalog=WIDER)
-    with pytest.raises(InvalidDefinition, match=r"'coupons', which is no resource type\..* must be in the catalog"):
+        build_klaviyo_definitions(klaviyo({"voucher_codes": {"unique_cod": "hash"}}), duckdb="a.duckdb", catalog=WIDER)
+    with pytest.raises(InvalidDefinition, match=r"'vouchers', which is no resource type\..* must be in the catalog"):
         build_klaviyo_definitions(klaviyo(RULES), duckdb="a.duckdb")
 
 
@@ -64,18 +64,18 @@ def test_a_catalog_with_fewer_types_accepts_rules_of_the_others() -> None:
 
 
 def test_rules_of_separate_parts_are_checked_with_their_catalog() -> None:
-    with pytest.raises(InvalidDefinition, match="'coupons', which is no resource type"):
+    with pytest.raises(InvalidDefinition, match="'vouchers', which is no resource type"):
         parts(klaviyo(RULES)).resolve_all_job_defs()
     parts(klaviyo(RULES).with_catalog(WIDER)).resolve_all_job_defs()
-    with pytest.raises(InvalidDefinition, match="'coupon', which is no resource type"):
-        parts(klaviyo({"coupon": {"description": "drop"}}).with_catalog(WIDER)).resolve_all_job_defs()
+    with pytest.raises(InvalidDefinition, match="'voucher', which is no resource type"):
+        parts(klaviyo({"voucher": {"description": "drop"}}).with_catalog(WIDER)).resolve_all_job_defs()
 
 
 def test_the_environment_is_read_with_a_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_RULES", json.dumps(RULES))
 
     assert from_environment(catalog=WIDER).field_rules == RULES
-    with pytest.raises(InvalidSetting, match="'coupon"):
+    with pytest.raises(InvalidSetting, match="'voucher"):
         from_environment()
 
 
@@ -120,20 +120,20 @@ def test_rules_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_pa
 def test_a_code_location_applies_rules_to_its_own_types(new_account: NewAccount, tmp_path: Path) -> None:
     shop = new_account(catalog=NAME, others=12)
     resource = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=shop.base_url, rate_limit_share=1.0, max_retries=1, field_rules=RULES)
-    types = ["coupons", "coupon_codes"]
+    types = ["vouchers", "voucher_codes"]
     path = tmp_path / "warehouse.duckdb"
     defs = build_klaviyo_definitions(resource, duckdb=path, catalog=WIDER, resource_types=types, executor=dg.in_process_executor)
 
     with dg.DagsterInstance.ephemeral() as instance:
         assert defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance).success
 
-    codes = {one["attributes"]["unique_code"] for one in shop.truth("coupon_codes")} - {None}
+    codes = {one["attributes"]["unique_code"] for one in shop.truth("voucher_codes")} - {None}
     assert codes
     with duckdb.connect(str(path), read_only=True) as connection:
-        stored = {code for (code,) in connection.execute("SELECT unique_code FROM klaviyo.coupon_codes WHERE unique_code IS NOT NULL").fetchall()}
+        stored = {code for (code,) in connection.execute("SELECT unique_code FROM klaviyo.voucher_codes WHERE unique_code IS NOT NULL").fetchall()}
         assert stored == {Salt(SALT).hash(code) for code in codes}
-        assert connection.execute("SELECT count(*) > 0, count(description) FROM klaviyo.coupons").fetchall() == [(True, 0)]
+        assert connection.execute("SELECT count(*) > 0, count(description) FROM klaviyo.vouchers").fetchall() == [(True, 0)]
         assert connection.execute("SELECT DISTINCT resource_type FROM klaviyo._field_rules ORDER BY 1").fetchall() == [
-            ("coupon_codes",),
-            ("coupons",),
+            ("voucher_codes",),
+            ("vouchers",),
         ]

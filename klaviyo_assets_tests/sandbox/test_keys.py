@@ -44,8 +44,8 @@ def test_a_sandbox_accepts_only_its_own_keys(sandbox, http):
 
 def test_scopes_of_types_from_outside_have_their_keys():
     with small(catalog=NAME) as sandbox, httpx.Client(base_url=sandbox.base_url) as client:
-        client.headers.update(headers(sandbox.keys.lacking("coupons:read")))
-        assert [client.get(path).status_code for path in ("/api/coupons", "/api/lists")] == [403, 200]
+        client.headers.update(headers(sandbox.keys.lacking("vouchers:read")))
+        assert [client.get(path).status_code for path in ("/api/vouchers", "/api/lists")] == [403, 200]
 
 
 def test_an_unknown_scope_is_rejected():

@@ -50,7 +50,7 @@ def test_truth_counts_and_changes(own):
     with pytest.raises(ValueError, match="no list has the id unknown"):
         own.change("delete", type="lists", id="unknown")
     with pytest.raises(ValueError, match="no such type"):
-        own.truth("coupons")
+        own.truth("vouchers")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync
-from klaviyo_assets_tests.outside_types import NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE
 
-MEMBERS = replace(SEGMENT_MEMBERS, replication=PerParent())
+MEMBERS = replace(SEGMENT_PEOPLE, replication=PerParent())
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def shop() -> Iterator[SandboxProcess]:
 
 
 def members(sandbox: SandboxProcess) -> set[tuple[str, str]]:
-    return {(one["meta"]["segment_id"], one["id"]) for one in sandbox.truth("segment_members")}
+    return {(one["meta"]["segment_id"], one["id"]) for one in sandbox.truth("segment_people")}
 
 
 def stored(warehouse: LocalFile, where: str = "_deleted_at IS NULL") -> set[tuple[str, str]]:
-    return set(query(warehouse, f"SELECT segment_id, profile_id FROM segment_members WHERE {where}"))
+    return set(query(warehouse, f"SELECT segment_id, profile_id FROM segment_people WHERE {where}"))
 
 
 def in_pages_of_two(entry: ResourceType) -> ResourceType:
@@ -53,11 +53,11 @@ def test_the_children_of_all_parents_are_read(shop: SandboxProcess, warehouse: L
 
 
 def test_a_sync_without_the_parent_table_fails(shop: SandboxProcess, warehouse: LocalFile) -> None:
-    with pytest.raises(SyncError, match=r"segment_members needs the table segments, which does not exist yet\. What to do: Sync segments first\."):
+    with pytest.raises(SyncError, match=r"segment_people needs the table segments, which does not exist yet\. What to do: Sync segments first\."):
         sync(MEMBERS, shop, warehouse)
 
 
-INCOMPLETE = r"segment_members needs the complete table segments, and no sync that has read segments completely is recorded for this account\."
+INCOMPLETE = r"segment_people needs the complete table segments, and no sync that has read segments completely is recorded for this account\."
 
 
 def fail_to_sync(name: str, sandbox: SandboxProcess, warehouse: LocalFile, after: int = 0) -> None:
@@ -101,8 +101,8 @@ def test_a_later_failure_of_the_parent_is_noted(shop: SandboxProcess, warehouse:
 
     assert stored(warehouse) == members(shop)
     assert report.notes == (
-        "The latest sync of segments has not succeeded: segment_members of segments that are newer than its last complete sync "
-        f"({at:%Y-%m-%d %H:%M} UTC) are missing. Sync segments, then segment_members.",
+        "The latest sync of segments has not succeeded: segment_people of segments that are newer than its last complete sync "
+        f"({at:%Y-%m-%d %H:%M} UTC) are missing. Sync segments, then segment_people.",
     )
 
 
@@ -133,7 +133,7 @@ def test_an_account_without_parents_has_no_children(warehouse: LocalFile) -> Non
 
 
 def test_child_types_have_no_range(shop: SandboxProcess, warehouse: LocalFile) -> None:
-    with pytest.raises(InvalidRange, match="segment_members has no mode range"):
+    with pytest.raises(InvalidRange, match="segment_people has no mode range"):
         sync(MEMBERS, shop, warehouse, SyncOptions(SyncMode.range))
 
 
@@ -165,14 +165,14 @@ def test_an_empty_read_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile)
     report = sync(MEMBERS, shop, warehouse)
 
     assert stored(warehouse) == known
-    assert report.notes == (f"Klaviyo returned no segment_members at all, though {len(known)} are known: none was marked as deleted.",)
+    assert report.notes == (f"Klaviyo returned no segment_people at all, though {len(known)} are known: none was marked as deleted.",)
 
 
 def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = {id_ for (id_,) in query(warehouse, "SELECT id FROM segments")}
     first = sync(MEMBERS, shop, warehouse)
-    covered = query(warehouse, "SELECT subset, parent, field, read_at FROM _coverage WHERE resource_type = 'segment_members'")
+    covered = query(warehouse, "SELECT subset, parent, field, read_at FROM _coverage WHERE resource_type = 'segment_people'")
     assert {(subset, parent, field) for subset, parent, field, _ in covered} == {("all", id_, "segment_id") for id_ in segments}
     assert {read_at for *_, read_at in covered} == {first.row.started_at}
 
@@ -182,7 +182,7 @@ def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: Sa
 
     assert {name.removeprefix("segment_id ") for name in report.slices[:2]} == unread
     assert len(report.slices) == len(segments)
-    assert query(warehouse, "SELECT count(DISTINCT parent), min(read_at) FROM _coverage WHERE resource_type = 'segment_members'") == [
+    assert query(warehouse, "SELECT count(DISTINCT parent), min(read_at) FROM _coverage WHERE resource_type = 'segment_people'") == [
         (len(segments), report.row.started_at)
     ]
 
@@ -190,7 +190,7 @@ def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: Sa
 def test_the_next_sync_loads_the_parents_that_an_interrupted_one_has_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = [id_ for (id_,) in query(warehouse, "SELECT id FROM segments ORDER BY id")]
-    shop.faults({"path": "/api/segments/{id}/profiles", "kind": "500", "times": None, "after": len(segments) - 1})
+    shop.faults({"path": "/api/segments/{id}/people", "kind": "500", "times": None, "after": len(segments) - 1})
     with pytest.raises(KlaviyoError):
         sync(MEMBERS, shop, warehouse, max_retries=0, concurrency=1)
     shop.clear_faults()

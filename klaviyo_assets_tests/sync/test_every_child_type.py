@@ -14,10 +14,10 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
-from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS, NAME, SEGMENT_MEMBERS
+from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES, VOUCHERS
 
 CHILDREN = [entry for entry in CATALOG.values() if isinstance(entry.replication, PerParent)]
-OUTSIDE = [SEGMENT_MEMBERS, COUPON_CODES]
+OUTSIDE = [SEGMENT_PEOPLE, VOUCHER_CODES]
 
 every_child = pytest.mark.parametrize("entry", [*CHILDREN, *OUTSIDE], ids=lambda entry: entry.name)
 
@@ -97,15 +97,15 @@ def test_an_interrupted_sync_continues_with_the_remaining_parents(entry: Resourc
 
 def test_a_type_without_parents_syncs_without_error(warehouse: LocalFile) -> None:
     with small(segments=0, catalog=NAME) as sandbox:
-        sync_both(SEGMENT_MEMBERS, sandbox, warehouse)
+        sync_both(SEGMENT_PEOPLE, sandbox, warehouse)
 
-    assert table(warehouse, "segment_members", key=SEGMENT_MEMBERS.primary_key).height == 0
+    assert table(warehouse, "segment_people", key=SEGMENT_PEOPLE.primary_key).height == 0
 
 
 def test_a_type_defined_outside_of_the_package_is_synced_like_any_other(shop: SandboxProcess, warehouse: LocalFile) -> None:
-    sync(COUPONS, shop, warehouse)
-    assert_equal_to_truth(COUPONS, shop, warehouse)
+    sync(VOUCHERS, shop, warehouse)
+    assert_equal_to_truth(VOUCHERS, shop, warehouse)
     shop.change("round", seed=1)
-    sync(COUPONS, shop, warehouse)
-    assert_equal_to_truth(COUPONS, shop, warehouse)
-    assert table(warehouse, "coupons", deleted=True).height == 1
+    sync(VOUCHERS, shop, warehouse)
+    assert_equal_to_truth(VOUCHERS, shop, warehouse)
+    assert table(warehouse, "vouchers", deleted=True).height == 1

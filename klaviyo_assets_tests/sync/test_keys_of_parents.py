@@ -12,17 +12,17 @@ from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
-from klaviyo_assets_tests.outside_types import COUPON_CODES, COUPONS
+from klaviyo_assets_tests.outside_types import VOUCHER_CODES, VOUCHERS
 
-VOUCHERS = replace(COUPONS, columns=(record_id("Klaviyo's id of the coupon.", name="voucher"), *COUPONS.columns[1:]), primary_key=("voucher",))
-VOUCHER_CODES = replace(COUPON_CODES, parent=Parent(VOUCHERS, "/api/coupons/{id}/coupon-codes", "coupon_id"))
+VOUCHERS = replace(VOUCHERS, columns=(record_id("Klaviyo's id of the voucher.", name="voucher"), *VOUCHERS.columns[1:]), primary_key=("voucher",))
+VOUCHER_CODES = replace(VOUCHER_CODES, parent=Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "voucher_id"))
 
-_PATH = "/api/profiles/{id}/coupon-codes"
+_PATH = "/api/profiles/{id}/voucher-codes"
 
 
 def codes_of(parent: ResourceType) -> ResourceType:
-    endpoint = replace(COUPON_CODES.endpoint, path=_PATH)
-    return replace(COUPON_CODES, name="member_codes", jsonapi_type="member-code", endpoint=endpoint, parent=Parent(parent, _PATH, "coupon_id"))
+    endpoint = replace(VOUCHER_CODES.endpoint, path=_PATH)
+    return replace(VOUCHER_CODES, name="member_codes", jsonapi_type="member-code", endpoint=endpoint, parent=Parent(parent, _PATH, "voucher_id"))
 
 
 MEMBER_CODES = codes_of(KNOWN["list_members"])
@@ -40,8 +40,8 @@ def test_the_key_of_a_parent_may_have_any_name(shop: SandboxProcess, warehouse: 
     sync(VOUCHERS, shop, warehouse)
     report = sync(VOUCHER_CODES, shop, warehouse)
 
-    assert report.row.rows_inserted == len(shop.truth("coupon_codes")) > 0
-    assert query(warehouse, "SELECT count(*) FROM coupon_codes WHERE coupon_id NOT IN (SELECT voucher FROM coupons)") == [(0,)]
+    assert report.row.rows_inserted == len(shop.truth("voucher_codes")) > 0
+    assert query(warehouse, "SELECT count(*) FROM voucher_codes WHERE voucher_id NOT IN (SELECT voucher FROM vouchers)") == [(0,)]
 
 
 def test_a_child_type_may_be_a_parent(shop: SandboxProcess, warehouse: LocalFile) -> None:
@@ -63,15 +63,15 @@ def test_rows_of_a_deleted_child_are_deleted_too(shop: SandboxProcess, warehouse
             sync(entry, shop, warehouse)
 
     sync_all()
-    ((gone, rows),) = query(warehouse, "SELECT coupon_id, count(*) FROM member_codes GROUP BY ALL ORDER BY ALL LIMIT 1")
+    ((gone, rows),) = query(warehouse, "SELECT voucher_id, count(*) FROM member_codes GROUP BY ALL ORDER BY ALL LIMIT 1")
     assert len(shop.change("add", type="member_codes", parent=gone)) == 1
     for (list_id,) in query(warehouse, f"SELECT list_id FROM list_members WHERE profile_id = '{gone}'"):
         shop.change("delete", type="list_members", id=gone, parent=list_id)
 
     sync_all()
 
-    assert gone not in {one["meta"]["coupon_id"] for one in shop.truth("member_codes")}
-    assert query(warehouse, "SELECT coupon_id, count(*) FROM member_codes WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(gone, rows)]
+    assert gone not in {one["meta"]["voucher_id"] for one in shop.truth("member_codes")}
+    assert query(warehouse, "SELECT voucher_id, count(*) FROM member_codes WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(gone, rows)]
 
 
 def test_a_failed_sync_of_the_parent_of_a_parent_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:

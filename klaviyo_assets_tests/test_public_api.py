@@ -63,6 +63,7 @@ SUBMODULES = {
         "ColumnType",
         "Endpoint",
         "FullTable",
+        "Include",
         "Incremental",
         "NewestFirst",
         "PageSize",

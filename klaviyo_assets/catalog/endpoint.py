@@ -87,6 +87,21 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Include:
+    """A relationship with resources that every read of a type requests in the same response (JSON:API ``include``, a compound document).
+
+    Attributes:
+        relationship: Name of the relationship, one of the endpoint's ``includes``: ``attributions``.
+        scopes: API scopes that the included resources need besides those of the type.
+        fields: Sparse fieldsets by type of the included resources, ``{"flow-action": ("definition",)}``; all fields if None.
+    """
+
+    relationship: str
+    scopes: tuple[str, ...] = ()
+    fields: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
 class Query:
     """A read-only endpoint that reads its query from the body of a POST.
 

@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
-from klaviyo_assets.catalog.endpoint import Endpoint, Query
+from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.replication import Replication
 
@@ -69,6 +69,7 @@ class ResourceType:
         subsets: The subsets that are read separately.
         requested_fields: Additional fields that every read requests.
         only_fields: The only attributes that a read requests, as a sparse fieldset; all attributes if empty.
+        requested_includes: Relationships with resources that every read requests in the same response.
         counted_by: Endpoint with Klaviyo's own counts of the records; None if there is none.
         version_column: Column that orders two versions of a record, or None if records do not change.
         recommended_scope: True if the docs recommend that the key has the scope.
@@ -97,6 +98,7 @@ class ResourceType:
     subsets: tuple[Subset, ...] = (Subset(),)
     requested_fields: tuple[str, ...] = ()
     only_fields: tuple[str, ...] = ()
+    requested_includes: tuple[Include, ...] = ()
     version_column: str | None = None
     counted_by: Query | None = None
     recommended_scope: bool = True
@@ -157,12 +159,25 @@ class ResourceType:
 
     @property
     def page_parameters(self) -> dict[str, str]:
-        """Query parameters of every page request (maximum page size, sparse and additional fields)."""
+        """Query parameters of every page request: the maximum page size, and :attr:`record_parameters`."""
+        size = self.endpoint.page_size
+        return ({"page[size]": str(size.maximum)} if size is not None else {}) | self.record_parameters
+
+    @property
+    def record_parameters(self) -> dict[str, str]:
+        """Query parameters that determine what a response contains of each record: sparse and additional fields, included resources.
+
+        Example:
+            >>> replace(FLOWS, requested_includes=(Include("flow-actions", fields={"flow-action": ("definition",)}),)).record_parameters
+            {'include': 'flow-actions', 'fields[flow-action]': 'definition'}
+        """
         parameters: dict[str, str] = {}
-        if self.endpoint.page_size is not None:
-            parameters["page[size]"] = str(self.endpoint.page_size.maximum)
         if self.only_fields:
             parameters[f"fields[{self.jsonapi_type}]"] = ",".join(self.only_fields)
         if self.requested_fields:
             parameters[f"additional-fields[{self.jsonapi_type}]"] = ",".join(self.requested_fields)
+        if self.requested_includes:
+            parameters["include"] = ",".join(include.relationship for include in self.requested_includes)
+            for include in self.requested_includes:
+                parameters |= {f"fields[{type_}]": ",".join(names) for type_, names in (include.fields or {}).items()}
         return parameters

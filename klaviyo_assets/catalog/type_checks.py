@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
-from klaviyo_assets.catalog.endpoint import Endpoint, PageSize, RateLimit
+from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL
 from klaviyo_assets.catalog.replication import Replication
@@ -58,6 +58,8 @@ def _kinds(entry: ResourceType) -> _Problems:
         yield from _of_kind("one of the columns", column, Column)
     for subset in entry.subsets:
         yield from _of_kind("one of the subsets", subset, Subset)
+    for include in entry.requested_includes:
+        yield from _of_kind("one of the requested_includes", include, Include)
     if entry.parent is not None:
         yield from _of_kind("parent", entry.parent, Parent)
         yield from _of_kind("the parent's entry", entry.parent.entry, ResourceType)
@@ -99,6 +101,8 @@ def _texts(entry: ResourceType) -> _Problems:
         "the endpoint's sorts": endpoint.sorts,
         "the endpoint's includes": endpoint.includes,
         "the endpoint's additional_fields": endpoint.additional_fields,
+        **{f"scopes of the include {include.relationship}": include.scopes for include in entry.requested_includes},
+        **{f"fields of the include {one.relationship}": names for one in entry.requested_includes for names in (one.fields or {}).values()},
         **{f"filters of the subset {subset.name}": subset.filters for subset in entry.subsets},
         **{f"path of the column {column.name}": column.path for column in entry.columns},
     }
@@ -268,6 +272,19 @@ def _parent_facts(entry: ResourceType, parent: Parent) -> _Problems:
         yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
 
 
+def _includes(entry: ResourceType) -> _Problems:
+    """Klaviyo refuses a request with a relationship that its endpoint cannot include."""
+    for include in entry.requested_includes:
+        if include.relationship not in entry.endpoint.includes:
+            yield (
+                f"requested_includes names {include.relationship!r}, but the endpoint's includes ({', '.join(entry.endpoint.includes)}) lack it. "
+                "Name one of them."
+            )
+    for name, times in Counter(include.relationship for include in entry.requested_includes).items():
+        if times > 1:
+            yield f"requested_includes names {name!r} more than once. Name each relationship once."
+
+
 def _requests(entry: ResourceType) -> _Problems:
     for path in (entry.endpoint.path, entry.parent.path if entry.parent else "/"):
         if not path.startswith("/"):
@@ -292,6 +309,7 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _volatile,
     _subject,
     _windows,
+    _includes,
     _requests,
 )
 """In this order: later checks rely on what earlier ones have found right."""

@@ -39,6 +39,7 @@ class Page:
         tolerant: Number of records that were decoded tolerantly, at a fraction of the speed.
         synced_at: When it was requested, by the server's clock; None until stamped.
         parent_id: For child types, the id of the parent; else None.
+        included: Raw resource objects of the document's ``included``, for types with ``requested_includes``. They hold the bytes of the whole page.
     """
 
     records: Sequence[Any]
@@ -48,6 +49,7 @@ class Page:
     tolerant: int = 0
     synced_at: datetime | None = None
     parent_id: str | None = None
+    included: Sequence[msgspec.Raw] = ()
 
     @property
     def count(self) -> int:
@@ -164,11 +166,13 @@ class PageDecoder:
 
     def single(self, data: bytes) -> Page:
         """Decode a document with one resource object, as a page of one record."""
-        return Page([self._repaired(self._records.single, data, lambda record: [record])], None, self, len(data))
+        document = self._repaired(self._records.single, data, lambda document: document.records)
+        return Page(document.records, None, self, len(data), document.tolerant, included=document.included)
 
     def _page(self, data: bytes) -> tuple[Page, bool]:
         document = self._repaired(self._records.document, data, lambda document: document.records)
-        return Page(document.records, document.next_url, self, len(data), document.tolerant), document.has_links
+        page = Page(document.records, document.next_url, self, len(data), document.tolerant, included=document.included)
+        return page, document.has_links
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None for a missing or invalid time."""

@@ -6,7 +6,7 @@ Members without a column are learned: the strict decoder is rebuilt to include t
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ class _LooseToMany(msgspec.Struct, gc=False):
 class _LooseDocument(msgspec.Struct):
     data: list[Raw]
     links: Links | UnsetType = UNSET
+    included: Raw | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,14 @@ class Document:
         next_url: ``links.next``.
         has_links: Whether it has any links.
         tolerant: Number of records that were decoded tolerantly, at a fraction of the speed.
+        included: Its included resource objects, if the type requests includes.
     """
 
     records: list[Any]
     next_url: str | None
     has_links: bool
     tolerant: int
+    included: Sequence[Raw] = ()
 
 
 class RecordDecoder:
@@ -81,21 +84,31 @@ class RecordDecoder:
         """
         strict, tolerant = self._strict, 0
         try:
-            records, links = strict.decode_document(data)
+            document = strict.decode_document(data)
+            records, included = document.data, getattr(document, "included", UNSET)
         except msgspec.ValidationError:
             document = self._loose.decode(data)
-            links, records = document.links, []
+            records, included = [], self._included(document.included)
             for number, raw in enumerate(document.data, 1):
                 record = _strictly(strict, bytes(raw))
                 tolerant += record is None
                 records.append(record if record is not None else self._tolerant(bytes(raw), number))
-        return Document(records, links.next if links is not UNSET else None, links is not UNSET, tolerant)
+        links = document.links
+        return Document(records, links.next if links is not UNSET else None, links is not UNSET, tolerant, included or ())
 
-    def single(self, data: bytes) -> Any:
+    def single(self, data: bytes) -> Document:
         """Decode a document with one resource object."""
-        raw = bytes(msgspec.json.decode(data, type=_Single).data)
+        document = msgspec.json.decode(data, type=_Single)
+        raw = bytes(document.data)
         record = _strictly(self._strict, raw)
-        return record if record is not None else self._tolerant(raw, 1)
+        found = record if record is not None else self._tolerant(raw, 1)
+        return Document([found], None, False, int(record is None), self._included(document.included) or ())
+
+    def _included(self, raw: Raw | UnsetType) -> list[Raw] | None:
+        """Return the included resource objects; none if the type does not request any."""
+        if not self._entry.requested_includes or raw is UNSET:
+            return None
+        return msgspec.json.decode(raw, type=list[Raw] | None)
 
     def _tolerant(self, data: bytes, number: int) -> Any:
         """Decode a record, with everything that does not match the catalog in ``extra``."""
@@ -202,6 +215,7 @@ def _ids_of(raw: Raw, column: Column) -> _LooseToOne | _LooseToMany | None:
 
 class _Single(msgspec.Struct):
     data: Raw
+    included: Raw | UnsetType = UNSET
 
 
 def _fit(group: Group, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Any]]:

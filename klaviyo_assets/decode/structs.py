@@ -146,20 +146,23 @@ class StrictDecoder:
             gc=False,
         )
         self.record = record
-        document = msgspec.defstruct("Document", [("data", list[record]), ("links", Links | UnsetType, UNSET)])
+        members: list[tuple[str, Any, Any]] = [("links", Links | UnsetType, UNSET)]
+        if entry.requested_includes:  # otherwise the member is skipped like any other
+            members.append(("included", list[Raw] | UnsetType | None, UNSET))
+        document = msgspec.defstruct("Document", [("data", list[record]), *members])
         self._document: msgspec.json.Decoder[Any] = msgspec.json.Decoder(document)
         self._record: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record)
         self._extra_readers = [*_attribute_readers(self.attributes, unmapped.attributes), *_relationship_readers(sorted(unmapped.with_ids))]
 
-    def decode_document(self, data: bytes) -> tuple[list[Any], Links | UnsetType]:
-        """Decode a collection document.
+    def decode_document(self, data: bytes) -> Any:
+        """Decode a collection document, to a struct with ``data``, ``links`` and, if the type requests includes, ``included``.
 
         Raises:
             msgspec.DecodeError: If it is not JSON, or a record does not match.
         """
         document = self._document.decode(data)
         self._fill_extra(document.data)
-        return document.data, document.links
+        return document
 
     def decode_record(self, data: bytes) -> Any:
         """Decode a record.

@@ -47,7 +47,7 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
     pages = []
     for id_ in ids:
         try:
-            response = await client.get(entry, f"{entry.endpoint.path}/{id_}", {}, decode)
+            response = await client.get(entry, f"{entry.endpoint.path}/{id_}", entry.record_parameters, decode)
         except NotFound as error:
             if not error.is_about_a_record:
                 raise

@@ -104,7 +104,7 @@ def parse_start_date(text: str, name: str) -> datetime:
 
 
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
-    """Return a short fingerprint of everything that determines what a read returns: revision, additional fields, subsets, columns and field rules.
+    """Return a short fingerprint of what determines the values that a read returns: revision, fields, includes, subsets, columns, field rules.
 
     Two reads with the same fingerprint return the same values; coverage with another fingerprint is not trusted. Columns whose values were in
     ``_extra`` before are left out.
@@ -115,6 +115,8 @@ def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) ->
         "divisions": [subset.filters for subset in entry.subsets],
         "columns": [(column.name, column.type, _path(column)) for column in entry.columns if not column.was_in_extra],
     }
+    if entry.requested_includes:
+        facts["includes"] = [(one.relationship, sorted((one.fields or {}).items())) for one in entry.requested_includes]
     if rules is not None:
         facts["rules"] = rules
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

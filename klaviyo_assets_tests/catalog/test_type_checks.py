@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType
 from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent_id, record_id, to_many, to_one
-from klaviyo_assets.catalog.endpoint import RANGE
+from klaviyo_assets.catalog.endpoint import RANGE, Include
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import Parent, Subset
 from klaviyo_assets_tests.outside_types import VOUCHER_CODES, VOUCHERS
@@ -22,6 +22,10 @@ DATED = replace(VOUCHERS, columns=COLUMNS, endpoint=ENDPOINT)
 
 def more(*columns: object) -> dict[str, Any]:
     return {"columns": (*COLUMNS, *columns)}
+
+
+def including(*relationships: str) -> dict[str, Any]:
+    return {"endpoint": replace(ENDPOINT, includes=("coupon-codes",)), "requested_includes": tuple(map(Include, relationships))}
 
 
 @pytest.mark.parametrize("name", ["", "_syncs", "_lists_rebuilt", "catalog-items", "2x", "a b", "größe", "a.b", 'a"b'])
@@ -90,6 +94,14 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"group": ""}, "group is ''. Write it with letters"),
         ({"group": "my group"}, "group is 'my group'. Write it with letters"),
         ({"group": "All"}, "group is 'All', which selects every resource type"),
+        (including("tags"), r"requested_includes names 'tags', but the endpoint's includes \(coupon-codes\) lack it"),
+        (including("coupon-codes", "coupon-codes"), "requested_includes names 'coupon-codes' more than once"),
+        ({"requested_includes": ("coupon-codes",)}, r"one of the requested_includes is 'coupon-codes'\. Give an instance of Include"),
+        ({"requested_includes": (Include("coupon-codes", "codes:read"),)}, "scopes of the include coupon-codes is a text"),  # type: ignore[arg-type]
+        (
+            {"requested_includes": (Include("coupon-codes", fields={"coupon-code": "id"}),)},  # type: ignore[dict-item]
+            "fields of the include coupon-codes is a text",
+        ),
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
+from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS, Include
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, fingerprint, parse_instant, range_field
@@ -536,6 +537,16 @@ def test_the_fingerprint_depends_on_the_revision_and_the_type(name: str) -> None
     assert fingerprint(entry, "2026-07-15") == fingerprint(entry, "2026-07-15")
     assert fingerprint(entry, "2026-07-15") != fingerprint(entry, "2026-10-15")
     assert len({fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
+
+
+@pytest.mark.parametrize("includes", [(Include("tags"),), (Include("flow-actions"),), (Include("tags", fields={"tag": ("name",)}),)])
+def test_the_fingerprint_depends_on_what_is_included(includes: tuple[Include, ...]) -> None:
+    entry = CATALOG["flows"]
+    without, other = replace(entry, requested_includes=()), replace(entry, requested_includes=(Include("tags"), Include("flow-actions")))
+
+    found = {fingerprint(one, "2026-07-15") for one in (without, other, replace(entry, requested_includes=includes))}
+
+    assert len(found) == 3
 
 
 # --- properties of every plan

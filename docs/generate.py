@@ -15,6 +15,7 @@ import dagster as dg
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.settings import OPTIONS
@@ -64,6 +65,18 @@ def tables() -> str:
             for entry in CATALOG.values()
         ),
     )
+
+
+def groups() -> str:
+    """Return the table of groups."""
+    return table(
+        ("group", "contents", "synced by default", "only if selected"),
+        ((f"`{group}`", GROUPS[group], _members(group, opt_in=False), _members(group, opt_in=True)) for group in CATALOG.groups),
+    )
+
+
+def _members(group: str, *, opt_in: bool) -> str:
+    return ", ".join(f"`{name}`" for name in CATALOG.groups[group] if CATALOG[name].opt_in is opt_in)
 
 
 def _contents(entry: ResourceType) -> str:
@@ -244,6 +257,7 @@ def _example(option: Option) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "types": types,
     "tables": tables,
+    "groups": groups,
     "scopes": scopes,
     "limits": limits,
     "replication": how_read,

@@ -40,7 +40,8 @@ def build_klaviyo_assets(
     (``<name>_<type>``). A child type is in the op of its parent, is synced after it, and its asset depends on the parent's asset.
 
     Args:
-        resource_types: Names from the catalog; by default all that are not opt-in.
+        resource_types: Names of types and groups (``core``, ``messages``, ``audiences``, ``catalog``, ``reports``, ``default``, ``all``); by default
+            all types that are not opt-in. A type that another one needs, such as its parent, is added.
         catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
         name: Prefix of the op names; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`.

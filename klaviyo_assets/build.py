@@ -41,7 +41,8 @@ def build_klaviyo_definitions(
         klaviyo: Access to the account.
         duckdb: The ``DuckDBResource``, or the path of its file; the path may be an ``EnvVar``. A resource with a method ``warehouse()`` names another
             kind of warehouse.
-        resource_types: Names from the catalog; by default all that are not opt-in.
+        resource_types: Names of types and groups (``core``, ``messages``, ``audiences``, ``catalog``, ``reports``, ``default``, ``all``); by default
+            all types that are not opt-in. A type that another one needs, such as its parent, is added.
         catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
         name: The account's name: the prefix of asset keys, ops, jobs and resource keys, and the schema and group. Give each account its own, which
             must not be the name of the database file.
@@ -125,7 +126,7 @@ def build_klaviyo_checks(
     """Return no checks: every check belongs to its asset. Kept so that code for earlier versions loads.
 
     Args:
-        resource_types: No effect.
+        resource_types: Names of types and groups; no effect.
         resource_key: No effect.
         duckdb_key: No effect.
         translator: No effect.

@@ -17,6 +17,7 @@ def _definitions() -> dg.Definitions:
             **{option.name: getattr(settings, option.name) for option in RESOURCE_OPTIONS if option.name != API_KEY_OPTION.name},
         ),
         duckdb=settings.duckdb_path,
+        resource_types=settings.resource_types or None,
         name=SCHEMA,
         setting_names=VARIABLES,
     )

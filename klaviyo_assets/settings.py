@@ -8,18 +8,19 @@ Each option has an environment variable ``KLAVIYO_<NAME>``. Unless it says other
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
-from klaviyo_assets._internal.option import PREFIX, Number, Option, Switch, Text, whole_number
+from klaviyo_assets._internal.option import PREFIX, Names, Number, Option, Switch, Text, whole_number
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
-from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog import CATALOG, Catalog, UnknownResourceType
+from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
@@ -39,6 +40,9 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 class InvalidSetting(KlaviyoAssetsError, ValueError):
     """An environment variable has an unusable value; the text names the variable, its value and a valid one."""
+
+    longest: ClassVar[int] = 2_000
+    """It may list all resource types."""
 
 
 def _check_path(text: str, name: str) -> None:
@@ -110,10 +114,29 @@ class _FieldRules:
             raise ValueError(f"{name}: {error}") from None
 
 
+@dataclass(frozen=True)
+class _ResourceTypes(Names):
+    """Names and groups of resource types.
+
+    Attributes:
+        catalog: The resource types that exist.
+    """
+
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
+
+    def check(self, value: Sequence[str], name: str) -> None:
+        """Refuse unknown names as well."""
+        super().check(value, name)
+        try:
+            select(self.catalog, value)
+        except UnknownResourceType as error:
+            raise ValueError(f"{name}: {error.summary}") from None
+
+
 def _option(default: Any, description: str, **arguments: Any) -> Any:
     """Declare an option; ``arguments`` are those of :class:`Option`."""
     option = Option(description, **arguments)
-    if isinstance(default, dict):
+    if isinstance(default, dict | list):
         return field(default_factory=default.copy, metadata={_OPTION: option})
     return field(default=default, metadata={_OPTION: option})
 
@@ -141,6 +164,16 @@ class Settings:
         example="2024-01-01",
         kind=Text(_check_start_date),
         default_words="the whole history",
+    )
+    resource_types: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
+        [],
+        "Resource types that are synced: names of types and groups (core, messages, audiences, catalog, reports), default, all. "
+        "A type that another one needs, such as its parent, is added",
+        example="default,list_members",
+        kind=_ResourceTypes(),
+        default_words="`default`",
+        notes="In code: `resource_types=[…]` of `build_klaviyo_definitions`. [The types](tables.md#which-tables-are-synced)",
+        on_resource=False,
     )
     account_id: str | None = _option(
         None,
@@ -265,8 +298,10 @@ RESOURCE_OPTIONS: Final = tuple(option for option in OPTIONS.values() if option.
 
 def options_for(catalog: Catalog) -> Mapping[str, Option]:
     """Return all options by name, with field rules that may name the types of a catalog as well as those of this package."""
-    rules = replace(OPTIONS["field_rules"], kind=_FieldRules(CATALOG.updated(catalog)))
-    return {**OPTIONS, rules.name: rules}
+    known = CATALOG.updated(catalog)
+    rules = replace(OPTIONS["field_rules"], kind=_FieldRules(known))
+    types = replace(OPTIONS["resource_types"], kind=_ResourceTypes(catalog=known))
+    return {**OPTIONS, rules.name: rules, types.name: types}
 
 
 API_KEY = API_KEY_OPTION.variable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 
-from klaviyo_assets.catalog import CatalogError
+from klaviyo_assets.catalog import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.extract.strategies import strategy_for
 
@@ -27,6 +28,9 @@ _RESERVED_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
 
 class InvalidDefinition(KlaviyoAssetsError, ValueError):
     """Code passes an unusable value to this package; the text names the parameter or field, its value and a valid one."""
+
+    longest: ClassVar[int] = 2_000
+    """It may list all resource types."""
 
 
 def check_name(name: str) -> None:
@@ -57,28 +61,26 @@ def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Ca
     """Return the resource types that a user selects.
 
     Args:
-        resource_types: Their names; None for all that are not opt-in.
+        resource_types: Names of types and groups; None for all types that are not opt-in.
         catalog: The resource types that exist.
 
     Raises:
-        InvalidDefinition: If there are none, one is unknown or listed twice, a parent is missing, or they are given as one string.
+        InvalidDefinition: If there are none, one is unknown or listed twice, or they are given as one string.
     """
-    known = f"Known are: {', '.join(catalog)}."
     if resource_types is None:
         return catalog.select(catalog.default_names)
+    known = f"Known are: {', '.join((*catalog, *catalog.groups))}."
     if isinstance(resource_types, str):
         raise InvalidDefinition(f"resource_types is a string: {resource_types!r}. Give a list, such as [{resource_types!r}]. {known}")
     names = list(resource_types)
     if not names:
-        raise InvalidDefinition(f"resource_types is empty. Leave it out for all. {known}")
-    if unknown := [str(one) for one in names if one not in catalog]:
-        raise InvalidDefinition(f"Unknown resource types: {', '.join(unknown)}. {known}")
+        raise InvalidDefinition(f"resource_types is empty. Leave it out for the default ones. {known}")
     if twice := [one for one, times in Counter(names).items() if times > 1]:
         raise InvalidDefinition(f"Resource types that are named twice: {', '.join(twice)}. Name each once.")
     try:
-        return catalog.select(names)
-    except CatalogError as error:
-        raise InvalidDefinition(f"resource_types: {error}") from None
+        return select(catalog, names)
+    except UnknownResourceType as error:
+        raise InvalidDefinition(error.summary) from None
 
 
 def check_strategies(entries: Iterable[ResourceType]) -> None:

@@ -71,6 +71,8 @@ def test_a_blank_variable_is_not_set(name: str, text: str, monkeypatch: pytest.M
         ("KLAVIYO_REVISION", "2026-10-15", "revision", "2026-10-15"),
         *(("KLAVIYO_DUCKDB_MEMORY_LIMIT", text, "duckdb_memory_limit", text) for text in ("512MB", "2GB", "1GiB", "1.5 gb", "128MB", "25%", "1TB")),
         ("KLAVIYO_DUCKDB_THREADS", "4", "duckdb_threads", 4),
+        ("KLAVIYO_RESOURCE_TYPES", "core, list_members", "resource_types", ["core", "list_members"]),
+        ("KLAVIYO_RESOURCE_TYPES", '["all"]', "resource_types", ["all"]),
     ],
 )
 def test_a_variable_sets_its_field(name: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +116,8 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             ("KLAVIYO_MAX_RETRIES", text, f"KLAVIYO_MAX_RETRIES must be a whole number from 0 to 20; it is '{text}'.")
             for text in ("-1", "21", "nan", "-inf", "6 # six")
         ),
+        ("KLAVIYO_RESOURCE_TYPES", "core,,lists", "KLAVIYO_RESOURCE_TYPES has an empty name: ['core', '', 'lists']. Remove it."),
+        ("KLAVIYO_RESOURCE_TYPES", "lists,core,lists", "KLAVIYO_RESOURCE_TYPES lists a name twice: lists. Name each once."),
         *(
             ("KLAVIYO_TIMEOUT", text, f"KLAVIYO_TIMEOUT must be a number of seconds above 0, such as 60; it is '{text}'.")
             for text in ("0", "-1", "nan", "inf", "60s")

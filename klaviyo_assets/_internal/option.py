@@ -3,9 +3,10 @@
 The options themselves are in :mod:`klaviyo_assets.settings`.
 """
 
+import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -112,6 +113,42 @@ class Switch:
 
     def check(self, value: bool, name: str) -> None:
         """Accept either."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A list of names. In the environment, commas separate them; a JSON list allows names with commas.
+
+    Attributes:
+        checked_by: Raises a ``ValueError`` for an invalid list.
+    """
+
+    checked_by: Callable[[Sequence[str], str], None] = lambda names, name: None
+
+    def parse(self, text: str, name: str) -> list[str]:
+        """Return the names."""
+        names = _json_list(text, name) if text.lstrip().startswith("[") else [one.strip() for one in plain(text, name).split(",")]
+        self.check(names, name)
+        return names
+
+    def check(self, value: Sequence[str], name: str) -> None:
+        """Refuse an empty name, a name that is listed twice, and what ``checked_by`` refuses."""
+        if isinstance(value, str):
+            raise ValueError(f"{name} is a text: {value!r}. Give a list, such as [{value!r}].")
+        if not all(isinstance(one, str) and one.strip() for one in value):
+            raise ValueError(f"{name} has an empty name: {list(value)!r}. Remove it.")
+        if twice := [one for one in dict.fromkeys(value) if list(value).count(one) > 1]:
+            raise ValueError(f"{name} lists a name twice: {', '.join(twice)}. Name each once.")
+        if value:
+            self.checked_by(value, name)
+
+
+def _json_list(text: str, name: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{name} is not a JSON list ({error}). Write it as ["one name", "another"].') from None
+    return list(names)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.groups import ALL, DEFAULT, GROUPS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.type_checks import check_type
 
@@ -17,8 +18,9 @@ class Catalog(Mapping[str, ResourceType]):
         types: The resource types, in any order.
 
     Raises:
-        CatalogError: If two types have the same name (DuckDB ignores case), a parent is missing, or a type cannot work: a name that cannot be that of
-            a table, a column that is not there, a replication that does not fit. The text names the type, the field and what to do.
+        CatalogError: If two types have the same name (DuckDB ignores case), a type has that of a group, a parent is missing, or a type cannot work: a
+            name that cannot be that of a table, a column that is not there, a replication that does not fit. The text names the type, the field
+            and what to do.
 
     Example:
         >>> catalog = CATALOG.with_(MY_TYPE).select(["lists", "my_type"])
@@ -33,6 +35,7 @@ class Catalog(Mapping[str, ResourceType]):
             other = by_table.setdefault(entry.name.lower(), entry)  # DuckDB ignores case
             if other is not entry:
                 raise CatalogError(_same_table(other.name, entry.name))
+        _refuse_names_of_groups(by_table)
         self._types = _parents_first({entry.name: entry for entry in by_table.values()})
 
     def __getitem__(self, name: str) -> ResourceType:
@@ -91,6 +94,20 @@ class Catalog(Mapping[str, ResourceType]):
     def default_names(self) -> tuple[str, ...]:
         """Names of the types that are synced by default: all except opt-in types."""
         return tuple(name for name, entry in self.items() if not entry.opt_in)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Names of the types of each group: first the groups of this package, then a user's own."""
+        names = dict.fromkeys([*GROUPS, *sorted(entry.group for entry in self.values())])
+        found = {group: tuple(name for name, entry in self.items() if entry.group == group) for group in names}
+        return {group: members for group, members in found.items() if members}
+
+
+def _refuse_names_of_groups(by_table: Mapping[str, ResourceType]) -> None:
+    """Both names and groups select types, so none may be both."""
+    groups = {*GROUPS, ALL, DEFAULT, *(entry.group.lower() for entry in by_table.values())}
+    if both := sorted(groups & by_table.keys()):
+        raise CatalogError(f"The resource type {by_table[both[0]].name} has the name of a group of resource types. Rename it.")
 
 
 def _same_table(one: str, other: str) -> str:

@@ -1,5 +1,7 @@
 """Errors of a catalog."""
 
+from typing import ClassVar
+
 from klaviyo_assets.errors import KlaviyoAssetsError
 
 
@@ -9,3 +11,6 @@ class CatalogError(KlaviyoAssetsError, ValueError):
 
 class UnknownResourceType(CatalogError, KeyError):
     """A name that is not in the catalog."""
+
+    longest: ClassVar[int] = 2_000
+    """It lists all names."""

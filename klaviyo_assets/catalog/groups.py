@@ -9,6 +9,9 @@ CORE: Final = "core"
 ALL: Final = "all"
 """Selects every resource type of the catalog; not the name of a group."""
 
+DEFAULT: Final = "default"
+"""Selects the types that are synced if the user selects none; not the name of a group."""
+
 GROUPS: Final = MappingProxyType(
     {
         CORE: "The account, its profiles and what they did, and what they refer to.",

@@ -126,6 +126,11 @@ class ResourceType:
         return " and ".join(self.scopes)
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the types without which it cannot be synced: that of its parent."""
+        return (self.parent.type_name,) if self.parent is not None else ()
+
+    @property
     def id_column(self) -> str | None:
         """Column with the record's own id, by which Klaviyo's API requests it and its children; None if there is none."""
         return next((column.name for column in self.columns if column.path == ("id",)), None)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
-from klaviyo_assets.catalog.groups import ALL
+from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
 
@@ -86,8 +86,8 @@ def _group(entry: ResourceType) -> _Problems:
     """Any group is allowed: users may have groups of their own."""
     if not _NAME.fullmatch(entry.group):
         yield f"group is {entry.group!r}. Write it with letters, digits and underscores, beginning with a letter, such as 'core'."
-    elif entry.group.lower() == ALL:
-        yield f"group is {entry.group!r}, which selects every resource type. Rename it."
+    elif entry.group.lower() in (ALL, DEFAULT):
+        yield f"group is {entry.group!r}, which selects other resource types as well. Rename it."
 
 
 def _texts(entry: ResourceType) -> _Problems:

@@ -12,6 +12,7 @@ from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.settings import API_KEY, client_settings, from_environment
@@ -29,7 +30,7 @@ def check(names: Sequence[str] | None = None) -> int:
     """Check for each resource type whether the key may read it, print a table, and return the exit status.
 
     Args:
-        names: Resource types; all by default.
+        names: Resource types and groups; all by default.
 
     Returns:
         0 if all are usable (a missing ``accounts:read`` and a child type without parents are only warnings), 1 if something must be changed about the
@@ -45,7 +46,7 @@ def check(names: Sequence[str] | None = None) -> int:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
         options = client_settings(settings, shared_limits=limits, max_retries=2, max_retries_after_429=_MAX_RETRIES_AFTER_429, longest_wait=_MAX_WAIT)
-        found = asyncio.run(_assess_all(key, options, names or list(CATALOG)))
+        found = asyncio.run(_assess_all(key, options, list(select(CATALOG, names)) if names else list(CATALOG)))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.named import catalog_named
 from klaviyo_assets.cli.env_file import load_env_file
 from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
@@ -56,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Check what the API key may read, and print a table: asset, scope, verdict, what to do. "
         "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: unclear.",
     )
-    check.add_argument("--select", nargs="+", metavar="TYPE", choices=list(CATALOG), help="resource types to check; all by default")
+    names = [*CATALOG, *CATALOG.groups, ALL, DEFAULT]
+    check.add_argument("--select", nargs="+", metavar="TYPE", choices=names, help="resource types and groups to check; all by default")
     check.set_defaults(run=_check, failed=2)
 
     demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")

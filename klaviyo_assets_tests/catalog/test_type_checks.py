@@ -93,7 +93,7 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"group": None}, "group is None. Give an instance of str"),
         ({"group": ""}, "group is ''. Write it with letters"),
         ({"group": "my group"}, "group is 'my group'. Write it with letters"),
-        ({"group": "All"}, "group is 'All', which selects every resource type"),
+        ({"group": "All"}, "group is 'All', which selects other resource types as well"),
         (including("tags"), r"requested_includes names 'tags', but the endpoint's includes \(coupon-codes\) lack it"),
         (including("coupon-codes", "coupon-codes"), "requested_includes names 'coupon-codes' more than once"),
         ({"requested_includes": ("coupon-codes",)}, r"one of the requested_includes is 'coupon-codes'\. Give an instance of Include"),

@@ -14,7 +14,15 @@ import pytest
 from dagster_duckdb import DuckDBResource
 from pydantic import ValidationError
 
-from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets import (
+    CATALOG,
+    KlaviyoFrameIOManager,
+    KlaviyoResource,
+    KlaviyoTranslator,
+    build_klaviyo_assets,
+    build_klaviyo_definitions,
+    definitions,
+)
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.sql import KEYWORDS, parts_of, pasted
@@ -51,7 +59,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"fields": {"duckdb_memory_limit": "512B"}},
         "duckdb_memory_limit of KlaviyoResource must be a size of at least 128MB",
     ),
-    "unknown type": ({"resource_types": ["profile"]}, r"Unknown resource types: profile\. Known are: accounts"),
+    "unknown type": (
+        {"resource_types": ["profile"]},
+        r"Unknown resource types: profile\. Did you mean profiles\? Known are the types accounts, .*; the groups core, .*",
+    ),
     "one type as a string": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
     "no types": ({"resource_types": []}, "resource_types is empty"),
     "a type twice": ({"resource_types": ["events", "lists", "events"]}, "named twice: events"),
@@ -130,9 +141,24 @@ def test_a_warehouse_of_another_kind_is_refused_in_one_sentence(monkeypatch: pyt
     assert "The method warehouse() of OwnDatabase returns str, not a Warehouse. What to do: Return an instance" in words
 
 
-def test_a_child_type_without_its_parent_is_refused() -> None:
-    with pytest.raises(InvalidDefinition, match="segment_people needs its parent segments"):
-        build_klaviyo_assets(resource_types=["segment_people"], catalog=outside_types.CATALOG)
+def test_the_parent_of_a_child_type_is_added() -> None:
+    (asset,) = build_klaviyo_assets(resource_types=["segment_people"], catalog=outside_types.CATALOG)
+
+    assert {key.path[-1] for key in asset.keys} == {"segments", "segment_people"}
+
+
+def test_groups_select_assets() -> None:
+    assets = build_klaviyo_assets(resource_types=["core", "list_members"])
+
+    names = {key.path[-1] for asset in assets for key in asset.keys}
+    assert names == {name for name, entry in CATALOG.items() if entry.group == "core"} | {"list_members"}
+
+
+def test_the_environment_selects_types_of_the_code_location(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_RESOURCE_TYPES", "metrics, list_members")
+    defs = definitions._definitions()  # what the module does when it is loaded
+
+    assert {key.path[-1] for key in defs.resolve_asset_graph().get_all_asset_keys()} == {"lists", "list_members", "metrics"}
 
 
 def test_separate_assets_and_resources_refuse_invalid_options_at_load() -> None:

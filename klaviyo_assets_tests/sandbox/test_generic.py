@@ -155,12 +155,12 @@ def test_the_error_names_a_catalog_that_cannot_be_loaded(wrong: str) -> None:
 
 def test_a_volatile_attribute_differs_in_every_response(state: State) -> None:
     """A presigned URL, or an instant that is that of the response."""
-    store = state.account.store[COUPONS.name]
+    store = state.account.store[VOUCHERS.name]
     for record in store:
-        if record.values["id"] == ids(state, COUPONS.name)[0]:
+        if record.values["id"] == ids(state, VOUCHERS.name)[0]:
             store.put(replace(record, volatile=("external_id",)))
 
-    first, second, truth_ = (get_page(state, COUPONS.name, {})["data"][0], get_page(state, COUPONS.name, {})["data"][0], truth(state, COUPONS.name))
+    first, second, truth_ = (get_page(state, VOUCHERS.name, {})["data"][0], get_page(state, VOUCHERS.name, {})["data"][0], truth(state, VOUCHERS.name))
 
     assert first["attributes"]["external_id"] != second["attributes"]["external_id"]
     assert first["attributes"]["external_id"].startswith(truth_[first["id"]]["attributes"]["external_id"])

@@ -27,6 +27,11 @@ class Replication:
         return ()
 
     @property
+    def order(self) -> str | None:
+        """Field by which complete reads are sorted if the endpoint cannot sort by ``id``; None for the endpoint's own order."""
+        return None
+
+    @property
     def sorted_by(self) -> tuple[str, ...]:
         """Fields that the endpoint must sort by."""
         return ()
@@ -57,7 +62,14 @@ class Replication:
 
 @dataclass(frozen=True)
 class FullTable(Replication):
-    """Read every subset at each sync; look up missing ids, then set them to deleted."""
+    """Read every subset at each sync; look up missing ids, then set them to deleted.
+
+    Attributes:
+        sort: Field to sort by, if the endpoint cannot sort by ``id``: best one that differs between records and does not change, because cursors
+            of such a sort may not hold the id. None for the endpoint's own order.
+    """
+
+    sort: str | None = None
 
     @property
     def is_complete_read(self) -> bool:
@@ -68,6 +80,16 @@ class FullTable(Replication):
     def reads_children(self) -> bool:
         """False."""
         return False
+
+    @property
+    def order(self) -> str | None:
+        """The given sort."""
+        return self.sort
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """The given sort."""
+        return (self.sort,) if self.sort else ()
 
 
 @dataclass(frozen=True)

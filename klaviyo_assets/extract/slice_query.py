@@ -19,8 +19,9 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     parameters = dict(entry.page_parameters)
     filters = list(slice_.subset.filters)
     if not isinstance(slice_, Slice):
-        if "id" in entry.endpoint.sorts:
-            parameters["sort"] = "id"
+        sort = "id" if "id" in entry.endpoint.sorts else entry.replication.order
+        if sort is not None:
+            parameters["sort"] = sort
     else:
         parameters["sort"] = f"-{slice_.field}" if slice_.descending else slice_.field
         filters += _bounds(entry, slice_.field, slice_.start, slice_.end)

@@ -13,10 +13,11 @@ from klaviyo_assets.sandbox.generate import generate
 from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
-from klaviyo_assets.sandbox.instants import render, render_whole
+from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.records import Record, changed
 from klaviyo_assets.sandbox.store import Store
+from klaviyo_assets.sandbox.time_formats import written
 
 
 class UnknownRecord(LookupError):
@@ -74,9 +75,7 @@ class Account:
         """
         entry = self.catalog[name]
         record = self.find(name, id, parent_id)
-        # Only campaigns and reviews keep the fraction of a second.
-        written = render(now) if name in ("campaigns", "reviews") else render_whole(now)
-        stamp = {entry.version_column: written} if moves and entry.version_column and entry.version_column not in attributes else {}
+        stamp = {entry.version_column: written(name, now)} if moves and entry.version_column and entry.version_column not in attributes else {}
         values: dict[str, Value] = {}
         if name == "profiles" and "subscriptions" in attributes:
             values = subscription_values(attributes["subscriptions"])

@@ -76,6 +76,10 @@ def values_of(entry: ResourceType, attributes: dict[str, Any]) -> dict[str, Valu
         if field in wanted and canonical(entry, field) == field:
             value = _at(attributes, path)
             values[field] = instants.parse(value) if kind is Kind.TIME and value is not None else value
+    for field in wanted - values.keys():
+        inner = _at(attributes, tuple(field.split("."))) if "." in field else None
+        if isinstance(inner, str | bool | int):
+            values[field] = inner
     if "integration" in attributes:
         integration = _plain(attributes["integration"])
         values |= {"integration.name": integration["name"], "integration.category": integration["category"]}

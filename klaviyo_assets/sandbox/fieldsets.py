@@ -11,6 +11,9 @@ from klaviyo_assets.sandbox.errors import invalid
 from klaviyo_assets.sandbox.json_members import members_of
 from klaviyo_assets.sandbox.records import encode
 
+_WITHOUT_RELATIONSHIPS = frozenset({"form"})
+"""Types that Klaviyo sends without relationships if ``fields`` does not name one, as recorded; other types keep theirs."""
+
 
 def check_fields(entries: Iterable[ResourceType], names: Iterable[str], parameter: str) -> None:
     """Reject names that are not a field of any of these types; the types share one JSON:API type.
@@ -41,6 +44,8 @@ def keep_fields(raw: bytes, names: Iterable[str]) -> bytes:
     """Return a record's JSON with only these attributes, their bytes unchanged."""
     record = members_of(raw)
     record["attributes"] = _kept(record["attributes"], [name.split(".") for name in names])
+    if msgspec.json.decode(record["type"]) in _WITHOUT_RELATIONSHIPS:
+        record.pop("relationships", None)
     return encode(record)
 
 

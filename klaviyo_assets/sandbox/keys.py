@@ -8,7 +8,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 _LENGTH = 34
 """Characters after ``pk_`` in Klaviyo's private keys."""
 
-PLAN_GATED_SCOPES = frozenset({"reviews:read"})
+PLAN_GATED_SCOPES = frozenset({"reviews:read", "webhooks:read"})
 """Scopes with endpoints that return 403 for the plan-gated key."""
 
 
@@ -44,7 +44,7 @@ class Keys:
 
     @property
     def plan_gated(self) -> str:
-        """A key with every scope, of an account with a plan without reviews: their endpoint returns 403."""
+        """A key with every scope, of an account with a plan without reviews and webhooks: their endpoints return 403."""
         return self._key("gated")
 
     def lacking(self, scope: str) -> str:
@@ -55,7 +55,7 @@ class Keys:
         """
         if scope not in self.scopes:
             raise ValueError(f"no endpoint of the sandbox needs the scope {scope!r}; known: {', '.join(sorted(self.scopes))}")
-        return self._key("no" + scope.removesuffix(":read"))
+        return self._key("no" + scope.removesuffix(":read").replace("-", ""))
 
     def scopes_of(self, key: str) -> frozenset[str] | None:
         """Return the scopes of a key, or None if the sandbox does not know it."""
@@ -85,7 +85,7 @@ RECOMMENDED_SCOPES_KEY = _DEFAULT.recommended_scopes
 """A key with the recommended scopes only, for the default seed; see :attr:`Keys.recommended_scopes`."""
 
 PLAN_GATED_KEY = _DEFAULT.plan_gated
-"""A key of an account with a plan without reviews, for the default seed; see :attr:`Keys.plan_gated`."""
+"""A key of an account with a plan without reviews and webhooks, for the default seed; see :attr:`Keys.plan_gated`."""
 
 key_lacking = _DEFAULT.lacking
 """:meth:`Keys.lacking` for the default seed."""

@@ -69,6 +69,10 @@ def target_type(relationship: str) -> str:
     return _TARGETS.get(relationship, relationship.removesuffix("s"))
 
 
+_WITHOUT_LINKS = frozenset({"webhook-topics"})
+"""Relationships that Klaviyo sends without links, as recorded."""
+
+
 def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
     """Return a relationship object with links but no ids, as Klaviyo sends it without ``include``."""
     return {"links": relationship_links(path, id, relationship)}
@@ -105,7 +109,10 @@ def build(
     """
     path = entry.endpoint.path
     names = dict.fromkeys((*linked, *entry.endpoint.includes, *other_relationships))
-    relationships = {name: ({"data": linked[name]} if name in linked else {}) | {"links": relationship_links(path, id, name)} for name in names}
+    relationships = {
+        name: ({"data": linked[name]} if name in linked else {}) | ({} if name in _WITHOUT_LINKS else {"links": relationship_links(path, id, name)})
+        for name in names
+    }
     tail: dict[str, Any] = {"relationships": relationships} if relationships else {}
     tail["links"] = {"self": f"{SITE}{path}/{id}/"}
     raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.json_members import members_of
 from klaviyo_assets.sandbox.records import SITE, Record, encode, links_only, not_by_itself, target_type
@@ -97,9 +98,12 @@ def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple
     missing = [name for name in include if name in record.related]
     if not missing:
         return raw
+    to_one = {column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRING}
     members = members_of(raw)
     relationships: dict[str, Any] = msgspec.json.decode(members["relationships"], type=dict[str, dict[str, msgspec.Raw]])
     for name in (name for name in missing if name in relationships):
-        data = [{"type": target_type(name), "id": id} for id in record.related[name]]
+        data: Any = [{"type": target_type(name), "id": id} for id in record.related[name]]
+        if name in to_one:
+            data = data[0] if data else None
         relationships[name] = {"data": data, **relationships[name]}
     return encode({**members, "relationships": relationships})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from itertools import islice
 from urllib.parse import urlencode
@@ -29,6 +30,10 @@ _NOT_FOUND = {
     "reviews": "A review with id `{id}` does not exist.",
     "segments": "A segment with id `{id}` does not exist.",
 }
+
+
+_BY_ID_ONLY: Mapping[str, Mapping[str, bytes]] = {"forms": {"definition": b'{"versions":[{"steps":[]}]}'}}
+"""Attributes that only a look-up returns, by type."""
 
 
 class Oddity(Enum):
@@ -123,6 +128,8 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, o
     record = store[entry.name].get(id)
     if record is None:
         raise _not_found(entry, id)
+    if (more := _BY_ID_ONLY.get(entry.name)) and entry.jsonapi_type not in query.fields:
+        record, query = replace(record, extras={**record.extras, **more}), replace(query, additional=(*query.additional, *more))
     own = f"{origin}{entry.endpoint.path}/{id}" + (f"?{urlencode(dict(query.parameters))}" if query.parameters else "")
     links: dict[str, str | None] = {"self": own}
     return _document(next(_rendered(entry, [record], query, now)), links, _included(store, entry, [record], query))

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
 from klaviyo_assets.sandbox.records import Record, encode
+from klaviyo_assets.sandbox.related import with_linkage
 from klaviyo_assets.sandbox.state import State
 
 
 def true_records(state: State, name: str, additional_fields: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield every record of a type with a key that is unique within the type.
 
-    A record is the JSON that the API sends. If a column of the table holds a value that the API does not send, the record ends with a member
-    ``meta``: the values of its subset (a campaign's channel) and the id of its parent.
+    A record is the JSON that the API sends, with the includes that a sync requests. If a column of the table holds a value that the API does not
+    send, the record ends with a member ``meta``: the values of its subset (a campaign's channel) and the id of its parent.
 
     Args:
         state: The running sandbox.
@@ -23,8 +24,10 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
     additional = entry.endpoint.additional_fields if additional_fields is None else additional_fields
     if entry.parent is None:
         subsets = _subsets(state, entry)
+        includes = tuple(include.relationship for include in entry.requested_includes)
         for record in store[name]:
-            yield record.id, _with_meta(record.rendered(additional), _values_of(record, subsets))
+            raw = with_linkage(entry, record, record.rendered(additional), includes)
+            yield record.id, _with_meta(raw, _values_of(record, subsets))
         return
     for parent_id, child in store.children[name]:
         whole = store.whole(entry, child)

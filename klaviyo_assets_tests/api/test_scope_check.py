@@ -54,7 +54,7 @@ def test_probe_requests_one_record_with_one_time(name: str, server: Scripted) ->
     assert url.path == entry.endpoint.path
     assert dict(url.params) == (PARAMETERS.get(name) or expected(entry))
     assert found.granted
-    assert found.summary == f"The key may read {name} ({entry.scope})."
+    assert found.summary == f"The key may read {name} ({entry.scope_text})."
     assert (found.verdict, found.advice, found.error) == (Verdict.GRANTED, "", None)
 
 

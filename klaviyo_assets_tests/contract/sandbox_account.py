@@ -39,10 +39,12 @@ class Account:
         return asyncio.run(send_async())
 
     def records(self, entry: ResourceType) -> list[Facts]:
-        """Return the first page of a type, with the additional fields."""
+        """Return the first page of a type, with the additional fields and the ids of related records."""
         parameters = {"filter": "equals(messages.channel,'email')"} if entry.endpoint.required_filter else {}
         if entry.endpoint.additional_fields:
             parameters[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)
+        if entry.endpoint.includes:
+            parameters["include"] = ",".join(entry.endpoint.includes)
         found: list[Facts] = self.send("GET", self.path_of(entry), params=parameters).json()["data"]
         return found
 
@@ -87,6 +89,8 @@ def literal(name: str, record: Facts) -> str:
             value = "email"
         case [relationship] if relationship.endswith("_id") and relationship.removesuffix("_id") in record["relationships"]:
             value = record["relationships"][relationship.removesuffix("_id")]["data"]["id"]
+        case [relationship, "id"] if relationship in record.get("relationships", {}):
+            value = record["relationships"][relationship]["data"]["id"]
         case parts:
             value = record["attributes"]
             for part in parts:

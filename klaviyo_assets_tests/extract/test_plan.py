@@ -77,9 +77,11 @@ FULL_TABLE_QUERIES = {
         ("id", "and(equals(messages.channel,'mobile_push'),equals(archived,true))"),
     ],
     "flows": [("id", "equals(archived,false)"), ("id", "equals(archived,true)")],
+    "forms": [("created_at", None)],
     "lists": [("id", None)],
     "metrics": [(None, None)],
     "segments": [("id", None)],
+    "web_feeds": [("name", None)],
 }
 
 

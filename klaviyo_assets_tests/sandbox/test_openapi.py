@@ -23,7 +23,9 @@ def description() -> dict[str, Any]:
 
 
 def fixed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Fix schemas that no response can satisfy: oneOf with overlapping choices, and nullable next to oneOf, which does not allow null."""
+    """Fix schemas that no response can satisfy: oneOf with overlapping choices, and nullable next to oneOf or enum, which do not allow null."""
+    if schema.get("nullable") is True and isinstance(schema.get("enum"), list):
+        return schema | {"enum": [*schema["enum"], None]}
     if not isinstance(schema.get("oneOf"), list):
         return schema
     choices = schema["oneOf"] + ([{"enum": [None], "nullable": True}] if schema.get("nullable") else [])

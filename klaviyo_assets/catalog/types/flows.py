@@ -1,7 +1,7 @@
 """Flows: automated sequences, one row per flow."""
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
-from klaviyo_assets.catalog.endpoint import ANY, EQUALS, RANGE, TIER_S, Endpoint, PageSize
+from klaviyo_assets.catalog.endpoint import ANY, EQUALS, RANGE, TEXT, TIER_S, Endpoint, PageSize
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 
@@ -20,7 +20,7 @@ FLOWS = ResourceType(
         page_size=PageSize(default=50, maximum=50),
         filters={
             "id": ANY,
-            "name": frozenset({"contains", "ends-with", "equals", "starts-with"}),
+            "name": TEXT,
             "status": EQUALS,
             "archived": EQUALS,
             "created": RANGE | EQUALS,

@@ -1,6 +1,7 @@
 """Makes records of any resource type from its columns, for types without their own maker."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,19 +9,33 @@ from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
+from klaviyo_assets.sandbox.generate.likely_values import likely_value
 from klaviyo_assets.sandbox.generate.words import REVIEW_TEXTS
-from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build, target_type
 from klaviyo_assets.sandbox.store import Collection, Store
+from klaviyo_assets.sandbox.time_formats import written
 
 _FREE = frozenset({ColumnType.STRING, ColumnType.JSON})
+
+_NOTHING: Mapping[str, Any] = {}
 
 _NULL_SHARE = 0.1
 """Share of nulls among values that Klaviyo does not guarantee."""
 
 
-def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> Record:
+def make_any(
+    context: GenerationContext,
+    store: Store,
+    entry: ResourceType,
+    rng: random.Random,
+    lifetime: Lifetime,
+    *,
+    id: str | None = None,
+    given: Mapping[str, Any] = _NOTHING,
+) -> Record:
     """Make a record of a type.
+
+    As recorded, a relationship that the endpoint can include has ids only with ``include``; others with a column always have them.
 
     Args:
         context: The account being generated.
@@ -28,24 +43,38 @@ def make_any(context: GenerationContext, store: Store, entry: ResourceType, rng:
         entry: The type.
         rng: Source of random numbers.
         lifetime: When it was created and last changed.
+        id: Its id; a new one if None.
+        given: Attributes that it must have, instead of made-up ones.
     """
     linked: dict[str, Any] = {}
     related: dict[str, tuple[str, ...]] = {}
     values: dict[str, Value] = {}
     for column in entry.columns:
-        match column.path:
-            case ("relationships", name) if column.type is ColumnType.STRINGS:
-                related[name] = _related_ids(context, store, name, rng, most=2)
-            case ("relationships", name):
-                (id,) = _related_ids(context, store, name, rng, least=1, most=1)
-                linked[name] = {"type": target_type(name), "id": id}
-                values[column.name] = id
-            case _:
-                pass
-    attributes = _attributes(entry, rng, lifetime)
+        if column.path[0] != "relationships":
+            continue
+        name, to_one = column.path[1], column.type is ColumnType.STRING
+        ids = _related_ids(context, store, name, rng, least=1, most=1) if to_one else _related_ids(context, store, name, rng, most=2)
+        if name in entry.endpoint.includes:
+            related[name] = ids
+        else:
+            found = [{"type": target_type(name), "id": one} for one in ids]
+            linked[name] = found[0] if to_one else found
+        if to_one:
+            values |= {column.name: ids[0], f"{name}.id": ids[0]}
+    attributes = {**_attributes(entry, rng, lifetime), **given}
     # Omit additional fields without a column: their type is unknown.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
-    record = build(entry, context.ids.of_type(entry.name), attributes, linked=linked, related=related, extras=extras, values=values)
+    links = tuple(path[1] for path in entry.unmapped if path[0] == "relationships")
+    record = build(
+        entry,
+        context.ids.of_type(entry.jsonapi_type) if id is None else id,
+        attributes,
+        linked=linked,
+        related=related,
+        extras=extras,
+        values=values,
+        other_relationships=links,
+    )
     return replace(record, volatile=tuple(column.path[1] for column in entry.columns if column.volatile))
 
 
@@ -84,10 +113,13 @@ def _attributes(entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> 
 
 def _value(entry: ResourceType, column: Column, rng: random.Random, lifetime: Lifetime) -> Any:
     if column.type is ColumnType.TIMESTAMP:
-        return render_whole(lifetime.updated if column.name == entry.version_column else lifetime.created)
+        return written(entry.name, lifetime.updated if column.name == entry.version_column else lifetime.created)
     if not column.required and column.path[-1] not in entry.endpoint.sorts and rng.random() < _NULL_SHARE:
         return None
+    likely = likely_value(entry.name, column.path[1:], rng)
     match column.type:
+        case _ if likely is not None:
+            return likely
         case ColumnType.STRING if column.values:
             return rng.choice(column.values)
         case ColumnType.STRING:

@@ -87,6 +87,17 @@ def _review(context: GenerationContext, store: Store, rng: random.Random, lifeti
     return make_review(context, rng, lifetime.created, lifetime.updated, event_id=event_id)
 
 
+def _tag_group(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, *, default: bool) -> Record:
+    given = {"default": default} | ({"name": "Ungrouped Tags"} if default else {})
+    return make_any(context, store, store.catalog["tag_groups"], rng, lifetime, given=given)
+
+
+def _coupon(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime) -> Record:
+    """Make a coupon, whose id is its name, as recorded."""
+    name = f"{rng.choice(('WELCOME', 'SPRING_SALE', 'VIP-10', 'winback'))}_{context.ids.of_type('coupon')}"
+    return make_any(context, store, store.catalog["coupons"], rng, lifetime, id=name, given={"external_id": name})
+
+
 def _profile(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
     return make_profile(context, rng, context.ids.ulid(), Lifetime(now, now))
 
@@ -100,16 +111,19 @@ _MAKERS: Mapping[str, _Maker] = {
     "campaigns": lambda context, store, rng, lifetime, number: make_campaign(
         context, rng, lifetime.created, lifetime.updated, channel=_channel(number), archived=number % 6 == 5
     ),
+    "coupons": lambda context, store, rng, lifetime, number: _coupon(context, store, rng, lifetime),
     "flows": lambda context, store, rng, lifetime, number: make_flow(context, rng, lifetime.created, lifetime.updated, archived=number % 5 == 4),
     "lists": lambda context, store, rng, lifetime, number: make_list(context, rng, lifetime.created, lifetime.updated),
     "metrics": lambda context, store, rng, lifetime, number: make_metric(context, rng, number, lifetime.created, lifetime.updated),
     "reviews": _review,
     "segments": lambda context, store, rng, lifetime, number: make_segment(context, rng, lifetime.created, lifetime.updated),
+    "tag_groups": lambda context, store, rng, lifetime, number: _tag_group(context, store, rng, lifetime, default=number == 0),
 }
 """Makers for the generated account. Profiles and events are made elsewhere, together, because they hold each other's times and ids."""
 
 _NEW_MAKERS: Mapping[str, _NewMaker] = {
     "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now),
+    "coupons": lambda context, store, rng, now: _coupon(context, store, rng, Lifetime(now, now)),
     "events": _event,
     "flows": lambda context, store, rng, now: make_flow(context, rng, now, now),
     "lists": lambda context, store, rng, now: make_list(context, rng, now, now),
@@ -117,4 +131,5 @@ _NEW_MAKERS: Mapping[str, _NewMaker] = {
     "profiles": _profile,
     "reviews": lambda context, store, rng, now: make_review(context, rng, now, now),
     "segments": lambda context, store, rng, now: make_segment(context, rng, now, now),
+    "tag_groups": lambda context, store, rng, now: _tag_group(context, store, rng, Lifetime(now, now), default=False),
 }

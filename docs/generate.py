@@ -18,6 +18,7 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.settings import OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -102,20 +103,26 @@ def _columns_of(entry: ResourceType) -> str:
 
 
 def scopes() -> str:
-    """Return the table of API scopes."""
+    """Return the table of API scopes, by scope: first those without which an asset fails."""
+    by_scope: dict[str, list[ResourceType]] = {}
+    for entry in CATALOG.values():
+        for scope in {*entry.scopes} - (REQUIRED_SCOPES if entry.has_optional_scope else set()):
+            by_scope.setdefault(scope, []).append(entry)
+    order = sorted(by_scope, key=lambda scope: (scope not in REQUIRED_SCOPES, all(entry.opt_in for entry in by_scope[scope]), scope))
     return table(
-        ("asset", "scope", ""),
-        (
-            (f"`klaviyo/{entry.name}`", in_words([f"`{scope}`" for scope in entry.scopes]), _optional(entry))
-            for entry in sorted(CATALOG.values(), key=lambda entry: (entry.identifies_account, entry.name))
-        ),
+        ("scope", "for the assets", "without it"),
+        ((f"`{scope}`", ", ".join(map(_asset_in_scopes, by_scope[scope])), _without_scope(scope)) for scope in order),
     )
 
 
-def _optional(entry: ResourceType) -> str:
-    if entry.identifies_account:
-        return "optional: without it only this asset is skipped"
-    return "only if you select the asset" if entry.opt_in else ""
+def _asset_in_scopes(entry: ResourceType) -> str:
+    also = in_words([f"`{scope}`" for scope in entry.scopes if scope in REQUIRED_SCOPES and entry.has_optional_scope] or [""])
+    notes = [*([f"with {also}"] if also else []), *(["only if selected"] if entry.opt_in else [])]
+    return f"`{entry.name}`" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _without_scope(scope: str) -> str:
+    return "the asset fails" if scope in REQUIRED_SCOPES else "the asset is skipped, with a warning"
 
 
 def limits() -> str:

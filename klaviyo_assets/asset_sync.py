@@ -47,10 +47,12 @@ class Ending:
 
     Attributes:
         failed: True until the sync has succeeded; False if none was requested.
+        skipped: True if it was skipped because the key lacks an optional scope.
         reached: Set when the asset is done, successfully or not.
     """
 
     failed: bool
+    skipped: bool = False
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -174,12 +176,16 @@ class AssetSync:
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
-        scheduled = SCHEDULE_TAG in self.context.run.tags
-        if (access is not None and access.optional) or (isinstance(failure, SyncAlreadyRunning) and scheduled):
-            reason = access.advice if access is not None and access.optional else str(failure)
-            self.log.warning("Skipped. %s", reason)
-            return
-        raise failure
+        if access is not None and access.optional:
+            self.ending.skipped = True
+            self.log.warning("Skipped. %s", access.advice)
+        elif self.parent_ending is not None and self.parent_ending.skipped and isinstance(failure, SyncError):
+            self.ending.skipped = True
+            self.log.warning("Skipped, because the asset of its parent was skipped. %s", failure)
+        elif isinstance(failure, SyncAlreadyRunning) and SCHEDULE_TAG in self.context.run.tags:
+            self.log.warning("Skipped. %s", failure)
+        else:
+            raise failure
 
     def _access_checks(self, access: Access) -> list[Result]:
         reports = {checks.API_KEY_VALID: checks.api_key_valid, checks.SCOPE_COVERAGE: checks.scope_coverage}

@@ -67,6 +67,9 @@ _UNCLEAR = {
 }
 """Temporary verdicts: they can change without a change of the settings, the key or the account."""
 
+_MAY_BE_OPTIONAL = {Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN}
+"""Verdicts about what the key or the account's plan lacks."""
+
 _VALID_KEY = {Verdict.GRANTED, Verdict.UNKNOWN, Verdict.SCOPE_MISSING, Verdict.NOT_IN_PLAN, Verdict.QUOTA_USED_UP, Verdict.ACCESS_REFUSED}
 """Verdicts that Klaviyo gives only for a valid key: it responds to any other key with 401 or 400."""
 
@@ -123,8 +126,8 @@ class Access:
 
     @property
     def optional(self) -> bool:
-        """True if only an optional scope is missing: the asset is skipped, and nothing else is affected."""
-        return self.verdict is Verdict.SCOPE_MISSING and not self.entry.recommended_scope
+        """True if only an optional scope or feature is missing: the asset is skipped, and nothing else is affected."""
+        return self.verdict in _MAY_BE_OPTIONAL and self.entry.has_optional_scope
 
     @property
     def unclear(self) -> bool:
@@ -155,11 +158,9 @@ def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     """Return the verdict that an error maps to."""
     verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_RESPONSE)
     advice = error.advice
-    if verdict is Verdict.SCOPE_MISSING and not entry.recommended_scope:
-        advice = (
-            f"No action is needed: {entry.name} is skipped and everything else works. "
-            f"To sync it as well, create a new key that also has {entry.scope_text}."
-        )
+    if verdict in _MAY_BE_OPTIONAL and entry.has_optional_scope:
+        also = f"create a new key that also has {entry.scope_text}" if verdict is Verdict.SCOPE_MISSING else "add the product in Klaviyo's billing"
+        advice = f"No action is needed: {entry.name} is skipped and everything else works. To sync it as well, {also}."
     return Access(entry, verdict, error.message, advice, error)
 
 

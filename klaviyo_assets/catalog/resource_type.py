@@ -12,6 +12,7 @@ from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.replication import Replication
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class ResourceType:
     def scopes(self) -> tuple[str, ...]:
         """All API scopes that reading it needs."""
         return (self.scope, *self.more_scopes)
+
+    @property
+    def has_optional_scope(self) -> bool:
+        """True if its asset is skipped, with a warning, when the key lacks one of its scopes or the account's plan lacks the feature."""
+        return not self.recommended_scope or not REQUIRED_SCOPES.issuperset(self.scopes)
 
     @property
     def scope_text(self) -> str:

@@ -12,6 +12,7 @@ from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
@@ -33,7 +34,7 @@ def check(names: Sequence[str] | None = None) -> int:
         names: Resource types and groups; all by default.
 
     Returns:
-        0 if all are usable (a missing ``accounts:read`` and a child type without parents are only warnings), 1 if something must be changed about the
+        0 if all are usable (a missing optional scope and a child type without parents are only warnings), 1 if something must be changed about the
         key (itself, its scopes, its account's plan) or this version, 2 if it is unclear: a setting prevents the requests, or the result may change
         later.
     """
@@ -46,11 +47,11 @@ def check(names: Sequence[str] | None = None) -> int:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
         options = client_settings(settings, shared_limits=limits, max_retries=2, max_retries_after_429=_MAX_RETRIES_AFTER_429, longest_wait=_MAX_WAIT)
-        found = asyncio.run(_assess_all(key, options, list(select(CATALOG, names)) if names else list(CATALOG)))
+        found = asyncio.run(_assess_all(key, options, _by_group(names or ())))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
-    say(table(("ASSET", "SCOPE", "VERDICT", "WHAT TO DO"), [_cells(access) for access in found]), "", _summary(found))
+    say(table(("ASSET", "GROUP", "SCOPE", "VERDICT", "WHAT TO DO"), [_cells(access) for access in found]), "", _summary(found))
     return exit_status(found)
 
 
@@ -66,10 +67,17 @@ async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str
         return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
 
 
-def _cells(access: Access) -> tuple[str, str, str, str]:
+def _by_group(names: Sequence[str]) -> list[str]:
+    """Return the names in the order of their groups; all names if there are none."""
+    chosen = select(CATALOG, names) if names else CATALOG
+    groups = list(CATALOG.groups)
+    return sorted(chosen, key=lambda name: groups.index(chosen[name].group))
+
+
+def _cells(access: Access) -> tuple[str, ...]:
     verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
     words = "" if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
-    return f"klaviyo/{access.entry.name}", access.entry.scope_text, verdict, words
+    return f"klaviyo/{access.entry.name}", access.entry.group, access.entry.scope_text, verdict, words
 
 
 def _summary(found: Sequence[Access]) -> str:
@@ -79,4 +87,14 @@ def _summary(found: Sequence[Access]) -> str:
     account = next((access.account for access in found if access.account), None)
     owner = f"The API key is valid and belongs to the account {account}." if account else ""
     usable = sum(access.granted for access in found)
-    return f"{owner} {usable} of {len(found)} assets can be read.".strip()
+    return f"{owner} {usable} of {len(found)} assets can be read. {_skipped(found)}".strip()
+
+
+def _skipped(found: Sequence[Access]) -> str:
+    """Say which assets are skipped, and which scopes a new key needs for all of them."""
+    skipped = [access.entry for access in found if access.optional and access.verdict is Verdict.SCOPE_MISSING]
+    if not skipped:
+        return ""
+    names = ", ".join(entry.name for entry in skipped)
+    missing = ", ".join(sorted({scope for entry in skipped for scope in entry.scopes} - REQUIRED_SCOPES))
+    return f"Skipped, with a warning, until a new key also has {missing}: {names}."

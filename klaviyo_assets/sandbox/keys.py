@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 
 _LENGTH = 34
 """Characters after ``pk_`` in Klaviyo's private keys."""
@@ -43,6 +44,11 @@ class Keys:
         return self._key("some")
 
     @property
+    def required_scopes(self) -> str:
+        """A key with only the scopes that every version of this package has asked for."""
+        return self._key("old")
+
+    @property
     def plan_gated(self) -> str:
         """A key with every scope, of an account with a plan without reviews and webhooks: their endpoints return 403."""
         return self._key("gated")
@@ -66,6 +72,7 @@ class Keys:
         return {
             self.all_scopes: self.scopes,
             self.recommended_scopes: self._recommended,
+            self.required_scopes: self.scopes & REQUIRED_SCOPES,
             self.plan_gated: self.scopes,
             **{self.lacking(scope): self.scopes - {scope} for scope in sorted(self.scopes)},
         }

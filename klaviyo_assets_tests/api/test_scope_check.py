@@ -123,6 +123,29 @@ def test_missing_optional_scope_affects_nothing_else(server: Scripted) -> None:
     )
 
 
+OPTIONAL = {
+    "scope": (VERDICTS["scope"][0], "create a new key that also has templates:read."),
+    "plan": (VERDICTS["plan"][0], "add the product in Klaviyo's billing."),
+}
+
+
+@pytest.mark.parametrize(("reply", "also"), OPTIONAL.values(), ids=OPTIONAL)
+def test_a_type_that_came_later_is_optional(reply: Reply, also: str, server: Scripted) -> None:
+    server.respond_with(reply)
+
+    found = assessed(server, CATALOG["templates"])
+
+    assert found.optional
+    assert found.advice == f"No action is needed: templates is skipped and everything else works. To sync it as well, {also}"
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=lambda entry: entry.name)
+def test_only_the_first_types_fail_without_their_scope(entry: ResourceType) -> None:
+    first = {"campaigns", "events", "flows", "lists", "metrics", "profiles", "reviews", "segments"}
+
+    assert entry.has_optional_scope is not {scope.removesuffix(":read") for scope in entry.scopes}.issubset(first)
+
+
 ACCOUNT_RECORDS = {
     "named": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": "Shop"}}}], "Shop (AbC123)"),
     "no name": ([{"id": "AbC123", "attributes": {"contact_information": {"organization_name": None}}}], "AbC123"),

@@ -27,14 +27,14 @@ def test_keys_look_like_keys_and_are_all_different():
 
 def all_of(seed: int) -> set[str]:
     keys = Keys(seed)
-    return {keys.all_scopes, keys.recommended_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
+    return {keys.all_scopes, keys.recommended_scopes, keys.required_scopes, keys.plan_gated, *map(keys.lacking, SCOPES)}
 
 
 def test_keys_depend_only_on_the_seed():
     every = [all_of(seed) for seed in range(30)]
     assert len(set().union(*every)) == sum(map(len, every))
     assert every == [all_of(seed) for seed in range(30)]
-    assert all_of(0) == {ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
+    assert all_of(0) == {ALL_SCOPES_KEY, Keys(0).required_scopes, RECOMMENDED_SCOPES_KEY, PLAN_GATED_KEY, *map(key_lacking, SCOPES)}
 
 
 def test_a_sandbox_accepts_only_its_own_keys(sandbox, http):

@@ -172,6 +172,7 @@ class AssetSync:
             window=TimeWindow(start, end) if start and end else None,
             start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
+            metrics=self.klaviyo.metric_rules,
         )
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:

@@ -83,5 +83,6 @@ class AuditExecution:
                 self._store,
                 self.log,
                 start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
+                metrics=self.klaviyo.metric_rules,
                 only_rereads=only_rereads,
             ).run()

@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, field_serializer
 from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_plain_http, client_settings, options_for
+from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_metrics, check_plain_http, client_settings, options_for
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from klaviyo_assets.api.auth import ApiKey
     from klaviyo_assets.api.client import KlaviyoClient
+    from klaviyo_assets.extract.metric_selection import MetricRules
 
 
 def option_field(name: str) -> Any:
@@ -64,6 +65,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     max_response_bytes: int = option_field("max_response_bytes")
     start_date: str | None = option_field("start_date")
     account_id: str | None = option_field("account_id")
+    event_metrics: list[str] = option_field("event_metrics")
+    exclude_event_metrics: list[str] = option_field("exclude_event_metrics")
     accept_other_account: bool = option_field("accept_other_account")
     accept_changed_options: bool = option_field("accept_changed_options")
     field_rules: dict[str, dict[str, str]] = option_field("field_rules")
@@ -110,6 +113,13 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A KlaviyoResource cannot be pickled, since it may hold the API key; create it where it is used.")
+
+    @property
+    def metric_rules(self) -> "MetricRules":
+        """The metrics of events that the user selects."""
+        from klaviyo_assets.extract.metric_selection import MetricRules
+
+        return MetricRules(tuple(self.event_metrics), tuple(self.exclude_event_metrics))
 
     def parsed_key(self) -> "ApiKey":
         """Return the key, checked.
@@ -197,6 +207,7 @@ def check_resource(klaviyo: "KlaviyoResource", catalog: Catalog = CATALOG) -> No
             options[name].kind.check(value, _called(name))
         if "base_url" in known:
             check_plain_http(klaviyo.base_url, _called("base_url"), allow_http=klaviyo.allow_http, switch="allow_http=True")
+        check_metrics(klaviyo.event_metrics, klaviyo.exclude_event_metrics, _called("event_metrics"), "exclude_event_metrics")
     except ValueError as error:
         raise InvalidDefinition(str(error)) from None
 

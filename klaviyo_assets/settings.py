@@ -175,6 +175,22 @@ class Settings:
         notes="In code: `resource_types=[…]` of `build_klaviyo_definitions`. [The types](tables.md#which-tables-are-synced)",
         on_resource=False,
     )
+    event_metrics: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
+        [],
+        "Names or ids of the only metrics of which events are read",
+        example="Placed Order,Ordered Product",
+        kind=Names(),
+        default_words="all metrics",
+        notes="[More](how-syncs-work.md#events-of-some-metrics)",
+    )
+    exclude_event_metrics: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
+        [],
+        "Names or ids of metrics of which events are not read; not together with event_metrics",
+        example="Active on Site",
+        kind=Names(),
+        default_words="none",
+        notes="[More](how-syncs-work.md#events-of-some-metrics)",
+    )
     account_id: str | None = _option(
         None,
         "Id of the account (six characters). Needed only for a key without accounts:read, the first time that it is used with a database",
@@ -307,6 +323,7 @@ def options_for(catalog: Catalog) -> Mapping[str, Option]:
 API_KEY = API_KEY_OPTION.variable
 BASE_URL = OPTIONS["base_url"].variable
 DUCKDB_PATH = OPTIONS["duckdb_path"].variable
+EXCLUDED = OPTIONS["exclude_event_metrics"].variable
 
 
 def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG) -> Settings:
@@ -324,6 +341,7 @@ def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG)
     try:
         options = options_for(catalog)
         values = {one.name: options[one.name].read(environment) for one in fields(Settings)}
+        check_metrics(values["event_metrics"], values["exclude_event_metrics"], OPTIONS["event_metrics"].variable, EXCLUDED)
         check_plain_http(values["base_url"], BASE_URL, allow_http=values["allow_http"], switch=f"{OPTIONS['allow_http'].variable}=true")
     except ValueError as error:
         raise InvalidSetting(str(error)) from None
@@ -348,6 +366,22 @@ def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str)
         checked_base_url(base_url, allow_http=allow_http)
     except PlainHttp as error:
         raise ValueError(f"{name} {error}: {without_user(base_url)!r}. Use https, or set {switch}.") from None
+
+
+def check_metrics(included: Sequence[str], excluded: Sequence[str], name: str, other: str) -> None:
+    """Refuse both a list of metrics to read and one of metrics not to read.
+
+    Args:
+        included: The metrics to read.
+        excluded: The metrics not to read.
+        name: What the setting of the first is called.
+        other: What that of the second is called.
+
+    Raises:
+        ValueError: If both are set.
+    """
+    if included and excluded:
+        raise ValueError(f"{name} and {other} are both set. Set one: the metrics to read, or those not to read.")
 
 
 def client_settings(options: object, *, shared_limits: Path | None = None, **others: Any) -> ClientSettings:

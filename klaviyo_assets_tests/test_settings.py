@@ -71,6 +71,8 @@ def test_a_blank_variable_is_not_set(name: str, text: str, monkeypatch: pytest.M
         ("KLAVIYO_REVISION", "2026-10-15", "revision", "2026-10-15"),
         *(("KLAVIYO_DUCKDB_MEMORY_LIMIT", text, "duckdb_memory_limit", text) for text in ("512MB", "2GB", "1GiB", "1.5 gb", "128MB", "25%", "1TB")),
         ("KLAVIYO_DUCKDB_THREADS", "4", "duckdb_threads", 4),
+        ("KLAVIYO_EXCLUDE_EVENT_METRICS", "Active on Site", "exclude_event_metrics", ["Active on Site"]),
+        ("KLAVIYO_EVENT_METRICS", '["Viewed, Product", "AbC123"]', "event_metrics", ["Viewed, Product", "AbC123"]),
         ("KLAVIYO_RESOURCE_TYPES", "core, list_members", "resource_types", ["core", "list_members"]),
         ("KLAVIYO_RESOURCE_TYPES", '["all"]', "resource_types", ["all"]),
     ],
@@ -79,6 +81,14 @@ def test_a_variable_sets_its_field(name: str, text: str, field: str, value: obje
     monkeypatch.setenv(name, text)
 
     assert vars(from_environment()) == vars(DEFAULTS) | {field: value}
+
+
+def test_metrics_cannot_be_both_included_and_excluded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_EVENT_METRICS", "Placed Order")
+    monkeypatch.setenv("KLAVIYO_EXCLUDE_EVENT_METRICS", "Active on Site")
+
+    with pytest.raises(InvalidSetting, match="KLAVIYO_EVENT_METRICS and KLAVIYO_EXCLUDE_EVENT_METRICS are both set"):
+        from_environment()
 
 
 DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."

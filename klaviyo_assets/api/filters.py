@@ -26,6 +26,16 @@ def compare(operator: str, field: str, value: datetime) -> str:
     return f"{operator}({field},{instant(value)})"
 
 
+def equals(field: str, value: str) -> str:
+    """Match records whose field is a text.
+
+    Example:
+        >>> equals("metric_id", "Y6nRLr")
+        'equals(metric_id,"Y6nRLr")'
+    """
+    return f"equals({field},{json.dumps(value)})"
+
+
 def any_of(field: str, values: Iterable[str]) -> str:
     """Match records whose field is one of the values.
 

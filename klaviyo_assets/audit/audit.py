@@ -18,15 +18,17 @@ from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.filters import compare
 from klaviyo_assets.api.probe import probe, sync_clock
 from klaviyo_assets.audit.compare import Counts, Difference, State, differences
-from klaviyo_assets.audit.counts import counts_by_day, metric_ids, years
+from klaviyo_assets.audit.counts import counts_by_day, years
 from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.audit.store import FIELD, AuditStore
 from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.extract.metric_names import metric_names
+from klaviyo_assets.extract.metric_selection import EVERY_METRIC, EXCLUDE, INCLUDE, NO_RULES, MetricRules, MetricSelection, coverage_of
 from klaviyo_assets.extract.strategies.base import LAG
-from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
 
 TOO_YOUNG = timedelta(days=3)
@@ -49,6 +51,7 @@ class Audit:
         store: Reads and writes the findings.
         log: Receives progress messages.
         start_date: The user's start date; older events were never requested.
+        metrics: The metrics that the user selects; no others are compared.
         only_rereads: True to compare only the days for which a repair has requested a reread, and keep the other findings.
 
     Example:
@@ -59,7 +62,10 @@ class Audit:
     store: AuditStore
     log: logging.Logger
     start_date: datetime | None = None
+    metrics: MetricRules = NO_RULES
     only_rereads: bool = False
+    _selection: MetricSelection = EVERY_METRIC
+    _covered: list[CoverageRow] = field(default_factory=list)
     _klaviyo_counts: dict[tuple[str, date], int] = field(default_factory=dict)
     _excluded: dict[str, list[str]] = field(default_factory=dict)
     _not_counted: dict[str, list[str]] = field(default_factory=dict)
@@ -80,7 +86,13 @@ class Audit:
         await probe(self.client, METRICS)  # checks the scope
         await sync_clock(self.client, METRICS)
         now = self.client.now()
+        listed = await metric_names(self.client)
+        if self.metrics:
+            self._selection = self.metrics.resolve(listed, await in_thread(self.store.metric_names))
+            if left := sorted(id_ for id_ in listed if not self._selection.selects(id_)):
+                self._excluded[f"Not selected ({INCLUDE}, {EXCLUDE})"] = left
         last, before = await in_thread(self.store.last)
+        before = [one for one in before if self._selection.selects(one.metric_id)]
         wanted = await self._wanted(now, before)
         pieces = await self._pieces(wanted, before) if wanted is not None else []
         if not pieces and not self.only_rereads:
@@ -89,7 +101,7 @@ class Audit:
             pending = [one for one in before if one.state is State.REREAD_PENDING]
             metrics = {one.metric_id for one in pending}
         else:
-            metrics = {*await metric_ids(self.client), *(one.metric_id for one in before)}
+            metrics = {*filter(self._selection.selects, listed), *(one.metric_id for one in before)}
         days = {day for _, some in pieces for day in some}
         if days:
             await self._request_counts(sorted(metrics), pieces)
@@ -121,7 +133,7 @@ class Audit:
             pending = set()
             known = {*await in_thread(self.store.days, wanted), *(one.day for one in before)}
             windows = await occupied(grid, known, self._newest_event_before)
-        covered = await in_thread(self.store.coverage)
+        covered = self._covered = await in_thread(self.store.coverage)
         pieces = [(window, set(whole_days(covered, TimeWindow(max(window.start, wanted.start), window.end)))) for window in windows]
         if self.only_rereads:
             pieces = [(window, days & pending) for window, days in pieces]
@@ -135,7 +147,7 @@ class Audit:
         counts, without_metric = await in_thread(self.store.counts, window)
         if without_metric:
             self._excluded["Events without a metric are in none of Klaviyo's counts"] = [f"{without_metric} events"]
-        if unknown := sorted({metric for metric, _ in counts} - metrics):
+        if unknown := sorted({metric for metric, _ in counts if self._selection.selects(metric)} - metrics):
             self._excluded["Klaviyo no longer lists these metrics"] = unknown
         return counts
 
@@ -195,12 +207,15 @@ class Audit:
             raise first_error(errors) from None
 
     async def _compare(self, metric: str, pieces: Sequence[Piece]) -> None:
-        for index, (window, wanted) in enumerate(pieces):
+        counted = False
+        for index, (window, days) in enumerate(pieces):
+            if not (wanted := self._covered_days(metric, window, days)):
+                continue
             try:
                 self._requests += 1
                 counts = await counts_by_day(self.client, metric, window.start, window.end)
             except (BadRequest, NotFound) as error:
-                if index == 0 or isinstance(error, NotFound):
+                if not counted or isinstance(error, NotFound):
                     self._uncounted.add(metric)
                     self._last_rejection = error
                     self._not_counted.setdefault(f"Klaviyo does not count them ({error.detail or error.message})", []).append(metric)
@@ -209,9 +224,16 @@ class Audit:
                     early = {day for _, days in pieces[index:] for day in days}
                     self._exclude_days(metric, early, f"Klaviyo does not count days so long ago ({error.detail or error.message})")
                 return
+            counted = True
             self._klaviyo_counts |= {(metric, day): count for day, count in counts.items() if day in wanted}
             if missing := wanted - counts.keys():
                 self._exclude_days(metric, missing, "Klaviyo's response lacks days")
+
+    def _covered_days(self, metric: str, window: TimeWindow, days: set[date]) -> set[date]:
+        """Return those of the days of a window that are covered for a metric: others may have been read without it, or only others with it."""
+        if all(row.subset == Subset().name for row in self._covered):
+            return days
+        return days & set(whole_days(coverage_of(metric, self._covered), window))
 
     def _exclude_days(self, metric: str, days: set[date], reason: str) -> None:
         self._excluded_days |= {(metric, day) for day in days}

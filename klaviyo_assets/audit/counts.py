@@ -7,12 +7,8 @@ import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
-from klaviyo_assets.catalog.types.metrics import METRICS
 
 DAY = timedelta(days=1)
-
-_PAGES_OF_METRICS = 1_000
-"""Maximum pages of the list of metrics, enough for a hundred thousand metrics and more."""
 
 
 class _Measurements(msgspec.Struct):
@@ -36,24 +32,6 @@ class _Document(msgspec.Struct):
     data: _Data
 
 
-class _Record(msgspec.Struct):
-    id: str
-
-
-class _Links(msgspec.Struct):
-    next: str | None = None
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Record]
-    links: _Links  # required: the last page is recognized by them
-
-    @property
-    def next_url(self) -> str | None:
-        """The link to the next page."""
-        return self.links.next
-
-
 def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Split a time window into parts that one request may cover.
 
@@ -65,18 +43,6 @@ def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]
         piece_end = min(start + METRIC_AGGREGATES.longest_span, end)
         yield start, piece_end
         start = piece_end
-
-
-async def metric_ids(client: KlaviyoClient) -> list[str]:
-    """Return the ids of all metrics.
-
-    Raises:
-        KlaviyoError: If Klaviyo refuses or fails.
-    """
-    found: list[str] = []
-    async for response in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, max_pages=_PAGES_OF_METRICS):
-        found += [record.id for record in response.value.data]
-    return found
 
 
 async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:

@@ -1,7 +1,7 @@
 """Reads what an audit compares from the database, and stores its findings there."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -13,13 +13,13 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
 from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.stored_metrics import stored_metric_names
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
-from klaviyo_assets.warehouse.sql import literal
 
 FIELD = EVENTS.replication.cursor_fields[0]
 """The time field of events that determines their day."""
@@ -63,6 +63,10 @@ class AuditStore:
         with self._loader.transaction() as connection:
             self._prepare(connection)
             return [row for row in self._loader.coverage_store(connection).rows(EVENTS.name) if row.field == FIELD]
+
+    def metric_names(self) -> dict[str, str]:
+        """Return the names of the stored metrics by id."""
+        return stored_metric_names(self.warehouse, self.schema)
 
     def counts(self, window: TimeWindow) -> tuple[Counts, int]:
         """Count the rows of a window.
@@ -180,12 +184,8 @@ class AuditStore:
         ]
 
 
-def names_of(warehouse: Warehouse, schema: str, ids: Iterable[str]) -> dict[str, str]:
+def names_of(warehouse: Warehouse, schema: str, ids: Collection[str]) -> dict[str, str]:
     """Return the names of metrics that are in the table ``metrics``."""
-    listed = ", ".join(literal(id_) for id_ in ids)
-    if not listed:
+    if not ids:
         return {}
-    with warehouse.connection() as connection:
-        if not table_exists(connection, schema, "metrics"):
-            return {}
-        return dict(connection.execute(f"SELECT id, name FROM {warehouse.qualified(schema, 'metrics')} WHERE id IN ({listed})").fetchall())
+    return {id_: name for id_, name in stored_metric_names(warehouse, schema).items() if id_ in ids}

@@ -80,6 +80,7 @@ class ResourceType:
         primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
         parent: Parent of a child type; None for a top-level collection.
         identifies_account: True for the type that identifies the account of the key.
+        metric_filter: Column, and filter field, with the metric of a record, by which users select the records; None if they cannot.
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
@@ -109,6 +110,7 @@ class ResourceType:
     more_scopes: tuple[str, ...] = ()
     parent: Parent | None = None
     identifies_account: bool = False
+    metric_filter: str | None = None
     refresh: Literal["hourly", "daily"] = "daily"
     full_refresh: Literal["weekly"] | None = None
     subject_column: str | None = None

@@ -289,6 +289,10 @@ def _requests(entry: ResourceType) -> _Problems:
     for path in (entry.endpoint.path, entry.parent.path if entry.parent else "/"):
         if not path.startswith("/"):
             yield f"the path {path!r} of its endpoint must begin with a slash: /api/lists."
+    if entry.metric_filter is not None:
+        yield from _missing(entry, "metric_filter", entry.metric_filter, ColumnType.STRING)
+        if not entry.endpoint.allows(entry.metric_filter, "equals") or len(entry.subsets) != 1:
+            yield f"metric_filter is {entry.metric_filter!r}, but the endpoint does not filter by it, or there are subsets. Leave it out."
     if not entry.subsets:
         yield "subsets is empty, so nothing would be read. Leave it out, or name at least one."
     for name, times in Counter(subset.name for subset in entry.subsets).items():

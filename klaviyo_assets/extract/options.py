@@ -9,6 +9,7 @@ from enum import StrEnum
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange
+from klaviyo_assets.extract.metric_selection import NO_RULES, MetricRules
 from klaviyo_assets.state.coverage import TimeWindow
 
 
@@ -34,6 +35,7 @@ class SyncOptions:
         field: For ``range``: the time field.
         window: For ``range``: the window of that field.
         start_date: Older records are not read, if the resource type supports a start date; None for the whole history.
+        metrics: The metrics that the user selects, for a resource type with a ``metric_filter``.
         accept_changed_options: Keep rows that were read with other options or columns, rather than reading them again.
     """
 
@@ -42,6 +44,7 @@ class SyncOptions:
     window: TimeWindow | None = None
     start_date: datetime | None = None
     accept_changed_options: bool = False
+    metrics: MetricRules = NO_RULES
 
 
 def range_field(entry: ResourceType) -> str | None:

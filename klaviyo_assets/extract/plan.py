@@ -1,8 +1,9 @@
 """Plans which slices a sync reads, from the resource type, the coverage so far and the options. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from klaviyo_assets.extract.metric_selection import left_out
 from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.extract.strategies.base import PlanContext, Strategy
@@ -33,6 +34,27 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     Raises:
         InvalidRange: If the requested range cannot be read.
     """
+    plans = [_plan(strategy, part, oldest) for part in parts_of(context)]
+    if len(plans) == 1:
+        return plans[0]
+    slices = [slice_ for one in plans for slice_ in one.slices]
+    if all(isinstance(slice_, Slice) for slice_ in slices):  # the newest of all parts first
+        slices.sort(key=lambda slice_: slice_.covers_to if isinstance(slice_, Slice) else context.top, reverse=True)
+    return Plan(tuple(slices), stale=any(one.stale for one in plans))
+
+
+def parts_of(context: PlanContext) -> list[PlanContext]:
+    """Return the parts of a resource type that the selection of metrics divides it into, each with the coverage that it has."""
+    entry, selection, covered = context.entry, context.selection, context.covered
+    if entry.metric_filter is None or (selection.selects_all and not left_out(covered)):
+        return [context]
+    if context.options.mode in (SyncMode.full, SyncMode.range):
+        covered = ()  # everything that is selected is read
+    parts = selection.parts(entry.metric_filter, covered)
+    return [replace(context, entry=replace(entry, subsets=(subset,)), covered=rows) for subset, rows in parts]
+
+
+def _plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> Plan:
     slices = tuple(strategy.plan(context, oldest))
     trusted = {*context.trusted}  # a child type has a row per parent
     ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]

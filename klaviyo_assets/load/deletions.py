@@ -96,7 +96,7 @@ class Deletions:
         returned = parquet(files, self.tables.entry.primary_key)
         if files and self.connection.execute(f"SELECT 1 FROM {returned} WHERE {in_window} LIMIT 1", bounds).fetchall():
             return False
-        known = self.connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {in_window} LIMIT 1", bounds).fetchall()
+        known = self.connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {self._present} AND {in_window} LIMIT 1", bounds).fetchall()
         return bool(known)
 
     def _mark(self, condition: str, at: datetime, *parameters: object) -> int:
@@ -105,4 +105,9 @@ class Deletions:
     def _are_missing(self, files: Sequence[Path]) -> str:
         """SQL condition for rows that are not marked as deleted and not in staged files."""
         key = self.tables.entry.primary_key
-        return f"{DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"
+        return f"{self._present} AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})"
+
+    @property
+    def _present(self) -> str:
+        """SQL condition for rows that the sync reads and that are not marked as deleted."""
+        return f"{DELETED_AT} IS NULL" + (f" AND {self.tables.selected}" if self.tables.selected != "true" else "")

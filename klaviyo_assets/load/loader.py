@@ -56,6 +56,7 @@ class Loader:
         erased: Hashes of ids that were erased and must not be stored again; set by :meth:`begin`.
         rereads: Windows that must be read again; set by :meth:`begin`.
         notes: Messages for the user.
+        selected: SQL condition for rows that the sync reads.
         discard_staged: Deletes staged files of interrupted syncs.
     """
 
@@ -69,12 +70,13 @@ class Loader:
     rereads: Sequence[Reread] = ()
     notes: list[str] = field(default_factory=list)
     discard_staged: Callable[[], None] = lambda: None
+    selected: str = "true"
     _state: TableState | None = None
 
     @property
     def tables(self) -> Tables:
         """Names of the tables."""
-        return Tables(self.warehouse, self.schema, self.entry)
+        return Tables(self.warehouse, self.schema, self.entry, self.selected)
 
     def log(self, connection: DuckDBPyConnection) -> SyncLog:
         """Return the log of syncs, for one transaction."""

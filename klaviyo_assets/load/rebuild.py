@@ -98,7 +98,7 @@ class Rebuild:
         if replication.range_field:
             # A full read filters by this time, so it does not request records without one.
             requested += f" AND {quoted(replication.range_field)} IS NOT NULL"
-        return requested
+        return f"{requested} AND {self.tables.selected}"
 
     @property
     def _vanished(self) -> str:

@@ -58,11 +58,13 @@ class Tables:
         warehouse: The database.
         schema: DuckDB schema.
         entry: The resource type.
+        selected: SQL condition for rows that syncs read: complete reads mark no others as deleted.
     """
 
     warehouse: Warehouse
     schema: str
     entry: ResourceType
+    selected: str = "true"
 
     @property
     def rows(self) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.strategies import Strategy, strategy_for
 from klaviyo_assets.extract.strategies.base import Completion
@@ -27,6 +28,7 @@ class SyncContext:
         log: Receives progress messages.
         fingerprint: Fingerprint of the options, columns and field rules.
         parent_failed: True if the sync of the parent type failed just before.
+        selection: The metrics that are selected.
 
     Attributes:
         notes: Messages for the user.
@@ -40,6 +42,7 @@ class SyncContext:
     log: logging.Logger
     fingerprint: str
     parent_failed: bool = False
+    selection: MetricSelection = EVERY_METRIC
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -10,7 +10,7 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.lookup import oldest_record
-from klaviyo_assets.extract.plan import plan
+from klaviyo_assets.extract.plan import parts_of, plan
 from klaviyo_assets.extract.slices import AnySlice, shorten_names
 from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
@@ -46,8 +46,8 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
         WarehouseError: If the parent's table cannot be read.
     """
     entry, strategy = sync.entry, sync.strategy
-    context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, await _parents(sync))
-    field_name = strategy.history_field(context)
+    context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, await _parents(sync), sync.selection)
+    field_name = next((name for part in parts_of(context) if (name := strategy.history_field(part))), None)
     oldest = await oldest_record(sync.client, entry, field_name) if field_name else None
     planned = plan(strategy, context, oldest)
     if planned.stale:

@@ -37,6 +37,7 @@ from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.metrics import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.report import SyncReport
@@ -173,11 +174,12 @@ class SyncRunner:
             resumed = await in_thread(self._resume, sync, identity)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
+            await select_metrics(sync, covered, self.field_rules.columns)
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():
                 planned = await plan_sync(sync, covered)
-                await Pipeline(sync, self._staging_folder(row), self._apply_privacy(loader), planned, rereads).run()
+                await Pipeline(sync, self._staging_folder(row), self._stored_part(sync), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
             sync.record_traffic()
@@ -243,9 +245,15 @@ class SyncRunner:
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
-    def _apply_privacy(self, loader: Loader) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Return a function that removes rows of erased people from a frame, then applies the field rules."""
-        return lambda frame: self.field_rules.apply(without_erased(frame, self.entry.profile_column, self.entry.primary_key, loader.erased))
+    def _stored_part(self, sync: SyncContext) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Return a function that removes rows of metrics that are not selected and of erased people from a frame, then applies the field rules."""
+        entry, erased, column = self.entry, sync.loader.erased, self.entry.metric_filter
+
+        def stored_part(frame: pl.DataFrame) -> pl.DataFrame:
+            selected = sync.selection.keep(frame, column) if column is not None else frame
+            return self.field_rules.apply(without_erased(selected, entry.profile_column, entry.primary_key, erased))
+
+        return stored_part
 
     def _fingerprint(self, rules: str | None) -> str:
         return fingerprint(self.entry, self.client.settings.revision, rules)

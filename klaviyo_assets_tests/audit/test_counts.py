@@ -12,7 +12,8 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import InvalidResponse
 from klaviyo_assets.api.options import ClientSettings
-from klaviyo_assets.audit.counts import _decode, counts_by_day, metric_ids
+from klaviyo_assets.audit.counts import _decode, counts_by_day
+from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 
@@ -38,11 +39,11 @@ def test_a_page_of_metrics_without_links_is_requested_again(new_account: Callabl
     sandbox = new_account(metrics=8, events=50)
     sandbox.faults({"path": "/api/metrics", "kind": "no_links"})
 
-    assert len(with_client(sandbox, metric_ids)) == 8
+    assert len(with_client(sandbox, metric_names)) == 8
     assert sandbox.stats()["endpoints"]["/api/metrics"]["requests"] == 2
     sandbox.faults({"path": "/api/metrics", "kind": "no_links", "times": None})
     with pytest.raises(InvalidResponse):
-        with_client(sandbox, metric_ids, retries=0)
+        with_client(sandbox, metric_names, retries=0)
 
 
 def test_days_without_measurements_count_as_zero() -> None:

@@ -102,6 +102,8 @@ def test_two_types_cannot_share_a_table() -> None:
             {"requested_includes": (Include("coupon-codes", fields={"coupon-code": "id"}),)},  # type: ignore[dict-item]
             "fields of the include coupon-codes is a text",
         ),
+        ({"metric_filter": "metric_id"}, "metric_filter names 'metric_id', which is not one of its columns"),
+        ({"metric_filter": "external_id"}, "metric_filter is 'external_id', but the endpoint does not filter by it"),
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]

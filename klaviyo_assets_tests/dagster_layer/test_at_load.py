@@ -49,6 +49,11 @@ class WithoutSpecs(KlaviyoTranslator):
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "start date in words": ({"fields": {"start_date": "yesterday"}}, "start_date of KlaviyoResource is not a date: 'yesterday'. Write it as"),
+    "metrics in and out": (
+        {"fields": {"event_metrics": ["a"], "exclude_event_metrics": ["b"]}},
+        "event_metrics of KlaviyoResource and exclude_event_metrics are both set",
+    ),
+    "a metric twice": ({"fields": {"event_metrics": ["a", "a"]}}, "event_metrics of KlaviyoResource lists a name twice: a"),
     "empty start date": ({"fields": {"start_date": ""}}, "start_date of KlaviyoResource is not a date"),
     "start date to come": ({"fields": {"start_date": "2999-01-01"}}, "is in the future"),
     "misspelt field": ({"fields": {"field_rules": {"lists": {"nom": "drop"}}}}, "'nom' is not known"),

@@ -63,6 +63,7 @@ EVENTS = ResourceType(
         honors_start_date=True,
     ),
     counted_by=METRIC_AGGREGATES,
+    metric_filter="metric_id",
     refresh="hourly",
     subject_column="profile_id",
 )

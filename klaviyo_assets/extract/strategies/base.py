@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Protocol, runtime_checkable
 
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.state.coverage import CoverageRow
@@ -42,6 +43,7 @@ class PlanContext:
         covered: The type's rows of ``_coverage``.
         now: The server's clock at the start of the sync.
         fingerprint: Fingerprint of the current options and columns.
+        selection: The metrics that are selected.
         parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
     """
 
@@ -51,6 +53,7 @@ class PlanContext:
     now: datetime
     fingerprint: str
     parents: Sequence[str] = ()
+    selection: MetricSelection = EVERY_METRIC
 
     @property
     def top(self) -> datetime:

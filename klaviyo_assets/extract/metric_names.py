@@ -1,0 +1,44 @@
+"""Requests the account's metrics."""
+
+import msgspec
+
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.catalog.types.metrics import METRICS
+
+_MAX_PAGES = 1_000
+"""Maximum pages of the list of metrics, enough for a hundred thousand metrics and more."""
+
+
+class _Attributes(msgspec.Struct):
+    name: str = ""
+
+
+class _Record(msgspec.Struct):
+    id: str
+    attributes: _Attributes | None = None
+
+
+class _Links(msgspec.Struct):
+    next: str | None = None
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Record]
+    links: _Links  # required: the last page is recognized by them
+
+    @property
+    def next_url(self) -> str | None:
+        """The link to the next page."""
+        return self.links.next
+
+
+async def metric_names(client: KlaviyoClient) -> dict[str, str]:
+    """Return the names of all metrics by id.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    found: dict[str, str] = {}
+    async for response in client.pages(METRICS, METRICS.page_parameters, msgspec.json.Decoder(_Listing).decode, max_pages=_MAX_PAGES):
+        found |= {record.id: record.attributes.name if record.attributes else "" for record in response.value.data}
+    return found

@@ -1,0 +1,157 @@
+"""Which metrics' records a sync reads, by the user's names and ids, and the coverage of each. Pure.
+
+Klaviyo filters events by one metric at a time (``equals(metric_id,…)``) and cannot leave one out. So the records of metrics to include are read by
+a chain of requests each, and those of all but some by one chain, from which the records of the others are dropped. One chain per remaining metric
+would transfer less in the first sync, but it would cost a request for each metric and window in every later one, and miss events of metrics that
+Klaviyo does not list.
+
+The coverage says in its column ``subset`` what was read: ``all``, ``all except`` some metrics, or one metric. So a change of the selection reads
+exactly what is missing: the history of a metric that is added, and of one that is no longer left out only the windows that were read without it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from klaviyo_assets.api.filters import equals
+from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.errors import SyncError
+from klaviyo_assets.state.coverage import CoverageRow
+
+if TYPE_CHECKING:
+    import polars as pl
+
+INCLUDE, EXCLUDE = "KLAVIYO_EVENT_METRICS", "KLAVIYO_EXCLUDE_EVENT_METRICS"
+
+_ALL = Subset().name
+_EXCEPT = f"{_ALL} except "
+_ONE = "metric "
+
+
+class UnknownMetric(SyncError):
+    """A setting names a metric that the account does not have."""
+
+
+@dataclass(frozen=True)
+class MetricSelection:
+    """The selected metrics, by id.
+
+    Attributes:
+        included: The only metrics that are read; None for all except the excluded ones.
+        excluded: Metrics that are not read.
+        listed: All metrics that Klaviyo lists.
+    """
+
+    included: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+
+    def selects(self, metric_id: str) -> bool:
+        """Return whether a metric is selected."""
+        return metric_id in self.included if self.included is not None else metric_id not in self.excluded
+
+    @property
+    def selects_all(self) -> bool:
+        """True if no metric is left out."""
+        return self.included is None and not self.excluded
+
+    def keep(self, frame: "pl.DataFrame", column: str) -> "pl.DataFrame":
+        """Return the records of a frame that are selected. Records without a metric are selected unless only some metrics are."""
+        if self.selects_all:
+            return frame
+        if self.included is not None:
+            return frame.filter(frame[column].is_in(list(self.included)))
+        return frame.filter(~frame[column].is_in(list(self.excluded)) | frame[column].is_null())
+
+    def parts(self, field: str, covered: Sequence[CoverageRow]) -> list[tuple[Subset, list[CoverageRow]]]:
+        """Return what is read by requests of its own, each with the coverage that it has.
+
+        Args:
+            field: Filter field of the metric.
+            covered: Coverage of the resource type.
+        """
+        if self.included is not None:
+            return [_part_of(field, metric, covered) for metric in sorted(self.included)]
+        subset = Subset(name=f"{_EXCEPT}{', '.join(sorted(self.excluded))}" if self.excluded else _ALL)
+        everything = [replace(row, subset=subset.name) for row in covered if not row.subset.startswith(_ONE)]
+        again = left_out(covered) - self.excluded & self.listed
+        return [(subset, everything), *(_part_of(field, metric, covered) for metric in sorted(again))]
+
+
+EVERY_METRIC = MetricSelection()
+"""Selects all metrics."""
+
+
+def left_out(covered: Iterable[CoverageRow]) -> frozenset[str]:
+    """Return the metrics that some reads have left out."""
+    return frozenset(metric for row in covered for metric in _exceptions(row.subset))
+
+
+def coverage_of(metric_id: str, covered: Iterable[CoverageRow]) -> list[CoverageRow]:
+    """Return the coverage that includes the records of a metric."""
+    own = f"{_ONE}{metric_id}"
+    return [row for row in covered if row.subset == own or (not row.subset.startswith(_ONE) and metric_id not in _exceptions(row.subset))]
+
+
+def _part_of(field: str, metric_id: str, covered: Iterable[CoverageRow]) -> tuple[Subset, list[CoverageRow]]:
+    subset = Subset(name=f"{_ONE}{metric_id}", filters=(equals(field, metric_id),))
+    return subset, [replace(row, subset=subset.name) for row in coverage_of(metric_id, covered)]
+
+
+def _exceptions(subset: str) -> list[str]:
+    return subset.removeprefix(_EXCEPT).split(", ") if subset.startswith(_EXCEPT) else []
+
+
+@dataclass(frozen=True)
+class MetricRules:
+    """The metrics that the user names.
+
+    Attributes:
+        include: Names and ids of the only metrics to read; empty for all.
+        exclude: Names and ids of metrics not to read.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.include or self.exclude)
+
+    def resolve(self, listed: Mapping[str, str], known: Mapping[str, str]) -> MetricSelection:
+        """Return the metrics that the names and ids stand for. A name may stand for several: each integration has its own Placed Order.
+
+        Args:
+            listed: Names of the metrics that Klaviyo lists now, by id.
+            known: Names of metrics that are stored, by id: a metric that was deleted in Klaviyo is not a mistake.
+
+        Raises:
+            UnknownMetric: If a name or id stands for none; the text lists near ones.
+        """
+        names = {**known, **listed}
+        included, excluded = (_ids(names, wanted, setting) for wanted, setting in ((self.include, INCLUDE), (self.exclude, EXCLUDE)))
+        return MetricSelection(included if self.include else None, excluded, frozenset(listed))
+
+
+NO_RULES = MetricRules()
+"""The rules of a user who names no metrics."""
+
+
+def _ids(names: Mapping[str, str], wanted: Iterable[str], setting: str) -> frozenset[str]:
+    found: set[str] = set()
+    for one in wanted:
+        ids = {id_ for id_, name in names.items() if one in (id_, name)}
+        if not ids:
+            near = _near(one, names.values())
+            meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise UnknownMetric(
+                f"{setting} names {one!r}, and the account has no metric with this name or id.",
+                f"{meant}Write a name exactly as in Klaviyo (Analytics > Metrics), or the metric's id.",
+            )
+        found |= ids
+    return frozenset(found)
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    by_lower = {one.lower(): one for one in sorted(names)}
+    return [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=3)]

@@ -19,6 +19,9 @@ from klaviyo_assets.sandbox.records import Record, changed
 from klaviyo_assets.sandbox.store import Store
 from klaviyo_assets.sandbox.time_formats import written
 
+_DEPENDENTS = {"profiles": ("push_tokens", "profile"), "tag_groups": ("tags", "tag-group")}
+"""Types with records that do not exist without one of another type, and the relationship that names it. Klaviyo documents that of tags."""
+
 
 class UnknownRecord(LookupError):
     """There is no record with this id."""
@@ -111,6 +114,9 @@ class Account:
                 children.remove_parent(id)
         if parent_id is None:
             self._replace_in_children(name, id, None)
+            self._replace_in_dependents(name, id, None)
+        if name in ("tags", "tag_groups"):
+            self._drop_tags()
         if name == "profiles":
             self._move_events(id, None)
 
@@ -126,6 +132,7 @@ class Account:
         filled = {name: value for name, value in from_source.items() if bytes(existing.get(name, b"null")) == b"null"}
         self.store["profiles"].remove(source)
         self._replace_in_children("profiles", source, destination)
+        self._replace_in_dependents("profiles", source, destination)
         self._move_events(source, destination)
         return self.update("profiles", destination, filled, now)
 
@@ -148,6 +155,30 @@ class Account:
         for children in self.store.children.values():
             if self.store.shared_with(children.entry) is self.store[name]:
                 children.replace_everywhere(id, other_id)
+
+    def _replace_in_dependents(self, name: str, id: str, other_id: str | None) -> None:
+        """Move the records that belong to one of this type to another one, or remove them with it."""
+        dependents, relationship = _DEPENDENTS.get(name, ("", ""))
+        collection = self.store.collections.get(dependents)
+        for record in list(collection or ()):
+            if collection is None or record.related.get(relationship) != (id,):
+                continue
+            if other_id is None:
+                collection.remove(record.id)
+            else:
+                values: dict[str, Value] = {f"{relationship}_id": other_id, f"{relationship}.id": other_id}
+                related = {**record.related, relationship: (other_id,)}
+                collection.put(replace(record, values={**record.values, **values}, related=related))
+
+    def _drop_tags(self) -> None:
+        """Remove tags that no longer exist from the records that have them."""
+        tags = self.store["tags"]
+        self.context.tag_ids = tuple(id for id in self.context.tag_ids if tags.get(id) is not None)
+        for collection in self.store.collections.values():
+            for record in list(collection) if "tags" in collection.entry.endpoint.includes else ():
+                kept = tuple(id for id in record.related.get("tags", ()) if tags.get(id) is not None)
+                if kept != record.related.get("tags", ()):
+                    collection.put(replace(record, related={**record.related, "tags": kept}))
 
     def _arrived(self, name: str, record: Record, instant: int) -> None:
         if name != "events" or not self.options.events_move_updated:

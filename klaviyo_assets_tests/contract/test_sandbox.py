@@ -148,6 +148,15 @@ def test_an_error_has_the_recorded_structure(status: int, name: str, account: Ac
     assert of_headers(response) == recorded["headers"]
 
 
+def test_webhooks_of_an_account_without_their_plan_are_denied_as_recorded(account: Account) -> None:
+    recorded = DIGEST["recorded"]["get_webhooks.403"]
+    response = account.send("GET", "/api/webhooks", key=PLAN_GATED_KEY, params={"include": "webhook-topics"})
+
+    assert response.status_code == 403, response.text
+    assert "\n".join(differences(merge([document(response.json())]), merge([recorded["body"]]))) == ""
+    assert of_headers(response) == recorded["headers"]
+
+
 def test_counts_have_the_recorded_structure(account: Account) -> None:
     recorded = DIGEST["recorded"]["query_metric_aggregates.200"]
     metric = account.record(CATALOG["metrics"])["id"]

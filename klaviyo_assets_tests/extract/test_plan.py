@@ -81,7 +81,7 @@ FULL_TABLE_QUERIES = {
     "lists": [("id", None)],
     "metrics": [(None, None)],
     "segments": [("id", None)],
-    "web_feeds": [("name", None)],
+    "web_feeds": [("created", None)],
 }
 
 

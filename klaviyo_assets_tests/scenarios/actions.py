@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets_tests.scenarios.scenario import (
@@ -20,6 +21,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Event,
     Join,
     Merge,
+    OfNamed,
     OfProfile,
     Suppress,
     Wait,
@@ -35,6 +37,14 @@ _EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "fi
 _HUNDREDS = 100
 
 
+def named_by(entry: ResourceType) -> ResourceType | None:
+    """Return the type with the record that each record of a small type belongs to, such as the tag groups of tags; None if there is none."""
+    if not isinstance(entry.replication, FullTable):
+        return None
+    names = [column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRING]
+    return next((one for one in CATALOG.values() if one.parent is None and one.jsonapi_type in names), None)
+
+
 class ActionRunner:
     """Applies actions.
 
@@ -46,6 +56,8 @@ class ActionRunner:
     def __init__(self, world: World, entry: ResourceType) -> None:
         self.world, self.entry = world, entry
         self._profiles = ActionRunner(world, CATALOG["profiles"]) if entry.parent is not None else None
+        named = named_by(entry)
+        self._named = None if named is None else ActionRunner(world, named)
         self._changes = 0
 
     def run(self, step: Action, records: Mapping[str, bytes]) -> str | None:
@@ -76,6 +88,9 @@ class ActionRunner:
             case OfProfile(action) if self._profiles is not None:
                 label = self._profiles.run(action, self.world.records("profiles"))
                 return f"profile: {label}" if label else None
+            case OfNamed(action) if self._named is not None:
+                label = self._named.run(action, self.world.records(self._named.entry.name))
+                return f"{self._named.entry.name}: {label}" if label else None
             case Change(which, moves, count) if ids:
                 chosen = [ids[number % len(ids)] for number in range(which, which + min(count, len(ids)))]
                 for id_ in chosen:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets_tests.scenarios.actions import named_by
 from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
     HOUR,
@@ -22,6 +23,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Interruption,
     Join,
     Merge,
+    OfNamed,
     OfParent,
     OfProfile,
     Scenario,
@@ -82,6 +84,7 @@ _events = st.builds(Event, st.sampled_from((*_AGES, *_FUTURE)), st.sampled_from(
 
 _joins = st.builds(Join, _which, st.sampled_from((1, 1, 2, 5)))
 _of_profiles = st.builds(OfProfile, st.one_of(st.builds(Add, st.sampled_from((1, 3))), _deletes))
+_of_named = st.builds(OfNamed, st.one_of(st.builds(Add), _deletes))
 _of_parents = st.builds(OfParent, st.one_of(st.builds(Add), st.builds(Change, _which)))
 _parent_deletions = st.builds(OfParent, _deletes)
 
@@ -99,6 +102,9 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
             return st.one_of(_joins, st.builds(Join, _which), _waits, again, _deletes, _of_parents, _parent_deletions, _merges, _of_profiles)
         case _ if entry.identifies_account:
             return st.one_of(_changes, _waits)
+        case _ if (named := named_by(entry)) is not None:
+            merges = [_merges] if named.name == "profiles" else []
+            return st.one_of(_adds, _waits, _changes, _deletes, _of_named, _of_named, *merges)
         case _ if "archived" in entry.endpoint.filters:
             return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
         case _:

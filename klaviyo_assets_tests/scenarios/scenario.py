@@ -130,6 +130,17 @@ class OfProfile:
 
 
 @dataclass(frozen=True)
+class OfNamed:
+    """An action on the records that those of the type under test belong to: a deleted tag group takes its tags along.
+
+    Attributes:
+        action: What happens to them.
+    """
+
+    action: Add | Delete
+
+
+@dataclass(frozen=True)
 class OfParent:
     """An action on the parents of the type under test, such as on lists for list members.
 
@@ -153,7 +164,7 @@ class Interruption:
     after: int
 
 
-Action = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfParent
+Action = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfNamed | OfParent
 
 
 @dataclass(frozen=True)

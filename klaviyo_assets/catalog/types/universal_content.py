@@ -42,7 +42,7 @@ UNIVERSAL_CONTENT = ResourceType(
         attribute(
             "screenshot_url",
             ColumnType.STRING,
-            "Where its picture can be loaded, for about a day after the read; Klaviyo makes another URL for each read.",
+            "Where its picture can be loaded for about a day after _synced_at; Klaviyo makes another URL at each read.",
             required=True,
             volatile=True,
         ),

@@ -41,8 +41,9 @@ WEB_FEEDS = ResourceType(
             ),
         ),
     ),
-    # The endpoint cannot sort by id, and its cursors by time hold only the time, to the second. Templates use feeds by name, so names differ.
-    replication=FullTable(sort="name"),
+    # The endpoint cannot sort by id. By name, a feed that is renamed during a read could be missed. Cursors by created hold nothing else: only
+    # feeds that were created in the same second, at the end of a page, could be separated.
+    replication=FullTable(sort="created"),
     version_column="updated",
     read_in_seconds=True,
     opt_in=True,

@@ -17,7 +17,7 @@ from klaviyo_assets.sandbox.store import Store
 _LATE_SHARE = 200
 """One event in this many arrives after the base instant."""
 
-_FIRST = ("accounts", "flows", "metrics", "lists", "segments", "campaigns")
+_FIRST = ("accounts", "tag_groups", "tags", "flows", "metrics", "lists", "segments", "campaigns")
 """Types with ids that other types refer to, in the order of their generation; profiles and events follow, then everything else."""
 
 _TOGETHER = ("profiles", "events")
@@ -45,6 +45,8 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
         store[name].fill(_records(context, store, catalog[name]))
         if name == "flows":
             context.flow_ids = tuple(record.id for record in store["flows"])
+        elif name == "tags":
+            context.tag_ids = tuple(record.id for record in store["tags"])
     if all(name in catalog for name in (*_TOGETHER, "metrics")):
         _profiles_and_events(context, store)
     for name, entry in catalog.items():

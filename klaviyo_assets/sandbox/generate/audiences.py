@@ -59,4 +59,4 @@ def _name(rng: random.Random) -> str:
 
 
 def _related(context: GenerationContext, rng: random.Random) -> dict[str, tuple[str, ...]]:
-    return {"tags": (context.ids.uuid(),) if rng.random() < 0.3 else (), "flow-triggers": context.triggered_flows(rng)}
+    return {"tags": context.some_tags(rng), "flow-triggers": context.triggered_flows(rng)}

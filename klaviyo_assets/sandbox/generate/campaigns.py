@@ -35,7 +35,7 @@ def make_campaign(
     }
     messages = tuple(context.ids.ulid() for _ in range(2 if rng.random() < 0.1 else 1))
     linked = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
-    related = {"campaign-messages": messages, "tags": (context.ids.uuid(),) if rng.random() < 0.3 else ()}
+    related = {"campaign-messages": messages, "tags": context.some_tags(rng)}
     return build(CAMPAIGNS, context.ids.ulid(), attributes, linked=linked, values={"messages.channel": channel}, related=related)
 
 

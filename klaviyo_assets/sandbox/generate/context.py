@@ -26,12 +26,14 @@ class GenerationContext:
         base: The instant that the account is generated relative to, in microseconds.
         ids: Makes ids.
         flow_ids: Flows that lists, segments and metrics can trigger.
+        tag_ids: Tags of campaigns, flows, lists and segments.
     """
 
     options: SandboxOptions
     base: int
     ids: Identifiers = field(init=False)
     flow_ids: tuple[str, ...] = ()
+    tag_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Start the ids."""
@@ -49,6 +51,12 @@ class GenerationContext:
     def triggered_flows(self, rng: Random) -> tuple[str, ...]:
         """Return the flows that a new list, segment or metric triggers: none, or one."""
         return (rng.choice(self.flow_ids),) if self.flow_ids and rng.random() < 0.3 else ()
+
+    def some_tags(self, rng: Random) -> tuple[str, ...]:
+        """Return the tags of a record: often none. If the account has no tags, a tag that is gone by now."""
+        if rng.random() >= 0.3:
+            return ()
+        return tuple(rng.sample(self.tag_ids, min(len(self.tag_ids), rng.randrange(1, 3)))) if self.tag_ids else (self.ids.uuid(),)
 
     def lifetime(self, rng: Random) -> tuple[int, int]:
         """Return when a record was created and last changed: some in whole seconds, some in microseconds, some never changed."""

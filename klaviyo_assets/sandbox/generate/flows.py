@@ -22,5 +22,4 @@ def make_flow(context: GenerationContext, rng: random.Random, created: int, upda
         "trigger_type": rng.choice(_TRIGGERS),
     }
     actions = tuple(str(80_000_000 + rng.getrandbits(24)) for _ in range(rng.randrange(1, 5)))
-    tags = (context.ids.uuid(),) if rng.random() < 0.3 else ()
-    return build(FLOWS, context.ids.short(), attributes, related={"flow-actions": tuple(dict.fromkeys(actions)), "tags": tags})
+    return build(FLOWS, context.ids.short(), attributes, related={"flow-actions": tuple(dict.fromkeys(actions)), "tags": context.some_tags(rng)})

@@ -1,0 +1,92 @@
+"""Every recorded response of a collection decodes into rows without loss, for all resource types of the catalog.
+
+Every clone tests documents made from the digest: they have the structure of the recorded ones and made-up values. If the recorded responses are next
+to the checkout, they are tested too.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import EXTRA, PageDecoder
+from klaviyo_assets_tests.contract.digest import DIGEST, SOURCE, Facts, by_type
+from klaviyo_assets_tests.contract.example import example
+from klaviyo_assets_tests.contract.losses import losses
+from klaviyo_assets_tests.contract.recorded import request
+
+Case = tuple[str, ResourceType, Facts]
+"""Name of a response, the type that reads its endpoint, and its document."""
+
+
+def types_at(facts: Facts) -> Iterator[ResourceType]:
+    """Yield the types that read the collection of a request."""
+    if facts["method"] == "GET":
+        yield from (entry for entry in CATALOG.values() if entry.endpoint.path == facts["path"])
+
+
+def made_up() -> Iterator[Case]:
+    for name, response in DIGEST["recorded"].items():
+        for entry in types_at(response["request"]) if name.endswith(".200") else ():
+            facts = DIGEST["types"][entry.name]
+            records = [
+                example(type_name, structure, facts)
+                for type_name, structures in by_type(response["body"]["data"]).items()
+                for structure in structures
+            ]
+            yield f"{name}, made up", entry, {"data": records, "links": {"next": None}}
+
+
+def recorded() -> Iterator[Case]:
+    for file in sorted((SOURCE / "recorded").glob("*.200.json")):
+        response = json.loads(file.read_text())
+        for entry in types_at(request(response["request"])):
+            yield file.name.removesuffix(".json"), entry, response["body"]
+
+
+def rows_of(entry: ResourceType, document: Facts) -> list[Facts]:
+    page = PageDecoder(entry).page(json.dumps(document).encode())
+    return (page.of_parent("a parent") if entry.parent is not None else page).frame.to_dicts()
+
+
+@pytest.mark.parametrize("cases", [made_up, pytest.param(recorded, marks=pytest.mark.skipif(not SOURCE.is_dir(), reason="no recorded responses"))])
+def test_every_recorded_collection_decodes_without_loss(cases: Any) -> None:
+    seen: set[str] = set()
+    lost: list[str] = []
+    for name, entry, document in cases():
+        rows = rows_of(entry, document)
+        assert len(rows) == len(document["data"]), name
+        seen |= {entry.name} if rows else set()
+        lost += [f"{name}: {path}" for record, row in zip(document["data"], rows, strict=True) for path in losses(entry, record, row)]
+
+    assert lost == []
+    assert seen >= {"campaigns", "coupons", "events", "forms", "list_members", "metrics", "profiles", "tag_groups", "tags", "web_feeds", "webhooks"}
+
+
+FORM = {
+    "type": "form",
+    "id": "AbC123",
+    "attributes": {"name": "Popup", "status": "live", "created_at": "2026-09-04T13:40:14+00:00", "colour": "red"},
+    "relationships": {"form-versions": {"data": [{"type": "form-version", "id": "1"}], "links": {}}, "owner": {"data": {"type": "user", "id": "2"}}},
+    "links": {"self": "https://a.klaviyo.com/api/forms/AbC123/"},
+}
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "path"),
+    [
+        ({"id": "other"}, ["id"]),
+        ({"name": None}, ["attributes.name"]),
+        ({"created_at": None}, ["attributes.created_at"]),
+        ({"form_version_ids": None}, ["relationships.form-versions"]),
+        ({EXTRA: None}, ["attributes.colour", "relationships.owner"]),
+        ({}, []),
+    ],
+)
+def test_a_lost_member_is_listed(forgotten: Facts, path: list[str]) -> None:
+    (row,) = rows_of(CATALOG["forms"], {"data": [FORM], "links": {}})
+
+    assert losses(CATALOG["forms"], FORM, row | forgotten) == path

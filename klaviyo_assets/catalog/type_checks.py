@@ -268,6 +268,8 @@ def _parent_facts(entry: ResourceType, parent: Parent) -> _Problems:
         yield f"primary_key lacks {parent.column}, the column with the parent's id: two parents may have the same child. Add it."
     if "{id}" not in parent.path:
         yield f"parent.path is {parent.path!r}. Write {{id}} in the place of the parent's id: /api/lists/{{id}}/profiles."
+    elif "{id}" in entry.endpoint.path and entry.endpoint.path != parent.path:
+        yield f"parent.path is {parent.path!r}, but the endpoint's path is {entry.endpoint.path!r}. Write the same path in both places."
     if parent.entry.id_column not in parent.entry.primary_key:
         yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
 
@@ -283,6 +285,22 @@ def _includes(entry: ResourceType) -> _Problems:
     for name, times in Counter(include.relationship for include in entry.requested_includes).items():
         if times > 1:
             yield f"requested_includes names {name!r} more than once. Name each relationship once."
+
+
+def _fields(entry: ResourceType) -> _Problems:
+    """Klaviyo refuses a request for a field that it does not know; a column whose attribute is not requested would stay empty."""
+    endpoint, attributes = entry.endpoint, {column.path[1] for column in entry.columns if column.path[0] == "attributes"}
+    for name in entry.requested_fields:
+        if name not in endpoint.additional_fields:
+            known = f"({', '.join(endpoint.additional_fields)})" if endpoint.additional_fields else "(none)"
+            yield f"requested_fields names {name!r}, but the endpoint's additional_fields {known} lack it. Correct the name, or add it there."
+    if not entry.only_fields or any(column.path[0] == "derived" for column in entry.columns):
+        return  # derived columns come from attributes that no column reads
+    named = {name.partition(".")[0] for name in entry.only_fields}
+    if unknown := sorted(named - attributes - {path[1] for path in entry.unmapped}):
+        yield f"only_fields names {', '.join(unknown)}, which no column reads. Correct the name, or remove it."
+    if missing := sorted(attributes - named - {*entry.requested_fields}):
+        yield f"only_fields lacks {', '.join(missing)}, which columns read, so they would stay empty. Add it, or remove the columns."
 
 
 def _requests(entry: ResourceType) -> _Problems:
@@ -314,6 +332,7 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _subject,
     _windows,
     _includes,
+    _fields,
     _requests,
 )
 """In this order: later checks rely on what earlier ones have found right."""

@@ -159,7 +159,7 @@ class ErasedRows:
         return frame.with_columns(pl.Series("new", new, dtype=frame["old"].dtype)).filter(pl.col("old").ne_missing(pl.col("new")))
 
     def _note_kept_names(self, table: str, qualified: str, key: Sequence[str], mentions: Mentions) -> None:
-        """Tell of identifiers in a primary key: they are not redacted, since the next sync would add the row again under its own key."""
+        """Add a note about identifiers in a primary key: they are not redacted, since the next sync would add the row again under its own key."""
         if table not in self.catalog or self.catalog[table].profile_column is not None:
             return  # then rows with the person's id are deleted
         for name in key:

@@ -14,6 +14,7 @@ BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
 
 
 def child(name: str, parent: ResourceType) -> ResourceType:
+    path = f"/api/{parent.name}/{{id}}/{name}"
     return replace(
         CATALOG["list_members"],
         name=name,
@@ -21,7 +22,9 @@ def child(name: str, parent: ResourceType) -> ResourceType:
         columns=(parent_id("parent_id", "Id of the parent."), record_id("Its own id.")),
         primary_key=("parent_id", "id"),
         subject_column=None,
-        parent=Parent(parent, f"/api/{parent.name}/{{id}}/{name}", "parent_id"),
+        parent=Parent(parent, path, "parent_id"),
+        endpoint=replace(CATALOG["list_members"].endpoint, path=path),
+        only_fields=(),
     )
 
 

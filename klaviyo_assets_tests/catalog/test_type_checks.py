@@ -104,6 +104,9 @@ def test_two_types_cannot_share_a_table() -> None:
         ),
         ({"metric_filter": "metric_id"}, "metric_filter names 'metric_id', which is not one of its columns"),
         ({"metric_filter": "external_id"}, "metric_filter is 'external_id', but the endpoint does not filter by it"),
+        ({"requested_fields": ("definiton",)}, r"requested_fields names 'definiton', but the endpoint's additional_fields \(none\) lack it"),
+        ({"only_fields": ("external_id", "nme")}, "only_fields names nme, which no column reads"),
+        ({"only_fields": ("external_id",)}, "only_fields lacks created, description, monitor_configuration, which columns read"),
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]
@@ -122,6 +125,10 @@ def test_a_type_that_cannot_work_is_refused(changes: dict[str, Any], problem: st
         ({"parent": Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "voucher")}, r"parent\.column is 'voucher', which is not one of"),
         ({"parent": Parent(VOUCHERS, "/api/vouchers/{id}/voucher-codes", "status")}, r"parent\.column is 'status', which is not one of"),
         ({"parent": Parent(VOUCHERS, "/api/vouchers/voucher-codes", "voucher_id")}, r"Write \{id\} in the place of the parent's id"),
+        (
+            {"parent": Parent(VOUCHERS, "/api/voucher/{id}/voucher-codes", "voucher_id")},
+            r"parent\.path is .*, but the endpoint's path is '/api/vouchers/\{id\}/voucher-codes'",
+        ),
         ({"parent": VOUCHERS}, r"parent is of the type ResourceType\. Give an instance of Parent\."),
         ({"parent": Parent("vouchers", "/api/vouchers/{id}/voucher-codes", "voucher_id")}, "the parent's entry is 'vouchers'"),  # type: ignore[arg-type]
         ({"primary_key": ("code_id",)}, "primary_key lacks voucher_id, the column with the parent's id"),

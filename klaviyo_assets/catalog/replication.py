@@ -65,8 +65,8 @@ class FullTable(Replication):
     """Read every subset at each sync; look up missing ids, then set them to deleted.
 
     Attributes:
-        sort: Field to sort by, if the endpoint cannot sort by ``id``. It must not change: a record that moves during a read could be missed. None for
-            the endpoint's own order.
+        sort: Field to sort by, if the endpoint cannot sort by ``id``; each subset is then read in both orders, because cursors may not hold the id.
+            It must not change: a record that moves during a read could be missed. None for the endpoint's own order.
     """
 
     sort: str | None = None

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.filters import all_of, compare
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _SECOND = timedelta(seconds=1)
@@ -21,7 +21,7 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     if not isinstance(slice_, Slice):
         sort = "id" if "id" in entry.endpoint.sorts else entry.replication.order
         if sort is not None:
-            parameters["sort"] = sort
+            parameters["sort"] = f"-{sort}" if isinstance(slice_, SubsetSlice) and slice_.descending else sort
     else:
         parameters["sort"] = f"-{slice_.field}" if slice_.descending else slice_.field
         filters += _bounds(entry, slice_.field, slice_.start, slice_.end)

@@ -14,14 +14,16 @@ class SubsetSlice:
 
     Attributes:
         subset: The subset.
+        descending: True to read it in the opposite order.
     """
 
     subset: Subset
+    descending: bool = False
 
     @property
     def name(self) -> str:
-        """Name for logs: that of the subset."""
-        return self.subset.name
+        """Name for logs: that of the subset, and the order."""
+        return f"{self.subset.name}, last first" if self.descending else self.subset.name
 
     @property
     def parent_id(self) -> None:

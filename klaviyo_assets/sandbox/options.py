@@ -57,6 +57,9 @@ class SandboxOptions:
     )
     includes_need_scope: bool = field(default=False, metadata={"help": "also require the included resource's scope when include is used"})
 
+    cursors_by_time_alone: bool = field(
+        default=False, metadata={"help": "skip records that share their time with the last one of the page before, where cursors hold no id"}
+    )
     archived_by_default: bool = field(
         default=False, metadata={"help": "return archived campaigns and flows together with live ones without a filter"}
     )

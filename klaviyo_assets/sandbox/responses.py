@@ -36,6 +36,10 @@ _BY_ID_ONLY: Mapping[str, Mapping[str, bytes]] = {"forms": {"definition": b'{"ve
 """Attributes that only a look-up returns, by type."""
 
 
+_WITHOUT_ID = {"forms": "created_at", "web_feeds": "created"}
+"""Types and sorts with recorded cursors that hold no id. Whether Klaviyo then skips or repeats records of the same time was not recorded."""
+
+
 class Oddity(Enum):
     """An oddity of a well-formed page."""
 
@@ -88,6 +92,8 @@ def collection(
     records, has_previous, has_next = _page(store, entry, query, filter_, cursor, parent_id)
 
     def link(place: Position, backwards: bool) -> str:
+        if options.cursors_by_time_alone and _WITHOUT_ID.get(entry.name) == query.sort.removeprefix("-"):
+            place = (*place[:2], "" if query.sort.startswith("-") != backwards else "\uffff")
         written = cursors.write(Cursor(place, backwards), path, parameters, now)
         return f"{origin}{path}?{urlencode({**parameters, 'page[cursor]': written})}"
 

@@ -39,3 +39,16 @@ def test_the_picture_of_a_block_is_another_url_at_each_read_but_no_change(accoun
 
     assert first.rows_inserted > 0
     assert (second.rows_inserted, second.rows_updated) == (0, 0)
+
+
+def test_feeds_of_one_second_are_all_read_although_cursors_hold_only_their_time(
+    new_account: Callable[..., SandboxProcess], warehouse: LocalFile
+) -> None:
+    """The 20th and the 21st of 45 feeds share their second: in ascending order, a page ends between them."""
+    shop = new_account(events=0, others=45, cursors_by_time_alone=True)
+    twentieth, other = sorted(shop.truth("web_feeds"), key=lambda feed: feed["attributes"]["created"])[19:21]
+    shop.change("update", type="web_feeds", id=other["id"], attributes={"created": twentieth["attributes"]["created"]})
+
+    sync("web_feeds", shop, warehouse)
+
+    assert query(warehouse, "SELECT count(*), count(DISTINCT id) FROM web_feeds") == [(45, 45)]

@@ -41,7 +41,8 @@ FORMS = ResourceType(
         attribute("updated_at", ColumnType.TIMESTAMP, "When the form was last changed.", required=True),
         to_many("form-versions", "form_version_ids", "Versions of the form: its drafts, live versions and variations of A/B tests."),
     ),
-    # The endpoint cannot sort by id. Its cursors hold both times to the second, so only forms with both in common could be separated by a page.
+    # The endpoint cannot sort by id. Recorded cursors hold both times, to the second, so a page may skip a form that has both in common with the
+    # last one of the page before.
     replication=FullTable(sort="created_at"),
     version_column="updated_at",
     read_in_seconds=True,

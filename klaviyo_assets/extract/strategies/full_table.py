@@ -21,14 +21,18 @@ class FullTableStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[SubsetSlice]:
-        """Return a slice for each subset.
+        """Return a slice for each subset; for a sort with cursors that may not hold the id, a second one in the opposite order.
+
+        Of two records with the same value, at the end of a page and at the beginning of the next one, such a cursor may skip the second. In the
+        opposite order, it would be the first.
 
         Raises:
             InvalidRange: If a range is requested, which this replication does not support.
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        return [SubsetSlice(subset) for subset in context.entry.subsets]
+        orders = (False, True) if self.replication.sort else (False,)
+        return [SubsetSlice(subset, descending) for subset in context.entry.subsets for descending in orders]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_ALL``."""

@@ -16,7 +16,7 @@ from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.groups import GROUPS
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.settings import OPTIONS
@@ -129,9 +129,13 @@ def limits() -> str:
     """Return the table of rate limits, highest first."""
     entries = sorted(CATALOG.values(), key=lambda entry: (-entry.endpoint.limit.steady, entry.name))
     return table(
-        ("resource type", "requests per second (burst)", "requests per minute (steady)", "records per request"),
-        ((title(one), f"{one.endpoint.limit.burst:,}", f"{one.endpoint.limit.steady:,}", _page_size(one)) for one in entries),
+        ("resource type", "requests per second (burst)", "requests per minute (steady)", "requests per day", "records per request"),
+        ((title(one), f"{one.endpoint.limit.burst:,}", f"{one.endpoint.limit.steady:,}", _daily(one), _page_size(one)) for one in entries),
     )
+
+
+def _daily(entry: ResourceType) -> str:
+    return f"{entry.endpoint.limit.daily:,}" if entry.endpoint.limit.daily is not None else "no limit"
 
 
 def _page_size(entry: ResourceType) -> str:
@@ -168,8 +172,17 @@ def _how(entry: ResourceType) -> str:
         case PerParent():
             parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
             return f"in full, for each {parent}"
+        case Report(windows=windows):
+            return _REPORT_WINDOWS[windows]
         case _:
             raise TypeError(f"{entry.name}: describe {type(replication).__name__} here.")
+
+
+_REPORT_WINDOWS = {
+    ReportWindows.YEARS: "as a report, in calendar years of the send date",
+    ReportWindows.DAYS: "as a report, in days",
+    ReportWindows.OBSERVED: "as a report of the last 30 days, once a day",
+}
 
 
 def _when(entry: ResourceType) -> str:

@@ -12,6 +12,7 @@ from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.api.scope_check import Access, access_from, assess
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.store import AuditStore
@@ -19,7 +20,7 @@ from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
-from klaviyo_assets.extract.options import SyncOptions, parse_instant, parse_start_date
+from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant, parse_start_date
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.resources import KlaviyoResource
@@ -173,6 +174,7 @@ class AssetSync:
             start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
             accept_changed_options=self.klaviyo.accept_changed_options,
             metrics=self.klaviyo.metric_rules,
+            conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
         )
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
@@ -183,6 +185,8 @@ class AssetSync:
         elif self.parent_ending is not None and self.parent_ending.skipped and isinstance(failure, SyncError):
             self.ending.skipped = True
             self.log.warning("Skipped, because the asset of its parent was skipped. %s", failure)
+        elif self.entry.replication.report is not None and is_daily_limit(failure):
+            self.log.warning("Skipped until the daily limit is renewed. %s", failure)
         elif isinstance(failure, SyncAlreadyRunning) and SCHEDULE_TAG in self.context.run.tags:
             self.log.warning("Skipped. %s", failure)
         else:

@@ -64,6 +64,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     max_retries: int = option_field("max_retries")
     max_response_bytes: int = option_field("max_response_bytes")
     start_date: str | None = option_field("start_date")
+    conversion_metric_ids: str | None = option_field("conversion_metric_ids")
     account_id: str | None = option_field("account_id")
     event_metrics: list[str] = option_field("event_metrics")
     exclude_event_metrics: list[str] = option_field("exclude_event_metrics")

@@ -22,7 +22,7 @@ from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES,
 from klaviyo_assets.catalog import CATALOG, Catalog, UnknownResourceType
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
-from klaviyo_assets.extract.options import parse_start_date
+from klaviyo_assets.extract.options import conversion_metrics, parse_start_date
 from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE, is_memory_limit
@@ -66,6 +66,13 @@ def _check_account_id(text: str, name: str) -> None:
         raise ValueError(f"{name} holds an API key. Set it to the account's id (six characters), or leave it out.")
     if not _ACCOUNT_ID.fullmatch(text):
         raise ValueError(f"{name} is not the id of an account: {text!r}. Write the id alone, such as AbC123.")
+
+
+def _check_metric_ids(text: str, name: str) -> None:
+    try:
+        conversion_metrics(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}. Write the ids alone, separated by commas, such as RESQ6t, Xy12Ab.") from None
 
 
 def _check_memory_limit(text: str, name: str) -> None:
@@ -212,6 +219,13 @@ class Settings:
         kind=_FieldRules(),
         default_words="none",
         notes="In the environment: a JSON object. [More](privacy.md#field-rules)",
+    )
+    conversion_metric_ids: str | None = _option(
+        None,
+        "Ids of the metrics by which campaign and flow reports count conversions, separated by commas. Each has rows of its own",
+        example="RESQ6t, Xy12Ab",
+        kind=Text(_check_metric_ids),
+        default_words="the metric that the account has mapped as its revenue",
     )
     accept_changed_options: bool = _option(
         False,

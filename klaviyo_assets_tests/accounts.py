@@ -31,6 +31,9 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 
+COLLECTIONS = {name: entry for name, entry in CATALOG.items() if entry.replication.report is None}
+"""The resource types whose records the API lists: all except reports."""
+
 SMALL = SandboxOptions(
     seed=0, events=3_000, profiles=600, campaigns=40, flows=12, lists=12, segments=14, metrics=15, reviews=250, history_days=200, limits=False
 )

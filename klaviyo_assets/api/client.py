@@ -173,9 +173,15 @@ class KlaviyoClient:
             return await self._get(entry, target, decode, share)
 
     async def _get(
-        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], T], share: Share, max_bytes: int | None = None
+        self,
+        entry: ResourceType,
+        target: httpx.URL,
+        decode: Callable[[bytes], T],
+        share: Share,
+        max_bytes: int | None = None,
+        body: bytes | None = None,
     ) -> ApiResponse[T]:
-        request = ApiRequest("GET", target, entry.scope_text, max_bytes=max_bytes)
+        request = ApiRequest("GET" if body is None else "POST", target, entry.scope_text, body, max_bytes=max_bytes)
         try:
             return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
         except (BadRequest, NotFound) as error:
@@ -194,7 +200,7 @@ class KlaviyoClient:
         Raises:
             KlaviyoError: As :meth:`get` does.
         """
-        body = msgspec.json.encode({"data": {"type": query.jsonapi_type, "attributes": attributes}})
+        body = _body_of(query.jsonapi_type, attributes)
         request = ApiRequest("POST", self._url(query.path), query.scope, body)
         with self._memory.share() as share:
             return await self._request(request, self._limiter_of(query.path, query.limit), decode, share)
@@ -217,6 +223,7 @@ class KlaviyoClient:
         max_pages: int | None = None,
         max_bytes: int | None = None,
         parent_id: str | None = None,
+        query: Mapping[str, object] | None = None,
     ) -> AsyncGenerator[ApiResponse[P]]:
         """Yield the pages of a collection, following ``links.next``.
 
@@ -230,6 +237,7 @@ class KlaviyoClient:
             max_bytes: Maximum bytes of a page, for callers that start again with smaller pages. If None, a page that is larger than the settings
                 allow is requested again here, with fewer records.
             parent_id: For child types, the id of the parent.
+            query: Attributes of the request body, if the endpoint is asked by POST; each page is requested with them.
 
         Raises:
             ResponseTooLarge: If a page has more bytes.
@@ -240,12 +248,12 @@ class KlaviyoClient:
             KlaviyoError: As :meth:`get` does.
         """
         target = self._url(entry.path_of(parent_id)).copy_merge_params(dict(parameters))
-        path = target.path
+        path, body = target.path, None if query is None else _body_of(entry.jsonapi_type, query)
         # Hashes of recent links only; the caller detects a longer loop by its repeated records.
         seen: dict[int, None] = {}
         for count in itertools.count(1):
             with self._memory.share() as share:
-                response = await self._page(entry, target, decode, share, max_bytes)
+                response = await self._page(entry, target, decode, share, max_bytes, body)
                 yield response
             link = response.value.next_url
             del response  # frees the page unless the caller keeps it
@@ -273,12 +281,12 @@ class KlaviyoClient:
         return target
 
     async def _page(
-        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, max_bytes: int | None
+        self, entry: ResourceType, target: httpx.URL, decode: Callable[[bytes], P], share: Share, max_bytes: int | None, body: bytes | None
     ) -> ApiResponse[P]:
         """Request a page, with fewer records if it is too large; its next link keeps the smaller size."""
         while True:
             try:
-                return await self._get(entry, target, decode, share, max_bytes)
+                return await self._get(entry, target, decode, share, max_bytes, body)
             except ResponseTooLarge as error:
                 size = target.params.get("page[size]", "")
                 if max_bytes is not None or not size.isdecimal() or int(size) <= 1:
@@ -349,6 +357,10 @@ class KlaviyoClient:
         self.traffic.bytes += len(response.content)
         self.traffic.throttled += response.status_code == 429
         self._clock.note(server_time(response))
+
+
+def _body_of(jsonapi_type: str, attributes: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode({"data": {"type": jsonapi_type, "attributes": attributes}})
 
 
 def _may_be_about(entry: ResourceType, error: BadRequest | NotFound) -> bool:

@@ -24,6 +24,7 @@ The hierarchy::
       x RequestFailed           transient; raised after the last retry
         - RateLimited           429
             - EdgeRateLimited   Cloudflare, in front of the API, limits requests from this address (429 or 403)
+        - DailyLimitReached     our share of a daily limit is used up (klaviyo_assets/api/rate_limit/daily.py)
         - ServerFault           5xx, 408, 425
         - ConnectionFailed      connection refused, dropped or timed out, or the response cut short
         - InvalidResponse             a response that cannot be parsed

@@ -50,6 +50,8 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | 
     Raises:
         KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` if the key lacks the scope.
     """
+    if (shown_by := entry.access_shown_by) is not None:
+        return await probe(client, shown_by)
     if entry.parent is None:
         return await _one_record(client, entry, None)
     for tried in range(1, _PARENTS_TRIED + 1):

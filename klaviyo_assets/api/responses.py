@@ -54,6 +54,9 @@ _LIKELY_CAUSE = {
 """Advice for a 403 with an unrecognized error text, by Klaviyo's code."""
 
 
+_CURSORS = frozenset({"page[cursor]", "page_cursor"})
+"""Query parameters with the cursor of a page link; reports use the second (OpenAPI)."""
+
 _REDIRECT_TARGET = "X-Redirect-Target"
 
 
@@ -117,7 +120,7 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
         case 400 if _is_about_the_key(response, error):
             return ApiKeyRejected("Klaviyo does not accept the API key.", **facts)
-        case 400 if "page[cursor]" in response.request.url.params:
+        case 400 if not _CURSORS.isdisjoint(response.request.url.params):
             return CursorRefused("Klaviyo no longer accepts the cursor of its own link.", **facts)
         case 400:
             return BadRequest("Klaviyo refuses the request.", **facts)

@@ -12,6 +12,7 @@ class ColumnType(StrEnum):
     FLOAT = "DOUBLE"
     BOOLEAN = "BOOLEAN"
     TIMESTAMP = "TIMESTAMP WITH TIME ZONE"
+    DATE = "DATE"
     JSON = "JSON"
     STRINGS = "VARCHAR[]"
 

@@ -7,15 +7,17 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class RateLimit:
-    """Klaviyo's two fixed-window limits of an endpoint, per account (OpenAPI ``x-klaviyo-ratelimit``).
+    """Klaviyo's fixed-window limits of an endpoint, per account (OpenAPI ``x-klaviyo-ratelimit``).
 
     Attributes:
         burst: Requests allowed in a window of one second.
         steady: Requests allowed in a window of one minute.
+        daily: Requests allowed in a window of one day; None if there is no such window.
     """
 
     burst: int
     steady: int
+    daily: int | None = None
 
 
 # Klaviyo's tiers: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling
@@ -24,6 +26,7 @@ TIER_S = RateLimit(burst=3, steady=60)
 TIER_M = RateLimit(burst=10, steady=150)
 TIER_L = RateLimit(burst=75, steady=750)
 TIER_XL = RateLimit(burst=350, steady=3500)
+TIER_REPORTS = RateLimit(burst=1, steady=2, daily=225)
 
 
 @dataclass(frozen=True)

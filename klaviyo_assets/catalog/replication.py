@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from enum import StrEnum
 
 
 class Replication:
@@ -49,6 +50,11 @@ class Replication:
     @property
     def start_date_field(self) -> str | None:
         """Time field that the user's start date applies to; None if it does not apply."""
+        return None
+
+    @property
+    def report(self) -> "Report | None":
+        """The report that the rows come from; None if they are records of a collection."""
         return None
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
@@ -200,3 +206,58 @@ class PerParent(Replication):
     def reads_children(self) -> bool:
         """True."""
         return True
+
+
+class ReportWindows(StrEnum):
+    """The fixed windows that a report is read in. Their days are days of the account's time zone, as on Klaviyo's own screens."""
+
+    YEARS = "years"
+    """Calendar years of send dates: one row per grouping and year."""
+    DAYS = "days"
+    """At most 60 days per request, the longest daily series (OpenAPI ``interval``): one row per grouping and day."""
+    OBSERVED = "observed"
+    """The sends of the last 30 days, once a day: one row per grouping and day on which it was read."""
+
+
+_NEVER_FINAL = timedelta(days=36_500)
+"""A lookback age that no window reaches: its coverage keeps the time of each read, by which it is read again."""
+
+
+@dataclass(frozen=True)
+class Report(Replication):
+    """Ask for a report (POST) in fixed windows; read windows again while their numbers change.
+
+    The columns define the request: those under ``attributes.statistics`` are its statistics, those under ``attributes.groupings`` its ``group_by``.
+
+    Attributes:
+        windows: The fixed windows.
+        field: Column with the first day of the row's window, its day, or the day on which it was read.
+        has_group_by: True if the request names its groupings; False if the report has only one.
+        by_conversion_metric: True if the request needs a conversion metric; the report is then read for each of the selected metrics.
+        ids_filter: Field of the filter ``any(…)`` in which the request names the ids of ``ResourceType.named_in_filter``, in groups; empty if the
+            report covers all.
+        not_before: The report has no data before this date; None if unknown.
+        settled_after: Age at which a day no longer changes and is not read again; None if every window is read again monthly.
+    """
+
+    windows: ReportWindows
+    field: str
+    has_group_by: bool = True
+    by_conversion_metric: bool = False
+    ids_filter: str = ""
+    not_before: date | None = None
+    settled_after: timedelta | None = None
+
+    @property
+    def reads_children(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def report(self) -> "Report":
+        """Itself."""
+        return self
+
+    def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
+        """Return the age at which a day is settled."""
+        return (self.settled_after if self.settled_after is not None else _NEVER_FINAL,)

@@ -87,6 +87,8 @@ class ResourceType:
             path says so; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
+        access_shown_by: A type with the same scope, whose endpoint shows whether a key may read this one; None if its own endpoint is requested.
+        named_in_filter: The type whose ids the requests of a report name in their filter; None if they name none.
         group: Name by which users select it together with related types (:mod:`klaviyo_assets.catalog.groups`); any name for a type of your own.
     """
 
@@ -117,6 +119,8 @@ class ResourceType:
     read_in_seconds: bool = False
     opt_in: bool = False
     group: str = CORE
+    access_shown_by: "ResourceType | None" = None
+    named_in_filter: "ResourceType | None" = None
 
     @property
     def scopes(self) -> tuple[str, ...]:

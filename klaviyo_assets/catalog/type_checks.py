@@ -184,7 +184,7 @@ def _key(entry: ResourceType) -> _Problems:
     if not entry.primary_key:
         yield "primary_key is empty. Name the columns that identify a row, such as ('id',)."
     for name in entry.primary_key:
-        yield from _missing(entry, "primary_key", name, ColumnType.STRING)
+        yield from _missing(entry, "primary_key", name, ColumnType.STRING, ColumnType.DATE)
     if len({*entry.primary_key}) < len(entry.primary_key):
         yield f"primary_key names a column more than once: {', '.join(entry.primary_key)}. Name each once."
     if entry.replication.is_complete_read and entry.primary_key != (entry.id_column,):
@@ -213,13 +213,13 @@ def _volatile(entry: ResourceType) -> _Problems:
             yield f"the column {column.name} is volatile, but rows are identified, ordered or read by it. Remove volatile=True."
 
 
-def _missing(entry: ResourceType, field: str, name: str, type_: ColumnType) -> _Problems:
-    """Yield a problem if a field names no column of a type."""
+def _missing(entry: ResourceType, field: str, name: str, *types: ColumnType) -> _Problems:
+    """Yield a problem if a field names no column of one of the types."""
     column = next((column for column in entry.columns if column.name == name), None)
     if column is None:
         yield f"{field} names {name!r}, which is not one of its columns ({', '.join(one.name for one in entry.columns)}). Name a column."
-    elif column.type is not type_:
-        yield f"{field} names the column {name} of type {column.type.name}. Name a column of type {type_.name}."
+    elif column.type not in types:
+        yield f"{field} names the column {name} of type {column.type.name}. Name a column of type {' or '.join(one.name for one in types)}."
 
 
 def _subject(entry: ResourceType) -> _Problems:

@@ -17,7 +17,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
 from klaviyo_assets.decode.records import RecordDecoder
 from klaviyo_assets.decode.schema import EXTRA, INSTANT, SYNCED_AT, dtype
-from klaviyo_assets.decode.timestamps import instants, parse_instant
+from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
 
 T = TypeVar("T")
 
@@ -202,6 +202,8 @@ class PageDecoder:
             values = parent_ids or [None] * len(records) if column.path[0] == "parent" else self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
                 columns[column.name] = instants(column, values, extras)
+            elif column.type is ColumnType.DATE:
+                columns[column.name] = dates(column, values, extras)
             elif column.type is ColumnType.JSON:
                 columns[column.name] = pl.Series(column.name, values, dtype=pl.Binary).cast(pl.String)
             else:

@@ -27,6 +27,7 @@ _DTYPES: dict[ColumnType, pl.DataType] = {
     ColumnType.FLOAT: pl.Float64(),
     ColumnType.BOOLEAN: pl.Boolean(),
     ColumnType.TIMESTAMP: INSTANT,
+    ColumnType.DATE: pl.Date(),
     ColumnType.JSON: pl.String(),
     ColumnType.STRINGS: pl.List(pl.String()),
 }

@@ -30,6 +30,7 @@ STRICT: dict[ColumnType, Any] = {
     ColumnType.FLOAT: float | None | UnsetType,
     ColumnType.BOOLEAN: bool | None | UnsetType,
     ColumnType.TIMESTAMP: str | None | UnsetType,
+    ColumnType.DATE: str | None | UnsetType,
     ColumnType.JSON: Raw | UnsetType,
     ColumnType.STRINGS: list[str] | None | UnsetType,
 }

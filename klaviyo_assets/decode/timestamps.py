@@ -15,6 +15,8 @@ _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9
 
 _USUAL_FORMAT = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
 _ACCEPTED = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}([0-9]*))?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?"
@@ -56,6 +58,23 @@ def instants(column: Column, texts: list[str | None], extras: list[bytes | None]
         parsed[index] = value = parse_instant(text)
         if value is None or _is_finer(text):
             extras[index] = _with_extra(extras[index], column.path[1:], text)
+    return parsed
+
+
+def dates(column: Column, texts: list[str | None], extras: list[bytes | None]) -> pl.Series:
+    """Parse a column of dates such as ``2026-01-31``.
+
+    Args:
+        column: The column.
+        texts: Its values.
+        extras: ``_extra`` of the same records; modified here to include what is not a date.
+    """
+    raw = pl.Series(column.name, texts, dtype=pl.String)
+    parsed = raw.str.to_date("%Y-%m-%d", strict=False)
+    usual = raw.str.contains(_DATE) & parsed.is_not_null()
+    for index in (raw.is_not_null() & ~usual.fill_null(False)).arg_true().to_list():
+        parsed[index] = None
+        extras[index] = _with_extra(extras[index], column.path[1:], raw[index])
     return parsed
 
 

@@ -16,12 +16,14 @@ class FetchState:
         records_read: Records received within the bounds of the slices.
         readers: Slices that are being read, in the order in which they began.
         waiting: Slices that have not begun, the most urgent first.
+        finished: Slices that have been read to their end.
         gone_parents: Ids of parents that no longer exist in Klaviyo.
     """
 
     records_read: int = 0
     readers: list[SliceReader] = field(default_factory=list)
     waiting: deque[AnySlice] = field(default_factory=deque)
+    finished: list[AnySlice] = field(default_factory=list)
     gone_parents: list[str] = field(default_factory=list)
 
     @property

@@ -6,7 +6,7 @@ An idle worker therefore takes over the later half of what another worker has le
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,14 +15,15 @@ from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages, NotFound, ResponseTooLarge
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
-from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.decode import Page, PageDecoder
+from klaviyo_assets.decode.report import ReportDecoder
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import PageSize
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _MIN_PAGES_TO_SPLIT = 3.0
@@ -146,14 +147,18 @@ class Fetcher:
                 self.state.gone_parents.append(reader.slice.parent_id)
                 break
         self.sink.finish(reader.slice_id)
+        self.state.finished.append(reader.slice)
         self.state.readers.remove(reader)
         self._notify()
 
     async def _read_pages(self, reader: SliceReader, group: asyncio.TaskGroup) -> bool:
         """Read a slice to its end; return False if it should continue with larger pages."""
         parameters = slice_parameters(self.entry, reader.rest) | reader.page_size.parameters
-        decode = self._decoder(reader.slice.subset).linked_page
-        pages = self.client.pages(self.entry, parameters, decode, max_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id)
+        decode: Callable[[bytes], Page] = self._decoder(reader.slice.subset).linked_page
+        body: Mapping[str, object] | None = None
+        if isinstance(reader.slice, ReportSlice):
+            decode, body = _report_decoder(self.entry, decode, reader.slice).page, reader.slice.body
+        pages = self.client.pages(self.entry, parameters, decode, max_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id, query=body)
         async with aclosing(pages) as responses:
             async for response in responses:
                 page = reader.accept(response)
@@ -190,6 +195,10 @@ class Fetcher:
         if subset.name not in self._decoders:
             self._decoders[subset.name] = PageDecoder(self.entry, subset)
         return self._decoders[subset.name]
+
+
+def _report_decoder(entry: ResourceType, decode: Callable[[bytes], Page], slice_: ReportSlice) -> ReportDecoder:
+    return ReportDecoder(entry, decode, None if slice_.window else slice_.field, slice_.first, slice_.last, slice_.window)
 
 
 def _start(reader: SliceReader) -> datetime:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,6 +27,9 @@ class SyncMode(StrEnum):
     """Like ``incremental``, after removing from the coverage the days for which the last audit found a different count."""
 
 
+_METRIC_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
 @dataclass(frozen=True)
 class SyncOptions:
     """The options of one sync.
@@ -37,6 +41,7 @@ class SyncOptions:
         start_date: Older records are not read, if the resource type supports a start date; None for the whole history.
         metrics: The metrics that the user selects, for a resource type with a ``metric_filter``.
         accept_changed_options: Keep rows that were read with other options or columns, rather than reading them again.
+        conversion_metrics: Ids of the metrics that reports count conversions by; empty for the account's revenue metric.
     """
 
     mode: SyncMode = SyncMode.incremental
@@ -45,6 +50,7 @@ class SyncOptions:
     start_date: datetime | None = None
     accept_changed_options: bool = False
     metrics: MetricRules = NO_RULES
+    conversion_metrics: tuple[str, ...] = ()
 
 
 def range_field(entry: ResourceType) -> str | None:
@@ -104,6 +110,22 @@ def parse_start_date(text: str, name: str) -> datetime:
     if value > now:
         raise InvalidRange(f"{name} is in the future: {text!r}, and it is {now:%Y-%m-%dT%H:%MZ} now.", "Set an earlier date.")
     return value
+
+
+def conversion_metrics(text: str | None) -> tuple[str, ...]:
+    """Return the ids of metrics in a setting, separated by commas.
+
+    Raises:
+        ValueError: If one is not the id of a metric.
+
+    Example:
+        >>> conversion_metrics("RESQ6t, Xy12Ab")
+        ('RESQ6t', 'Xy12Ab')
+    """
+    ids = tuple(dict.fromkeys(one.strip() for one in (text or "").split(",") if one.strip()))
+    if wrong := [one for one in ids if not _METRIC_ID.fullmatch(one)]:
+        raise ValueError(f"{wrong[0]!r} is not the id of a metric")
+    return ids
 
 
 def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:

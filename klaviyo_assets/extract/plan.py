@@ -5,7 +5,7 @@ from datetime import datetime
 
 from klaviyo_assets.extract.metric_selection import left_out
 from klaviyo_assets.extract.options import SyncMode
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
 from klaviyo_assets.extract.strategies.base import PlanContext, Strategy
 from klaviyo_assets.state.coverage import CoverageRow
 
@@ -58,9 +58,9 @@ def _plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> 
     slices = tuple(strategy.plan(context, oldest))
     trusted = {*context.trusted}  # a child type has a row per parent
     ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]
-    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices if isinstance(slice_, Slice) for row in ignored))
+    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices if isinstance(slice_, Slice | ReportSlice) for row in ignored))
 
 
-def _reads(slice_: Slice, row: CoverageRow) -> bool:
+def _reads(slice_: Slice | ReportSlice, row: CoverageRow) -> bool:
     """Return whether a slice overlaps a row of the coverage."""
     return (slice_.subset.name, slice_.field) == (row.subset, row.field) and slice_.start < row.end and row.start < slice_.covers_to

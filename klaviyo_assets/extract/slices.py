@@ -1,8 +1,9 @@
 """Slices: the parts of a resource type, each read by one cursor chain. Data only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import field as dataclass_field
+from datetime import date, datetime
 
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.state.coverage import BEGINNING
@@ -94,7 +95,46 @@ class Slice:
         return below, replace(self, start=border)
 
 
-AnySlice = Slice | SubsetSlice | ParentSlice
+@dataclass(frozen=True)
+class ReportSlice:
+    """A window of a report, read by one request (and its further pages, if there are any).
+
+    Attributes:
+        subset: The subset: its values are those that the request fixes, such as the conversion metric.
+        field: Column with the window's first day, or its days; coverage is recorded for it.
+        start: When the window begins.
+        covers_to: The window is covered up to here once the slice is read.
+        first: First day of the window, in the account's time zone.
+        last: Last day of the window.
+        body: Attributes of the request.
+        window: Values of the columns under ``window`` that all rows have; empty if each row has its own day.
+        ids: Ids that the request's filter names; empty if it has no such filter.
+        ids_column: Column with these ids.
+    """
+
+    subset: Subset
+    field: str
+    start: datetime
+    covers_to: datetime
+    first: date
+    last: date
+    body: Mapping[str, object] = dataclass_field(hash=False, default_factory=dict)
+    window: Mapping[str, str] = dataclass_field(hash=False, default_factory=dict)
+    ids: tuple[str, ...] = ()
+    ids_column: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name for logs, such as ``2026-01-01 to 2026-12-31, 100 ids``."""
+        prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
+        return f"{prefix}{self.first} to {self.last}{f', {len(self.ids)} ids' if self.ids else ''}"
+
+    @property
+    def parent_id(self) -> None:
+        """None: its rows have no parent."""
+
+
+AnySlice = Slice | SubsetSlice | ParentSlice | ReportSlice
 
 _MAX_NAMES = 20
 """Maximum number of slices to name in a list for users; a child type has one per parent, possibly thousands."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import parquet
 from klaviyo_assets.state.coverage import TimeWindow
@@ -55,6 +56,20 @@ class Deletions:
         """
         column = quoted(field)
         return self._mark(f"{column} >= ? AND {column} < ? AND {self._are_missing(files)}", at, window.start, window.end)
+
+    def mark_missing_of_report(self, window: ReportWindow, files: Sequence[Path], at: datetime) -> int | None:
+        """Mark rows of a report's window that a complete read of it did not return; None if it returned nothing although the table has rows.
+
+        Args:
+            window: The window.
+            files: Staged files with the keys that were returned, also those of other windows.
+            at: When the read began.
+        """
+        key, own = self.tables.entry.primary_key, window.condition
+        if not files or not self.connection.execute(f"SELECT 1 FROM {parquet(files, key)} WHERE {own} LIMIT 1").fetchall():
+            known = self.connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {own} LIMIT 1").fetchall()
+            return None if known else 0
+        return self._mark(f"{own} AND {self._are_missing(files)}", at)
 
     def mark_missing_of_parents(self, column: str, parents: Sequence[str], files: Sequence[Path], at: datetime) -> int:
         """Mark the rows of some parents that a complete read of these did not return. Rows of other parents do not change.

@@ -19,6 +19,7 @@ from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
+from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -279,6 +280,23 @@ class Loader:
             self.counts.deleted += deletions.mark_of_parents(column, sorted(gone), row.started_at)
             self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} - gone), files, row.started_at)
             self._end(connection, row, now)
+
+    @retry_on_conflict
+    def mark_missing_of_report(self, windows: Sequence[ReportWindow], files: Sequence[Path], at: datetime) -> list[ReportWindow]:
+        """Mark rows that complete reads of a report's windows did not return.
+
+        Returns:
+            Windows for which the read returned nothing although the table has rows; none of these rows is marked.
+        """
+        empty = []
+        with self._restored_on_error(), self.transaction() as connection:
+            deletions = Deletions(connection, self.tables)
+            for window in windows:
+                if (marked := deletions.mark_missing_of_report(window, files, at)) is None:
+                    empty.append(window)
+                else:
+                    self.counts.deleted += marked
+        return empty
 
     @retry_on_conflict
     def finish_whole(self, batch: Batch, row: SyncLogEntry, deleted: Sequence[Key], now: datetime) -> None:

@@ -22,6 +22,7 @@ from klaviyo_assets.sandbox.errors import JSONAPI, THROTTLED, ApiError, HtmlErro
 from klaviyo_assets.sandbox.faults import Fault, FaultKind
 from klaviyo_assets.sandbox.query import read_query
 from klaviyo_assets.sandbox.related import scope_for
+from klaviyo_assets.sandbox.reports import report
 from klaviyo_assets.sandbox.responses import Oddity, collection, lookup
 from klaviyo_assets.sandbox.state import State
 
@@ -32,6 +33,9 @@ def build_app(state: State) -> ASGIApp:
     """Return the server's application."""
     routes: list[BaseRoute] = [*admin_routes(state)]
     for entry in state.catalog.values():
+        if entry.replication.report is not None:
+            routes.append(Route(entry.endpoint.path, _Report(state, entry), methods=["POST"]))
+            continue
         routes.append(Route(entry.endpoint.path, _Records(state, entry, lookup=False), methods=["GET"]))
         if entry.endpoint.lookup_limit is not None:
             routes.append(Route(entry.endpoint.path + "/{id}", _Records(state, entry, lookup=True), methods=["GET"]))
@@ -78,7 +82,7 @@ class _Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         state = self._state
-        fault = state.faults.next_for(self._name, has_cursor="page[cursor]" in request.query_params)
+        fault = state.faults.next_for(self._name, has_cursor=not {"page[cursor]", "page_cursor"}.isdisjoint(request.query_params))
         if state.options.latency:
             await asyncio.sleep(state.options.latency)
         response = await self._respond(request, fault)
@@ -171,6 +175,30 @@ class _Aggregates(_Endpoint):
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
         self._state.account.settle()
         return aggregate(self._state.account.store, await request.body(), _origin(request), request.url.query)
+
+
+class _Report(_Endpoint):
+    """Serves a report.
+
+    Args:
+        state: The running sandbox.
+        entry: Its type.
+    """
+
+    def __init__(self, state: State, entry: ResourceType) -> None:
+        super().__init__(state, entry.endpoint.path)
+        self._entry = entry
+
+    def _scopes(self, request: Request) -> frozenset[str]:
+        return frozenset(self._entry.scopes)
+
+    def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:
+        return (self._entry.endpoint.limit,)
+
+    async def _document(self, request: Request, fault: Fault | None) -> bytes:
+        state, url = self._state, f"{_origin(request)}{self._entry.endpoint.path}"
+        body, now = await request.body(), state.account.settle()
+        return report(state.account.store, self._entry, body, url, request.query_params, now, state.options.report_page)
 
 
 def _origin(request: Request) -> str:

@@ -107,7 +107,9 @@ class Account:
         Raises:
             UnknownRecord: If there is no such record.
         """
-        self.find(name, id, parent_id)
+        record = self.find(name, id, parent_id)
+        if parent_id is None:
+            self.store.deleted.setdefault(name, {})[id] = record
         self.store.records_of(self.catalog[name], parent_id).remove(id)
         for children in self.store.children.values():
             if children.entry.parent is not None and children.entry.parent.type_name == name and not self.store.has(name, id):

@@ -59,7 +59,7 @@ class Limits:
     Args:
         now: Real time in seconds; limits do not follow the sandbox's movable clock.
         headers: Format of the ``RateLimit-*`` headers.
-        daily: Additional limit of requests per day and endpoint; 0 for none.
+        daily: Limit of requests per day and endpoint; 0 for that of the endpoint, if it has one.
     """
 
     def __init__(self, now: Callable[[], float] = time.time, headers: RateLimitHeaders = RateLimitHeaders.RECORDED, daily: int = 0) -> None:
@@ -93,7 +93,8 @@ class Limits:
     def _windows_of(self, endpoint: str, limit: RateLimit) -> tuple[_Window, ...]:
         key = (endpoint, limit)
         if key not in self._windows:
-            day = (_Window(_DAY_SECONDS, self._daily),) if self._daily else ()
+            allowed = self._daily or limit.daily
+            day = (_Window(_DAY_SECONDS, allowed),) if allowed else ()
             self._windows[key] = (_Window(_BURST_SECONDS, limit.burst), _Window(_STEADY_SECONDS, limit.steady), *day)
         return self._windows[key]
 

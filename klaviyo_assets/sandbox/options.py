@@ -50,7 +50,8 @@ class SandboxOptions:
             "(the one-second window, and the list), or minute (one number, as Klaviyo documents it)"
         },
     )
-    daily_limit: int = field(default=0, metadata={"help": "additional limit of requests per day and endpoint; 0 for none"})
+    daily_limit: int = field(default=0, metadata={"help": "limit of requests per day and endpoint; 0 for Klaviyo's own, which only reports have"})
+    report_page: int = field(default=0, metadata={"help": "results of a page of a campaign or flow report; 0 for one page with all, as recorded"})
     latency: float = field(default=0.0, metadata={"help": "minimum seconds of each response"})
     invalid_key_status: int = field(
         default=401, metadata={"help": "status of the response to an unknown key: 401, or 400 as another page of Klaviyo's docs says"}

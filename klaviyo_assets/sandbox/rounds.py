@@ -71,7 +71,7 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
 
 def _small_types(account: Account, rng: random.Random, now: int) -> None:
     for name, entry in account.catalog.items():
-        if name in _LARGE or entry.identifies_account or entry.parent is not None:
+        if name in _LARGE or entry.identifies_account or entry.parent is not None or entry.replication.report is not None:
             continue
         ids = _ids(account, name)
         account.add(name, make_new(account.context, account.store, entry, rng, now), now)

@@ -136,20 +136,27 @@ class Store:
     Attributes:
         collections: The records of types without a parent, by type.
         children: The records of child types, by type.
+        deleted: The deleted records of types without a parent, by type: reports still count what they have sent.
         on_arrival: Called with the type's name, the record and the instant when a scheduled record arrives.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.collections = {entry.name: Collection(entry) for entry in catalog.values() if entry.parent is None}
+        self.collections = {entry.name: Collection(entry) for entry in catalog.values() if entry.parent is None and entry.replication.report is None}
         self.children = {entry.name: Children(entry) for entry in catalog.values() if entry.parent is not None}
         self._by_jsonapi_type = {collection.entry.jsonapi_type: collection for collection in self.collections.values()}
+        self.deleted: dict[str, dict[str, Record]] = {}
         self.on_arrival: Callable[[str, Record, int], None] = lambda name, record, instant: None
         self._scheduled: list[tuple[int, int, str, Record]] = []
         self._sequence = 0
 
     def __getitem__(self, name: str) -> Collection:
         return self.collections[name]
+
+    def with_deleted(self, name: str) -> Iterator[Record]:
+        """Iterate over the records of a type, then over the deleted ones."""
+        yield from self[name]
+        yield from self.deleted.get(name, {}).values()
 
     def of_jsonapi_type(self, type_name: str) -> Collection | None:
         """Return the collection of the records with this ``type`` member, if there is one."""

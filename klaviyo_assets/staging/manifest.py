@@ -1,11 +1,12 @@
 """The manifest of a staging folder: which slices are finished, and which files are not loaded yet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from klaviyo_assets.extract.slices import AnySlice, ParentSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentSlice, ReportSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, grouped
 
@@ -26,6 +27,7 @@ class SliceState(msgspec.Struct, eq=False):
         end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
         parent: Id of the parent record whose children it reads; empty if it has none.
+        ids: Ids that a report's filter names; each is covered by itself. Empty if it has no such filter.
         read_up_to: Everything before this time has been read and written; None if that is not known yet.
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
@@ -42,6 +44,7 @@ class SliceState(msgspec.Struct, eq=False):
     loaded: bool = False
     loaded_read_up_to: datetime | None = None
     parent: str = ""
+    ids: list[str] = msgspec.field(default_factory=list)
 
     @staticmethod
     def of(slice_: AnySlice) -> "SliceState":
@@ -50,6 +53,8 @@ class SliceState(msgspec.Struct, eq=False):
             return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
         if isinstance(slice_, ParentSlice):
             return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
+        if isinstance(slice_, ReportSlice):
+            return SliceState(slice_.subset.name, slice_.field, slice_.start, None, slice_.covers_to, ids=list(slice_.ids))
         return SliceState(slice_.subset.name, None, None, None, None)
 
 
@@ -106,6 +111,12 @@ class Manifest(msgspec.Struct):
         if end <= state.start or (not state.finished and state.read_up_to == state.loaded_read_up_to):
             return None
         return CoverageRow(state.subset, state.field, state.start, end, self.read_at, self.fingerprint, parent=state.parent)
+
+    def coverage(self) -> Iterator[CoverageRow]:
+        """Yield the coverage that loading the written files adds."""
+        for state in self.slices:
+            if (row := self.coverage_of(state)) is not None:
+                yield from (replace(row, parent=id_) for id_ in state.ids) if state.ids else (row,)
 
 
 def loads_of(files: Sequence[StagedFile], max_rows: int | None = None) -> list[list[StagedFile]]:

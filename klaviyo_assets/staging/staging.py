@@ -159,7 +159,7 @@ class Staging:
         slices, files = self.manifest.slices, self.manifest.files
         return Batch(
             files=tuple(self.folder / file.name for file in files),
-            covered=tuple(row for state in slices if (row := self.manifest.coverage_of(state)) is not None),
+            covered=tuple(self.manifest.coverage()),
             progress=tuple((state.finished, state.read_up_to) for state in slices),
             rows=self.rows_unloaded,
         )

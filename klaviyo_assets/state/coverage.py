@@ -68,7 +68,7 @@ def windows_to_read(
     left = [wanted] if wanted.start < wanted.end else []
     for row in covered:
         for done in _up_to_date_parts(row, lookback_ages, now, stepped):
-            left = [part for window in left for part in _minus(window, done)]
+            left = [part for window in left for part in minus(window, done)]
     return sorted(left)
 
 
@@ -85,7 +85,8 @@ def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now:
     return parts
 
 
-def _minus(window: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
+def minus(window: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
+    """Return the parts of a window outside of another one."""
     if hole.start >= hole.end or hole.end <= window.start or hole.start >= window.end:
         return [window]
     pieces = [TimeWindow(window.start, hole.start), TimeWindow(hole.end, window.end)]
@@ -112,12 +113,12 @@ def without(covered: Iterable[CoverageRow], rereads: Iterable[TimeWindow]) -> li
     """Return the coverage without some windows, so that the next sync reads them again."""
     rows = list(covered)
     for window in rereads:
-        rows = [replace(row, start=part.start, end=part.end) for row in rows for part in _minus(TimeWindow(row.start, row.end), window)]
+        rows = [replace(row, start=part.start, end=part.end) for row in rows for part in minus(TimeWindow(row.start, row.end), window)]
     return rows
 
 
 def _outside(row: CoverageRow, added: CoverageRow) -> list[CoverageRow]:
-    return [replace(row, start=part.start, end=part.end) for part in _minus(TimeWindow(row.start, row.end), TimeWindow(added.start, added.end))]
+    return [replace(row, start=part.start, end=part.end) for part in minus(TimeWindow(row.start, row.end), TimeWindow(added.start, added.end))]
 
 
 def _finalized(row: CoverageRow, lookback_ages: Sequence[timedelta]) -> CoverageRow:

@@ -10,10 +10,11 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
-from klaviyo_assets.extract.slices import AnySlice, shorten_names
+from klaviyo_assets.extract.slices import AnySlice, ReportSlice, shorten_names
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
+from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.requested_rereads import Reread
@@ -62,6 +63,8 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
             sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was not changed.")
         case Completion.COMPARE_WINDOW:
             await _compare_window(sync, read)
+        case Completion.COMPARE_REPORT:
+            await compare_report(sync, read.slices, read.files)
         case Completion.COVERAGE:
             await _finish_rereads(sync, read)
     await in_thread(sync.loader.end, sync.row, sync.client.now())
@@ -95,6 +98,15 @@ async def _compare_all(sync: SyncContext, staging: Staging) -> None:
         await in_thread(load_divided, load, part)
     now = sync.client.now()
     await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, sync.row, gone, now), last)
+
+
+async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: Sequence[Path]) -> None:
+    """Mark rows of the windows of a report that were read if they were not returned."""
+    windows = [
+        ReportWindow(one.field, one.first, one.last, one.subset.values, one.ids_column, one.ids) for one in slices if isinstance(one, ReportSlice)
+    ]
+    for window in await in_thread(sync.loader.mark_missing_of_report, windows, files, sync.row.started_at):
+        sync.note(f"Klaviyo returned no {sync.entry.name} from {window.first} to {window.last}, though some are known: none was marked as deleted.")
 
 
 async def _compare_window(sync: SyncContext, read: SyncRead) -> None:

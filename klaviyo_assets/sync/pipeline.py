@@ -21,6 +21,8 @@ from pathlib import Path
 import polars as pl
 
 from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.strategies.base import Completion
@@ -33,13 +35,17 @@ from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.requested_rereads import Reread
-from klaviyo_assets.sync.completion import SyncRead, complete
+from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planning import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
 
-_RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT)
+_RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT, Completion.COMPARE_REPORT)
 """Kinds of syncs whose staged files the next sync can load, because their coverage shows what is left to read."""
+
+
+_COMPARING_KEYS = (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT, Completion.COMPARE_REPORT)
+"""Kinds of syncs that compare the keys of the rows that were returned."""
 
 
 @dataclass
@@ -69,7 +75,7 @@ class BatchLoader:
 
     @property
     def _key_columns(self) -> tuple[str, ...]:
-        """The primary key, and the time by which windows are compared."""
+        """The primary key (of a report, with its windows), and the time by which windows are compared."""
         entry = self.sync.entry
         return (*entry.primary_key, *([entry.replication.range_field] if entry.replication.range_field else []))
 
@@ -98,7 +104,7 @@ class Pipeline:
         self._rereads = rereads
         self._state = FetchState()
         self._staging = Staging(folder, self._manifest(), apply_privacy)
-        compares = sync.completion in (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT) or bool(rereads)
+        compares = sync.completion in _COMPARING_KEYS or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)
         self._writer = BackgroundWriter(
             self._staging,
@@ -122,14 +128,27 @@ class Pipeline:
         try:
             await Fetcher(sync.client, sync.entry, self._staging, self.after_page, state).run(planned.slices)
             await self._writer.finish()
+        except KlaviyoError as error:
+            await (self._keep_until_tomorrow() if is_daily_limit(error) and sync.entry.replication.report else self._give_up())
+            raise
         except BaseException:
             # Finished work is kept: the next sync loads it, and plans the rest again.
-            with contextlib.suppress(OSError, pl.exceptions.PolarsError):
-                await asyncio.shield(self._writer.give_up())
-            sync.record_traffic(state.records_read)
+            await self._give_up()
             raise
         sync.record_traffic(state.records_read)
         await complete(sync, self._staging, SyncRead(planned.slices, planned.parents, state, self._loader.covered, self._loader.files, self._rereads))
+        self._staging.remove()
+
+    async def _give_up(self) -> None:
+        with contextlib.suppress(OSError, pl.exceptions.PolarsError):
+            await asyncio.shield(self._writer.give_up())
+        self._sync.record_traffic(self._state.records_read)
+
+    async def _keep_until_tomorrow(self) -> None:
+        """Load what a report's daily limit has left room for; the coverage shows the windows that are left."""
+        await self._writer.finish()
+        self._sync.record_traffic(self._state.records_read)
+        await compare_report(self._sync, self._state.finished, self._loader.files)
         self._staging.remove()
 
     async def after_page(self) -> None:

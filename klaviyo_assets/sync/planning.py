@@ -1,7 +1,7 @@
 """Plans one sync: fetches the facts that planning needs, then plans without I/O."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -16,6 +16,7 @@ from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.report_facts import report_facts
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
 
     Raises:
         KlaviyoError: If the oldest record cannot be fetched.
-        SyncError: If the requested range cannot be read, or the parent's table does not exist or is not complete.
+        SyncError: If the requested range cannot be read, the parent's table does not exist or is not complete, or a report lacks a fact of the
+            account.
         WarehouseError: If the parent's table cannot be read.
     """
     entry, strategy = sync.entry, sync.strategy
     context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, await _parents(sync), sync.selection)
+    context = replace(context, report=await report_facts(sync))
     field_name = next((name for part in parts_of(context) if (name := strategy.history_field(part))), None)
     oldest = await oldest_record(sync.client, entry, field_name) if field_name else None
     planned = plan(strategy, context, oldest)

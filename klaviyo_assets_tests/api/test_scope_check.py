@@ -12,6 +12,7 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
 from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
@@ -44,7 +45,7 @@ def expected(entry: ResourceType) -> dict[str, str]:
     return fields | ({"page[size]": "1"} if entry.endpoint.page_size else {})
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parent is None])
+@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.parent is None])
 def test_probe_requests_one_record_with_one_time(name: str, server: Scripted) -> None:
     entry = CATALOG[name]
     found = assessed(server, entry)

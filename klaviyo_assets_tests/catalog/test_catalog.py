@@ -77,7 +77,7 @@ def test_it_is_immutable() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownResourceType, match=r"^'brand' is not a resource type\. Known types: accounts, campaigns,"):
+    with pytest.raises(UnknownResourceType, match=r"^'brand' is not a resource type\. Known types: accounts, campaign"):
         CATALOG.select(["brand"])
     with pytest.raises(KeyError):
         CATALOG["brand"]

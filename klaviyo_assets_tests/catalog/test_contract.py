@@ -8,14 +8,18 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.endpoint import RateLimit
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.replication import Incremental, NewestFirst, ReportWindows
+from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 
 ONLY_RECORDED = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
 """Columns of attributes that the API sends but its description does not have."""
 
+every_collection = pytest.mark.parametrize("entry", COLLECTIONS.values(), ids=COLLECTIONS)
+every_report = pytest.mark.parametrize("entry", [entry for name, entry in CATALOG.items() if name not in COLLECTIONS], ids=lambda entry: entry.name)
 every_type = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 
 
@@ -37,7 +41,9 @@ def limit(figures: Facts) -> RateLimit:
     burst, steady = figures["burst"], figures["steady"]
     assert burst.endswith("/s")
     assert steady.endswith("/m")
-    return RateLimit(int(burst[:-2]), int(steady[:-2]))
+    daily = figures.get("daily")
+    assert daily is None or daily.endswith("/d")
+    return RateLimit(int(burst[:-2]), int(steady[:-2]), daily and int(daily[:-2]))
 
 
 # --- against the digest
@@ -129,7 +135,7 @@ def chain(described: Facts, path: tuple[str, ...]) -> list[Facts]:
     return found
 
 
-@every_type
+@every_collection
 def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> None:
     """If a read requests only some attributes, those have one."""
     columns = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
@@ -149,7 +155,7 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
     assert set(entry.requested_fields) <= {path[0] for path in columns}
 
 
-@every_type
+@every_collection
 def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.name in ONLY_RECORDED.get(entry.name, ()):
@@ -178,7 +184,7 @@ FITTING = {
 }
 
 
-@every_type
+@every_collection
 def test_columns_have_the_types_of_their_attributes(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in ONLY_RECORDED.get(entry.name, ()):
@@ -188,7 +194,7 @@ def test_columns_have_the_types_of_their_attributes(entry: ResourceType, describ
         assert facts.get("time", False) == (column.type is ColumnType.TIMESTAMP), column.name
 
 
-@every_type
+@every_collection
 def test_relationships_that_name_their_records_have_a_column(entry: ResourceType, described: Facts) -> None:
     """Klaviyo returns only links for the others, since their ids could be as many as the account's profiles."""
     relationships = described.get("relationships", {}).get("members", {})
@@ -200,7 +206,7 @@ def test_relationships_that_name_their_records_have_a_column(entry: ResourceType
         assert ("array" in data["types"]) == (column.type is ColumnType.STRINGS), name
 
 
-@every_type
+@every_collection
 def test_the_type_member(entry: ResourceType, described: Facts) -> None:
     assert described["type"]["values"] == [entry.jsonapi_type]
 
@@ -264,7 +270,7 @@ def test_docs_url_is_that_of_the_operation(entry: ResourceType, endpoints: Facts
     assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[entry.endpoint.path]['operation']}"
 
 
-@every_type
+@every_collection
 def test_primary_key_is_the_id_and_the_parent_id(entry: ResourceType) -> None:
     keys = [column for column in entry.columns if column.name in entry.primary_key]
 
@@ -278,7 +284,7 @@ def test_primary_key_is_the_id_and_the_parent_id(entry: ResourceType) -> None:
 
 
 def test_top_level_types_have_different_records() -> None:
-    types = [entry.jsonapi_type for entry in CATALOG.values() if entry.parent is None]
+    types = [entry.jsonapi_type for entry in COLLECTIONS.values() if entry.parent is None]
     assert len(set(types)) == len(types)
 
 
@@ -292,7 +298,7 @@ def test_subject_column_exists(entry: ResourceType) -> None:
     assert entry.subject_column is not None or not any("profile" in column.path[-1] for column in entry.columns)
 
 
-@every_type
+@every_collection
 def test_required_columns_and_values_match_the_schema(entry: ResourceType, described: Facts) -> None:
     """``send_strategy`` is one of several objects; the digest has it as required too."""
     for column in entry.columns:
@@ -301,3 +307,29 @@ def test_required_columns_and_values_match_the_schema(entry: ResourceType, descr
         facts = chain(described, column.path)[1:]
         promised = all(one.get("promised", False) for one in facts)
         assert (column.required, set(column.values)) == (promised, set(facts[-1].get("values", ()))), column.name
+
+
+# --- reports
+
+
+@every_report
+def test_a_report_asks_for_every_statistic_and_for_groupings_that_exist(entry: ResourceType) -> None:
+    described, report = DIGEST["reports"][entry.name], entry.replication.report
+    assert report is not None
+
+    assert sorted(statistics_of(entry)) == described["statistics"]
+    assert not report.has_group_by or set(groupings_of(entry)) <= set(described["group_by"])
+    assert report.has_group_by == ("group_by" in described["attributes"])
+    assert report.by_conversion_metric == ("conversion_metric_id" in described["required"])
+    assert (report.windows is ReportWindows.DAYS) == ("interval" in described["required"])
+
+
+@every_report
+def test_a_report_is_identified_by_its_groupings_its_window_and_its_metric(entry: ResourceType) -> None:
+    report = entry.replication.report
+    assert report is not None
+
+    metric = ("conversion_metric_id",) if report.by_conversion_metric else ()
+    assert entry.primary_key == (*groupings_of(entry), report.field, *metric)
+    assert entry.access_shown_by is not None
+    assert entry.access_shown_by.scopes == entry.scopes

@@ -87,4 +87,25 @@ def tree(description: Schema, schema: Schema, omitted: frozenset[str] = frozense
 
 def types(description: Schema) -> dict[str, Any]:
     """Return the facts about the records of every type in the catalog, by the type's name."""
-    return {name: tree(description, resource(description, entry), frozenset(entry.endpoint.additional_fields)) for name, entry in CATALOG.items()}
+    return {
+        name: tree(description, resource(description, entry), frozenset(entry.endpoint.additional_fields))
+        for name, entry in CATALOG.items()
+        if entry.replication.report is None
+    }
+
+
+def reports(description: Schema) -> dict[str, Any]:
+    """Return what the requests of every report in the catalog may and must name, by the type's name."""
+    return {name: _report(description, entry) for name, entry in CATALOG.items() if entry.replication.report is not None}
+
+
+def _report(description: Schema, entry: ResourceType) -> dict[str, list[str]]:
+    body = description["paths"][entry.endpoint.path]["post"]["requestBody"]["content"][JSONAPI]["schema"]
+    (attributes,) = variants(description, members(description, members(description, body)["data"]["allOf"][0])["attributes"]["allOf"][0])
+    named = attributes["properties"]
+    return {
+        "attributes": sorted(named),
+        "required": sorted(attributes["required"]),
+        "statistics": sorted(named["statistics"]["items"]["enum"]),
+        "group_by": sorted(named["group_by"]["items"]["enum"]) if "group_by" in named else [],
+    }

@@ -28,6 +28,7 @@ def make(folder: Path) -> dict[str, Any]:
         "revision": REVISION,
         "endpoints": _endpoints(folder / "endpoints.jsonl"),
         "types": described.types(json.loads((folder / f"openapi-{REVISION}.json").read_text())),
+        "reports": described.reports(json.loads((folder / f"openapi-{REVISION}.json").read_text())),
         "recorded": _recorded(folder / "recorded"),
     }
 

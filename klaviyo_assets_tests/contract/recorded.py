@@ -12,12 +12,12 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets_tests.accounts import COLLECTIONS
 
 SITES = ("https://a.klaviyo.com", "http://127.0.0.1")
 """Origins of Klaviyo's and the sandbox's links."""
 
-OURS = {entry.jsonapi_type for entry in CATALOG.values()}
+OURS = {entry.jsonapi_type for entry in COLLECTIONS.values()}
 
 _OF_THE_ACCOUNT = {"event_properties", "properties"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets.catalog import CATALOG, REVISION
+from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
@@ -18,12 +18,13 @@ from klaviyo_assets.decode.timestamps import parse_instant
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.quality.drift import DriftFinder, Kind
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, by_type
 from klaviyo_assets_tests.contract.example import example
 
 RECORDED = SOURCE / "recorded"
 
-TYPES = {entry.jsonapi_type: entry for entry in CATALOG.values() if entry.parent is None}
+TYPES = {entry.jsonapi_type: entry for entry in COLLECTIONS.values() if entry.parent is None}
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:

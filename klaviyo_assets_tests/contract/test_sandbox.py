@@ -10,6 +10,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.sandbox.keys import PLAN_GATED_KEY, key_lacking
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.differences import FRACTIONS, differences, merge
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, Facts, by_type
 from klaviyo_assets_tests.contract.make_digest import PATHS
@@ -17,7 +18,7 @@ from klaviyo_assets_tests.contract.recorded import document, structure
 from klaviyo_assets_tests.contract.sandbox_account import Account
 from klaviyo_assets_tests.sandbox.helpers import BASE
 
-NAMES = {entry.jsonapi_type: name for name, entry in CATALOG.items() if entry.parent is None}
+NAMES = {entry.jsonapi_type: name for name, entry in COLLECTIONS.items() if entry.parent is None}
 
 SUCCESSES = {
     name: one

@@ -123,7 +123,7 @@ def test_two_accounts_share_one_code_location() -> None:
 
 
 def test_error_names_an_unknown_resource_type() -> None:
-    with pytest.raises(ValueError, match=r"Unknown resource types: profile\. Did you mean profiles\? Known are the types accounts, campaigns"):
+    with pytest.raises(ValueError, match=r"Unknown resource types: profile\. Did you mean profiles\? Known are the types accounts, campaign"):
         build_klaviyo_assets(resource_types=["profile"])
 
 

@@ -17,8 +17,9 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, SYNCED_AT, Page, PageDecoder, frame_schema
 from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets.decode.page import Extent
+from klaviyo_assets_tests.accounts import COLLECTIONS
 
-TYPES = [name for name, entry in CATALOG.items() if entry.parent is None]
+TYPES = [name for name, entry in COLLECTIONS.items() if entry.parent is None]
 """Resource types without a parent; records of child types also have the id of their parent (see api/test_children.py)."""
 
 DECODERS = {name: PageDecoder(entry) for name, entry in CATALOG.items()}

@@ -83,6 +83,7 @@ class Collection:
         decode: Callable[[bytes], Any],
         max_bytes: int | None = None,
         parent_id: str | None = None,
+        query: Mapping[str, object] | None = None,
     ) -> AsyncIterator[ApiResponse[Any]]:
         found = self._found(parameters)
         if self.unsorted:
@@ -403,6 +404,7 @@ def test_each_fully_read_subset_is_read_once() -> None:
             decode: Callable[[bytes], Any],
             max_bytes: int | None = None,
             parent_id: str | None = None,
+            query: Mapping[str, object] | None = None,
         ) -> AsyncIterator[ApiResponse[Any]]:
             served.append(parameters["filter"])
             for number in range(5):

@@ -20,6 +20,7 @@ from klaviyo_assets.extract.slices import Slice, SubsetSlice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
+from klaviyo_assets_tests.accounts import COLLECTIONS
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
 TOP = NOW - LAG
@@ -255,7 +256,7 @@ def test_a_start_date_in_the_future_reads_nothing() -> None:
 
 
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", [name for name in CATALOG if name != "events"])
+@pytest.mark.parametrize("name", [name for name in COLLECTIONS if name != "events"])
 def test_the_start_date_limits_only_events(name: str, mode: SyncMode) -> None:
     assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
 
@@ -532,7 +533,7 @@ def test_changed_options_are_reported_until_everything_is_read_again(name: str) 
     assert not planned(name, covered=covered, now=NOW + DAY).stale
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_the_fingerprint_depends_on_the_revision_and_the_type(name: str) -> None:
     entry = CATALOG[name]
 

@@ -26,7 +26,7 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync, with_parents
+from klaviyo_assets_tests.accounts import COLLECTIONS, in_small_pages, local_file, small, sync, with_parents
 from klaviyo_assets_tests.faults.verdict import Verdict, judge
 
 
@@ -205,5 +205,5 @@ def mixed_faults(folder: Path, seeds: range) -> Iterator[FaultResult]:
     """Try all faults mixed, for every resource type and in several accounts."""
     for seed in seeds:
         with small(seed=seed) as sandbox:
-            for name in CATALOG:
+            for name in COLLECTIONS:
                 yield sync_with_mixed_faults(sandbox, local_file(folder / f"seed-{seed}"), name)

@@ -20,7 +20,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.schema_version import LAYOUT
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.ddl import table_exists
-from klaviyo_assets_tests.accounts import local_file, query, small, sync, table, truth
+from klaviyo_assets_tests.accounts import COLLECTIONS, local_file, query, small, sync, table, truth
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
@@ -37,7 +37,7 @@ def synced_file(warehouse: LocalFile) -> bytes:
     """Sync the account twice, seven hours apart, and return the file."""
     with account() as sandbox:
         for hours in (7, 0):
-            for name in CATALOG:
+            for name in COLLECTIONS:
                 sync(name, sandbox, warehouse)
             sandbox.advance(timedelta(hours=hours))
     query(warehouse, "CHECKPOINT")
@@ -48,7 +48,7 @@ def synced_file(warehouse: LocalFile) -> bytes:
 def test_file_of_an_earlier_version_can_be_synced(file: Path, warehouse: LocalFile) -> None:
     warehouse.path.write_bytes(gzip.decompress(file.read_bytes()))
     with warehouse.connection() as connection:
-        types = [name for name in CATALOG if table_exists(connection, "klaviyo", name)]  # later versions added types
+        types = [name for name in COLLECTIONS if table_exists(connection, "klaviyo", name)]  # later versions added types
     before = {name: set(table(warehouse, name)["id"]) for name in types}
     with account() as sandbox:
         sandbox.advance(timedelta(days=3))

@@ -20,7 +20,7 @@ from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, sync, table, truth, with_parents
+from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync, table, truth, with_parents
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
 NewAccount = Callable[..., SandboxProcess]
@@ -36,7 +36,7 @@ def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
         return {(one.attribute, one.kind): one for one in inspector.drifts()}
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_nothing_drifts_in_the_sandbox(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     for one in with_parents(name):
         sync(one, account, warehouse)

@@ -10,6 +10,7 @@ from klaviyo_assets.sandbox.fields import canonical, values_of
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL
 
 DAY = timedelta(days=1)
@@ -34,7 +35,7 @@ def test_the_account_depends_only_on_its_seed():
 def test_a_later_state_extends_the_earlier_one():
     one = begin(replace(SMALL, change_at=(BASE + DAY,)))
     earlier, later = content(begin(SMALL)), content(one)
-    for name in [name for name, entry in CATALOG.items() if not entry.identifies_account and entry.parent is None]:
+    for name in [name for name, entry in COLLECTIONS.items() if not entry.identifies_account and entry.parent is None]:
         assert len(set(earlier[name]) & set(later[name])) > 0.5 * len(earlier[name])
         assert set(later[name]) - set(earlier[name])
     assert one.clock.now() >= to_micros(BASE + DAY)
@@ -42,12 +43,12 @@ def test_a_later_state_extends_the_earlier_one():
 
 def test_counts_follow_the_options():
     state = begin(SMALL)
-    wanted = {name: SMALL.count_of(name) for name, entry in CATALOG.items() if entry.parent is None} | {"accounts": 1}
+    wanted = {name: SMALL.count_of(name) for name, entry in COLLECTIONS.items() if entry.parent is None} | {"accounts": 1}
     assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
     for children in state.account.store.children.values():
         of_parents = Counter(parent_id for parent_id, _ in children)
         assert 0 < max(of_parents.values()) <= SMALL.count_of(children.entry.name)
-    assert begin(NOTHING).account.store.counts() == {name: int(entry.identifies_account) for name, entry in CATALOG.items()}
+    assert begin(NOTHING).account.store.counts() == {name: int(entry.identifies_account) for name, entry in COLLECTIONS.items()}
     assert begin(NOTHING).account.store.scheduled == 0
 
 

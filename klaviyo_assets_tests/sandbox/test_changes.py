@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.instants import SECOND, from_micros, render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.sandbox.helpers import SMALL, get_page, ids
 
 
@@ -34,7 +34,7 @@ def test_an_update_replaces_only_the_given_attributes(state):
 
 
 def test_an_update_moves_the_version_by_default(state):
-    for name, entry in CATALOG.items():
+    for name, entry in COLLECTIONS.items():
         if entry.version_column is None or entry.parent is not None:
             continue
         record = first(state, name)
@@ -59,7 +59,7 @@ def test_subscriptions_can_be_updated_and_filtered_by(state):
 
 
 def test_new_records_of_every_type(state):
-    for name, entry in CATALOG.items():
+    for name, entry in COLLECTIONS.items():
         if entry.identifies_account:
             continue
         parent = first(state, entry.parent.type_name).id if entry.parent else None
@@ -120,7 +120,7 @@ def test_a_round_makes_every_kind_of_change():
     earliest = render(now - now % SECOND)
     change(state, kind="round", seed=1)
     after = state.account.store
-    for name, entry in CATALOG.items():
+    for name, entry in COLLECTIONS.items():
         if entry.identifies_account or entry.parent is not None or name in ("events", "reviews"):
             continue
         version = entry.version_column

@@ -8,10 +8,11 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, SandboxOptions, key_lacking
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers, path_of
 
-PAGED = sorted(name for name, entry in CATALOG.items() if entry.endpoint.page_size)
+PAGED = sorted(name for name, entry in COLLECTIONS.items() if entry.endpoint.page_size)
 
 
 def parameters(name: str) -> dict[str, str]:
@@ -27,7 +28,7 @@ def error(response: httpx.Response) -> tuple[int, str, str | None]:
     return response.status_code, body[0]["code"], body[0]["source"].get("parameter")
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_each_endpoint_requires_its_scopes(http, sandbox, name):
     path, entry = path_of(sandbox, name), CATALOG[name]
     assert http.get(path, params=parameters(name)).status_code == 200
@@ -112,7 +113,7 @@ def test_a_duplicate_parameter_is_rejected(http):
     assert error(http.get("/api/events?sort=datetime&sort=-datetime")) == (400, "invalid", "sort")
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.lookup_limit])
+@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.lookup_limit])
 def test_one_record_by_its_id(http, name):
     path = CATALOG[name].endpoint.path
     record = http.get(path, params=parameters(name)).json()["data"][0]

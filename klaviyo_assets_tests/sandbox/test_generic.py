@@ -46,7 +46,7 @@ def test_a_type_without_a_maker_is_made_from_its_columns(state: State) -> None:
 
 def test_the_same_seed_gives_the_same_account() -> None:
     one, other = (begin(replace(OPTIONS, change_at=(BASE + timedelta(days=1),))) for _ in range(2))
-    for name in CATALOG:
+    for name in (name for name, entry in CATALOG.items() if entry.replication.report is None):
         assert dict(true_records(one, name)) == dict(true_records(other, name))
 
 
@@ -137,7 +137,7 @@ def test_a_round_also_changes_children(state: State) -> None:
         assert records.keys() - after.keys(), name
     vouchers = truth(state, "vouchers")
     assert any(vouchers[id_] != record for id_, record in before["vouchers"].items() if id_ in vouchers)
-    assert set(state.account.store.counts()) == set(CATALOG)
+    assert set(state.account.store.counts()) == {name for name, entry in CATALOG.items() if entry.replication.report is None}
 
 
 def test_a_change_of_a_child_needs_its_parent(state: State) -> None:

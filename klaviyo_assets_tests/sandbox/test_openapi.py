@@ -8,6 +8,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.sandbox import key_lacking
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.sandbox.helpers import headers, path_of
 
 validators = pytest.importorskip("openapi_schema_validator", reason="openapi-schema-validator is not installed")
@@ -68,7 +69,7 @@ def everything(name: str) -> dict[str, str]:
     return parameters
 
 
-CASES = [(name, {}) for name, entry in CATALOG.items() if entry.endpoint.required_filter is None] + [
+CASES = [(name, {}) for name, entry in COLLECTIONS.items() if entry.endpoint.required_filter is None] + [
     ("campaigns", {"filter": f"equals(messages.channel,'{channel}')"}) for channel in ("email", "sms", "mobile_push")
 ] + [("flows", {"filter": "equals(archived,true)"}), ("reviews", {"filter": "equals(status,'all')"})]  # fmt: skip
 
@@ -82,7 +83,7 @@ def test_collections_are_valid(description, http, sandbox, name, given):
         assert deviations(description, schema_of(description, path), without_null_links(document)) == []
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.lookup_limit])
+@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.lookup_limit])
 def test_single_records_are_valid(description, http, sandbox, name):
     path = CATALOG[name].endpoint.path
     parameters = {key: value for key, value in everything(name).items() if key != "page[size]"}

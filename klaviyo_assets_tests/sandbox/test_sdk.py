@@ -6,6 +6,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST
 
 klaviyo_api = pytest.importorskip("klaviyo_api", reason="klaviyo-api is not installed")
@@ -31,7 +32,7 @@ def operation(sdk, path: str):
     return found
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_the_sdk_reads_each_collection(sdk, sandbox, name):
     entry = CATALOG[name]
     given = options(name)
@@ -52,7 +53,7 @@ def test_the_sdk_reads_each_collection(sdk, sandbox, name):
                 assert parsed[attribute] == wanted[attribute], attribute
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.includes])
+@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.includes])
 def test_the_sdk_reads_includes(sdk, name):
     entry = CATALOG[name]
     page = operation(sdk, entry.endpoint.path)(**options(name), include=list(entry.endpoint.includes))
@@ -75,7 +76,7 @@ def test_the_sdk_reads_additional_fields(sdk):
     assert page.data[0].attributes.subscriptions.email.marketing.consent
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.endpoint.lookup_limit])
+@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.lookup_limit])
 def test_the_sdk_looks_up_one_record(sdk, sandbox, name):
     record = sandbox.truth(name)[0]
     assert operation(sdk, f"{CATALOG[name].endpoint.path}/{{id}}")(record["id"]).data.id == record["id"]

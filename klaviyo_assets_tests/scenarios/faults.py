@@ -138,7 +138,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "window ends treated as inclusive",
-        (Edit(coverage, "_minus", "TimeWindow(hole.end, window.end)", "TimeWindow(hole.end + timedelta(seconds=1), window.end)"),),
+        (Edit(coverage, "minus", "TimeWindow(hole.end, window.end)", "TimeWindow(hole.end + timedelta(seconds=1), window.end)"),),
         ("events", "profiles"),
     ),
     Fault(

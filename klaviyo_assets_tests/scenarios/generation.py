@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.scenarios.actions import named_by
 from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
@@ -35,7 +36,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
 
 FULL_TABLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
 CHILD_TYPES = tuple(name for name, entry in CATALOG.items() if entry.parent is not None)
-_WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + CHILD_TYPES * 2 + tuple(CATALOG)
+_WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + CHILD_TYPES * 2 + tuple(COLLECTIONS)
 
 # Around every boundary: the lag of ten seconds, the lookback ages, and slices of a day and of 30 days.
 _WAITS = (1, 0, 2, 9, 10, 11, 60, 3_590, HOUR - 1, HOUR, HOUR + 1, HOUR + 10, 6 * HOUR, DAY - 1, DAY, DAY + 10, 3 * DAY, 7 * DAY, 16 * DAY, 30 * DAY)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.groups import CORE
+from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.scenarios.search import Failure, run_many
 from klaviyo_assets_tests.scenarios.stats import Stats
 
@@ -52,7 +52,7 @@ _HARDEST = (
 
 SUITES = (
     *_HARDEST,
-    *(Suite(name, 15 if entry.group == CORE else 3) for name, entry in CATALOG.items() if name not in {suite.name for suite in _HARDEST}),
+    *(Suite(name, 15 if entry.group == CORE else 3) for name, entry in COLLECTIONS.items() if name not in {suite.name for suite in _HARDEST}),
 )
 """All suites: every type of the catalog, with most scenarios for the hardest types. Many of the others are read alike, so a few each suffice."""
 

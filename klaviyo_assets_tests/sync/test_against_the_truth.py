@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, sync, table, truth, with_parents
+from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync, table, truth, with_parents
 
 pytestmark = pytest.mark.duckdb
 
@@ -35,7 +35,7 @@ def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: s
     assert_frame_equal(table(warehouse, name).drop(omitted), truth(sandbox, name).drop(omitted))
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_a_first_sync_reads_everything(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     *_, report = [sync(one, account, warehouse) for one in with_parents(name)]
 
@@ -44,7 +44,7 @@ def test_a_first_sync_reads_everything(name: str, account: SandboxProcess, wareh
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     for one in with_parents(name):
         sync(one, account, warehouse)
@@ -62,17 +62,17 @@ def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, wareh
 def test_changes_between_syncs_are_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(**switches)
     sandbox.advance(timedelta(days=30))  # late events of the account's own history have arrived
-    for name in CATALOG:
+    for name in COLLECTIONS:
         sync(name, sandbox, warehouse)
     for round_ in range(3):
         sandbox.advance(timedelta(minutes=50))
         sandbox.change("round", seed=round_)
         sandbox.advance(timedelta(minutes=10))
-        for name in CATALOG:
+        for name in COLLECTIONS:
             sync(name, sandbox, warehouse)
 
     incremental = [name for name, entry in CATALOG.items() if isinstance(entry.replication, Incremental)]
-    for name in set(CATALOG) - set(incremental):
+    for name in set(COLLECTIONS) - set(incremental):
         assert_equal_to_truth(sandbox, warehouse, name)
     # Merging two profiles moves old events, and deleting one leaves no trace: only a full sync finds both.
     assert_equal_to_truth(sandbox, warehouse, "events", except_columns=("profile_id",))

@@ -8,7 +8,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync
 
 _ROUNDS = 14
 """``make benchmarks ONLY=idle`` runs a hundred."""
@@ -34,7 +34,7 @@ def test_the_file_does_not_grow(new_account: Callable[..., SandboxProcess], ware
     account = new_account(base=datetime(2026, 7, 20, 12, tzinfo=UTC), clock=datetime.now(UTC))
     sizes = []
     for _ in range(_ROUNDS):
-        requests = {name: sync(name, account, warehouse).row.requests - 1 for name in CATALOG}
+        requests = {name: sync(name, account, warehouse).row.requests - 1 for name in COLLECTIONS}
         sizes.append(warehouse.path.stat().st_size)
 
     assert len(set(sizes[2:])) == 1, sizes

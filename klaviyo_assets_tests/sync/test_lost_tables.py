@@ -15,7 +15,7 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import query, small, sync, table, truth
+from klaviyo_assets_tests.accounts import COLLECTIONS, query, small, sync, table, truth
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
@@ -73,12 +73,12 @@ def test_the_incremental_sync_after_any_mode_reads_the_rest(name: str, mode: Syn
 
 
 def test_all_tables_except_the_bookkeeping_may_be_dropped(account: SandboxProcess, warehouse: LocalFile) -> None:
-    for name in CATALOG:
+    for name in COLLECTIONS:
         sync(name, account, warehouse)
-    for name in CATALOG:
+    for name in COLLECTIONS:
         query(warehouse, f"DROP TABLE {name}")
 
-    for name in CATALOG:
+    for name in COLLECTIONS:
         sync(name, account, warehouse)
         assert_frame_equal(table(warehouse, name), truth(account, name))
 

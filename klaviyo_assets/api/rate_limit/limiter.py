@@ -1,4 +1,4 @@
-"""Keeps requests to an endpoint within Klaviyo's two windows, and leaves quota to the account's other integrations.
+"""Keeps requests to an endpoint within Klaviyo's windows, and leaves quota to the account's other integrations.
 
 All integrations of an account share its limits: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
 """
@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from klaviyo_assets.api.rate_limit.concurrency import Concurrency
+from klaviyo_assets.api.rate_limit.daily import DailyWindow
 from klaviyo_assets.api.rate_limit.fair_share import FairShare
 from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
-from klaviyo_assets.api.rate_limit.pacing import MAX_PACED_SECONDS, lowered, pacing
+from klaviyo_assets.api.rate_limit.pacing import MAX_PACED_SECONDS, file_name, lowered, pacing
 from klaviyo_assets.api.rate_limit.quota import QuotaWindow
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.api.request_waits import WaitReason
@@ -72,6 +73,8 @@ class RateLimiter:
         self._turn = asyncio.Lock()
         self._state_changed = asyncio.Event()
         self._pacing = pacing(limit, share, name, shared)
+        day = None if shared is None else shared / f"{file_name(name)}.day.sqlite"
+        self._day = None if limit.daily is None else DailyWindow(name, limit.daily, share, day)
 
     @property
     def target_in_flight(self) -> int:
@@ -83,8 +86,13 @@ class RateLimiter:
 
         Returns:
             The request, for :meth:`release`.
+
+        Raises:
+            DailyLimitReached: If our share of a daily limit is used up.
         """
         began = time.monotonic()
+        if self._day is not None:
+            await asyncio.to_thread(self._day.check)
         await self._wait_until_open()
         async with self._turn:
             self._update_pace()
@@ -92,6 +100,8 @@ class RateLimiter:
             try:
                 # Checked again with the turn held, so waiting requests are not all sent at once when the limiter opens.
                 await self._wait_until_open()
+                if self._day is not None:
+                    await asyncio.to_thread(self._day.count)
             except BaseException:
                 self._pacing.end_turn()
                 raise
@@ -164,6 +174,8 @@ class RateLimiter:
     def dispose(self) -> None:
         """Release the limiter's resources."""
         self._pacing.close()
+        if self._day is not None:
+            self._day.close()
 
     def _update_pace(self) -> None:
         """Adjust the pace to what the account's other integrations leave of our share."""

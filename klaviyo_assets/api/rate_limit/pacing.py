@@ -74,7 +74,7 @@ def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
     burst = min((quota.limit for quota in quotas if quota.seconds <= BURST_SECONDS), default=limit.burst)
     longer = (quota for quota in quotas if BURST_SECONDS < quota.seconds <= MAX_PACED_SECONDS)
     steady = min((quota.limit * STEADY_SECONDS // quota.seconds for quota in longer), default=limit.steady)
-    return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)))
+    return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)), limit.daily)
 
 
 def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pacing:
@@ -91,7 +91,7 @@ def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pa
     rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
     if shared is not None:
         try:
-            return _shared_pacing(rates, share, shared / f"{_file_name(name)}.sqlite")
+            return _shared_pacing(rates, share, shared / f"{file_name(name)}.sqlite")
         except (OSError, sqlite3.Error) as error:
             _log.warning("%s: %s", _NOT_SHARED % shared, error)
     return _OnePerSecond(rates, share)
@@ -105,7 +105,7 @@ def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_SharedOneP
         return _SharedOnePerSecond(rates, share, state)
 
 
-def _file_name(endpoint: str) -> str:
+def file_name(endpoint: str) -> str:
     """Return a file name for an endpoint's path, the same in all processes and different for each endpoint."""
     return re.sub(r"[^a-z0-9]+", "-", endpoint.lower()).strip("-")[:60] + "-" + hashlib.blake2b(endpoint.encode(), digest_size=4).hexdigest()
 

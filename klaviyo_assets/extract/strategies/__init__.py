@@ -1,23 +1,25 @@
 """The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
-One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``. ``base`` has the protocol, ``timed`` the base class of the
-strategies that read by time, and ``slicing`` cuts time windows into slices. The names in ``__all__`` are public: with them, code from outside this
-package implements strategies of its own.
+One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``, ``report``. ``base`` has the protocol, ``timed`` the base
+class of the strategies that read by time, and ``slicing`` cuts time windows into slices. The names in ``__all__`` are public: with them, code from
+outside this package implements strategies of its own.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from klaviyo_assets.catalog.errors import CatalogError
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent
+from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Report
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode
-from klaviyo_assets.extract.slices import ParentSlice, Slice, SubsetSlice
+from klaviyo_assets.extract.report_facts import ReportFacts
+from klaviyo_assets.extract.slices import ParentSlice, ReportSlice, Slice, SubsetSlice
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext, Strategy
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
+from klaviyo_assets.extract.strategies.report import ReportStrategy
 
 __all__ = [
     "Completion",
@@ -27,6 +29,9 @@ __all__ = [
     "ParentSlice",
     "PerParentStrategy",
     "PlanContext",
+    "ReportFacts",
+    "ReportSlice",
+    "ReportStrategy",
     "Slice",
     "Strategy",
     "SubsetSlice",
@@ -39,6 +44,7 @@ _STRATEGIES: Mapping[type, Callable[[Any], Strategy]] = {
     Incremental: IncrementalStrategy,
     NewestFirst: NewestFirstStrategy,
     PerParent: PerParentStrategy,
+    Report: ReportStrategy,
 }
 
 

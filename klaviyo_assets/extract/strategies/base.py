@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.state.coverage import CoverageRow
 
@@ -28,6 +29,8 @@ class Completion(Enum):
     COMPARE_PER_PARENT = auto()
     """Rows are loaded while pages arrive; then rows of the parents that were read are marked as deleted if they were not returned, and so are all
     rows of deleted parents."""
+    COMPARE_REPORT = auto()
+    """Rows are loaded while pages arrive; then rows of the windows that were read are marked as deleted if they were not returned."""
     SWAP = auto()
     """Rows are loaded into a new table, which replaces the old one together with the coverage. Rows that were not returned are kept and marked as
     deleted."""
@@ -45,6 +48,7 @@ class PlanContext:
         fingerprint: Fingerprint of the current options and columns.
         selection: The metrics that are selected.
         parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
+        report: What a report needs to know about the account; None for other types.
     """
 
     entry: ResourceType
@@ -54,6 +58,7 @@ class PlanContext:
     fingerprint: str
     parents: Sequence[str] = ()
     selection: MetricSelection = EVERY_METRIC
+    report: ReportFacts | None = None
 
     @property
     def top(self) -> datetime:

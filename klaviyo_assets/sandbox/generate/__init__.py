@@ -53,7 +53,7 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
         if entry.parent is not None:
             for parent_id, record in make_children(context, store, entry, context.rng(name)):
                 store.children[name].of(parent_id).put(record)
-        elif name not in (*_FIRST, *_TOGETHER):
+        elif name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None:
             store[name].fill(_records(context, store, entry))
     return store
 

@@ -20,6 +20,5 @@ COUPONS = ResourceType(
     ),
     replication=FullTable(),
     read_in_seconds=True,
-    opt_in=True,
     group="catalog",
 )

@@ -46,6 +46,5 @@ FORMS = ResourceType(
     replication=FullTable(sort="created_at"),
     version_column="updated_at",
     read_in_seconds=True,
-    opt_in=True,
     group="audiences",
 )

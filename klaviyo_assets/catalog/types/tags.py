@@ -31,6 +31,5 @@ TAGS = ResourceType(
     # Klaviyo sends only links for them; the tagged records name their tags.
     unmapped=tuple(("relationships", name) for name in ("campaigns", "flows", "lists", "segments")),
     read_in_seconds=True,
-    opt_in=True,
     group="messages",
 )

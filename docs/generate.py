@@ -4,10 +4,12 @@ A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``; :
 for files that are generated completely. A test fails if a part or file is stale.
 """
 
+import csv
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -185,6 +187,92 @@ _REPORT_WINDOWS = {
 }
 
 
+def seen() -> str:
+    """Return the table of when a sync sees new, changed and deleted records."""
+    return table(
+        ("resource type", "new records", "changed records", "deleted records"),
+        ((title(entry), *_seen(entry)) for entry in CATALOG.values()),
+    )
+
+
+_NEXT = "the next sync"
+
+_MONTHLY = "the current and the last year: once a day; older years: once a month"
+
+_SEEN_IN_REPORTS = {
+    ReportWindows.YEARS: (_NEXT, _MONTHLY, _MONTHLY),
+    ReportWindows.DAYS: (_NEXT, "the last 60 days: once a day; older days: see below", "the same"),
+    ReportWindows.OBSERVED: ("once a day", "never: each day of observation has rows of its own", "never"),
+}
+
+
+def _seen(entry: ResourceType) -> tuple[str, str, str]:
+    """Return who sees new, changed and deleted records.
+
+    Raises:
+        TypeError: If the kind of replication has no description here.
+    """
+    replication, full = entry.replication, "a full sync" + (", once a week" if entry.full_refresh == "weekly" else "")
+    match type(replication).__name__:
+        case "FullTable":
+            return _NEXT, _NEXT, _NEXT
+        case "Included":
+            host = f"the next sync of {entry.needs[0]}"
+            return host, host, host
+        case "PerParent" if replication.cursor_fields:
+            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves", "the next sync for which Klaviyo's counts show it"
+        case "PerParent" if (changes := getattr(replication, "parent_change_column", None)) and entry.parent:
+            due = f"the next sync, if `{changes}` of its parent has moved; else after {_age(getattr(replication, 'at_least', timedelta()))}"
+            return due, due, due
+        case "PerParent":
+            return _NEXT, _NEXT, _NEXT
+        case "Report":
+            return _SEEN_IN_REPORTS[replication.report.windows] if replication.report else (_NEXT, _NEXT, _NEXT)
+        case "NewestFirst":
+            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves", full
+        case "Incremental" if replication.range_field != replication.cursor_fields[0]:
+            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves; else {full}", full
+        case "Incremental":
+            ages = in_words([_age(age) for age in replication.lookback_ages_of(replication.cursor_fields[0])])
+            late = f"one that arrives late when its time window is {ages} old"
+            return f"{_NEXT}; {late}; later ones the audit and a repair", f"the same reads; later a {full.removeprefix('a ')}", f"the audit, {full}"
+        case other:
+            raise TypeError(f"{entry.name}: describe {other} here.")
+
+
+def _age(age: timedelta) -> str:
+    hours = round(age.total_seconds() / 3600)
+    return f"{hours} h" if hours < 24 else f"{hours // 24} d"
+
+
+def comparison() -> str:
+    """Return the table of collections that this package and others read: ``peers.csv`` and the catalog.
+
+    Raises:
+        ValueError: If a peer reads a collection that is not in the catalog, and no reason is given.
+    """
+    with (ROOT / "docs" / "peers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    peers = [name for name in rows[0] if name not in ("collection", "ours", "reason")]
+    for row in rows:
+        if not (_ours(row) or row["reason"]) and any(row[peer] != "no" for peer in peers):
+            raise ValueError(f"A peer reads {row['collection']}. Add a type, or a reason in peers.csv.")
+    mentioned = {name for row in rows for name in row["ours"].split()}
+    more = ((title(entry), _linked(entry), *["no"] * len(peers)) for entry in CATALOG.values() if entry.name not in mentioned)
+    return table(
+        ("collection", "this package", *peers),
+        [*((row["collection"], _ours(row) or f"no: {row['reason']}", *(row[peer] for peer in peers)) for row in rows), *more],
+    )
+
+
+def _ours(row: Mapping[str, str]) -> str:
+    return ", ".join(_linked(CATALOG[name]) for name in row["ours"].split() if name in CATALOG)
+
+
+def _linked(entry: ResourceType) -> str:
+    return f"[`{entry.name}`](columns.md#{entry.name})" + (" (if selected)" if entry.opt_in else "")
+
+
 def _when(entry: ResourceType) -> str:
     return ", ".join([*(["hourly"] if entry.refresh == "hourly" else []), "daily", *(["in full weekly"] if entry.full_refresh == "weekly" else [])])
 
@@ -281,6 +369,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "scopes": scopes,
     "limits": limits,
     "replication": how_read,
+    "seen": seen,
+    "comparison": comparison,
     "schedules": schedules,
     "checks": checks,
     "options": options,

@@ -64,3 +64,12 @@ def test_links_are_not_broken(page: Path) -> None:
         assert target.exists(), path
         if anchor:
             assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_a_collection_that_only_others_read_needs_a_reason(generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "peers.csv").write_text("collection,ours,PostHog,reason\nlists,lists,yes,\nbrands,,yes,\n")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+
+    with pytest.raises(ValueError, match="A peer reads brands"):
+        generate.comparison()

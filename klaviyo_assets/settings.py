@@ -13,17 +13,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from klaviyo_assets._internal.option import PREFIX, Names, Number, Option, Switch, Text, whole_number
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
-from klaviyo_assets.catalog import CATALOG, Catalog, UnknownResourceType
-from klaviyo_assets.catalog.selection import select
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import conversion_metrics, parse_start_date
-from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
+from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE, is_memory_limit
 
@@ -92,54 +89,6 @@ def _check_base_url(text: str, name: str) -> None:
         raise ValueError(f"{name} {error}: {without_user(text)!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.") from None
 
 
-@dataclass(frozen=True)
-class _FieldRules:
-    """Field rules, as a JSON object in the environment.
-
-    Attributes:
-        catalog: Resource types that rules may name.
-    """
-
-    catalog: Catalog = field(default_factory=lambda: CATALOG)
-
-    def parse(self, text: str, name: str) -> dict[str, dict[str, str]]:
-        """Return the rules, checked against the catalog."""
-        try:
-            rules = msgspec.json.decode(text, type=dict[str, dict[str, str]])
-        except msgspec.MsgspecError as error:
-            raise ValueError(
-                f'{name} is not a JSON object of rules ({error}). Write it as {{"profiles": {{"email": "hash", "first_name": "drop"}}}}.'
-            ) from None
-        self.check(rules, name)
-        return rules
-
-    def check(self, value: Mapping[str, Mapping[str, str]], name: str) -> None:
-        """Refuse rules that name something unknown or ask for something impossible."""
-        try:
-            parse_rules(value, self.catalog)
-        except InvalidFieldRules as error:
-            raise ValueError(f"{name}: {error}") from None
-
-
-@dataclass(frozen=True)
-class _ResourceTypes(Names):
-    """Names and groups of resource types.
-
-    Attributes:
-        catalog: The resource types that exist.
-    """
-
-    catalog: Catalog = field(default_factory=lambda: CATALOG)
-
-    def check(self, value: Sequence[str], name: str) -> None:
-        """Refuse unknown names as well."""
-        super().check(value, name)
-        try:
-            select(self.catalog, value)
-        except UnknownResourceType as error:
-            raise ValueError(f"{name}: {error.summary}") from None
-
-
 def _option(default: Any, description: str, **arguments: Any) -> Any:
     """Declare an option; ``arguments`` are those of :class:`Option`."""
     option = Option(description, **arguments)
@@ -177,7 +126,7 @@ class Settings:
         "Resource types that are synced: names of types and groups (core, messages, audiences, catalog, reports), default, all. "
         "A type that another one needs, such as its parent, is added",
         example="default,list_members",
-        kind=_ResourceTypes(),
+        kind=ResourceTypes(),
         default_words="`default`",
         notes="In code: `resource_types=[…]` of `build_klaviyo_definitions`. [The types](tables.md#which-tables-are-synced)",
         on_resource=False,
@@ -216,7 +165,7 @@ class Settings:
         {},
         "Fields that are dropped or hashed before anything is stored, by resource type. Hashes need a secret in KLAVIYO_FIELD_SALT",
         example='{"profiles": {"email": "hash", "phone_number": "hash", "first_name": "drop"}}',
-        kind=_FieldRules(),
+        kind=FieldRules(),
         default_words="none",
         notes="In the environment: a JSON object. [More](privacy.md#field-rules)",
     )
@@ -329,8 +278,8 @@ RESOURCE_OPTIONS: Final = tuple(option for option in OPTIONS.values() if option.
 def options_for(catalog: Catalog) -> Mapping[str, Option]:
     """Return all options by name, with field rules that may name the types of a catalog as well as those of this package."""
     known = CATALOG.updated(catalog)
-    rules = replace(OPTIONS["field_rules"], kind=_FieldRules(known))
-    types = replace(OPTIONS["resource_types"], kind=_ResourceTypes(catalog=known))
+    rules = replace(OPTIONS["field_rules"], kind=FieldRules(known))
+    types = replace(OPTIONS["resource_types"], kind=ResourceTypes(catalog=known))
     return {**OPTIONS, rules.name: rules, types.name: types}
 
 

@@ -193,7 +193,7 @@ def test_an_account_that_does_not_match_klaviyos_schema(body: bytes, folder: Pat
         assert cli.main(["check", "--select", "accounts"]) in (0, 2)
 
     printed = capsys.readouterr().out
-    assert re.search(r"^klaviyo/accounts +accounts:read +(granted|unusable response)", printed, re.MULTILINE)
+    assert re.search(r"^klaviyo/accounts +core +accounts:read +(granted|unusable response)", printed, re.MULTILINE)
     assert "None" not in printed
 
 

@@ -43,7 +43,8 @@ def any_of(field: str, values: Iterable[str]) -> str:
         >>> any_of("id", ["a", "b"])
         'any(id,["a","b"])'
     """
-    return f"any({field},{json.dumps(list(values), separators=(',', ':'))})"
+    # Other letters as they are: Klaviyo documents no escapes such as \u00f6, and an id that is not found would count as deleted.
+    return f"any({field},{json.dumps(list(values), ensure_ascii=False, separators=(',', ':'))})"
 
 
 def all_of(*expressions: str) -> str:

@@ -81,6 +81,7 @@ class ResourceType:
         parent: Parent of a child type; None for a top-level collection.
         identifies_account: True for the type that identifies the account of the key.
         metric_filter: Column, and filter field, with the metric of a record, by which users select the records; None if they cannot.
+        single_record: True if every account has exactly one record of the type.
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
@@ -113,6 +114,7 @@ class ResourceType:
     parent: Parent | None = None
     identifies_account: bool = False
     metric_filter: str | None = None
+    single_record: bool = False
     refresh: Literal["hourly", "daily"] = "daily"
     full_refresh: Literal["weekly"] | None = None
     subject_column: str | None = None
@@ -146,6 +148,19 @@ class ResourceType:
     def id_column(self) -> str | None:
         """Column with the record's own id, by which Klaviyo's API requests it and its children; None if there is none."""
         return next((column.name for column in self.columns if column.path == ("id",)), None)
+
+    @property
+    def fixed_records(self) -> int | None:
+        """How many records every account has, if none can be added or deleted: one, or those that the id column's ``values`` name."""
+        if self.single_record:
+            return 1
+        named = next((len(column.values) for column in self.columns if column.path == ("id",)), 0)
+        return named or None
+
+    @property
+    def returns_ids_only(self) -> bool:
+        """Whether the endpoint is one of a relationship (``…/relationships/items``), which returns type and id of each record and no attributes."""
+        return "/relationships/" in self.endpoint.path
 
     @property
     def profile_column(self) -> str | None:

@@ -131,11 +131,14 @@ class StrictDecoder:
     def __init__(self, entry: ResourceType, unmapped: Unmapped) -> None:
         self.attributes = _group(entry.jsonapi_type, _tree(entry, unmapped.attributes))
         self.relationships = _relationships(entry, unmapped)
+        attributes: Any = ("attributes", self.attributes.struct)
+        if entry.returns_ids_only:
+            attributes = (*attributes, msgspec.field(default_factory=self.attributes.struct))
         record: Any = msgspec.defstruct(
             "Record",
             [
                 ("id", str),
-                ("attributes", self.attributes.struct),
+                attributes,
                 ("relationships", self.relationships, msgspec.field(default_factory=self.relationships)),
                 # Set by us only. Its type is None, so a member of this name from Klaviyo does not match.
                 ("extra", None, msgspec.field(default=None, name="_extra")),

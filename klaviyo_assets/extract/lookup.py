@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import NotFound
 from klaviyo_assets.api.filters import all_of, any_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page, PageDecoder
+
+_ID_FIELDS = ("id", "ids")
+"""Names under which endpoints filter by the id of a record; those of the product catalog call it ``ids``."""
 
 _IDS_PER_REQUEST = 50
 _PAGES_PER_REQUEST = 100
@@ -22,18 +26,19 @@ async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]
     Raises:
         KlaviyoError: If Klaviyo refuses or fails; then no record may be marked as deleted.
     """
-    if entry.endpoint.allows("id", "any"):
-        return await _in_groups(client, entry, ids)
+    for field in _ID_FIELDS:
+        if entry.endpoint.allows(field, "any"):
+            return await _in_groups(client, entry, field, ids)
     if entry.endpoint.lookup_limit is None:
         return []
     return await _one_by_one(client, entry, ids)
 
 
-async def _in_groups(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+async def _in_groups(client: KlaviyoClient, entry: ResourceType, field: str, ids: Sequence[str]) -> list[Page]:
     decoders = [(subset, PageDecoder(entry, subset).linked_page) for subset in entry.subsets]  # created once: each costs as much as a page
     pages = []
     for first in range(0, len(ids), _IDS_PER_REQUEST):
-        has_id = any_of("id", ids[first : first + _IDS_PER_REQUEST])
+        has_id = any_of(field, ids[first : first + _IDS_PER_REQUEST])
         for subset, decode in decoders:
             parameters = dict(entry.page_parameters) | {"filter": all_of(*subset.filters, has_id)}
             async for response in client.pages(entry, parameters, decode, max_pages=_PAGES_PER_REQUEST):
@@ -47,7 +52,7 @@ async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[
     pages = []
     for id_ in ids:
         try:
-            response = await client.get(entry, f"{entry.endpoint.path}/{id_}", entry.record_parameters, decode)
+            response = await client.get(entry, f"{entry.endpoint.path}/{quote(id_, safe='')}", entry.record_parameters, decode)
         except NotFound as error:
             if not error.is_about_a_record:
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.sandbox import catalog_links
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
@@ -60,6 +61,8 @@ class Account:
     def add(self, name: str, record: Record, now: int, parent_id: str | None = None) -> None:
         """Add a new record that arrives now."""
         self.store.records_of(self.catalog[name], parent_id).put(record)
+        if name == "catalog_variants":
+            catalog_links.adopt(self.store, record)
         self._arrived(name, record, now)
 
     def update(self, name: str, id: str, attributes: Mapping[str, Any], now: int, *, moves: bool = True, parent_id: str | None = None) -> Record:
@@ -102,7 +105,7 @@ class Account:
         return new
 
     def delete(self, name: str, id: str, parent_id: str | None = None) -> None:
-        """Delete a record and its children; the events of a deleted profile remain, without the profile.
+        """Delete a record and its children, of an item also its variants; the events of a deleted profile remain, without the profile.
 
         Raises:
             UnknownRecord: If there is no such record.
@@ -111,6 +114,11 @@ class Account:
         if parent_id is None:
             self.store.deleted.setdefault(name, {})[id] = record
         self.store.records_of(self.catalog[name], parent_id).remove(id)
+        if name == "catalog_variants":
+            catalog_links.abandon(self.store, id)
+        if name == "catalog_items":
+            for variant_id in record.related["variants"]:
+                self.delete("catalog_variants", variant_id)
         for children in self.store.children.values():
             if children.entry.parent is not None and children.entry.parent.type_name == name and not self.store.has(name, id):
                 children.remove_parent(id)

@@ -31,7 +31,15 @@ _KINDS = {
     ColumnType.STRING: Kind.STRING,
 }
 
-_ALIASES = {("events", "timestamp"): "datetime", ("events", "profile"): "profile_id", ("events", "metric"): "metric_id"}
+_ALIASES = {
+    ("events", "timestamp"): "datetime",
+    ("events", "profile"): "profile_id",
+    ("events", "metric"): "metric_id",
+    ("catalog_categories", "ids"): "id",
+    ("catalog_category_items", "ids"): "id",
+    ("catalog_items", "ids"): "id",
+    ("catalog_variants", "ids"): "id",
+}
 """Fields that are aliases of another field."""
 
 _OWN_NAMES = {("reviews", "status"): ("status", "value")}

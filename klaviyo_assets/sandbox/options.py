@@ -1,5 +1,6 @@
 """Options of a sandbox; each field is also a command-line option."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,10 @@ class SandboxOptions:
     metrics: int = field(default=60, metadata={"help": "metrics"})
     reviews: int = field(default=1_500, metadata={"help": "reviews in all statuses"})
     others: int = field(default=20, metadata={"help": "records of each type without an option of its own; of a child type, per parent at most"})
+    counts: str = field(
+        default="",
+        metadata={"help": "records of types without an option of their own, as catalog_items=5000,catalog_variants=15000 (default: --others)"},
+    )
     history_days: int = field(default=730, metadata={"help": "days of history before the base instant"})
     catalog: str = field(default="", metadata={"help": "resource types to serve, as module:attribute (default: those of this package)"})
     lone_surrogates: bool = field(
@@ -81,10 +86,20 @@ class SandboxOptions:
             raise ValueError("rate_limit_headers is recorded, always-burst or minute")
         if self.events and not (self.profiles and self.metrics):
             raise ValueError("events need at least one profile and one metric")
+        for name, _, count in self._given_counts():
+            if not count.isdecimal() or name in _COUNTED:
+                raise ValueError(
+                    f"counts is {self.counts!r}; write it as catalog_items=5000,catalog_variants=15000, without {', '.join(sorted(_COUNTED))}"
+                )
 
     def count_of(self, name: str) -> int:
         """Return how many records a resource type gets; of a child type, how many per parent at most."""
-        return int(getattr(self, name)) if name in _COUNTED else self.others
+        if name in _COUNTED:
+            return int(getattr(self, name))
+        return next((int(count) for type_name, _, count in self._given_counts() if type_name == name), self.others)
+
+    def _given_counts(self) -> Iterator[tuple[str, str, str]]:
+        return (part.strip().partition("=") for part in self.counts.split(",") if part.strip())
 
     def arguments(self) -> list[str]:
         """Return the command line arguments for the options that differ from the defaults."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -60,7 +61,12 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-_TARGETS = {"flow-triggers": "flow"}
+def identifier(entry: ResourceType, record: Record) -> bytes:
+    """Return a record's resource identifier: type and id."""
+    return encode({"type": entry.jsonapi_type, "id": record.id})
+
+
+_TARGETS = {"flow-triggers": "flow", "variants": "catalog-variant", "current-schema": "object-schema", "draft-schema": "object-schema"}
 """Types that differ from the name of the relationship."""
 
 
@@ -78,9 +84,14 @@ def links_only(path: str, id: str, relationship: str) -> dict[str, Any]:
     return {"links": relationship_links(path, id, relationship)}
 
 
+def own_link(path: str, id: str) -> str:
+    """Return the link of a record, without the last slash; the ``$`` and ``:`` of compound ids are not escaped, as recorded."""
+    return f"{SITE}{path}/{quote(id, safe='$:')}"
+
+
 def relationship_links(path: str, id: str, relationship: str) -> dict[str, str]:
     """Return the links of a relationship."""
-    url = f"{SITE}{path}/{id}"
+    url = own_link(path, id)
     return {"self": f"{url}/relationships/{relationship}/", "related": f"{url}/{relationship}/"}
 
 
@@ -94,6 +105,8 @@ def build(
     extras: Mapping[str, Any] = _NOTHING,
     values: Mapping[str, Value] = _NOTHING,
     other_relationships: tuple[str, ...] = (),
+    includable: tuple[str, ...] | None = None,
+    volatile: tuple[str, ...] = (),
 ) -> Record:
     """Build a record of a type.
 
@@ -106,18 +119,20 @@ def build(
         extras: Additional fields.
         values: Values to filter by that are not in the attributes.
         other_relationships: Relationships with links that cannot be included.
+        includable: Relationships with links that can be included; those of the endpoint if None.
+        volatile: Attributes that differ in every response although nothing has changed.
     """
     path = entry.endpoint.path
-    names = dict.fromkeys((*linked, *entry.endpoint.includes, *other_relationships))
+    names = dict.fromkeys((*linked, *(entry.endpoint.includes if includable is None else includable), *other_relationships))
     relationships = {
         name: ({"data": linked[name]} if name in linked else {}) | ({} if name in _WITHOUT_LINKS else {"links": relationship_links(path, id, name)})
         for name in names
     }
     tail: dict[str, Any] = {"relationships": relationships} if relationships else {}
-    tail["links"] = {"self": f"{SITE}{path}/{id}/"}
+    tail["links"] = {"self": f"{own_link(path, id)}/"}
     raw, cut = _assemble(entry, id, attributes, b"}," + encode(tail)[1:])
     encoded = {name: encode(value) for name, value in extras.items()}
-    return Record(id, raw, cut, {"id": id, **values_of(entry, attributes), **values}, encoded, related)
+    return Record(id, raw, cut, {"id": id, **values_of(entry, attributes), **values}, encoded, related, volatile)
 
 
 def joined(record: Record, addition: Record) -> Record:
@@ -159,5 +174,5 @@ def changed(entry: ResourceType, record: Record, attributes: Mapping[str, Any], 
 
 
 def _assemble(entry: ResourceType, id: str, attributes: Mapping[str, Any], tail: bytes) -> tuple[bytes, int]:
-    head = b'{"type":"%b","id":"%b","attributes":%b' % (entry.jsonapi_type.encode(), id.encode(), encode(attributes)[:-1])
+    head = b'{"type":"%b","id":%b,"attributes":%b' % (entry.jsonapi_type.encode(), encode(id), encode(attributes)[:-1])
     return head + tail, len(head)

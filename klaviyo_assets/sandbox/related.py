@@ -36,11 +36,24 @@ def _push_token(id: str, owner: str) -> dict[str, Any]:
     }
 
 
+def _object_schema(id: str, owner: str) -> dict[str, Any]:
+    return {
+        "title": f"schema {id[:4]}",
+        "description": "",
+        "status": "active",
+        "properties": [],
+        "required": [],
+        "published_at": _EPOCH,
+        "visibility": "private",
+    }
+
+
 _MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]] | None]] = {
     "attribution": ("attributions", None),
     "campaign-message": ("campaign-messages", lambda id, owner: {"definition": None, "send_times": None}),
     "conversation": ("conversations", lambda id, owner: {"channel": "sms"}),
     "flow-action": ("flow-actions", lambda id, owner: {"created": _EPOCH, "updated": _EPOCH, "definition": None}),
+    "object-schema": ("object-schemas", _object_schema),
     "push-token": ("push-tokens", _push_token),
     "tag": ("tags", lambda id, owner: {"name": f"tag {id[:4]}"}),
 }

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox import cursors
+from klaviyo_assets.sandbox.catalog_links import resolved
 from klaviyo_assets.sandbox.cursors import Cursor
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.fields import Kind, canonical, kind_of
@@ -16,7 +17,7 @@ from klaviyo_assets.sandbox.fieldsets import keep_fields
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.query import Query
-from klaviyo_assets.sandbox.records import Record, encode, refreshed, target_type
+from klaviyo_assets.sandbox.records import Record, encode, identifier, refreshed, target_type
 from klaviyo_assets.sandbox.related import related_ids, resource, with_linkage
 from klaviyo_assets.sandbox.store import Position, Store, position
 
@@ -34,6 +35,9 @@ _NOT_FOUND = {
 
 _BY_ID_ONLY: Mapping[str, Mapping[str, bytes]] = {"forms": {"definition": b'{"versions":[{"steps":[]}]}'}}
 """Attributes that only a look-up returns, by type."""
+
+_SELF_LINK_ONLY = frozenset({"custom_metrics", "mapped_metrics", "object_types"})
+"""Types with collections that have no links to other pages, not even null, as recorded."""
 
 
 _WITHOUT_ID = {"forms": "created_at", "web_feeds": "created"}
@@ -86,7 +90,7 @@ def collection(
         if not store.has(parent.name, parent_id):
             raise _not_found(parent, parent_id)
         path = entry.parent.path_of(parent_id)
-    filter_ = compile_filter(entry, parameters.get("filter"), options, now)
+    filter_ = resolved(store, entry, compile_filter(entry, parameters.get("filter"), options, now))
     text = parameters.get("page[cursor]")
     cursor = None if text is None else cursors.read(text, path, parameters, now)
     records, has_previous, has_next = _page(store, entry, query, filter_, cursor, parent_id)
@@ -108,11 +112,10 @@ def collection(
             following = link(position(records[-1 - _OVERLAP], field), False)
         case Oddity.REPEATED if has_next:
             following = own
-    links: dict[str, str | None] = {
-        "self": own,
-        "next": following,
-        "prev": link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters),
-    }
+    links: dict[str, str | None] = {"self": own}
+    if entry.name not in _SELF_LINK_ONLY:
+        previous = link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters)
+        links |= {"next": following, "prev": previous}
     data = b"[" + b",".join(_rendered(entry, records, query, now)) + b"]"
     return _document(data, links, _included(store, entry, records, query))
 
@@ -142,9 +145,11 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, o
 
 
 def _not_found(entry: ResourceType, id: str) -> ApiError:
-    """Return the error for an unknown id, with the type's message; a malformed event id is an invalid request."""
+    """Return the error for an unknown id, with the type's message; a malformed event id, or none of a fixed set, is an invalid request."""
     if entry.name == "events" and not _EVENT_ID.fullmatch(id):
         return ApiError(400, "invalid", "Invalid input.", f"Invalid Event ID: '{id}'", pointer="/data/id")
+    if any(column.path == ("id",) and column.values for column in entry.columns):
+        return ApiError(400, "invalid", "Invalid input.", f"'{id}' is not a valid choice for 'id'.", pointer="/data/attributes/id")
     words = _NOT_FOUND.get(entry.name, "A {type} with id {id} does not exist.")
     return ApiError(404, "not_found", "Not found.", words.format(type=entry.jsonapi_type, id=id))
 
@@ -195,6 +200,8 @@ def _rendered(entry: ResourceType, records: Iterable[Record], query: Query, now:
             raw = refreshed(record, raw, now)
         if query.include:
             raw = with_linkage(entry, record, raw, query.include)
+        if entry.returns_ids_only:
+            raw = identifier(entry, record)
         # Additional fields are returned in addition to the sparse ones, as recorded.
         yield raw if names is None else keep_fields(raw, (*names, *query.additional))
 

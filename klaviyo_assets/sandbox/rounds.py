@@ -27,14 +27,18 @@ def apply_round(account: Account, seed: int, now: int) -> None:
         seed: Seed of the changes; the same seed and state give the same changes.
         now: When it happens: the creation time of new records and the update time of changed ones.
     """
-    rng = random.Random(f"{account.options.seed}/round/{seed}")  # noqa: S311 - made-up data
+    rng = _rng(account, seed)
     account.store.settle(now)
     _profiles(account, rng, now)
     _events(account, rng, now)
-    _small_types(account, rng, now)
-    _archive(account, rng, now)
+    _small_types(account, seed, now)
+    _archive(account, _rng(account, seed, "archive"), now)
     _reviews(account, rng, now)
     _children(account, rng, now)
+
+
+def _rng(account: Account, seed: int, *purpose: str) -> random.Random:
+    return random.Random("/".join((str(account.options.seed), "round", str(seed), *purpose)))  # noqa: S311 - made-up data
 
 
 def _ids(account: Account, name: str) -> list[str]:
@@ -69,11 +73,12 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
         account.add("events", make_event(account.context, rng, moment, subjects.choose(), number), now)
 
 
-def _small_types(account: Account, rng: random.Random, now: int) -> None:
+def _small_types(account: Account, seed: int, now: int) -> None:
+    """Change one record of each, at random for each type by itself: a further type in the catalog changes nothing for the others."""
     for name, entry in account.catalog.items():
-        if name in _LARGE or entry.identifies_account or entry.parent is not None or entry.replication.report is not None:
+        if name in _LARGE or entry.fixed_records or entry.parent is not None or entry.replication.report is not None:
             continue
-        ids = _ids(account, name)
+        ids, rng = _ids(account, name), _rng(account, seed, name)
         account.add(name, make_new(account.context, account.store, entry, rng, now), now)
         if len(ids) > 2:
             updated, deleted = rng.sample(ids, 2)

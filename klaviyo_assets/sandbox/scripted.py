@@ -11,6 +11,7 @@ from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import Subject, make_event
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
 from klaviyo_assets.sandbox.generate.metrics import template_of
+from klaviyo_assets.sandbox.generate.settings_of_account import map_metric
 from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.records import Record, changed
@@ -23,7 +24,8 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
     Args:
         account: The account.
         change: The change, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed, parent), ``update`` (type, id, attributes, moves,
-            parent), ``archive`` (type, id), ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
+            parent), ``archive`` (type, id), ``map`` (id of the mapped metric, seed: which kind of metric it gets),
+            ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
             attributions: their ids), ``delete`` (type, id, parent) or ``merge`` (source, destination). ``parent`` is the id of the
             parent, for child types.
         now: When it happens.
@@ -44,6 +46,11 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
             return [
                 account.update(_type(account, name), id, attributes, now, moves=bool(change.get("moves", True)), parent_id=change.get("parent")).id
             ]
+        case {"kind": "map", "id": id}:
+            account.find("mapped_metrics", id)
+            mapped = map_metric(account.store, _rng(account, change, now), id, now, int(change.get("seed", 0)))
+            account.store["mapped_metrics"].put(mapped)
+            return [id]
         case {"kind": "archive", "type": name, "id": id}:
             return [account.archive(_type(account, name), id, now).id]
         case {"kind": "attribution", "id": id, "attributions": attributions}:

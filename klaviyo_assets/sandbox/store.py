@@ -8,7 +8,7 @@ from dataclasses import replace
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.fields import Value, canonical
-from klaviyo_assets.sandbox.records import Record, joined
+from klaviyo_assets.sandbox.records import Record, encode, joined
 
 Position = tuple[int, Value, str]
 """A position in a sort order: 0 for null or 1, the value, then the id, which makes it unique."""
@@ -122,7 +122,7 @@ class Children:
         for collection in self._of.values():
             record = collection.remove(id)
             if record is not None and other_id is not None and collection.get(other_id) is None:
-                raw = record.raw.replace(b'"id":"%b"' % id.encode(), b'"id":"%b"' % other_id.encode(), 1)
+                raw = record.raw.replace(b'"id":%b' % encode(id), b'"id":%b' % encode(other_id), 1)
                 cut = record.cut + len(raw) - len(record.raw)
                 collection.put(replace(record, id=other_id, raw=raw, cut=cut, values={**record.values, "id": other_id}))
 

@@ -2,7 +2,19 @@
 
 from klaviyo_assets.sandbox.instants import render, render_whole
 
-_WITH_FRACTION = frozenset({"campaigns", "reviews", "universal_content", "webhooks"})
+_WITH_FRACTION = frozenset(
+    {
+        "campaigns",
+        "catalog_categories",
+        "catalog_items",
+        "catalog_variants",
+        "custom_metrics",
+        "mapped_metrics",
+        "reviews",
+        "universal_content",
+        "webhooks",
+    }
+)
 
 
 def written(type_name: str, instant: int) -> str:

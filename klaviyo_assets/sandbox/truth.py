@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
-from klaviyo_assets.sandbox.records import Record, encode
+from klaviyo_assets.sandbox.records import Record, encode, identifier
 from klaviyo_assets.sandbox.related import with_linkage
 from klaviyo_assets.sandbox.state import State
 
@@ -32,7 +32,8 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
     for parent_id, child in store.children[name]:
         whole = store.whole(entry, child)
         if whole is not None:
-            yield f"{parent_id}/{child.id}", _with_meta(whole.rendered(additional), {entry.parent.column: parent_id})
+            raw = identifier(entry, child) if entry.returns_ids_only else whole.rendered(additional)
+            yield f"{parent_id}/{child.id}", _with_meta(raw, {entry.parent.column: parent_id})
 
 
 def _subsets(state: State, entry: ResourceType) -> list[tuple[Filter, Mapping[str, str]]]:

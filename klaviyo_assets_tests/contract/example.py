@@ -15,15 +15,15 @@ VALUES: Facts = {
 }
 
 
-def example(type_name: str, structure: Facts, facts: Facts) -> Facts:
+def example(type_name: str, structure: Facts | str, facts: Facts) -> Facts:
     """Return a resource object with a structure (see recorded.py); a string with an enum gets its first value.
 
     Args:
         type_name: JSON:API type.
-        structure: The structure, without type and id.
+        structure: The structure, without type and id; ``empty`` for a resource identifier, which has nothing else.
         facts: The digest's facts about the type's members.
     """
-    return {"type": type_name, "id": "AbC123", **_members(structure, facts)}
+    return {"type": type_name, "id": facts["id"].get("values", ["AbC123"])[0], **(_members(structure, facts) if isinstance(structure, dict) else {})}
 
 
 def _members(structure: Facts, facts: Facts) -> Facts:
@@ -36,7 +36,7 @@ def _value(structure: Any, facts: Facts) -> Any:
             return _members(structure, facts.get("members", {}))
         case list():
             return [_value(one, {}) for one in structure]
-        case "string" if facts.get("values"):
+        case "string" | "integer" if facts.get("values"):
             return facts["values"][0]
         case str() if structure.startswith("{site}"):
             return structure.replace("{site}", "https://a.klaviyo.com").replace("{id}", "AbC123")

@@ -19,7 +19,7 @@ SITES = ("https://a.klaviyo.com", "http://127.0.0.1")
 
 OURS = {entry.jsonapi_type for entry in COLLECTIONS.values()}
 
-_OF_THE_ACCOUNT = {"event_properties", "properties"}
+_OF_THE_ACCOUNT = {"custom_metadata", "event_properties", "properties"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _CONDITION = re.compile(r"([a-z-]+)\(([\w.-]+),")
 

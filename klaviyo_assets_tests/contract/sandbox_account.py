@@ -1,6 +1,7 @@
 """A sandbox in this process for repeating recorded requests."""
 
 import asyncio
+import json
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -63,27 +64,43 @@ class Account:
         entry = next(one for one in CATALOG.values() if request["path"] in (one.endpoint.path, f"{one.endpoint.path}/{{id}}"))
         record = self.record(entry)
         parameters = {
-            name: ",".join(condition(one, record) for one in value) if name == "filter" else value
+            name: next(filters for record in self.records(entry) if (filters := self.conditions(value, entry, record))) if name == "filter" else value
             for name, value in request["query"]
             if name not in omitted
         }
         path = self.path_of(entry) if request["path"] == entry.endpoint.path else request["path"].replace("{id}", record["id"])
         return self.send(request["method"], path, params=parameters)
 
+    def conditions(self, texts: list[str], entry: ResourceType, record: Facts) -> str | None:
+        """Return conditions that a record meets, each text an operator and a field, as in the digest; None if the record has no value for one."""
+        with_links = record | {"attributes": record["attributes"] | self.linked(entry, record)}
+        found = [condition(text, with_links) for text in texts]
+        return None if None in found else ",".join(filter(None, found))
 
-def condition(text: str, record: Facts) -> str:
-    """Return a condition that a record meets; ``text`` is operator and field, as in the digest."""
+    def linked(self, entry: ResourceType, record: Facts) -> Facts:
+        """Return the ids that filters of the product catalog name, as if they were attributes."""
+        links = self._state.account.store.children["catalog_category_items"]
+        match entry.name:
+            case "catalog_categories":
+                return {"item": {"id": next((item.id for parent_id, item in links if parent_id == record["id"]), None)}}
+        return {}
+
+
+def condition(text: str, record: Facts) -> str | None:
+    """Return a condition that a record meets, or None if it has no value; ``text`` is operator and field, as in the digest."""
     operator, _, name = text.rstrip(")").partition("(")
     if operator.startswith("greater"):
         return f"{operator}({name},{LONG_AGO})"
     value = literal(name, record)
+    if value is None:
+        return None
     return f"{operator}({name},[{value}])" if operator == "any" else f"{operator}({name},{value})"
 
 
-def literal(name: str, record: Facts) -> str:
-    """Return the value of a filter's field in a record, in filter syntax."""
+def literal(name: str, record: Facts) -> str | None:
+    """Return the value of a filter's field in a record, in filter syntax; None if it is null."""
     match name.split("."):
-        case ["id"]:
+        case ["id" | "ids"]:
             value: Any = record["id"]
         case ["messages", "channel"]:
             value = "email"
@@ -95,4 +112,6 @@ def literal(name: str, record: Facts) -> str:
             value = record["attributes"]
             for part in parts:
                 value = value[part]
-    return f"{value}".lower() if isinstance(value, bool) else f'"{value}"'
+    if value is None:
+        return None
+    return f"{value}".lower() if isinstance(value, bool) else json.dumps(value)

@@ -37,6 +37,21 @@ EXPECTED_DIFFERENCES = {
 }
 """The resulting differences."""
 
+OF_THE_RECORDED_ACCOUNT = {
+    # It is the second page; the sandbox is asked for the first.
+    "get_data_sources.200": {
+        ".links.self: {site}/api/data-sources?page%5Bsize%5D={value}, recorded: "
+        "['{site}/api/data-sources?page%5Bsize%5D={value}&page%5Bcursor%5D={base64url}']"
+    },
+    # It had mapped one metric and no custom metric.
+    "get_mapped_metric.200": {"mapped-metric.relationships: not recorded"},
+    "get_mapped_metrics.200": {
+        "mapped-metric.relationships.custom-metric: not recorded",
+        "mapped-metric.relationships.metric: missing in some",
+    },
+}
+"""Differences between the two accounts, not between the two servers."""
+
 LOOKUPS = {f"{entry.endpoint.path}/{{id}}" for entry in CATALOG.values() if entry.endpoint.lookup_limit}
 
 ERRORS = {
@@ -71,7 +86,9 @@ def test_a_response_has_the_recorded_structure(name: str, account: Account) -> N
         for type_name, structures in by_type(ours.get(member)).items():
             if type_name in known:
                 found += differences(merge(structures), merge(known[type_name]), facts_of(type_name), type_name)
-    assert "\n".join(sorted(set(found) - EXPECTED_DIFFERENCES if omitted else found)) == ""
+    expected = OF_THE_RECORDED_ACCOUNT.get(name, set()) | (EXPECTED_DIFFERENCES if omitted else set())
+    assert "\n".join(sorted(set(found) - expected)) == ""
+    assert OF_THE_RECORDED_ACCOUNT.get(name, set()) <= set(found), "the account has changed: remove what is no longer a difference"
     assert of_headers(response) == recorded["headers"]
 
 

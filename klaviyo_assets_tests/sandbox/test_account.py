@@ -35,7 +35,7 @@ def test_the_account_depends_only_on_its_seed():
 def test_a_later_state_extends_the_earlier_one():
     one = begin(replace(SMALL, change_at=(BASE + DAY,)))
     earlier, later = content(begin(SMALL)), content(one)
-    for name in [name for name, entry in COLLECTIONS.items() if not entry.identifies_account and entry.parent is None]:
+    for name in [name for name, entry in COLLECTIONS.items() if not entry.fixed_records and entry.parent is None]:
         assert len(set(earlier[name]) & set(later[name])) > 0.5 * len(earlier[name])
         assert set(later[name]) - set(earlier[name])
     assert one.clock.now() >= to_micros(BASE + DAY)
@@ -43,18 +43,18 @@ def test_a_later_state_extends_the_earlier_one():
 
 def test_counts_follow_the_options():
     state = begin(SMALL)
-    wanted = {name: SMALL.count_of(name) for name, entry in COLLECTIONS.items() if entry.parent is None} | {"accounts": 1}
+    wanted = {name: entry.fixed_records or SMALL.count_of(name) for name, entry in COLLECTIONS.items() if entry.parent is None}
     assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
     for children in state.account.store.children.values():
         of_parents = Counter(parent_id for parent_id, _ in children)
         assert 0 < max(of_parents.values()) <= SMALL.count_of(children.entry.name)
-    assert begin(NOTHING).account.store.counts() == {name: int(entry.identifies_account) for name, entry in COLLECTIONS.items()}
+    assert begin(NOTHING).account.store.counts() == {name: entry.fixed_records or 0 for name, entry in COLLECTIONS.items()}
     assert begin(NOTHING).account.store.scheduled == 0
 
 
-def test_no_two_records_share_an_id():
+def test_no_two_records_of_a_type_share_an_id():
     store = begin(replace(SMALL, change_at=(BASE + DAY,))).account.store
-    ids = [record.id for found in store.collections.values() for record in found]
+    ids = [(name, record.id) for name, found in store.collections.items() for record in found]
     assert [id for id, count in Counter(ids).items() if count > 1] == []
 
 

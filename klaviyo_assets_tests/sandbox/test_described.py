@@ -19,6 +19,9 @@ RECORDED_ALONE = {
     "profile.attributes.subscriptions.whatsapp",
     "profile.attributes.whatsapp_bsuid",
     "profile.relationships.conversation",
+    # The description has the values of dynamic parameters; those of static ones are any text.
+    "tracking-setting.attributes.utm_source.campaign.value",
+    "tracking-setting.attributes.utm_source.flow.value",
 }
 """Members that the API sends, or sends as null, contrary to the description."""
 

@@ -24,7 +24,9 @@ def description() -> dict[str, Any]:
 
 
 def fixed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Fix schemas that no response can satisfy: oneOf with overlapping choices, and nullable next to oneOf or enum, which do not allow null."""
+    """Fix schemas that no response can satisfy: oneOf with overlapping choices; nullable next to oneOf, enum or a reference that has no null."""
+    if schema.get("nullable") is True and "$ref" in schema:
+        return {"anyOf": [{"$ref": schema["$ref"]}, {"enum": [None], "nullable": True}]}
     if schema.get("nullable") is True and isinstance(schema.get("enum"), list):
         return schema | {"enum": [*schema["enum"], None]}
     if not isinstance(schema.get("oneOf"), list):
@@ -36,7 +38,7 @@ def fixed(schema: dict[str, Any]) -> dict[str, Any]:
 def without_whatsapp(data: Any) -> None:
     """Remove the null that Klaviyo sends for a channel that the account does not use; the description allows only an object."""
     for record in data if isinstance(data, list) else [data]:
-        subscriptions = record["attributes"].get("subscriptions", {})
+        subscriptions = record.get("attributes", {}).get("subscriptions", {})
         if subscriptions.get("whatsapp", ...) is None:
             del subscriptions["whatsapp"]
 

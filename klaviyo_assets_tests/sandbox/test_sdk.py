@@ -46,7 +46,9 @@ def test_the_sdk_reads_each_collection(sdk, sandbox, name):
     truth = {record["id"]: record for record in records}
     assert page.data
     for record in page.data:
-        wanted = truth[record.id]["attributes"]
+        wanted = truth[record.id].get("attributes")
+        if wanted is None:  # resource identifiers
+            continue
         parsed = record.attributes.to_dict()
         for attribute in {"name", "email", "uuid", "status", "timestamp", "event_properties", "rating"} & set(parsed):
             if isinstance(wanted[attribute], str | int | dict) and "datetime" not in attribute:

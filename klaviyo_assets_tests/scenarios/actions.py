@@ -25,6 +25,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     OfProfile,
     Suppress,
     Wait,
+    shared_type,
 )
 from klaviyo_assets_tests.scenarios.world import World
 
@@ -55,7 +56,8 @@ class ActionRunner:
 
     def __init__(self, world: World, entry: ResourceType) -> None:
         self.world, self.entry = world, entry
-        self._profiles = ActionRunner(world, CATALOG["profiles"]) if entry.parent is not None else None
+        self._shared = shared_type(entry)
+        self._profiles = ActionRunner(world, self._shared) if self._shared is not None else None
         named = named_by(entry)
         self._named = None if named is None else ActionRunner(world, named)
         self._changes = 0
@@ -86,8 +88,8 @@ class ActionRunner:
                 self.world.change("delete", type=name, **_ids_of(ids[which % len(ids)]))
                 return "left a parent"
             case OfProfile(action) if self._profiles is not None:
-                label = self._profiles.run(action, self.world.records("profiles"))
-                return f"profile: {label}" if label else None
+                label = self._profiles.run(action, self.world.records(self._profiles.entry.name))
+                return f"{self._profiles.entry.jsonapi_type}: {label}" if label else None
             case OfNamed(action) if self._named is not None:
                 label = self._named.run(action, self.world.records(self._named.entry.name))
                 return f"{self._named.entry.name}: {label}" if label else None
@@ -121,27 +123,32 @@ class ActionRunner:
         return f"{kind}{_count_label(count)}"
 
     def _join(self, parent: int, count: int) -> str | None:
-        """Add children to a parent, as many as there are profiles that may still join it."""
+        """Add children to a parent, as many as there are records that may still join it."""
         assert self.entry.parent is not None
         parents = sorted(self.world.records(self.entry.parent.type_name))
         if not parents:
             return None
         chosen = parents[parent % len(parents)]
         there = sum(key.startswith(f"{chosen}/") for key in self.world.records(self.entry.name))
-        free = min(count, len(self.world.records("profiles")) - there)
+        free = count if self._shared is None else min(count, len(self.world.records(self._shared.name)) - there)
         for _ in range(free):
             self.world.change("add", type=self.entry.name, parent=chosen, seed=self._next())
         return f"joined a parent{_count_label(free)}" if free > 0 else None
 
-    def _join_again(self, key: str) -> str:
-        """Let a child leave its parent and join it again in the same second: only the time of joining shows that."""
-        joined = next(column.path[-1] for column in self.entry.columns if column.type is ColumnType.TIMESTAMP)
+    def _join_again(self, key: str) -> str | None:
+        """Let a child leave its parent and join it again in the same second: only the time of joining shows that, if there is one."""
+        joined = next((column.path[-1] for column in self.entry.columns if column.type is ColumnType.TIMESTAMP), None)
+        if joined is None:
+            return None
         now = self.world.now().replace(microsecond=0).isoformat()
         self.world.change("update", type=self.entry.name, **_ids_of(key), attributes={joined: now})
         return "joined a parent again"
 
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name
+        if name == "mapped_metrics":
+            self.world.change("map", id=id_, seed=self._next())
+            return
         value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
         self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name) or attribute_to_edit(self.entry): value}, moves=moves)
 

@@ -101,7 +101,7 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
         case _ if entry.parent is not None:
             again = st.builds(Change, _which)
             return st.one_of(_joins, st.builds(Join, _which), _waits, again, _deletes, _of_parents, _parent_deletions, _merges, _of_profiles)
-        case _ if entry.identifies_account:
+        case _ if entry.fixed_records:
             return st.one_of(_changes, _waits)
         case _ if (named := named_by(entry)) is not None:
             merges = [_merges] if named.name == "profiles" else []

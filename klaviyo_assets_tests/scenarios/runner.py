@@ -198,7 +198,7 @@ class Runner:
         if self.parents is not None:
             self._observe_children(url, found)
             return
-        if f"fields[{self.entry.jsonapi_type}]" in parameters:
+        if f"fields[{self.entry.jsonapi_type}]" in parameters and not self.entry.only_fields:
             return  # a probe: the sync uses only its timestamp
         filters = _BOUND.findall(parameters.get("filter", ""))
         bounds = [(name, operator == "greater", micros(datetime.fromisoformat(value))) for operator, name, value in filters]

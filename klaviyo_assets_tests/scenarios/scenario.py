@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.resource_type import ResourceType
+
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 YEAR = 365 * DAY
 
@@ -245,3 +248,10 @@ SWITCHES_OF: Mapping[str, tuple[str, ...]] = {
     "flows": ("archived_by_default", "archiving_moves_updated"),
 }
 """The switches that affect each type."""
+
+
+def shared_type(entry: ResourceType) -> ResourceType | None:
+    """Return the type whose records the children are: profiles for the members of a list, items for those of a category; None without one."""
+    if entry.parent is None:
+        return None
+    return next((one for one in CATALOG.values() if one.parent is None and one.jsonapi_type == entry.jsonapi_type), None)

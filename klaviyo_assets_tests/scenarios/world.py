@@ -43,7 +43,7 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
-from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync
+from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync, shared_type
 
 SCHEMA = "klaviyo"
 BASE = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -103,12 +103,17 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         "others": 0,
     }
     parent = CATALOG[scenario.name].parent
+    given: dict[str, int] = {}
     if parent is not None:
-        counts |= {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
+        shared = shared_type(CATALOG[scenario.name])
+        given = {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
+        given |= {shared.name: _PROFILES_OF_PARENTS} if shared is not None else {}
+        counts |= {name: given.pop(name) for name in [*given] if name in counts}
     at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
     counts[scenario.name if scenario.name in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
     switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
-    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, limits=False, **counts, **switches)
+    others = ",".join(f"{name}={count}" for name, count in given.items())
+    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, limits=False, counts=others, **counts, **switches)
 
 
 def entry_for(name: str, page_size: int) -> ResourceType:

@@ -40,5 +40,6 @@ ACCOUNTS = ResourceType(
     replication=FullTable(),
     recommended_scope=False,
     identifies_account=True,
+    single_record=True,
     read_in_seconds=True,
 )

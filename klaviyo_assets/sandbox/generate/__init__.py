@@ -17,7 +17,19 @@ from klaviyo_assets.sandbox.store import Store
 _LATE_SHARE = 200
 """One event in this many arrives after the base instant."""
 
-_FIRST = ("accounts", "tag_groups", "tags", "flows", "metrics", "lists", "segments", "campaigns")
+_FIRST = (
+    "accounts",
+    "tag_groups",
+    "tags",
+    "flows",
+    "metrics",
+    "lists",
+    "segments",
+    "campaigns",
+    "custom_metrics",
+    "catalog_variants",
+    "catalog_items",
+)
 """Types with ids that other types refer to, in the order of their generation; profiles and events follow, then everything else."""
 
 _TOGETHER = ("profiles", "events")
@@ -60,7 +72,7 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
 
 def _records(context: GenerationContext, store: Store, entry: ResourceType) -> Iterator[Record]:
     rng = context.rng(entry.name)
-    for number in range(1 if entry.identifies_account else context.options.count_of(entry.name)):
+    for number in range(entry.fixed_records or context.options.count_of(entry.name)):
         yield make_numbered(context, store, entry, rng, Lifetime(*context.lifetime(rng)), number)
 
 

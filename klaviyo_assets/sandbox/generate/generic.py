@@ -32,6 +32,7 @@ def make_any(
     *,
     id: str | None = None,
     given: Mapping[str, Any] = _NOTHING,
+    given_ids: Mapping[str, tuple[str, ...]] = _NOTHING,
 ) -> Record:
     """Make a record of a type.
 
@@ -45,6 +46,7 @@ def make_any(
         lifetime: When it was created and last changed.
         id: Its id; a new one if None.
         given: Attributes that it must have, instead of made-up ones.
+        given_ids: Ids that its relationships must have, by relationship.
     """
     linked: dict[str, Any] = {}
     related: dict[str, tuple[str, ...]] = {}
@@ -53,7 +55,9 @@ def make_any(
         if column.path[0] != "relationships":
             continue
         name, to_one = column.path[1], column.type is ColumnType.STRING
-        ids = _related_ids(context, store, name, rng, least=1, most=1) if to_one else _related_ids(context, store, name, rng, most=2)
+        ids = given_ids.get(name)
+        if ids is None:
+            ids = _related_ids(context, store, name, rng, least=1 if to_one else 0, most=1 if to_one else 2)
         if name in entry.endpoint.includes:
             related[name] = ids
         else:

@@ -8,6 +8,7 @@ from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox.generate.account import make_account
 from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
 from klaviyo_assets.sandbox.generate.campaigns import make_campaign
+from klaviyo_assets.sandbox.generate.catalogs import make_category, make_item, make_variant
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import make_event
 from klaviyo_assets.sandbox.generate.flows import make_flow
@@ -15,6 +16,7 @@ from klaviyo_assets.sandbox.generate.generic import make_addition, make_any
 from klaviyo_assets.sandbox.generate.metrics import make_metric
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import make_review
+from klaviyo_assets.sandbox.generate.settings_of_account import make_custom_metric, make_mapped_metric, make_tracking_settings
 from klaviyo_assets.sandbox.generate.subjects import Subjects
 from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.records import Record
@@ -46,10 +48,10 @@ def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng:
     """Make a record that is created now.
 
     Raises:
-        ValueError: If an account always has one record of this type.
+        ValueError: If an account always has the same records of this type.
     """
-    if entry.identifies_account:
-        raise ValueError(f"an account always has one record of {entry.name}")
+    if entry.fixed_records:
+        raise ValueError(f"an account always has {entry.fixed_records} of {entry.name}")
     maker = _NEW_MAKERS.get(entry.name)
     return make_any(context, store, entry, rng, Lifetime(now, now)) if maker is None else maker(context, store, rng, now)
 
@@ -74,6 +76,11 @@ def make_child(
     existing = store.children[entry.name].of(parent_id)
     free = [record.id for record in shared if existing.get(record.id) is None]
     return make_addition(entry, rng.choice(free), rng, lifetime) if free else None
+
+
+def _a_number(rng: random.Random) -> int:
+    """Return a number for a record that is added later; no record of the generated account has one as high."""
+    return 1_000_000_000 + rng.randrange(100_000)
 
 
 def _channel(number: int) -> str:
@@ -112,18 +119,28 @@ _MAKERS: Mapping[str, _Maker] = {
         context, rng, lifetime.created, lifetime.updated, channel=_channel(number), archived=number % 6 == 5
     ),
     "coupons": lambda context, store, rng, lifetime, number: _coupon(context, store, rng, lifetime),
+    "catalog_categories": make_category,
+    "catalog_items": make_item,
+    "catalog_variants": make_variant,
+    "custom_metrics": make_custom_metric,
     "flows": lambda context, store, rng, lifetime, number: make_flow(context, rng, lifetime.created, lifetime.updated, archived=number % 5 == 4),
     "lists": lambda context, store, rng, lifetime, number: make_list(context, rng, lifetime.created, lifetime.updated),
+    "mapped_metrics": make_mapped_metric,
     "metrics": lambda context, store, rng, lifetime, number: make_metric(context, rng, number, lifetime.created, lifetime.updated),
     "reviews": _review,
     "segments": lambda context, store, rng, lifetime, number: make_segment(context, rng, lifetime.created, lifetime.updated),
     "tag_groups": lambda context, store, rng, lifetime, number: _tag_group(context, store, rng, lifetime, default=number == 0),
+    "tracking_settings": make_tracking_settings,
 }
 """Makers for the generated account. Profiles and events are made elsewhere, together, because they hold each other's times and ids."""
 
 _NEW_MAKERS: Mapping[str, _NewMaker] = {
     "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now),
     "coupons": lambda context, store, rng, now: _coupon(context, store, rng, Lifetime(now, now)),
+    "catalog_categories": lambda context, store, rng, now: make_category(context, store, rng, Lifetime(now, now), _a_number(rng)),
+    "catalog_items": lambda context, store, rng, now: make_item(context, store, rng, Lifetime(now, now), _a_number(rng)),
+    "catalog_variants": lambda context, store, rng, now: make_variant(context, store, rng, Lifetime(now, now), _a_number(rng)),
+    "custom_metrics": lambda context, store, rng, now: make_custom_metric(context, store, rng, Lifetime(now, now), _a_number(rng)),
     "events": _event,
     "flows": lambda context, store, rng, now: make_flow(context, rng, now, now),
     "lists": lambda context, store, rng, now: make_list(context, rng, now, now),

@@ -48,12 +48,10 @@ class Ending:
 
     Attributes:
         failed: True until the sync has succeeded; False if none was requested.
-        skipped: True if it was skipped because the key lacks an optional scope.
         reached: Set when the asset is done, successfully or not.
     """
 
     failed: bool
-    skipped: bool = False
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -180,11 +178,7 @@ class AssetSync:
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
         if access is not None and access.optional:
-            self.ending.skipped = True
             self.log.warning("Skipped. %s", access.advice)
-        elif self.parent_ending is not None and self.parent_ending.skipped and isinstance(failure, SyncError):
-            self.ending.skipped = True
-            self.log.warning("Skipped, because the asset of its parent was skipped. %s", failure)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
             self.log.warning("Skipped until the daily limit is renewed. %s", failure)
         elif isinstance(failure, SyncAlreadyRunning) and SCHEDULE_TAG in self.context.run.tags:

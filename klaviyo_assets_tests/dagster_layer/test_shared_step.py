@@ -222,6 +222,20 @@ def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_pare
 
 
 @pytest.mark.long
+def test_a_child_is_skipped_with_its_parent_if_the_key_lacks_an_optional_scope(
+    new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    sandbox = new_account(catalog=NAME)
+    defs = definitions(sandbox, tmp_path, sandbox.keys.lacking("vouchers:read"), catalog=WIDER, resource_types=["accounts", "voucher_codes"])
+
+    result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
+
+    assert result.success
+    assert materialized(result) == {"accounts"}
+    assert [key for key, passed in checks(result).items() if not passed] == [("vouchers", "scope_coverage"), ("voucher_codes", "scope_coverage")]
+
+
+@pytest.mark.long
 def test_a_failed_type_affects_no_other_of_its_op(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = sync(definitions(account, tmp_path, key_lacking("lists:read")), instance)
 

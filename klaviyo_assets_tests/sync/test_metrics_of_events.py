@@ -30,7 +30,7 @@ def shop(new_account: NewAccount) -> SandboxProcess:
 
 def metric_of(shop: SandboxProcess) -> dict[str, str | None]:
     """Return the metric of each of the account's events."""
-    return {one["id"]: (one["relationships"]["metric"]["data"] or {}).get("id") for one in shop.truth("events")}
+    return {one["id"]: (one["relationships"]["metric"].get("data") or {}).get("id") for one in shop.truth("events")}
 
 
 def true_ids(shop: SandboxProcess, *, only: set[str] | None = None, without: frozenset[str] | set[str] = frozenset()) -> set[str]:

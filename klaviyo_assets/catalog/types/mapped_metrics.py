@@ -33,5 +33,4 @@ MAPPED_METRICS = ResourceType(
     requested_includes=(Include("metric", fields={"metric": ("id",)}), Include("custom-metric", fields={"custom-metric": ("id",)})),
     group="reports",
     read_in_seconds=True,
-    opt_in=True,
 )

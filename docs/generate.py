@@ -171,6 +171,9 @@ def _how(entry: ResourceType) -> str:
             return f"in time windows: first of `{backfill}`, then of `{field}`"
         case NewestFirst(field=field, backfill_field=backfill):
             return f"first in time windows of `{backfill}`, then newest `{field}` first"
+        case PerParent(field=str(field)):
+            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
+            return f"in time windows of `{field}` for each {parent}; removals by counts"
         case PerParent():
             parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
             return f"in full, for each {parent}"

@@ -173,6 +173,7 @@ class AssetSync:
             accept_changed_options=self.klaviyo.accept_changed_options,
             metrics=self.klaviyo.metric_rules,
             conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
+            member_groups=tuple(self.klaviyo.member_groups),
         )
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:

@@ -70,6 +70,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     exclude_event_metrics: list[str] = option_field("exclude_event_metrics")
     accept_other_account: bool = option_field("accept_other_account")
     accept_changed_options: bool = option_field("accept_changed_options")
+    member_groups: list[str] = option_field("member_groups")
     field_rules: dict[str, dict[str, str]] = option_field("field_rules")
     duckdb_patience: float = option_field("duckdb_patience")
     duckdb_memory_limit: str | None = option_field("duckdb_memory_limit")

@@ -161,6 +161,14 @@ class Settings:
         kind=Switch(),
         notes="[More](failures.md#the-account)",
     )
+    member_groups: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
+        [],
+        "Lists and segments whose members are read, by id or name, if list_members or segment_members are selected",
+        example="VIP customers,Y6nRLr",
+        kind=Names(),
+        default_words="all",
+        notes="[More](how-syncs-work.md#members-of-lists-and-segments)",
+    )
     field_rules: dict[str, dict[str, str]] = _option(  # noqa: RUF009 (each instance gets its own dict)
         {},
         "Fields that are dropped or hashed before anything is stored, by resource type. Hashes need a secret in KLAVIYO_FIELD_SALT",

@@ -101,7 +101,8 @@ def with_parents(name: str) -> list[str]:
 
 def _without_limit(entry: ResourceType) -> ResourceType:
     """Return a resource type with the highest rate limit, so that tests do not wait."""
-    return replace(entry, endpoint=replace(entry.endpoint, limit=TIER_XL, lookup_limit=TIER_XL))
+    parent = entry.parent and replace(entry.parent, entry=_without_limit(entry.parent.entry))
+    return replace(entry, endpoint=replace(entry.endpoint, limit=TIER_XL, lookup_limit=TIER_XL, reduced_limits=()), parent=parent)
 
 
 def in_small_pages(name: str, records: int = 50) -> ResourceType:

@@ -314,7 +314,9 @@ class KlaviyoClient:
         endpoint = entry.endpoint
         # The children of all parents share one limit, and have no lookup endpoint.
         is_lookup = entry.parent is None and path.rstrip("/") != endpoint.path
-        limit = (endpoint.lookup_limit if is_lookup else None) or endpoint.limit_for(parameters)
+        limit = endpoint.limit_for(parameters, lookup=is_lookup)
+        if is_lookup and limit == endpoint.limit:
+            limit = endpoint.lookup_limit or limit
         return self._limiter_of(f"{endpoint.path}/id" if is_lookup else endpoint.path, limit)
 
     def _limiter_of(self, name: str, limit: RateLimit) -> RateLimiter:

@@ -91,6 +91,6 @@ def _collection(body: bytes) -> dict[str, Any]:
 
 def _sparse_fieldset(entry: ResourceType) -> dict[str, str]:
     """Select one time attribute only: cheap, and free of customer-defined content that a parser may refuse."""
-    times = (column for column in entry.columns if column.type is ColumnType.TIMESTAMP)
+    times = (column for column in entry.columns if column.type is ColumnType.TIMESTAMP and column.path[0] == "attributes")
     column = next(times, None)
     return {f"fields[{entry.jsonapi_type}]": ".".join(column.path[1:])} if column is not None else {}

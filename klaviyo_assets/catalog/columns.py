@@ -26,7 +26,8 @@ class Column:
         type: Column type.
         description: Meaning of the value; shown as the column's comment in DuckDB and its description in Dagster.
         path: Path of the value: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
-            comes from the subset, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``.
+            comes from the subset, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``; for a time that the library
+            sets itself, ``("removal",)``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -108,3 +109,8 @@ def record_id(description: str, name: str = "id") -> Column:
 def parent_id(name: str, description: str) -> Column:
     """A primary key column of a child type: the id of the parent that the record was read from."""
     return Column(name, ColumnType.STRING, description, ("parent", name))
+
+
+def removal(name: str, description: str) -> Column:
+    """A column of a child type: when a sync found that the child had left its parent, which still exists. Klaviyo does not send it."""
+    return Column(name, ColumnType.TIMESTAMP, description, ("removal",))

@@ -57,6 +57,16 @@ class Replication:
         """The report that the rows come from; None if they are records of a collection."""
         return None
 
+    @property
+    def proof(self) -> "CountProof | None":
+        """How deletions are found without reading everything; None if they are found otherwise."""
+        return None
+
+    @property
+    def parent_change_column(self) -> str | None:
+        """Time column of the parent that says when its children may have changed; None if that does not matter."""
+        return None
+
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
         """Return the ages at which windows of a time field are read again, ascending."""
         return ()
@@ -199,13 +209,93 @@ class NewestFirst(Replication):
 
 
 @dataclass(frozen=True)
+class CountProof:
+    """Proves with a count that the stored children of a parent are the true ones.
+
+    Once all joins up to a moment are stored, the stored children include all true ones of that moment, so an equal count proves them right. Only
+    the children of other parents must be read again.
+
+    Attributes:
+        attribute: Additional field of the parent with the number of its children; requested by the parent's id.
+        removed_column: Column that is set when a child is found to have left a parent that still exists.
+        records: Name of the type of the children's own records. A child whose record is marked as deleted there has left every parent.
+        paused_while: Boolean column of the parent: while it is true, the count is about to change, so nothing is proven.
+        frozen_unless: Boolean column of the parent: while it is false, Klaviyo does not change the children, so they are rarely counted.
+    """
+
+    attribute: str
+    removed_column: str
+    records: str | None = None
+    paused_while: str | None = None
+    frozen_unless: str | None = None
+
+
+@dataclass(frozen=True)
 class PerParent(Replication):
-    """Read the children of each parent completely, one cursor chain per parent. The resource type has a ``parent``."""
+    """Read the children of each parent. The resource type has a ``parent``.
+
+    Without a ``field``, the children of a parent are read completely, by one cursor chain. With one, the first sync reads them in time windows, and
+    later ones only read new windows; ``deletions`` says how removed children are found then.
+
+    Attributes:
+        field: Time field by which the endpoint sorts and filters the children, such as the time when they joined the parent; None if there is none.
+        lookback: How far before the last read each sync reads again, for children that become visible late.
+        deletions: How removed children are found; required with a ``field``.
+        changed_with: Time column of the parent: its children are read again only if it has changed since they were read, or after ``at_least``.
+        at_least: Age after which the children of a parent are read again in any case; None to read them at each sync.
+
+    Example:
+        >>> PerParent("joined_group_at", deletions=CountProof("profile_count", "removed_at"))
+    """
+
+    field: str | None = None
+    lookback: timedelta = timedelta(hours=24)
+    deletions: CountProof | None = None
+    changed_with: str | None = None
+    at_least: timedelta | None = None
 
     @property
     def reads_children(self) -> bool:
         """True."""
         return True
+
+    @property
+    def proof(self) -> CountProof | None:
+        """The proof, if the children are read by windows."""
+        return self.deletions
+
+    @property
+    def parent_change_column(self) -> str | None:
+        """The same as ``changed_with``."""
+        return self.changed_with
+
+    @property
+    def cursor_fields(self) -> tuple[str, ...]:
+        """The field, if there is one."""
+        return (self.field,) if self.field is not None else ()
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """The same."""
+        return self.cursor_fields
+
+    @property
+    def filtered_by(self) -> tuple[str, ...]:
+        """The same."""
+        return self.cursor_fields
+
+    def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
+        """Return the lookback of the field."""
+        return (self.lookback,) if field == self.field else ()
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is missing for reads by windows."""
+        if (self.field is None) != (self.deletions is None):
+            yield "PerParent has a field without deletions, or the other way round. Give both, such as deletions=CountProof(…), or none."
+        if self.changed_with is not None and self.at_least is None:
+            yield "changed_with of PerParent needs at_least, since a child may change without its parent. Give one, such as timedelta(days=7)."
+        if self.field is not None and self.at_least is not None:
+            yield "at_least of PerParent is for complete reads, not for those with a field. Leave it out."
 
 
 class ReportWindows(StrEnum):

@@ -136,7 +136,7 @@ def _paths(entry: ResourceType) -> _Problems:
         if not allowed:
             yield (
                 f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
-                "('subset', name) or ('parent', name); its parts look like Python names, hyphens aside."
+                "('subset', name), ('parent', name) or ('removal',); its parts look like Python names, hyphens aside."
             )
         elif column.type not in allowed:
             yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
@@ -148,6 +148,8 @@ def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
     match path:
         case ("id",) | ("subset" | "parent", _):
             return frozenset({ColumnType.STRING})
+        case ("removal",):
+            return frozenset({ColumnType.TIMESTAMP})
         case ("relationships", name) if _is_member(name):
             return frozenset({ColumnType.STRING, ColumnType.STRINGS})
         case ("attributes", _, *_) if all(map(_is_member, path)):

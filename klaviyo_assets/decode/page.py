@@ -272,6 +272,8 @@ def _reader(column: Column, subset: Subset) -> _Reader:
     match column.path:
         case ("id",):
             return lambda records: [record.id for record in records]
+        case ("removal",):
+            return lambda records: [None] * len(records)
         case ("subset", name):
             value = subset.values.get(name)
             return lambda records: [value] * len(records)

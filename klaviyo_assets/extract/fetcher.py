@@ -112,7 +112,9 @@ class Fetcher:
     def _steal_work(self) -> SliceReader | None:
         """Split the newest slice with many pages left; once all slices have begun, the one with the most left."""
         if self.state.waiting:
-            long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _MIN_PAGES_TO_HELP)
+            # Of children no part is more urgent than another: large parents are split once all others have begun.
+            readers = (reader for reader in self.state.readers if reader.slice.parent_id is None)
+            long = (reader for reader in readers if reader.can_split and reader.pages_left >= _MIN_PAGES_TO_HELP)
             donor = max(long, key=_start, default=None)
         else:
             long = (reader for reader in self.state.readers if reader.can_split and reader.pages_left >= _MIN_PAGES_TO_SPLIT)

@@ -42,6 +42,7 @@ class SyncOptions:
         metrics: The metrics that the user selects, for a resource type with a ``metric_filter``.
         accept_changed_options: Keep rows that were read with other options or columns, rather than reading them again.
         conversion_metrics: Ids of the metrics that reports count conversions by; empty for the account's revenue metric.
+        member_groups: Ids or names of the lists and segments whose members are read; empty for all.
     """
 
     mode: SyncMode = SyncMode.incremental
@@ -51,6 +52,7 @@ class SyncOptions:
     accept_changed_options: bool = False
     metrics: MetricRules = NO_RULES
     conversion_metrics: tuple[str, ...] = ()
+    member_groups: tuple[str, ...] = ()
 
 
 def range_field(entry: ResourceType) -> str | None:

@@ -63,4 +63,5 @@ def _plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> 
 
 def _reads(slice_: Slice | ReportSlice, row: CoverageRow) -> bool:
     """Return whether a slice overlaps a row of the coverage."""
-    return (slice_.subset.name, slice_.field) == (row.subset, row.field) and slice_.start < row.end and row.start < slice_.covers_to
+    same = (slice_.subset.name, slice_.field, slice_.parent_id or "") == (row.subset, row.field, row.parent)
+    return same and slice_.start < row.end and row.start < slice_.covers_to

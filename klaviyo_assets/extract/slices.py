@@ -30,6 +30,10 @@ class SubsetSlice:
     def parent_id(self) -> None:
         """None: its records have no parent."""
 
+    @property
+    def whole_parent(self) -> None:
+        """None: its records have no parent."""
+
 
 @dataclass(frozen=True)
 class ParentSlice:
@@ -53,6 +57,11 @@ class ParentSlice:
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         return f"{prefix}{self.field} {self.parent_id}"
 
+    @property
+    def whole_parent(self) -> str:
+        """The parent: all of its children are read."""
+        return self.parent_id
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -67,6 +76,7 @@ class Slice:
             in the future, which are stored but never covered.
         descending: True if it is read newest first.
         secondary_cursors: True if the field is inside a JSON column, so records cannot be dropped by it.
+        parent_id: Id of the parent whose children it reads; None for a type without parents.
     """
 
     subset: Subset
@@ -76,6 +86,7 @@ class Slice:
     covers_to: datetime
     descending: bool = False
     secondary_cursors: bool = False
+    parent_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -83,11 +94,13 @@ class Slice:
         bounds = (self.start if self.start != BEGINNING else None, self.end)
         start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
-        return f"{prefix}{self.field} from {start} to {end}"
+        parent = "" if self.parent_id is None else f"{self.parent_id}: "
+        return f"{parent}{prefix}{self.field} from {start} to {end}"
 
     @property
-    def parent_id(self) -> None:
-        """None: its records have no parent."""
+    def whole_parent(self) -> str | None:
+        """Id of the parent of which it reads all children; None if it reads a part of them, or the type has no parents."""
+        return self.parent_id if self.start == BEGINNING and self.end is None else None
 
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
         """Return the slices before a border and from it on; together they read and cover exactly what this one does."""
@@ -131,6 +144,10 @@ class ReportSlice:
 
     @property
     def parent_id(self) -> None:
+        """None: its rows have no parent."""
+
+    @property
+    def whole_parent(self) -> None:
         """None: its rows have no parent."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.load.child_rows import ChildRows
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import parquet
@@ -80,7 +81,20 @@ class Deletions:
             files: Staged files of their reads; none if they returned nothing.
             at: When the read began.
         """
-        return self._mark_of_parents(column, parents, self._are_missing(files), at)
+        proof = self.tables.entry.replication.proof
+        return self._mark_of_parents(column, parents, self._are_missing(files), at, removed=proof.removed_column if proof is not None else None)
+
+    def mark_outdated(self, column: str, parents: Sequence[str], at: datetime) -> int:
+        """Mark the rows of some parents whose own record has been marked as deleted.
+
+        Args:
+            column: Column that has the parent's id.
+            parents: Ids of the parents.
+            at: When the read began.
+        """
+        proof = self.tables.entry.replication.proof
+        removed = proof.removed_column if proof is not None else None
+        return self._mark_of_parents(column, parents, ChildRows(self.connection, self.tables).are_outdated, at, removed=removed)
 
     def mark_of_parents(self, column: str, parents: Sequence[str], at: datetime) -> int:
         """Mark all rows of parents that are gone, also those that were returned before their parent was deleted.
@@ -92,11 +106,11 @@ class Deletions:
         """
         return self._mark_of_parents(column, parents, f"{DELETED_AT} IS NULL", at)
 
-    def _mark_of_parents(self, column: str, parents: Sequence[str], condition: str, at: datetime) -> int:
+    def _mark_of_parents(self, column: str, parents: Sequence[str], condition: str, at: datetime, removed: str | None = None) -> int:
         if not parents:
             return 0
         self.connection.register("marked_parents", pl.DataFrame({"id": list(parents)}, schema={"id": pl.String}))
-        marked = self._mark(f"{quoted(column)} IN (SELECT id FROM marked_parents) AND {condition}", at)
+        marked = self._mark(f"{quoted(column)} IN (SELECT id FROM marked_parents) AND {condition}", at, removed=removed)
         self.connection.unregister("marked_parents")
         return marked
 
@@ -114,8 +128,11 @@ class Deletions:
         known = self.connection.execute(f"SELECT 1 FROM {self.tables.rows} WHERE {self._present} AND {in_window} LIMIT 1", bounds).fetchall()
         return bool(known)
 
-    def _mark(self, condition: str, at: datetime, *parameters: object) -> int:
-        return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {condition}", [at, *parameters])
+    def _mark(self, condition: str, at: datetime, *parameters: object, removed: str | None = None) -> int:
+        """Mark rows; ``removed`` is a column that gets the same time."""
+        columns = [DELETED_AT] if removed is None else [DELETED_AT, quoted(removed)]
+        changes = ", ".join(f"{column} = ?" for column in columns)
+        return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {changes} WHERE {condition}", [at] * len(columns) + [*parameters])
 
     def _are_missing(self, files: Sequence[Path]) -> str:
         """SQL condition for rows that are not marked as deleted and not in staged files."""

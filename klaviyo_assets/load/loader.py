@@ -1,6 +1,6 @@
 """Loads staged rows into the table, together with the coverage and the sync's log entry, in short transactions."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
+from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.report_window import ReportWindow
@@ -261,24 +262,18 @@ class Loader:
             return read_parent_table(connection, self.tables, parent, row.account_id, row.started_at + timedelta(days=1))
 
     @retry_on_conflict
-    def finish_parents(
-        self, column: str, read: Collection[str], live: Collection[str], files: Sequence[Path], row: SyncLogEntry, now: datetime
-    ) -> None:
+    def finish_parents(self, ending: ParentsEnding, row: SyncLogEntry, now: datetime) -> None:
         """Mark rows that complete reads of their parents did not return, and rows of deleted parents; end the sync. One transaction.
 
         Args:
-            column: Column that has the parent's id.
-            read: Ids of the parents that were read.
-            live: Ids of all parents that exist.
-            files: Staged files with the keys that were returned.
+            ending: What was read and found.
             row: The sync's log entry.
             now: When the sync ends.
         """
         with self._restored_on_error(), self.transaction() as connection:
-            deletions = Deletions(connection, self.tables)
-            gone = deletions.parents(column) - {*live}
-            self.counts.deleted += deletions.mark_of_parents(column, sorted(gone), row.started_at)
-            self.counts.deleted += deletions.mark_missing_of_parents(column, sorted({*read} - gone), files, row.started_at)
+            coverage = self.coverage_store(connection)
+            self.counts.deleted += ending.mark(Deletions(connection, self.tables), coverage, row.started_at)
+            coverage.add(self.entry.name, ending.proofs, row.account_id, self.entry.replication.lookback_ages_of)
             self._end(connection, row, now)
 
     @retry_on_conflict

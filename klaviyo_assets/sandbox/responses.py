@@ -139,6 +139,9 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, o
         raise _not_found(entry, id)
     if (more := _BY_ID_ONLY.get(entry.name)) and entry.jsonapi_type not in query.fields:
         record, query = replace(record, extras={**record.extras, **more}), replace(query, additional=(*query.additional, *more))
+    counts = {name: count for name in query.additional if (count := store.count_of_children(entry, name, id)) is not None}
+    if counts:
+        record = replace(record, extras={**record.extras, **{name: encode(count) for name, count in counts.items()}})
     own = f"{origin}{entry.endpoint.path}/{id}" + (f"?{urlencode(dict(query.parameters))}" if query.parameters else "")
     links: dict[str, str | None] = {"self": own}
     return _document(next(_rendered(entry, [record], query, now)), links, _included(store, entry, [record], query))

@@ -158,6 +158,14 @@ class Store:
         yield from self[name]
         yield from self.deleted.get(name, {}).values()
 
+    def count_of_children(self, entry: ResourceType, attribute: str, id: str) -> int | None:
+        """Return the number of children of a record, if an additional field such as ``profile_count`` has it; None otherwise."""
+        for children in self.children.values():
+            parent, proof = children.entry.parent, children.entry.replication.proof
+            if parent is not None and parent.type_name == entry.name and proof is not None and proof.attribute == attribute:
+                return sum(self.whole(children.entry, record) is not None for record in children.of(id))
+        return None
+
     def of_jsonapi_type(self, type_name: str) -> Collection | None:
         """Return the collection of the records with this ``type`` member, if there is one."""
         return self._by_jsonapi_type.get(type_name)

@@ -50,7 +50,7 @@ class SliceState(msgspec.Struct, eq=False):
     def of(slice_: AnySlice) -> "SliceState":
         """Return the state of a slice that has just begun."""
         if isinstance(slice_, Slice):
-            return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to)
+            return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to, parent=slice_.parent_id or "")
         if isinstance(slice_, ParentSlice):
             return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
         if isinstance(slice_, ReportSlice):

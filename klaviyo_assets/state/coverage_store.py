@@ -1,6 +1,6 @@
 """The table ``_coverage``: which windows of a time field have been read and committed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -71,6 +71,29 @@ class CoverageStore(Store):
     def clear(self, resource_type: str) -> None:
         """Delete the coverage of a resource type, so everything is read again."""
         self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ?", [resource_type])
+
+    def keep_parents(self, resource_type: str, live: Collection[str]) -> None:
+        """Delete the coverage of parents that no longer exist, so one that comes back is read completely.
+
+        Args:
+            resource_type: The resource type.
+            live: Ids of the parents that exist.
+        """
+        self.connection.execute(
+            f"DELETE FROM {self.table} WHERE resource_type = ? AND parent <> '' AND NOT list_contains(?, parent)", [resource_type, [*live]]
+        )
+
+    def clear_proofs(self, resource_type: str, field: str, parents: Collection[str]) -> None:
+        """Delete the record that the children of some parents are proven.
+
+        Args:
+            resource_type: The resource type.
+            field: Column with the parent's id, for which proofs are recorded.
+            parents: Ids of the parents.
+        """
+        self.connection.execute(
+            f"DELETE FROM {self.table} WHERE resource_type = ? AND field = ? AND list_contains(?, parent)", [resource_type, field, [*parents]]
+        )
 
     def clear_all(self) -> None:
         """Delete the coverage of every resource type."""

@@ -1,19 +1,18 @@
 """Ends a sync: handles rows that were not returned as its strategy defines. See ``Completion``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.catalog.resource_type import Parent
 from klaviyo_assets.decode import Page
-from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
-from klaviyo_assets.extract.slices import AnySlice, ReportSlice, shorten_names
+from klaviyo_assets.extract.slices import AnySlice, ReportSlice
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish, load_divided
+from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
@@ -26,17 +25,15 @@ class SyncRead:
     """What a sync has read.
 
     Attributes:
-        slices: The slices; all of them have been read completely.
-        parents: Ids of the parents in the parent's table; empty for a type without parents.
-        state: Progress of the extraction.
+        slices: The planned slices; all of them have been read completely.
+        children: What a child type's sync has read and found; None for other types.
         covered: Coverage of the batches that were loaded.
         files: Staged files with the keys of the rows that were returned, if they are compared.
         rereads: Covered windows that were read again, each as a whole.
     """
 
     slices: Sequence[AnySlice]
-    parents: Sequence[str]
-    state: FetchState
+    children: ParentsEnding | None
     covered: Sequence[CoverageRow]
     files: Sequence[Path]
     rereads: Sequence[Reread]
@@ -54,8 +51,9 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
             await _compare_all(sync, staging)
             return
         case Completion.COMPARE_PER_PARENT:
-            await _compare_per_parent(sync, read)
-            return
+            if read.children is not None:
+                await in_thread(sync.loader.finish_parents, read.children, sync.row, sync.client.now())
+                return
         case Completion.SWAP if read.files or not sync.loader.row_count:
             await in_thread(sync.loader.swap, sync.row, read.covered, sync.requested_from, sync.client.now())
             return
@@ -121,35 +119,3 @@ async def _finish_rereads(sync: SyncContext, read: SyncRead) -> None:
         return
     for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row.started_at):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")
-
-
-async def _compare_per_parent(sync: SyncContext, read: SyncRead) -> None:
-    """Mark rows of the parents that were read if they were not returned, and all rows of deleted parents."""
-    parent = sync.entry.parent
-    assert parent is not None
-    resumed = sync.loader.counts.inserted or sync.loader.counts.updated
-    if not read.files and (sync.loader.row_count or resumed):
-        await _end_empty_read(sync, read, parent)
-        return
-    done = [one.parent_id for one in read.slices if one.parent_id is not None]
-    gone = {*read.state.gone_parents}
-    if gone:
-        _log_deleted_parents(sync, parent, gone)
-    live = {*read.parents} - gone
-    await in_thread(sync.loader.finish_parents, parent.column, done, live, read.files, sync.row, sync.client.now())
-
-
-async def _end_empty_read(sync: SyncContext, read: SyncRead, parent: Parent) -> None:
-    """End a sync for which Klaviyo returned no record: mark only the rows of parents that are deleted in the parent's table."""
-    if read.parents:
-        await in_thread(sync.loader.finish_parents, parent.column, [], read.parents, [], sync.row, sync.client.now())
-    else:
-        await in_thread(sync.loader.end, sync.row, sync.client.now())
-    if known := sync.loader.row_count:
-        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {known} are known: none was marked as deleted.")
-
-
-def _log_deleted_parents(sync: SyncContext, parent: Parent, gone: Collection[str]) -> None:
-    """Log which parents have been deleted in Klaviyo but not yet in their own table."""
-    what = f"{len(gone)} of the {parent.type_name} have been deleted in Klaviyo since {parent.type_name} was synced"
-    sync.log.info("%s: %s, so their rows are marked as deleted: %s", sync.entry.name, what, ", ".join(shorten_names(sorted(gone))))

@@ -25,6 +25,7 @@ from klaviyo_assets.api.errors import KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
+from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_divided
@@ -35,9 +36,10 @@ from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.requested_rereads import Reread
+from klaviyo_assets.sync.children import read_children
 from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
 from klaviyo_assets.sync.context import SyncContext
-from klaviyo_assets.sync.planning import PlannedSync
+from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
 
 _RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT, Completion.COMPARE_REPORT)
@@ -126,8 +128,8 @@ class Pipeline:
         if sync.completion is Completion.SWAP:
             await in_thread(sync.loader.create_rebuilt)
         try:
-            await Fetcher(sync.client, sync.entry, self._staging, self.after_page, state).run(planned.slices)
-            await self._writer.finish()
+            files = await self._fetch(planned.slices)
+            children = await read_children(sync, planned, state, files, self._fetch) if sync.completion is Completion.COMPARE_PER_PARENT else None
         except KlaviyoError as error:
             await (self._keep_until_tomorrow() if is_daily_limit(error) and sync.entry.replication.report else self._give_up())
             raise
@@ -136,7 +138,7 @@ class Pipeline:
             await self._give_up()
             raise
         sync.record_traffic(state.records_read)
-        await complete(sync, self._staging, SyncRead(planned.slices, planned.parents, state, self._loader.covered, self._loader.files, self._rereads))
+        await complete(sync, self._staging, SyncRead(planned.slices, children, self._loader.covered, self._loader.files, self._rereads))
         self._staging.remove()
 
     async def _give_up(self) -> None:
@@ -150,6 +152,13 @@ class Pipeline:
         self._sync.record_traffic(self._state.records_read)
         await compare_report(self._sync, self._state.finished, self._loader.files)
         self._staging.remove()
+
+    async def _fetch(self, slices: Sequence[AnySlice]) -> tuple[Path, ...]:
+        """Fetch and load slices, and return the files with the keys of their records."""
+        before = len(self._loader.files)
+        await Fetcher(self._sync.client, self._sync.entry, self._staging, self.after_page, self._state).run(slices)
+        await self._writer.finish()
+        return tuple(self._loader.files[before:])
 
     async def after_page(self) -> None:
         """Start a write or a load if it is due; wait if either has fallen behind."""

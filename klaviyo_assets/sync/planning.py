@@ -1,8 +1,7 @@
 """Plans one sync: fetches the facts that planning needs, then plans without I/O."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 import msgspec
 
@@ -11,27 +10,14 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import parts_of, plan
-from klaviyo_assets.extract.slices import AnySlice, shorten_names
+from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
 from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.sync.children import parent_facts, requested_counts, selected_parents
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.report_facts import report_facts
-
-
-@dataclass(frozen=True)
-class PlannedSync:
-    """What a sync reads.
-
-    Attributes:
-        slices: The slices, the most urgent first.
-        oldest: Time of the oldest record, where planning needed it.
-        parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
-    """
-
-    slices: tuple[AnySlice, ...]
-    oldest: datetime | None
-    parents: tuple[str, ...]
 
 
 async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> PlannedSync:
@@ -48,8 +34,11 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
         WarehouseError: If the parent's table cannot be read.
     """
     entry, strategy = sync.entry, sync.strategy
-    context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, await _parents(sync), sync.selection)
-    context = replace(context, report=await report_facts(sync))
+    parents = await _parents(sync)
+    selected = await selected_parents(sync, parents)
+    context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, selected, sync.selection)
+    context = replace(context, report=await report_facts(sync), facts=await parent_facts(sync, selected))
+    counts = await requested_counts(sync, context)
     field_name = next((name for part in parts_of(context) if (name := strategy.history_field(part))), None)
     oldest = await oldest_record(sync.client, entry, field_name) if field_name else None
     planned = plan(strategy, context, oldest)
@@ -59,7 +48,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
         )
     sync.log.info("%s: %s sync, %d slices to read", entry.name, sync.options.mode, len(planned.slices))
     sync.row.slices = msgspec.json.encode(shorten_names([one.name for one in planned.slices])).decode()
-    return PlannedSync(planned.slices, oldest, tuple(context.parents))
+    return PlannedSync(planned.slices, oldest, parents, context, counts)
 
 
 async def _parents(sync: SyncContext) -> tuple[str, ...]:

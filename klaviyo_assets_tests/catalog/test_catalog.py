@@ -8,6 +8,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType, UnknownResourceType, types
 from klaviyo_assets.catalog.columns import parent_id, record_id
 from klaviyo_assets.catalog.discovery import discover
+from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import Parent
 
 BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
@@ -24,6 +25,7 @@ def child(name: str, parent: ResourceType) -> ResourceType:
         subject_column=None,
         parent=Parent(parent, path, "parent_id"),
         endpoint=replace(CATALOG["list_members"].endpoint, path=path),
+        replication=PerParent(),
         only_fields=(),
     )
 

@@ -167,6 +167,10 @@ def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
             assert entry.parent is not None
             assert column.path[1] == column.name == entry.parent.column
             continue
+        if column.path == ("removal",):
+            assert entry.replication.proof is not None
+            assert column.name == entry.replication.proof.removed_column
+            continue
         if column.path[:1] == ("attributes",) and column.path[1] in entry.endpoint.additional_fields:
             assert column.path[1] in entry.requested_fields
             continue

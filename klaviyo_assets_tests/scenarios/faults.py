@@ -12,14 +12,15 @@ from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
-from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
+from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
+from klaviyo_assets.load import child_rows
 from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
-from klaviyo_assets.sync import completion
+from klaviyo_assets.sync import children
 from klaviyo_assets.sync.runner import SyncRunner
 
 
@@ -176,7 +177,17 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "children that left a parent not marked as deleted",
         (Edit(Deletions, "mark_missing_of_parents", "self._are_missing(files)", '"false"'),),
-        ("list_members",),
+        ("list_members", "segment_members"),
+    ),
+    Fault(
+        "count proof off by one",
+        (Edit(child_rows, "_is_equal", "before <= counted <= before + later", "before - 1 <= counted <= before + later"),),
+        ("list_members", "segment_members"),
+    ),
+    Fault(
+        "child of a vanished parent kept",
+        (Edit(children, "_live", "{*planned.parents} - gone", "{*planned.parents}"),),
+        ("list_members", "segment_members"),
     ),
     Fault(
         "children of a deleted parent not marked as deleted",
@@ -185,12 +196,19 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "children of other parents marked as deleted together with those of a deleted parent",
-        (Edit(completion, "_compare_per_parent", "live = {*read.parents} - gone", "live = set() if gone else {*read.parents}"),),
+        (Edit(children, "_live", "{*planned.parents} - gone", "set() if gone else {*planned.parents}"),),
         ("list_members",),
     ),
     Fault(
         "parents that an earlier sync has read skipped",
-        (Edit(PerParentStrategy, "plan", "for id_ in order for", "for id_ in order if id_ not in read_at for"),),
+        (
+            Edit(
+                ParentWindowsStrategy,
+                "plan",
+                "first_read_first(context.parents, windows)",
+                "first_read_first([id_ for id_ in context.parents if windows[id_].read_at is None], windows)",
+            ),
+        ),
         ("list_members",),
     ),
     Fault(

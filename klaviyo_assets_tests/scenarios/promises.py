@@ -9,9 +9,10 @@ possibilities are kept.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
+from klaviyo_assets.extract.strategies.proof import AT_LEAST
 from klaviyo_assets_tests.scenarios.history import History
 from klaviyo_assets_tests.scenarios.rows import micros, parent_of
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR
@@ -110,6 +111,7 @@ class Promises:
             pending = self._syncs if id_ not in self._last_reads else [sync]
             for one in pending:
                 self._last_reads[id_] = frozenset(self._after(one, id_, self._last_reads.get(id_, frozenset({_LastRead()}))))
+                self.record_held(id_, self._proven(one, id_))
 
     def oldest(self, id_: str) -> int:
         """Return the index of the oldest version that the table may hold. The table never goes back to an older version."""
@@ -127,19 +129,38 @@ class Promises:
         if first.row is None or last.row is None:
             # Only some syncs detect an absence. A record that was deleted or created during the sync may be found or not.
             detects = began == ended and self._detects_absence(sync, id_)
-            if not (detects and sync.succeeded):
+            if not (detects and sync.succeeded) or self._may_miss(sync, id_):
                 yield from self._after_absence(sync, id_, before)
             if detects or began != ended:
                 yield now
             return
         # A record whose version column moves during the sync may slip through; the next sync finds it.
-        certain = sync.succeeded and (began == ended or self._moving_field is None or sync.mode not in _INCREMENTAL)
+        certain = sync.succeeded and (began == ended or not self._moves(sync))
         for known in before:
             due = self._is_due(sync, id_, first.times, versions[known.index].times, known)
-            if due:
+            if due or self._may_miss(sync, id_):
                 yield now
             if not due or not certain:
                 yield known
+
+    def _moves(self, sync: ObservedSync) -> bool:
+        """Return whether a record that changes during a sync may move to where the sync has already read."""
+        return self._replication.proof is not None or (self._moving_field is not None and sync.mode in _INCREMENTAL)
+
+    def _may_miss(self, sync: ObservedSync, id_: str) -> bool:
+        """Return whether a sync may read all children of a record's parent, but need not, because they are only proven from time to time."""
+        return self._replication.proof is not None and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
+
+    def _proven(self, sync: ObservedSync, id_: str) -> int:
+        """Return the index of the version that a proof of the parent's children must have found: the one of the longest time between two proofs ago.
+
+        If no child of any parent stays, the sync marks nothing.
+        """
+        is_proof = self._replication.proof is not None and sync.succeeded and parent_of(self.history.entry, id_) in sync.parents
+        if not is_proof or not any(self._stays(other, sync) for other in self.history.versions):
+            return 0
+        versions, at = self.history.versions[id_], sync.at - micros_of(AT_LEAST) - SECOND
+        return max((index for index, version in enumerate(versions) if micros(version.at) <= at), default=0)
 
     def _after_absence(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
         """Handle a sync that read the record's window before the record existed: late events are found only when their window is reread."""
@@ -153,7 +174,12 @@ class Promises:
 
     def _is_due(self, sync: ObservedSync, id_: str, times: Mapping[str, int | None], known: Mapping[str, int | None], last: _LastRead) -> bool:
         if isinstance(self._replication, PerParent):
-            return parent_of(self.history.entry, id_) in sync.parents
+            is_read = parent_of(self.history.entry, id_) in sync.parents
+            field = self._replication.field
+            if field is None or sync.mode == "full" or last.at is None or not is_read:
+                return is_read
+            time = times[field]
+            return time is not None and time >= last.at - micros_of(self._replication.lookback)
         if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):
             return True
         if sync.mode == "range":
@@ -193,6 +219,11 @@ class Promises:
         versions = self.history.versions[id_]
         both = [versions[self.history.index(id_, snapshot)] for snapshot in (sync.began, sync.ended)]
         return all(version.row is not None and (window is None or window.contains(version.times)) for version in both)
+
+
+def micros_of(duration: timedelta) -> int:
+    """Return a duration in microseconds."""
+    return duration // timedelta(microseconds=1)
 
 
 def _unsettled(time: int, now: int, last: int, late_ages: tuple[int, ...]) -> bool:

@@ -74,7 +74,8 @@ class Runner:
                 self.apply(step)
         self.apply(Wait(17 * DAY + 2 * HOUR))
         self._sync_parents()
-        self.sync(Sync(page_size=40, workers=2))
+        few = next((step.few for step in self.scenario.steps if isinstance(step, Sync)), Sync().few)
+        self.sync(Sync(page_size=40, workers=2, few=few))
         self._check("after the last lookback age", self._settled)
         if self.scenario.with_repair:
             self._repair()
@@ -326,7 +327,7 @@ class Runner:
             if not syncs:
                 raise Difference(f"{self.scenario.name}: coverage of {field_name} without a sync")
             window = Window(field_name, start, end)
-            covered = self._covered(window, syncs, final=final) if self.parents is None else self._covered_children(parent, syncs)
+            covered = self._covered(window, syncs, final=final) if self.parents is None else self._covered_children(parent, window, syncs)
             for id_, index in covered:
                 self._match(id_, index, f"coverage of {field_name}")
 
@@ -342,12 +343,15 @@ class Runner:
             if versions[first].row is not None and window.contains(versions[first].times) and not moved:
                 yield id_, first
 
-    def _covered_children(self, parent: str, syncs: list[ObservedSync]) -> Iterator[tuple[str, int]]:
-        """Yield the children that a row of the coverage covers: those that their parent had throughout the read."""
+    def _covered_children(self, parent: str, window: Window, syncs: list[ObservedSync]) -> Iterator[tuple[str, int]]:
+        """Yield the children that a row of the coverage covers: those that their parent had throughout the read, in the window if it is timed."""
+        is_timed = window.field in self.entry.replication.cursor_fields
         began, ended = min(one.began for one in syncs), max(one.ended for one in syncs)
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
-            if parent_of(self.entry, id_) == parent and all(version.row is not None for version in versions[first : last + 1]):
+            during = versions[first : last + 1]
+            is_covered = all(version.row is not None and (not is_timed or window.contains(version.times)) for version in during)
+            if parent_of(self.entry, id_) == parent and is_covered and not (is_timed and first != last):
                 yield id_, first
 
 

@@ -187,6 +187,7 @@ class Sync:
         interruption: What interrupts it.
         meanwhile: Actions during the sync, each with the number of the request that it precedes.
         of_parents: True to sync the parent type instead of the type under test.
+        few: Children of a parent up to which they are read completely instead of counted.
     """
 
     mode: str = "incremental"
@@ -201,6 +202,7 @@ class Sync:
     interruption: Interruption | None = None
     meanwhile: tuple[tuple[int, Action], ...] = ()
     of_parents: bool = False
+    few: int = 2_000
 
 
 Step = Action | Sync

@@ -268,6 +268,7 @@ class InProcess:
             "klaviyo_assets.sync.pipeline.in_thread": _run_inline,
             "klaviyo_assets.sync.planning.in_thread": _run_inline,
             "klaviyo_assets.sync.completion.in_thread": _run_inline,
+            "klaviyo_assets.sync.children.in_thread": _run_inline,
             "klaviyo_assets.staging.writer.in_thread": _run_inline,
         }
         for target, value in patched.items():
@@ -305,6 +306,7 @@ class InProcess:
         sizes = {
             "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
             "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
+            "klaviyo_assets.extract.strategies.proof.FEW": step.few,
         }
         with ExitStack() as stack:
             for target, value in sizes.items():

@@ -11,6 +11,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
@@ -66,7 +67,7 @@ def test_added_and_removed_children_are_found_by_the_next_sync(entry: ResourceTy
     (new,) = shop.change("add", type=entry.name, parent=parent)
     shop.change("delete", type=entry.name, parent=parent, id=one["id"])
 
-    sync(entry, shop, warehouse)
+    sync(entry, shop, warehouse, SyncOptions(SyncMode.full if entry.replication.proof is not None else SyncMode.incremental))
 
     assert_equal_to_truth(entry, shop, warehouse)
     own = entry.primary_key[-1]

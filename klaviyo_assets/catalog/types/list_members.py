@@ -1,8 +1,8 @@
-"""Members of lists: which profile is on which list, one row per membership."""
+"""Members of lists: which profile is or was on which list, one row per membership."""
 
-from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id
+from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, removal
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, TIER_M, Endpoint, PageSize, ReducedLimit
-from klaviyo_assets.catalog.replication import PerParent
+from klaviyo_assets.catalog.replication import CountProof, PerParent
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.catalog.types.lists import LISTS
 
@@ -11,7 +11,7 @@ _PATH = "/api/lists/{id}/profiles"
 LIST_MEMBERS = ResourceType(
     name="list_members",
     jsonapi_type="profile",
-    description="One row per membership of a profile in a list.",
+    description="One row per membership of a profile in a list. `_deleted_at` is null for current members; who left also has a `removed_at`.",
     scope="lists:read",
     more_scopes=("profiles:read",),
     docs_url="https://developers.klaviyo.com/en/reference/get_profiles_for_list",
@@ -30,9 +30,14 @@ LIST_MEMBERS = ResourceType(
         attribute(
             "joined_group_at", ColumnType.TIMESTAMP, "When the profile joined the list; the latest time if it joined more than once.", required=True
         ),
+        removal(
+            "removed_at",
+            "When a sync found that the profile had left the list, which may have happened at any time since the list's previous proof; "
+            "null for a current member, and if the list itself was deleted.",
+        ),
     ),
     primary_key=("list_id", "profile_id"),
-    replication=PerParent(),
+    replication=PerParent("joined_group_at", deletions=CountProof("profile_count", "removed_at", records="profiles")),
     parent=Parent(LISTS, _PATH, "list_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
     # The profile's other attributes are in the table profiles.

@@ -1,8 +1,8 @@
 """The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
-One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``, ``report``. ``base`` has the protocol, ``timed`` the base
-class of the strategies that read by time, and ``slicing`` cuts time windows into slices. The names in ``__all__`` are public: with them, code from
-outside this package implements strategies of its own.
+One class per module: ``full_table``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``, ``report``. ``base`` has the protocol,
+``timed`` the base class of the strategies that read by time, ``slicing`` cuts time windows into slices, and ``proof`` decides which parents are
+compared. The names in ``__all__`` are public: with them, code from outside this package implements strategies of its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from klaviyo_assets.extract.strategies.base import Completion, PlanContext, Stra
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
-from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
+from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy, per_parent_strategy
 from klaviyo_assets.extract.strategies.report import ReportStrategy
 
 __all__ = [
@@ -43,7 +43,7 @@ _STRATEGIES: Mapping[type, Callable[[Any], Strategy]] = {
     FullTable: FullTableStrategy,
     Incremental: IncrementalStrategy,
     NewestFirst: NewestFirstStrategy,
-    PerParent: PerParentStrategy,
+    PerParent: per_parent_strategy,
     Report: ReportStrategy,
 }
 

@@ -1,7 +1,7 @@
 """The protocol of strategies, and the facts that planning needs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol, runtime_checkable
@@ -12,6 +12,7 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.state.parent_facts import ParentFacts
 
 LAG = timedelta(seconds=10)
 """How long before the server's time coverage ends: the newest records may not be visible yet, and the API rejects a bound in the future."""
@@ -47,8 +48,9 @@ class PlanContext:
         now: The server's clock at the start of the sync.
         fingerprint: Fingerprint of the current options and columns.
         selection: The metrics that are selected.
-        parents: Ids of the parents in the parent's table that are not deleted; empty for a type without parents.
         report: What a report needs to know about the account; None for other types.
+        parents: Ids of the parents to read: those in the parent's table that are not deleted and are selected; empty for a type without parents.
+        facts: What the database knows about each of them and its children.
     """
 
     entry: ResourceType
@@ -59,6 +61,11 @@ class PlanContext:
     parents: Sequence[str] = ()
     selection: MetricSelection = EVERY_METRIC
     report: ReportFacts | None = None
+    facts: Mapping[str, ParentFacts] = field(default_factory=dict)
+
+    def facts_of(self, parent_id: str) -> ParentFacts:
+        """Return what the database knows about a parent and its children."""
+        return self.facts.get(parent_id, ParentFacts())
 
     @property
     def top(self) -> datetime:

@@ -1,0 +1,38 @@
+"""The end of a sync of a child type: which rows are marked, and which parents are proven."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from klaviyo_assets.load.child_rows import CompleteRead
+from klaviyo_assets.load.deletions import Deletions
+from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.state.coverage_store import CoverageStore
+
+
+@dataclass(frozen=True)
+class ParentsEnding:
+    """What a sync of a child type has read and found.
+
+    Attributes:
+        column: Column that has the parent's id.
+        live: Ids of all parents that exist.
+        complete: Complete reads of parents.
+        counted: Parents whose count equals their stored children.
+        proofs: Coverage of the parents whose children are proven.
+    """
+
+    column: str
+    live: Collection[str]
+    complete: Sequence[CompleteRead] = ()
+    counted: Sequence[str] = ()
+    proofs: Sequence[CoverageRow] = ()
+
+    def mark(self, deletions: Deletions, coverage: CoverageStore, at: datetime) -> int:
+        """Mark rows that no longer exist in Klaviyo, delete the coverage of deleted parents, and return the number of marked rows."""
+        gone = sorted(deletions.parents(self.column) - {*self.live})
+        marked = deletions.mark_of_parents(self.column, gone, at)
+        coverage.keep_parents(deletions.tables.entry.name, self.live)
+        for one in self.complete:
+            marked += deletions.mark_missing_of_parents(self.column, sorted({*one.parents} & {*self.live}), one.files, at)
+        return marked + deletions.mark_outdated(self.column, sorted(self.counted), at)

@@ -5,7 +5,7 @@ to the checkout, they are tested too.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
-from klaviyo_assets_tests.contract.digest import DIGEST, SOURCE, Facts, by_type
+from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, Facts, by_type
 from klaviyo_assets_tests.contract.example import example
 from klaviyo_assets_tests.contract.losses import losses
 from klaviyo_assets_tests.contract.recorded import request
@@ -31,13 +31,16 @@ def types_at(facts: Facts) -> Iterator[ResourceType]:
 def made_up() -> Iterator[Case]:
     for name, response in DIGEST["recorded"].items():
         for entry in types_at(response["request"]) if name.endswith(".200") else ():
-            facts = DIGEST["types"][entry.name]
-            records = [
-                example(type_name, structure, facts)
-                for type_name, structures in by_type(response["body"]["data"]).items()
-                for structure in structures
-            ]
-            yield f"{name}, made up", entry, {"data": records, "links": {"next": None}}
+            documents = {member: [*examples(response["body"].get(member))] for member in RECORDS}
+            yield f"{name}, made up", entry, {**documents, "links": {"next": None}}
+
+
+def examples(member: Any) -> Iterator[Facts]:
+    """Yield a record for each structure of ``data`` or ``included`` whose type is in the catalog."""
+    names = {entry.jsonapi_type: name for name, entry in CATALOG.items()}
+    for type_name, structures in by_type(member).items():
+        if type_name in names:
+            yield from (example(type_name, structure, DIGEST["types"][names[type_name]]) for structure in structures)
 
 
 def recorded() -> Iterator[Case]:
@@ -45,6 +48,16 @@ def recorded() -> Iterator[Case]:
         response = json.loads(file.read_text())
         for entry in types_at(request(response["request"])):
             yield file.name.removesuffix(".json"), entry, response["body"]
+
+
+def with_included(cases: Iterable[Case]) -> Iterator[Case]:
+    """Yield the cases and, as collections of their own, the resources that their documents include: some types are read from these."""
+    entries = {entry.jsonapi_type: entry for entry in CATALOG.values() if entry.parent is None}
+    for name, entry, document in cases:
+        yield name, entry, document
+        included = [one for one in document.get("included", []) if one.get("attributes")]
+        for type_name in {one["type"] for one in included} & entries.keys():
+            yield f"{name}, included", entries[type_name], {"data": [one for one in included if one["type"] == type_name], "links": {"next": None}}
 
 
 def rows_of(entry: ResourceType, document: Facts) -> list[Facts]:
@@ -56,7 +69,7 @@ def rows_of(entry: ResourceType, document: Facts) -> list[Facts]:
 def test_every_recorded_collection_decodes_without_loss(cases: Any) -> None:
     seen: set[str] = set()
     lost: list[str] = []
-    for name, entry, document in cases():
+    for name, entry, document in with_included(cases()):
         rows = rows_of(entry, document)
         assert len(rows) == len(document["data"]), name
         seen |= {entry.name} if rows else set()

@@ -16,7 +16,7 @@ import dagster as dg
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
-from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -98,10 +98,17 @@ def columns() -> str:
 
 def _columns_of(entry: ResourceType) -> str:
     key = in_words([f"`{name}`" for name in entry.primary_key])
-    rows = ((f"`{column.name}`", column.type.value, column.description + (" *Personal.*" if column.personal else "")) for column in entry.columns)
+    rows = ((f"`{column.name}`", column.type.value, meaning(column)) for column in entry.columns)
     path = entry.parent.path if entry.parent else entry.endpoint.path
     source = f" Source: [{path}]({entry.docs_url})." if entry.docs_url else ""
     return f"\n## {entry.name}\n\n{entry.description} Primary key: {key}.{source}\n\n{table(('column', 'type', 'meaning'), rows)}"
+
+
+def meaning(column: Column) -> str:
+    """Return a column's description, with the values that Klaviyo lists unless the description names them."""
+    missing = [value for value in column.values if value not in column.description]
+    listed = f" One of: {', '.join(f'`{value}`' for value in column.values)}." if missing else ""
+    return column.description + listed + (" *Personal.*" if column.personal else "")
 
 
 def scopes() -> str:

@@ -22,6 +22,7 @@ from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.row_ranges import RowRange
+from klaviyo_assets.load.rule_change import RuleChange
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.load.upsert import Upsert
@@ -174,48 +175,9 @@ class Loader:
         if self._state is not None and (what := self._state.lost_reason(current_state(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
-    @retry_on_conflict
     def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
-        """Apply field rules to rows that were stored without them.
-
-        Args:
-            field_rules: The rules.
-            fingerprint: Returns the fingerprint of a read, given the fingerprint of its rules.
-
-        Returns:
-            Whether rules have changed, and how many rows were rewritten.
-        """
-        with self.transaction() as connection:
-            stored = StoredRules(connection, self.tables, field_rules)
-            if stored.are_up_to_date:
-                return False, 0
-            if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(connection):
-                # Even if no row changes: free blocks may contain earlier values.
-                self.warehouse.request_compaction()
-            parts = stored.ranges()
-            if len(parts) <= 1:
-                rewritten = sum(map(stored.rewrite, parts))
-                stored.finish(fingerprint)
-                return True, rewritten
-            stored.begin_rewrite(fingerprint)
-        return True, self._rewrite_wide_rows(field_rules, fingerprint, parts)
-
-    def _rewrite_wide_rows(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str], parts: Sequence[Sequence[RowRange]]) -> int:
-        """Apply field rules in several transactions; the last one records them."""
-        rewritten = 0
-        for part in parts:
-            with self.transaction() as connection:
-                rewritten += StoredRules(connection, self.tables, field_rules).rewrite(part)
-        with self.transaction() as connection:
-            stored = StoredRules(connection, self.tables, field_rules)
-            # If the user lets DuckDB vacuum, a checkpoint may have moved rows in between. Almost always there is nothing left to change.
-            rewritten += sum(map(stored.rewrite, stored.ranges()))
-            stored.finish(fingerprint)
-        return rewritten
-
-    def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
-        """Whether the file may have contained rows of the type: the table has rows, or an earlier sync ran."""
-        return self.log(connection).count(self.entry.name) > 1 or count_rows(connection, f"FROM (FROM {self.tables.rows} LIMIT 1)") > 0
+        """Apply field rules to rows that were stored without them; see :class:`RuleChange`."""
+        return RuleChange(self.tables, field_rules, fingerprint).apply()
 
     def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""

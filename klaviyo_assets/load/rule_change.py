@@ -1,0 +1,75 @@
+"""Applies changed field rules to the stored rows of one resource type."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.load.reapply_rules import StoredRules
+from klaviyo_assets.load.row_ranges import RowRange
+from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.transaction_retry import retry_on_conflict
+from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.sql import count_rows
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """A change of field rules, in transactions of its own.
+
+    Args:
+        tables: The tables of the resource type.
+        field_rules: The rules.
+        fingerprint: Returns the fingerprint of a read, given the fingerprint of its rules.
+    """
+
+    tables: Tables
+    field_rules: FieldRuleSet
+    fingerprint: Callable[[str | None], str]
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The database."""
+        return self.tables.warehouse
+
+    @retry_on_conflict
+    def apply(self) -> tuple[bool, int]:
+        """Apply the rules to rows that were stored without them; return whether rules have changed, and how many rows were rewritten."""
+        with self.warehouse.transaction() as connection:
+            stored = self._stored(connection)
+            if stored.are_up_to_date:
+                return False, 0
+            if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(connection):
+                # Even if no row changes: free blocks may contain earlier values.
+                self.warehouse.request_compaction()
+            parts = stored.ranges()
+            if len(parts) <= 1:
+                rewritten = sum(map(stored.rewrite, parts))
+                stored.finish(self.fingerprint)
+                return True, rewritten
+            stored.begin_rewrite(self.fingerprint)
+        return True, self._rewrite_wide_rows(parts)
+
+    def _rewrite_wide_rows(self, parts: Sequence[Sequence[RowRange]]) -> int:
+        """Apply the rules in several transactions; the last one records them."""
+        rewritten = 0
+        for part in parts:
+            with self.warehouse.transaction() as connection:
+                rewritten += self._stored(connection).rewrite(part)
+        with self.warehouse.transaction() as connection:
+            stored = self._stored(connection)
+            # If the user lets DuckDB vacuum, a checkpoint may have moved rows in between. Almost always there is nothing left to change.
+            rewritten += sum(map(stored.rewrite, stored.ranges()))
+            stored.finish(self.fingerprint)
+        return rewritten
+
+    def _stored(self, connection: DuckDBPyConnection) -> StoredRules:
+        return StoredRules(connection, self.tables, self.field_rules)
+
+    def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
+        """Whether the file may have contained rows of the type: the table has rows, or an earlier sync ran."""
+        tables = self.tables
+        syncs = SyncLog(connection, self.warehouse, tables.schema).count(tables.entry.name)
+        return syncs > 1 or count_rows(connection, f"FROM (FROM {tables.rows} LIMIT 1)") > 0

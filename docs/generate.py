@@ -211,7 +211,7 @@ _MONTHLY = "the current and the last year: once a day; older years: once a month
 
 _SEEN_IN_REPORTS = {
     ReportWindows.YEARS: (_NEXT, _MONTHLY, _MONTHLY),
-    ReportWindows.DAYS: (_NEXT, "the last 60 days: once a day; older days: see below", "the same"),
+    ReportWindows.DAYS: (_NEXT, "the last 60 days: once a day; older days: of flows once a month, of forms and segments none", "the same"),
     ReportWindows.OBSERVED: ("once a day", "never: each day of observation has rows of its own", "never"),
 }
 
@@ -230,7 +230,11 @@ def _seen(entry: ResourceType) -> tuple[str, str, str]:
             host = f"the next sync of {entry.needs[0]}"
             return host, host, host
         case "PerParent" if replication.cursor_fields:
-            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves", "the next sync for which Klaviyo's counts show it"
+            return (
+                _NEXT,
+                f"{_NEXT}, if `{replication.cursor_fields[0]}` moves",
+                "[by counts](#members-of-lists-and-segments), within 12 hours to 7 days",
+            )
         case "PerParent" if (changes := getattr(replication, "parent_change_column", None)) and entry.parent:
             due = f"the next sync, if `{changes}` of its parent has moved; else after {_age(getattr(replication, 'at_least', timedelta()))}"
             return due, due, due

@@ -17,6 +17,7 @@ import dagster as dg
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -136,15 +137,20 @@ def _without_scope(scope: str) -> str:
 
 def limits() -> str:
     """Return the table of rate limits, highest first."""
-    entries = sorted(CATALOG.values(), key=lambda entry: (-entry.endpoint.limit.steady, entry.name))
+    entries = sorted(CATALOG.values(), key=lambda entry: (-limit(entry).steady, entry.name))
     return table(
         ("resource type", "requests per second (burst)", "requests per minute (steady)", "requests per day", "records per request"),
-        ((title(one), f"{one.endpoint.limit.burst:,}", f"{one.endpoint.limit.steady:,}", _daily(one), _page_size(one)) for one in entries),
+        ((title(one), f"{limit(one).burst:,}", f"{limit(one).steady:,}", _daily(one), _page_size(one)) for one in entries),
     )
 
 
+def limit(entry: ResourceType) -> RateLimit:
+    """Return the rate limit of a type's reads; the fields that they request may lower it."""
+    return entry.endpoint.limit_for(entry.page_parameters)
+
+
 def _daily(entry: ResourceType) -> str:
-    return f"{entry.endpoint.limit.daily:,}" if entry.endpoint.limit.daily is not None else "no limit"
+    return f"{limit(entry).daily:,}" if limit(entry).daily is not None else "no limit"
 
 
 def _page_size(entry: ResourceType) -> str:

@@ -82,6 +82,7 @@ class ResourceType:
         identifies_account: True for the type that identifies the account of the key.
         metric_filter: Column, and filter field, with the metric of a record, by which users select the records; None if they cannot.
         single_record: True if every account has exactly one record of the type.
+        records_of: The type that reads the same records at the same endpoint, with other attributes; None if no other type does.
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
@@ -115,6 +116,7 @@ class ResourceType:
     identifies_account: bool = False
     metric_filter: str | None = None
     single_record: bool = False
+    records_of: "ResourceType | None" = None
     refresh: Literal["hourly", "daily"] = "daily"
     full_refresh: Literal["weekly"] | None = None
     subject_column: str | None = None

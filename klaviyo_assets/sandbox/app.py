@@ -33,6 +33,8 @@ def build_app(state: State) -> ASGIApp:
     """Return the server's application."""
     routes: list[BaseRoute] = [*admin_routes(state)]
     for entry in state.catalog.values():
+        if entry.records_of is not None and entry.records_of.name in state.catalog:
+            continue
         if entry.replication.report is not None:
             routes.append(Route(entry.endpoint.path, _Report(state, entry), methods=["POST"]))
             continue

@@ -60,6 +60,7 @@ class Account:
 
     def add(self, name: str, record: Record, now: int, parent_id: str | None = None) -> None:
         """Add a new record that arrives now."""
+        name = self._owner(name)
         self.store.records_of(self.catalog[name], parent_id).put(record)
         if name == "catalog_variants":
             catalog_links.adopt(self.store, record)
@@ -79,6 +80,7 @@ class Account:
         Raises:
             UnknownRecord: If there is no such record.
         """
+        name = self._owner(name)
         entry = self.catalog[name]
         record = self.find(name, id, parent_id)
         stamp = {entry.version_column: written(name, now)} if moves and entry.version_column and entry.version_column not in attributes else {}
@@ -110,6 +112,7 @@ class Account:
         Raises:
             UnknownRecord: If there is no such record.
         """
+        name = self._owner(name)
         record = self.find(name, id, parent_id)
         if parent_id is None:
             self.store.deleted.setdefault(name, {})[id] = record
@@ -145,6 +148,10 @@ class Account:
         self._replace_in_dependents("profiles", source, destination)
         self._move_events(source, destination)
         return self.update("profiles", destination, filled, now)
+
+    def _owner(self, name: str) -> str:
+        """Return the type that the records of a type belong to, itself if to no other."""
+        return (self.catalog[name].records_of or self.catalog[name]).name
 
     def find(self, name: str, id: str, parent_id: str | None = None) -> Record:
         """Return a record.

@@ -76,7 +76,7 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
 def _small_types(account: Account, seed: int, now: int) -> None:
     """Change one record of each, at random for each type by itself: a further type in the catalog changes nothing for the others."""
     for name, entry in account.catalog.items():
-        if name in _LARGE or entry.fixed_records or entry.parent is not None or entry.replication.report is not None:
+        if name in _LARGE or entry.fixed_records or entry.parent is not None or entry.replication.report is not None or entry.records_of is not None:
             continue
         ids, rng = _ids(account, name), _rng(account, seed, name)
         account.add(name, make_new(account.context, account.store, entry, rng, now), now)

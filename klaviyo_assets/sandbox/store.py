@@ -144,6 +144,9 @@ class Store:
         self.catalog = catalog
         self.collections = {entry.name: Collection(entry) for entry in catalog.values() if entry.parent is None and entry.replication.report is None}
         self.children = {entry.name: Children(entry) for entry in catalog.values() if entry.parent is not None}
+        for entry in catalog.values():
+            if entry.records_of is not None and entry.records_of.name in self.collections:
+                self.collections[entry.name] = self.collections[entry.records_of.name]
         self._by_jsonapi_type = {collection.entry.jsonapi_type: collection for collection in self.collections.values()}
         self.deleted: dict[str, dict[str, Record]] = {}
         self.on_arrival: Callable[[str, Record, int], None] = lambda name, record, instant: None

@@ -66,7 +66,7 @@ def test_schedules_exist_and_are_stopped() -> None:
         "klaviyo_sync_schedule": "0 5 * * *",
         "klaviyo_checks_schedule": "45 4 * * *",
         "klaviyo_sync_frequent_schedule": "15 * * * *",
-        **{f"klaviyo_full_{entry.name}_schedule": "30 2 * * 6" for entry in CATALOG.values() if entry.full_refresh},
+        **{f"klaviyo_full_{entry.name}_schedule": "30 2 * * 6" for entry in CATALOG.values() if entry.full_refresh and not entry.opt_in},
         "klaviyo_audit_schedule": "30 3 * * 0",
     }
     assert "klaviyo_full_profiles_schedule" in schedules

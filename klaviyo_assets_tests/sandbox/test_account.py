@@ -43,7 +43,9 @@ def test_a_later_state_extends_the_earlier_one():
 
 def test_counts_follow_the_options():
     state = begin(SMALL)
-    wanted = {name: entry.fixed_records or SMALL.count_of(name) for name, entry in COLLECTIONS.items() if entry.parent is None}
+    wanted = {
+        name: entry.fixed_records or SMALL.count_of((entry.records_of or entry).name) for name, entry in COLLECTIONS.items() if entry.parent is None
+    }
     assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
     for children in state.account.store.children.values():
         of_parents = Counter(parent_id for parent_id, _ in children)

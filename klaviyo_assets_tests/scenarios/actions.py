@@ -146,6 +146,10 @@ class ActionRunner:
 
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name
+        if name == "predictive_analytics":
+            predictions = {"predictive_analytics": {"historic_clv": self._next()}}
+            self.world.change("update", type=name, id=id_, attributes=predictions, moves=moves)
+            return
         if name == "mapped_metrics":
             self.world.change("map", id=id_, seed=self._next())
             return

@@ -110,7 +110,8 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         given |= {shared.name: _PROFILES_OF_PARENTS} if shared is not None else {}
         counts |= {name: given.pop(name) for name in [*given] if name in counts}
     at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
-    counts[scenario.name if scenario.name in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
+    owner = (CATALOG[scenario.name].records_of or CATALOG[scenario.name]).name
+    counts[owner if owner in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
     switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
     others = ",".join(f"{name}={count}" for name, count in given.items())
     return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, limits=False, counts=others, **counts, **switches)

@@ -59,13 +59,15 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
             context.flow_ids = tuple(record.id for record in store["flows"])
         elif name == "tags":
             context.tag_ids = tuple(record.id for record in store["tags"])
+        elif name == "catalog_variants":
+            context.variant_ids = tuple(record.id for record in store["catalog_variants"])
     if all(name in catalog for name in (*_TOGETHER, "metrics")):
         _profiles_and_events(context, store)
     for name, entry in catalog.items():
         if entry.parent is not None:
             for parent_id, record in make_children(context, store, entry, context.rng(name)):
                 store.children[name].of(parent_id).put(record)
-        elif name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None:
+        elif name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None and entry.records_of is None:
             store[name].fill(_records(context, store, entry))
     return store
 

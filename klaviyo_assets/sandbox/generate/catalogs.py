@@ -30,7 +30,7 @@ def make_category(context: GenerationContext, store: Store, rng: random.Random, 
 def make_item(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
     """Make an item; the variants that exist belong to the items in turn."""
     external_id, items = _external_id(context, "item", number), context.options.count_of("catalog_items")
-    variants = tuple(record.id for record in store["catalog_variants"])[number::items] if number < items else ()
+    variants = context.variant_ids[number::items] if number < items else ()
     return make_any(
         context,
         store,

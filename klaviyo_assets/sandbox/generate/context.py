@@ -27,6 +27,7 @@ class GenerationContext:
         ids: Makes ids.
         flow_ids: Flows that lists, segments and metrics can trigger.
         tag_ids: Tags of campaigns, flows, lists and segments.
+        variant_ids: Variants of catalog items.
     """
 
     options: SandboxOptions
@@ -34,6 +35,7 @@ class GenerationContext:
     ids: Identifiers = field(init=False)
     flow_ids: tuple[str, ...] = ()
     tag_ids: tuple[str, ...] = ()
+    variant_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Start the ids."""

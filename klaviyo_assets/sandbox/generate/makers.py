@@ -52,6 +52,7 @@ def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng:
     """
     if entry.fixed_records:
         raise ValueError(f"an account always has {entry.fixed_records} of {entry.name}")
+    entry = entry.records_of or entry
     maker = _NEW_MAKERS.get(entry.name)
     return make_any(context, store, entry, rng, Lifetime(now, now)) if maker is None else maker(context, store, rng, now)
 
@@ -59,8 +60,15 @@ def make_new(context: GenerationContext, store: Store, entry: ResourceType, rng:
 def make_children(context: GenerationContext, store: Store, entry: ResourceType, rng: random.Random) -> Iterator[tuple[str, Record]]:
     """Make the records of a child type, with the ids of their parents: for each parent from zero up to the number in the options."""
     assert entry.parent is not None
+    shared = store.shared_with(entry)
+    known = [] if shared is None else [record.id for record in shared]
     for parent_id in store.ids_of(entry.parent.type_name):
-        for _ in range(rng.randint(0, context.options.count_of(entry.name))):
+        count = rng.randint(0, context.options.count_of(entry.name))
+        if shared is not None:
+            for id in rng.sample(known, min(count, len(known))):
+                yield parent_id, make_addition(entry, id, rng, Lifetime(*context.lifetime(rng)))
+            continue
+        for _ in range(count):
             record = make_child(context, store, entry, parent_id, rng, Lifetime(*context.lifetime(rng)))
             if record is not None:
                 yield parent_id, record

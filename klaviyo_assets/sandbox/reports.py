@@ -31,8 +31,8 @@ _ANY = re.compile(r"any\((\w+),(\[.*\])\)")
 _REQUIRED = {"campaign-values-report": 2, "flow-values-report": 2, "flow-series-report": 2}
 """How many of ``campaign_id, campaign_message_id`` and ``flow_id, flow_message_id`` a request must group by."""
 
-Row = tuple[Mapping[str, str | None], Callable[[date], Counts]]
-"""Groupings, and a function that returns the counts of a day."""
+Row = tuple[Mapping[str, str | None], Callable[[date], Counts], date, date]
+"""Groupings, a function that returns the counts of a day, and the first and the last day that may have any."""
 
 
 class Timeframe(msgspec.Struct):
@@ -87,6 +87,10 @@ class _Request:
     @property
     def days(self) -> list[date]:
         return [self.first + number * _DAY for number in range((self.last - self.first).days + 1)]
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
 
     def hours_since(self, day: date) -> float:
         """Return the hours since noon of a day; negative before."""
@@ -173,7 +177,7 @@ def _is_metric(store: Store, id: str) -> bool:
 
 
 def _result(request: _Request, row: Row) -> dict[str, Any]:
-    groupings, counts_on = row
+    groupings, counts_on, first, last = row
     asked = request.asked
     names = asked.group_by if asked.group_by is not None else groupings_of(request.entry)
     if asked.interval is not None:
@@ -181,7 +185,7 @@ def _result(request: _Request, row: Row) -> dict[str, Any]:
         statistics: dict[str, Any] = {name: [day[name] for day in days] for name in asked.statistics}
     else:
         total: Counts = {}
-        for day in request.days:
+        for day in (day for day in request.days if first <= day <= last):
             for name, count in counts_on(day).items():
                 total[name] = total.get(name, 0) + count
         finished = _finished(request, total)
@@ -216,7 +220,7 @@ def _campaigns(request: _Request) -> Iterator[Row]:
                     "variation": variation,
                     "variation_name": variation and f"Variation {variation[-1]}",
                 }
-                yield groupings, _once(sent_on_day, hours, request.asked.conversion_metric_id, message, variation)
+                yield groupings, _once(sent_on_day, hours, request.asked.conversion_metric_id, message, variation), sent_on_day, sent_on_day
 
 
 def _once(day: date, hours: float, metric: str, message: str, variation: str | None) -> Callable[[date], Counts]:
@@ -250,7 +254,7 @@ def _flows(request: _Request) -> Iterator[Row]:
                     "variation": variation,
                     "variation_name": variation and f"Variation {variation[-1]}",
                 }
-                yield groupings, _daily(request, begin, message, variation)
+                yield groupings, _daily(request, begin, message, variation), begin, max(begin, request.today)
 
 
 def _daily(request: _Request, begin: date, message: str, variation: str | None) -> Callable[[date], Counts]:
@@ -266,14 +270,18 @@ def _forms(request: _Request) -> Iterator[Row]:
     for record in request.store.with_deleted("forms") if "forms" in request.store.catalog else ():
         for version in ("1", "2")[: 1 + number("versions", record.id) % 2]:
             groupings = {"form_id": record.id, "form_version_id": str(1000 + number("version", record.id, version) % 9000)}
-            yield groupings, lambda day, id=record.id, version=version: form_counts(day, request.share_of(day), id, version)  # type: ignore[misc]
+            yield groupings, _of_day(request, form_counts, record.id, version), request.first, request.last
 
 
 def _segments(request: _Request) -> Iterator[Row]:
     wanted = _ids(request.asked.filter)
     for record in request.store["segments"]:
         if wanted is None or record.id in wanted:
-            yield {"segment_id": record.id}, lambda day, id=record.id: segment_counts(day, request.share_of(day), id)  # type: ignore[misc]
+            yield {"segment_id": record.id}, _of_day(request, segment_counts, record.id), request.first, request.last
+
+
+def _of_day(request: _Request, counts: Callable[..., Counts], *parts: str) -> Callable[[date], Counts]:
+    return lambda day: counts(day, request.share_of(day), *parts)
 
 
 def _ids(text: str | None) -> set[str] | None:

@@ -8,6 +8,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import AccessDenied
 from klaviyo_assets.catalog import METRICS
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.state.time_zone import account_time_zone
@@ -18,8 +19,7 @@ _FOUNDED = date(2012, 1, 1)
 
 _MAX_PAGES = 1_000
 
-_REVENUE = "/api/mapped-metrics/revenue"
-"""Source: https://developers.klaviyo.com/en/reference/get_mapped_metric . One request a sync, within the limit of any endpoint."""
+_REVENUE = f"{MAPPED_METRICS.endpoint.path}/revenue"
 
 _SET_METRICS = "set KLAVIYO_CONVERSION_METRIC_IDS to the ids of one or more metrics (the table metrics lists them)"
 
@@ -98,7 +98,7 @@ async def _revenue_metric(client: KlaviyoClient) -> tuple[str, ...]:
     """
     include = {"include": "metric,custom-metric"}
     try:
-        mapped = (await client.get(METRICS, _REVENUE, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
+        mapped = (await client.get(MAPPED_METRICS, _REVENUE, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
     except AccessDenied as error:
         raise SyncError(
             f"The account's revenue metric, by which reports count conversions, cannot be read: {error.message}",

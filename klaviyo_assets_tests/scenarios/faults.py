@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from klaviyo_assets.decode.report import ReportDecoder
 from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
+from klaviyo_assets.extract.strategies.report import ReportStrategy
 from klaviyo_assets.load import child_rows
 from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
@@ -219,6 +221,34 @@ FAULTS: Sequence[Fault] = (
         ),
         ("list_members",),
         starts_interrupted=True,
+    ),
+    Fault(
+        "a changing window of a report not read again",
+        (
+            Edit(ReportStrategy, "_is_due", "if facts.day_of(row.read_at) == today]", "]"),
+            Edit(
+                ReportStrategy,
+                "_is_due",
+                "return not rows or bool(_uncovered(start, min(end, facts.start_of(today)), rows)), None",
+                "return not rows, None",
+            ),
+        ),
+        ("campaign_report",),
+    ),
+    Fault(
+        "last year of a report not read daily",
+        (Edit(ReportStrategy, "_windows", "changes=year >= today.year - 1", "changes=year >= today.year"),),
+        ("campaign_report",),
+    ),
+    Fault(
+        "rows that a report no longer has not marked as deleted",
+        (Edit(Deletions, "mark_missing_of_report", 'f"{own} AND', 'f"false AND {own} AND'),),
+        ("campaign_report",),
+    ),
+    Fault(
+        "days of a report shifted by one",
+        (Edit(ReportDecoder, "_days", 'date.fromisoformat(text[: len("2026-01-31")])', "(date.fromisoformat(text[:10]) - date.resolution)"),),
+        ("segment_report_daily",),
     ),
 )
 """The faults, including those known from other extractors."""

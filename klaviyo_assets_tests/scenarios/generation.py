@@ -35,6 +35,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
 )
 
 FULL_TABLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
+REPORTS = tuple(name for name, entry in CATALOG.items() if entry.replication.report is not None)
 CHILD_TYPES = tuple(name for name, entry in CATALOG.items() if entry.parent is not None)
 _WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + CHILD_TYPES * 2 + tuple(COLLECTIONS)
 
@@ -94,6 +95,8 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
     """Return a strategy for the actions that a type allows between two syncs."""
     entry = CATALOG[name]
     match name:
+        case _ if entry.access_shown_by is not None:
+            return st.one_of(_waits, st.builds(Wait, st.sampled_from((DAY, 2 * DAY, 40 * DAY))), _changes, _deletes, st.builds(Add))
         case "events":
             return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
         case "profiles":
@@ -112,7 +115,7 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)
 
 
-_OTHER_MODES = dict.fromkeys(FULL_TABLE, ()) | dict.fromkeys(CHILD_TYPES, ("full",))
+_OTHER_MODES = dict.fromkeys(FULL_TABLE, ()) | dict.fromkeys((*CHILD_TYPES, *REPORTS), ("full",))
 """Modes besides incremental, of the types that do not have all of them."""
 
 

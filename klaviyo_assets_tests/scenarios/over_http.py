@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -114,6 +114,10 @@ class OverHttp:
         """Return every record of a type as the API shows it now."""
         lines = self._sandbox.truth_lines(name, CATALOG[name].requested_fields)
         return {key_of(CATALOG[name], line): line for line in lines}
+
+    def reported(self, name: str, first: date, last: date) -> dict[tuple[str, ...], tuple[float, ...]]:
+        """Fail: scenarios of reports run in this process only, where the clock stands still during a sync."""
+        raise NotImplementedError
 
     def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: AfterResponse) -> bool:
         """Sync without calling ``after_response``: this world's clock keeps running, so the version in a response is unknown."""

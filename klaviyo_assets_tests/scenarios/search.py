@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets_tests.scenarios.faults import Fault, injected
 from klaviyo_assets_tests.scenarios.generation import scenarios
+from klaviyo_assets_tests.scenarios.reports import ReportRunner
 from klaviyo_assets_tests.scenarios.runner import Runner
 from klaviyo_assets_tests.scenarios.scenario import Scenario
 from klaviyo_assets_tests.scenarios.stats import Stats
@@ -58,7 +60,8 @@ def run_many(
     def run_one(scenario: Scenario) -> None:
         try:
             with InProcess(scenario) as world:
-                Runner(scenario, world, stats).run()
+                is_report = CATALOG[scenario.name].replication.report is not None
+                (ReportRunner if is_report else Runner)(scenario, world, stats).run()
         except Exception as error:
             failed.append(Failure(scenario, error, failed[0].scenarios if failed else stats.scenarios))
             raise

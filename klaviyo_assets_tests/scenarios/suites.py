@@ -50,8 +50,17 @@ _HARDEST = (
 )
 """Suites for the types that are hardest to sync correctly."""
 
+_REPORTS = (
+    Suite("campaign_report", 6),
+    Suite("flow_report", 3),
+    Suite("flow_report_daily", 4),
+    Suite("form_report_daily", 3),
+    Suite("segment_report_daily", 4),
+)
+
 SUITES = (
     *_HARDEST,
+    *_REPORTS,
     *(Suite(name, 15 if entry.group == CORE else 3) for name, entry in COLLECTIONS.items() if name not in {suite.name for suite in _HARDEST}),
 )
 """All suites: every type of the catalog, with most scenarios for the hardest types. Many of the others are read alike, so a few each suffice."""

@@ -5,12 +5,13 @@ the clock by a manual one, the rate limiter by an unlimited one, threads by plai
 """
 
 import asyncio
+import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -29,6 +30,8 @@ from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
+from klaviyo_assets.catalog.replication import ReportWindows
+from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox import instants
@@ -36,6 +39,7 @@ from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.reports import report as report_document
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
 from klaviyo_assets.sandbox.truth import true_records
@@ -43,6 +47,7 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
+from klaviyo_assets_tests.scenarios.report_rows import rows_of
 from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync, shared_type
 
 SCHEMA = "klaviyo"
@@ -79,6 +84,9 @@ class World(Protocol):
     def records(self, name: str) -> dict[str, bytes]:
         """Return every record of a type as the API shows it now, by id."""
 
+    def reported(self, name: str, first: date, last: date) -> dict[tuple[str, ...], tuple[float, ...]]:
+        """Return the rows that a report has now; see :func:`klaviyo_assets_tests.scenarios.reports.rows_of`."""
+
     def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: "AfterResponse") -> bool:
         """Sync and return whether it succeeded; a sync with an interruption may not."""
 
@@ -102,6 +110,10 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         "reviews": 0,
         "others": 0,
     }
+    subject = CATALOG[scenario.name].access_shown_by
+    if subject is not None:
+        # Those of others are few: forms have no option of their own.
+        counts |= {subject.name if subject.name in counts else "others": 2 + scenario.records}
     parent = CATALOG[scenario.name].parent
     given: dict[str, int] = {}
     if parent is not None:
@@ -298,6 +310,27 @@ class InProcess:
         """Return every record of a type as the API shows it now."""
         return dict(true_records(self._state, name, CATALOG[name].requested_fields))
 
+    def reported(self, name: str, first: date, last: date) -> dict[tuple[str, ...], tuple[float, ...]]:
+        """Return the rows that a report has now."""
+        entry, store = CATALOG[name], self._state.account.store
+        report = entry.replication.report
+        assert report is not None
+        first = max(first, report.not_before or first)
+        attributes: dict[str, Any] = {
+            "statistics": statistics_of(entry),
+            "timeframe": {"start": f"{first}T00:00:00Z", "end": f"{last}T23:59:59Z"},
+            **({"group_by": groupings_of(entry)} if report.has_group_by else {}),
+            **({"conversion_metric_id": self._metric} if report.by_conversion_metric else {}),
+            **({"interval": "daily"} if report.windows is ReportWindows.DAYS else {}),
+        }
+        body = json.dumps({"data": {"type": entry.jsonapi_type, "attributes": attributes}}).encode()
+        document = json.loads(report_document(store, entry, body, "http://sandbox", {}, self._state.account.settle()))
+        return rows_of(name, document["data"]["attributes"], first)
+
+    @property
+    def _metric(self) -> str:
+        return next(record.id for record in self._state.account.store["metrics"])
+
     def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: AfterResponse) -> bool:
         """Sync."""
         interruption = step.interruption
@@ -313,7 +346,8 @@ class InProcess:
             for target, value in sizes.items():
                 stack.enter_context(mock.patch(target, value))
             try:
-                asyncio.run(self._sync(entry_for(name, step.page_size), sync_options(step, self.now()), network, step.workers))
+                options = replace(sync_options(step, self.now()), conversion_metrics=(self._metric,) if CATALOG[name].access_shown_by else ())
+                asyncio.run(self._sync(entry_for(name, step.page_size), options, network, step.workers))
             except (ConnectionFailed, Killed):
                 if interruption is None:
                     raise

@@ -78,12 +78,11 @@ def test_a_series_has_a_row_for_each_day(name: str, shop: SandboxProcess, wareho
 
     for first, last in (("2026-01-10", "2026-03-10"), ("2025-12-01", "2026-01-09"), ("2024-12-10", "2025-01-20")):
         truth = reported(shop, name, first, last)
-        assert truth
-        ids = {key[:-1] for key in stored(warehouse, name, f"day BETWEEN '{first}' AND '{last}'")}
-        # A segment has no rows from before it existed.
-        assert stored(warehouse, name, f"day BETWEEN '{first}' AND '{last}'") == {key: truth[key] for key in truth if key[:-1] in ids} or (
-            name == "segment_report_daily" and ids
-        )
+        assert any(map(any, truth.values()))
+        held = stored(warehouse, name, f"day BETWEEN '{first}' AND '{last}'")
+        # A segment has no rows from before it existed; whether days without a message have rows depends on the requested window.
+        due = held if name == "segment_report_daily" else truth
+        assert {key: values for key, values in held.items() if any(values)} == {key: truth[key] for key in due if any(truth[key])}
     assert report.row.rows_inserted == query(warehouse, f"SELECT count(*) FROM {name}")[0][0]
     assert synced(name, shop, warehouse).row.records_read == 0
 
@@ -129,7 +128,14 @@ def test_deleted_campaigns_keep_their_rows_and_renamed_messages_get_new_ones(sho
     assert names == {True: True, False: False}, "the row with the earlier name keeps its last value, marked"
 
 
-def test_history_has_the_numbers_of_each_day(shop: SandboxProcess, warehouse: LocalFile) -> None:
+@pytest.fixture
+def young_shop() -> Iterator[SandboxProcess]:
+    with small(base=BASE, events=0, profiles=5, history_days=40) as sandbox:
+        yield sandbox
+
+
+def test_history_has_the_numbers_of_each_day(young_shop: SandboxProcess, warehouse: LocalFile) -> None:
+    shop = young_shop
     observed = []
     for _ in range(3):
         synced("campaign_report_history", shop, warehouse)
@@ -202,10 +208,6 @@ def test_two_conversion_metrics_have_rows_of_their_own(shop: SandboxProcess, war
     assert differing[0][0] > 0
 
 
-needs_mapped_metrics = pytest.mark.skipif("mapped_metrics" not in CATALOG, reason="the sandbox does not serve mapped metrics")
-
-
-@needs_mapped_metrics
 def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("campaign_report", shop, warehouse)
 
@@ -214,12 +216,13 @@ def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehou
     assert used == [(next(one["data"]["id"] for one in revenue["relationships"].values() if one.get("data")),)]
 
 
-@needs_mapped_metrics
-def test_an_account_without_a_revenue_metric_is_told_what_to_do(shop: SandboxProcess, warehouse: LocalFile) -> None:
-    shop.change("delete", type="mapped_metrics", id="revenue")
-    shop.change("add", type="mapped_metrics", id="revenue")
-    with pytest.raises(SyncError, match=r"No metric of the account is mapped as its revenue.*KLAVIYO_CONVERSION_METRIC_IDS"):
-        sync("campaign_report", shop, warehouse)
+def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: LocalFile) -> None:
+    # The sandbox maps revenue to a custom metric, and there is none.
+    with (
+        small(base=BASE, events=0, metrics=0, others=0) as empty,
+        pytest.raises(SyncError, match=r"No metric of the account is mapped as its revenue.*KLAVIYO_CONVERSION_METRIC_IDS"),
+    ):
+        sync("campaign_report", empty, warehouse)
 
 
 def test_a_key_without_accounts_read_is_told_what_to_do(shop: SandboxProcess, warehouse: LocalFile) -> None:

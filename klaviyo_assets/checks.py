@@ -26,6 +26,7 @@ PRIMARY_KEY = "primary_key"
 UNKNOWN_ATTRIBUTES = "unknown_attributes"
 SCHEMA_DRIFT = "schema_drift"
 COMPLETE = "complete"
+INCLUDED_COMPLETE = "included_complete"
 
 _UPGRADE = "upgrade klaviyo_assets"
 _ROWS_SHOWN = 100
@@ -34,7 +35,7 @@ _MAX_NAME_LENGTH = 100
 ACCESS_CHECKS = (API_KEY_VALID, SCOPE_COVERAGE)
 """Checks that can run before any materialization."""
 
-TABLE_CHECKS = (PRIMARY_KEY, UNKNOWN_ATTRIBUTES, SCHEMA_DRIFT)
+TABLE_CHECKS = (PRIMARY_KEY, UNKNOWN_ATTRIBUTES, SCHEMA_DRIFT, INCLUDED_COMPLETE)
 """Checks of the table's rows."""
 
 
@@ -49,6 +50,9 @@ def check_specs(entry: ResourceType, asset: dg.AssetKey) -> list[dg.AssetCheckSp
     if entry.counted_by is not None:
         counts = f"The table has as many {entry.name} as Klaviyo counts, for each metric and each day that is more than three days old."
         specs.append(dg.AssetCheckSpec(COMPLETE, asset=asset, description=counts))
+    if entry.included_columns:
+        words = "Klaviyo's responses included every resource that they name; the last sync had to fetch none by itself."
+        specs.append(dg.AssetCheckSpec(INCLUDED_COMPLETE, asset=asset, description=words))
     if entry.identifies_account:
         specs.insert(0, dg.AssetCheckSpec(API_KEY_VALID, asset=asset, description="Klaviyo accepts the API key. The result names the key's account."))
     return specs
@@ -178,6 +182,31 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey, own_type: str | No
         severity=dg.AssetCheckSeverity.WARN,
         description=words,
         metadata={"drift": dg.MetadataValue.table(_drift_records(drifts), _DRIFT_SCHEMA)} if drifts else {},
+    )
+
+
+def included_complete(fetched: int | None, incomplete: int, entry: ResourceType, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report resources that Klaviyo's responses named but did not include.
+
+    Args:
+        fetched: Records that the last successful sync fetched by id for that reason; None if it is not known.
+        incomplete: Rows that name resources which are not stored.
+        entry: The resource type.
+        asset: Key of the asset.
+    """
+    names = " and ".join(dict.fromkeys(column.path[1] for column in entry.included_columns))
+    sentences = [f"The responses for {entry.name} included all {names} that they name."] if not fetched and not incomplete else []
+    if fetched:
+        sentences.append(f"The responses lacked the {names} of {fetched} {entry.name}; the last sync fetched each of these by its id.")
+    if incomplete:
+        sentences.append(f"{incomplete} rows name {names} that are not stored. What to do: run a sync, it requests up to 1,000 of them again.")
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=INCLUDED_COMPLETE,
+        passed=not fetched and not incomplete,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(sentences),
+        metadata={"fetched": fetched or 0, "missing": incomplete},
     )
 
 

@@ -74,11 +74,17 @@ class TableChecks:
 
     def _checks(self, since: datetime | None) -> dict[str, Check]:
         own_type = None if is_built_in(self.entry) else self.entry.name
-        return {
+        found: dict[str, Check] = {
             checks.PRIMARY_KEY: lambda inspector: checks.primary_key(inspector.primary_key(since), self.asset),
             checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
             checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset, own_type),
         }
+        if self.entry.included_columns:
+            found[checks.INCLUDED_COMPLETE] = self._included_complete
+        return found
+
+    def _included_complete(self, inspector: Inspector) -> dg.AssetCheckResult:
+        return checks.included_complete(inspector.fetched_by_id(), inspector.incomplete(), self.entry, self.asset)
 
     def _results(self, inspector: Inspector, selected: dict[str, Check]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
         for name, check in selected.items():

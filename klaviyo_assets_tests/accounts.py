@@ -1,6 +1,7 @@
 """Small sandbox accounts, warehouses and syncs for the tests."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -116,21 +117,40 @@ def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
     """Return the sandbox's current records in the columns of the table."""
     entry = CATALOG[name] if isinstance(name, str) else name
     lines = sandbox.truth_lines(entry.name, entry.requested_fields)
-    has_meta = entry.parent is not None or any(subset.values for subset in entry.subsets)
+    has_meta = entry.parent is not None or bool(entry.requested_includes) or any(subset.values for subset in entry.subsets)
     by_meta: dict[bytes, list[bytes]] = {b"{}": []}
     for line in lines:
-        # The sandbox appends ``meta`` to what the API sends.
-        record, marker, meta = line.rpartition(b',"meta":') if has_meta else (line, b"", b"")
-        by_meta.setdefault(meta[:-1] if marker else b"{}", []).append(record + b"}" if marker else line)
+        record, meta = _divided(line) if has_meta else (line, b"{}")
+        by_meta.setdefault(meta, []).append(record)
     frames = [_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()]
     return pl.concat(frames).sort(entry.primary_key)
 
 
-def _frame(entry: ResourceType, meta: dict[str, str], records: list[bytes]) -> pl.DataFrame:
-    page = PageDecoder(entry, Subset(values=meta)).page(b'{"data":[' + b",".join(records) + b"]}")
+def without_meta(line: bytes) -> bytes:
+    """Return a line of the truth as the API sends the record."""
+    return _divided(line)[0]
+
+
+def _divided(line: bytes) -> tuple[bytes, bytes]:
+    """Return a line of the truth as the API sends the record, and ``meta``, which the sandbox appends."""
+    if "meta" not in json.loads(line):  # msgspec does not accept lone surrogates
+        return line, b"{}"
+    record, _, meta = line.rpartition(b',"meta":')
+    return record + b"}", meta[:-1]
+
+
+def _frame(entry: ResourceType, meta: dict[str, Any], records: list[bytes]) -> pl.DataFrame:
+    included = [one for name, contents in meta.pop("included", {}).items() for one in _resources(records[0], name, contents)]
+    page = PageDecoder(entry, Subset(values=meta)).page(b'{"data":[' + b",".join(records) + b'],"included":' + msgspec.json.encode(included) + b"}")
     frame = (page if entry.parent is None else page.of_parent(meta.get(entry.parent.column, ""))).frame
     # The truth has all attributes; a sync with sparse fields does not know the others.
     return frame.with_columns(pl.lit(None, pl.String).alias(EXTRA)) if entry.only_fields else frame
+
+
+def _resources(record: bytes, name: str, contents: list[Any]) -> list[dict[str, Any]]:
+    """Return the included resources of a record, given the relationships of each."""
+    identifiers = msgspec.json.decode(record)["relationships"][name]["data"]
+    return [identifier | {"relationships": one} for identifier, one in zip(identifiers, contents, strict=True)]
 
 
 def table(warehouse: LocalFile, name: str, *, key: Sequence[str] = (), deleted: bool = False) -> pl.DataFrame:

@@ -6,7 +6,18 @@ The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://
 """
 
 from klaviyo_assets.catalog.catalog import Catalog
-from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, from_subset, parent_id, record_id, to_many, to_one
+from klaviyo_assets.catalog.columns import (
+    Column,
+    ColumnType,
+    all_included,
+    attribute,
+    from_first_included,
+    from_subset,
+    parent_id,
+    record_id,
+    to_many,
+    to_one,
+)
 from klaviyo_assets.catalog.discovery import discover
 from klaviyo_assets.catalog.endpoint import (
     ANY,
@@ -100,7 +111,9 @@ __all__ = [
     "ResourceType",
     "Subset",
     "UnknownResourceType",
+    "all_included",
     "attribute",
+    "from_first_included",
     "from_subset",
     "parent_id",
     "record_id",

@@ -27,7 +27,9 @@ class Column:
         description: Meaning of the value; shown as the column's comment in DuckDB and its description in Dagster.
         path: Path of the value: ``("id",)``, ``("attributes", "location", "city")``, ``("relationships", "metric")``; for a value that
             comes from the subset, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``; for a time that the library
-            sets itself, ``("removal",)``.
+            sets itself, ``("removal",)``; for an id that the first of the included resources of a relationship names,
+            ``("included", "attributions", "relationships", "campaign")``; for all that these resources name, as JSON,
+            ``("included", "attributions", "relationships")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -47,6 +49,9 @@ class Column:
     was_in_extra: bool = False
     volatile: bool = False
 
+
+INCLUDED = "included"
+"""Begins the path of a value of an included resource."""
 
 EXTRA = "_extra"
 """Column of each table: attributes without a column in the catalog."""
@@ -94,6 +99,21 @@ def to_one(relationship: str, description: str) -> Column:
 def to_many(relationship: str, name: str, description: str) -> Column:
     """A column with the list of ids of a to-many relationship; null if Klaviyo's response omits the ids."""
     return Column(name, ColumnType.STRINGS, description, ("relationships", relationship))
+
+
+def from_first_included(relationship: str, name: str, target: str, description: str) -> Column:
+    """A column with the id that the first included resource of a relationship names in its own relationship ``target``; null if there is none.
+
+    Example:
+        >>> from_first_included("attributions", "attributed_flow_id", "flow", "The flow.").path
+        ('included', 'attributions', 'relationships', 'flow')
+    """
+    return Column(name, ColumnType.STRING, description, (INCLUDED, relationship, "relationships", target))
+
+
+def all_included(relationship: str, name: str, description: str) -> Column:
+    """A JSON column with the list of what the included resources of a relationship name: their ``relationships``, exactly as Klaviyo sent them."""
+    return Column(name, ColumnType.JSON, description, (INCLUDED, relationship, "relationships"))
 
 
 def from_subset(name: str, description: str) -> Column:

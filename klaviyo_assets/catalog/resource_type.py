@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
 
-from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.replication import Replication
@@ -145,6 +145,11 @@ class ResourceType:
     def needs(self) -> tuple[str, ...]:
         """Names of the types without which it cannot be synced: that of its parent."""
         return (self.parent.type_name,) if self.parent is not None else ()
+
+    @property
+    def included_columns(self) -> tuple[Column, ...]:
+        """The columns whose values come from included resources."""
+        return tuple(column for column in self.columns if column.path[0] == INCLUDED)
 
     @property
     def id_column(self) -> str | None:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column, ColumnType
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
@@ -136,7 +136,8 @@ def _paths(entry: ResourceType) -> _Problems:
         if not allowed:
             yield (
                 f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
-                "('subset', name), ('parent', name) or ('removal',); its parts look like Python names, hyphens aside."
+                "('subset', name), ('parent', name), ('removal',) or ('included', name, 'relationships', …); its parts look like Python names, "
+                "hyphens aside."
             )
         elif column.type not in allowed:
             yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
@@ -150,6 +151,10 @@ def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
             return frozenset({ColumnType.STRING})
         case ("removal",):
             return frozenset({ColumnType.TIMESTAMP})
+        case ("included", name, "relationships") if _is_member(name):
+            return frozenset({ColumnType.JSON})
+        case ("included", name, "relationships", target) if _is_member(name) and _is_member(target):
+            return frozenset({ColumnType.STRING})
         case ("relationships", name) if _is_member(name):
             return frozenset({ColumnType.STRING, ColumnType.STRINGS})
         case ("attributes", _, *_) if all(map(_is_member, path)):
@@ -287,6 +292,18 @@ def _includes(entry: ResourceType) -> _Problems:
     for name, times in Counter(include.relationship for include in entry.requested_includes).items():
         if times > 1:
             yield f"requested_includes names {name!r} more than once. Name each relationship once."
+    yield from _included_columns(entry)
+
+
+def _included_columns(entry: ResourceType) -> _Problems:
+    """A value of an included resource can be found only if the resource is requested, and the record's own column names it."""
+    requested = {include.relationship for include in entry.requested_includes}
+    lists = {column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRINGS}
+    for column in entry.columns:
+        if column.path[0] == INCLUDED and column.path[1] not in requested:
+            yield f"the column {column.name} needs included {column.path[1]}. Add Include({column.path[1]!r}) to requested_includes."
+        elif column.path[0] == INCLUDED and column.path[1] not in lists:
+            yield f"the column {column.name} needs the ids of the {column.path[1]}. Add a column to_many({column.path[1]!r}, …)."
 
 
 def _fields(entry: ResourceType) -> _Problems:

@@ -12,10 +12,11 @@ import msgspec
 import polars as pl
 from msgspec import UNSET
 
-from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
+from klaviyo_assets.decode.included import Attacher, places_of, series_reader
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
-from klaviyo_assets.decode.records import RecordDecoder
+from klaviyo_assets.decode.records import Document, RecordDecoder
 from klaviyo_assets.decode.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
 
@@ -39,6 +40,7 @@ class Page:
         tolerant: Number of records that were decoded tolerantly, at a fraction of the speed.
         synced_at: When it was requested, by the server's clock; None until stamped.
         parent_id: For child types, the id of the parent; else None.
+        incomplete: Ids of records that name a resource which is not included, for types with columns of included resources.
         included: Raw resource objects of the document's ``included``, for types with ``requested_includes``. They hold the bytes of the whole page.
     """
 
@@ -50,6 +52,7 @@ class Page:
     synced_at: datetime | None = None
     parent_id: str | None = None
     included: Sequence[msgspec.Raw] = ()
+    incomplete: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -143,7 +146,9 @@ class PageDecoder:
         self._entry = entry
         self._subset = subset or Subset()
         self._records = RecordDecoder(entry)
-        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] != "parent"}
+        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] not in ("parent", INCLUDED)}
+        self._of_included = {column.name: series_reader(column) for column in entry.columns if column.path[0] == INCLUDED}
+        self._attacher = Attacher(entry) if self._of_included else None
 
     def page(self, data: bytes) -> Page:
         """Decode a collection document.
@@ -167,12 +172,15 @@ class PageDecoder:
     def single(self, data: bytes) -> Page:
         """Decode a document with one resource object, as a page of one record."""
         document = self._repaired(self._records.single, data, lambda document: document.records)
-        return Page(document.records, None, self, len(data), document.tolerant, included=document.included)
+        return self._page_of(document, len(data))
 
     def _page(self, data: bytes) -> tuple[Page, bool]:
         document = self._repaired(self._records.document, data, lambda document: document.records)
-        page = Page(document.records, document.next_url, self, len(data), document.tolerant, included=document.included)
-        return page, document.has_links
+        return self._page_of(document, len(data)), document.has_links
+
+    def _page_of(self, document: Document, size: int) -> Page:
+        incomplete = self._attacher.attach(document.records, document.included) if self._attacher is not None else ()
+        return Page(document.records, document.next_url, self, size, document.tolerant, included=document.included, incomplete=incomplete)
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None for a missing or invalid time."""
@@ -198,7 +206,11 @@ class PageDecoder:
         """
         extras = [bytes(record.extra) if record.extra is not None else None for record in records]
         columns: dict[str, pl.Series] = {}
+        places = places_of(records) if self._of_included else (len(records), ())
         for column in self._entry.columns:
+            if column.name in self._of_included:
+                columns[column.name] = self._of_included[column.name](places)
+                continue
             values = parent_ids or [None] * len(records) if column.path[0] == "parent" else self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
                 columns[column.name] = instants(column, values, extras)

@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 class _LooseReference(msgspec.Struct, gc=False):
     id: str
+    type: Raw | UnsetType = UNSET
 
 
 class _LooseToOne(msgspec.Struct, gc=False):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.schema import RELATIONSHIP, extra_name
 
@@ -134,6 +134,8 @@ class StrictDecoder:
         attributes: Any = ("attributes", self.attributes.struct)
         if entry.returns_ids_only:
             attributes = (*attributes, msgspec.field(default_factory=self.attributes.struct))
+        # Set by us only, like extra: the resources that the record names, see decode/included.py.
+        attached = [("included", None, msgspec.field(default=None, name="_included"))]
         record: Any = msgspec.defstruct(
             "Record",
             [
@@ -145,6 +147,7 @@ class StrictDecoder:
                 # Known but not needed.
                 ("type", Raw | UnsetType, UNSET),
                 ("links", Raw | UnsetType, UNSET),
+                *(attached if any(column.path[0] == INCLUDED for column in entry.columns) else []),
             ],
             forbid_unknown_fields=True,
             gc=False,

@@ -18,6 +18,7 @@ class FetchState:
         waiting: Slices that have not begun, the most urgent first.
         finished: Slices that have been read to their end.
         gone_parents: Ids of parents that no longer exist in Klaviyo.
+        incomplete: Ids of records that name a resource which their page did not include.
     """
 
     records_read: int = 0
@@ -25,6 +26,7 @@ class FetchState:
     waiting: deque[AnySlice] = field(default_factory=deque)
     finished: list[AnySlice] = field(default_factory=list)
     gone_parents: list[str] = field(default_factory=list)
+    incomplete: dict[str, None] = field(default_factory=dict)
 
     @property
     def pages_expected(self) -> float:

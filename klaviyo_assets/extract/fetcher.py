@@ -165,6 +165,7 @@ class Fetcher:
             async for response in responses:
                 page = reader.accept(response)
                 self.state.records_read += page.count
+                self.state.incomplete.update(dict.fromkeys(page.incomplete))
                 self.sink.add(reader.slice_id, page, reader.read_up_to)
                 may_grow, is_last = reader.page_size.note(page.size), response.value.next_url is None
                 # Free the page's memory as soon as it is written, not only when the next page arrives.

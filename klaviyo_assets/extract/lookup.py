@@ -1,9 +1,11 @@
 """Requests outside of the cursor chains: records by id before they are marked as deleted, and the oldest record of a type."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
+from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import NotFound
 from klaviyo_assets.api.filters import all_of, any_of
@@ -14,6 +16,7 @@ _ID_FIELDS = ("id", "ids")
 """Names under which endpoints filter by the id of a record; those of the product catalog call it ``ids``."""
 
 _IDS_PER_REQUEST = 50
+_LOOK_UPS_AT_ONCE = 10
 _PAGES_PER_REQUEST = 100
 """Pages over which the records of one request may be spread, empty ones included."""
 
@@ -31,7 +34,7 @@ async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]
             return await _in_groups(client, entry, field, ids)
     if entry.endpoint.lookup_limit is None:
         return []
-    return await _one_by_one(client, entry, ids)
+    return await look_up_one_by_one(client, entry, ids)
 
 
 async def _in_groups(client: KlaviyoClient, entry: ResourceType, field: str, ids: Sequence[str]) -> list[Page]:
@@ -47,18 +50,32 @@ async def _in_groups(client: KlaviyoClient, entry: ResourceType, field: str, ids
     return pages
 
 
-async def _one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+async def look_up_one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
+    """Return a page for each record that still exists; a few are requested at once.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
     decode = PageDecoder(entry).single
-    pages = []
-    for id_ in ids:
+
+    async def look_up_one(id_: str) -> Page | None:
         try:
             response = await client.get(entry, f"{entry.endpoint.path}/{quote(id_, safe='')}", entry.record_parameters, decode)
         except NotFound as error:
             if not error.is_about_a_record:
                 raise
-            continue
-        pages.append(response.value.stamped(response.requested_at))
-    return pages
+            return None
+        return response.value.stamped(response.requested_at)
+
+    pages: list[Page | None] = []
+    for first in range(0, len(ids), _LOOK_UPS_AT_ONCE):
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(look_up_one(id_)) for id_ in ids[first : first + _LOOK_UPS_AT_ONCE]]
+        except BaseExceptionGroup as errors:
+            raise first_error(errors) from None
+        pages += [task.result() for task in tasks]
+    return [page for page in pages if page is not None]
 
 
 async def oldest_record(client: KlaviyoClient, entry: ResourceType, field: str) -> datetime | None:

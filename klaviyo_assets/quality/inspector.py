@@ -11,13 +11,15 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets._internal.sanitize import markdown
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
+from klaviyo_assets.load.incomplete_rows import count_incomplete
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.privacy.columns_with_rules import columns_with_rules
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import null_rate_drifts
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
+from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.ddl import SchemaColumns, table_exists
 from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
 
 MASK = "•••"
@@ -106,6 +108,18 @@ class Inspector:
         tables = self._tables
         with_rules = columns_with_rules(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
         return [*DriftFinder(self.connection, tables.rows, self.entry, with_rules).drifts(), *null_rate_drifts(self.connection, tables, with_rules)]
+
+    def fetched_by_id(self) -> int | None:
+        """Return how many records the last sync fetched one by one because a response lacked included resources; None if it is not known."""
+        return SyncLog(self.connection, self.warehouse, self.schema).fetched_by_id(self.entry.name)
+
+    def incomplete(self) -> int:
+        """Return how many rows name included resources that are not stored."""
+        tables = self._tables
+        names = {column.name for column in tables.entry.included_columns}
+        if not self._exists or not names <= set(SchemaColumns(self.connection, self.schema).of(self.entry.name)):
+            return 0  # no sync of this version has added the columns yet
+        return count_incomplete(self.connection, tables)
 
     def preview(self, rows: int = 5) -> str:
         """Return the latest rows as a Markdown table, with personal data masked and long text cut."""

@@ -11,6 +11,7 @@ from klaviyo_assets.sandbox import catalog_links
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
+from klaviyo_assets.sandbox.generate.attributions import Attributor
 from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
@@ -99,10 +100,16 @@ class Account:
     def attribute(self, id: str, attributions: tuple[str, ...]) -> Record:
         """Replace the attributions of an event and nothing else, as Klaviyo does up to three hours after the event arrived.
 
+        They name an earlier event of the same profile, if there is one, and a campaign or flow of the account.
+
         Raises:
             UnknownRecord: If there is no such event.
         """
-        new = with_attributions(self.find("events", id), attributions, inline=self.options.attributions_without_include)
+        event = self.find("events", id)
+        earlier = [one for one in self.store["events"] if one.values["profile_id"] == event.values["profile_id"] and _moment(one) < _moment(event)]
+        touch = max(earlier, key=_moment, default=None)
+        resources = Attributor(self.store).make(id, attributions, touch.id if touch is not None else None)
+        new = with_attributions(event, resources, inline=self.options.attributions_without_include)
         self.store["events"].put(new)
         return new
 
@@ -222,3 +229,10 @@ class Account:
         for record in [record for record in events if record.values["profile_id"] == source]:
             events.put(moved("events", record))
         self.store.amend_scheduled(moved)
+
+
+def _moment(event: Record) -> int:
+    """Return the time of an event."""
+    moment = event.values["datetime"]
+    assert isinstance(moment, int)
+    return moment

@@ -62,6 +62,7 @@ class SandboxOptions:
         default=401, metadata={"help": "status of the response to an unknown key: 401, or 400 as another page of Klaviyo's docs says"}
     )
     includes_need_scope: bool = field(default=False, metadata={"help": "also require the included resource's scope when include is used"})
+    max_included: int = field(default=0, metadata={"help": "maximum of included resources of a page, although its records name more; 0 for all"})
 
     cursors_by_time_alone: bool = field(
         default=False, metadata={"help": "skip records that share their time with the last one of the page before, where cursors hold no id"}

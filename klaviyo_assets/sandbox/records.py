@@ -36,6 +36,7 @@ class Record:
         extras: JSON of the additional fields, by attribute.
         related: Ids of related records that are only sent with ``include``, by relationship.
         volatile: Attributes that differ in every response although nothing has changed.
+        resources: Resource objects of related records that no collection has, by id.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Record:
     extras: Mapping[str, bytes] = field(default_factory=dict)
     related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     volatile: tuple[str, ...] = ()
+    resources: Mapping[str, bytes] = field(default_factory=lambda: _NOTHING)
 
     def rendered(self, additional: tuple[str, ...] = ()) -> bytes:
         """Return the record's JSON with these additional fields."""

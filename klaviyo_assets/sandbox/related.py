@@ -48,8 +48,7 @@ def _object_schema(id: str, owner: str) -> dict[str, Any]:
     }
 
 
-_MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]] | None]] = {
-    "attribution": ("attributions", None),
+_MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]]]] = {
     "campaign-message": ("campaign-messages", lambda id, owner: {"definition": None, "send_times": None}),
     "conversation": ("conversations", lambda id, owner: {"channel": "sms"}),
     "flow-action": ("flow-actions", lambda id, owner: {"created": _EPOCH, "updated": _EPOCH, "definition": None}),
@@ -59,7 +58,6 @@ _MINOR: dict[str, tuple[str, Callable[[str, str], dict[str, Any]] | None]] = {
 }
 
 _RELATIONSHIPS: dict[str, tuple[str, ...]] = {
-    "attribution": ("event",),
     "campaign-message": ("campaign", "template", "image"),
     "flow-action": ("flow", "flow-messages"),
     "tag": ("tag-group", "lists", "segments", "campaigns", "flows"),
@@ -69,9 +67,7 @@ _RELATIONSHIPS: dict[str, tuple[str, ...]] = {
 
 def _minor(type_name: str, id: str, owner: str, owner_type: str) -> bytes:
     path, attributes = _MINOR.get(type_name, (f"{type_name}s", lambda id, owner: {}))
-    resource: dict[str, Any] = {"type": type_name, "id": id}
-    if attributes is not None:
-        resource["attributes"] = attributes(id, owner)
+    resource: dict[str, Any] = {"type": type_name, "id": id, "attributes": attributes(id, owner)}
     if type_name in _RELATIONSHIPS:
         resource["relationships"] = {
             name: ({"data": {"type": name, "id": owner}} if name == owner_type else {}) | links_only(f"/api/{path}", id, name)
@@ -89,26 +85,29 @@ def related_ids(record: Record, relationship: str) -> tuple[str, ...]:
     return () if id is None else (str(id),)
 
 
-def resource(store: Store, type_name: str, id: str, owner: str, owner_type: str) -> bytes | None:
+def resource(store: Store, type_name: str, id: str, owner: Record, owner_type: str) -> bytes | None:
     """Return an included resource object, or None if the record has been deleted.
 
     Args:
         store: The account.
         type_name: JSON:API type.
         id: Its id.
-        owner: Id of the record that includes it.
+        owner: The record that includes it.
         owner_type: JSON:API type of that record.
     """
+    if id in owner.resources:
+        return owner.resources[id]
     collection = store.of_jsonapi_type(type_name)
     found = None if collection is None else collection.get(id)
     if found is not None:
         return found.raw[: found.cut] + not_by_itself(found.raw[found.cut :])
-    return None if collection is not None and type_name not in _MINOR else _minor(type_name, id, owner, owner_type)
+    return None if collection is not None and type_name not in _MINOR else _minor(type_name, id, owner.id, owner_type)
 
 
 def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple[str, ...]) -> bytes:
     """Return a record's JSON in which the included relationships contain their ids."""
-    missing = [name for name in include if name in record.related]
+    tail = raw[record.cut :]
+    missing = [name for name in include if name in record.related and f'"{name}":'.encode() in tail]
     if not missing:
         return raw
     to_one = {column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRING}

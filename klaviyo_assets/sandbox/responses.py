@@ -117,7 +117,10 @@ def collection(
         previous = link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters)
         links |= {"next": following, "prev": previous}
     data = b"[" + b",".join(_rendered(entry, records, query, now)) + b"]"
-    return _document(data, links, _included(store, entry, records, query))
+    included = _included(store, entry, records, query)
+    if included is not None and options.max_included:
+        included = included[: options.max_included]
+    return _document(data, links, included)
 
 
 def _bogus_prev(entry: ResourceType, own: str, parameters: Mapping[str, str]) -> str | None:
@@ -218,7 +221,7 @@ def _included(store: Store, entry: ResourceType, records: Iterable[Record], quer
         for relationship in query.include:
             type_name = target_type(relationship)
             for id in related_ids(record, relationship):
-                raw = None if (type_name, id) in found else resource(store, type_name, id, record.id, entry.jsonapi_type)
+                raw = None if (type_name, id) in found else resource(store, type_name, id, record, entry.jsonapi_type)
                 if raw is not None:
                     names = query.fields.get(type_name)
                     found[type_name, id] = raw if names is None or b'"attributes"' not in raw else keep_fields(raw, names)

@@ -4,7 +4,7 @@ import random
 
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.generate.context import Lifetime
-from klaviyo_assets.sandbox.generate.events import make_event
+from klaviyo_assets.sandbox.generate.events import is_attributed, make_event
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
 from klaviyo_assets.sandbox.generate.profiles import make_profile
@@ -17,6 +17,9 @@ _LARGE = frozenset({"events", "profiles", "reviews"})
 
 _SHARE = 100
 """One in this many events, profiles or reviews is new or updated, but at least a few."""
+
+_ATTRIBUTED = 5
+"""Maximum number of new events that a round attributes to a message: finding an earlier event of the profile takes time."""
 
 
 def apply_round(account: Account, seed: int, now: int) -> None:
@@ -66,11 +69,17 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
     if not ids or not len(account.store["metrics"]):
         return
     subjects = Subjects(account.store, ids, rng)
+    attributed = 0
     for number in range(max(12, len(account.store["events"]) // _SHARE)):
         # Most are up to an hour late, some happened just now, a few are in the future.
         offset = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
         moment = (now + offset) // SECOND * SECOND
-        account.add("events", make_event(account.context, rng, moment, subjects.choose(), number), now)
+        subject = subjects.choose()
+        event = make_event(account.context, rng, moment, subject, number)
+        account.add("events", event, now)
+        if is_attributed(subject.template, moment) and attributed < _ATTRIBUTED:
+            account.attribute(event.id, (f"at{event.id}",))
+            attributed += 1
 
 
 def _small_types(account: Account, seed: int, now: int) -> None:

@@ -38,6 +38,7 @@ class SyncLogEntry:
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+    fetched_by_id: int | None = None
     table_rows: int | None = None
     table_newest: datetime | None = None
     finished_at: datetime | None = None
@@ -80,6 +81,7 @@ class SyncLog(Store):
         "rows_inserted": ("BIGINT", "Rows that were new."),
         "rows_updated": ("BIGINT", "Rows whose content changed."),
         "rows_deleted": ("BIGINT", "Rows marked as deleted."),
+        "fetched_by_id": ("BIGINT", "Records fetched one by one because a response lacked included resources; null if the type includes none."),
         "table_rows": ("BIGINT", "Rows of the table after the sync's latest commit, those marked as deleted included; null if no sync recorded it."),
         "table_newest": (INSTANT, "The latest _synced_at of the table at that time."),
         "started_at": (INSTANT, "When it started, on Klaviyo's clock."),
@@ -122,6 +124,17 @@ class SyncLog(Store):
             "ended"
         ][0]
         return ended if isinstance(ended, datetime) else None
+
+    def fetched_by_id(self, resource_type: str) -> int | None:
+        """Return how many records the last successful sync of a type fetched one by one; None if no sync has recorded it."""
+        if not has_column(self.connection, self.schema, self.NAME, "fetched_by_id"):
+            return None
+        rows = self._rows(
+            f"SELECT fetched_by_id FROM {self.table} WHERE resource_type = ? AND outcome = 'succeeded' "
+            "ORDER BY started_at DESC, finished_at DESC LIMIT 1",
+            [resource_type],
+        )
+        return rows[0][0] if rows else None
 
     def any_rows_inserted(self) -> bool:
         """Return whether any sync of the schema has inserted rows."""

@@ -39,6 +39,7 @@ from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.children import read_children
 from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.missing_resources import fetch_missing_resources, rows_with_missing_resources
 from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
 
@@ -156,7 +157,9 @@ class Pipeline:
     async def _fetch(self, slices: Sequence[AnySlice]) -> tuple[Path, ...]:
         """Fetch and load slices, and return the files with the keys of their records."""
         before = len(self._loader.files)
+        incomplete = await rows_with_missing_resources(self._sync)
         await Fetcher(self._sync.client, self._sync.entry, self._staging, self.after_page, self._state).run(slices)
+        await fetch_missing_resources(self._sync, self._staging, self._state, incomplete)
         await self._writer.finish()
         return tuple(self._loader.files[before:])
 

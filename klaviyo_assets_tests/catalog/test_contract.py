@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, ColumnType
 from klaviyo_assets.catalog.endpoint import TIER_M, RateLimit
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, ReportWindows
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
@@ -175,6 +175,9 @@ def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
         if column.path == ("removal",):
             assert entry.replication.proof is not None
             assert column.name == entry.replication.proof.removed_column
+            continue
+        if column.path[0] == INCLUDED:
+            assert chain(DIGEST["included"][entry.name], column.path[2:]), column.name
             continue
         if column.path[:1] == ("attributes",) and column.path[1] in entry.endpoint.additional_fields:
             assert column.path[1] in entry.requested_fields

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.columns import INCLUDED
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 JSONAPI = "application/vnd.api+json"
@@ -40,6 +41,12 @@ def resource(description: Schema, entry: ResourceType) -> Schema:
     """Return the schema of a record in the collection's response."""
     response = description["paths"][entry.endpoint.path]["get"]["responses"]["200"]["content"][JSONAPI]["schema"]
     return {"anyOf": [one["items"] for one in variants(description, members(description, response)["data"]) if "items" in one]}
+
+
+def included(description: Schema, entry: ResourceType) -> Schema:
+    """Return the schema of an included resource in the collection's response."""
+    response = description["paths"][entry.endpoint.path]["get"]["responses"]["200"]["content"][JSONAPI]["schema"]
+    return {"anyOf": [one["items"] for one in variants(description, members(description, response)["included"]) if "items" in one]}
 
 
 def _required(description: Schema, schema: Schema, name: str) -> bool:
@@ -109,3 +116,9 @@ def _report(description: Schema, entry: ResourceType) -> dict[str, list[str]]:
         "statistics": sorted(named["statistics"]["items"]["enum"]),
         "group_by": sorted(named["group_by"]["items"]["enum"]) if "group_by" in named else [],
     }
+
+
+def included_types(description: Schema) -> dict[str, Any]:
+    """Return the facts about the included resources of types with columns of such resources, by the type's name."""
+    found = {name: entry for name, entry in CATALOG.items() if any(column.path[0] == INCLUDED for column in entry.columns)}
+    return {name: tree(description, included(description, entry)) for name, entry in found.items()}

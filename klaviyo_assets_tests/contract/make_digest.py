@@ -24,11 +24,13 @@ STATUSES = {400, 401, 403, 404, 429}
 
 def make(folder: Path) -> dict[str, Any]:
     """Return the digest of a folder's content."""
+    description = json.loads((folder / f"openapi-{REVISION}.json").read_text())
     return {
         "revision": REVISION,
         "endpoints": _endpoints(folder / "endpoints.jsonl"),
-        "types": described.types(json.loads((folder / f"openapi-{REVISION}.json").read_text())),
-        "reports": described.reports(json.loads((folder / f"openapi-{REVISION}.json").read_text())),
+        "types": described.types(description),
+        "included": described.included_types(description),
+        "reports": described.reports(description),
         "recorded": _recorded(folder / "recorded"),
     }
 

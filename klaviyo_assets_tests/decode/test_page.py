@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CAMPAIGNS, CATALOG
-from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, SYNCED_AT, Page, PageDecoder, frame_schema
 from klaviyo_assets.decode.malformed import UnreadablePage
@@ -71,6 +71,16 @@ def filled(entry: ResourceType) -> str:
     return record(dumped(tree["attributes"]), dumped(tree["relationships"]))
 
 
+def with_included(entry: ResourceType, body: bytes) -> bytes:
+    """Add the included resources that :func:`filled` records name."""
+    if not entry.requested_includes:
+        return body
+    targets = {column.path[3] for column in entry.columns if column.path[0] == INCLUDED and len(column.path) > 3}
+    first = {name: {"data": {"type": "x", "id": f"of {name}"}} for name in targets}
+    included = [{"type": "x", "id": "r1", "relationships": first}, {"type": "x", "id": "r2", "relationships": {}}]
+    return body[:-1] + b',"included":' + json.dumps(included, separators=(",", ":")).encode() + b"}"
+
+
 def sample(column: Column) -> Any:
     match column.path[0]:
         case "id":
@@ -79,6 +89,8 @@ def sample(column: Column) -> Any:
             return ["r1", "r2"] if column.type is ColumnType.STRINGS else "r1"
         case "subset":
             return None
+        case "included":
+            return f"of {column.path[3]}"
     return SAMPLES[column.type][1]
 
 
@@ -89,9 +101,12 @@ def sample(column: Column) -> Any:
 def test_every_attribute_of_the_catalog_reaches_its_column(name: str) -> None:
     entry = CATALOG[name]
 
-    page = DECODERS[name].page(document(filled(entry), following="https://a.klaviyo.com/next"))
+    page = DECODERS[name].page(with_included(entry, document(filled(entry), following="https://a.klaviyo.com/next")))
 
-    assert page.frame.row(0, named=True) == {column.name: sample(column) for column in entry.columns} | {EXTRA: None}
+    of_included = {column.name for column in entry.columns if column.path[0] == INCLUDED and column.type is ColumnType.JSON}
+    row = page.frame.row(0, named=True)
+    assert all(json.loads(row.pop(column))[1] == {} for column in of_included)
+    assert row == {column.name: sample(column) for column in entry.columns if column.name not in of_included} | {EXTRA: None}
     assert page.next_url == "https://a.klaviyo.com/next"
     assert page.count == 1
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from klaviyo_assets.decode.included import Attacher
 from klaviyo_assets.decode.report import ReportDecoder
 from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.slice_reader import SliceReader
@@ -22,7 +23,7 @@ from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
-from klaviyo_assets.sync import children
+from klaviyo_assets.sync import children, missing_resources
 from klaviyo_assets.sync.runner import SyncRunner
 
 
@@ -147,6 +148,16 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "newest slice read only up to its coverage",
         (Edit(slicing, "cut", "end=None if piece.end == open_end else piece.end", "end=piece.end"),),
+        ("events",),
+    ),
+    Fault(
+        "included resources that a page lacks not fetched",
+        (Edit(missing_resources, "fetch_missing_resources", "[*state.incomplete, *earlier]", "earlier"),),
+        ("events",),
+    ),
+    Fault(
+        "attributions taken from another event of the page",
+        (Edit(Attacher, "attach", "resources.get((_type_of(reference), reference.id))", "next(iter(resources.values()), None)"),),
         ("events",),
     ),
     Fault(

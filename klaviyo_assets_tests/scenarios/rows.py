@@ -72,6 +72,8 @@ def _value(column: Column, raw: bytes) -> Any:
             if column.type is ColumnType.STRINGS:
                 return [one["id"] for one in data] if isinstance(data, list) else None
             return data["id"] if data is not None else None
+        case ("included", name, "relationships", *target):
+            return _included_value(_member(raw, ("meta", "included", name)), target)
         case ("subset" | "parent", name):
             return _loaded(_member(raw, ("meta", name)))
         case path:
@@ -82,6 +84,17 @@ def _value(column: Column, raw: bytes) -> Any:
     if column.type is ColumnType.FLOAT and value is not None:
         return float(value)  # Klaviyo writes coordinates as numbers or as text
     return micros(datetime.fromisoformat(value)) if column.type is ColumnType.TIMESTAMP and value is not None else value
+
+
+def _included_value(resources: bytes | None, target: list[str]) -> str | None:
+    """Return what all included resources of a relationship name, as JSON; or the id that the first one names in a relationship of its own."""
+    if resources is None or resources == b"[]":
+        return None
+    if not target:
+        return resources.decode()
+    first = msgspec.json.decode(resources, type=list[msgspec.Raw])[0]
+    related = _loaded(_member(bytes(first), (target[0], "data")))
+    return related["id"] if related is not None else None
 
 
 def _member(raw: bytes, path: tuple[str, ...]) -> bytes | None:

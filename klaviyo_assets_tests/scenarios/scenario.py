@@ -238,12 +238,13 @@ SWITCHES = {
     "ignore_profiles_upper_bound": True,
     "archiving_moves_updated": False,
     "attributions_without_include": True,
+    "max_included": 1,
     "events_move_updated": True,
 }
 """The sandbox's switches in their non-default positions."""
 
 SWITCHES_OF: Mapping[str, tuple[str, ...]] = {
-    "events": ("attributions_without_include", "strict_includes_bound"),
+    "events": ("attributions_without_include", "max_included", "strict_includes_bound"),
     "profiles": ("events_move_updated", "ignore_profiles_upper_bound", "strict_includes_bound"),
     "reviews": ("all_reviews_by_default", "strict_includes_bound"),
     "campaigns": ("archived_by_default", "archiving_moves_updated"),

@@ -280,6 +280,7 @@ class InProcess:
             "klaviyo_assets.sync.runner.in_thread": _run_inline,
             "klaviyo_assets.sync.pipeline.in_thread": _run_inline,
             "klaviyo_assets.sync.planning.in_thread": _run_inline,
+            "klaviyo_assets.sync.missing_resources.in_thread": _run_inline,
             "klaviyo_assets.sync.completion.in_thread": _run_inline,
             "klaviyo_assets.sync.children.in_thread": _run_inline,
             "klaviyo_assets.staging.writer.in_thread": _run_inline,

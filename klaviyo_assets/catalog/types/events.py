@@ -2,11 +2,18 @@
 
 from datetime import timedelta
 
-from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many, to_one
-from klaviyo_assets.catalog.endpoint import EQUALS, HAS, RANGE, TIER_M, TIER_XL, Endpoint, PageSize
+from klaviyo_assets.catalog.columns import Column, ColumnType, all_included, attribute, from_first_included, record_id, to_many, to_one
+from klaviyo_assets.catalog.endpoint import EQUALS, HAS, RANGE, TIER_M, TIER_XL, Endpoint, Include, PageSize
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
+
+
+def _attributed(target: str, name: str, description: str) -> Column:
+    """A column of the first attribution. The resource of an attribution has no attributes, only relationships."""
+    relationship = "attributed-event" if target == "event" else target
+    return from_first_included("attributions", f"attributed_{name}", relationship, f"{description}, by its first attribution; null if none.")
+
 
 EVENTS = ResourceType(
     name="events",
@@ -47,8 +54,21 @@ EVENTS = ResourceType(
         ),
         to_one("profile", "The profile that the event belongs to, if it still exists."),
         to_one("metric", "The event's metric."),
-        to_many("attributions", "attribution_ids", "Attributions of the event; null if Klaviyo does not list them."),
+        to_many("attributions", "attribution_ids", "Attributions of the event: what Klaviyo gives the credit for it; null if there are none."),
+        _attributed("event", "event_id", "The event that the conversion is attributed to, such as an open or a click"),
+        _attributed("campaign", "campaign_id", "The campaign that the event is attributed to"),
+        _attributed("campaign-message", "campaign_message_id", "The message of that campaign"),
+        _attributed("flow", "flow_id", "The flow that the event is attributed to"),
+        _attributed("flow-message", "flow_message_id", "The message of that flow"),
+        _attributed("flow-message-variation", "flow_message_variation_id", "The variation of that message, in an A/B test"),
+        all_included(
+            "attributions",
+            "attributions",
+            "What each attribution refers to (its JSON:API relationships), exactly as Klaviyo sent it and in the order of attribution_ids; "
+            "null in the place of one that Klaviyo did not send.",
+        ),
     ),
+    requested_includes=(Include("attributions"),),
     replication=Incremental(
         field="datetime",
         lookback_ages=(

@@ -6,8 +6,9 @@ from typing import Any
 
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.sandbox.generate.attributions import Attributor
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
-from klaviyo_assets.sandbox.generate.events import late_moments, make_event, moments
+from klaviyo_assets.sandbox.generate.events import is_attributed, late_moments, make_event, moments, with_attributions
 from klaviyo_assets.sandbox.generate.makers import make_children, make_numbered
 from klaviyo_assets.sandbox.generate.profiles import lifetimes, make_profile
 from klaviyo_assets.sandbox.generate.subjects import Subjects
@@ -84,9 +85,18 @@ def _profiles_and_events(context: GenerationContext, store: Store) -> None:
     ids = [context.ids.ulid() for _ in range(options.profiles)]
     subjects = Subjects(store, ids, rng)
     last: dict[str | None, int] = {}
+    attributor = Attributor(store)
+    touches: dict[str | None, tuple[int, str]] = {}
     events: list[Record] = []
     for number, moment in enumerate(moments(context, rng, options.events)):
-        event = make_event(context, rng, moment, subjects.choose(), number)
+        subject = subjects.choose()
+        event = make_event(context, rng, moment, subject, number)
+        if is_attributed(subject.template, moment):
+            touched, touch = touches.get(subject.profile_id, (moment, None))
+            resources = attributor.make(event.id, (f"at{event.id}",), touch if touched < moment else None)
+            event = with_attributions(event, resources, inline=options.attributions_without_include)
+        elif subject.template == 0 and subject.profile_id is not None:
+            touches[subject.profile_id] = moment, event.id
         events.append(event)
         person: Any = event.values["profile_id"]
         if moment <= context.base and moment > last.get(person, 0):

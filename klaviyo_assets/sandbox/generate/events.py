@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -53,23 +53,27 @@ def make_event(context: GenerationContext, rng: random.Random, when: int, subjec
         f'"metric":{_relationship(url, "metric", subject.metric_id)}}},"links":{{"self":"{url}/"}}}}'
     ).encode()
     values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
-    attributed = (f"at{id}",) if subject.template == 1 and seconds % 3 == 0 else ()
-    event = Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
-    return with_attributions(event, attributed, inline=context.options.attributions_without_include) if attributed else event
+    return Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
+
+
+def is_attributed(template: int, when: int) -> bool:
+    """Return whether a generated event is attributed to a message: a third of the orders."""
+    return template == 1 and when // SECOND % 3 == 0
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
 _NOT_ATTRIBUTED: dict[str, tuple[str, ...]] = {"attributions": ()}
 
 
-def with_attributions(event: Record, ids: tuple[str, ...], *, inline: bool) -> Record:
+def with_attributions(event: Record, resources: Mapping[str, bytes], *, inline: bool) -> Record:
     """Return an event with other attributions; without attributions it has no such relationship.
 
     Args:
         event: The event.
-        ids: The ids of the attributions.
+        resources: The attributions by id.
         inline: Whether the event's own JSON contains the ids; otherwise they are sent with ``include`` only.
     """
+    ids = tuple(resources)
     tail = _ATTRIBUTIONS.sub(b"", event.raw[event.cut :], count=1)
     if ids:
         data = encode([{"type": "attribution", "id": id} for id in ids]) if inline else None
@@ -79,7 +83,7 @@ def with_attributions(event: Record, ids: tuple[str, ...], *, inline: bool) -> R
         before, end, after = tail.rpartition(_END_OF_RELATIONSHIPS)
         tail = before + relationship + end + after
     raw = event.raw[: event.cut] + tail
-    return replace(event, raw=raw, related={**event.related, "attributions": ids})
+    return replace(event, raw=raw, related={**event.related, "attributions": ids}, resources=resources)
 
 
 def profile_identifier(id: str) -> bytes:

@@ -1,0 +1,112 @@
+"""Attributions of events: resources that the pages of events include."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+from polars.testing import assert_frame_equal
+
+from klaviyo_assets import checks
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync import missing_resources
+from klaviyo_assets.table_checks import TableChecks
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import query, sync, table, truth
+
+pytestmark = pytest.mark.duckdb
+
+NewAccount = Callable[..., SandboxProcess]
+
+EVENTS = CATALOG["events"]
+
+MISSING = "SELECT count(*) FROM events WHERE len(attribution_ids) > 0 AND attributions IS NULL"
+
+
+def included_complete(warehouse: LocalFile) -> dg.AssetCheckResult:
+    (found,) = TableChecks(warehouse, EVENTS, "klaviyo", dg.AssetKey(["klaviyo", "events"])).run([checks.INCLUDED_COMPLETE], None).results
+    return found
+
+
+def before_attributions() -> ResourceType:
+    """Return events as in versions without the include and its columns."""
+    return replace(EVENTS, columns=tuple(column for column in EVENTS.columns if column not in EVENTS.included_columns), requested_includes=())
+
+
+def test_attributions_lead_to_the_campaigns_flows_and_events_of_the_account(account: SandboxProcess, warehouse: LocalFile) -> None:
+    for name in ("campaigns", "flows", "events"):
+        sync(name, account, warehouse)
+
+    found = query(
+        warehouse,
+        "SELECT count(*), count(c.id), count(f.id), count(attributed_campaign_message_id), count(attributed_flow_message_id), count(attributions) "
+        "FROM events AS e LEFT JOIN campaigns AS c ON c.id = attributed_campaign_id LEFT JOIN flows AS f ON f.id = attributed_flow_id "
+        "WHERE len(attribution_ids) > 0",
+    )[0]
+    assert min(found) > 0
+    assert found[1] + found[2] == found[0] == found[5]
+    assert found[3:5] == found[1:3]
+    earlier = query(warehouse, "SELECT count(*), bool_and(t.datetime < e.datetime) FROM events AS e JOIN events AS t ON t.id = e.attributed_event_id")
+    assert earlier[0][0] > 0
+    assert earlier[0][1]
+    own = query(warehouse, "SELECT bool_and(attributions ->> '$[0].event.data.id' = id) FROM events WHERE attributions IS NOT NULL")
+    assert own == [(True,)]
+    assert included_complete(warehouse).passed
+
+
+@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
+def test_resources_that_a_page_lacks_are_fetched(mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(max_included=3)
+
+    report = sync("events", sandbox, warehouse, SyncOptions(mode=mode))
+
+    assert report.row.fetched_by_id is not None
+    assert report.row.fetched_by_id > 0
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+    found = included_complete(warehouse)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"lacked the attributions of {report.row.fetched_by_id} events" in str(found.description)
+
+
+def test_what_could_not_be_fetched_is_reported_and_fetched_later(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(max_included=3)
+    sandbox.faults({"path": "/api/events/{id}", "kind": "503", "rate": 1.0})
+
+    report = sync("events", sandbox, warehouse, max_retries=0)
+
+    ((missing,),) = query(warehouse, MISSING)
+    assert missing > 0
+    assert "requesting them by id failed after 0" in " ".join(report.notes)
+    assert f"{missing} rows name attributions that are not stored" in str(included_complete(warehouse).description)
+
+    sandbox.faults()
+    sync("events", sandbox, warehouse)
+
+    assert query(warehouse, MISSING) == [(0,)]
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_one_sync_fetches_a_bounded_number(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missing_resources, "MAX_FETCHED", 2)
+    sandbox = new_account(max_included=3)
+
+    assert sync("events", sandbox, warehouse).row.fetched_by_id == 2
+    ((missing,),) = query(warehouse, MISSING)
+    assert missing > 0
+    assert f"{missing} rows name" in str(included_complete(warehouse).description)
+
+
+def test_an_upgrade_reads_events_again_or_keeps_them_as_they_are(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync(before_attributions(), account, warehouse)
+    assert query(warehouse, "SELECT count(attribution_ids) FROM events") == [(0,)]
+
+    kept = sync("events", account, warehouse, SyncOptions(accept_changed_options=True))
+    assert kept.row.records_read < kept.row_count / 2
+
+    report = sync("events", account, warehouse)
+
+    assert report.row.records_read >= report.row_count
+    assert_frame_equal(table(warehouse, "events"), truth(account, "events"), check_column_order=False)

@@ -373,7 +373,7 @@ def test_jobs_find_their_assets_whatever_keys_a_translator_gives_them() -> None:
     assert "crm/raw_EVENTS" in selected("klaviyo_repair")
     assert selected("klaviyo_audit") == {"complete"}
     schedules = {schedule.name for schedule in defs.schedules or ()}
-    full = {f"full_{entry.name}" for entry in CATALOG.values() if entry.full_refresh}
+    full = {f"full_{name}" for name in CATALOG.default_names if CATALOG[name].full_refresh}
     assert schedules == {f"klaviyo_{name}_schedule" for name in {"sync", "checks", "sync_frequent", "audit"} | full}
 
 

@@ -41,6 +41,7 @@ class ReportRunner:
         assert subject is not None
         self._report, self._subject = report, subject
         self._actions = ActionRunner(world, subject)
+        self._began = world.now().date() - timedelta(days=scenario.history_days + 1)
         self._today: list[tuple[date, Rows]] = []
         self._seen: dict[Key, set[tuple[float, ...]]] = {}
 
@@ -79,12 +80,11 @@ class ReportRunner:
 
     def _windows(self, today: date) -> Iterator[tuple[date, date]]:
         """Yield windows that together have all days since the account's first one; those that change are whole."""
-        began = today - timedelta(days=self.scenario.history_days + 400)
         if self._report.windows is ReportWindows.YEARS:
-            yield from ((date(year, 1, 1), date(year, 12, 31)) for year in range(began.year, today.year + 1))
+            yield from ((date(year, 1, 1), date(year, 12, 31)) for year in range(self._began.year, today.year + 1))
             return
         last = today
-        while last >= began:
+        while last >= self._began:
             yield last - timedelta(days=59), last
             last -= timedelta(days=60)
 

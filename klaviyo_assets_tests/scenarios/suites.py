@@ -51,11 +51,11 @@ _HARDEST = (
 """Suites for the types that are hardest to sync correctly."""
 
 _REPORTS = (
-    Suite("campaign_report", 6),
-    Suite("flow_report", 3),
-    Suite("flow_report_daily", 4),
-    Suite("form_report_daily", 3),
-    Suite("segment_report_daily", 4),
+    Suite("campaign_report", 3),
+    Suite("flow_report", 1),
+    Suite("flow_report_daily", 2),
+    Suite("form_report_daily", 1),
+    Suite("segment_report_daily", 2),
 )
 
 SUITES = (

@@ -9,6 +9,7 @@ packages raise are defined here, the others in the module that the tree names::
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
         - AssetUnknown          the keys of assets were changed in a way that their op does not know
+        - UnknownMetric         a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
         - SyncAlreadyRunning    another run is syncing this resource type
         - AccountMismatch       the schema holds another account's data
         - NewerLayout           a later version of this package has written the schema

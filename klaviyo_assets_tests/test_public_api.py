@@ -84,6 +84,7 @@ SUBMODULES = {
         "record_id",
         "to_many",
         "to_one",
+        "within",
     ],
     "klaviyo_assets.extract.strategies": [
         "Completion",

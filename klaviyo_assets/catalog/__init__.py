@@ -17,6 +17,7 @@ from klaviyo_assets.catalog.columns import (
     record_id,
     to_many,
     to_one,
+    within,
 )
 from klaviyo_assets.catalog.discovery import discover
 from klaviyo_assets.catalog.endpoint import (
@@ -119,4 +120,5 @@ __all__ = [
     "record_id",
     "to_many",
     "to_one",
+    "within",
 ]

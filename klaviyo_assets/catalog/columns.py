@@ -29,7 +29,8 @@ class Column:
             comes from the subset, ``("subset", "channel")``; for the id of the parent, ``("parent", "list_id")``; for a time that the library
             sets itself, ``("removal",)``; for an id that the first of the included resources of a relationship names,
             ``("included", "attributions", "relationships", "campaign")``; for all that these resources name, as JSON,
-            ``("included", "attributions", "relationships")``.
+            ``("included", "attributions", "relationships")``; for a value inside a JSON column,
+            ``("within", "subscriptions", "email", "marketing", "consent")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -52,6 +53,12 @@ class Column:
 
 INCLUDED = "included"
 """Begins the path of a value of an included resource."""
+
+WITHIN = "within"
+"""Begins the path of a value that is inside a JSON column of the same table."""
+
+FIRST, EACH = "0", "*"
+"""In such a path: the first item of a list, and each of its items."""
 
 EXTRA = "_extra"
 """Column of each table: attributes without a column in the catalog."""
@@ -114,6 +121,24 @@ def from_first_included(relationship: str, name: str, target: str, description: 
 def all_included(relationship: str, name: str, description: str) -> Column:
     """A JSON column with the list of what the included resources of a relationship name: their ``relationships``, exactly as Klaviyo sent them."""
     return Column(name, ColumnType.JSON, description, (INCLUDED, relationship, "relationships"))
+
+
+def within(path: str, name: str, type: ColumnType, description: str) -> Column:
+    """A column with a copy of a value that is inside a JSON column; null where the value is missing or has another type.
+
+    It is read from the JSON column as stored, so a field rule for that value applies to both, and stored rows get it without a new read.
+
+    Args:
+        path: The JSON column and the path in it, with ``0`` for the first item of a list and ``*`` for each (of type STRINGS).
+        name: Name of the column.
+        type: Its type, not JSON.
+        description: Its meaning.
+
+    Example:
+        >>> within("subscriptions.email.marketing.suppression.0.reason", "email_suppression_reason", ColumnType.STRING, "Why.").path[:3]
+        ('within', 'subscriptions', 'email')
+    """
+    return Column(name, type, description, (WITHIN, *path.split(".")))
 
 
 def from_subset(name: str, description: str) -> Column:

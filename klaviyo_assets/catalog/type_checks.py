@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from klaviyo_assets.catalog.columns import ADDED_COLUMNS, INCLUDED, Column, ColumnType
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, EACH, FIRST, INCLUDED, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
@@ -136,8 +136,8 @@ def _paths(entry: ResourceType) -> _Problems:
         if not allowed:
             yield (
                 f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
-                "('subset', name), ('parent', name), ('removal',) or ('included', name, 'relationships', …); its parts look like Python names, "
-                "hyphens aside."
+                "('subset', name), ('parent', name), ('removal',), ('included', name, 'relationships', …) or ('within', column, …); its parts look "
+                "like Python names, hyphens aside."
             )
         elif column.type not in allowed:
             yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
@@ -151,6 +151,9 @@ def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
             return frozenset({ColumnType.STRING})
         case ("removal",):
             return frozenset({ColumnType.TIMESTAMP})
+        case ("within", _, first, *rest) if _is_member(first) and all(part in (FIRST, EACH) or _is_member(part) for part in rest):
+            plain = frozenset({ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.BOOLEAN, ColumnType.TIMESTAMP})
+            return frozenset({ColumnType.STRINGS}) if rest.count(EACH) == 1 else plain if EACH not in rest else frozenset()
         case ("included", name, "relationships") if _is_member(name):
             return frozenset({ColumnType.JSON})
         case ("included", name, "relationships", target) if _is_member(name) and _is_member(target):
@@ -295,6 +298,13 @@ def _includes(entry: ResourceType) -> _Problems:
     yield from _included_columns(entry)
 
 
+def _within_columns(entry: ResourceType) -> _Problems:
+    json_columns = {column.name for column in entry.columns if column.path[0] == "attributes" and column.type is ColumnType.JSON}
+    for column in entry.columns:
+        if column.path[0] == WITHIN and column.path[1] not in json_columns:
+            yield f"the column {column.name} is inside {column.path[1]!r}, which is not a JSON column of an attribute. Name one."
+
+
 def _included_columns(entry: ResourceType) -> _Problems:
     """A value of an included resource can be found only if the resource is requested, and the record's own column names it."""
     requested = {include.relationship for include in entry.requested_includes}
@@ -352,6 +362,7 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _windows,
     _includes,
     _fields,
+    _within_columns,
     _requests,
 )
 """In this order: later checks rely on what earlier ones have found right."""

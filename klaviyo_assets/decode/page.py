@@ -12,13 +12,14 @@ import msgspec
 import polars as pl
 from msgspec import UNSET
 
-from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode.included import Attacher, places_of, series_reader
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
 from klaviyo_assets.decode.records import Document, RecordDecoder
 from klaviyo_assets.decode.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
+from klaviyo_assets.decode.within import readers_within
 
 T = TypeVar("T")
 
@@ -146,7 +147,8 @@ class PageDecoder:
         self._entry = entry
         self._subset = subset or Subset()
         self._records = RecordDecoder(entry)
-        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] not in ("parent", INCLUDED)}
+        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] not in ("parent", INCLUDED, WITHIN)}
+        self._within = readers_within(entry)
         self._of_included = {column.name: series_reader(column) for column in entry.columns if column.path[0] == INCLUDED}
         self._attacher = Attacher(entry) if self._of_included else None
 
@@ -207,7 +209,13 @@ class PageDecoder:
         extras = [bytes(record.extra) if record.extra is not None else None for record in records]
         columns: dict[str, pl.Series] = {}
         places = places_of(records) if self._of_included else (len(records), ())
+        within: dict[str, pl.Series] = {}
+        for name, reader in self._within.items():
+            within |= reader.series(self._read[name](records))
         for column in self._entry.columns:
+            if column.name in within:
+                columns[column.name] = within[column.name]
+                continue
             if column.name in self._of_included:
                 columns[column.name] = self._of_included[column.name](places)
                 continue

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.columns import ADDED_COLUMNS, Column
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, WITHIN, Column
 from klaviyo_assets.catalog.columns import DELETED_AT as DELETED_AT
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import Ownership
 from klaviyo_assets.load.migrations.change_type import collect_unconvertible, converted, keep_unconvertible_in_extra
+from klaviyo_assets.load.migrations.fill_within import fill_within
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.state.coverage_store import CoverageStore
@@ -110,8 +111,9 @@ class Tables:
             keep_unconvertible_in_extra(connection, self.places(connection, types_change=True), column)
         if changed:
             move_from_extra(connection, self.places(connection), self.entry)
-        # Columns with values in `_extra` were just filled from there.
-        filled = {column.name for column in self.entry.columns if column.was_in_extra}
+            fill_within(connection, self.places(connection), self.entry, changed)
+        # Columns with values in `_extra` or inside another column were just filled from there.
+        filled = {column.name for column in self.entry.columns if column.was_in_extra or column.path[0] == WITHIN}
         if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *filled)]:
             CoverageStore(*place).change_fingerprint(self.entry.name, f"without {', '.join(lost)}")
         version.record()

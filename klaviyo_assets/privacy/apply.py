@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode.schema import ODD_TEXT, RECORD
+from klaviyo_assets.decode.within import JsonColumnReader, readers_within, with_values_within
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
 from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, splice
 from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
@@ -41,6 +42,7 @@ class FieldRuleSet:
     Args:
         rules: The rules.
         salt: Salt for the rules that hash; None if none does.
+        within: Readers of the columns whose values are inside a JSON column, by that column.
 
     Example:
         >>> field_rules = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
@@ -49,6 +51,7 @@ class FieldRuleSet:
 
     rules: tuple[Rule, ...] = ()
     salt: Salt | None = None
+    within: Mapping[str, JsonColumnReader] = field(default_factory=dict)
 
     def apply(self, frame: pl.DataFrame, *, again: bool = False) -> pl.DataFrame:
         """Return the frame with the rules applied to whichever of their columns it has.
@@ -66,12 +69,20 @@ class FieldRuleSet:
                 frame = frame.with_columns(_null_where_empty(changed) if name == EXTRA else changed)
         if any(rule.column == EXTRA and not rule.inside for rule in self.rules) and EXTRA in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(EXTRA))
-        return frame
+        # Copies of values inside a column must not show what its rule has removed.
+        return with_values_within(frame, self._readers).select(frame.columns)
+
+    @cached_property
+    def _readers(self) -> dict[str, JsonColumnReader]:
+        """Readers of the columns whose values are inside a column with a rule."""
+        with_rules = {rule.column for rule in self.rules}
+        return {name: reader for name, reader in self.within.items() if name in with_rules}
 
     @property
     def columns(self) -> set[str]:
         """Columns that the rules change, including ``_extra``."""
-        return {rule.column for rule in self.rules} | ({EXTRA} if self.rules else set())
+        copies = {name for reader in self._readers.values() for name in reader.names}
+        return {rule.column for rule in self.rules} | copies | ({EXTRA} if self.rules else set())
 
     @property
     def fingerprint(self) -> str | None:
@@ -141,7 +152,7 @@ def rule_sets_for(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, Fi
     """
     parsed = parse_rules(rules, catalog)
     salt = _salt() if needs_salt(rule for some in parsed.values() for rule in some) else None
-    return {name: FieldRuleSet(some, salt if needs_salt(some) else None) for name, some in parsed.items() if some}
+    return {name: FieldRuleSet(some, salt if needs_salt(some) else None, readers_within(catalog[name])) for name, some in parsed.items() if some}
 
 
 def fingerprint_of(applied: Iterable[AppliedRule]) -> str | None:

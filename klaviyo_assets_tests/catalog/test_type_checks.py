@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType
-from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent_id, record_id, to_many, to_one
+from klaviyo_assets.catalog.columns import (
+    Column,
+    ColumnType,
+    all_included,
+    attribute,
+    from_first_included,
+    parent_id,
+    record_id,
+    to_many,
+    to_one,
+    within,
+)
 from klaviyo_assets.catalog.endpoint import RANGE, Include
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import Parent, Subset
@@ -96,6 +107,18 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"group": "All"}, "group is 'All', which selects other resource types as well"),
         (including("tags"), r"requested_includes names 'tags', but the endpoint's includes \(coupon-codes\) lack it"),
         (including("coupon-codes", "coupon-codes"), "requested_includes names 'coupon-codes' more than once"),
+        (more(within("nope.a", "a", ColumnType.STRING, "x")), "column a is inside 'nope', which is not a JSON column"),
+        (more(within("external_id.a", "a", ColumnType.STRING, "x")), "column a is inside 'external_id', which is not a JSON column"),
+        (more(within("external_id.a", "a", ColumnType.JSON, "x")), "column a has the type JSON, but a value at"),
+        (more(within("external_id.a.*.b", "a", ColumnType.STRING, "x")), "column a has the type STRING, but a value at .* is STRINGS"),
+        (
+            more(from_first_included("coupon-codes", "code_id", "coupon", "x")),
+            r"column code_id needs included coupon-codes\. Add Include\('coupon-codes'\)",
+        ),
+        (
+            {**including("coupon-codes"), **more(all_included("coupon-codes", "codes", "x"))},
+            r"column codes needs the ids of the coupon-codes\. Add a column to_many",
+        ),
         ({"requested_includes": ("coupon-codes",)}, r"one of the requested_includes is 'coupon-codes'\. Give an instance of Include"),
         ({"requested_includes": (Include("coupon-codes", "codes:read"),)}, "scopes of the include coupon-codes is a text"),  # type: ignore[arg-type]
         (

@@ -89,6 +89,8 @@ def sample(column: Column) -> Any:
             return ["r1", "r2"] if column.type is ColumnType.STRINGS else "r1"
         case "subset":
             return None
+        case "within":
+            return None  # the sample of a JSON column has no such member
         case "included":
             return f"of {column.path[3]}"
     return SAMPLES[column.type][1]

@@ -76,6 +76,8 @@ def _value(column: Column, raw: bytes) -> Any:
             return _included_value(_member(raw, ("meta", "included", name)), target)
         case ("subset" | "parent", name):
             return _loaded(_member(raw, ("meta", name)))
+        case ("within", name, *inside):
+            return _value_within(column, _loaded(_member(raw, ("attributes", name))), inside)
         case path:
             found = _member(raw, path)
     if column.type is ColumnType.JSON:
@@ -95,6 +97,15 @@ def _included_value(resources: bytes | None, target: list[str]) -> str | None:
     first = msgspec.json.decode(resources, type=list[msgspec.Raw])[0]
     related = _loaded(_member(bytes(first), (target[0], "data")))
     return related["id"] if related is not None else None
+
+
+def _value_within(column: Column, value: Any, path: list[str]) -> Any:
+    for place, name in enumerate(path):
+        if name == "*":
+            return None if not value else [_value_within(column, one, path[place + 1 :]) for one in value]
+        if value is not None:
+            value = (value[0] if value else None) if name == "0" else value.get(name)
+    return micros(datetime.fromisoformat(value)) if column.type is ColumnType.TIMESTAMP and value is not None else value
 
 
 def _member(raw: bytes, path: tuple[str, ...]) -> bytes | None:

@@ -2,10 +2,57 @@
 
 from datetime import timedelta
 
-from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
+from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, record_id, to_many, within
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, STRICT, TIER_L, TIER_M, Endpoint, PageSize, ReducedLimit
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
+
+
+def _consent(channel: str, path: str, of: str, can_receive: str) -> tuple[Column, ...]:
+    """The consent to one kind of message of one channel."""
+    return (
+        within(f"subscriptions.{path}.consent", f"{channel}_consent", ColumnType.STRING, f"Consent to {of}, such as SUBSCRIBED or NEVER_SUBSCRIBED."),
+        within(f"subscriptions.{path}.{can_receive}", f"can_receive_{channel}", ColumnType.BOOLEAN, f"Whether the profile can receive {of}."),
+    )
+
+
+def _consent_time(channel: str, path: str, of: str) -> Column:
+    description = f"When consent to {of} was given or last changed."
+    return within(f"subscriptions.{path}.consent_timestamp", f"{channel}_consent_timestamp", ColumnType.TIMESTAMP, description)
+
+
+_EMAIL = "subscriptions.email.marketing"
+
+_CONSENT = (
+    *_consent("email_marketing", "email.marketing", "e-mail marketing", "can_receive_email_marketing"),
+    _consent_time("email_marketing", "email.marketing", "e-mail marketing"),
+    within(f"{_EMAIL}.method", "email_marketing_consent_method", ColumnType.STRING, "How the profile subscribed to e-mail marketing, such as FORM."),
+    within(f"{_EMAIL}.double_optin", "email_marketing_double_optin", ColumnType.BOOLEAN, "Whether it did so with a double opt-in."),
+    within(
+        f"{_EMAIL}.suppression.0.timestamp",
+        "email_suppressed_at",
+        ColumnType.TIMESTAMP,
+        "When e-mail to it was suppressed; null if not.",
+    ),
+    within(f"{_EMAIL}.suppression.0.reason", "email_suppression_reason", ColumnType.STRING, "Why, such as UNSUBSCRIBE or HARD_BOUNCE."),
+    within(
+        f"{_EMAIL}.list_suppressions.*.list_id",
+        "email_suppressed_list_ids",
+        ColumnType.STRINGS,
+        "Lists whose e-mail it does not get; null if none.",
+    ),
+    within("subscriptions.email.open_tracking.consent", "email_open_tracking_consent", ColumnType.STRING, "Consent to the tracking of opens."),
+    within("subscriptions.email.click_tracking.consent", "email_click_tracking_consent", ColumnType.STRING, "Consent to the tracking of clicks."),
+    *_consent("sms_marketing", "sms.marketing", "SMS marketing", "can_receive_sms_marketing"),
+    _consent_time("sms_marketing", "sms.marketing", "SMS marketing"),
+    *_consent("sms_transactional", "sms.transactional", "transactional SMS", "can_receive_sms_transactional"),
+    *_consent("push_marketing", "mobile_push.marketing", "mobile push marketing", "can_receive_push_marketing"),
+    _consent_time("push_marketing", "mobile_push.marketing", "mobile push marketing"),
+    *_consent("whatsapp_marketing", "whatsapp.marketing", "WhatsApp marketing", "can_receive"),
+    _consent_time("whatsapp_marketing", "whatsapp.marketing", "WhatsApp marketing"),
+    *_consent("whatsapp_transactional", "whatsapp.transactional", "transactional WhatsApp messages", "can_receive"),
+)
+"""Columns with values of ``subscriptions``."""
 
 PROFILES = ResourceType(
     name="profiles",
@@ -72,6 +119,7 @@ PROFILES = ResourceType(
         attribute("location.ip", ColumnType.STRING, "IP address.", personal=True),
         attribute("properties", ColumnType.JSON, "Custom properties exactly as Klaviyo sent them.", personal=True),
         attribute("subscriptions", ColumnType.JSON, "Consent and suppression per channel: e-mail, SMS, mobile push, WhatsApp.", personal=True),
+        *_CONSENT,
         to_many("push-tokens", "push_token_ids", "Push tokens of the profile; null if Klaviyo does not list them."),
         to_many("conversations", "conversation_ids", "Conversations of the profile; null if Klaviyo does not list them."),
     ),

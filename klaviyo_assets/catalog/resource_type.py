@@ -38,11 +38,13 @@ class Parent:
         entry: The parent's type.
         path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
         column: Column of the child's table with the parent's id.
+        relationship: Relationship in which Klaviyo names the parent again, which is not stored, since the column has the id; None if there is none.
     """
 
     entry: "ResourceType"
     path: str
     column: str
+    relationship: str | None = None
 
     @property
     def type_name(self) -> str:

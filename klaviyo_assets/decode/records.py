@@ -71,6 +71,7 @@ class RecordDecoder:
     def __init__(self, entry: ResourceType) -> None:
         self._entry = entry
         self._relationships = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
+        self._of_parent = {entry.parent.relationship} if entry.parent is not None else set()
         self._cataloged = StrictDecoder(entry, Unmapped())
         self._unmapped = Unmapped(without_ids=frozenset(name for root, name in entry.unmapped if root == "relationships"))
         self._strict = StrictDecoder(entry, self._unmapped)
@@ -133,6 +134,8 @@ class RecordDecoder:
         known: dict[str, Any] = {}
         extra: dict[str, Raw] = {}
         for name, raw in members.items():
+            if name in self._of_parent:
+                continue  # the parent's id is a column of its own
             column = self._relationships.get(name)
             try:
                 if column is not None:
@@ -147,7 +150,7 @@ class RecordDecoder:
 
     def _learn(self, unknown: Mapping[str, Any], related: Mapping[str, Raw]) -> None:
         """Rebuild the strict decoder to accept these members. Safe if several threads do it at once."""
-        names = frozenset(related) - self._relationships.keys()
+        names = frozenset(related) - self._relationships.keys() - self._of_parent
         with_ids = frozenset(name for name in names if has_ids(related[name]))
         before = self._unmapped
         unmapped = before.plus(Unmapped(frozenset(_without_column(self._cataloged.attributes, unknown)), names - with_ids, with_ids))

@@ -237,6 +237,9 @@ def _relationships(entry: ResourceType, unmapped: Unmapped) -> type[msgspec.Stru
             many = column.type is ColumnType.STRINGS
             names[python_name(column.path[1])] = column.path[1]
             fields.append((python_name(column.path[1]), ToMany if many else ToOne | None, msgspec.field(default_factory=ToMany) if many else None))
+    if entry.parent is not None and (name := entry.parent.relationship) is not None:
+        names[python_name(name)] = name
+        fields.append((python_name(name), ToOne | None, None))
     for type_, prefix, given in ((NoIds | None | UnsetType, "no_ids", unmapped.without_ids), (Raw | UnsetType, "with_ids", unmapped.with_ids)):
         for number, name in enumerate(sorted(given)):
             names[f"{prefix}_{number}"] = name

@@ -97,6 +97,12 @@ def relationship_links(path: str, id: str, relationship: str) -> dict[str, str]:
     return {"self": f"{url}/relationships/{relationship}/", "related": f"{url}/{relationship}/"}
 
 
+def own_path(entry: ResourceType) -> str:
+    """Return the path in the links of a type's records: also records that are listed per parent have a path of their own."""
+    path = entry.endpoint.path
+    return f"/api/{path.rsplit('/', 1)[1]}" if "{id}" in path else path
+
+
 def build(
     entry: ResourceType,
     id: str,
@@ -124,7 +130,7 @@ def build(
         includable: Relationships with links that can be included; those of the endpoint if None.
         volatile: Attributes that differ in every response although nothing has changed.
     """
-    path = entry.endpoint.path
+    path = own_path(entry)
     names = dict.fromkeys((*linked, *(entry.endpoint.includes if includable is None else includable), *other_relationships))
     relationships = {
         name: ({"data": linked[name]} if name in linked else {}) | ({} if name in _WITHOUT_LINKS else {"links": relationship_links(path, id, name)})

@@ -113,7 +113,8 @@ def collection(
         case Oddity.REPEATED if has_next:
             following = own
     links: dict[str, str | None] = {"self": own}
-    if entry.name not in _SELF_LINK_ONLY:
+    is_single_page = entry.name in ("form_versions", "metric_properties") and following is None
+    if entry.name not in _SELF_LINK_ONLY and not is_single_page:
         previous = link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters)
         links |= {"next": following, "prev": previous}
     data = b"[" + b",".join(_rendered(entry, records, query, now)) + b"]"

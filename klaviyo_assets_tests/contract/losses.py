@@ -37,7 +37,9 @@ def losses(entry: ResourceType, record: Mapping[str, Any], row: Mapping[str, Any
             case "attributes":
                 lost += _of_attributes(value, ("attributes",), columns, row, extra)
             case "relationships":
-                lost += _of_relationships(value, columns, row, extra)
+                # The parent's id is a column of a child type, whether the record names it or not.
+                of_parent = entry.parent.relationship if entry.parent is not None else None
+                lost += _of_relationships({name: one for name, one in value.items() if name != of_parent}, columns, row, extra)
             case "type" | "links":
                 pass
             case _:

@@ -143,13 +143,19 @@ class Promises:
             if not due or not certain:
                 yield known
 
+    @property
+    def _at_least(self) -> timedelta | None:
+        """Age after which the children of a parent are read again, if not at each sync."""
+        return self._replication.at_least if isinstance(self._replication, PerParent) else None
+
     def _moves(self, sync: ObservedSync) -> bool:
         """Return whether a record that changes during a sync may move to where the sync has already read."""
         return self._replication.proof is not None or (self._moving_field is not None and sync.mode in _INCREMENTAL)
 
     def _may_miss(self, sync: ObservedSync, id_: str) -> bool:
         """Return whether a sync may read all children of a record's parent, but need not, because they are only proven from time to time."""
-        return self._replication.proof is not None and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
+        is_partial = self._replication.proof is not None or self._at_least is not None
+        return is_partial and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
 
     def _proven(self, sync: ObservedSync, id_: str) -> int:
         """Return the index of the version that a proof of the parent's children must have found: the one of the longest time between two proofs ago.
@@ -176,8 +182,10 @@ class Promises:
         if isinstance(self._replication, PerParent):
             is_read = parent_of(self.history.entry, id_) in sync.parents
             field = self._replication.field
-            if field is None or sync.mode == "full" or last.at is None or not is_read:
+            if sync.mode == "full" or last.at is None or not is_read:
                 return is_read
+            if field is None:
+                return self._at_least is None or sync.at - last.at >= micros_of(self._at_least)
             time = times[field]
             return time is not None and time >= last.at - micros_of(self._replication.lookback)
         if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):

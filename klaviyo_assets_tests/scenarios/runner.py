@@ -305,6 +305,8 @@ class Runner:
         if last.row is None:
             return None
         match self.entry.replication:
+            case PerParent(at_least=timedelta()):
+                return None
             case FullTable() | PerParent():
                 return len(versions) - 1
             case Incremental(field="datetime"):

@@ -22,6 +22,9 @@ _NOTHING: Mapping[str, Any] = {}
 _NULL_SHARE = 0.1
 """Share of nulls among values that Klaviyo does not guarantee."""
 
+_NEVER_NULL = frozenset({("coupon_codes", "unique_code"), ("coupon_codes", "status")})
+"""Columns that Klaviyo describes as nullable, but that no coupon code lacks."""
+
 
 def make_any(
     context: GenerationContext,
@@ -33,6 +36,7 @@ def make_any(
     id: str | None = None,
     given: Mapping[str, Any] = _NOTHING,
     given_ids: Mapping[str, tuple[str, ...]] = _NOTHING,
+    parent_id: str | None = None,
 ) -> Record:
     """Make a record of a type.
 
@@ -47,6 +51,7 @@ def make_any(
         id: Its id; a new one if None.
         given: Attributes that it must have, instead of made-up ones.
         given_ids: Ids that its relationships must have, by relationship.
+        parent_id: Id of its parent, if it has one; records of a child type name it in a relationship.
     """
     linked: dict[str, Any] = {}
     related: dict[str, tuple[str, ...]] = {}
@@ -68,7 +73,10 @@ def make_any(
     attributes = {**_attributes(entry, rng, lifetime), **given}
     # Omit additional fields without a column: their type is unknown.
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
+    extras |= {name: None for name in entry.endpoint.additional_fields if ("attributes", name) in entry.unmapped}
     links = tuple(path[1] for path in entry.unmapped if path[0] == "relationships")
+    if entry.parent is not None and parent_id is not None and entry.parent.relationship is not None:
+        linked[entry.parent.relationship] = {"type": entry.parent.entry.jsonapi_type, "id": parent_id}
     record = build(
         entry,
         context.ids.of_type(entry.jsonapi_type) if id is None else id,
@@ -118,7 +126,8 @@ def _attributes(entry: ResourceType, rng: random.Random, lifetime: Lifetime) -> 
 def _value(entry: ResourceType, column: Column, rng: random.Random, lifetime: Lifetime) -> Any:
     if column.type is ColumnType.TIMESTAMP:
         return written(entry.name, lifetime.updated if column.name == entry.version_column else lifetime.created)
-    if not column.required and column.path[-1] not in entry.endpoint.sorts and rng.random() < _NULL_SHARE:
+    may_be_null = not column.required and column.path[-1] not in entry.endpoint.sorts and (entry.name, column.name) not in _NEVER_NULL
+    if may_be_null and rng.random() < _NULL_SHARE:
         return None
     likely = likely_value(entry.name, column.path[1:], rng)
     match column.type:

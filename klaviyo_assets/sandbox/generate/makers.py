@@ -80,7 +80,7 @@ def make_child(
     """Make a record of a child type; None if the records are shared with another type and the parent has all of them."""
     shared = store.shared_with(entry)
     if shared is None:
-        return make_any(context, store, entry, rng, lifetime)
+        return make_any(context, store, entry, rng, lifetime, parent_id=parent_id)
     existing = store.children[entry.name].of(parent_id)
     free = [record.id for record in shared if existing.get(record.id) is None]
     return make_addition(entry, rng.choice(free), rng, lifetime) if free else None

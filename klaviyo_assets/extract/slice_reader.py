@@ -53,8 +53,12 @@ class SliceReader:
         self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
+        self.stall = self._new_stall()
+
+    def _new_stall(self) -> Stall:
+        slice_ = self.slice
         # The newest slice has no end: it also contains all records that are dated later than it covers.
-        self.stall = Stall(slice_.start if slice_.start != BEGINNING else None, slice_.end) if isinstance(slice_, Slice) else Stall()
+        return Stall(slice_.start if slice_.start != BEGINNING else None, slice_.end) if isinstance(slice_, Slice) else Stall()
 
     def accept(self, response: ApiResponse[Page]) -> Page:
         """Return the records of a page that belong to the slice, and record how far the slice has been read."""
@@ -188,6 +192,8 @@ class SliceReader:
         """Like :meth:`restart`, for pages of another size; does not count towards the limit of restarts."""
         self._rest_from = self.read_up_to
         self._begins = True
+        # The new chain returns the last records again, one page each if the pages are small. The number of restarts is limited.
+        self.stall = self._new_stall()
 
     def spawn(self, split: Slice, slice_id: SliceId) -> "SliceReader":
         """Return the reader of a slice that was split off this one."""

@@ -14,6 +14,9 @@ MAX_IDLE_PAGES = 100
 MAX_PAGES_AT_ONE_TIME = 1_000
 """Maximum consecutive pages of new records that do not advance in the time field: 100,000 profiles or a million events with the same time."""
 
+MIN_RECORDS_AT_ONE_TIME = 100_000
+"""As many records with the same time are allowed however small the pages are: next to a record of megabytes, a page has one record."""
+
 _IDS_KEPT = 8_192
 
 _NEAR = timedelta(seconds=1)
@@ -63,6 +66,7 @@ class Stall:
         outside: Consecutive pages with only records outside of the slice.
         repeated: Consecutive pages without a new record.
         at_one_time: Consecutive pages that do not advance in the time field.
+        records_at_one_time: Their records.
     """
 
     start: datetime | None = None
@@ -71,6 +75,7 @@ class Stall:
     outside: int = 0
     repeated: int = 0
     at_one_time: int = 0
+    records_at_one_time: int = 0
     _least: datetime | None = None
     _greatest: datetime | None = None
     _seen: SeenIds = field(default_factory=SeenIds)
@@ -90,10 +95,11 @@ class Stall:
         if least is not None and greatest is not None:
             self.outside = self.outside + 1 if self._is_outside(least, greatest) else 0
             if self._advances(least, greatest):
-                self.repeated = self.at_one_time = 0
+                self.repeated = self.at_one_time = self.records_at_one_time = 0
                 self._seen = SeenIds()
                 return
             self.at_one_time += 1
+            self.records_at_one_time += count
         self.repeated = 0 if self._seen.add(ids) else self.repeated + 1
 
     @property
@@ -105,7 +111,7 @@ class Stall:
             return f"the last {self.outside} pages held only records outside of the requested time window"
         if self.repeated >= MAX_IDLE_PAGES * self._seen.one_in:
             return f"the last {self.repeated} pages held only records that had been returned before"
-        if self.at_one_time >= MAX_PAGES_AT_ONE_TIME:
+        if self.at_one_time >= MAX_PAGES_AT_ONE_TIME and self.records_at_one_time >= MIN_RECORDS_AT_ONE_TIME:
             return f"the last {self.at_one_time} pages did not advance in time"
         return None
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from klaviyo_assets.api.client import ApiResponse
@@ -452,6 +452,7 @@ def test_covered_windows_do_not_overlap() -> None:
 
 
 @settings(max_examples=40)
+@example(seed=319808, name="profiles", density="all in one second", count=97, share=0.02, workers=1)
 @given(
     seed=st.integers(0, 10**6),
     name=st.sampled_from(["events", "profiles", "reviews"]),
@@ -466,6 +467,13 @@ def test_records_that_need_smaller_pages_are_read_with_all_others(seed: int, nam
     collection = Collection(random_times(rng, count, density), page_size=100, workers=workers, rng=rng, wide=wide)
     outcome = fetched(name, collection)
     assert set(outcome.ids) == set(range(count))
+
+
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_a_wide_record_among_thousands_of_one_second_is_read_with_all_others(name: str) -> None:
+    collection = Collection([at(0)] * 2_000, page_size=100, workers=1, wide=frozenset({1_990}))
+    outcome = fetched(name, collection)
+    assert set(outcome.ids) == set(range(2_000))
 
 
 def test_pages_grow_again_after_a_wide_record() -> None:

@@ -19,7 +19,8 @@ from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.groups import GROUPS
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Report, ReportWindows
+from klaviyo_assets.catalog.hosting import optional_includes
+from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.settings import OPTIONS
@@ -101,6 +102,8 @@ def _columns_of(entry: ResourceType) -> str:
     key = in_words([f"`{name}`" for name in entry.primary_key])
     rows = ((f"`{column.name}`", column.type.value, meaning(column)) for column in entry.columns)
     path = entry.parent.path if entry.parent else entry.endpoint.path
+    if entry.host:
+        path = f"{entry.host.entry.endpoint.path}?include={entry.host.relationship}"
     source = f" Source: [{path}]({entry.docs_url})." if entry.docs_url else ""
     return f"\n## {entry.name}\n\n{entry.description} Primary key: {key}.{source}\n\n{table(('column', 'type', 'meaning'), rows)}"
 
@@ -119,10 +122,22 @@ def scopes() -> str:
         for scope in {*entry.scopes} - (REQUIRED_SCOPES if entry.has_optional_scope else set()):
             by_scope.setdefault(scope, []).append(entry)
     order = sorted(by_scope, key=lambda scope: (scope not in REQUIRED_SCOPES, all(entry.opt_in for entry in by_scope[scope]), scope))
-    return table(
+    assets = table(
         ("scope", "for the assets", "without it"),
         ((f"`{scope}`", ", ".join(map(_asset_in_scopes, by_scope[scope])), _without_scope(scope)) for scope in order),
     )
+    return assets + "\n" + textwrap.fill(_columns_with_scopes(), 120, break_on_hyphens=False) + "\n"
+
+
+def _columns_with_scopes() -> str:
+    """Return sentences about the columns that need a scope which their tables do not need."""
+    found: dict[str, list[str]] = {}
+    for entry in CATALOG.values():
+        for include in optional_includes(entry):
+            names = [f"`{entry.name}.{column.name}`" for column in entry.columns if column.path == ("relationships", include.relationship)]
+            found.setdefault(" and ".join(f"`{scope}`" for scope in include.scopes), []).extend(names)
+    needs = " ".join(f"{in_words(names)} need {scopes}." for scopes, names in found.items())
+    return f"Some columns need a scope of another type; without it they are null, the sync says so, and all other columns are read. {needs}"
 
 
 def _asset_in_scopes(entry: ResourceType) -> str:
@@ -137,7 +152,8 @@ def _without_scope(scope: str) -> str:
 
 def limits() -> str:
     """Return the table of rate limits, highest first."""
-    entries = sorted(CATALOG.values(), key=lambda entry: (-limit(entry).steady, entry.name))
+    with_requests = [entry for entry in CATALOG.values() if entry.host is None]
+    entries = sorted(with_requests, key=lambda entry: (-limit(entry).steady, entry.name))
     return table(
         ("resource type", "requests per second (burst)", "requests per minute (steady)", "requests per day", "records per request"),
         ((title(one), f"{limit(one).burst:,}", f"{limit(one).steady:,}", _daily(one), _page_size(one)) for one in entries),
@@ -184,6 +200,9 @@ def _how(entry: ResourceType) -> str:
             return f"in time windows: first of `{backfill}`, then of `{field}`"
         case NewestFirst(field=field, backfill_field=backfill):
             return f"first in time windows of `{backfill}`, then newest `{field}` first"
+        case Included():
+            host = entry.host.entry.name if entry.host else "another type"
+            return f"in the responses for {host}, at every sync"
         case PerParent(field=str(field)):
             parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
             return f"in time windows of `{field}` for each {parent}; removals by counts"

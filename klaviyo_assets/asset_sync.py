@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -20,6 +20,7 @@ from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
+from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant, parse_start_date
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.privacy.apply import FieldRuleSet
@@ -72,6 +73,9 @@ class AssetSync:
         rules: Field rules of the resource type.
         ending: Reports when it is done, and whether its sync failed.
         parent_ending: The same for its parent, if that is part of the step: its table must be up to date first.
+        host_ending: The same for its host: its results must come first.
+        feeds: Types of the step that take their records from this sync's responses.
+        feed: The responses of its host's sync, if that is part of the step.
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
     """
@@ -88,6 +92,9 @@ class AssetSync:
     rules: FieldRuleSet
     ending: Ending
     parent_ending: Ending | None
+    host_ending: Ending | None
+    feeds: Sequence[Feed]
+    feed: Feed | None
     log: logging.Logger
     worded: Callable[[str], str]
 
@@ -96,12 +103,36 @@ class AssetSync:
         try:
             if self.parent_ending is not None:
                 await self.parent_ending.reached.wait()
-            async for result in self._results():
+            async for result in self._results() if self.host_ending is None else self._results_after(self.host_ending):
                 yield result
         except Exception as error:  # any error concerns only this asset; the step raises it when the other assets are done
             yield AssetFailure(self.entry, error)
         finally:
+            self._leave_feeds()
             self.ending.reached.set()
+
+    async def _results_after(self, host_ending: Ending) -> AsyncIterator[Result]:
+        """Yield the results once the host's asset is done: the two sync at the same time, but Dagster wants results in the order of dependency."""
+        results: list[Result] = []
+        failure: Exception | None = None
+        try:
+            async for result in self._results():
+                results.append(result)
+        except Exception as error:  # raised below, after the results that came before it
+            failure = error
+        self._leave_feeds()
+        await host_ending.reached.wait()
+        for result in results:
+            yield result
+        if failure is not None:
+            raise failure
+
+    def _leave_feeds(self) -> None:
+        """Let neither the host nor the types that take its responses wait for this sync any longer."""
+        if self.feed is not None:
+            self.feed.leave()
+        for feed in self.feeds:
+            feed.abandon()
 
     async def _results(self) -> AsyncIterator[Result]:
         access: Access | None = None
@@ -150,6 +181,8 @@ class AssetSync:
             field_rules=self.rules,
             accept_other_account=self.klaviyo.accept_other_account,
             parent_failed=self.parent_ending is not None and self.parent_ending.failed,
+            feeds=self.feeds,
+            feed=self.feed,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
             await request_rereads(client, AuditStore(self.warehouse, self.schema))

@@ -1,7 +1,8 @@
 """Assets: one per resource type, grouped into ops. The ops are thin: their work is in :mod:`klaviyo_assets.sync_op`.
 
 Resource types that are read completely within seconds share one op, so a run starts one process for all of them instead of one for each. A
-child type is in the op of its parent, because it needs the parent's table. Every other type has an op of its own. Each op is a subsettable
+child type is in the op of its parent, because it needs the parent's table, and a type with a host in the op of its host, because it takes its
+records from the host's responses. Every other type has an op of its own. Each op is a subsettable
 ``multi_asset`` with the checks of its assets: that is the only way to report a check when its asset fails, and to run a check alone.
 """
 
@@ -37,7 +38,8 @@ def build_klaviyo_assets(
     """Build one asset per resource type, with its checks.
 
     The result has one element per op: one for all types that are read within seconds (``<name>_small_types``), then one for each other type
-    (``<name>_<type>``). A child type is in the op of its parent, is synced after it, and its asset depends on the parent's asset.
+    (``<name>_<type>``). A child type is in the op of its parent, is synced after it, and its asset depends on the parent's asset. A type that takes
+    its records from the responses of another type, its host, is in the host's op, and its asset depends on the host's asset.
 
     Args:
         resource_types: Names of types and groups (``core``, ``messages``, ``audiences``, ``catalog``, ``reports``, ``default``, ``all``); by default
@@ -74,9 +76,9 @@ def build_klaviyo_assets(
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     check_schema(translator.schema)
     specs: dict[str, dg.AssetSpec] = {}
-    for entry in entries:  # parents before their children
-        parent = None if entry.parent is None else specs[entry.parent.type_name]
-        specs[entry.name] = _spec(translator, entry, parent)
+    for entry in entries:  # parents and hosts first
+        owner = None if entry.owner is None else specs[entry.owner.name]
+        specs[entry.name] = _spec(translator, entry, owner)
     check_keys(specs.items())
     return [
         _build_op(
@@ -98,13 +100,13 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
     """Return which resource types each op syncs, by the op's name without prefix; the shared op comes first.
 
     Args:
-        entries: The resource types, parents before their children.
+        entries: The resource types, parents and hosts first.
     """
     ops: dict[str, list[ResourceType]] = {SMALL_TYPES: []}
     op_names: dict[str, str] = {}
     for entry in entries:
-        if entry.parent is not None:
-            op_names[entry.name] = op_names[entry.parent.type_name]
+        if entry.owner is not None:
+            op_names[entry.name] = op_names[entry.owner.name]
         else:
             op_names[entry.name] = entry.name if _has_own_op(entry) else SMALL_TYPES
         ops.setdefault(op_names[entry.name], []).append(entry)
@@ -112,20 +114,20 @@ def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
 
 
 def _has_own_op(entry: ResourceType) -> bool:
-    return entry.parent is None and not entry.read_in_seconds
+    return entry.owner is None and not entry.read_in_seconds
 
 
-def _spec(translator: KlaviyoTranslator, entry: ResourceType, parent: dg.AssetSpec | None) -> dg.AssetSpec:
-    """Return the translator's spec, with metadata from which jobs learn the resource type; a child type depends on its parent."""
+def _spec(translator: KlaviyoTranslator, entry: ResourceType, owner: dg.AssetSpec | None) -> dg.AssetSpec:
+    """Return the translator's spec, with metadata from which jobs learn the resource type; a type depends on its parent or host."""
     given: object = translator.get_asset_spec(entry)
     if not isinstance(given, dg.AssetSpec):
         raise InvalidDefinition(
             f"get_asset_spec of {type(translator).__name__} returns {type(given).__name__} for {entry.name}, not a dagster.AssetSpec. Return one."
         )
     spec = given.merge_attributes(metadata={RESOURCE_TYPE: entry.name})
-    if parent is None or any(dep.asset_key == parent.key for dep in spec.deps):
+    if owner is None or any(dep.asset_key == owner.key for dep in spec.deps):
         return spec
-    return spec.merge_attributes(deps=[parent.key])
+    return spec.merge_attributes(deps=[owner.key])
 
 
 def _build_op(

@@ -14,6 +14,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
+from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
@@ -28,8 +29,8 @@ class SyncStep:
     """One execution of a sync op: its selected assets and checks.
 
     The syncs run concurrently in one event loop, a child's after its parent's. A failed sync affects no other, except that a child fails too if no
-    sync has ever read its parent completely. Results and checks of all are reported before the step fails, and the failure names the resource types
-    that failed.
+    sync has ever read its parent completely, and a type that takes its records from a host's responses fails if these cannot be read to the end.
+    Results and checks of all are reported before the step fails, and the failure names the resource types that failed.
 
     Args:
         context: Dagster's.
@@ -105,6 +106,7 @@ class SyncStep:
         # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
         rules = rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog)) if self.context.selected_asset_keys else {}
         endings: dict[str, Ending] = {}
+        feeds = self._feeds()
         log = worded_log(self.context.log, self.setting_names.worded)
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
@@ -124,9 +126,18 @@ class SyncStep:
                     rules=rules.get(entry.name, FieldRuleSet()),
                     ending=endings[entry.name],
                     parent_ending=endings.get(entry.parent.type_name) if entry.parent is not None else None,
+                    host_ending=endings.get(entry.host.entry.name) if entry.host is not None else None,
+                    feeds=[feed for feed in feeds.values() if feed.entry.host is not None and feed.entry.host.entry.name == entry.name],
+                    feed=feeds.get(entry.name),
                     log=log,
                     worded=self.setting_names.worded,
                 )
+
+    def _feeds(self) -> dict[str, Feed]:
+        """Return a feed for each type to sync that takes its records from the responses of another one to sync."""
+        entries = [entry for asset, entry in self.assets.items() if asset in self.context.selected_asset_keys]
+        names = {entry.name for entry in entries}
+        return {entry.name: Feed(entry) for entry in entries if entry.host is not None and entry.host.entry.name in names}
 
     def _fail(self, errors: Mapping[str, Exception], syncs: int) -> None:
         """Raise the error of the only resource type, or a failure that names those that failed."""

@@ -79,11 +79,13 @@ class TableChecks:
             checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
             checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset, own_type),
         }
-        if self.entry.included_columns:
+        if self.entry.included_columns or self.entry.host is not None:
             found[checks.INCLUDED_COMPLETE] = self._included_complete
         return found
 
     def _included_complete(self, inspector: Inspector) -> dg.AssetCheckResult:
+        if self.entry.host is not None:
+            return checks.host_complete(inspector.fetched_by_id(), self.entry, self.asset)
         return checks.included_complete(inspector.fetched_by_id(), inspector.incomplete(), self.entry, self.asset)
 
     def _results(self, inspector: Inspector, selected: dict[str, Check]) -> Iterator[tuple[str, dg.AssetCheckResult]]:

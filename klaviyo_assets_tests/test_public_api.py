@@ -63,7 +63,10 @@ SUBMODULES = {
         "ColumnType",
         "Endpoint",
         "FullTable",
+        "Host",
+        "HostRecord",
         "Include",
+        "Included",
         "Incremental",
         "NewestFirst",
         "PageSize",
@@ -89,6 +92,7 @@ SUBMODULES = {
     "klaviyo_assets.extract.strategies": [
         "Completion",
         "FullTableStrategy",
+        "IncludedStrategy",
         "IncrementalStrategy",
         "NewestFirstStrategy",
         "ParentSlice",

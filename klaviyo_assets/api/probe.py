@@ -8,6 +8,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ClocksDisagree, InvalidResponse, NotFound
 from klaviyo_assets.api.filters import all_of
 from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.hosting import host_alone
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 _PROBES_FOR_TIME = 6
@@ -39,7 +40,7 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
 
 
 async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | None:
-    """Request one record of the resource type; for a child type, one child of the first parent.
+    """Request one record of the resource type; for a child type, one child of the first parent; for a type with a host, one record of the host.
 
     A made-up parent id would not work: Klaviyo may respond with 404 to an unknown id before it checks the key's scopes. If the parent is deleted
     between the two requests, the next parent is used.
@@ -67,13 +68,22 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | 
 
 
 async def _one_record(client: KlaviyoClient, entry: ResourceType, parent_id: str | None) -> dict[str, Any]:
-    parameters = _sparse_fieldset(entry)
+    if entry.host is not None:
+        entry = host_alone(entry)
+        return (await client.get(entry, entry.endpoint.path, _small(entry) | entry.record_parameters, _collection)).value
+    parameters = _sparse_fieldset(entry) | _small(entry)
+    response = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
+    return response.value
+
+
+def _small(entry: ResourceType) -> dict[str, str]:
+    """Return the parameters for a page with one record."""
+    parameters = {}
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"
     if entry.endpoint.required_filter is not None:
         parameters["filter"] = all_of(*entry.subsets[0].filters)
-    response = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
-    return response.value
+    return parameters
 
 
 def _collection(body: bytes) -> dict[str, Any]:

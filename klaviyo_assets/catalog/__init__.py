@@ -43,8 +43,8 @@ from klaviyo_assets.catalog.endpoint import (
     ReducedLimit,
 )
 from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
-from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
+from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.resource_type import Host, HostRecord, Parent, ResourceType, Subset
 from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
 from klaviyo_assets.catalog.types.events import EVENTS
@@ -99,7 +99,10 @@ __all__ = [
     "ColumnType",
     "Endpoint",
     "FullTable",
+    "Host",
+    "HostRecord",
     "Include",
+    "Included",
     "Incremental",
     "NewestFirst",
     "PageSize",

@@ -124,10 +124,14 @@ def _parents_first(by_name: Mapping[str, ResourceType]) -> dict[str, ResourceTyp
 
 
 def _place(by_name: Mapping[str, ResourceType], name: str, found: dict[str, ResourceType]) -> None:
-    """Add a type, its parent first."""
+    """Add a type, its parent or host first."""
     if name in found:
         return
-    parent = by_name[name].parent
+    parent, host = by_name[name].parent, by_name[name].host
+    if host is not None:
+        if host.entry.name not in by_name:
+            raise CatalogError(f"{name} needs its host {host.entry.name}, which is missing. Add {host.entry.name} to the resource types.")
+        _place(by_name, host.entry.name, found)
     if parent is not None:
         if parent.type_name not in by_name:
             raise CatalogError(f"{name} needs its parent {parent.type_name}, which is missing. Add {parent.type_name} to the resource types.")

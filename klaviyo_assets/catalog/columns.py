@@ -30,7 +30,8 @@ class Column:
             sets itself, ``("removal",)``; for an id that the first of the included resources of a relationship names,
             ``("included", "attributions", "relationships", "campaign")``; for all that these resources name, as JSON,
             ``("included", "attributions", "relationships")``; for a value inside a JSON column,
-            ``("within", "subscriptions", "email", "marketing", "consent")``.
+            ``("within", "subscriptions", "email", "marketing", "consent")``; for a value that is
+            computed from the response, ``("derived", "position")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -144,6 +145,11 @@ def within(path: str, name: str, type: ColumnType, description: str) -> Column:
 def from_subset(name: str, description: str) -> Column:
     """A column with a value of the subset, for a field that the API supports only as a filter."""
     return Column(name, ColumnType.STRING, description, ("subset", name))
+
+
+def derived(name: str, type: ColumnType, description: str, *, personal: bool = False) -> Column:
+    """A column with a value that is computed from the response; for types with a ``host``."""
+    return Column(name, type, description, ("derived", name), personal)
 
 
 def record_id(description: str, name: str = "id") -> Column:

@@ -23,6 +23,11 @@ class Replication:
         return None
 
     @property
+    def reads_a_host(self) -> bool:
+        """True if it takes its records from the responses of another type."""
+        return False
+
+    @property
     def cursor_fields(self) -> tuple[str, ...]:
         """Time columns that syncs use as cursors; field rules must not change them."""
         return ()
@@ -206,6 +211,29 @@ class NewestFirst(Replication):
     def range_field(self) -> str | None:
         """The immutable field."""
         return self.backfill_field
+
+
+@dataclass(frozen=True)
+class Included(Replication):
+    """Take the records from the responses of another type, which includes them. The resource type has a ``host``.
+
+    A read is complete because the host's read is complete. Rows that it did not return are looked up with their hosts, then set to deleted.
+    """
+
+    @property
+    def is_complete_read(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def reads_children(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def reads_a_host(self) -> bool:
+        """True."""
+        return True
 
 
 @dataclass(frozen=True)

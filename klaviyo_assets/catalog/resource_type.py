@@ -3,7 +3,7 @@
 Frozen data without behavior beyond look-ups.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
@@ -57,6 +57,39 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class HostRecord:
+    """A record of a host type, with the resources that its response included for it.
+
+    Attributes:
+        id: Its id.
+        included: JSON of the included resource objects, in the order in which the record's relationship names them.
+    """
+
+    id: str
+    included: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Host:
+    """The type with the responses that contain the records of another type.
+
+    Attributes:
+        entry: The host's type, for example ``campaigns``.
+        relationship: Its relationship with the included resources: ``campaign-messages``. It has a column with their ids.
+        column: Column with the host's id in the table of the other type: ``campaign_id``.
+        derive: Returns the JSON of the records of one host record, resource objects with the values of derived columns in the member ``derived``;
+            None if the records are the included resources themselves.
+        source: Type of the included resources, if the records are derived from resources of another type.
+    """
+
+    entry: "ResourceType"
+    relationship: str
+    column: str
+    derive: Callable[[HostRecord], Iterator[bytes]] | None = None
+    source: "ResourceType | None" = None
+
+
+@dataclass(frozen=True)
 class ResourceType:
     """A Klaviyo collection that becomes one table and one asset.
 
@@ -81,6 +114,7 @@ class ResourceType:
         docs_url: Klaviyo's page of the endpoint; empty if there is none.
         primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
         parent: Parent of a child type; None for a top-level collection.
+        host: The type with the responses that fill the table (replication ``Included``), else None. ``endpoint`` is then the one of a single record.
         identifies_account: True for the type that identifies the account of the key.
         metric_filter: Column, and filter field, with the metric of a record, by which users select the records; None if they cannot.
         single_record: True if every account has exactly one record of the type.
@@ -115,6 +149,7 @@ class ResourceType:
     primary_key: tuple[str, ...] = ("id",)
     more_scopes: tuple[str, ...] = ()
     parent: Parent | None = None
+    host: Host | None = None
     identifies_account: bool = False
     metric_filter: str | None = None
     single_record: bool = False
@@ -145,8 +180,13 @@ class ResourceType:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the types without which it cannot be synced: that of its parent."""
-        return (self.parent.type_name,) if self.parent is not None else ()
+        """Names of the types without which it cannot be synced: that of its parent or its host."""
+        return (self.owner.name,) if self.owner is not None else ()
+
+    @property
+    def owner(self) -> "ResourceType | None":
+        """The parent or the host: the type shares its op, and its asset depends on that type's asset. None for a type without either."""
+        return self.parent.entry if self.parent is not None else self.host.entry if self.host is not None else None
 
     @property
     def included_columns(self) -> tuple[Column, ...]:

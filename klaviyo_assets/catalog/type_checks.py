@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLim
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.replication import Replication
-from klaviyo_assets.catalog.resource_type import Parent, ResourceType, Subset
+from klaviyo_assets.catalog.resource_type import Host, Parent, ResourceType, Subset
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
@@ -63,6 +63,9 @@ def _kinds(entry: ResourceType) -> _Problems:
     if entry.parent is not None:
         yield from _of_kind("parent", entry.parent, Parent)
         yield from _of_kind("the parent's entry", entry.parent.entry, ResourceType)
+    if entry.host is not None:
+        yield from _of_kind("host", entry.host, Host)
+        yield from _of_kind("the host's entry", entry.host.entry, ResourceType)
 
 
 def _of_kind(field: str, value: object, kind: type) -> _Problems:
@@ -136,8 +139,8 @@ def _paths(entry: ResourceType) -> _Problems:
         if not allowed:
             yield (
                 f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
-                "('subset', name), ('parent', name), ('removal',), ('included', name, 'relationships', …) or ('within', column, …); its parts look "
-                "like Python names, hyphens aside."
+                "('subset', name), ('parent', name), ('derived', name), ('removal',), ('included', name, 'relationships', …) or "
+                "('within', column, …); its parts look like Python names, hyphens aside."
             )
         elif column.type not in allowed:
             yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
@@ -158,6 +161,8 @@ def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
             return frozenset({ColumnType.JSON})
         case ("included", name, "relationships", target) if _is_member(name) and _is_member(target):
             return frozenset({ColumnType.STRING})
+        case ("derived", name) if _is_member(name):
+            return frozenset(ColumnType) - {ColumnType.JSON, ColumnType.TIMESTAMP}
         case ("relationships", name) if _is_member(name):
             return frozenset({ColumnType.STRING, ColumnType.STRINGS})
         case ("attributes", _, *_) if all(map(_is_member, path)):
@@ -181,7 +186,7 @@ def _alternatives(types: frozenset[ColumnType]) -> str:
 def _shared_paths(columns: tuple[Column, ...]) -> _Problems:
     """The decoder reads each member once, so no two columns may have the same one, or one that is a part of the other."""
     seen: dict[tuple[str, ...], str] = {}
-    read = [column for column in columns if column.path[0] in ("attributes", "relationships")]
+    read = [column for column in columns if column.path[0] in ("attributes", "relationships", "derived")]
     for column in sorted(read, key=lambda column: len(column.path)):
         path = tuple(map(_python_name, column.path))
         for length in range(2, len(path) + 1):
@@ -332,6 +337,34 @@ def _fields(entry: ResourceType) -> _Problems:
         yield f"only_fields lacks {', '.join(missing)}, which columns read, so they would stay empty. Add it, or remove the columns."
 
 
+def _host(entry: ResourceType) -> _Problems:
+    host, replication = entry.host, entry.replication
+    if host is None:
+        if replication.reads_a_host:
+            yield f"replication is {type(replication).__name__}, but it has no host. Set host=Host(…), or use FullTable()."
+        if columns := [column.name for column in entry.columns if column.path[0] == "derived"]:
+            yield f"the column {columns[0]} holds a derived value, but it has no host that derives it. Set host=Host(…), or remove the column."
+        return
+    if not replication.reads_a_host:
+        yield f"replication is {type(replication).__name__}, but records with a host come from the host's responses. Use Included()."
+    if entry.parent is not None or host.entry.parent is not None or host.entry.host is not None:
+        yield "neither it nor its host can have a parent, and its host can have no host. Remove one of them."
+    if not host.entry.replication.is_complete_read:
+        yield f"its host {host.entry.name} is not read completely at each sync, so missing records would be unknown. Use a host with FullTable()."
+    yield from _host_facts(entry, host)
+
+
+def _host_facts(entry: ResourceType, host: Host) -> _Problems:
+    named = [column for column in host.entry.columns if column.path == ("relationships", host.relationship)]
+    if host.relationship not in host.entry.endpoint.includes:
+        yield f"the includes of its host {host.entry.name} lack {host.relationship!r}. Name one of {', '.join(host.entry.endpoint.includes)}."
+    if not named or named[0].type is not ColumnType.STRINGS:
+        yield f"its host {host.entry.name} has no column with the ids of {host.relationship}. Add to_many({host.relationship!r}, …) there."
+    if not host.entry.endpoint.allows("id", "any"):
+        yield f"its host {host.entry.name} cannot be filtered by id, so missing records could not be looked up. Use FullTable()."
+    yield from _missing(entry, "host.column", host.column, ColumnType.STRING)
+
+
 def _requests(entry: ResourceType) -> _Problems:
     for path in (entry.endpoint.path, entry.parent.path if entry.parent else "/"):
         if not path.startswith("/"):
@@ -363,6 +396,7 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _includes,
     _fields,
     _within_columns,
+    _host,
     _requests,
 )
 """In this order: later checks rely on what earlier ones have found right."""

@@ -65,6 +65,10 @@ class Page:
         """Its records as a frame: the columns of the catalog and ``_extra``, and ``_synced_at`` if stamped."""
         return frame_of([self])
 
+    def values(self, column: str) -> list[Any]:
+        """Return the values of a column as they were received, in the order of the records; JSON as bytes."""
+        return self.decoder.values(self.records, column)
+
     def times(self, field: str) -> list[datetime | None]:
         """Return the values of a time column, in the order of the records; None for a missing or invalid time."""
         return self.decoder.times(self.records, field)
@@ -184,6 +188,10 @@ class PageDecoder:
         incomplete = self._attacher.attach(document.records, document.included) if self._attacher is not None else ()
         return Page(document.records, document.next_url, self, size, document.tolerant, included=document.included, incomplete=incomplete)
 
+    def values(self, records: Sequence[Any], column: str) -> list[Any]:
+        """Return the values of a column as they were received."""
+        return self._read[column](records)
+
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None for a missing or invalid time."""
         return [parse_instant(text) if text is not None else None for text in self._read[field](records)]
@@ -294,6 +302,9 @@ def _reader(column: Column, subset: Subset) -> _Reader:
             return lambda records: [record.id for record in records]
         case ("removal",):
             return lambda records: [None] * len(records)
+        case ("derived", name):
+            field = name.replace("-", "_")
+            return lambda records: [_set(getattr(getattr(record, "derived", UNSET), field, UNSET)) for record in records]
         case ("subset", name):
             value = subset.values.get(name)
             return lambda records: [value] * len(records)
@@ -302,6 +313,10 @@ def _reader(column: Column, subset: Subset) -> _Reader:
         case ("attributes", *parents, name):
             return _attribute_reader([parent.replace("-", "_") for parent in parents], name.replace("-", "_"), column.type)
     raise ValueError(f"column {column.name} has an unknown path in the catalog: {column.path}")
+
+
+def _set(value: Any) -> Any:
+    return None if value is UNSET else value
 
 
 def _relationship_reader(name: str, *, many: bool) -> _Reader:

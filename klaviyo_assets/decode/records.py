@@ -120,6 +120,9 @@ class RecordDecoder:
         id_ = _id(members.get("id"))
         if id_ is None:
             raise UnreadablePage(f"Record {number} of the page has no id.")
+        made: dict[str, Any] = {}
+        if self._cataloged.derived.fields and "derived" in members:
+            made["derived"] = msgspec.json.decode(members.pop("derived"), type=self._cataloged.derived.struct)
         unexpected = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
         attributes, unknown = _fit(self._cataloged.attributes, _object(members.get("attributes", _EMPTY)) or {})
         related = _object(members.get("relationships", _EMPTY)) or {}
@@ -127,7 +130,7 @@ class RecordDecoder:
         self._learn(unknown, related)
         extra = {**{extra_name(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
         return self._cataloged.record(
-            id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None
+            id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None, **made
         )
 
     def _fit_relationships(self, members: Mapping[str, Raw]) -> tuple[Any, dict[str, Raw]]:

@@ -121,6 +121,7 @@ class StrictDecoder:
     Attributes:
         attributes: The struct of the attributes.
         relationships: The struct of the relationships.
+        derived: The struct of the values that are computed from the response.
         record: The struct of a record.
 
     Args:
@@ -136,6 +137,9 @@ class StrictDecoder:
             attributes = (*attributes, msgspec.field(default_factory=self.attributes.struct))
         # Set by us only, like extra: the resources that the record names, see decode/included.py.
         attached = [("included", None, msgspec.field(default=None, name="_included"))]
+        self.derived = _group("derived", {column.path[1]: column for column in entry.columns if column.path[0] == "derived"})
+        # Only types with such columns: their resource objects are made here, and a member of this name from Klaviyo must not match.
+        made: list[tuple[str, Any, Any]] = [("derived", self.derived.struct | UnsetType, UNSET)] if self.derived.fields else []
         record: Any = msgspec.defstruct(
             "Record",
             [
@@ -148,6 +152,7 @@ class StrictDecoder:
                 ("type", Raw | UnsetType, UNSET),
                 ("links", Raw | UnsetType, UNSET),
                 *(attached if any(column.path[0] == INCLUDED for column in entry.columns) else []),
+                *made,
             ],
             forbid_unknown_fields=True,
             gc=False,

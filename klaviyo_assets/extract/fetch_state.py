@@ -19,6 +19,8 @@ class FetchState:
         finished: Slices that have been read to their end.
         gone_parents: Ids of parents that no longer exist in Klaviyo.
         incomplete: Ids of records that name a resource which their page did not include.
+        refused_includes: Relationships that are read without their resources because the key lacks a scope.
+        fetched_by_id: Included resources that a response lacked although its records name them.
     """
 
     records_read: int = 0
@@ -27,6 +29,8 @@ class FetchState:
     finished: list[AnySlice] = field(default_factory=list)
     gone_parents: list[str] = field(default_factory=list)
     incomplete: dict[str, None] = field(default_factory=dict)
+    refused_includes: set[str] = field(default_factory=set)
+    fetched_by_id: int = 0
 
     @property
     def pages_expected(self) -> float:

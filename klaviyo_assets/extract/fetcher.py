@@ -6,14 +6,16 @@ An idle worker therefore takes over the later half of what another worker has le
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import CursorRefused, EndlessLinks, EndlessPages, NotFound, ResponseTooLarge
+from klaviyo_assets.api.errors import AccessDenied, CursorRefused, EndlessLinks, EndlessPages, NotFound, ResponseTooLarge
+from klaviyo_assets.catalog.endpoint import Include
+from klaviyo_assets.catalog.hosting import optional_includes, without_includes
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.decode.report import ReportDecoder
@@ -44,6 +46,7 @@ class Fetcher:
         entry: The resource type.
         sink: Accepts the pages.
         after_page: Called after each page, for writing, loading and progress.
+        on_refused: Called once with the includes that the key may not read, and the error; the read goes on without them.
 
         state: Progress so far.
     """
@@ -53,6 +56,7 @@ class Fetcher:
     sink: PageSink
     after_page: Callable[[], Awaitable[None]]
     state: FetchState = field(default_factory=FetchState)
+    on_refused: Callable[[Sequence[Include], AccessDenied], None] = lambda includes, error: None
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,11 +130,17 @@ class Fetcher:
 
     async def _read(self, reader: SliceReader, group: asyncio.TaskGroup) -> None:
         while True:
+            entry = self.entry
             try:
                 with locating_decode_errors():
-                    if await self._read_pages(reader, group):
+                    if await self._read_pages(reader, group, entry):
                         break
                 self._resize(reader, reader.page_size.grow)
+            except AccessDenied as error:
+                # Another slice may have been refused before, after this request was sent.
+                if entry is self.entry and not self._drop_refused_includes(error):
+                    raise
+                reader.restart_with_other_pages()
             except ResponseTooLarge:
                 self._resize(reader, lambda: reader.page_size.shrink(self._page_size.records))
             except (CursorRefused, EndlessLinks) as error:
@@ -153,14 +163,27 @@ class Fetcher:
         self.state.readers.remove(reader)
         self._notify()
 
-    async def _read_pages(self, reader: SliceReader, group: asyncio.TaskGroup) -> bool:
+    def _drop_refused_includes(self, error: AccessDenied) -> bool:
+        """Read on without the includes that the key may not read; return False if none can be the reason of the refusal."""
+        optional = optional_includes(self.entry)
+        named = [one for one in optional if any(scope in (error.detail or "") for scope in one.scopes)]
+        refused = named or optional
+        if not refused:
+            return False
+        relationships = {one.relationship for one in refused}
+        self.state.refused_includes |= relationships
+        self.entry = without_includes(self.entry, relationships)
+        self.on_refused(refused, error)
+        return True
+
+    async def _read_pages(self, reader: SliceReader, group: asyncio.TaskGroup, entry: ResourceType) -> bool:
         """Read a slice to its end; return False if it should continue with larger pages."""
-        parameters = slice_parameters(self.entry, reader.rest) | reader.page_size.parameters
+        parameters = slice_parameters(entry, reader.rest) | reader.page_size.parameters
         decode: Callable[[bytes], Page] = self._decoder(reader.slice.subset).linked_page
         body: Mapping[str, object] | None = None
         if isinstance(reader.slice, ReportSlice):
-            decode, body = _report_decoder(self.entry, decode, reader.slice).page, reader.slice.body
-        pages = self.client.pages(self.entry, parameters, decode, max_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id, query=body)
+            decode, body = _report_decoder(entry, decode, reader.slice).page, reader.slice.body
+        pages = self.client.pages(entry, parameters, decode, max_bytes=reader.page_size.max_bytes, parent_id=reader.slice.parent_id, query=body)
         async with aclosing(pages) as responses:
             async for response in responses:
                 page = reader.accept(response)

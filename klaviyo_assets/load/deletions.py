@@ -36,6 +36,17 @@ class Deletions:
         columns = key_columns(self.tables.entry.primary_key)
         return self.connection.execute(f"SELECT {columns} FROM {self.tables.rows} WHERE {self._are_missing(files)} ORDER BY ALL").fetchall()
 
+    def values_of(self, column: str, keys: Sequence[Key]) -> list[str]:
+        """Return the different values of a text column in the rows with these keys, in order; null is none."""
+        key, name = self.tables.entry.primary_key, quoted(column)
+        self.connection.register("wanted_keys", pl.DataFrame(list(keys), schema=dict.fromkeys(key, pl.String), orient="row"))
+        rows = self.connection.execute(
+            f"SELECT DISTINCT {name} FROM {self.tables.rows} WHERE {name} IS NOT NULL AND {key_value(key)} IN "
+            f"(SELECT {key_columns(key)} FROM wanted_keys) ORDER BY {name}"
+        ).fetchall()
+        self.connection.unregister("wanted_keys")
+        return [str(value) for (value,) in rows]
+
     def mark(self, keys: Sequence[Key], at: datetime) -> int:
         """Mark rows by their keys."""
         if not keys:

@@ -224,6 +224,11 @@ class Loader:
         with self.warehouse.connection() as connection:
             return incomplete_ids(connection, self.tables, MAX_INCOMPLETE)
 
+    def values_of(self, column: str, keys: Sequence[Key]) -> list[str]:
+        """Return the different values of a text column in the rows with these keys."""
+        with self.warehouse.connection() as connection:
+            return Deletions(connection, self.tables).values_of(column, keys)
+
     def parent_table(self, parent: ResourceType, row: SyncLogEntry) -> ParentTable | None:
         """Return what is known about the table of a child type's parent; None if there is no such table."""
         with self.warehouse.connection() as connection:

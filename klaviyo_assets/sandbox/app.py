@@ -38,7 +38,8 @@ def build_app(state: State) -> ASGIApp:
         if entry.replication.report is not None:
             routes.append(Route(entry.endpoint.path, _Report(state, entry), methods=["POST"]))
             continue
-        routes.append(Route(entry.endpoint.path, _Records(state, entry, lookup=False), methods=["GET"]))
+        if entry.host is None:
+            routes.append(Route(entry.endpoint.path, _Records(state, entry, lookup=False), methods=["GET"]))
         if entry.endpoint.lookup_limit is not None:
             routes.append(Route(entry.endpoint.path + "/{id}", _Records(state, entry, lookup=True), methods=["GET"]))
     routes.append(Route(METRIC_AGGREGATES.path, _Aggregates(state), methods=["POST"]))
@@ -142,6 +143,7 @@ class _Records(_Endpoint):
         entry = self._entry
         included = request.query_params.get("include", "").split(",") if self._state.options.includes_need_scope else []
         extra = {scope_for(name, self._state.account.store) for name in included if name in entry.endpoint.includes} - {None}
+        extra |= {scope for include in entry.requested_includes if include.relationship in included for scope in include.scopes}
         return frozenset({*entry.scopes, *(str(scope) for scope in extra)})
 
     def _limits(self, parameters: dict[str, str]) -> tuple[RateLimit, ...]:

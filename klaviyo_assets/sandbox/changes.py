@@ -1,6 +1,7 @@
 """Changes to the account: records are added, updated, archived, deleted and merged."""
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,22 @@ from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
 from klaviyo_assets.sandbox.generate.attributions import Attributor
-from klaviyo_assets.sandbox.generate.context import GenerationContext
+from klaviyo_assets.sandbox.generate.campaign_messages import renamed_message
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
+from klaviyo_assets.sandbox.generate.hosted import (
+    definition_of,
+    make_hosted,
+    message_parts,
+    name_hosted,
+    remove_hosted,
+    remove_of_host,
+    settle_host,
+)
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.options import SandboxOptions
-from klaviyo_assets.sandbox.records import Record, changed
+from klaviyo_assets.sandbox.records import Record, changed, relinked
 from klaviyo_assets.sandbox.store import Store
 from klaviyo_assets.sandbox.time_formats import written
 
@@ -66,6 +77,9 @@ class Account:
         if name == "catalog_variants":
             catalog_links.adopt(self.store, record)
         self._arrived(name, record, now)
+        if parent_id is None:
+            rng = self.context.rng(f"{name}/{record.id}/included")
+            make_hosted(self.context, self.store, self.catalog[name], record, rng, Lifetime(now, now))
 
     def update(self, name: str, id: str, attributes: Mapping[str, Any], now: int, *, moves: bool = True, parent_id: str | None = None) -> Record:
         """Replace some attributes of a record.
@@ -91,6 +105,48 @@ class Account:
             record = replace(record, values={key: value for key, value in record.values.items() if not key.startswith("subscriptions.")})
         new = changed(entry, record, {**attributes, **stamp}, values)
         self.store.records_of(entry, parent_id).put(new)
+        if entry.host is not None:
+            settle_host(self.store, entry.host.entry.name, str(new.values["host_id"]))
+        return new
+
+    def rename_message(self, name: str, id: str, text: str, now: int, *, moves: bool = True) -> Record:
+        """Rename a message of a campaign or of a flow; of an action, its first message, or else what it waits for or sets.
+
+        Raises:
+            UnknownRecord: If there is no such record.
+        """
+        record = self.find(name, id)
+        if name == "flow_messages":
+            return self._rename_in_action(str(record.values["flow_action_id"]), id, text, now, moves=moves)
+        if name == "flow_actions":
+            return self._rename_in_action(id, None, text, now, moves=moves)
+        return self.update(name, id, {"definition": renamed_message(definition_of(record), text)}, now, moves=moves)
+
+    def _rename_in_action(self, action: str, message: str | None, text: str, now: int, *, moves: bool) -> Record:
+        definition = definition_of(self.find("flow_actions", action))
+        parts = [part for part, _, _ in message_parts(definition) if message in (None, part["id"])]
+        (parts[0] if parts else definition["data"])["name"] = text
+        stamp = {"updated": written("flow_actions", now)} if moves else {}
+        return self.update("flow_actions", action, {"definition": definition, **stamp}, now)
+
+    def reorder(self, flow: str, rng: random.Random) -> None:
+        """Change the order of a flow's actions.
+
+        Raises:
+            UnknownRecord: If there is no such flow.
+        """
+        ids = [*self.find("flows", flow).related["flow-actions"]]
+        rng.shuffle(ids)
+        name_hosted(self.store, self.catalog["flow_actions"], flow, ids)
+
+    def tag(self, name: str, id: str, tags: Sequence[str]) -> Record:
+        """Replace the tags of a campaign, flow, list or segment; nothing else of it changes.
+
+        Raises:
+            UnknownRecord: If there is no such record.
+        """
+        new = relinked(self.find(name, id), "tags", "tag", tags)
+        self.store[name].put(new)
         return new
 
     def archive(self, name: str, id: str, now: int) -> Record:
@@ -123,7 +179,12 @@ class Account:
         record = self.find(name, id, parent_id)
         if parent_id is None:
             self.store.deleted.setdefault(name, {})[id] = record
-        self.store.records_of(self.catalog[name], parent_id).remove(id)
+        entry = self.catalog[name]
+        if entry.host is not None:
+            remove_hosted(self.store, entry, id)
+            return
+        self.store.records_of(entry, parent_id).remove(id)
+        remove_of_host(self.store, name, id)
         if name == "catalog_variants":
             catalog_links.abandon(self.store, id)
         if name == "catalog_items":

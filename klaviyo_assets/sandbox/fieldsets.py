@@ -32,7 +32,8 @@ def _known(entry: ResourceType) -> set[str]:
     """Return the path of every attribute of the type, and of every object that contains one."""
     paths = [column.path[1:] for column in entry.columns if column.path[0] == "attributes"]
     found = {".".join(path[:length]) for path in paths for length in range(1, len(path) + 1)}
-    return found | {"id"} | set(entry.endpoint.additional_fields)
+    without_column = {path for root, path in entry.unmapped if root == "attributes"}
+    return found | {"id"} | without_column | set(entry.endpoint.additional_fields)
 
 
 def _free(entry: ResourceType) -> set[str]:

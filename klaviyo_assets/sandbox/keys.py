@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 
 _LENGTH = 34
@@ -11,6 +12,10 @@ _LENGTH = 34
 
 PLAN_GATED_SCOPES = frozenset({"reviews:read", "webhooks:read"})
 """Scopes with endpoints that return 403 for the plan-gated key."""
+
+
+def _of_includes(entry: ResourceType) -> list[str]:
+    return [scope for include in entry.requested_includes for scope in include.scopes]
 
 
 class Keys:
@@ -30,7 +35,7 @@ class Keys:
 
     def __init__(self, seed: int, catalog: Catalog = CATALOG) -> None:
         self._seed = seed
-        self.scopes = frozenset(scope for entry in catalog.values() for scope in entry.scopes)
+        self.scopes = frozenset(scope for entry in catalog.values() for scope in (*entry.scopes, *_of_includes(entry)))
         self._recommended = frozenset(scope for entry in catalog.values() if entry.recommended_scope for scope in entry.scopes)
 
     @property

@@ -67,6 +67,7 @@ class SandboxOptions:
     cursors_by_time_alone: bool = field(
         default=False, metadata={"help": "skip records that share their time with the last one of the page before, where cursors hold no id"}
     )
+    truncated_includes: bool = field(default=False, metadata={"help": "leave out some of the included resources that the records name"})
     archived_by_default: bool = field(
         default=False, metadata={"help": "return archived campaigns and flows together with live ones without a filter"}
     )

@@ -4,7 +4,7 @@ The JSON is generated once. A page then only joins bytes, and numbers that no Py
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -165,6 +165,24 @@ def refreshed(record: Record, raw: bytes, now: int) -> bytes:
 
 def _text(raw: msgspec.Raw | None) -> Any:
     return None if raw is None else msgspec.json.decode(raw)
+
+
+def relinked(record: Record, relationship: str, type_name: str, ids: Sequence[str]) -> Record:
+    """Return the record with other ids in a relationship, in the included linkage and in one that its responses always contain."""
+    head = b'{"attributes":{'
+    members = members_of(head + record.raw[record.cut :])
+    relationships: dict[str, Any] = msgspec.json.decode(members["relationships"], type=dict[str, dict[str, msgspec.Raw]])
+    if "data" in relationships[relationship]:
+        relationships[relationship] = {**relationships[relationship], "data": [{"type": type_name, "id": id} for id in ids]}
+    tail = encode({**members, "relationships": relationships})[len(head) :]
+    return replace(record, raw=record.raw[: record.cut] + tail, related={**record.related, relationship: tuple(ids)})
+
+
+def with_id(record: Record, id: str) -> Record:
+    """Return the record with another id."""
+    raw = record.raw.replace(b'"id":"%b"' % record.id.encode(), b'"id":"%b"' % id.encode(), 1)
+    raw = raw.replace(b"/%b/" % record.id.encode(), b"/%b/" % id.encode())
+    return replace(record, id=id, raw=raw, cut=record.cut + len(id) - len(record.id), values={**record.values, "id": id})
 
 
 def not_by_itself(tail: bytes) -> bytes:

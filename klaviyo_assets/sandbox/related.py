@@ -108,7 +108,10 @@ def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple
     """Return a record's JSON in which the included relationships contain their ids."""
     tail = raw[record.cut :]
     missing = [name for name in include if name in record.related and f'"{name}":'.encode() in tail]
-    if not missing:
+    alone = [column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRING]
+    # Recorded for a message without a template or an image.
+    without = [name for name in include if name in alone] if entry.host is not None else []
+    if not missing and not without:
         return raw
     to_one = {column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRING}
     members = members_of(raw)
@@ -118,4 +121,6 @@ def with_linkage(entry: ResourceType, record: Record, raw: bytes, include: tuple
         if name in to_one:
             data = data[0] if data else None
         relationships[name] = {"data": data, **relationships[name]}
+    for name in without:
+        relationships[name] = {"data": None, **relationships[name]}  # unless it names a record
     return encode({**members, "relationships": relationships})

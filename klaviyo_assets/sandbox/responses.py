@@ -118,7 +118,7 @@ def collection(
         previous = link(position(records[0], field), True) if has_previous else _bogus_prev(entry, own, parameters)
         links |= {"next": following, "prev": previous}
     data = b"[" + b",".join(_rendered(entry, records, query, now)) + b"]"
-    included = _included(store, entry, records, query)
+    included = _included(store, entry, records, query, truncated=options.truncated_includes)
     if included is not None and options.max_included:
         included = included[: options.max_included]
     return _document(data, links, included)
@@ -213,8 +213,8 @@ def _rendered(entry: ResourceType, records: Iterable[Record], query: Query, now:
         yield raw if names is None else keep_fields(raw, (*names, *query.additional))
 
 
-def _included(store: Store, entry: ResourceType, records: Iterable[Record], query: Query) -> list[bytes] | None:
-    """Return the included resource objects without duplicates, or None if the query has no ``include``."""
+def _included(store: Store, entry: ResourceType, records: Iterable[Record], query: Query, *, truncated: bool = False) -> list[bytes] | None:
+    """Return the included resource objects without duplicates, or None if the query has no ``include``; if truncated, without every third one."""
     if not query.include:
         return None
     found: dict[tuple[str, str], bytes] = {}
@@ -226,7 +226,7 @@ def _included(store: Store, entry: ResourceType, records: Iterable[Record], quer
                 if raw is not None:
                     names = query.fields.get(type_name)
                     found[type_name, id] = raw if names is None or b'"attributes"' not in raw else keep_fields(raw, names)
-    return list(found.values())
+    return [raw for number, raw in enumerate(found.values()) if not (truncated and number % 3 == 1)]
 
 
 def _document(data: bytes, links: Mapping[str, str | None], included: list[bytes] | None) -> bytes:

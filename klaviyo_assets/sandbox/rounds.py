@@ -6,6 +6,7 @@ from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import is_attributed, make_event
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
+from klaviyo_assets.sandbox.generate.hosted import add_hosted
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
@@ -38,6 +39,7 @@ def apply_round(account: Account, seed: int, now: int) -> None:
     _archive(account, _rng(account, seed, "archive"), now)
     _reviews(account, rng, now)
     _children(account, rng, now)
+    _hosted(account, _rng(account, seed, "included"), now)
 
 
 def _rng(account: Account, seed: int, *purpose: str) -> random.Random:
@@ -85,7 +87,7 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
 def _small_types(account: Account, seed: int, now: int) -> None:
     """Change one record of each, at random for each type by itself: a further type in the catalog changes nothing for the others."""
     for name, entry in account.catalog.items():
-        if name in _LARGE or entry.fixed_records or entry.parent is not None or entry.replication.report is not None or entry.records_of is not None:
+        if name in _LARGE or entry.fixed_records or entry.owner is not None or entry.replication.report is not None or entry.records_of is not None:
             continue
         ids, rng = _ids(account, name), _rng(account, seed, name)
         account.add(name, make_new(account.context, account.store, entry, rng, now), now)
@@ -109,6 +111,24 @@ def _children(account: Account, rng: random.Random, now: int) -> None:
             account.add(name, record, now, parent_id)
         if existing:
             account.delete(name, rng.choice(existing), parent_id)
+
+
+def _hosted(account: Account, rng: random.Random, now: int) -> None:
+    """Add, rename and delete a record of each type with a host; change the order of a flow's actions, and some tags."""
+    for name, entry in account.catalog.items():
+        if entry.host is None or not _ids(account, entry.host.entry.name):
+            continue
+        added = add_hosted(account.context, account.store, entry, rng, now)
+        ids = [id for id in _ids(account, name) if id != added]
+        if len(ids) > 2 and name in ("campaign_messages", "flow_actions", "flow_messages"):
+            renamed, deleted = rng.sample(ids, 2)
+            account.rename_message(name, renamed, f"Renamed – umbenannt {rng.randrange(1000)}", now)
+            account.delete(name, deleted)
+    if "flow_actions" in account.catalog and (flows := _ids(account, "flows")):
+        account.reorder(rng.choice(flows), rng)
+    for name, entry in account.catalog.items():
+        if "tags" in entry.endpoint.includes and (ids := _ids(account, name)):
+            account.tag(name, rng.choice(ids), (account.context.ids.uuid(),))
 
 
 def _archive(account: Account, rng: random.Random, now: int) -> None:

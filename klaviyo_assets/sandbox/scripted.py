@@ -9,6 +9,7 @@ from klaviyo_assets.sandbox.changes import Account, UnknownRecord
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.events import Subject, make_event
+from klaviyo_assets.sandbox.generate.hosted import add_hosted
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
 from klaviyo_assets.sandbox.generate.metrics import template_of
 from klaviyo_assets.sandbox.generate.settings_of_account import map_metric
@@ -26,7 +27,8 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
         change: The change, by ``kind``: ``round`` (seed), ``add`` (type, attributes, channel, seed, parent), ``update`` (type, id, attributes, moves,
             parent), ``archive`` (type, id), ``map`` (id of the mapped metric, seed: which kind of metric it gets),
             ``event`` (datetime, arrival, profile_id, metric_id, attributes, seed), ``attribution`` (id of the event,
-            attributions: their ids), ``delete`` (type, id, parent) or ``merge`` (source, destination). ``parent`` is the id of the
+            attributions: their ids), ``delete`` (type, id, parent), ``rename`` (type, id, and name: the new name of a message),
+            ``reorder`` (id of a flow, seed), ``tag`` (type, id, tags: their ids) or ``merge`` (source, destination). ``parent`` is the id of the
             parent, for child types.
         now: When it happens.
 
@@ -58,6 +60,13 @@ def apply_change(account: Account, change: Mapping[str, Any], now: int) -> list[
         case {"kind": "delete", "type": name, "id": id}:
             account.delete(_type(account, name), id, change.get("parent"))
             return [id]
+        case {"kind": "rename", "type": name, "id": id, "name": text}:
+            return [account.rename_message(_type(account, name), id, str(text), now, moves=bool(change.get("moves", True))).id]
+        case {"kind": "reorder", "id": id}:
+            account.reorder(id, _rng(account, change, now))
+            return [id]
+        case {"kind": "tag", "type": name, "id": id, "tags": tags}:
+            return [account.tag(_type(account, name), id, tags).id]
         case {"kind": "merge", "source": source, "destination": destination}:
             return [account.merge(source, destination, now).id]
         case _:
@@ -74,6 +83,8 @@ def _rng(account: Account, change: Mapping[str, Any], now: int) -> random.Random
 
 def _add(account: Account, name: str, change: Mapping[str, Any], now: int) -> str:
     entry, rng, parent_id = account.catalog[name], _rng(account, change, now), change.get("parent")
+    if entry.host is not None:
+        return add_hosted(account.context, account.store, entry, rng, now)
     if entry.parent is None:
         record = make_new(account.context, account.store, entry, rng, now)
     else:

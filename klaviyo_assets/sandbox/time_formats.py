@@ -4,6 +4,7 @@ from klaviyo_assets.sandbox.instants import render, render_whole
 
 _WITH_FRACTION = frozenset(
     {
+        "campaign_messages",
         "campaigns",
         "catalog_categories",
         "catalog_items",

@@ -6,6 +6,7 @@ from typing import Any
 from klaviyo_assets.catalog.columns import INCLUDED
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
+from klaviyo_assets.sandbox.generate.hosted import derived_values
 from klaviyo_assets.sandbox.json_members import members_of
 from klaviyo_assets.sandbox.records import Record, encode, identifier
 from klaviyo_assets.sandbox.related import with_linkage
@@ -17,7 +18,7 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
 
     A record is the JSON that the API sends, with the ids of the relationships that every read includes. If a column of the table holds a value that
     the record does not have, the record ends with a member ``meta``: the values of its subset (a campaign's channel), the id of its parent and, by
-    relationship, what its included resources name.
+    relationship, what its included resources name, and what the table computes.
 
     Args:
         state: The running sandbox.
@@ -31,7 +32,7 @@ def true_records(state: State, name: str, additional_fields: tuple[str, ...] | N
         includes = tuple(include.relationship for include in entry.requested_includes)
         for record in store[name]:
             raw = with_linkage(entry, record, record.rendered(additional), includes)
-            yield record.id, _with_meta(raw, {**_values_of(record, subsets), **_included(entry, record)})
+            yield record.id, _with_meta(raw, {**_values_of(record, subsets), **_included(entry, record), **derived_values(entry, record)})
         return
     for parent_id, child in store.children[name]:
         whole = store.whole(entry, child)

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.catalog.hosting import without_includes
 from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.fetch_state import FetchState
+from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.load.deletions import Key
 from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.report_window import ReportWindow
@@ -30,6 +34,8 @@ class SyncRead:
         covered: Coverage of the batches that were loaded.
         files: Staged files with the keys of the rows that were returned, if they are compared.
         rereads: Covered windows that were read again, each as a whole.
+        state: Progress of the extraction.
+        included: Reader of a type that takes its records from its host's responses; None for other types.
     """
 
     slices: Sequence[AnySlice]
@@ -37,6 +43,8 @@ class SyncRead:
     covered: Sequence[CoverageRow]
     files: Sequence[Path]
     rereads: Sequence[Reread]
+    state: FetchState
+    included: IncludedReader | None = None
 
 
 async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
@@ -47,8 +55,8 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
         WarehouseError: If the database fails.
     """
     match sync.completion:
-        case Completion.COMPARE_ALL:
-            await _compare_all(sync, staging)
+        case Completion.COMPARE_ALL | Completion.COMPARE_INCLUDED:
+            await _compare_all(sync, staging, read)
             return
         case Completion.COMPARE_PER_PARENT:
             if read.children is not None:
@@ -68,7 +76,7 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
     await in_thread(sync.loader.end, sync.row, sync.client.now())
 
 
-async def _compare_all(sync: SyncContext, staging: Staging) -> None:
+async def _compare_all(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
     """Look up missing ids, then load rows and mark deleted ones, in one transaction unless the rows are too wide for that."""
     loader, name = sync.loader, sync.entry.name
     batch = staging.batch()
@@ -78,13 +86,15 @@ async def _compare_all(sync: SyncContext, staging: Staging) -> None:
         sync.note(f"Klaviyo returned no {name} at all, though {len(missing)} are known: none was marked as deleted.")
         missing = []
     elif missing:
-        found = await look_up(sync.client, sync.entry, [id_ for (id_,) in missing])
+        found = await _look_up(sync, missing, read)
     for page in found:
         staging.add_lookup(page)
     if found:
         await in_thread(staging.write)
     still_there = {record.id for page in found for record in page.records}
     gone = [(id_,) for (id_,) in missing if id_ not in still_there]
+    if read.included is not None:
+        sync.row.fetched_by_id = read.state.fetched_by_id
     sync.record_traffic()
     # Nearly always one batch. Rows that are too wide for one transaction come in several; the last one marks the deleted rows.
     *before, last = staging.batches()
@@ -105,6 +115,14 @@ async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: S
     ]
     for window in await in_thread(sync.loader.mark_missing_of_report, windows, files, sync.row.started_at):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.first} to {window.last}, though some are known: none was marked as deleted.")
+
+
+async def _look_up(sync: SyncContext, missing: Sequence[Key], read: SyncRead) -> list[Page]:
+    """Return the records that still exist, of those that a complete read did not return; of a type with a host, those that their hosts still have."""
+    host = sync.entry.host
+    if host is None or read.included is None:
+        return await look_up(sync.client, without_includes(sync.entry, read.state.refused_includes), [id_ for (id_,) in missing])
+    return await read.included.look_up(await in_thread(sync.loader.values_of, host.column, missing))
 
 
 async def _compare_window(sync: SyncContext, read: SyncRead) -> None:

@@ -1,12 +1,14 @@
 """The context that the steps of one sync share."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.strategies import Strategy, strategy_for
@@ -29,6 +31,8 @@ class SyncContext:
         fingerprint: Fingerprint of the options, columns and field rules.
         parent_failed: True if the sync of the parent type failed just before.
         selection: The metrics that are selected.
+        feeds: Types that take their records from this sync's responses.
+        feed: The responses of the host's sync, for a type that takes its records from them.
 
     Attributes:
         notes: Messages for the user.
@@ -43,6 +47,8 @@ class SyncContext:
     fingerprint: str
     parent_failed: bool = False
     selection: MetricSelection = EVERY_METRIC
+    feeds: Sequence[Feed] = ()
+    feed: Feed | None = None
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -21,10 +21,14 @@ from pathlib import Path
 import polars as pl
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
+from klaviyo_assets.catalog.endpoint import Include
+from klaviyo_assets.catalog.hosting import include_of, including
+from klaviyo_assets.extract.feed import FeedSink
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
+from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import Completion
 from klaviyo_assets.load.batch import Batch
@@ -49,6 +53,8 @@ _RESUMABLE = (Completion.COVERAGE, Completion.COMPARE_WINDOW, Completion.COMPARE
 
 _COMPARING_KEYS = (Completion.COMPARE_WINDOW, Completion.COMPARE_PER_PARENT, Completion.COMPARE_REPORT)
 """Kinds of syncs that compare the keys of the rows that were returned."""
+_LOADED_AT_THE_END = (Completion.COMPARE_ALL, Completion.COMPARE_INCLUDED)
+"""Kinds of syncs that load all rows in one transaction if possible, together with the marks of deleted rows."""
 
 
 @dataclass
@@ -107,11 +113,12 @@ class Pipeline:
         self._rereads = rereads
         self._state = FetchState()
         self._staging = Staging(folder, self._manifest(), apply_privacy)
+        self._included = IncludedReader(sync.client, sync.entry, self._staging, self.after_page, self._state) if sync.entry.host is not None else None
         compares = sync.completion in _COMPARING_KEYS or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)
         self._writer = BackgroundWriter(
             self._staging,
-            None if sync.completion is Completion.COMPARE_ALL else self._loader.load,
+            None if sync.completion in _LOADED_AT_THE_END else self._loader.load,
             rows_known=0 if sync.completion is Completion.SWAP else sync.loader.row_count,
             rows_expected=self._rows_expected,
         )
@@ -139,7 +146,8 @@ class Pipeline:
             await self._give_up()
             raise
         sync.record_traffic(state.records_read)
-        await complete(sync, self._staging, SyncRead(planned.slices, children, self._loader.covered, self._loader.files, self._rereads))
+        read = SyncRead(planned.slices, children, self._loader.covered, self._loader.files, self._rereads, state, self._included)
+        await complete(sync, self._staging, read)
         self._staging.remove()
 
     async def _give_up(self) -> None:
@@ -158,10 +166,48 @@ class Pipeline:
         """Fetch and load slices, and return the files with the keys of their records."""
         before = len(self._loader.files)
         incomplete = await rows_with_missing_resources(self._sync)
-        await Fetcher(self._sync.client, self._sync.entry, self._staging, self.after_page, self._state).run(slices)
+        await self._read(slices)
         await fetch_missing_resources(self._sync, self._staging, self._state, incomplete)
         await self._writer.finish()
         return tuple(self._loader.files[before:])
+
+    async def _read(self, slices: Sequence[AnySlice]) -> None:
+        """Read slices, with the records of the types that take theirs from the same responses."""
+        sync = self._sync
+        if self._included is not None:
+            await self._included.run(slices, sync.feed)
+            return
+        feeds = [feed for feed in sync.feeds if await feed.begin()]
+        entry = including(sync.entry, [feed.entry for feed in feeds]) if feeds else sync.entry
+        sink = FeedSink(feeds, self._staging)
+
+        async def after_page() -> None:
+            await self.after_page()
+            await sink.drain()
+
+        try:
+            await Fetcher(sync.client, entry, sink, after_page, self._state, self._on_refused).run(slices)
+        except Exception as error:
+            for feed in feeds:
+                feed.end(error)
+            raise
+        for feed in feeds:
+            feed.end()
+
+    def _on_refused(self, includes: Sequence[Include], error: AccessDenied) -> None:
+        """Say what is read without the resources that the key may not read."""
+        sync, entry = self._sync, self._sync.entry
+        for include in includes:
+            for feed in sync.feeds:
+                if include_of(feed.entry).relationship == include.relationship:
+                    feed.end(error)
+            columns = [column.name for column in entry.columns if column.path == ("relationships", include.relationship)]
+            if columns:
+                scopes = " and ".join(include.scopes)
+                sync.note(
+                    f"{entry.name} are read without their {include.relationship}, because the API key lacks {scopes}: {', '.join(columns)} is null. "
+                    f"What to do: nothing, or create a new key that also has {scopes}."
+                )
 
     async def after_page(self) -> None:
         """Start a write or a load if it is due; wait if either has fallen behind."""

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from klaviyo_assets.api.probe import sync_clock
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import locating_decode_errors
+from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
@@ -74,6 +75,8 @@ class SyncRunner:
         field_rules: Field rules of the resource type.
         accept_other_account: True if the schema may switch to another account.
         parent_failed: True if the sync of the parent type failed just before.
+        feeds: Types that take their records from this sync's responses, in the same event loop.
+        feed: The responses of the host's sync, for a type that takes its records from them; None to read the host itself.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
@@ -91,6 +94,8 @@ class SyncRunner:
     field_rules: FieldRuleSet = field(default_factory=FieldRuleSet)
     accept_other_account: bool = False
     parent_failed: bool = False
+    feeds: Sequence[Feed] = ()
+    feed: Feed | None = None
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -160,7 +165,9 @@ class SyncRunner:
             loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
         )
         fingerprint = self._fingerprint(self.field_rules.fingerprint)
-        sync = SyncContext(self.entry, self.request, self.client, loader, row, self.log, fingerprint, self.parent_failed)
+        sync = SyncContext(
+            self.entry, self.request, self.client, loader, row, self.log, fingerprint, self.parent_failed, feeds=self.feeds, feed=self.feed
+        )
         for note in loader.notes:
             sync.note(note)
         if last_end is not None and self.client.time_is_known and last_end - self.client.now() < CLOCKS_DIFFER:

@@ -52,8 +52,10 @@ def test_probe_requests_one_record_with_one_time(name: str, server: Scripted) ->
 
     ((path, _),) = server.requests
     url = httpx.URL(f"http://server{path}")
-    assert url.path == entry.endpoint.path
-    assert dict(url.params) == (PARAMETERS.get(name) or expected(entry))
+    requested = entry.host.entry if entry.host is not None else entry
+    assert url.path == requested.endpoint.path
+    include = {"include": entry.host.relationship} if entry.host is not None else {}
+    assert dict(url.params) == (PARAMETERS.get(requested.name) or expected(requested)) | include
     assert found.granted
     assert found.summary == f"The key may read {name} ({entry.scope_text})."
     assert (found.verdict, found.advice, found.error) == (Verdict.GRANTED, "", None)

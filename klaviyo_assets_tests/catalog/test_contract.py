@@ -13,6 +13,7 @@ from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.accounts import COLLECTIONS
+from klaviyo_assets_tests.contract.described import path_of
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
 
 ONLY_RECORDED = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
@@ -51,7 +52,7 @@ def limit(figures: Facts) -> RateLimit:
 
 @every_type
 def test_scope_and_limits(entry: ResourceType, endpoints: Facts) -> None:
-    collection, single = endpoints[entry.endpoint.path], endpoints.get(f"{entry.endpoint.path}/{{id}}")
+    collection, single = endpoints[path_of(entry)], endpoints.get(f"{entry.endpoint.path}/{{id}}")
 
     assert sorted(entry.scopes) == sorted(collection["scopes"])
     assert entry.endpoint.limit == limit(collection)
@@ -69,7 +70,7 @@ def test_scope_and_limit_of_the_counts(endpoints: Facts) -> None:
 
 @every_type
 def test_pages(entry: ResourceType, endpoints: Facts) -> None:
-    collection, size = endpoints[entry.endpoint.path], entry.endpoint.page_size
+    collection, size = endpoints[path_of(entry)], entry.endpoint.page_size
 
     assert (size.default if size else None, size.maximum if size else None) == (collection["page_size_default"], collection["page_size_max"])
     assert entry.endpoint.unpaged is not collection["paginated"]
@@ -77,7 +78,7 @@ def test_pages(entry: ResourceType, endpoints: Facts) -> None:
 
 @every_type
 def test_filters(entry: ResourceType, endpoints: Facts) -> None:
-    collection = endpoints[entry.endpoint.path]
+    collection = endpoints[path_of(entry)]
 
     assert {field: sorted(operators) for field, operators in entry.endpoint.filters.items()} == {
         field: sorted(operators) for field, operators in collection["filters"].items()
@@ -88,7 +89,7 @@ def test_filters(entry: ResourceType, endpoints: Facts) -> None:
 
 @every_type
 def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Facts) -> None:
-    collection = endpoints[entry.endpoint.path]
+    collection = endpoints[path_of(entry)]
 
     assert sorted(entry.endpoint.sorts) == sorted(collection["sort"])
     assert sorted(entry.endpoint.includes) == sorted(collection["include"])
@@ -101,7 +102,7 @@ def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Fa
 def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
     """The catalog has all reduced limits of the collection; it may have those of single records too."""
     path = entry.endpoint.path
-    facts = (endpoints[path], endpoints.get(f"{path}/{{id}}", {"reduced_limits": []}))
+    facts = (endpoints[path_of(entry)], endpoints.get(f"{path}/{{id}}", {"reduced_limits": []}))
     collection, single = ({one["when"]: limit(one) for one in each["reduced_limits"]} for each in facts)
     known = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits}
     of_a_look_up = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits if one.lookup}
@@ -164,6 +165,10 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
 def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
     for column in entry.columns:
         if column.name in ONLY_RECORDED.get(entry.name, ()):
+            continue
+        if column.path[0] == "derived":
+            assert entry.host is not None
+            assert entry.host.derive is not None
             continue
         if column.path[0] == "subset":
             assert all(column.path[1] in subset.values for subset in entry.subsets)
@@ -282,7 +287,7 @@ def test_subsets_use_allowed_filters_and_differ_from_each_other(entry: ResourceT
 
 @every_type
 def test_docs_url_is_that_of_the_operation(entry: ResourceType, endpoints: Facts) -> None:
-    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[entry.endpoint.path]['operation']}"
+    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[path_of(entry)]['operation']}"
 
 
 @every_collection

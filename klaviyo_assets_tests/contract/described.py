@@ -38,9 +38,15 @@ def _joined(word: str, parts: list[dict[str, Schema]]) -> dict[str, Schema]:
 
 
 def resource(description: Schema, entry: ResourceType) -> Schema:
-    """Return the schema of a record in the collection's response."""
-    response = description["paths"][entry.endpoint.path]["get"]["responses"]["200"]["content"][JSONAPI]["schema"]
-    return {"anyOf": [one["items"] for one in variants(description, members(description, response)["data"]) if "items" in one]}
+    """Return the schema of a record in the collection's response; of a type with a host, in the response with one record."""
+    response = description["paths"][path_of(entry)]["get"]["responses"]["200"]["content"][JSONAPI]["schema"]
+    data = members(description, response)["data"]
+    return data if entry.host is not None else {"anyOf": [one["items"] for one in variants(description, data) if "items" in one]}
+
+
+def path_of(entry: ResourceType) -> str:
+    """Return the path of the endpoint that a type's contract describes: of the collection, or of one record for a type with a host."""
+    return f"{entry.endpoint.path}/{{id}}" if entry.host is not None else entry.endpoint.path
 
 
 def included(description: Schema, entry: ResourceType) -> Schema:

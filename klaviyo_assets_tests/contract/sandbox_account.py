@@ -40,7 +40,10 @@ class Account:
         return asyncio.run(send_async())
 
     def records(self, entry: ResourceType) -> list[Facts]:
-        """Return the first page of a type, with the additional fields and the ids of related records."""
+        """Return the first page of a type, with the additional fields and the ids of related records; with a host, every record by its id."""
+        if entry.host is not None:
+            ids = self._state.account.store.ids_of(entry.name)
+            return [self.send("GET", f"{entry.endpoint.path}/{id_}").json()["data"] for id_ in ids]
         parameters = {"filter": "equals(messages.channel,'email')"} if entry.endpoint.required_filter else {}
         if entry.endpoint.additional_fields:
             parameters[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)

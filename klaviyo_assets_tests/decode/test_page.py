@@ -68,7 +68,9 @@ def filled(entry: ResourceType) -> str:
         elif column.path[0] == "relationships":
             one, many = '{"data":{"type":"x","id":"r1"}}', '{"data":[{"type":"x","id":"r1"},{"type":"x","id":"r2"}],"links":{"self":"s"}}'
             tree["relationships"][column.path[1]] = many if column.type is ColumnType.STRINGS else one
-    return record(dumped(tree["attributes"]), dumped(tree["relationships"]))
+    derived = {column.path[1]: SAMPLES[column.type][0] for column in entry.columns if column.path[0] == "derived"}
+    found = record(dumped(tree["attributes"]), dumped(tree["relationships"]))
+    return found[:-1] + f',"derived":{dumped(derived)}}}' if derived else found
 
 
 def with_included(entry: ResourceType, body: bytes) -> bytes:

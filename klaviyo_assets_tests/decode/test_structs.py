@@ -33,7 +33,7 @@ def test_relationships_with_links_only_are_fast_from_the_first_page(name: str, r
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
-@pytest.mark.parametrize("relationship", ["image", "conversation", "brand-new", "weird name", "0", ""])
+@pytest.mark.parametrize("relationship", ["gallery", "conversation", "brand-new", "weird name", "0", ""])
 @pytest.mark.parametrize("value", [LINKS, {"data": None}, {"data": [], **LINKS}, {}, None])
 def test_relationship_without_ids_costs_one_slow_record_and_is_not_kept(name: str, relationship: str, value: Any) -> None:
     decoder = PageDecoder(CATALOG[name])

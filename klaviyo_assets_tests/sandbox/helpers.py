@@ -19,8 +19,10 @@ SMALL = SandboxOptions(seed=0, events=600, profiles=150, campaigns=60, reviews=8
 
 
 def path_of(sandbox: SandboxProcess, name: str) -> str:
-    """Return the path of a type's records; of a child type, the path for a parent with children."""
+    """Return the path of a type's records; of a child type, the path for a parent with children; of a type with a host, of one record."""
     entry = CATALOG[name]
+    if entry.host is not None:
+        return f"{entry.endpoint.path}/{sandbox.truth(name)[0]['id']}"
     return entry.path_of(None if entry.parent is None else sandbox.truth(name)[0]["meta"][entry.parent.column])
 
 

@@ -44,9 +44,11 @@ def test_a_later_state_extends_the_earlier_one():
 def test_counts_follow_the_options():
     state = begin(SMALL)
     wanted = {
-        name: entry.fixed_records or SMALL.count_of((entry.records_of or entry).name) for name, entry in COLLECTIONS.items() if entry.parent is None
+        name: entry.fixed_records or SMALL.count_of((entry.records_of or entry).name) for name, entry in COLLECTIONS.items() if entry.owner is None
     }
-    assert {name: len(found) for name, found in state.account.store.collections.items()} == wanted
+    found = {name: len(records) for name, records in state.account.store.collections.items()}
+    assert {name: found[name] for name in wanted} == wanted
+    assert all(found[name] > 0 for name in found)
     for children in state.account.store.children.values():
         of_parents = Counter(parent_id for parent_id, _ in children)
         assert 0 < max(of_parents.values()) <= SMALL.count_of(children.entry.name)

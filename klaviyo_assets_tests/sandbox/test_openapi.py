@@ -43,9 +43,18 @@ def without_whatsapp(data: Any) -> None:
             del subscriptions["whatsapp"]
 
 
+def without_null_relationships(data: Any) -> None:
+    """Remove the null that Klaviyo sends for a message without a template or an image; the description allows only an object."""
+    for record in data if isinstance(data, list) else [data]:
+        for relationship in record.get("relationships", {}).values():
+            if relationship.get("data", ...) is None:
+                del relationship["data"]
+
+
 def deviations(description: dict[str, Any], schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
     if "data" in document:
         without_whatsapp(document["data"])
+        without_null_relationships(document["data"])
     validator = validators.OAS30Validator({**schema, "components": description["components"]})
     return [f"{'/'.join(map(str, found.absolute_path))}: {found.message[:200]}" for found in validator.iter_errors(document)]
 
@@ -71,7 +80,7 @@ def everything(name: str) -> dict[str, str]:
     return parameters
 
 
-CASES = [(name, {}) for name, entry in COLLECTIONS.items() if entry.endpoint.required_filter is None] + [
+CASES = [(name, {}) for name, entry in COLLECTIONS.items() if entry.endpoint.required_filter is None and entry.host is None] + [
     ("campaigns", {"filter": f"equals(messages.channel,'{channel}')"}) for channel in ("email", "sms", "mobile_push")
 ] + [("flows", {"filter": "equals(archived,true)"}), ("reviews", {"filter": "equals(status,'all')"})]  # fmt: skip
 

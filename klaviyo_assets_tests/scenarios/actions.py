@@ -21,9 +21,12 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Event,
     Join,
     Merge,
+    OfHost,
     OfNamed,
     OfProfile,
+    Reorder,
     Suppress,
+    Tag,
     Wait,
     shared_type,
 )
@@ -56,6 +59,7 @@ class ActionRunner:
 
     def __init__(self, world: World, entry: ResourceType) -> None:
         self.world, self.entry = world, entry
+        self._host = ActionRunner(world, CATALOG[entry.host.entry.name]) if entry.host is not None else None
         self._shared = shared_type(entry)
         self._profiles = ActionRunner(world, self._shared) if self._shared is not None else None
         named = named_by(entry)
@@ -76,6 +80,21 @@ class ActionRunner:
                 return "time passes"
             case Event(ago, count):
                 return self._add_events(ago, count)
+            case OfHost(action) if self._host is not None:
+                label = self._host.run(action, self.world.records(self._host.entry.name))
+                return f"host: {label}" if label else None
+            case Reorder(which):
+                flows = sorted(self.world.records("flows"))
+                if not flows:
+                    return None
+                self.world.change("reorder", id=flows[which % len(flows)], seed=self._next())
+                return "actions of a flow in another order"
+            case Tag(which, count) if ids and "tags" in self.entry.endpoint.includes:
+                tags = [f"0000000{number}-4f6c-11f0-8001-{self._next():012}" for number in range(count)]
+                self.world.change("tag", type=name, id=ids[which % len(ids)], tags=tags)
+                return f"{count} tags"
+            case Add() if self._host is not None and not self.world.records(self._host.entry.name):
+                return None
             case Add(count):
                 for _ in range(count):
                     self.world.change("add", type=name, seed=self._next())
@@ -152,6 +171,9 @@ class ActionRunner:
             return
         if name == "mapped_metrics":
             self.world.change("map", id=id_, seed=self._next())
+            return
+        if self.entry.host is not None:
+            self.world.change("rename", type=name, id=id_, name=f"edited {self._next()}", moves=moves)
             return
         value = {"edited": self._next()} if name == "events" else f"edited {self._next()}"
         self.world.change("update", type=name, id=id_, attributes={_EDITED.get(name) or attribute_to_edit(self.entry): value}, moves=moves)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from klaviyo_assets.catalog import flow_definitions
 from klaviyo_assets.decode.included import Attacher
 from klaviyo_assets.decode.report import ReportDecoder
 from klaviyo_assets.extract import slice_query
+from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
@@ -181,6 +183,16 @@ FAULTS: Sequence[Fault] = (
         "records missing from a full sync not marked as deleted",
         (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant(at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
+    ),
+    Fault(
+        "truncated included resources not fetched",
+        (Edit(IncludedReader, "_records_of", "for id_ in found.lacking if", "for id_ in [] if"),),
+        ("campaign_messages", "flow_actions", "flow_messages"),
+    ),
+    Fault(
+        "actions of a flow numbered in the order of the response",
+        (Edit(flow_definitions, "_in_order", "return [*reversed(left), *loops]", "return [*actions]"),),
+        ("flow_actions", "flow_messages"),
     ),
     Fault(
         "rows of a parent doubled when it is read again",

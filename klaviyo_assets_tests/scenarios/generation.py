@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.scenarios.actions import named_by
 from klaviyo_assets_tests.scenarios.scenario import (
@@ -24,17 +23,20 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Interruption,
     Join,
     Merge,
+    OfHost,
     OfNamed,
     OfParent,
     OfProfile,
+    Reorder,
     Scenario,
     Step,
     Suppress,
     Sync,
+    Tag,
     Wait,
 )
 
-FULL_TABLE = tuple(name for name, entry in CATALOG.items() if isinstance(entry.replication, FullTable))
+FULL_TABLE = tuple(name for name, entry in CATALOG.items() if entry.replication.is_complete_read)
 REPORTS = tuple(name for name, entry in CATALOG.items() if entry.replication.report is not None)
 CHILD_TYPES = tuple(name for name, entry in CATALOG.items() if entry.parent is not None)
 _WEIGHTED = ("events",) * 7 + ("profiles",) * 6 + ("reviews",) * 2 + CHILD_TYPES * 2 + tuple(COLLECTIONS)
@@ -88,6 +90,10 @@ _joins = st.builds(Join, _which, st.sampled_from((1, 1, 2, 5)))
 _of_profiles = st.builds(OfProfile, st.one_of(st.builds(Add, st.sampled_from((1, 3))), _deletes))
 _of_named = st.builds(OfNamed, st.one_of(st.builds(Add), _deletes))
 _of_parents = st.builds(OfParent, st.one_of(st.builds(Add), st.builds(Change, _which)))
+_few_adds = st.builds(Add, st.sampled_from((1, 2, 5)))
+_few_changes = st.builds(Change, _which, st.sampled_from((True, True, False)), st.sampled_from((1, 3)))
+_of_hosts = st.builds(OfHost, st.one_of(st.builds(Add), st.builds(Change, _which), st.builds(Archive, _which), _deletes))
+_tags = st.builds(Tag, _which, st.sampled_from((0, 1, 3)))
 _parent_deletions = st.builds(OfParent, _deletes)
 
 
@@ -104,13 +110,16 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
         case _ if entry.parent is not None:
             again = st.builds(Change, _which)
             return st.one_of(_joins, st.builds(Join, _which), _waits, again, _deletes, _of_parents, _parent_deletions, _merges, _of_profiles)
+        case _ if entry.host is not None:
+            reorders = st.builds(Reorder, _which) if entry.host.entry.name == "flows" else _changes
+            return st.one_of(_few_adds, _waits, _few_changes, _deletes, _of_hosts, _of_hosts, reorders)
         case _ if entry.fixed_records:
             return st.one_of(_changes, _waits)
         case _ if (named := named_by(entry)) is not None:
             merges = [_merges] if named.name == "profiles" else []
             return st.one_of(_adds, _waits, _changes, _deletes, _of_named, _of_named, *merges)
         case _ if "archived" in entry.endpoint.filters:
-            return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which))
+            return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which), _tags)
         case _:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)
 

@@ -74,7 +74,7 @@ def _value(column: Column, raw: bytes) -> Any:
             return data["id"] if data is not None else None
         case ("included", name, "relationships", *target):
             return _included_value(_member(raw, ("meta", "included", name)), target)
-        case ("subset" | "parent", name):
+        case ("subset" | "parent" | "derived", name):
             return _loaded(_member(raw, ("meta", name)))
         case ("within", name, *inside):
             return _value_within(column, _loaded(_member(raw, ("attributes", name))), inside)

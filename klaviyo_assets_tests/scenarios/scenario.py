@@ -155,6 +155,41 @@ class OfParent:
 
 
 @dataclass(frozen=True)
+class OfHost:
+    """An action on the types with the responses that fill the table under test, such as on campaigns for their messages.
+
+    Attributes:
+        action: What happens to them.
+    """
+
+    action: Add | Change | Archive | Delete
+
+
+@dataclass(frozen=True)
+class Reorder:
+    """The actions of a flow change their order.
+
+    Attributes:
+        which: Index of the flow.
+    """
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Tag:
+    """The tags of a record change; nothing else of it does.
+
+    Attributes:
+        which: Index of the record.
+        count: Number of tags that it has then.
+    """
+
+    which: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Interruption:
     """Interrupts a sync.
 
@@ -167,7 +202,9 @@ class Interruption:
     after: int
 
 
-Action = Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfNamed | OfParent
+Action = (
+    Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfNamed | OfParent | OfHost | Reorder | Tag
+)
 
 
 @dataclass(frozen=True)
@@ -232,6 +269,7 @@ class Scenario:
 
 
 SWITCHES = {
+    "truncated_includes": True,
     "archived_by_default": True,
     "all_reviews_by_default": True,
     "strict_includes_bound": True,
@@ -249,6 +287,9 @@ SWITCHES_OF: Mapping[str, tuple[str, ...]] = {
     "reviews": ("all_reviews_by_default", "strict_includes_bound"),
     "campaigns": ("archived_by_default", "archiving_moves_updated"),
     "flows": ("archived_by_default", "archiving_moves_updated"),
+    "campaign_messages": ("truncated_includes", "archived_by_default"),
+    "flow_actions": ("truncated_includes", "archived_by_default"),
+    "flow_messages": ("truncated_includes", "archived_by_default"),
 }
 """The switches that affect each type."""
 

@@ -90,6 +90,8 @@ QUICK_SEEDS = {
     "days that the audit found not reread": 2,
     "consent changes ignored": 3,
     "records missing from a full sync not marked as deleted": 1,
+    "truncated included resources not fetched": 1,
+    "actions of a flow numbered in the order of the response": 1,
     "rows of a parent doubled when it is read again": 1,
     "children of a deleted parent not marked as deleted": 1,
     "parents that an earlier sync has read skipped": 1,

@@ -121,6 +121,9 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         given = {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
         given |= {shared.name: _PROFILES_OF_PARENTS} if shared is not None else {}
         counts |= {name: given.pop(name) for name in [*given] if name in counts}
+    host = CATALOG[scenario.name].host
+    if host is not None:
+        counts[host.entry.name] = scenario.records // 3
     at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
     owner = (CATALOG[scenario.name].records_of or CATALOG[scenario.name]).name
     counts[owner if owner in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
@@ -132,6 +135,8 @@ def options_of(scenario: Scenario) -> SandboxOptions:
 def entry_for(name: str, page_size: int) -> ResourceType:
     """Return a resource type with smaller pages."""
     entry = CATALOG[name]
+    if entry.host is not None:
+        return replace(entry, host=replace(entry.host, entry=entry_for(entry.host.entry.name, page_size)))
     bounds = entry.endpoint.page_size
     if bounds is None:
         return entry

@@ -25,6 +25,8 @@ class Completion(Enum):
     """Rows are loaded while pages arrive, and the coverage records which windows have been read. Nothing is compared."""
     COMPARE_ALL = auto()
     """Everything is read and loaded at the end. Missing ids are looked up once more; those that no longer exist are marked as deleted."""
+    COMPARE_INCLUDED = auto()
+    """Like ``COMPARE_ALL``, but missing records are looked up with their hosts, which know whether they still have them."""
     COMPARE_WINDOW = auto()
     """Like ``COVERAGE``; then rows of the requested window that were not returned are marked as deleted."""
     COMPARE_PER_PARENT = auto()

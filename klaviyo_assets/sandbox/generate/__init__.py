@@ -9,6 +9,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.generate.attributions import Attributor
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import is_attributed, late_moments, make_event, moments, with_attributions
+from klaviyo_assets.sandbox.generate.hosted import make_hosted
 from klaviyo_assets.sandbox.generate.makers import make_children, make_numbered
 from klaviyo_assets.sandbox.generate.profiles import lifetimes, make_profile
 from klaviyo_assets.sandbox.generate.subjects import Subjects
@@ -56,6 +57,7 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
     store = Store(catalog)
     for name in (name for name in _FIRST if name in catalog):
         store[name].fill(_records(context, store, catalog[name]))
+        _hosted(context, store, catalog[name])
         if name == "flows":
             context.flow_ids = tuple(record.id for record in store["flows"])
         elif name == "tags":
@@ -68,9 +70,17 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
         if entry.parent is not None:
             for parent_id, record in make_children(context, store, entry, context.rng(name)):
                 store.children[name].of(parent_id).put(record)
-        elif name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None and entry.records_of is None:
+        elif entry.host is None and name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None and entry.records_of is None:
             store[name].fill(_records(context, store, entry))
+            _hosted(context, store, entry)
     return store
+
+
+def _hosted(context: GenerationContext, store: Store, host: ResourceType) -> None:
+    """Make the records that the records of a host include."""
+    rng = context.rng(f"{host.name}/included")
+    for record in list(store[host.name]):
+        make_hosted(context, store, host, record, rng, Lifetime(*context.lifetime(rng)))
 
 
 def _records(context: GenerationContext, store: Store, entry: ResourceType) -> Iterator[Record]:

@@ -7,6 +7,9 @@ from klaviyo_assets.sandbox.identifiers import Identifiers
 from klaviyo_assets.sandbox.instants import DAY, SECOND
 from klaviyo_assets.sandbox.options import SandboxOptions
 
+_HOSTED = 7919
+"""Keeps these ids apart from all others, so that the others do not depend on how many of these there are."""
+
 
 @dataclass(frozen=True)
 class Lifetime:
@@ -25,6 +28,7 @@ class GenerationContext:
         options: The sandbox's options.
         base: The instant that the account is generated relative to, in microseconds.
         ids: Makes ids.
+        hosted_ids: Makes ids for records that come with the responses for another type.
         flow_ids: Flows that lists, segments and metrics can trigger.
         tag_ids: Tags of campaigns, flows, lists and segments.
         variant_ids: Variants of catalog items.
@@ -33,6 +37,7 @@ class GenerationContext:
     options: SandboxOptions
     base: int
     ids: Identifiers = field(init=False)
+    hosted_ids: Identifiers = field(init=False)
     flow_ids: tuple[str, ...] = ()
     tag_ids: tuple[str, ...] = ()
     variant_ids: tuple[str, ...] = ()
@@ -40,6 +45,7 @@ class GenerationContext:
     def __post_init__(self) -> None:
         """Start the ids."""
         self.ids = Identifiers(self.options.seed)
+        self.hosted_ids = Identifiers(self.options.seed + _HOSTED)
 
     @property
     def history(self) -> int:

@@ -1,0 +1,37 @@
+"""Included: every sync takes all records from the responses of the host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from klaviyo_assets.catalog.replication import Included
+from klaviyo_assets.extract.options import SyncMode, check_range
+from klaviyo_assets.extract.slices import SubsetSlice
+from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+
+
+@dataclass(frozen=True)
+class IncludedStrategy:
+    """Reads everything that the host's responses include, whatever the mode."""
+
+    replication: Included
+
+    def history_field(self, context: PlanContext) -> str | None:
+        """Return None: nothing is read by time."""
+        return None
+
+    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[SubsetSlice]:
+        """Return a slice for each subset of the host.
+
+        Raises:
+            InvalidRange: If a range is requested, which this replication does not support.
+        """
+        if context.options.mode is SyncMode.range:
+            check_range(context.entry, context.options)
+        host = context.entry.host
+        assert host is not None
+        return [SubsetSlice(subset) for subset in host.entry.subsets]
+
+    def completion(self, mode: SyncMode) -> Completion:
+        """Return ``COMPARE_INCLUDED``."""
+        return Completion.COMPARE_INCLUDED

@@ -25,7 +25,7 @@ from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
-from klaviyo_assets.sync import children, missing_resources
+from klaviyo_assets.sync import children, pipeline
 from klaviyo_assets.sync.runner import SyncRunner
 
 
@@ -154,7 +154,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "included resources that a page lacks not fetched",
-        (Edit(missing_resources, "fetch_missing_resources", "[*state.incomplete, *earlier]", "earlier"),),
+        (Edit(pipeline, "fetch_missing_resources", "[*state.incomplete, *earlier]", "earlier"),),
         ("events",),
     ),
     Fault(

@@ -210,11 +210,6 @@ FAULTS: Sequence[Fault] = (
         ("list_members", "segment_members"),
     ),
     Fault(
-        "child of a vanished parent kept",
-        (Edit(children, "_live", "{*planned.parents} - gone", "{*planned.parents}"),),
-        ("list_members", "segment_members"),
-    ),
-    Fault(
         "children of a deleted parent not marked as deleted",
         (Edit(Deletions, "mark_of_parents", 'f"{DELETED_AT} IS NULL"', '"false"'),),
         ("list_members",),

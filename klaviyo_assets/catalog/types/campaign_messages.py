@@ -54,5 +54,4 @@ CAMPAIGN_MESSAGES = ResourceType(
     host=Host(CAMPAIGNS, "campaign-messages", "campaign_id"),
     version_column="updated_at",
     read_in_seconds=True,
-    opt_in=True,
 )

@@ -34,5 +34,4 @@ FLOW_ACTIONS = ResourceType(
     host=Host(FLOWS, "flow-actions", "flow_id", actions_of),
     unmapped=(("relationships", "flow-messages"),),
     read_in_seconds=True,
-    opt_in=True,
 )

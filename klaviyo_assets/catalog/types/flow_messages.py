@@ -47,5 +47,4 @@ FLOW_MESSAGES = ResourceType(
         *(("relationships", name) for name in ("flow-action", "image", "template")),
     ),
     read_in_seconds=True,
-    opt_in=True,
 )

@@ -152,7 +152,7 @@ def _frame(entry: ResourceType, meta: dict[str, Any], records: list[bytes]) -> p
 
 def _resources(record: bytes, name: str, contents: list[Any]) -> list[dict[str, Any]]:
     """Return the included resources of a record, given the relationships of each."""
-    identifiers = msgspec.json.decode(record)["relationships"][name]["data"]
+    identifiers = json.loads(record)["relationships"][name]["data"]  # msgspec does not accept lone surrogates
     return [identifier | {"relationships": one} for identifier, one in zip(identifiers, contents, strict=True)]
 
 

@@ -48,7 +48,7 @@ def record(attributes: str = "{}", relationships: str | None = None, name: str =
 def decoded(name: str, attributes: str = "{}", relationships: str | None = None) -> dict[str, Any]:
     """Decode a page of one record; return its values without nulls."""
     page = DECODERS[name].page(document(record(attributes, relationships)))
-    return {column: value for column, value in page.frame.row(0, named=True).items() if value is not None and column != "id"}
+    return {column: value for column, value in page.frame.row(0, named=True).items() if value is not None and column != CATALOG[name].id_column}
 
 
 def dumped(tree: Mapping[str, Any]) -> str:
@@ -122,7 +122,7 @@ def test_mismatched_record_does_not_change_the_others(name: str) -> None:
 
     frame = DECODERS[name].page(document(filled(entry), record('{"brand_new":1}', name="2"), filled(entry))).frame
 
-    assert frame["id"].to_list() == ["1", "2", "1"]
+    assert frame[str(entry.id_column)].to_list() == ["1", "2", "1"]
     assert frame[EXTRA].to_list() == [None, '{"brand_new":1}', None]
     assert frame[[0]].equals(strict)
     assert frame[[2]].equals(strict)
@@ -147,8 +147,9 @@ def test_a_record_without_attributes_is_a_row_of_nulls(name: str, attributes: st
 def test_members_of_a_record_may_be_missing(name: str) -> None:
     page = DECODERS[name].page(b'{"data":[{"id":"1"},{"id":"2","relationships":null,"meta":{}},{"attributes":{},"id":"3"}]}')
 
-    assert page.frame["id"].to_list() == ["1", "2", "3"]
-    assert page.frame.drop("id").null_count().row(0) == (3,) * (len(CATALOG[name].columns))
+    key = str(CATALOG[name].id_column)
+    assert page.frame[key].to_list() == ["1", "2", "3"]
+    assert page.frame.drop(key).null_count().row(0) == (3,) * (len(CATALOG[name].columns))
     assert_schema(CATALOG[name], page)
 
 
@@ -666,7 +667,7 @@ def test_every_value_is_in_its_column_or_in_extra(name: str, data: st.DataObject
     page = DECODERS[name].page(body)
 
     assert_schema(entry, page)
-    assert page.frame["id"].to_list() == [str(number) for number in range(len(trees))]
+    assert page.frame[str(entry.id_column)].to_list() == [str(number) for number in range(len(trees))]
     kept_as_sent = not has_lone_surrogate(body)
     for tree, row in zip(trees, page.frame.iter_rows(named=True), strict=True):
         assert accepted({column.name: row[column.name] for column in entry.columns if column.type is ColumnType.JSON} | {EXTRA: row[EXTRA]})

@@ -69,8 +69,9 @@ def test_all_types_in_parallel_without_429s_or_lock_errors(new_account: NewAccou
 
     assert result.returncode == 0, result.stderr[-3000:]
     assert other_statuses(sandbox) == {}
-    for name in CATALOG.default_names:
-        assert_frame_equal(table(database(tmp_path), name), truth(sandbox, name))
+    for name, entry in CATALOG.select(CATALOG.default_names).items():
+        volatile = [column.name for column in entry.columns if column.volatile]
+        assert_frame_equal(table(database(tmp_path), name).drop(volatile), truth(sandbox, name).drop(volatile))
     assert files_with(ALL_SCOPES_KEY, tmp_path) == []
 
 

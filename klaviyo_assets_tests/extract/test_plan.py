@@ -182,7 +182,7 @@ def test_every_request_has_the_maximum_page_size(name: str) -> None:
 
     assert entry.endpoint.page_size is not None
     assert parameters["page[size]"] == str(entry.endpoint.page_size.maximum)
-    assert parameters.get("additional-fields[profile]") == ("subscriptions" if name == "profiles" else None)
+    assert parameters.get(f"additional-fields[{entry.jsonapi_type}]", "") == ",".join(entry.requested_fields)
 
 
 @pytest.mark.parametrize("oldest", [TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY], ids=["a month", "half an hour", "nothing", "in the future"])

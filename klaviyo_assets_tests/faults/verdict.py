@@ -62,17 +62,19 @@ def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
 
 def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
     columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), parent"
-    has_parent, key = CATALOG[name].parent is not None, CATALOG[name].primary_key
+    of_parent, key = CATALOG[name].parent, CATALOG[name].primary_key
     now = sandbox.now().timestamp() * 1e6
     wrong = []
     for field, start, end, read_at, parent in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
         if field not in known.columns:
             continue  # a timestamp inside a JSON column
         begin = start if start is not None else -(2**63)  # a window without a lower bound starts at -infinity
-        inside = known[field] == parent if has_parent else known[field].dt.epoch("us").is_between(begin, end, closed="left")
-        missing = known.filter(inside).join(held, on=key, how="anti").height
+        promised = known if of_parent is None else known.filter(pl.col(of_parent.column) == parent)
+        if of_parent is None or field != of_parent.column:
+            promised = promised.filter(pl.col(field).dt.epoch("us").is_between(begin, end, closed="left"))
+        missing = promised.join(held, on=key, how="anti").height
         if missing:
-            wrong.append(f"{missing} records are missing from {f'the covered parent {parent}' if has_parent else f'a covered window of {field}'}")
+            wrong.append(f"{missing} records are missing from a covered window of {field}{f' of the parent {parent}' if parent else ''}")
         if max(end, read_at) > now:
             wrong.append(f"coverage of {field} extends into the future")
     return wrong

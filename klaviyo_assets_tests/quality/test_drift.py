@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets.api.errors import InvalidResponse
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.columns import WITHIN, ColumnType
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.options import SyncOptions
@@ -277,7 +277,8 @@ class TestANewColumn:
     OLD = CATALOG["profiles"]
 
     def lacking(self, *names: str) -> Any:
-        return replace(self.OLD, columns=tuple(column for column in self.OLD.columns if column.name not in names))
+        columns = (column for column in self.OLD.columns if column.name not in names and not (column.path[0] == WITHIN and column.path[1] in names))
+        return replace(self.OLD, columns=tuple(columns))
 
     def test_values_move_to_their_column_and_the_rest_stays(self, new_account: NewAccount, warehouse: LocalFile) -> None:
         sandbox = new_account(profiles=30)

@@ -70,12 +70,13 @@ def test_page_sizes_have_bounds(http, sandbox, name):
         assert error(http.get(path, params=parameters(name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
     one = http.get(path, params=parameters(name) | {"page[size]": "1"}).json()
     assert len(one["data"]) == 1
-    assert one["links"]["next"] is None or one["links"]["next"].startswith(str(http.base_url))
-    assert one["links"]["next"] is not None or CATALOG[name].parent is not None or CATALOG[name].single_record
-    assert one["links"]["prev"] is None
+    following = one["links"].get("next")  # as recorded, versions of a form have no link to a page that does not exist
+    assert following is None or following.startswith(str(http.base_url))
+    assert following is not None or CATALOG[name].parent is not None or CATALOG[name].single_record
+    assert one["links"].get("prev") is None
     default = http.get(path, params=parameters(name)).json()
     assert len(default["data"]) <= bounds.default
-    assert default["links"]["next"] is None or len(default["data"]) == bounds.default
+    assert default["links"].get("next") is None or len(default["data"]) == bounds.default
 
 
 @pytest.mark.parametrize("name", ["accounts", "metrics"])

@@ -109,11 +109,15 @@ def test_next_sync_finds(what: str, switches: frozenset[str]) -> None:
 CHILDREN_NEXT_SYNC: dict[str, tuple[Action, ...]] = {
     "a profile joined": (OfProfile(Add()), Join(0)),
     "a profile joined again": (Change(0),),
+    "a list was deleted": (OfParent(Delete(0)),),
+}
+
+CHILDREN_NEXT_DAY: dict[str, tuple[Action, ...]] = {
     "a profile left": (Delete(0),),
     "a profile was deleted": (OfProfile(Delete(0)),),
     "two profiles were merged": (Merge(0, 1),),
-    "a list was deleted": (OfParent(Delete(0)),),
 }
+"""Removals, found when the group is proven again."""
 
 
 @pytest.mark.parametrize("what", CHILDREN_NEXT_SYNC)
@@ -126,6 +130,16 @@ def test_next_sync_finds_of_children(what: str) -> None:
         assert not run_steps(runner, (*CHILDREN_NEXT_SYNC[what], Sync()))
 
     assert runner.stats.actions.total() == len(CHILDREN_NEXT_SYNC[what])
+
+
+@pytest.mark.parametrize("what", CHILDREN_NEXT_DAY)
+def test_a_sync_on_the_next_day_finds_of_children(what: str) -> None:
+    scenario = scenario_of("list_members", frozenset())
+    with InProcess(scenario) as world:
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Sync(of_parents=True), Sync()))
+        assert run_steps(runner, (*CHILDREN_NEXT_DAY[what], Sync()))
+        assert not run_steps(runner, (Wait(DAY), Sync()))
 
 
 def test_children_of_a_new_parent_are_found_once_the_parents_are_synced() -> None:

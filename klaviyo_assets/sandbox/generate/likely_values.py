@@ -30,6 +30,8 @@ def _block(rng: random.Random) -> dict[str, Any]:
 _MAKERS: Mapping[tuple[str, str], _Maker] = {
     ("coupons", "description"): lambda rng: f"{rng.choice((5, 10, 20))} % off: {rng.choice(CAMPAIGN_WORDS)}",
     ("coupons", "monitor_configuration"): lambda rng: {"low_balance_threshold": rng.choice((100, 500, 1000))},
+    ("form_versions", "ab_test"): lambda rng: {"variation_name": f"Variation {rng.choice('ABC')}"},
+    ("form_versions", "variation_name"): _numbered(("V", "Variation")),
     ("forms", "name"): _numbered(("Welcome popup", "Footer form", "Exit intent", "Warteliste", "SMS sign-up")),
     ("images", "format"): lambda rng: rng.choice(_IMAGE_FORMATS),
     ("images", "image_url"): lambda rng: f"https://images.example.com/company/AbCdEf/images/{_hexadecimal(rng, 32)}.{rng.choice(_IMAGE_FORMATS)}",

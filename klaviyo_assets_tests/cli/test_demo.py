@@ -46,7 +46,9 @@ def test_the_first_run_reads_everything_and_the_second_only_changes(tmp_path: Pa
     assert set(table(first)) == set(table(second)) == set(CATALOG.default_names)
     assert all(rows == held == new for rows, held, new, _, _ in table(first).values())
     assert table(second)["events"][2] > 0
-    assert table(second)["lists"][2:] == [1, 1, 1]
+    new, changed, gone = table(second)["lists"][2:]
+    assert (new, gone) == (1, 1)
+    assert changed >= 1, "one is edited, and others may lose a tag that is deleted"
     assert f"All {CHECKS} checks passed." in first
     assert f"All {CHECKS} checks passed." in second
     assert (tmp_path / "data" / "demo.duckdb").exists()

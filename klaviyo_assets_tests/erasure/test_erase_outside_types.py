@@ -228,7 +228,7 @@ def test_members_from_outside_and_from_the_package_are_erased_and_not_stored_aga
     done = erase(warehouse, email, "--catalog", NAME)
 
     assert refused.returncode == 1
-    assert "does not know: voucher_codes, vouchers, segment_people." in refused.stderr
+    assert "does not know: segment_people, voucher_codes, vouchers." in refused.stderr
     assert "--catalog MODULE:VARIABLE" in refused.stderr
     assert done.returncode == 0, done.stderr
     assert {name: figures(done)[name] for name in counts} == {name: [count, 0] for name, count in counts.items()}

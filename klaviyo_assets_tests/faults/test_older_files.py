@@ -30,7 +30,10 @@ FILES = sorted((Path(__file__).parent / "files").glob("*.duckdb.gz"))
 def account() -> SandboxProcess:
     """Return the account that the files hold, not started yet."""
     base = datetime(2026, 3, 10, 12, tzinfo=UTC)
-    return small(seed=1, events=120, profiles=60, campaigns=12, flows=4, lists=4, segments=4, metrics=6, reviews=20, history_days=60, base=base)
+    # Without tags, which did not exist then: they would change all that is generated after them.
+    counts = "tags=0,tag_groups=0"
+    sizes = {"events": 120, "profiles": 60, "campaigns": 12, "flows": 4, "lists": 4, "segments": 4, "metrics": 6, "reviews": 20}
+    return small(seed=1, counts=counts, history_days=60, base=base, **sizes)
 
 
 def synced_file(warehouse: LocalFile) -> bytes:
@@ -54,7 +57,8 @@ def test_file_of_an_earlier_version_can_be_synced(file: Path, warehouse: LocalFi
         sandbox.advance(timedelta(days=3))
         sandbox.change("event")
         for name in types:
-            report = sync(name, sandbox, warehouse)
+            # Events got their attributions later: unless that is accepted, a sync reads all of them again.
+            report = sync(name, sandbox, warehouse, SyncOptions(accept_changed_options=name == "events"))
 
             held = table(warehouse, name)
             assert before[name] <= set(held["id"])

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync
+from klaviyo_assets_tests.accounts import query, sync
 
 _ROUNDS = 14
 """``make benchmarks ONLY=idle`` runs a hundred."""
@@ -34,10 +33,10 @@ def test_the_file_does_not_grow(new_account: Callable[..., SandboxProcess], ware
     account = new_account(base=datetime(2026, 7, 20, 12, tzinfo=UTC), clock=datetime.now(UTC))
     sizes = []
     for _ in range(_ROUNDS):
-        requests = {name: sync(name, account, warehouse).row.requests - 1 for name in COLLECTIONS}
+        requests = {name: sync(name, account, warehouse).row.requests - 1 for name in REQUESTS}
         sizes.append(warehouse.path.stat().st_size)
 
     assert len(set(sizes[2:])) == 1, sizes
     assert requests.items() >= (REQUESTS.items() - {("events", 1)}), requests
     assert requests["events"] in {1, 6}, "lookback ages are checked once an hour"
-    assert query(warehouse, "SELECT count(*), count(DISTINCT outcome) FROM _syncs") == [(_ROUNDS * len(CATALOG), 1)]
+    assert query(warehouse, "SELECT count(*), count(DISTINCT outcome) FROM _syncs") == [(_ROUNDS * len(REQUESTS), 1)]

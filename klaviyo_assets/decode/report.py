@@ -73,6 +73,12 @@ class ReportDecoder:
         Raises:
             ValueError: If it is not a report, or a series lacks values.
         """
+        try:
+            return self._decoded(data)
+        except msgspec.DecodeError as error:  # a ValueError in newer versions of msgspec only
+            raise UnreadablePage("The response is not a report.") from error
+
+    def _decoded(self, data: bytes) -> Page:
         document = msgspec.json.decode(data, type=_Document)
         attributes = document.data.attributes
         days = self._days(attributes.date_times)

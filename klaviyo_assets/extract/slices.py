@@ -92,7 +92,7 @@ class Slice:
     def name(self) -> str:
         """Name for logs, such as ``datetime from 2026-01-01 00:00:00 to …``."""
         bounds = (self.start if self.start != BEGINNING else None, self.end)
-        start, end = (f"{bound:%Y-%m-%d %H:%M:%S}" if bound else "…" for bound in bounds)
+        start, end = (bound.replace(tzinfo=None).isoformat(" ", "seconds") if bound else "…" for bound in bounds)
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         parent = "" if self.parent_id is None else f"{self.parent_id}: "
         return f"{parent}{prefix}{self.field} from {start} to {end}"

@@ -41,7 +41,8 @@ def test_table_matches_klaviyo_after_every_sync(at: int, suite: Suite) -> None:
 
     assert failure is None, f"{failure.error}\n{failure.scenario}"
     assert stats.types[suite.name] >= suite.scenarios
-    assert stats.rows >= suite.scenarios
+    # A single history of a report may have no form with numbers in it.
+    assert stats.rows >= suite.scenarios or CATALOG[suite.name].replication.report is not None
     assert not suite.with_repair or stats.actions["event found only by the audit"] > 0
     if suite.scenarios >= _ENOUGH_FOR_BOTH_POSITIONS:
         for switch in SWITCHES_OF.get(suite.name, ()):

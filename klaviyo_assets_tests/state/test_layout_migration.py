@@ -22,6 +22,7 @@ from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import NotOurs
+from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.layout_migration import LayoutMigration
@@ -93,14 +94,16 @@ def read_audits(warehouse: LocalFile, _: SandboxProcess) -> None:
 def test_any_first_access_migrates_everything(
     open_first: Callable[[LocalFile, SandboxProcess], None], older: LocalFile, sandbox: SandboxProcess
 ) -> None:
-    old = "resource_type, division, field, span_start::VARCHAR, span_end::VARCHAR, read_at::VARCHAR, fingerprint, settled"
+    # The table of events lacks the columns of attributions, so its coverage says so once the table is prepared.
+    fingerprint = "CASE WHEN resource_type <> 'events' THEN fingerprint END"
+    old = f"resource_type, division, field, span_start::VARCHAR, span_end::VARCHAR, read_at::VARCHAR, {fingerprint}, settled"
     before = rows(older, f"SELECT {old} FROM klaviyo.klaviyo._coverage ORDER BY ALL")
     erased = rows(older, "SELECT * FROM klaviyo.klaviyo._erased ORDER BY ALL")
     rules = rows(older, "SELECT * FROM klaviyo.klaviyo._field_rules ORDER BY ALL")
 
     open_first(older, sandbox)
 
-    new = "resource_type, subset, field, window_start::VARCHAR, window_end::VARCHAR, read_at::VARCHAR, fingerprint, final"
+    new = f"resource_type, subset, field, window_start::VARCHAR, window_end::VARCHAR, read_at::VARCHAR, {fingerprint}, final"
     assert rows(older, f"SELECT {new} FROM klaviyo.klaviyo._coverage ORDER BY ALL") == before
     assert rows(older, "SELECT DISTINCT parent FROM klaviyo.klaviyo._coverage") == [("",)]
     assert set(erased) <= set(rows(older, "SELECT * FROM klaviyo.klaviyo._erased"))
@@ -119,7 +122,8 @@ def test_a_dry_run_of_erase_migrates_nothing(older: LocalFile) -> None:
 
 
 def test_only_the_pending_day_of_the_coverage_is_read_again(older: LocalFile, sandbox: SandboxProcess) -> None:
-    report = sync("events", sandbox, older)
+    # Otherwise all events would be read again, for their attributions.
+    report = sync("events", sandbox, older, SyncOptions(accept_changed_options=True))
 
     assert report.row.records_read < report.row_count / 2
     assert any("2026-01-29" in name for name in report.slices), report.slices

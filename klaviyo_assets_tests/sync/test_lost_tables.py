@@ -80,7 +80,8 @@ def test_all_tables_except_the_bookkeeping_may_be_dropped(account: SandboxProces
 
     for name in COLLECTIONS:
         sync(name, account, warehouse)
-        assert_frame_equal(table(warehouse, name), truth(account, name))
+        volatile = [column.name for column in CATALOG[name].columns if column.volatile]
+        assert_frame_equal(table(warehouse, name).drop(volatile), truth(account, name).drop(volatile))
 
 
 @pytest.mark.parametrize("dropped", BOOKKEEPING)

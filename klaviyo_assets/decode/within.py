@@ -113,7 +113,7 @@ def _values(path: tuple[str, ...], known: _Known) -> Sequence[Any]:
     """Return the values at a path of decoded objects, one for each; ``known`` has those of the empty path."""
     if path not in known:
         parents, name = _values(path[:-1], known), path[-1]
-        if path[:-1] and not any(parents):  # such as a channel that nobody uses
+        if path[:-1] and not any(parents):  # such as a channel without subscribers
             known[path] = [None] * len(parents)
             return known[path]
         if EACH in path[:-1]:

@@ -126,7 +126,7 @@ class MetricRules:
             known: Names of metrics that are stored, by id: a metric that was deleted in Klaviyo is not a mistake.
 
         Raises:
-            UnknownMetric: If a name or id stands for none; the text lists near ones.
+            UnknownMetric: If no metric has a given name or id; the text lists similar names.
         """
         names = {**known, **listed}
         included, excluded = (_ids(names, wanted, setting) for wanted, setting in ((self.include, INCLUDE), (self.exclude, EXCLUDE)))

@@ -116,7 +116,7 @@ class OverHttp:
         return {key_of(CATALOG[name], line): line for line in lines}
 
     def reported(self, name: str, first: date, last: date) -> dict[tuple[str, ...], tuple[float, ...]]:
-        """Fail: scenarios of reports run in this process only, where the clock stands still during a sync."""
+        """Fail: scenarios of reports run in this process only, where the clock does not advance during a sync."""
         raise NotImplementedError
 
     def sync(self, name: str, step: Sync, before_request: Callable[[int], None], after_response: AfterResponse) -> bool:

@@ -86,11 +86,11 @@ class FullTable(Replication):
     """Read every subset at each sync; look up missing ids, then set them to deleted.
 
     Attributes:
-        sort: Field to sort by, if the endpoint cannot sort by ``id``; each subset is then read in both orders, because cursors may not hold the id.
+        order: Field to sort by, if the endpoint cannot sort by ``id``; each subset is then read in both orders, because cursors may not hold the id.
             It must not change: a record that moves during a read could be missed. None for the endpoint's own order.
     """
 
-    sort: str | None = None
+    order: str | None = None
 
     @property
     def is_complete_read(self) -> bool:
@@ -103,14 +103,9 @@ class FullTable(Replication):
         return False
 
     @property
-    def order(self) -> str | None:
-        """The given sort."""
-        return self.sort
-
-    @property
     def sorted_by(self) -> tuple[str, ...]:
-        """The given sort."""
-        return (self.sort,) if self.sort else ()
+        """The given order."""
+        return (self.order,) if self.order else ()
 
 
 @dataclass(frozen=True)
@@ -263,22 +258,22 @@ class PerParent(Replication):
     """Read the children of each parent. The resource type has a ``parent``.
 
     Without a ``field``, the children of a parent are read completely, by one cursor chain. With one, the first sync reads them in time windows, and
-    later ones only read new windows; ``deletions`` says how removed children are found then.
+    later ones only read new windows; ``proof`` says how removed children are found then.
 
     Attributes:
         field: Time field by which the endpoint sorts and filters the children, such as the time when they joined the parent; None if there is none.
         lookback: How far before the last read each sync reads again, for children that become visible late.
-        deletions: How removed children are found; required with a ``field``.
+        proof: How removed children are found; required with a ``field``.
         changed_with: Time column of the parent: its children are read again only if it has changed since they were read, or after ``at_least``.
         at_least: Age after which the children of a parent are read again in any case; None to read them at each sync.
 
     Example:
-        >>> PerParent("joined_group_at", deletions=CountProof("profile_count", "removed_at"))
+        >>> PerParent("joined_group_at", proof=CountProof("profile_count", "removed_at"))
     """
 
     field: str | None = None
     lookback: timedelta = timedelta(hours=24)
-    deletions: CountProof | None = None
+    proof: CountProof | None = None
     changed_with: str | None = None
     at_least: timedelta | None = None
 
@@ -286,11 +281,6 @@ class PerParent(Replication):
     def reads_children(self) -> bool:
         """True."""
         return True
-
-    @property
-    def proof(self) -> CountProof | None:
-        """The proof, if the children are read by windows."""
-        return self.deletions
 
     @property
     def parent_change_column(self) -> str | None:
@@ -318,8 +308,8 @@ class PerParent(Replication):
 
     def problems(self) -> Iterator[str]:
         """Yield what is missing for reads by windows."""
-        if (self.field is None) != (self.deletions is None):
-            yield "PerParent has a field without deletions, or the other way round. Give both, such as deletions=CountProof(…), or none."
+        if (self.field is None) != (self.proof is None):
+            yield "PerParent has a field without a proof, or the other way round. Give both, such as proof=CountProof(…), or none."
         if self.changed_with is not None and self.at_least is None:
             yield "changed_with of PerParent needs at_least, since a child may change without its parent. Give one, such as timedelta(days=7)."
         if self.field is not None and self.at_least is not None:

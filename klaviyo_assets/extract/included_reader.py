@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import NotFound
 from klaviyo_assets.catalog.hosting import host_alone
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import Page
@@ -17,7 +15,7 @@ from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.feed import Feed, FeedSink, HostNotRead
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
-from klaviyo_assets.extract.lookup import look_up
+from klaviyo_assets.extract.lookup import look_up, look_up_one
 from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.slices import AnySlice, SubsetSlice
 
@@ -110,13 +108,8 @@ class IncludedReader:
     async def _fetch(self, id_: str) -> bytes | None:
         """Return a resource that the host's response lacks; None if it has been deleted in the meantime."""
         assert self.entry.host is not None
-        source = self.entry.host.source or self.entry
-        try:
-            return (await self.client.get(source, f"{source.endpoint.path}/{quote(id_, safe='')}", {}, self._decoder.resource)).value
-        except NotFound as error:
-            if not error.is_about_a_record:
-                raise
-            return None
+        response = await look_up_one(self.client, self.entry.host.source or self.entry, id_, {}, self._decoder.resource)
+        return response.value if response is not None else None
 
     async def look_up(self, host_ids: Sequence[str]) -> list[Page]:
         """Return the records of some hosts, with requests of its own.

@@ -1,16 +1,19 @@
 """Requests outside of the cursor chains: records by id before they are marked as deleted, and the oldest record of a type."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import quote
 
 from klaviyo_assets._internal.event_loop import first_error
-from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client import ApiResponse, KlaviyoClient
 from klaviyo_assets.api.errors import NotFound
 from klaviyo_assets.api.filters import all_of, any_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page, PageDecoder
+
+T = TypeVar("T")
 
 _ID_FIELDS = ("id", "ids")
 """Names under which endpoints filter by the id of a record; those of the product catalog call it ``ids``."""
@@ -50,6 +53,22 @@ async def _in_groups(client: KlaviyoClient, entry: ResourceType, field: str, ids
     return pages
 
 
+async def look_up_one(
+    client: KlaviyoClient, entry: ResourceType, id_: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]
+) -> ApiResponse[T] | None:
+    """Return the response with one record; None if the record does not exist.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+    """
+    try:
+        return await client.get(entry, f"{entry.endpoint.path}/{quote(id_, safe='')}", parameters, decode)
+    except NotFound as error:
+        if not error.is_about_a_record:
+            raise
+        return None
+
+
 async def look_up_one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
     """Return a page for each record that still exists; a few are requested at once.
 
@@ -58,20 +77,15 @@ async def look_up_one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Se
     """
     decode = PageDecoder(entry).single
 
-    async def look_up_one(id_: str) -> Page | None:
-        try:
-            response = await client.get(entry, f"{entry.endpoint.path}/{quote(id_, safe='')}", entry.record_parameters, decode)
-        except NotFound as error:
-            if not error.is_about_a_record:
-                raise
-            return None
-        return response.value.stamped(response.requested_at)
+    async def page_of(id_: str) -> Page | None:
+        response = await look_up_one(client, entry, id_, entry.record_parameters, decode)
+        return response.value.stamped(response.requested_at) if response is not None else None
 
     pages: list[Page | None] = []
     for first in range(0, len(ids), _LOOK_UPS_AT_ONCE):
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(look_up_one(id_)) for id_ in ids[first : first + _LOOK_UPS_AT_ONCE]]
+                tasks = [group.create_task(page_of(id_)) for id_ in ids[first : first + _LOOK_UPS_AT_ONCE]]
         except BaseExceptionGroup as errors:
             raise first_error(errors) from None
         pages += [task.result() for task in tasks]

@@ -43,7 +43,7 @@ FORMS = ResourceType(
     ),
     # The endpoint cannot sort by id. Recorded cursors hold both times, to the second, so a page may skip a form that has both in common with the
     # last one of the page before.
-    replication=FullTable(sort="created_at"),
+    replication=FullTable(order="created_at"),
     version_column="updated_at",
     read_in_seconds=True,
     group="audiences",

@@ -37,7 +37,7 @@ LIST_MEMBERS = ResourceType(
         ),
     ),
     primary_key=("list_id", "profile_id"),
-    replication=PerParent("joined_group_at", deletions=CountProof("profile_count", "removed_at", records="profiles")),
+    replication=PerParent("joined_group_at", proof=CountProof("profile_count", "removed_at", records="profiles")),
     parent=Parent(LISTS, _PATH, "list_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
     # The profile's other attributes are in the table profiles.

@@ -48,7 +48,7 @@ SEGMENT_MEMBERS = ResourceType(
     primary_key=("segment_id", "profile_id"),
     replication=PerParent(
         "joined_group_at",
-        deletions=CountProof("profile_count", "removed_at", records="profiles", paused_while="is_processing", frozen_unless="is_active"),
+        proof=CountProof("profile_count", "removed_at", records="profiles", paused_while="is_processing", frozen_unless="is_active"),
     ),
     parent=Parent(SEGMENTS, _PATH, "segment_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),

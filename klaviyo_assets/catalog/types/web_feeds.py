@@ -43,7 +43,7 @@ WEB_FEEDS = ResourceType(
     ),
     # The endpoint cannot sort by id. By name, a feed that is renamed during a read could be missed. Recorded cursors by created hold nothing else,
     # to the second, so a page may skip a feed that was created in the same second as the last one of the page before.
-    replication=FullTable(sort="created"),
+    replication=FullTable(order="created"),
     version_column="updated",
     read_in_seconds=True,
     opt_in=True,

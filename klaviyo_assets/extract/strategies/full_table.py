@@ -31,7 +31,7 @@ class FullTableStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        orders = (False, True) if self.replication.sort else (False,)
+        orders = (False, True) if self.replication.order else (False,)
         return [SubsetSlice(subset, descending) for subset in context.entry.subsets for descending in orders]
 
     def completion(self, mode: SyncMode) -> Completion:

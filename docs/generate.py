@@ -8,11 +8,13 @@ import csv
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
+from markdown_text import in_words, table, title
+from reads import how
+from reads import seen as seen_by
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.option import Option
@@ -20,7 +22,6 @@ from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.hosting import optional_includes
-from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.settings import OPTIONS
@@ -29,28 +30,6 @@ ROOT = Path(__file__).parents[1]
 
 _PART = re.compile(r"(?<=<!-- generated: )([a-z]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |".replace("|  |", "| |") + "\n" for line in lines)
-
-
-def in_words(items: Sequence[str]) -> str:
-    """Return items as a list in a sentence.
-
-    Example:
-        >>> in_words(["a", "b", "c"])
-        'a, b and c'
-    """
-    *others, last = items
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def title(entry: ResourceType) -> str:
-    """Return a type's name as words."""
-    return entry.name.replace("_", " ")
 
 
 def types() -> str:
@@ -179,7 +158,7 @@ def how_read() -> str:
     ops = _ops()
     return table(
         ("resource type", "how it is read", "schedules", "op"),
-        ((title(entry), _how(entry), _when(entry), f"`{ops[entry.name]}`") for entry in CATALOG.values()),
+        ((title(entry), how(entry), _when(entry), f"`{ops[entry.name]}`") for entry in CATALOG.values()),
     )
 
 
@@ -189,99 +168,12 @@ def _ops() -> dict[str, str]:
     return {key.path[-1]: asset.op.name for asset in assets for key in asset.keys}
 
 
-def _how(entry: ResourceType) -> str:
-    replication: object = entry.replication  # a custom type may have another kind of replication
-    match replication:
-        case FullTable():
-            return "in full, at every sync"
-        case Incremental(field=field, backfill_field=None):
-            return f"in time windows of `{field}`"
-        case Incremental(field=field, backfill_field=backfill):
-            return f"in time windows: first of `{backfill}`, then of `{field}`"
-        case NewestFirst(field=field, backfill_field=backfill):
-            return f"first in time windows of `{backfill}`, then newest `{field}` first"
-        case Included():
-            host = entry.host.entry.name if entry.host else "another type"
-            return f"in the responses for {host}, at every sync"
-        case PerParent(field=str(field)):
-            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
-            return f"in time windows of `{field}` for each {parent}; removals by counts"
-        case PerParent():
-            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
-            return f"in full, for each {parent}"
-        case Report(windows=windows):
-            return _REPORT_WINDOWS[windows]
-        case _:
-            raise TypeError(f"{entry.name}: describe {type(replication).__name__} here.")
-
-
-_REPORT_WINDOWS = {
-    ReportWindows.YEARS: "as a report, in calendar years of the send date",
-    ReportWindows.DAYS: "as a report, in days",
-    ReportWindows.OBSERVED: "as a report of the last 30 days, once a day",
-}
-
-
 def seen() -> str:
     """Return the table of when a sync sees new, changed and deleted records."""
     return table(
         ("resource type", "new records", "changed records", "deleted records"),
-        ((title(entry), *_seen(entry)) for entry in CATALOG.values()),
+        ((title(entry), *seen_by(entry)) for entry in CATALOG.values()),
     )
-
-
-_NEXT = "the next sync"
-
-_MONTHLY = "the current and the last year: once a day; older years: once a month"
-
-_SEEN_IN_REPORTS = {
-    ReportWindows.YEARS: (_NEXT, _MONTHLY, _MONTHLY),
-    ReportWindows.DAYS: (_NEXT, "the last 60 days: once a day; older days: of flows once a month, of forms and segments none", "the same"),
-    ReportWindows.OBSERVED: ("once a day", "never: each day of observation has rows of its own", "never"),
-}
-
-
-def _seen(entry: ResourceType) -> tuple[str, str, str]:
-    """Return who sees new, changed and deleted records.
-
-    Raises:
-        TypeError: If the kind of replication has no description here.
-    """
-    replication, full = entry.replication, "a full sync" + (", once a week" if entry.full_refresh == "weekly" else "")
-    match type(replication).__name__:
-        case "FullTable":
-            return _NEXT, _NEXT, _NEXT
-        case "Included":
-            host = f"the next sync of {entry.needs[0]}"
-            return host, host, host
-        case "PerParent" if replication.cursor_fields:
-            return (
-                _NEXT,
-                f"{_NEXT}, if `{replication.cursor_fields[0]}` moves",
-                "[by counts](#members-of-lists-and-segments), within 12 hours to 7 days",
-            )
-        case "PerParent" if (changes := getattr(replication, "parent_change_column", None)) and entry.parent:
-            due = f"the next sync, if `{changes}` of its parent has moved; else after {_age(getattr(replication, 'at_least', timedelta()))}"
-            return due, due, due
-        case "PerParent":
-            return _NEXT, _NEXT, _NEXT
-        case "Report":
-            return _SEEN_IN_REPORTS[replication.report.windows] if replication.report else (_NEXT, _NEXT, _NEXT)
-        case "NewestFirst":
-            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves", full
-        case "Incremental" if replication.range_field != replication.cursor_fields[0]:
-            return _NEXT, f"{_NEXT}, if `{replication.cursor_fields[0]}` moves; else {full}", full
-        case "Incremental":
-            ages = in_words([_age(age) for age in replication.lookback_ages_of(replication.cursor_fields[0])])
-            late = f"one that arrives late when its time window is {ages} old"
-            return f"{_NEXT}; {late}; later ones the audit and a repair", f"the same reads; later a {full.removeprefix('a ')}", f"the audit, {full}"
-        case other:
-            raise TypeError(f"{entry.name}: describe {other} here.")
-
-
-def _age(age: timedelta) -> str:
-    hours = round(age.total_seconds() / 3600)
-    return f"{hours} h" if hours < 24 else f"{hours // 24} d"
 
 
 def comparison() -> str:

@@ -10,6 +10,7 @@ from klaviyo_assets.catalog.columns import parent_id, record_id
 from klaviyo_assets.catalog.discovery import discover
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import Parent
+from klaviyo_assets_tests.each import each
 
 BRANDS = replace(CATALOG["metrics"], name="brands", jsonapi_type="brand")
 
@@ -120,6 +121,6 @@ def test_an_update_adds_types_and_replaces_those_of_the_same_name() -> None:
     assert updated["lists"] is lists
 
 
-@pytest.mark.parametrize("entry", CATALOG.values(), ids=lambda entry: entry.name)
+@each(CATALOG.values())
 def test_types_of_the_package_declare_the_column_of_the_profile(entry: ResourceType) -> None:
     assert entry.profile_column == entry.subject_column

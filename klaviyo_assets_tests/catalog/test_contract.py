@@ -3,8 +3,6 @@
 import re
 from datetime import timedelta
 
-import pytest
-
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import INCLUDED, ColumnType
 from klaviyo_assets.catalog.endpoint import TIER_M, RateLimit
@@ -15,25 +13,21 @@ from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.described import path_of
 from klaviyo_assets_tests.contract.digest import DIGEST, Facts
+from klaviyo_assets_tests.each import each
 
 ONLY_RECORDED = {"campaigns": {"send_options_ignore_unsubscribes"}, "profiles": {"anonymous_id", "whatsapp_bsuid"}}
 """Columns of attributes that the API sends but its description does not have."""
 
-every_collection = pytest.mark.parametrize("entry", COLLECTIONS.values(), ids=COLLECTIONS)
-every_report = pytest.mark.parametrize("entry", [entry for name, entry in CATALOG.items() if name not in COLLECTIONS], ids=lambda entry: entry.name)
-every_type = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+ENDPOINTS: Facts = DIGEST["endpoints"]
+"""Facts about the endpoints, by path."""
+
+every_collection = each(COLLECTIONS.values())
+every_report = each([entry for name, entry in CATALOG.items() if name not in COLLECTIONS])
+every_type = each(CATALOG.values())
 
 
-@pytest.fixture(scope="module")
-def endpoints() -> Facts:
-    """Facts about the endpoints, by path."""
-    endpoints: Facts = DIGEST["endpoints"]
-    return endpoints
-
-
-@pytest.fixture
-def described(entry: ResourceType) -> Facts:
-    """Facts about the members of the type's records."""
+def described_members(entry: ResourceType) -> Facts:
+    """Return facts about the members of the type's records."""
     described: Facts = DIGEST["types"][entry.name]
     return described
 
@@ -51,8 +45,8 @@ def limit(figures: Facts) -> RateLimit:
 
 
 @every_type
-def test_scope_and_limits(entry: ResourceType, endpoints: Facts) -> None:
-    collection, single = endpoints[path_of(entry)], endpoints.get(f"{entry.endpoint.path}/{{id}}")
+def test_scope_and_limits(entry: ResourceType) -> None:
+    collection, single = ENDPOINTS[path_of(entry)], ENDPOINTS.get(f"{entry.endpoint.path}/{{id}}")
 
     assert sorted(entry.scopes) == sorted(collection["scopes"])
     assert entry.endpoint.limit == limit(collection)
@@ -60,8 +54,8 @@ def test_scope_and_limits(entry: ResourceType, endpoints: Facts) -> None:
     assert single is None or sorted(single["scopes"]) == sorted(entry.scopes)
 
 
-def test_scope_and_limit_of_the_counts(endpoints: Facts) -> None:
-    found = endpoints[METRIC_AGGREGATES.path]
+def test_scope_and_limit_of_the_counts() -> None:
+    found = ENDPOINTS[METRIC_AGGREGATES.path]
 
     assert [METRIC_AGGREGATES.scope] == found["scopes"]
     assert METRIC_AGGREGATES.limit == limit(found)
@@ -69,16 +63,16 @@ def test_scope_and_limit_of_the_counts(endpoints: Facts) -> None:
 
 
 @every_type
-def test_pages(entry: ResourceType, endpoints: Facts) -> None:
-    collection, size = endpoints[path_of(entry)], entry.endpoint.page_size
+def test_pages(entry: ResourceType) -> None:
+    collection, size = ENDPOINTS[path_of(entry)], entry.endpoint.page_size
 
     assert (size.default if size else None, size.maximum if size else None) == (collection["page_size_default"], collection["page_size_max"])
     assert entry.endpoint.unpaged is not collection["paginated"]
 
 
 @every_type
-def test_filters(entry: ResourceType, endpoints: Facts) -> None:
-    collection = endpoints[path_of(entry)]
+def test_filters(entry: ResourceType) -> None:
+    collection = ENDPOINTS[path_of(entry)]
 
     assert {field: sorted(operators) for field, operators in entry.endpoint.filters.items()} == {
         field: sorted(operators) for field, operators in collection["filters"].items()
@@ -88,8 +82,8 @@ def test_filters(entry: ResourceType, endpoints: Facts) -> None:
 
 
 @every_type
-def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Facts) -> None:
-    collection = endpoints[path_of(entry)]
+def test_sorts_includes_and_additional_fields(entry: ResourceType) -> None:
+    collection = ENDPOINTS[path_of(entry)]
 
     assert sorted(entry.endpoint.sorts) == sorted(collection["sort"])
     assert sorted(entry.endpoint.includes) == sorted(collection["include"])
@@ -99,11 +93,11 @@ def test_sorts_includes_and_additional_fields(entry: ResourceType, endpoints: Fa
 
 
 @every_type
-def test_reduced_limits(entry: ResourceType, endpoints: Facts) -> None:
+def test_reduced_limits(entry: ResourceType) -> None:
     """The catalog has all reduced limits of the collection; it may have those of single records too."""
     path = entry.endpoint.path
-    facts = (endpoints[path_of(entry)], endpoints.get(f"{path}/{{id}}", {"reduced_limits": []}))
-    collection, single = ({one["when"]: limit(one) for one in each["reduced_limits"]} for each in facts)
+    facts = (ENDPOINTS[path_of(entry)], ENDPOINTS.get(f"{path}/{{id}}", {"reduced_limits": []}))
+    collection, single = ({one["when"]: limit(one) for one in part["reduced_limits"]} for part in facts)
     known = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits}
     of_a_look_up = {f"{one.parameter}={one.value}": one.limit for one in entry.endpoint.reduced_limits if one.lookup}
 
@@ -142,7 +136,7 @@ def chain(described: Facts, path: tuple[str, ...]) -> list[Facts]:
 
 
 @every_collection
-def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> None:
+def test_every_attribute_has_a_column(entry: ResourceType) -> None:
     """If a read requests only some attributes, those have one."""
     columns = {column.path[1:]: column for column in entry.columns if column.path[0] == "attributes"}
 
@@ -153,7 +147,8 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
             return [".".join(path)]
         return [name for member, inner in facts.get("members", {}).items() for name in missing(inner, (*path, member))]
 
-    left_out = [name for attribute, facts in described.get("attributes", {}).get("members", {}).items() for name in missing(facts, (attribute,))]
+    attributes = described_members(entry).get("attributes", {}).get("members", {})
+    left_out = [name for attribute, facts in attributes.items() for name in missing(facts, (attribute,))]
 
     requested = set(entry.only_fields) or set(left_out)
     assert sorted(set(left_out) & requested - set(entry.endpoint.additional_fields)) == []
@@ -162,7 +157,8 @@ def test_every_attribute_has_a_column(entry: ResourceType, described: Facts) -> 
 
 
 @every_collection
-def test_no_column_is_invented(entry: ResourceType, described: Facts) -> None:
+def test_no_column_is_invented(entry: ResourceType) -> None:
+    described = described_members(entry)
     for column in entry.columns:
         if column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
@@ -204,19 +200,19 @@ FITTING = {
 
 
 @every_collection
-def test_columns_have_the_types_of_their_attributes(entry: ResourceType, described: Facts) -> None:
+def test_columns_have_the_types_of_their_attributes(entry: ResourceType) -> None:
     for column in entry.columns:
         if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
-        facts = chain(described, column.path)[-1]
+        facts = chain(described_members(entry), column.path)[-1]
         assert set(facts.get("types", ())) <= FITTING[column.type], column.name
         assert facts.get("time", False) == (column.type is ColumnType.TIMESTAMP), column.name
 
 
 @every_collection
-def test_relationships_that_name_their_records_have_a_column(entry: ResourceType, described: Facts) -> None:
+def test_relationships_that_name_their_records_have_a_column(entry: ResourceType) -> None:
     """Klaviyo returns only links for the others, since their ids could be as many as the account's profiles."""
-    relationships = described.get("relationships", {}).get("members", {})
+    relationships = described_members(entry).get("relationships", {}).get("members", {})
     columns = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
 
     of_parent = {entry.parent.relationship} if entry.parent is not None else set()
@@ -227,8 +223,8 @@ def test_relationships_that_name_their_records_have_a_column(entry: ResourceType
 
 
 @every_collection
-def test_the_type_member(entry: ResourceType, described: Facts) -> None:
-    assert described["type"]["values"] == [entry.jsonapi_type]
+def test_the_type_member(entry: ResourceType) -> None:
+    assert described_members(entry)["type"]["values"] == [entry.jsonapi_type]
 
 
 # --- consistency
@@ -286,8 +282,8 @@ def test_subsets_use_allowed_filters_and_differ_from_each_other(entry: ResourceT
 
 
 @every_type
-def test_docs_url_is_that_of_the_operation(entry: ResourceType, endpoints: Facts) -> None:
-    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{endpoints[path_of(entry)]['operation']}"
+def test_docs_url_is_that_of_the_operation(entry: ResourceType) -> None:
+    assert entry.docs_url == f"https://developers.klaviyo.com/en/reference/{ENDPOINTS[path_of(entry)]['operation']}"
 
 
 @every_collection
@@ -319,12 +315,12 @@ def test_subject_column_exists(entry: ResourceType) -> None:
 
 
 @every_collection
-def test_required_columns_and_values_match_the_schema(entry: ResourceType, described: Facts) -> None:
+def test_required_columns_and_values_match_the_schema(entry: ResourceType) -> None:
     """``send_strategy`` is one of several objects; the digest has it as required too."""
     for column in entry.columns:
         if column.path[0] != "attributes" or column.path[1] in entry.endpoint.additional_fields or column.name in ONLY_RECORDED.get(entry.name, ()):
             continue
-        facts = chain(described, column.path)[1:]
+        facts = chain(described_members(entry), column.path)[1:]
         promised = all(one.get("promised", False) for one in facts)
         assert (column.required, set(column.values)) == (promised, {*map(str, facts[-1].get("values", ()))}), column.name
 

@@ -6,11 +6,10 @@ to the checkout, they are tested too.
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-import pytest
-
-from klaviyo_assets.catalog import REVISION
+from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
@@ -21,6 +20,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, by_type
 from klaviyo_assets_tests.contract.example import example
+from klaviyo_assets_tests.each import each
 
 RECORDED = SOURCE / "recorded"
 
@@ -34,32 +34,32 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
         yield file.name.removesuffix(".json"), response
 
 
-def recorded_records() -> list[Any]:
-    """Return every recorded resource object of the catalog's types with attributes, included ones too."""
-    found = []
+def recorded_records() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the response and the content of every recorded resource object of the catalog's types with attributes, included ones too."""
     for name, response in documents():
         data = response["body"]["data"]
         for record in [*(data if isinstance(data, list) else [data]), *response["body"].get("included", [])]:
             if record is not None and record["type"] in TYPES and "attributes" in record:
-                found.append(pytest.param(record, id=f"{name}-{record['type']}-{record['id']}"))
-    return found
+                yield name, record
 
 
-def examples() -> list[Any]:
-    """Return a record for each structure in the digest of the catalog's types."""
-    found: dict[str, Any] = {}
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a record for each structure in the digest of the catalog's types."""
     for name, response in DIGEST["recorded"].items():
         for member in RECORDS:
             for type_name, structures in by_type(response["body"].get(member)).items():
                 for structure in structures:
                     if type_name in TYPES and "attributes" in structure:
-                        record = example(type_name, structure, DIGEST["types"][TYPES[type_name].name])
-                        found.setdefault(json.dumps(record), pytest.param(record, id=f"{name}-{type_name}-{len(found)}"))
-    return list(found.values())
+                        yield name, example(type_name, structure, DIGEST["types"][TYPES[type_name].name])
 
 
-def records() -> list[Any]:
-    return examples() + (recorded_records())
+@cache
+def records() -> dict[str, dict[str, str]]:
+    """Return the records of each resource type as JSON, with the response that each comes from; equal ones once."""
+    found: dict[str, dict[str, str]] = {}
+    for response, record in (*examples(), *recorded_records()):
+        found.setdefault(TYPES[record["type"]].name, {}).setdefault(json.dumps(record), response)
+    return found
 
 
 def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -72,9 +72,17 @@ def leaves(value: Any, path: tuple[str, ...], entry: ResourceType) -> Iterator[t
         yield path, value
 
 
-@pytest.mark.parametrize("record", records())
-def test_every_member_is_in_its_column_or_in_extra(record: dict[str, Any]) -> None:
-    entry = TYPES[record["type"]]
+@each(records())
+def test_every_member_is_in_its_column_or_in_extra(name: str) -> None:
+    for text, response in records()[name].items():
+        try:
+            assert_every_member_is_kept(CATALOG[name], json.loads(text))
+        except Exception as error:
+            error.add_note(f"A record of {response}")
+            raise
+
+
+def assert_every_member_is_kept(entry: ResourceType, record: dict[str, Any]) -> None:
     decoder, body = PageDecoder(entry), json.dumps({"data": [record], "links": {"next": None}}, separators=(",", ":")).encode()
     decoder.page(body)  # the decoder learns a member without a column from the first record that has it
     page = decoder.page(body)
@@ -108,10 +116,10 @@ def test_every_member_is_in_its_column_or_in_extra(record: dict[str, Any]) -> No
             assert row[column.name] == (None if data is None else data["id"]), name
 
 
-@pytest.mark.parametrize("entry", {one.values[0]["type"]: TYPES[one.values[0]["type"]] for one in records()}.values(), ids=lambda entry: entry.name)
-def test_drift_checks_do_not_warn_about_them(entry: ResourceType, warehouse: LocalFile) -> None:
+@each(records())
+def test_drift_checks_do_not_warn_about_them(name: str, warehouse: LocalFile) -> None:
     """Records that were requested with ``fields`` lack the other attributes: these are null, which is not drift."""
-    sent = [one.values[0] for one in records() if one.values[0]["type"] == entry.jsonapi_type]
+    entry, sent = CATALOG[name], [json.loads(text) for text in records()[name]]
     page = PageDecoder(entry).page(json.dumps({"data": sent, "links": {}}).encode())
     with warehouse.connection() as connection:
         tables = Tables(warehouse, "klaviyo", entry)

@@ -1,13 +1,17 @@
 """The fast decoder: it also decodes records with members that have no column, and keeps those members."""
 
 import json
+from itertools import cycle, product
 from typing import Any
 
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, Page, PageDecoder
 from klaviyo_assets_tests.accounts import COLLECTIONS
+from klaviyo_assets_tests.each import each
+from klaviyo_assets_tests.shapes import representatives
 
 LINKS = {"links": {"self": "https://a.klaviyo.com/api/x/1/relationships/y/", "related": "https://a.klaviyo.com/api/x/1/y/"}}
 LINKS_ONLY = [(name, path[1]) for name, entry in CATALOG.items() for path in entry.unmapped if path[0] == "relationships"]
@@ -25,23 +29,35 @@ def extras(page: Page) -> list[dict[str, Any] | None]:
     return [None if text is None else json.loads(text) for text in page.frame[EXTRA]]
 
 
-@pytest.mark.parametrize(("name", "relationship"), LINKS_ONLY)
-def test_relationships_with_links_only_are_fast_from_the_first_page(name: str, relationship: str) -> None:
-    found = page(PageDecoder(CATALOG[name]), record("1", {relationship: LINKS}), record("2", {relationship: {"data": [], **LINKS}}))
+def test_relationships_with_links_only_are_fast_from_the_first_page() -> None:
+    for name, relationship in LINKS_ONLY:
+        found = page(PageDecoder(CATALOG[name]), record("1", {relationship: LINKS}), record("2", {relationship: {"data": [], **LINKS}}))
 
-    assert (found.tolerant, extras(found)) == (0, [None, None])
+        assert (found.tolerant, extras(found)) == (0, [None, None]), (name, relationship)
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
-@pytest.mark.parametrize("relationship", ["gallery", "conversation", "brand-new", "weird name", "0", ""])
-@pytest.mark.parametrize("value", [LINKS, {"data": None}, {"data": [], **LINKS}, {}, None])
-def test_relationship_without_ids_costs_one_slow_record_and_is_not_kept(name: str, relationship: str, value: Any) -> None:
+NEW = ("gallery", "conversation", "brand-new", "weird name", "0", "")
+WITHOUT_IDS: tuple[Any, ...] = (LINKS, {"data": None}, {"data": [], **LINKS}, {}, None)
+
+
+def assert_costs_one_slow_record(name: str, relationships: dict[str, Any]) -> None:
     decoder = PageDecoder(CATALOG[name])
-    pages = [page(decoder, *(record(f"{number}-{row}", {relationship: value}) for row in range(3))) for number in range(2)]
+    pages = [page(decoder, *(record(f"{number}-{row}", relationships) for row in range(3))) for number in range(2)]
 
     assert pages[0].tolerant <= 3
     assert pages[1].tolerant == 0
     assert [extras(one) for one in pages] == [[None] * 3] * 2
+
+
+@pytest.mark.parametrize("entry", representatives(COLLECTIONS.values()), ids=lambda entry: entry.name)
+def test_relationship_without_ids_costs_one_slow_record_and_is_not_kept(entry: ResourceType) -> None:
+    for relationship, value in product(NEW, WITHOUT_IDS):
+        assert_costs_one_slow_record(entry.name, {relationship: value})
+
+
+@each(COLLECTIONS)
+def test_all_relationships_without_ids_cost_one_slow_record_and_are_not_kept(name: str) -> None:
+    assert_costs_one_slow_record(name, dict(zip(NEW, cycle(WITHOUT_IDS), strict=False)))
 
 
 WITH_IDS = [{"data": [{"type": "x", "id": "r"}], **LINKS}, {"data": {"type": "x", "id": "r"}}, {"meta": {"count": 5}, **LINKS}, 7]

@@ -21,6 +21,7 @@ from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, merged
 from klaviyo_assets_tests.accounts import COLLECTIONS
+from klaviyo_assets_tests.each import each
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)
 TOP = NOW - LAG
@@ -86,19 +87,19 @@ FULL_TABLE_QUERIES = {
 }
 
 
-@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", FULL_TABLE)
-def test_a_full_table_type_reads_every_subset_completely(name: str, mode: SyncMode) -> None:
-    slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
-
+@each(FULL_TABLE)
+def test_a_full_table_type_reads_every_subset_completely(name: str) -> None:
     entry = CATALOG[name]
     default = [("id" if "id" in entry.endpoint.sorts else None, ",".join(one.filters) or None) for one in entry.subsets]
-    assert queries(name, slices) == FULL_TABLE_QUERIES.get(name, default)
-    assert list(dict.fromkeys(part.subset.name for part in slices)) == [subset.name for subset in entry.subsets]
-    assert all(isinstance(part, SubsetSlice) for part in slices)
+    for mode in (SyncMode.incremental, SyncMode.full):
+        slices = planned(name, SyncOptions(mode, start_date=at(1)), oldest=at(1)).slices
+
+        assert queries(name, slices) == FULL_TABLE_QUERIES.get(name, default)
+        assert list(dict.fromkeys(part.subset.name for part in slices)) == [subset.name for subset in entry.subsets]
+        assert all(isinstance(part, SubsetSlice) for part in slices)
 
 
-@pytest.mark.parametrize("name", FULL_TABLE)
+@each(FULL_TABLE)
 def test_a_full_table_type_has_no_range(name: str) -> None:
     with pytest.raises(InvalidRange, match=f"{name} has no mode range: every sync reads it completely") as caught:
         planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
@@ -118,13 +119,13 @@ def backfill_field(name: str) -> str:
 FIRST_QUERY = {"events": ("datetime", None), "profiles": ("created", None), "reviews": ("created", "equals(status,'all')")}
 
 
-@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", BY_TIME)
-def test_a_history_with_an_unknown_beginning_is_one_slice_without_bounds(name: str, mode: SyncMode) -> None:
-    (part,) = planned(name, SyncOptions(mode)).slices
+@each(BY_TIME)
+def test_a_history_with_an_unknown_beginning_is_one_slice_without_bounds(name: str) -> None:
+    for mode in (SyncMode.incremental, SyncMode.full):
+        (part,) = planned(name, SyncOptions(mode)).slices
 
-    assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
-    assert queries(name, [part]) == [FIRST_QUERY.get(name, (backfill_field(name), None))]
+        assert (part.start, part.end, part.covers_to, part.descending) == (BEGINNING, None, TOP, False)
+        assert queries(name, [part]) == [FIRST_QUERY.get(name, (backfill_field(name), None))]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_history_with_a_known_beginning_is_cut_newest_first(name: str, expecte
     assert [part.end for part in slices] == [None, at(9, 12), at(5, 12), at(5, 12) - 16 * DAY]
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_every_request_has_the_maximum_page_size(name: str) -> None:
     entry = CATALOG[name]
     (part,) = planned(name).slices
@@ -185,10 +186,10 @@ def test_every_request_has_the_maximum_page_size(name: str) -> None:
     assert parameters.get(f"additional-fields[{entry.jsonapi_type}]", "") == ",".join(entry.requested_fields)
 
 
-@pytest.mark.parametrize("oldest", [TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY], ids=["a month", "half an hour", "nothing", "in the future"])
-@pytest.mark.parametrize("name", BY_TIME)
-def test_a_short_history_is_not_cut(name: str, oldest: datetime) -> None:
-    assert windows(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)]
+@each(BY_TIME)
+def test_a_short_history_is_not_cut(name: str) -> None:
+    for oldest in (TOP - 30 * DAY, TOP - HOUR / 2, TOP, NOW + DAY):  # a month, half an hour, nothing, in the future
+        assert windows(planned(name, oldest=oldest).slices) == [(BEGINNING, TOP)], oldest
 
 
 # --- events by coverage
@@ -255,10 +256,10 @@ def test_a_start_date_in_the_future_reads_nothing() -> None:
     assert planned("events", SyncOptions(start_date=NOW + DAY)).slices == ()
 
 
-@pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
-@pytest.mark.parametrize("name", [name for name in COLLECTIONS if name != "events"])
-def test_the_start_date_limits_only_events(name: str, mode: SyncMode) -> None:
-    assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
+@each([name for name in COLLECTIONS if name != "events"])
+def test_the_start_date_limits_only_events(name: str) -> None:
+    for mode in (SyncMode.incremental, SyncMode.full):
+        assert planned(name, SyncOptions(mode, start_date=at(5))) == planned(name, SyncOptions(mode))
 
 
 # --- profiles
@@ -401,14 +402,14 @@ def test_a_range_is_read_again_although_it_is_covered(name: str, expected: tuple
     assert not plan_.stale
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_a_range_ends_at_the_end_of_coverage(name: str) -> None:
     (part,) = planned(name, range_request(name, at(9), NOW + 30 * DAY)).slices
 
     assert (part.start, part.end, part.covers_to) == (at(9), TOP, TOP)
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_a_range_in_the_future_reads_nothing(name: str) -> None:
     assert planned(name, range_request(name, NOW + DAY, NOW + 2 * DAY)).slices == ()
 
@@ -501,7 +502,7 @@ def coverage_with_other_options(name: str) -> list[CoverageRow]:
 COVERAGE_OF = {name: coverage_with_other_options(name) for name in BY_TIME}
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_coverage_with_other_options_is_read_again(name: str) -> None:
     again = planned(name, covered=COVERAGE_OF[name])
 
@@ -509,7 +510,7 @@ def test_coverage_with_other_options_is_read_again(name: str) -> None:
     assert again.stale
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_coverage_with_other_options_is_kept_if_accepted(name: str) -> None:
     kept = planned(name, SyncOptions(accept_changed_options=True), COVERAGE_OF[name])
 
@@ -517,12 +518,12 @@ def test_coverage_with_other_options_is_kept_if_accepted(name: str) -> None:
     assert not kept.stale
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_a_full_read_does_not_report_changed_options(name: str) -> None:
     assert not planned(name, SyncOptions(SyncMode.full), COVERAGE_OF[name]).stale
 
 
-@pytest.mark.parametrize("name", BY_TIME)
+@each(BY_TIME)
 def test_changed_options_are_reported_until_everything_is_read_again(name: str) -> None:
     """Changes before the new backfill began need not be read again."""
     first, *_ = planned(name).slices
@@ -533,12 +534,15 @@ def test_changed_options_are_reported_until_everything_is_read_again(name: str) 
     assert not planned(name, covered=covered, now=NOW + DAY).stale
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
+@each(COLLECTIONS)
 def test_the_fingerprint_depends_on_the_revision_and_the_type(name: str) -> None:
     entry = CATALOG[name]
 
     assert fingerprint(entry, "2026-07-15") == fingerprint(entry, "2026-07-15")
     assert fingerprint(entry, "2026-07-15") != fingerprint(entry, "2026-10-15")
+
+
+def test_the_fingerprints_of_all_types_differ() -> None:
     assert len({fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
 
 

@@ -14,8 +14,12 @@ OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_
 
 # Two targets run at a time: while one installs packages, checks types or waits for its last long test, the other uses the cores.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-# More workers than cores, since the slow tests mostly wait; each worker takes the next test when it is free.
-PYTEST := -m pytest --numprocesses 4 --dist load --maxschedchunk 2
+# Each worker takes the next test when it is free. More workers than cores, since the slow tests mostly wait; the fast ones do not.
+PYTEST := -m pytest --dist load --maxschedchunk 2 --numprocesses
+ALL := 4
+QUICK := auto -m 'not slow and not long'
+# Without compiled files, each worker and each process that a test starts would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # From Python 3.12 on, measuring coverage costs little, so make test prints it; on 3.11 it would double the time.
 COVERAGE_CORE := $(shell $(PYTHON) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
@@ -57,23 +61,23 @@ test:  ## everything that continuous integration runs
 	@$(MAKE) --no-print-directory $(AT_ONCE) lint test-oldest types .test-newest audit .test-duckdb-1
 
 .test-newest: $(STAMP) $(DUCKDB_1)
-	COVERAGE_CORE=$(COVERAGE_CORE) EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/python $(PYTEST) $(COVERAGE)
+	COVERAGE_CORE=$(COVERAGE_CORE) EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/python $(PYTEST) $(ALL) $(COVERAGE)
 
 .test-duckdb-1: $(DUCKDB_1)
-	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/python $(PYTEST) -m 'duckdb and not slow'
+	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/python $(PYTEST) $(ALL) -m 'duckdb and not slow'
 
 test-oldest:  ## the tests that use the dependencies most, with the oldest versions that setup.cfg allows
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
 		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
 
 .test-oldest: $(OLDEST)/.installed
-	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) -m 'not slow' $(OLDEST_TESTS)
+	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) $(ALL) -m 'not slow' $(OLDEST_TESTS)
 
 test-quick: $(STAMP)  ## the fast tests, which start no process, in less than two minutes: run them while you work
-	$(BIN)/python $(PYTEST) -m 'not slow and not long'
+	$(BIN)/python $(PYTEST) $(QUICK)
 
 coverage: $(STAMP)  ## the fast tests, and which lines they do not run
-	COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/python $(PYTEST) -m 'not slow and not long' --cov=klaviyo_assets --cov-report=term-missing:skip-covered
+	COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/python $(PYTEST) $(QUICK) --cov=klaviyo_assets --cov-report=term-missing:skip-covered
 
 truth: $(STAMP)  ## thousands of generated histories of an account, compared row by row; then every injected fault
 	$(BIN)/python -m klaviyo_assets_tests.scenarios $(OPTIONS)

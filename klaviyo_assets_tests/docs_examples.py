@@ -18,5 +18,7 @@ def example(heading: str) -> ModuleType:
 
 
 def __getattr__(name: str) -> object:
-    """Return a variable of the example with resource types, such as ``MINE``."""
+    """Return a constant of the example with resource types, such as ``MINE``. Other names, which pytest looks for in every object, do not run it."""
+    if not name.isupper():
+        raise AttributeError(name)
     return getattr(example(OWN_TYPES), name)

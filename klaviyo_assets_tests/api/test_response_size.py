@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,21 +21,21 @@ from klaviyo_assets_tests.api.test_response_body import bomb
 LIMIT = 2_000_000
 TOO_LARGE = "Klaviyo's response is larger than 2,000,000 bytes, the maximum size of a response. [GET /api/lists] What to do: If records are"
 
-TOO_LARGE_REPLIES = {
-    "plain": Reply(body=b" " * (LIMIT + 1)),
-    "announced": Reply(headers={"Content-Length": "5000000000"}),
-    "announced beyond all numbers": Reply(headers={"Content-Length": "9" * 19}),
-    "endless": Reply(body=b" " * 60_000, endless=True),
-    "endless in small chunks": Reply(body=b" " * 100, endless=True),
-    "endless gzip": Reply(body=gzip.compress(bytes(range(256)) * 1_000), endless=True, headers={"Content-Encoding": "gzip"}),
-    "bomb": Reply(body=bomb(30), headers={"Content-Encoding": "gzip"}),
-    "bomb in a bomb": Reply(body=bomb(30, 2), headers={"Content-Encoding": "gzip, gzip"}),
+TOO_LARGE_REPLIES: dict[str, Callable[[], Reply]] = {
+    "plain": lambda: Reply(body=b" " * (LIMIT + 1)),
+    "announced": lambda: Reply(headers={"Content-Length": "5000000000"}),
+    "announced beyond all numbers": lambda: Reply(headers={"Content-Length": "9" * 19}),
+    "endless": lambda: Reply(body=b" " * 60_000, endless=True),
+    "endless in small chunks": lambda: Reply(body=b" " * 100, endless=True),
+    "endless gzip": lambda: Reply(body=gzip.compress(bytes(range(256)) * 1_000), endless=True, headers={"Content-Encoding": "gzip"}),
+    "bomb": lambda: Reply(body=bomb(30), headers={"Content-Encoding": "gzip"}),
+    "bomb in a bomb": lambda: Reply(body=bomb(30, 2), headers={"Content-Encoding": "gzip, gzip"}),
 }
 
 
 @pytest.mark.parametrize("reply", TOO_LARGE_REPLIES.values(), ids=TOO_LARGE_REPLIES)
-def test_too_large_response_is_aborted_at_once(reply: Reply, server: Scripted) -> None:
-    server.respond_with(reply)
+def test_too_large_response_is_aborted_at_once(reply: Callable[[], Reply], server: Scripted) -> None:
+    server.respond_with(reply())
 
     assert error_text(server, ResponseTooLarge, retries=2, max_response_bytes=LIMIT).startswith(TOO_LARGE)
     assert len(server.requests) == 1, "a retry would be as large"

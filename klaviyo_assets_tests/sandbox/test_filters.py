@@ -3,6 +3,7 @@
 import contextlib
 import operator
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,6 @@ from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.state import begin
 from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, get_page, ids
 
-STATE = begin(SMALL)
 TESTS = {"greater-than": operator.gt, "greater-or-equal": operator.ge, "less-than": operator.lt, "less-or-equal": operator.le, "equals": operator.eq}
 TIMED = [
     (name, field, op)
@@ -30,13 +30,18 @@ TIMED = [
 ]
 
 
+@cache
+def small_account():
+    return begin(SMALL)
+
+
 @st.composite
 def time_queries(draw):
     """Draw a type, one or two allowed conditions on its instants, an allowed sort and a page size."""
     name, field, op = draw(st.sampled_from(TIMED))
     entry = CATALOG[name]
     field_2, op_2 = draw(st.sampled_from([(one, other) for kind, one, other in TIMED if kind == name]))
-    stored = [record.values.get(canonical(entry, field)) for record in STATE.account.store[name]]
+    stored = [record.values.get(canonical(entry, field)) for record in small_account().account.store[name]]
     # The interesting bounds are at, or next to, instants of records.
     bounds = st.sampled_from([value for value in stored if value is not None and value < to_micros(BASE)] or [to_micros(BASE)])
     shifts = st.sampled_from([-1, 0, 0, 1])
@@ -70,8 +75,8 @@ def test_pages_return_every_match_once_and_in_order(query):
         found = [values.get(canonical(entry, field)) for field, _, _ in conditions]
         return all(value is not None and TESTS[op](value, bound) for value, (_, op, bound) in zip(found, conditions, strict=True))
 
-    wanted = [record for record in STATE.account.store[name] if matches(record)]
-    got = ids(STATE, name, **parameters)
+    wanted = [record for record in small_account().account.store[name] if matches(record)]
+    got = ids(small_account(), name, **parameters)
     assert sorted(got) == sorted(record.id for record in wanted)
     key = canonical(entry, sort.removeprefix("-")) if sort else "id"
     by_id = {record.id: record.values.get(key) for record in wanted}
@@ -80,36 +85,36 @@ def test_pages_return_every_match_once_and_in_order(query):
 
 
 def test_filters_on_other_kinds_of_fields():
-    store = STATE.account.store
+    store = small_account().account.store
     metric = next(iter(store["metrics"])).id
-    assert set(ids(STATE, "events", filter=f'equals(metric_id,"{metric}")')) == {
+    assert set(ids(small_account(), "events", filter=f'equals(metric_id,"{metric}")')) == {
         record.id for record in store["events"] if record.values["metric_id"] == metric
     }
     without_profile = {record.id for record in store["events"] if record.values["profile_id"] is None}
     assert without_profile
-    assert set(ids(STATE, "events", filter="has(profile)")) == {record.id for record in store["events"]} - without_profile
+    assert set(ids(small_account(), "events", filter="has(profile)")) == {record.id for record in store["events"]} - without_profile
     some = sorted(record.id for record in store["lists"])[:3]
-    assert ids(STATE, "lists", filter=f'any(id,["{some[2]}","{some[0]}", "none"])') == [some[0], some[2]]
-    assert ids(STATE, "lists", filter="any(id,[])") == []
+    assert ids(small_account(), "lists", filter=f'any(id,["{some[2]}","{some[0]}", "none"])') == [some[0], some[2]]
+    assert ids(small_account(), "lists", filter="any(id,[])") == []
     flow = next(record for record in store["flows"] if record.values["archived"])
     name = str(flow.values["name"])
     for text in (f"starts-with(name,'{name[:4]}')", f"ends-with(name,'{name[-2:]}')", f"contains(name,'{name[2:-2]}')", f"equals(name,'{name}')"):
-        assert flow.id in ids(STATE, "flows", filter=f"and({text},equals(archived,true))")
-    fives = ids(STATE, "reviews", filter="any(rating,[5]),equals(status,'all')")
+        assert flow.id in ids(small_account(), "flows", filter=f"and({text},equals(archived,true))")
+    fives = ids(small_account(), "reviews", filter="any(rating,[5]),equals(status,'all')")
     assert fives
     assert set(fives) == {record.id for record in store["reviews"] if record.values["rating"] == 5}
-    api = ids(STATE, "metrics", filter="equals(integration.name,'API')")
+    api = ids(small_account(), "metrics", filter="equals(integration.name,'API')")
     assert 0 < len(api) < len(store["metrics"])
     suppressed = "subscriptions.email.marketing.suppression.timestamp"
     moments = [record.values[suppressed] for record in store["profiles"] if suppressed in record.values]
     assert moments
-    assert len(ids(STATE, "profiles", filter=f"greater-or-equal({suppressed},{render(min(moments))})")) == len(moments)
+    assert len(ids(small_account(), "profiles", filter=f"greater-or-equal({suppressed},{render(min(moments))})")) == len(moments)
 
 
 def test_timestamp_takes_seconds_and_instants():
     second = to_micros(BASE - timedelta(days=100)) // 1_000_000
-    by_number = ids(STATE, "events", filter=f"less-than(timestamp,{second})")
-    assert by_number == ids(STATE, "events", filter=f"less-than(timestamp,{render(second * 1_000_000)})")
+    by_number = ids(small_account(), "events", filter=f"less-than(timestamp,{second})")
+    assert by_number == ids(small_account(), "events", filter=f"less-than(timestamp,{render(second * 1_000_000)})")
     assert 0 < len(by_number) < SMALL.events
 
 
@@ -150,7 +155,7 @@ def test_what_klaviyo_would_reject_is_rejected(name, text, words):
 
 def test_the_required_filter_is_required():
     with pytest.raises(ApiError) as caught:
-        get_page(STATE, "campaigns", {})
+        get_page(small_account(), "campaigns", {})
     assert caught.value.parameter == "filter"
 
 

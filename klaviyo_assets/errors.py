@@ -19,6 +19,11 @@ packages raise are defined here, the others in the module that the tree names::
         - StillLocked           another process keeps a file next to the database locked
       x WarehouseError          the database cannot be used (klaviyo_assets/warehouse/base.py)
         - WarehouseBusy         another process has it open
+      x MartError               a model of the marts cannot be built (klaviyo_assets/marts/errors.py)
+        - InvalidModel          its header or its SQL has a mistake
+        - ModelFailed           DuckDB cannot build it
+        - ModelSkipped          a model that it needs was not built
+        - FolderMissing         a folder of models does not exist
       x InvalidSetting          an environment variable has an unusable value (klaviyo_assets/settings.py)
       x InvalidDefinition       code passes an unusable value to this package (klaviyo_assets/validation.py)
       x InvalidFieldRules       a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)

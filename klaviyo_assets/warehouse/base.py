@@ -78,18 +78,29 @@ class Warehouse(Protocol):
         Raises:
             WarehouseError: If the database cannot be opened, or fails.
         """
-        with self.connection() as connection:
-            # The order of rows does not matter. Keeping that of many staged files would take a single thread, and memory for waiting rows.
-            connection.execute("SET preserve_insertion_order = false")
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
+        with self.connection() as connection, self.transaction_in(connection):
+            yield connection
+
+    @contextmanager
+    def transaction_in(self, connection: DuckDBPyConnection, *, frees_space: bool = True) -> Iterator[None]:
+        """Begin a transaction in an open connection and commit it; an error rolls all of it back.
+
+        Args:
+            connection: The connection.
+            frees_space: False if a later transaction of the same work frees the space of deleted rows: looking for them takes a while.
+        """
+        # The order of rows does not matter. Keeping that of many staged files would take a single thread, and memory for waiting rows.
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            if frees_space:
                 self.before_commit(connection)
-            except BaseException:
-                with suppress(duckdb.Error):  # the first error is the one to report
-                    connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # the first error is the one to report
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
 
     def qualified(self, schema: str, table: str) -> str:
         """Return a table's full name, quoted; only while a connection is open."""

@@ -1,0 +1,203 @@
+"""Builds one model in the caller's transaction: a complete build, or an update of the groups that have changed."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from uuid import uuid4
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from klaviyo_assets.marts.definition import contents_of, definition_of, rules_of
+from klaviyo_assets.marts.errors import InvalidModel, ModelFailed
+from klaviyo_assets.marts.library import marts_schema
+from klaviyo_assets.marts.model import Model, Scope
+from klaviyo_assets.marts.results import Outcome
+from klaviyo_assets.marts.sources import CHANGED, Sources, is_changed
+from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
+from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
+
+_LARGE_SHARE = 0.2
+"""Share of all groups from which on a complete build costs less than an update; both give the same rows."""
+
+_LINE = re.compile(r"\bLINE (\d+):")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a build did.
+
+    Attributes:
+        outcome: Rebuilt, updated or unchanged.
+        reason: Why it was rebuilt.
+        groups: How many groups were computed again.
+        rules_changed: Whether field rules have changed since the build before.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    groups: int = 0
+    rules_changed: bool = False
+
+
+@dataclass(frozen=True)
+class ModelBuild:
+    """The build of one model.
+
+    Args:
+        sources: The sources of the connection.
+        model: The model, without a problem.
+        capture: The capture of changes that it follows; None for a model that is rebuilt each time.
+        rebuild: True to rebuild it in any case.
+    """
+
+    sources: Sources
+    model: Model
+    capture: Capture | None
+    rebuild: bool = False
+
+    def run(self) -> Done:
+        """Build the table, its comments and its bookkeeping.
+
+        Raises:
+            ModelFailed: If DuckDB refuses the statement, with the line.
+            InvalidModel: If the result lacks a column that the header describes.
+        """
+        self.sources.create_views(sorted(self.model.sources))
+        last, now = self._store.get(self.model.name), self._now()
+        rules_changed = last is not None and last.rules != now.rules
+        if reason := self._reason(last, now):
+            self._rebuild()
+            self._store.put(replace(now, generation=uuid4().hex))
+            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed)
+        assert last is not None
+        groups = self._update(last)
+        self._store.put(replace(now, generation=last.generation))
+        return Done(Outcome.UPDATED if groups else Outcome.UNCHANGED, groups=groups)
+
+    def _now(self) -> Built:
+        """Return what to record, apart from the generation."""
+        scope, capture = self.model.header.scope, self.capture
+        contents = contents_of(self.model, self.sources, self._generations()) if scope is not None else ""
+        return Built(
+            model=self.model.name,
+            built_at=self.sources.context.now,
+            generation="",
+            definition=definition_of(self.model, self.sources),
+            sources=contents,
+            rules=rules_of(self.sources),
+            epoch=capture.epoch if capture else None,
+            change=capture.change if capture else None,
+        )
+
+    def _generations(self) -> list[str]:
+        """Return the generations of the sources that are reduced to the groups that have changed."""
+        reduced = [
+            name for name in self.sources.models.needed_by(self.model.name) if self.sources.models[name].header.scope is self.model.header.scope
+        ]
+        return [built.generation for name in reduced if (built := self._store.get(name)) is not None]
+
+    def _reason(self, last: Built | None, now: Built) -> str:
+        """Return why the table must be built completely; empty if an update is enough."""
+        if self.capture is None:
+            return "it is built completely each time"
+        if last is None or not self.sources.built.of(self.model.name):
+            return "it was not built before"
+        reasons = {
+            "this was requested": self.rebuild,
+            "its SQL, the columns that it reads or the version of klaviyo_assets has changed": last.definition != now.definition,
+            "the field rules have changed": last.rules != now.rules,
+            "a source that is read completely has changed": last.sources != now.sources,
+            "the events were read completely, or their changes were not followed": last.epoch != now.epoch,
+        }
+        if reason := next((reason for reason, applies in reasons.items() if applies), ""):
+            return reason
+        return "many groups have changed" if self._changed_share(last) > _LARGE_SHARE else ""
+
+    def _changed_share(self, last: Built) -> float:
+        """Collect the groups that have changed since a build, and return their share of all groups."""
+        assert self.capture is not None
+        assert last.change is not None
+        changed = self._changes.since(self.capture.scope, last.change)
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {changed}")
+        count = count_rows(self._connection, f"FROM {CHANGED}")
+        groups = count_rows(self._connection, f"FROM {self._groups.table} WHERE scope = {literal(self.capture.scope.value)}")
+        return count / max(groups, 1) if count else 0.0
+
+    def _rebuild(self) -> None:
+        """Build a new table, then put it in the place of the old one."""
+        building = self.sources.warehouse.qualified(marts_schema(self.sources.schema), f"_{self.model.name}_building")
+        self._connection.execute(f"DROP TABLE IF EXISTS {building}")
+        # The text begins in a line of its own, and DuckDB's line numbers are one more than the file's.
+        self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
+        types = {name.lower(): type_ for name, type_, *_ in self._connection.execute(f"DESCRIBE {building}").fetchall()}
+        self._refuse_missing_columns(types)
+        for kind in ("VIEW", "TABLE"):
+            if self._is_a(kind):
+                self._connection.execute(f"DROP {kind} {self._table}")
+        self._connection.execute(f"ALTER TABLE {building} RENAME TO {quoted(self.model.name)}")
+        self._connection.execute(f"COMMENT ON TABLE {self._table} IS {literal(self.model.header.description)}")
+        for name, description in self.model.header.columns.items():
+            self._connection.execute(f"COMMENT ON COLUMN {self._table}.{quoted(name)} IS {literal(description)}")
+
+    def _update(self, last: Built) -> int:
+        """Compute the groups again that have changed, and return how many."""
+        scope = self._scope
+        groups = count_rows(self._connection, f"FROM {CHANGED}")
+        if not groups:
+            return 0
+        self.sources.create_views(sorted(self.model.sources), scope)
+        self._execute(f"CREATE OR REPLACE TEMP TABLE mart_rows AS SELECT * FROM (\n{self.model.sql}) WHERE {is_changed(scope)}", 1)
+        self._connection.execute(f"DELETE FROM {self._table} WHERE {is_changed(scope)}")
+        self._connection.execute(f"INSERT INTO {self._table} BY NAME FROM temp.mart_rows")
+        self._connection.execute("DROP TABLE temp.mart_rows")
+        return groups
+
+    @property
+    def _scope(self) -> Scope:
+        assert self.model.header.scope is not None
+        return self.model.header.scope
+
+    def _execute(self, statement: str, lines_before: int) -> None:
+        try:
+            self._connection.execute(statement)
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+            found = _LINE.search(str(error))
+            line = int(found[1]) - lines_before if found else None
+            raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None
+
+    def _refuse_missing_columns(self, columns: dict[str, str]) -> None:
+        header = self.model.header
+        for name in (*header.key, *header.columns):
+            if name not in columns:
+                text = "key" if name in header.key else f"column {name}"
+                line = next((number for number, one in enumerate(self.model.sql.splitlines(), 1) if one.startswith(f"-- {text}:")), None)
+                raise InvalidModel(self.model.path, line, f"The statement returns no column {name}. It returns {', '.join(columns)}.")
+
+    def _is_a(self, kind: str) -> bool:
+        rows = self._connection.execute(
+            f"SELECT 1 FROM duckdb_{kind.lower()}s() WHERE database_name = current_database() AND lower(schema_name) = lower(?) "
+            f"AND lower({kind.lower()}_name) = ?",
+            [marts_schema(self.sources.schema), self.model.name],
+        ).fetchall()
+        return bool(rows)
+
+    @property
+    def _table(self) -> str:
+        return self.sources.table(self.model.name)
+
+    @property
+    def _connection(self) -> DuckDBPyConnection:
+        return self.sources.connection
+
+    @cached_property
+    def _store(self) -> BuiltModels:
+        return BuiltModels(self._connection, self.sources.warehouse, marts_schema(self.sources.schema))
+
+    @property
+    def _groups(self) -> GroupEvents:
+        return GroupEvents(self._connection, self.sources.warehouse, marts_schema(self.sources.schema))
+
+    @property
+    def _changes(self) -> ChangedGroups:
+        return ChangedGroups(self._connection, self.sources.warehouse, marts_schema(self.sources.schema))

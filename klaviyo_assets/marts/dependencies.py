@@ -1,0 +1,78 @@
+"""Finds the tables that a statement reads, with DuckDB's own parser; names of common table expressions are none."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+
+class SqlMistake(Exception):
+    """A text is not one ``SELECT`` statement.
+
+    Args:
+        what: What is wrong, as a sentence.
+        line: Line in the text, from 1 on; None if it is not known.
+    """
+
+    def __init__(self, what: str, line: int | None) -> None:
+        self.what, self.line = what, line
+        super().__init__(what)
+
+
+def tables_read(connection: DuckDBPyConnection, sql: str, own_schema: str = "") -> frozenset[str]:
+    """Return the names of the tables that a statement reads without naming their schema, in lower case.
+
+    Args:
+        connection: Any connection; nothing is bound or run.
+        sql: One ``SELECT`` statement.
+        own_schema: A schema with which they may be named nevertheless.
+
+    Raises:
+        SqlMistake: If it is not one statement that can be parsed, or no ``SELECT``. ``PIVOT`` is none: DuckDB makes several statements of it.
+
+    Example:
+        >>> tables_read(duckdb.connect(), "WITH recent AS (FROM events) SELECT * FROM recent JOIN metrics ON true")
+        frozenset({'events', 'metrics'})
+    """
+    ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+    parsed = json.loads(text)
+    if parsed["error"]:
+        raise _mistake(sql, parsed)
+    statements = parsed["statements"]
+    if len(statements) != 1:
+        raise SqlMistake(f"A model is one SELECT statement; this file has {len(statements)}.", None)
+    return frozenset(name for schema, name in _tables(statements[0]["node"], frozenset()) if schema in ("", own_schema))
+
+
+def _mistake(sql: str, parsed: dict[str, Any]) -> SqlMistake:
+    if parsed.get("error_type") == "not implemented":
+        return SqlMistake("A model is one SELECT statement, and PIVOT is not one. Use aggregates with FILTER instead of PIVOT.", None)
+    position = parsed.get("position")
+    line = sql[: int(position)].count("\n") + 1 if position is not None else None
+    return SqlMistake(f"DuckDB cannot parse it: {parsed['error_message']}.", line)
+
+
+def _tables(node: Any, ctes: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield schema and name of the tables that a part of a statement reads.
+
+    Args:
+        node: The part, as JSON.
+        ctes: Names of the common table expressions that it sees.
+    """
+    if isinstance(node, list):
+        for one in node:
+            yield from _tables(one, ctes)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            schema, name = node["schema_name"].lower(), node["table_name"].lower()
+            if schema or name not in ctes:
+                yield schema, name
+        elif node.get("type") == "RECURSIVE_CTE_NODE":
+            ctes |= {node["cte_name"].lower()}  # only a recursive one sees itself
+        for entry in (node.get("cte_map") or {}).get("map", ()):
+            yield from _tables(entry["value"], ctes)
+            ctes |= {entry["key"].lower()}  # those after it see it
+        for key, value in node.items():
+            if key != "cte_map":
+                yield from _tables(value, ctes)

@@ -1,0 +1,179 @@
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from klaviyo_assets.errors import NewerLayout
+from klaviyo_assets.marts.errors import InvalidModel, MartError, ModelFailed, ModelSkipped
+from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.results import ModelResult, Outcome
+from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets_tests.accounts import local_file
+from klaviyo_assets_tests.marts.folders import own_models, write_model
+from klaviyo_assets_tests.marts.stored import SCHEMA, KeptOpen, StoredAccount
+
+pytestmark = pytest.mark.duckdb
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with empty tables, which each test copies: making them takes longer than most of the tests."""
+    folder = tmp_path_factory.mktemp("prepared")
+    StoredAccount(local_file(folder, "shop.duckdb"), "accounts", "metrics")
+    return folder / "shop.duckdb"
+
+
+@pytest.fixture
+def account(prepared: Path, tmp_path: Path) -> StoredAccount:
+    shutil.copy(prepared, tmp_path / "shop.duckdb")
+    return StoredAccount(KeptOpen(tmp_path / "shop.duckdb"))
+
+
+def run(account: StoredAccount, folder: Path, *names: str) -> dict[str, ModelResult]:
+    return {result.model: result for result in MartRunner(account.warehouse, SCHEMA, own_models(folder)).run(names or None, now=account.now)}
+
+
+def test_all_packaged_models_run_in_an_empty_database(tmp_path: Path) -> None:
+    models = read_models()
+    results = list(MartRunner(local_file(tmp_path, "shop.duckdb"), SCHEMA, models).run())
+
+    assert [result.model for result in results] == [*models]
+    for result in results:
+        assert result.error is None
+        undescribed = {*result.columns} - {*models[result.model].header.columns}
+        assert not undescribed, f"{result.model} does not describe {undescribed}"
+        assert not [check for check in result.checks if check.error or (check.rows and not check.warns)]
+
+
+def test_a_table_has_comments_and_numbers(account: StoredAccount, tmp_path: Path) -> None:
+    header = "-- column id: The id.\n-- metadata total: sum(id)\n-- metadata later: SELECT max(id) FROM a\n-- metadata none: SELECT NULL\n"
+    write_model(tmp_path / "m", "a", "SELECT unnest([1, 2]) AS id", header=header)
+    result = run(account, tmp_path / "m")["a"]
+
+    assert (result.outcome, result.rows, result.columns, result.metadata) == (Outcome.REBUILT, 2, {"id": "INTEGER"}, {"total": 3.0, "later": 2.0})
+    described = [f"SELECT comment FROM duckdb_{kind}s() WHERE table_name = 'a'" for kind in ("column", "table")]
+    comments = account.execute(" UNION ALL ".join(described))
+    assert comments == [("The id.",), ("The model a.",)]
+
+
+def test_models_read_the_account_and_the_events_that_exist(account: StoredAccount, tmp_path: Path) -> None:
+    account.sync({"accounts": [{"id": "A", "timezone": "America/New_York", "preferred_currency": "usd"}]})
+    account.sync(
+        {
+            "events": [
+                {"id": "1", "datetime": account.now.replace(hour=3), "profile_id": "p"},
+                {"id": "deleted", "datetime": account.now, "_deleted_at": account.now},
+                {"id": "future", "datetime": account.now + timedelta(days=1)},
+            ]
+        }
+    )
+    write_model(tmp_path / "m", "a", "SELECT e.id, day, timezone, today, currency FROM live_events AS e, mart_run")
+    account.build(own_models(tmp_path / "m"))
+
+    today = account.now.date()
+    assert account.rows("a") == [("1", today - timedelta(days=1), "America/New_York", today, "USD")]
+
+
+def test_missing_tables_and_columns_are_empty(account: StoredAccount, tmp_path: Path) -> None:
+    account.sync({"metrics": [{"id": "m", "name": "Placed Order"}]})
+    account.execute("ALTER TABLE metrics DROP COLUMN integration")
+    write_model(tmp_path / "m", "a", "SELECT m.id, m.integration, c.name FROM metrics AS m LEFT JOIN campaigns AS c ON true")
+    account.build(own_models(tmp_path / "m"))
+
+    assert account.rows("a") == [("m", None, None)]
+
+
+def test_a_failing_model_fails_those_that_need_it_and_no_other(account: StoredAccount, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    path = write_model(folder, "bad", "SELECT 1 AS id,\n  nothing FROM live_events")
+    write_model(folder, "after_bad", "FROM bad")
+    write_model(folder, "last", "FROM after_bad")
+    write_model(folder, "good", "SELECT 1 AS id")
+    results = run(account, folder)
+
+    assert isinstance(results["bad"].error, ModelFailed)
+    assert results["bad"].error.summary.startswith(f'{path}, line 5: Binder Error: Referenced column "nothing" not found')
+    assert isinstance(results["after_bad"].error, ModelSkipped)
+    assert results["after_bad"].error.summary == "after_bad was not built: it needs bad."
+    assert results["last"].outcome is Outcome.SKIPPED
+    assert results["good"].outcome is Outcome.REBUILT
+
+
+def test_a_failing_model_leaves_its_table_as_it_was(account: StoredAccount, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    write_model(folder, "a", "SELECT 1 AS id")
+    run(account, folder)
+    write_model(folder, "a", "SELECT CAST('x' AS INTEGER) AS id")
+    error = run(account, folder)["a"].error
+
+    assert isinstance(error, ModelFailed)
+    assert "a.sql, line 4: Conversion Error" in error.summary
+    assert account.rows("a") == [(1,)]
+
+
+def test_a_model_whose_source_was_not_built_is_skipped(account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+    write_model(tmp_path / "m", "b", "FROM a")
+    runner = MartRunner(account.warehouse, SCHEMA, own_models(tmp_path / "m"))
+    (result,) = runner.run_only(["b"])
+
+    assert isinstance(result.error, ModelSkipped)
+    assert result.error.advice == "Materialize a first."
+
+
+def test_a_described_column_must_be_there(account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id", header="-- column other: Not there.\n")
+    error = run(account, tmp_path / "m")["a"].error
+
+    assert isinstance(error, InvalidModel)
+    assert "a.sql, line 3: The statement returns no column other. It returns id." in error.summary
+
+
+def test_checks_find_rows_and_say_which(account: StoredAccount, tmp_path: Path) -> None:
+    header = "-- check even: SELECT * FROM a WHERE id % 2 = 1\n-- warn broken: SELECT nothing FROM a\n"
+    write_model(tmp_path / "m", "a", "SELECT unnest([1, 1, 2]) AS id, 'Ann' AS name", header=header)
+    key, even, broken = run(account, tmp_path / "m")["a"].checks
+
+    assert (key.name, key.rows, key.examples) == ("unique_key", 1, ({"id": "1"},))
+    # Only the key is shown: other values may identify a person.
+    assert (even.rows, even.passed, even.warns, even.examples) == (2, False, False, ({"id": "1"}, {"id": "1"}))
+    assert (broken.rows, broken.passed, broken.warns) == (None, False, True)
+    assert broken.error.startswith("line 4: Binder Error")
+
+
+def test_a_view_of_the_user_gives_way_to_a_model(account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+    run(account, tmp_path / "m")
+    account.execute("DROP TABLE klaviyo_marts.a")
+    account.execute("CREATE VIEW klaviyo_marts.a AS SELECT 2 AS id")
+    run(account, tmp_path / "m")
+
+    assert account.rows("a") == [(1,)]
+
+
+def test_a_newer_layout_is_refused(account: StoredAccount, tmp_path: Path) -> None:
+    account.execute("UPDATE _layout SET version = 99")
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+
+    with pytest.raises(NewerLayout):
+        run(account, tmp_path / "m")
+
+
+def test_an_unknown_model_is_refused(account: StoredAccount, tmp_path: Path) -> None:
+    with pytest.raises(MartError, match="There is no model a"):
+        run(account, tmp_path, "a")
+
+
+def test_a_reader_sees_all_of_a_build_or_nothing(account: StoredAccount, tmp_path: Path) -> None:
+    """A build that fails after its table was made, here in a comment, leaves no trace."""
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id", header="-- column id: Id.\n")
+    account.warehouse = local_file(tmp_path, "shop.duckdb")
+    run(account, tmp_path / "m")
+    write_model(tmp_path / "m", "a", "SELECT 2 AS id, 3 AS id", header="-- column id: Id.\n-- column other: Missing.\n")
+    run(account, tmp_path / "m")
+
+    with duckdb.connect(str(account.warehouse.path), read_only=True) as reader:
+        assert reader.execute("SELECT * FROM klaviyo_marts.a").fetchall() == [(1,)]
+        assert reader.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%building'").fetchall() == [(0,)]

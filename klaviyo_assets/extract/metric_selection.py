@@ -88,6 +88,11 @@ def left_out(covered: Iterable[CoverageRow]) -> frozenset[str]:
     return frozenset(metric for row in covered for metric in _exceptions(row.subset))
 
 
+def is_divided(covered: Iterable[CoverageRow]) -> bool:
+    """Return whether some reads have left out metrics, or read only one."""
+    return any(row.subset.startswith((_EXCEPT, _ONE)) for row in covered)
+
+
 def coverage_of(metric_id: str, covered: Iterable[CoverageRow]) -> list[CoverageRow]:
     """Return the coverage that includes the records of a metric."""
     own = f"{_ONE}{metric_id}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from klaviyo_assets.extract.metric_selection import left_out
+from klaviyo_assets.extract.metric_selection import is_divided
 from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
 from klaviyo_assets.extract.strategies.base import PlanContext, Strategy
@@ -46,7 +46,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
 def parts_of(context: PlanContext) -> list[PlanContext]:
     """Return the parts of a resource type that the selection of metrics divides it into, each with the coverage that it has."""
     entry, selection, covered = context.entry, context.selection, context.covered
-    if entry.metric_filter is None or (selection.selects_all and not left_out(covered)):
+    if entry.metric_filter is None or (selection.selects_all and not is_divided(covered)):
         return [context]
     if context.options.mode in (SyncMode.full, SyncMode.range):
         covered = ()  # everything that is selected is read

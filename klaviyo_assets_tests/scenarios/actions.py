@@ -38,6 +38,14 @@ ATTRIBUTED_WITHIN = 3 * HOUR
 _EDITED = {"accounts": "industry", "events": "event_properties", "profiles": "first_name", "reviews": "content"}
 """Attributes to change, where the sandbox's default choice does not fit."""
 
+_NEXT_STATUS = {
+    "PROCESSING": "UNASSIGNED",
+    "VERSION_NOT_ACTIVE": "UNASSIGNED",
+    "UNASSIGNED": "ASSIGNED_TO_PROFILE",
+    "ASSIGNED_TO_PROFILE": "USED",
+}
+"""How the status of a coupon code changes; a used code stays used."""
+
 _HUNDREDS = 100
 
 
@@ -101,6 +109,8 @@ class ActionRunner:
                 return f"new{_count_label(count)}"
             case Join(parent, count):
                 return self._join(parent, count)
+            case Change(which) if ids and name == "coupon_codes":
+                return self._next_status(ids[which % len(ids)], records)
             case Change(which) if ids and self.entry.parent is not None:
                 return self._join_again(ids[which % len(ids)])
             case Delete(which) if ids and self.entry.parent is not None:
@@ -162,6 +172,13 @@ class ActionRunner:
         now = self.world.now().replace(microsecond=0).isoformat()
         self.world.change("update", type=self.entry.name, **_ids_of(key), attributes={joined: now})
         return "joined a parent again"
+
+    def _next_status(self, key: str, records: Mapping[str, bytes]) -> str | None:
+        status = _NEXT_STATUS.get(json.loads(records[key])["attributes"]["status"])
+        if status is None:
+            return None
+        self.world.change("update", type=self.entry.name, **_ids_of(key), attributes={"status": status})
+        return f"status {status}"
 
     def _edit(self, id_: str, *, moves: bool) -> None:
         name = self.entry.name

@@ -18,7 +18,7 @@ from klaviyo_assets_tests.scenarios.difference import Difference
 from klaviyo_assets_tests.scenarios.faults import FAULTS, Fault
 from klaviyo_assets_tests.scenarios.search import catch
 from klaviyo_assets_tests.scenarios.stats import Stats
-from klaviyo_assets_tests.scenarios.suites import Suite, distribute
+from klaviyo_assets_tests.scenarios.suites import SUITES, Suite, distribute
 
 _CHUNK_SIZE = 50
 """Scenarios that a worker process runs before it reports."""
@@ -56,9 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same scenarios (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--no-faults", action="store_true", help="skip the injected faults")
+    parser.add_argument("--types", nargs="+", metavar="NAME", choices=sorted({suite.name for suite in SUITES}), help="only scenarios of these types")
     options = parser.parse_args(arguments)
+    suites = [suite for suite in SUITES if options.types is None or suite.name in options.types]
     with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_disable_logging) as pool:
-        passed = _run_scenarios(pool, options.lives, options.seed)
+        passed = _run_scenarios(pool, options.lives, options.seed, suites)
         caught = options.no_faults or _check_faults(pool, options.seed)
     return 0 if passed and caught else 1
 
@@ -67,9 +69,9 @@ def _disable_logging() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def _run_scenarios(pool: Executor, scenarios: int, seed: int) -> bool:
+def _run_scenarios(pool: Executor, scenarios: int, seed: int, suites: Sequence[Suite]) -> bool:
     began, stats = time.monotonic(), Stats()
-    chunks = [(suite, min(_CHUNK_SIZE, share - first)) for suite, share in distribute(scenarios) for first in range(0, share, _CHUNK_SIZE)]
+    chunks = [(suite, min(_CHUNK_SIZE, share - first)) for suite, share in distribute(scenarios, suites) for first in range(0, share, _CHUNK_SIZE)]
     for report in pool.map(_run_chunk, *zip(*chunks, strict=True), range(seed * 10_000, seed * 10_000 + len(chunks))):
         stats.add(report.stats)
         if report.failure is not None:

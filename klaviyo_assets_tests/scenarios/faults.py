@@ -13,19 +13,21 @@ from klaviyo_assets.decode.included import Attacher
 from klaviyo_assets.decode.report import ReportDecoder
 from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.included_reader import IncludedReader
+from klaviyo_assets.extract.metric_selection import MetricSelection
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
+from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
 from klaviyo_assets.extract.strategies.report import ReportStrategy
-from klaviyo_assets.load import child_rows
+from klaviyo_assets.load import child_rows, upsert
 from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
-from klaviyo_assets.sync import children, pipeline
+from klaviyo_assets.sync import children, completion, metrics, pipeline
 from klaviyo_assets.sync.runner import SyncRunner
 
 
@@ -55,6 +57,7 @@ class Fault:
         edits: The source edits.
         names: Resource types that can reveal it.
         with_repair: True if only an audit and a repair reveal it; every scenario then ends with them.
+        with_selection: True if only a change of the selected metrics reveals it; the syncs then select different ones.
         starts_interrupted: True if only an interrupted first sync reveals it; every scenario then starts with one.
         max_scenarios: Number of scenarios within which it must be caught.
     """
@@ -64,6 +67,7 @@ class Fault:
     names: tuple[str, ...]
     starts_interrupted: bool = False
     with_repair: bool = False
+    with_selection: bool = False
     max_scenarios: int = 400
 
 
@@ -195,6 +199,62 @@ FAULTS: Sequence[Fault] = (
         ("flow_actions", "flow_messages"),
     ),
     Fault(
+        "changed tags of a record not stored",
+        (Edit(upsert, "_contents", "if name not in volatile", 'if name not in {*volatile, "tag_ids"}'),),
+        ("campaigns", "flows", "lists", "segments"),
+    ),
+    Fault(
+        "other volatile values counted as a change",
+        (Edit(upsert, "_contents", " if name not in volatile", ""),),
+        ("universal_content", "mapped_metrics"),
+    ),
+    Fault(
+        "volatile values of a changed row kept from before",
+        (
+            Edit(Upsert, "run", "content_columns(self.entry)) if", '[*(one.name for one in self.entry.columns if not one.volatile), "_extra"]) if'),
+            Edit(Upsert, "_insert", "SYNCED_AT))", "SYNCED_AT) if quoted(name) not in user_columns)"),
+        ),
+        ("universal_content", "mapped_metrics"),
+    ),
+    Fault(
+        "records that a complete read lacks not marked as deleted",
+        (Edit(completion, "_compare_all", "gone = [(id_,) for (id_,) in missing if id_ not in still_there]", "gone = []"),),
+        ("campaign_messages", "flow_actions", "flow_messages", "tags", "catalog_items"),
+    ),
+    Fault(
+        "rows of metrics that are not selected marked as deleted",
+        (
+            Edit(
+                metrics, "_condition", "if selection.included is not None:", "if True:\n        return 'true'\n    if selection.included is not None:"
+            ),
+        ),
+        ("events",),
+        with_selection=True,
+    ),
+    Fault(
+        "history of a metric that is selected again not read",
+        (Edit(MetricSelection, "parts", "again = left_out(covered) - self.excluded & self.listed", "again = ()"),),
+        ("events",),
+        with_selection=True,
+    ),
+    Fault(
+        "coverage of one metric taken for that of all",
+        (Edit(MetricSelection, "parts", " if not row.subset.startswith(_ONE)", ""),),
+        ("events",),
+        with_selection=True,
+    ),
+    Fault(
+        "events of excluded metrics stored",
+        (Edit(MetricSelection, "keep", "if self.selects_all:", "if self.included is None:"),),
+        ("events",),
+        with_selection=True,
+    ),
+    Fault(
+        "versions of a changed form not read",
+        (Edit(PerParentStrategy, "_is_due", "return changed_with is not None and", "return False and"),),
+        ("form_versions",),
+    ),
+    Fault(
         "rows of a parent doubled when it is read again",
         (Edit(Upsert, "run", "self._find_known(staged)", "self._find_known(staged) if len(self.entry.primary_key) == 1 else 0"),),
         ("list_members",),
@@ -262,6 +322,11 @@ FAULTS: Sequence[Fault] = (
         "rows that a report no longer has not marked as deleted",
         (Edit(Deletions, "mark_missing_of_report", 'f"{own} AND', 'f"false AND {own} AND'),),
         ("campaign_report",),
+    ),
+    Fault(
+        "observations of a day replaced by those of the next",
+        (Edit(ReportStrategy, "_windows", "Window(today, today, changes=True)", "Window(today.replace(day=1), today.replace(day=1), changes=True)"),),
+        ("campaign_report_history",),
     ),
     Fault(
         "days of a report shifted by one",

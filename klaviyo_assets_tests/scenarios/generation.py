@@ -23,6 +23,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     Interruption,
     Join,
     Merge,
+    MetricChoice,
     OfHost,
     OfNamed,
     OfParent,
@@ -120,6 +121,8 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
             return st.one_of(_adds, _waits, _changes, _deletes, _of_named, _of_named, *merges)
         case _ if "archived" in entry.endpoint.filters:
             return st.one_of(_adds, _waits, _changes, _deletes, st.builds(Archive, _which), _tags)
+        case _ if "tags" in entry.endpoint.includes:
+            return st.one_of(_adds, _waits, _changes, _deletes, _tags)
         case _:
             return st.one_of(_adds, _waits, _changes, _deletes, _changes)
 
@@ -136,7 +139,12 @@ def _between(name: str, action: st.SearchStrategy[Action]) -> st.SearchStrategy[
     return st.one_of(action, *(_syncs(name).map(lambda one: replace(one, of_parents=True)) for _ in range(3)))
 
 
-def _syncs(name: str) -> st.SearchStrategy[Sync]:
+_metric_choices = st.one_of(
+    st.none(), st.builds(MetricChoice, st.tuples(_which), st.booleans()), st.builds(MetricChoice, st.tuples(_which, _which), st.just(True))
+)
+
+
+def _syncs(name: str, *, with_selection: bool = False) -> st.SearchStrategy[Sync]:
     refused = st.builds(Interruption, st.just("refuse"), st.integers(3, 10))
     killed = st.builds(Interruption, st.just("kill"), st.integers(0, 5))
     interruptions = st.one_of(st.none(), refused, killed)
@@ -154,6 +162,7 @@ def _syncs(name: str) -> st.SearchStrategy[Sync]:
         tick=st.sampled_from((0, 0, 1, 7)),
         interruption=interruptions,
         meanwhile=st.lists(st.tuples(st.integers(2, 12), quick), max_size=3).map(tuple),
+        metrics=_metric_choices if with_selection else st.none(),
     )
 
 
@@ -177,6 +186,7 @@ def scenarios(
     *,
     starts_interrupted: bool = False,
     with_repair: bool = False,
+    with_selection: bool = False,
 ) -> Scenario:
     """Generate scenarios of the named types; a repeated name is chosen more often.
 
@@ -186,12 +196,13 @@ def scenarios(
         syncs: Minimum and maximum number of syncs per scenario.
         starts_interrupted: True if the first sync is interrupted after a few pages.
         with_repair: True for scenarios with imports of old events that end with an audit and a repair (events only).
+        with_selection: True for scenarios in which the syncs select different metrics (events only).
     """
     name = draw(st.sampled_from(names))
     # Each chapter is a few actions and then a sync: without a sync a scenario proves nothing.
     # An audit sends requests for each year since the oldest event: thousands of years would take minutes.
     action = st.one_of(_actions(name).filter(lambda one: getattr(one, "ago", 0) <= 2 * YEAR), _imports) if with_repair else _actions(name)
-    actions, sync = st.lists(_between(name, action), max_size=3 if name not in CHILD_TYPES else 5), _syncs(name)
+    actions, sync = st.lists(_between(name, action), max_size=3 if name not in CHILD_TYPES else 5), _syncs(name, with_selection=with_selection)
     minimum, maximum = syncs
     chapters = draw(st.lists(st.tuples(actions, sync), min_size=minimum, max_size=maximum))
     if starts_interrupted:
@@ -206,5 +217,6 @@ def scenarios(
         history_days=draw(st.sampled_from((1, 40, 200))),
         seed=draw(st.integers(0, 3)),
         with_repair=with_repair,
+        metrics=4 if with_selection else 2,
         switches=frozenset(switch for switch in SWITCHES_OF.get(name, ()) if draw(st.booleans())),
     )

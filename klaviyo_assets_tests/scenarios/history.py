@@ -45,6 +45,7 @@ class History:
         self.versions: dict[str, list[Version]] = {}
         self._absent = Version(-1, began, None, {})
         self._raw: dict[str, bytes] = {}
+        self._metric = next((position for position, column in enumerate(entry.columns) if column.name == "metric_id"), None)
         self._times = [(position, column.name) for position, column in enumerate(entry.columns) if column.type is ColumnType.TIMESTAMP]
 
     def record(self, records: Mapping[str, bytes], at: datetime) -> int:
@@ -65,6 +66,13 @@ class History:
         """Return the index of the version that a record had at a snapshot."""
         versions = self.versions[id_]
         return next(number for number in reversed(range(len(versions))) if versions[number].since <= snapshot)
+
+    def metric(self, id_: str) -> str | None:
+        """Return the metric of an event, which never changes."""
+        if self._metric is None:
+            return None
+        metric: str | None = next(version.row[self._metric] for version in reversed(self.versions[id_]) if version.row is not None)
+        return metric
 
     def last_times(self, id_: str) -> Mapping[str, int | None]:
         """Return the timestamps of a record's last existing version."""

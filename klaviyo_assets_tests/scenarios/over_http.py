@@ -149,9 +149,8 @@ class OverHttp:
             if step.mode == "repair":
                 await request_rereads(client, AuditStore(self._file, SCHEMA))
             log = logging.getLogger("klaviyo_assets_tests.scenarios")
-            await LibrarySync(
-                entry_for(name, step.page_size), sync_options(step, self.now()), client, self._file, SCHEMA, None, log, account_id="AbCdEf"
-            ).run()
+            options = sync_options(step, self.now(), self.records("metrics"))
+            await LibrarySync(entry_for(name, step.page_size), options, client, self._file, SCHEMA, None, log, account_id="AbCdEf").run()
 
     def audit(self) -> set[MetricDay]:
         """Compare the events with Klaviyo's counts and return the days that differ."""

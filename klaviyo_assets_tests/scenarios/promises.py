@@ -7,8 +7,8 @@ possibilities are kept.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
@@ -30,11 +30,26 @@ _WINDOW = re.compile(r"(\w+) from (…|\S+ \S+) to (…|\S+ \S+)")
 
 @dataclass(frozen=True)
 class Window:
-    """A window of a timestamp field that a sync reports reading, in microseconds; None for no bound."""
+    """A window of a timestamp field that a sync reports reading, in microseconds; None for no bound.
+
+    Attributes:
+        field: The field.
+        start: Its start.
+        end: Its end.
+        subset: Which metrics' events it has: ``metric`` and an id, or ``all except`` and some ids; otherwise all.
+    """
 
     field: str
     start: int | None
     end: int | None
+    subset: str = ""
+
+    def is_of(self, metric: str | None) -> bool:
+        """Return whether the window is one of the events of a metric."""
+        kind, _, names = self.subset.partition(" ")
+        if kind == "metric":
+            return metric == names
+        return metric not in names.removeprefix("except ").split(", ")
 
     def contains(self, times: Mapping[str, int | None]) -> bool:
         """Return whether a record's timestamp lies in the window."""
@@ -48,7 +63,8 @@ def parse_window(text: str) -> Window | None:
     if found is None:
         return None
     field, start, end = found.groups()
-    return Window(field, None if start == "…" else _instant(start) + SECOND, None if end == "…" else _instant(end))
+    before = text[: found.start()].strip()
+    return Window(field, None if start == "…" else _instant(start) + SECOND, None if end == "…" else _instant(end), before)
 
 
 def _instant(text: str) -> int:
@@ -67,7 +83,9 @@ class ObservedSync:
         succeeded: True if it succeeded; the progress of an interrupted sync is unknown.
         windows: The windows that it reports reading.
         requested: The window of a ``range`` sync.
-        parents: Parents that the parent's table held at its start; empty for a type without parents.
+        parents: Parents that the parent's table held at its start, with the times of their last changes if these show which children may have
+            changed; empty for a type without parents.
+        selects: Returns whether it reads the events of a metric; None if it reads all.
     """
 
     began: int
@@ -77,7 +95,12 @@ class ObservedSync:
     succeeded: bool
     windows: tuple[Window, ...] = ()
     requested: Window | None = None
-    parents: frozenset[str] = frozenset()
+    parents: Mapping[str, int | None] = field(default_factory=dict)
+    selects: Callable[[str | None], bool] | None = None
+
+    def reads(self, history: History, id_: str) -> bool:
+        """Return whether it reads a record, by its metric."""
+        return self.selects is None or self.selects(history.metric(id_))
 
 
 @dataclass(frozen=True)
@@ -122,6 +145,9 @@ class Promises:
         self._oldest_held[id_] = max(index, self._oldest_held.get(id_, 0))
 
     def _after(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
+        if not sync.reads(self.history, id_):
+            yield from before
+            return
         versions = self.history.versions[id_]
         began, ended = (self.history.index(id_, snapshot) for snapshot in (sync.began, sync.ended))
         first, last = versions[began], versions[ended]
@@ -130,7 +156,8 @@ class Promises:
             # Only some syncs detect an absence. A record that was deleted or created during the sync may be found or not.
             detects = began == ended and self._detects_absence(sync, id_)
             if not (detects and sync.succeeded) or self._may_miss(sync, id_):
-                yield from self._after_absence(sync, id_, before)
+                surely = detects and sync.succeeded
+                yield from self._after_absence(sync, id_, [known for known in before if not (surely and self._is_read_again(sync, id_, known))])
             if detects or began != ended:
                 yield now
             return
@@ -156,6 +183,14 @@ class Promises:
         """Return whether a sync may read all children of a record's parent, but need not, because they are only proven from time to time."""
         is_partial = self._replication.proof is not None or self._at_least is not None
         return is_partial and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
+
+    def _is_read_again(self, sync: ObservedSync, id_: str, last: _LastRead) -> bool:
+        """Return whether a sync reads all children of a record's parent because it has changed, or its last read is too old."""
+        if self._at_least is None or last.at is None:
+            return False
+        changed_at = sync.parents.get(parent_of(self.history.entry, id_) or "")
+        is_changed = self._replication.parent_change_column is not None and changed_at is not None and changed_at >= last.at
+        return is_changed or sync.at - last.at >= micros_of(self._at_least)
 
     def _proven(self, sync: ObservedSync, id_: str) -> int:
         """Return the index of the version that a proof of the parent's children must have found: the one of the longest time between two proofs ago.
@@ -185,7 +220,7 @@ class Promises:
             if sync.mode == "full" or last.at is None or not is_read:
                 return is_read
             if field is None:
-                return self._at_least is None or sync.at - last.at >= micros_of(self._at_least)
+                return self._at_least is None or self._is_read_again(sync, id_, last)
             time = times[field]
             return time is not None and time >= last.at - micros_of(self._replication.lookback)
         if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):
@@ -193,7 +228,7 @@ class Promises:
         if sync.mode == "range":
             assert sync.requested is not None
             return sync.requested.contains(times)
-        if last.at is None or any(one.contains(times) for one in sync.windows):
+        if last.at is None or any(one.contains(times) and one.is_of(self.history.metric(id_)) for one in sync.windows):
             return True
         if self._moving_field is not None and times[self._moving_field] != known.get(self._moving_field):
             return True
@@ -224,6 +259,8 @@ class Promises:
         return is_read and all(version.row is not None for version in self.history.versions[id_][began : ended + 1])
 
     def _is_present(self, id_: str, sync: ObservedSync, window: Window | None) -> bool:
+        if not sync.reads(self.history, id_):
+            return False
         versions = self.history.versions[id_]
         both = [versions[self.history.index(id_, snapshot)] for snapshot in (sync.began, sync.ended)]
         return all(version.row is not None and (window is None or window.contains(version.times)) for version in both)

@@ -1,7 +1,7 @@
 """Runs a scenario of a report: after each sync, the windows that change hold exactly what Klaviyo reports at a sync of the same day.
 
 The promises are in "Which sync sees what" of ``docs/how-syncs-work.md``: the current and the last year, or the last 60 days, are read once a day;
-every other row is one that Klaviyo has reported.
+every other row is one that Klaviyo has reported. Observations of earlier days stay as they are.
 """
 
 import json
@@ -44,6 +44,7 @@ class ReportRunner:
         self._began = world.now().date() - timedelta(days=scenario.history_days + 1)
         self._today: list[tuple[date, Rows]] = []
         self._seen: dict[Key, set[tuple[float, ...]]] = {}
+        self._observed: Rows = {}
 
     def run(self) -> None:
         """Run the steps, then one more sync on the next day.
@@ -65,6 +66,8 @@ class ReportRunner:
         changing: Rows = {}
         for first, last in self._windows(today):
             shown = self.world.reported(self.scenario.name, first, last)
+            if self._report.windows is ReportWindows.OBSERVED:
+                shown = {(*key[:-1], str(today)): values for key, values in shown.items()}
             for key, values in shown.items():
                 self._seen.setdefault(key, set()).add(values)
             if self._changes(first, last, today):
@@ -83,6 +86,9 @@ class ReportRunner:
         if self._report.windows is ReportWindows.YEARS:
             yield from ((date(year, 1, 1), date(year, 12, 31)) for year in range(self._began.year, today.year + 1))
             return
+        if self._report.windows is ReportWindows.OBSERVED:
+            yield today - timedelta(days=29), today
+            return
         last = today
         while last >= self._began:
             yield last - timedelta(days=59), last
@@ -99,7 +105,7 @@ class ReportRunner:
             # Whether days without a message have rows depends on the requested window.
             if any(values) and values not in self._seen.get(key, set()):
                 raise Difference(f"{name} {key} has values that Klaviyo never reported: {values}")
-        first = str(date(today.year - 1, 1, 1) if self._report.windows is ReportWindows.YEARS else today - timedelta(days=59))
+        first = str(self._first_that_changes(today))
         due = self._due_from()
         changing = _from({key: values for key, values in held.items() if key[-1] >= first}, due)
         if not any(changing == _from(rows, due) for _, rows in self._today):
@@ -107,12 +113,32 @@ class ReportRunner:
             wrong = sorted(key for key in newest.keys() | changing.keys() if newest.get(key) != changing.get(key))
             raise Difference(f"{name}: {len(wrong)} rows of windows that change are not those of today, such as {wrong[:1]}")
 
+        self._compare_observations(held, first)
+
+    def _compare_observations(self, held: Rows, today: str) -> None:
+        """Check that what earlier days have observed is still there."""
+        if self._report.windows is not ReportWindows.OBSERVED:
+            return
+        for key, values in self._observed.items():
+            if key[-1] < today and held.get(key) != values:
+                raise Difference(f"{self.scenario.name} {key}: an observation of an earlier day has changed")
+        self._observed = held
+
+    def _first_that_changes(self, today: date) -> date:
+        match self._report.windows:
+            case ReportWindows.YEARS:
+                return date(today.year - 1, 1, 1)
+            case ReportWindows.OBSERVED:
+                return today
+            case ReportWindows.DAYS:
+                return today - timedelta(days=59)
+
     def _due_from(self) -> Callable[[Key], str | None]:
         """Return a function from a row's key to the day from which on it is due: none before the account or the segment began.
 
         A report names the segments that exist; those that were deleted keep their rows.
         """
-        if self._report.windows is ReportWindows.YEARS:
+        if self._report.windows is not ReportWindows.DAYS:
             return lambda key: ""
         if self.entry.named_in_filter is None:
             began = min(_created(raw) for raw in self.world.records("metrics").values())

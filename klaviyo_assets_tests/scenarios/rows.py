@@ -26,6 +26,16 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
     return tuple(None if column.volatile else _value(column, raw) for column in entry.columns)
 
 
+def volatile_values(entry: ResourceType, raw: bytes) -> Row:
+    """Return the values of a resource object in the volatile columns."""
+    return tuple(_value(column, raw) for column in entry.columns if column.volatile)
+
+
+def volatile_sql(entry: ResourceType) -> str:
+    """Return SQL for a list of such values."""
+    return f"[{', '.join(f'({_value_sql(column)})::VARCHAR' for column in entry.columns if column.volatile)}]"
+
+
 def key_of(entry: ResourceType, raw: bytes) -> str:
     """Return the primary key of a resource object as one string, prefixed with the parent's id if the type has a parent."""
     id_ = str(_loaded(_member(raw, ("id",))))
@@ -55,8 +65,10 @@ def row_sql(entry: ResourceType) -> str:
 
 
 def _column_sql(column: Column) -> str:
-    if column.volatile:
-        return "NULL"
+    return "NULL" if column.volatile else _value_sql(column)
+
+
+def _value_sql(column: Column) -> str:
     return f'epoch_us("{column.name}")' if column.type is ColumnType.TIMESTAMP else f'"{column.name}"'
 
 

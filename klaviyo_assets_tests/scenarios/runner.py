@@ -12,14 +12,14 @@ import httpx
 from klaviyo_assets.audit.audit import TOO_YOUNG
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable, Incremental, PerParent, Replication
-from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.state.days import midnight
 from klaviyo_assets_tests.scenarios.actions import ActionRunner
 from klaviyo_assets_tests.scenarios.auditing import MetricDay
-from klaviyo_assets_tests.scenarios.difference import Difference
+from klaviyo_assets_tests.scenarios.difference import Difference, describe
 from klaviyo_assets_tests.scenarios.history import History, Version
 from klaviyo_assets_tests.scenarios.promises import LAG, SECOND, ObservedSync, Promises, Window, parse_window
+from klaviyo_assets_tests.scenarios.rewrites import Rewrites
 from klaviyo_assets_tests.scenarios.rows import Row, micros, parent_of, row_sql
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, OfParent, Scenario, Sync, Wait
 from klaviyo_assets_tests.scenarios.stats import Stats
@@ -54,6 +54,7 @@ class Runner:
         self._observed: dict[int, list[ObservedSync]] = {}
         self._records: Mapping[str, bytes] = {}
         self._held: dict[str, Row | None] = {}
+        self._rewrites = Rewrites(entry, self.history)
         self._syncs: set[str] = set()
         self._key_positions = [position for position, column in enumerate(entry.columns) if column.name in entry.primary_key]
         self._metric_position = next((position for position, column in enumerate(self.entry.columns) if column.name == "metric_id"), -1)
@@ -150,15 +151,17 @@ class Runner:
         step = self._with_edges(step, start)
         self._shown: dict[str, int] = {}
         self._began, self._covers_to = began, micros(start) - LAG
+        choice, metrics = step.metrics, self.world.records("metrics") if step.metrics is not None else ()
+        self._selects = None if choice is None else lambda metric: choice.selects(metrics, metric)
         self._starts: set[tuple[str, int]] = set()
         parents, apply = self._parents_in_table(), apply or self.apply
         succeeded = self.world.sync(self.scenario.name, step, lambda number: self._before_request(step, number, apply), self._observe_response)
-        observed = replace(self._observed_sync(step, began, succeeded, micros(start)), parents=parents)
+        observed = replace(self._observed_sync(step, began, succeeded, micros(start)), parents=parents, selects=self._selects)
         self._observed.setdefault(observed.at, []).append(observed)
         self.promises.record_sync(observed)
         outcome = "succeeded" if succeeded else step.interruption.kind if step.interruption else "failed"
         self.stats.syncs[self.scenario.name, step.mode, outcome] += 1
-        self._compare()
+        self._compare(observed)
         if succeeded:
             self._check("the responses of this sync", self._shown.get)
 
@@ -180,11 +183,16 @@ class Runner:
         until = step.until if last is None else (micros(now) - earlier[last % len(earlier)]) / SECOND
         return replace(step, since=max(since, until), until=min(since, until)) if since != until else step
 
-    def _parents_in_table(self) -> frozenset[str]:
-        """Return the parents that a sync reads: those in the parent's table that are not marked as deleted. Another runner compares that table."""
+    def _parents_in_table(self) -> dict[str, int | None]:
+        """Return the parents that a sync reads, with the times of their last changes: those in the parent's table that are not marked as deleted.
+
+        Another runner compares that table.
+        """
         if self.parents is None:
-            return frozenset()
-        return frozenset(id_ for (id_,) in self.world.query(self.parents.entry.name, "id", "WHERE _deleted_at IS NULL"))
+            return {}
+        changed_at = self.entry.replication.parent_change_column
+        columns = f"id, {f'epoch_us({changed_at})' if changed_at else 'NULL'}"
+        return dict(self.world.query(self.parents.entry.name, columns, "WHERE _deleted_at IS NULL"))
 
     def _snapshot(self) -> int:
         if self.parents is not None:
@@ -207,6 +215,7 @@ class Runner:
             return
         if f"fields[{self.entry.jsonapi_type}]" in parameters and not self.entry.only_fields:
             return  # a probe: the sync uses only its timestamp
+        self._rewrites.observe(body)
         filters = _BOUND.findall(parameters.get("filter", ""))
         bounds = [(name, operator == "greater", micros(datetime.fromisoformat(value))) for operator, name, value in filters]
         if not isinstance(self.entry.replication, FullTable) and not bounds:
@@ -214,6 +223,8 @@ class Runner:
         for id_ in [record["id"] for record in found] if isinstance(found, list) else []:
             versions = self.history.versions.get(id_)
             if not versions or not all(_is_inside(versions[-1].times.get(name), *bound) for name, *bound in bounds):
+                continue
+            if self._selects is not None and not self._selects(self.history.metric(id_)):
                 continue
             if self.history.index(id_, self._began) == len(versions) - 1 or not self._is_of_later_slice(versions[-1], bounds):
                 self._note_shown(id_)
@@ -271,17 +282,19 @@ class Runner:
             requested = Window(_range_field(self.entry.replication), requested_at - round(step.since * SECOND), until)
         return ObservedSync(began, ended, start, step.mode, succeeded, windows, requested)
 
-    def _compare(self) -> None:
+    def _compare(self, sync: ObservedSync) -> None:
         name = self.scenario.name
-        found = self.world.query(name, f"{row_sql(self.entry)}, _extra, _deleted_at IS NOT NULL")
+        found = self.world.query(name, f"{row_sql(self.entry)}, _extra, _deleted_at IS NOT NULL, {self._rewrites.sql}")
         held: dict[str, Row | None] = {}
-        for *values, extra, deleted in found:
+        written: dict[str, tuple[int, Any]] = {}
+        for *values, extra, deleted, at, volatile in found:
             id_ = "/".join(str(values[position]) for position in self._key_positions)
             if id_ in held:
                 raise Difference(f"{name} {id_} occurs twice")
             if extra is not None:
                 raise Difference(f"{name} {id_} has unknown attributes: {extra}")
             held[id_] = None if deleted else tuple(values)
+            written[id_] = at, volatile
         if lost := self._held.keys() - held.keys():
             raise Difference(f"{name}: rows disappeared: {sorted(lost)}")
         if foreign := held.keys() - self.history.versions.keys():
@@ -291,6 +304,8 @@ class Runner:
         self.stats.values += len(self.history.versions) * len(self.entry.columns)
         for id_ in self.history.versions:
             self.promises.record_held(id_, self._match(id_, self.promises.oldest(id_), "the syncs so far"))
+        if "max_included" not in self.scenario.switches:  # attributions that a page lacks are written by themselves
+            self._rewrites.check(held, written, sync)
         self._compare_coverage()
 
     def _match(self, id_: str, oldest: int, why: str) -> int:
@@ -303,7 +318,7 @@ class Runner:
         for index in range(oldest, len(versions)):
             if versions[index].row == row:
                 return index
-        raise Difference(_describe(self.entry, id_, row, versions, oldest, why))
+        raise Difference(describe(self.entry, id_, row, versions, oldest, why))
 
     def _check(self, why: str, oldest: Callable[[str], int | None]) -> None:
         """Check that the table holds at least the version that is due for each record."""
@@ -335,14 +350,16 @@ class Runner:
 
     def _compare_coverage(self) -> None:
         """Check the coverage: the table holds every record in a covered window, or of a covered parent, as it was when that was read."""
-        columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), final, parent"
-        for field_name, start, end, read_at, final, parent in self.world.query("_coverage", columns, f"WHERE resource_type = '{self.scenario.name}'"):
+        columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), final, parent, subset"
+        for field_name, start, end, read_at, final, parent, subset in self.world.query(
+            "_coverage", columns, f"WHERE resource_type = '{self.scenario.name}'"
+        ):
             if end > (micros(self.world.now()) if final else read_at) - LAG:
                 raise Difference(f"{self.scenario.name}: the coverage of {field_name} extends past the start of its sync")
             syncs = self._observed.get(read_at)
             if not syncs:
                 raise Difference(f"{self.scenario.name}: coverage of {field_name} without a sync")
-            window = Window(field_name, start, end)
+            window = Window(field_name, start, end, subset)
             covered = self._covered(window, syncs, final=final) if self.parents is None else self._covered_children(parent, window, syncs)
             for id_, index in covered:
                 self._match(id_, index, f"coverage of {field_name}")
@@ -356,7 +373,7 @@ class Runner:
         for id_, versions in self.history.versions.items():
             first, last = self.history.index(id_, began), self.history.index(id_, ended)
             moved = first != last and (versions[last].row is None or window.field in (self.entry.version_column, *self.history.secondary_cursors))
-            if versions[first].row is not None and window.contains(versions[first].times) and not moved:
+            if versions[first].row is not None and window.contains(versions[first].times) and not moved and window.is_of(self.history.metric(id_)):
                 yield id_, first
 
     def _covered_children(self, parent: str, window: Window, syncs: list[ObservedSync]) -> Iterator[tuple[str, int]]:
@@ -378,23 +395,3 @@ def _is_inside(time: int | None, is_start: bool, bound: int) -> bool:
 def _range_field(replication: Replication) -> str:
     assert replication.range_field is not None
     return replication.range_field
-
-
-def _describe(entry: ResourceType, id_: str, row: Row | None, versions: list[Version], oldest: int, why: str) -> str:
-    """Return the message for a difference."""
-    number = next((index for index, version in enumerate(versions) if version.row == row), None)
-    if row is None or number is not None:
-        held = "no row" if row is None else f"version {number}"
-    else:
-        held = f"a row unknown to Klaviyo ({_differing_columns(entry, row, versions[-1].row)})"
-    summary = "; ".join(
-        f"{index}: {'absent' if one.row is None else dict(one.times)} since {one.at:%d %H:%M:%S}" for index, one in enumerate(versions)
-    )
-    return f"{entry.name} {id_}: the table holds {held}, but at least version {oldest} is due ({why}). Versions: {summary}"
-
-
-def _differing_columns(entry: ResourceType, held: Row, shown: Row | None) -> str:
-    if shown is None:
-        return "it was deleted"
-    pairs = zip(entry.columns, held, shown, strict=True)
-    return "; ".join(f"{column.name}: {ours!r}, Klaviyo {theirs!r}" for column, ours, theirs in pairs if ours != theirs)

@@ -1,6 +1,6 @@
 """Actions, syncs and scenarios as plain data that can be generated, shrunk, printed and run again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from klaviyo_assets.catalog import CATALOG
@@ -208,6 +208,28 @@ Action = (
 
 
 @dataclass(frozen=True)
+class MetricChoice:
+    """Which metrics' events a sync reads.
+
+    Attributes:
+        which: Indexes of the chosen metrics.
+        excluded: True to read the events of all metrics but these, False to read only those of these.
+    """
+
+    which: tuple[int, ...]
+    excluded: bool
+
+    def ids(self, metrics: Collection[str]) -> tuple[str, ...]:
+        """Return the chosen ones of the account's metrics, given by id."""
+        ordered = sorted(metrics)
+        return tuple(sorted({ordered[number % len(ordered)] for number in self.which}))
+
+    def selects(self, metrics: Collection[str], metric: str | None) -> bool:
+        """Return whether events of a metric are read; an event without one belongs to none."""
+        return (metric in self.ids(metrics)) != self.excluded
+
+
+@dataclass(frozen=True)
 class Sync:
     """A sync.
 
@@ -225,6 +247,7 @@ class Sync:
         meanwhile: Actions during the sync, each with the number of the request that it precedes.
         of_parents: True to sync the parent type instead of the type under test.
         few: Children of a parent up to which they are read completely instead of counted.
+        metrics: The metrics whose events it reads; None for all.
     """
 
     mode: str = "incremental"
@@ -240,6 +263,7 @@ class Sync:
     meanwhile: tuple[tuple[int, Action], ...] = ()
     of_parents: bool = False
     few: int = 2_000
+    metrics: MetricChoice | None = None
 
 
 Step = Action | Sync
@@ -256,6 +280,7 @@ class Scenario:
         history_days: Days before the start over which those records are spread.
         seed: Seed of the sandbox's account.
         with_repair: True if it ends with an audit and a repair (events only) instead of a full sync.
+        metrics: Number of metrics, for events.
         switches: Undocumented Klaviyo behaviors to set to the sandbox's non-default position.
     """
 
@@ -265,6 +290,7 @@ class Scenario:
     history_days: int = 2
     seed: int = 0
     with_repair: bool = False
+    metrics: int = 2
     switches: frozenset[str] = field(default_factory=frozenset)
 
 

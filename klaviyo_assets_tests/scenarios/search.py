@@ -40,6 +40,7 @@ def run_many(
     syncs: tuple[int, int] = (2, 5),
     starts_interrupted: bool = False,
     with_repair: bool = False,
+    with_selection: bool = False,
 ) -> Failure | None:
     """Run a number of scenarios; return the first failure, or None.
 
@@ -52,9 +53,10 @@ def run_many(
         syncs: Minimum and maximum number of syncs per scenario, before the final ones.
         starts_interrupted: True if each scenario starts with an interrupted sync.
         with_repair: True if each scenario ends with an audit and a repair (events only).
+        with_selection: True if the syncs of each scenario select different metrics (events only).
     """
     chosen = {} if names is None else {"names": names}
-    strategy = scenarios(syncs=syncs, starts_interrupted=starts_interrupted, with_repair=with_repair, **chosen)
+    strategy = scenarios(syncs=syncs, starts_interrupted=starts_interrupted, with_repair=with_repair, with_selection=with_selection, **chosen)
     failed: list[Failure] = []
 
     def run_one(scenario: Scenario) -> None:
@@ -103,5 +105,6 @@ def catch(fault: Fault, *, at: int, shrink: bool = False) -> Detection:
             shrink=shrink,
             starts_interrupted=fault.starts_interrupted,
             with_repair=fault.with_repair,
+            with_selection=fault.with_selection,
         )
     return Detection(fault, failure, time.monotonic() - began)

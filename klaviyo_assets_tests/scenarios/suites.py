@@ -1,6 +1,6 @@
 """The mix of scenarios: the test suite runs hundreds, the command thousands in the same proportions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from klaviyo_assets.catalog.groups import CORE
@@ -20,19 +20,24 @@ class Suite:
         scenarios: Scenarios in the test suite.
         syncs: Minimum and maximum number of syncs per scenario.
         with_repair: True if each scenario ends with an audit and a repair.
+        with_selection: True if the syncs of each scenario select different metrics.
     """
 
     name: str
     scenarios: int
     syncs: tuple[int, int] = _SHORT
     with_repair: bool = False
+    with_selection: bool = False
 
     def __str__(self) -> str:
-        return self.name + (", with repair" if self.with_repair else "") + (", long" if self.syncs == _LONG else "")
+        kinds = {"with repair": self.with_repair, "with selected metrics": self.with_selection, "long": self.syncs == _LONG}
+        return ", ".join((self.name, *(kind for kind, is_one in kinds.items() if is_one)))
 
     def run(self, count: int, *, at: int, stats: Stats) -> Failure | None:
         """Run some scenarios of this kind; see :func:`~klaviyo_assets_tests.scenarios.search.run_many`."""
-        return run_many(count, at=at, stats=stats, names=(self.name,), syncs=self.syncs, with_repair=self.with_repair)
+        return run_many(
+            count, at=at, stats=stats, names=(self.name,), syncs=self.syncs, with_repair=self.with_repair, with_selection=self.with_selection
+        )
 
 
 _HARDEST = (
@@ -42,6 +47,7 @@ _HARDEST = (
     Suite("profiles", 22),
     Suite("reviews", 20),
     Suite("events", 14, with_repair=True),
+    Suite("events", 6, with_selection=True),
     Suite("list_members", 22),
     Suite("events", 3, syncs=_LONG),
     Suite("profiles", 3, syncs=_LONG),
@@ -52,6 +58,7 @@ _HARDEST = (
 
 _REPORTS = (
     Suite("campaign_report", 3),
+    Suite("campaign_report_history", 2),
     Suite("flow_report", 1),
     Suite("flow_report_daily", 2),
     Suite("form_report_daily", 1),
@@ -66,11 +73,11 @@ SUITES = (
 """All suites: every type of the catalog, with most scenarios for the hardest types. Many of the others are read alike, so a few each suffice."""
 
 
-def distribute(scenarios: int) -> Iterator[tuple[Suite, int]]:
-    """Distribute a number of scenarios over the suites in the proportions of the test suite, at least one each."""
-    total = sum(suite.scenarios for suite in SUITES)
+def distribute(scenarios: int, suites: Sequence[Suite] = SUITES) -> Iterator[tuple[Suite, int]]:
+    """Distribute a number of scenarios over suites in the proportions of the test suite, at least one each."""
+    total = sum(suite.scenarios for suite in suites)
     cumulative = distributed = 0
-    for suite in SUITES:
+    for suite in suites:
         cumulative += suite.scenarios
         share = max(1, scenarios * cumulative // total - distributed)
         distributed += share

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +33,7 @@ from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
 from klaviyo_assets.catalog.replication import ReportWindows
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.metric_selection import MetricRules
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
@@ -102,7 +103,7 @@ def options_of(scenario: Scenario) -> SandboxOptions:
     counts: dict[str, Any] = {
         "events": 0,
         "profiles": 4,
-        "metrics": 2,
+        "metrics": scenario.metrics,
         "campaigns": 0,
         "flows": 0,
         "lists": 0,
@@ -143,10 +144,12 @@ def entry_for(name: str, page_size: int) -> ResourceType:
     return replace(entry, endpoint=replace(entry.endpoint, page_size=PageSize(default=bounds.default, maximum=min(page_size, bounds.maximum))))
 
 
-def sync_options(step: Sync, now: datetime) -> SyncOptions:
-    """Return the sync options of a step."""
+def sync_options(step: Sync, now: datetime, metrics: Collection[str]) -> SyncOptions:
+    """Return the sync options of a step, given the ids of the account's metrics."""
     window = TimeWindow(now - timedelta(seconds=step.since), now - timedelta(seconds=step.until)) if step.mode == "range" else None
-    return SyncOptions(mode=SyncMode(step.mode), window=window)
+    chosen = step.metrics.ids(metrics) if step.metrics is not None else ()
+    rules = MetricRules(exclude=chosen) if step.metrics is not None and step.metrics.excluded else MetricRules(include=chosen)
+    return SyncOptions(mode=SyncMode(step.mode), window=window, metrics=rules)
 
 
 class ManualClock(Clock):
@@ -352,7 +355,10 @@ class InProcess:
             for target, value in sizes.items():
                 stack.enter_context(mock.patch(target, value))
             try:
-                options = replace(sync_options(step, self.now()), conversion_metrics=(self._metric,) if CATALOG[name].access_shown_by else ())
+                metrics = [record.id for record in self._state.account.store["metrics"]]
+                options = replace(
+                    sync_options(step, self.now(), metrics), conversion_metrics=(self._metric,) if CATALOG[name].access_shown_by else ()
+                )
                 asyncio.run(self._sync(entry_for(name, step.page_size), options, network, step.workers))
             except (ConnectionFailed, Killed):
                 if interruption is None:

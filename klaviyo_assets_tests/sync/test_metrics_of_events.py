@@ -83,6 +83,16 @@ def test_only_the_included_metrics_are_read_and_one_that_is_added_brings_its_his
     assert more.row.records_read == len(true_ids(shop, only={second})), "only the history of the new one"
 
 
+def test_the_history_of_all_metrics_is_read_once_the_selection_ends(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    (_, name), *_ = metrics(shop)
+    events(shop, warehouse, include=(name,))
+
+    events(shop, warehouse)
+
+    assert stored(warehouse) == true_ids(shop)
+    assert events(shop, warehouse).row.records_read == 0
+
+
 def test_what_all_reads_have_covered_counts_for_each_metric(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (first, name), *_ = metrics(shop)
     events(shop, warehouse)

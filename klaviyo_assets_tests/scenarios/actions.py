@@ -114,8 +114,7 @@ class ActionRunner:
             case Change(which) if ids and self.entry.parent is not None:
                 return self._join_again(ids[which % len(ids)])
             case Delete(which) if ids and self.entry.parent is not None:
-                self.world.change("delete", type=name, **_ids_of(ids[which % len(ids)]))
-                return "left a parent"
+                return self._leave(ids[which % len(ids)])
             case OfProfile(action) if self._profiles is not None:
                 label = self._profiles.run(action, self.world.records(self._profiles.entry.name))
                 return f"{self._profiles.entry.jsonapi_type}: {label}" if label else None
@@ -162,7 +161,21 @@ class ActionRunner:
         free = count if self._shared is None else min(count, len(self.world.records(self._shared.name)) - there)
         for _ in range(free):
             self.world.change("add", type=self.entry.name, parent=chosen, seed=self._next())
+        if free > 0:
+            self._show_change(chosen)
         return f"joined a parent{_count_label(free)}" if free > 0 else None
+
+    def _leave(self, key: str) -> str:
+        self.world.change("delete", type=self.entry.name, **_ids_of(key))
+        self._show_change(_ids_of(key)["parent"])
+        return "left a parent"
+
+    def _show_change(self, parent: str) -> None:
+        """Change a parent, as Klaviyo does when its children change, if that is how syncs know what to read."""
+        assert self.entry.parent is not None
+        if self.entry.replication.parent_change_column is not None:
+            named = {attribute_to_edit(self.entry.parent.entry): f"edited {self._next()}"}
+            self.world.change("update", type=self.entry.parent.type_name, id=parent, attributes=named)
 
     def _join_again(self, key: str) -> str | None:
         """Let a child leave its parent and join it again in the same second: only the time of joining shows that, if there is one."""

@@ -218,8 +218,9 @@ class PageDecoder:
         columns: dict[str, pl.Series] = {}
         places = places_of(records) if self._of_included else (len(records), ())
         within: dict[str, pl.Series] = {}
+        sources = {name: self._read[name](records) for name in self._within}  # read once: events' texts are large
         for name, reader in self._within.items():
-            within |= reader.series(self._read[name](records))
+            within |= reader.series(sources[name])
         for column in self._entry.columns:
             if column.name in within:
                 columns[column.name] = within[column.name]
@@ -227,7 +228,10 @@ class PageDecoder:
             if column.name in self._of_included:
                 columns[column.name] = self._of_included[column.name](places)
                 continue
-            values = parent_ids or [None] * len(records) if column.path[0] == "parent" else self._read[column.name](records)
+            if column.path[0] == "parent":
+                values = parent_ids or [None] * len(records)
+            else:
+                values = sources.pop(column.name) if column.name in sources else self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
                 columns[column.name] = instants(column, values, extras)
             elif column.type is ColumnType.DATE:

@@ -154,8 +154,8 @@ def _column(entry: ResourceType, path: tuple[str, ...]) -> Column | None:
 
 
 def _has_rules(entry: ResourceType, column: Column) -> bool:
-    """Whether a column may have a rule: it is an attribute, and neither a sync nor an erasure depends on it."""
-    needed = {*entry.primary_key, entry.profile_column, entry.version_column, *entry.replication.cursor_fields}
+    """Whether a column may have a rule: it is an attribute, and neither a sync, a selection of metrics nor an erasure depends on it."""
+    needed = {*entry.primary_key, entry.profile_column, entry.version_column, entry.metric_filter, *entry.replication.cursor_fields}
     return column.path[0] == "attributes" and column.name not in needed
 
 

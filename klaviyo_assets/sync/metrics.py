@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.metric_names import metric_names
-from klaviyo_assets.extract.metric_selection import EXCLUDE, INCLUDE, MetricRules, MetricSelection, left_out
+from klaviyo_assets.extract.metric_selection import MetricRules, MetricSelection, left_out
 from klaviyo_assets.load.stored_metrics import stored_metric_names
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
@@ -14,28 +13,22 @@ from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 
-async def select_metrics(sync: SyncContext, covered: Sequence[CoverageRow], ruled: Iterable[str]) -> None:
+async def select_metrics(sync: SyncContext, covered: Sequence[CoverageRow]) -> None:
     """Set which metrics a sync reads, and which rows it may therefore mark as deleted. Requests the metrics only if the user selects some, or did.
 
     Args:
         sync: The sync.
         covered: The coverage so far.
-        ruled: Columns with field rules.
 
     Raises:
         KlaviyoError: If the metrics cannot be requested.
-        SyncError: If a setting names an unknown metric, or a field rule hides the metric of the rows.
+        SyncError: If a setting names an unknown metric.
         WarehouseError: If the database cannot be opened.
     """
     column = sync.entry.metric_filter
     rules = sync.options.metrics
     if column is None or not (rules or left_out(covered)):
         return
-    if rules and column in ruled:
-        raise SyncError(
-            f"A field rule changes {column} of {sync.entry.name}, so the rows that {INCLUDE} or {EXCLUDE} selects cannot be found.",
-            "Remove the rule or the selection.",
-        )
     sync.selection = await resolve_metrics(sync.client, rules, sync.loader.warehouse, sync.loader.schema)
     sync.loader.selected = _condition(sync.selection, column)
 

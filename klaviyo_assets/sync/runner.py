@@ -181,7 +181,7 @@ class SyncRunner:
             resumed = await in_thread(self._resume, sync, identity)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
-            await select_metrics(sync, covered, self.field_rules.columns)
+            await select_metrics(sync, covered)
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():

@@ -12,6 +12,7 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions
 from klaviyo_assets.catalog.columns import ColumnType, attribute
+from klaviyo_assets.catalog.endpoint import EQUALS
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.privacy.hashing import Kind, Salt
@@ -86,8 +87,10 @@ def test_the_environment_is_read_with_a_catalog(monkeypatch: pytest.MonkeyPatch)
         ({"votes": {"comment": "drop"}}, {"primary_key": ("poll_id", "comment")}),
         ({"votes": {"poll_id": "drop"}}, {}),
         ({"votes": {"_extra.voter": "drop"}}, {"subject_column": "voter"}),
+        ({"votes": {"comment": "hash"}}, {"metric_filter": "comment", "endpoint": replace(VOTES.endpoint, filters={"comment": EQUALS})}),
+        ({"events": {"metric_id": "hash"}}, {}),
     ],
-    ids=["the id of a profile", "an attribute of the key", "the parent's id", "the id of a profile, as extra"],
+    ids=["the id of a profile", "an attribute of the key", "the parent's id", "the id of a profile, as extra", "a metric", "events"],
 )
 def test_fields_that_syncs_and_erasures_need_cannot_have_a_rule(rules: FieldRules, changes: dict[str, object]) -> None:
     parse_rules({"votes": {"email": "hash", "comment": "drop", "voter": "drop"}}, CATALOG.with_(VOTES))

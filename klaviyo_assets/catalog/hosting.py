@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from klaviyo_assets.catalog.columns import ColumnType
+from klaviyo_assets.catalog.columns import INCLUDED, ColumnType
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -37,6 +37,17 @@ def including(host: ResourceType, types: Iterable[ResourceType]) -> ResourceType
 def optional_includes(entry: ResourceType) -> tuple[Include, ...]:
     """Return the requested includes that need scopes which the records themselves do not need."""
     return tuple(one for one in entry.requested_includes if not {*one.scopes} <= {*entry.scopes})
+
+
+def columns_of_include(entry: ResourceType, include: Include) -> tuple[str, ...]:
+    """Return the names of the columns that are null if a type is read without an include.
+
+    Example:
+        >>> columns_of_include(CATALOG["campaigns"], TAGS)
+        ('tag_ids',)
+    """
+    paths = (("relationships", include.relationship), (INCLUDED, include.relationship))
+    return tuple(column.name for column in entry.columns if column.path[:2] in paths)
 
 
 def without_includes(entry: ResourceType, relationships: Collection[str]) -> ResourceType:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from klaviyo_assets._internal.machine_folder import limits_folder
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
@@ -12,6 +12,7 @@ from klaviyo_assets.api.errors import ApiKeyError
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.hosting import columns_of_include, optional_includes
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.output import say, table
@@ -47,11 +48,11 @@ def check(names: Sequence[str] | None = None) -> int:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
         options = client_settings(settings, shared_limits=limits, max_retries=2, max_retries_after_429=_MAX_RETRIES_AFTER_429, longest_wait=_MAX_WAIT)
-        found = asyncio.run(_assess_all(key, options, _by_group(names or ())))
+        found, missing = asyncio.run(_assess_all(key, options, _by_group(names or ())))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
-    say(table(("ASSET", "GROUP", "SCOPE", "VERDICT", "WHAT TO DO"), [_cells(access) for access in found]), "", _summary(found))
+    say(table(("ASSET", "GROUP", "SCOPE", "VERDICT", "WHAT TO DO"), [_cells(access, missing) for access in found]), "", _summary(found))
     return exit_status(found)
 
 
@@ -62,9 +63,16 @@ def exit_status(found: Sequence[Access]) -> int:
     return UNCLEAR if any(access.unclear for access in found) else USABLE
 
 
-async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> list[Access]:
+async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> tuple[list[Access], frozenset[str]]:
+    """Return the verdicts about assets, and the scopes that the key lacks for single columns of these."""
     async with KlaviyoClient(key, settings) as client:
-        return list(await asyncio.gather(*(assess(client, CATALOG[name]) for name in names)))
+        found = await asyncio.gather(*(assess(client, CATALOG[name]) for name in names))
+        scopes = {scope for name in names for include in optional_includes(CATALOG[name]) for scope in include.scopes}
+        known = {access.entry.scopes: access for access in found}
+        # A type that needs only this scope shows whether the key has it, also if it is not among the names.
+        others = {(scope,): next(entry for entry in CATALOG.values() if entry.scopes == (scope,)) for scope in scopes if (scope,) not in known}
+        known |= zip(others, await asyncio.gather(*(assess(client, entry) for entry in others.values())), strict=True)
+    return found, frozenset(scope for scope in scopes if known[(scope,)].verdict is Verdict.SCOPE_MISSING)
 
 
 def _by_group(names: Sequence[str]) -> list[str]:
@@ -74,10 +82,32 @@ def _by_group(names: Sequence[str]) -> list[str]:
     return sorted(chosen, key=lambda name: groups.index(chosen[name].group))
 
 
-def _cells(access: Access) -> tuple[str, ...]:
+def _cells(access: Access, missing: Collection[str]) -> tuple[str, ...]:
+    """Return a row of the table.
+
+    Args:
+        access: The verdict about an asset.
+        missing: Scopes that the key lacks for single columns.
+    """
     verdict = f"{access.verdict.value} (optional)" if access.optional else access.verdict.value
-    words = "" if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
-    return f"klaviyo/{access.entry.name}", access.entry.group, access.entry.scope_text, verdict, words
+    words = _null_columns(access, missing) if access.granted else access.advice if access.optional else f"{access.summary} {access.advice}"
+    return f"klaviyo/{access.entry.name}", access.entry.group, _scopes(access), verdict, words
+
+
+def _scopes(access: Access) -> str:
+    """Name the scopes of an asset, and those that only some of its columns need."""
+    also = {scope: None for include in optional_includes(access.entry) for scope in include.scopes}
+    return f"{access.entry.scope_text} (optional: {', '.join(also)})" if also else access.entry.scope_text
+
+
+def _null_columns(access: Access, missing: Collection[str]) -> str:
+    """Say which columns of an asset that can be read are null, and why; empty if none."""
+    words = [
+        f"{', '.join(columns_of_include(access.entry, include))} is null until a new key also has {' and '.join(include.scopes)}."
+        for include in optional_includes(access.entry)
+        if not set(missing).isdisjoint(include.scopes)
+    ]
+    return " ".join(words)
 
 
 def _summary(found: Sequence[Access]) -> str:

@@ -24,7 +24,7 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.catalog.endpoint import Include
-from klaviyo_assets.catalog.hosting import include_of, including
+from klaviyo_assets.catalog.hosting import columns_of_include, include_of, including
 from klaviyo_assets.extract.feed import FeedSink
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
@@ -201,8 +201,7 @@ class Pipeline:
             for feed in sync.feeds:
                 if include_of(feed.entry).relationship == include.relationship:
                     feed.end(error)
-            columns = [column.name for column in entry.columns if column.path == ("relationships", include.relationship)]
-            if columns:
+            if columns := columns_of_include(entry, include):
                 scopes = " and ".join(include.scopes)
                 sync.note(
                     f"{entry.name} are read without their {include.relationship}, because the API key lacks {scopes}: {', '.join(columns)} is null. "

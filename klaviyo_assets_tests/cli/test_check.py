@@ -77,6 +77,18 @@ def test_with_the_first_eight_scopes_everything_else_is_optional(account: Sandbo
 
 
 @pytest.mark.long
+def test_scopes_of_single_columns_are_named_and_missing_ones_leave_the_asset_usable(account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, "--select", "campaigns", "metrics", KLAVIYO_API_KEY=key_lacking("tags:read"), KLAVIYO_BASE_URL=account.base_url)
+
+    assert result.returncode == 0
+    found = lines(result)
+    assert "campaigns:read (optional: tags:read)" in found["klaviyo/campaigns"]
+    assert "tag_ids is null until a new key also has tags:read." in found["klaviyo/campaigns"]
+    assert "metrics:read (optional: flows:read)" in found["klaviyo/metrics"]
+    assert "is null" not in found["klaviyo/metrics"]
+
+
+@pytest.mark.long
 def test_a_missing_plan_feature_is_not_a_missing_scope(account: SandboxProcess, tmp_path: Path) -> None:
     settings = {"KLAVIYO_API_KEY": PLAN_GATED_KEY, "KLAVIYO_BASE_URL": account.base_url}
     assert "not in the plan" in lines(result := check(tmp_path, **settings))["klaviyo/reviews"]

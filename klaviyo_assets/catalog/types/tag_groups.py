@@ -41,6 +41,5 @@ TAG_GROUPS = ResourceType(
     # Klaviyo sends only links for them, even if they are requested; each tag has its group in tags.tag_group_id.
     unmapped=(("relationships", "tags"),),
     read_in_seconds=True,
-    opt_in=True,
     group="messages",
 )

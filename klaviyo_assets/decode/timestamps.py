@@ -15,6 +15,18 @@ _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9
 
 _USUAL_FORMAT = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
+_TEXT = pl.col("text")
+
+_PARSED = _TEXT.str.to_datetime(_USUAL_FORMAT, time_unit="us", time_zone="UTC", strict=False)
+
+_WHOLE_UTC_SECONDS = (_TEXT.str.ends_with("+00:00") & (_TEXT.str.len_bytes() == len("2026-01-02T03:04:05+00:00"))).all()
+"""Whether all texts have the form of nearly all columns; nulls do not count. Polars parses it in a third of the time."""
+
+_PARSED_WHOLE_SECONDS = _TEXT.str.head(-len("+00:00")).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+
+_UNUSUAL = _TEXT.is_not_null() & ~(_TEXT.str.contains(_USUAL) & pl.col("parsed").dt.year().is_between(MINYEAR, MAXYEAR)).fill_null(False)
+"""Whether a text is to be parsed by itself; the range is that of Python's dates."""
+
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 _ACCEPTED = re.compile(
@@ -50,10 +62,12 @@ def instants(column: Column, texts: list[str | None], extras: list[bytes | None]
         extras: ``_extra`` of the same records; modified here to include invalid timestamps, and those with more digits than microseconds.
     """
     raw = pl.Series(column.name, texts, dtype=pl.String)
-    parsed = raw.str.to_datetime(_USUAL_FORMAT, time_unit="us", time_zone="UTC", strict=False)
-    usual = raw.str.contains(_USUAL) & parsed.dt.year().is_between(MINYEAR, MAXYEAR)  # the range of Python's dates
-    others = (raw.is_not_null() & ~usual.fill_null(False)).arg_true()
-    for index in others.to_list():
+    # Expressions, and not a method after the other: each method of a series is a query of its own, which costs more than its work.
+    frame = raw.to_frame("text")
+    whole_seconds = frame.select(_WHOLE_UTC_SECONDS).item()
+    frame = frame.with_columns((_PARSED_WHOLE_SECONDS if whole_seconds else _PARSED).alias("parsed"))
+    parsed = frame["parsed"].alias(column.name)
+    for index in frame.select(_UNUSUAL.arg_true()).to_series().to_list():
         text = raw[index]
         parsed[index] = value = parse_instant(text)
         if value is None or _is_finer(text):

@@ -4,7 +4,7 @@ They are read from the column's text, whatever wrote it: a page, or an earlier v
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Protocol
@@ -23,6 +23,9 @@ _Text = bytes | str | msgspec.Raw
 _Path = tuple[str, ...]
 
 _Tree = dict[str, Any]
+
+_SAMPLE, _MOSTLY = 256, 0.75
+"""If more than this share of the first texts differ, equal ones are not looked for."""
 
 
 class JsonColumnReader:
@@ -45,12 +48,21 @@ class JsonColumnReader:
         """Names of the columns."""
         return tuple(column.name for column in self._columns)
 
-    def series(self, texts: Iterable[_Text | None]) -> dict[str, pl.Series]:
+    def series(self, texts: Sequence[_Text | None]) -> dict[str, pl.Series]:
         """Return the columns by name. A value of another type than its column's is null.
 
         Args:
-            texts: The values of the JSON column.
+            texts: The values of the JSON column. If many of them are equal, each is decoded once.
         """
+        sample = texts[:_SAMPLE]
+        if len(sample) == len(texts) or len({*sample}) > len(sample) * _MOSTLY:
+            return self._series(texts)
+        places: dict[_Text | None, int] = {}
+        numbers = [places.setdefault(text, len(places)) for text in texts]
+        frame = pl.DataFrame(self._series([*places]))[numbers]
+        return {series.name: series for series in frame}
+
+    def _series(self, texts: Sequence[_Text | None]) -> dict[str, pl.Series]:
         decode = self._decoder.decode
         objects: list[Any] = []
         misfits: list[tuple[int, _Text]] = []
@@ -124,13 +136,12 @@ class _Object:
         fields: list[tuple[str, Any, Any]] = [(field, self._members[name].type | None, None) for field, name in names.items()]
         self.type: Any = msgspec.defstruct("Object", fields, rename=names, gc=False)
         self._empty = self.type()
-        self._get = attrgetter(*names)
+        self._getters = [attrgetter(field) for field in names]
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
-        # Without nulls, all members of all objects are taken at the speed of C.
-        taken = map(self._get, [one or self._empty for one in some])
-        columns = zip(*taken, strict=True) if len(self._members) > 1 else [tuple(taken)]
-        for (name, node), column in zip(self._members.items(), columns, strict=True):
+        objects = [one or self._empty for one in some]
+        for (name, node), get in zip(self._members.items(), self._getters, strict=True):
+            column = list(map(get, objects))  # without nulls, at the speed of C
             if isinstance(node, _Leaf) or any(column):
                 yield from (((name, *path), values) for path, values in node.values(column))
             else:  # such as a channel without subscribers
@@ -142,7 +153,7 @@ class _First:
 
     def __init__(self, tree: _Tree) -> None:
         self._item = _node(tree[FIRST])
-        self.type: Any = list[self._item.type | None]  # type: ignore[name-defined]
+        self.type: Any = tuple[self._item.type | None, ...]  # type: ignore[name-defined]  # an empty one needs no memory
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
         for path, values in self._item.values([one[0] if one else None for one in some]):
@@ -154,7 +165,7 @@ class _Each:
 
     def __init__(self, tree: _Tree) -> None:
         self._item = _node(tree[EACH])
-        self.type: Any = list[self._item.type | None]  # type: ignore[name-defined]
+        self.type: Any = tuple[self._item.type | None, ...]  # type: ignore[name-defined]  # an empty one needs no memory
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
         kept = [[item for item in one if item is not None] if one else None for one in some]
@@ -181,8 +192,8 @@ def _tree(columns: Sequence[Column]) -> _Tree:
 
 
 def _series(column: Column, values: Sequence[Any]) -> pl.Series:
-    if column.type is ColumnType.TIMESTAMP:
-        return instants(column, list(values), [None] * len(values))  # an invalid timestamp is in the JSON column
     if values.count(None) == len(values):
         return pl.Series(column.name, [None], dtype=dtype(column.type)).new_from_index(0, len(values))
+    if column.type is ColumnType.TIMESTAMP:
+        return instants(column, list(values), [None] * len(values))  # an invalid timestamp is in the JSON column
     return pl.Series(column.name, values, dtype=dtype(column.type), strict=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
+import mart_pages
 from markdown_text import in_words, table, title
 from reads import how
 from reads import seen as seen_by
@@ -305,10 +306,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "schedules": schedules,
     "checks": checks,
     "options": options,
+    "models": mart_pages.models,
 }
 """The function that generates each part, by the part's name."""
 
-FILES: dict[str, Callable[[], str]] = {".env.example": env_example, "docs/columns.md": columns}
+FILES: dict[str, Callable[[], str]] = {".env.example": env_example, "docs/columns.md": columns, "docs/models.md": mart_pages.columns}
 """The function that generates each file, by the file's path."""
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
+    from klaviyo_assets.mart_assets import build_klaviyo_marts
     from klaviyo_assets.resources import KlaviyoResource
     from klaviyo_assets.translator import KlaviyoTranslator
     from klaviyo_assets.validation import InvalidDefinition
@@ -45,6 +46,7 @@ __all__ = [
     "build_klaviyo_automation",
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
+    "build_klaviyo_marts",
 ]
 
 _MODULES = {
@@ -62,6 +64,7 @@ _MODULES = {
     "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "build",
     "build_klaviyo_definitions": "build",
+    "build_klaviyo_marts": "mart_assets",
 }
 
 

@@ -13,6 +13,7 @@ from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation
 from klaviyo_assets.launchpad import kept_out_of_launchpad
+from klaviyo_assets.mart_assets import Marts, build_klaviyo_marts
 from klaviyo_assets.resources import KlaviyoResource, check_account
 from klaviyo_assets.setting_names import SettingNames, names_of
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
@@ -25,6 +26,7 @@ def build_klaviyo_definitions(
     *,
     duckdb: dg.ConfigurableResource[Any] | str | Path,
     resource_types: Iterable[str] | None = None,
+    marts: Marts = False,
     catalog: Catalog = CATALOG,
     name: str = "klaviyo",
     owners: Sequence[str] = (),
@@ -43,6 +45,8 @@ def build_klaviyo_definitions(
             kind of warehouse.
         resource_types: Names of types and groups (``core``, ``messages``, ``audiences``, ``catalog``, ``reports``, ``default``, ``all``); by default
             all types that are not opt-in. A type that another one needs, such as its parent, is added.
+        marts: True to build the marts of this package from the tables: orders, messages, campaign performance and more. A folder, or several, with
+            ``.sql`` files of your own, which replace or add models; see :func:`~klaviyo_assets.build_klaviyo_marts`.
         catalog: The resource types that exist; ``CATALOG.with_(MY_TYPE)`` adds one of your own.
         name: The account's name: the prefix of asset keys, ops, jobs and resource keys, and the schema and group. Give each account its own, which
             must not be the name of the database file.
@@ -87,11 +91,25 @@ def build_klaviyo_definitions(
         retry_policy=retry_policy,
         setting_names=setting_names,
     )
+    mart_assets = build_klaviyo_marts(
+        assets,
+        marts,
+        catalog=catalog,
+        name=name,
+        resource_key=name,
+        duckdb_key=duckdb_key,
+        translator=translator,
+        pool=pool,
+        retry_policy=retry_policy,
+        setting_names=setting_names,
+    )
     # Added here, so that the specs of a user's own translator get them too.
-    assets = list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), assets))
-    automation = build_klaviyo_automation(assets, name, catalog=catalog, executor=executor)
+    assets, mart_assets = (
+        list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), group)) for group in (assets, mart_assets)
+    )
+    automation = build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor)
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *mart_assets],
         jobs=automation.jobs,
         schedules=automation.schedules,
         resources={

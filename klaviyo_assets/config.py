@@ -5,7 +5,7 @@ from pydantic import Field
 
 from klaviyo_assets.extract.options import SyncMode
 
-__all__ = ["RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoSyncConfig", "SyncMode"]
+__all__ = ["RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode"]
 
 RESOURCE_TYPE = "klaviyo/resource_type"
 """Metadata with the resource type of an asset, independent of its key."""
@@ -30,3 +30,11 @@ class KlaviyoSyncConfig(dg.Config):
     field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); optional.")
     start: str | None = Field(default=None, description="For range: start of the window, such as 2026-01-01 or 2026-01-01T12:00:00Z.")
     end: str | None = Field(default=None, description="For range: end of the window, which is not part of it.")
+
+
+class KlaviyoMartConfig(dg.Config):
+    """Run config of the op that builds the marts."""
+
+    rebuild: bool = Field(
+        default=False, description="Build incremental models completely, instead of updating the profiles and days with events that have changed."
+    )

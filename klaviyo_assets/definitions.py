@@ -6,7 +6,7 @@ from klaviyo_assets.build import build_klaviyo_definitions
 from klaviyo_assets.jobs import sync_executor
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.setting_names import VARIABLES
-from klaviyo_assets.settings import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, SCHEMA, from_environment
+from klaviyo_assets.settings import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, SCHEMA, from_environment, selected_marts
 
 
 def _definitions() -> dg.Definitions:
@@ -18,6 +18,7 @@ def _definitions() -> dg.Definitions:
         ),
         duckdb=settings.duckdb_path,
         resource_types=settings.resource_types or None,
+        marts=selected_marts(settings.marts),
         name=SCHEMA,
         setting_names=VARIABLES,
     )

@@ -9,10 +9,11 @@ from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
 from klaviyo_assets.errors import StillLocked, SyncAlreadyRunning, SyncError
+from klaviyo_assets.marts.errors import MartError
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 
-EXPLAINED = (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules)
+EXPLAINED = (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules, MartError)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
 
 
@@ -32,8 +33,8 @@ def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
     return dg.Failure(description=worded(str(error)), metadata=metadata, allow_retries=_retry_may_help(error))
 
 
-def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callable[[str], str]) -> dg.Failure:
-    """Convert the errors of a step's resource types to one failure that names each of them.
+def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callable[[str], str], *, what: str = "resource types") -> dg.Failure:
+    """Convert the errors of a step's resource types, or of what else it works on, to one failure that names each of them.
 
     Types with the same error share a sentence. The step may be retried if a retry may help one of them: it does no harm to types that succeeded,
     or that fail again.
@@ -42,6 +43,7 @@ def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callab
         errors: Errors by what the failure calls the resource type; at least one.
         syncs: How many types the step was to sync or to check.
         worded: Replaces the names of settings in a message by the user's own.
+        what: What they are, in the plural.
     """
     names_by_text: dict[str, list[str]] = {}
     for name, error in errors.items():
@@ -53,11 +55,11 @@ def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callab
         metadata |= failure(error, worded).metadata
     else:
         records = [
-            dg.TableRecord({"resource type": name, "error": type(error).__name__, "what to do": worded(getattr(error, "advice", ""))})
+            dg.TableRecord({what.removesuffix("s"): name, "error": type(error).__name__, "what to do": worded(getattr(error, "advice", ""))})
             for name, error in errors.items()
         ]
         metadata["errors"] = dg.MetadataValue.table(records)
-    description = "\n".join([f"{len(errors)} of {syncs} resource types failed.", *parts])
+    description = "\n".join([f"{len(errors)} of {syncs} {what} failed.", *parts])
     return dg.Failure(description=description, metadata=metadata, allow_retries=any(_retry_may_help(error) for error in errors.values()))
 
 

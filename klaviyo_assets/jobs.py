@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DAILY = "0 5 * * *"
 HOURLY = "15 * * * *"
+HOURLY_MARTS = "40 * * * *"
 DAILY_CHECKS = "45 4 * * *"
 WEEKLY_FULL = "30 2 * * 6"
 WEEKLY_AUDIT = "30 3 * * 0"
@@ -37,6 +38,7 @@ def build_klaviyo_automation(
     name: str = "klaviyo",
     asset_checks: Sequence[dg.AssetChecksDefinition] = (),
     *,
+    marts: Sequence[dg.AssetsDefinition] = (),
     catalog: Catalog = CATALOG,
     executor: dg.ExecutorDefinition | None = None,
 ) -> Automation:
@@ -44,15 +46,18 @@ def build_klaviyo_automation(
 
     The jobs: everything; the types that change by the hour (events, profiles); the access checks; a full sync of each type that needs one from time
     to time (such as profiles: it finds those that were deleted or merged); the audit, which compares events with Klaviyo's own counts; the repair
-    of what it found. A job exists only if there are assets for it.
+    of what it found; the marts. A job exists only if there are assets for it.
+
+    The marts have a job of their own: in the job of a sync they would be skipped whenever one of the tables that they read cannot be synced.
 
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.
         name: Prefix of the names; give each account its own.
         asset_checks: No effect; kept so that code for earlier versions loads.
+        marts: As :func:`~klaviyo_assets.build_klaviyo_marts` returns them.
         catalog: The catalog that the assets were built with.
-        executor: Executor of all jobs. By default, the access checks and the audit run in one process, and a sync runs each op in a process of its
-            own, all at the same time.
+        executor: Executor of all jobs. By default, the access checks, the audit and the marts run in one process, and a sync runs each op in a
+            process of its own, all at the same time.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if an asset does not say which resource type it is, or a type's op has the name of a job.
@@ -63,7 +68,8 @@ def build_klaviyo_automation(
     """
     members = _members_of(assets, catalog)
     is_complete = {one.entry.name for one in members} >= set(catalog.default_names)
-    found = list(_Builder(members, name, executor, is_complete).jobs())
+    builder = _Builder(members, name, executor, is_complete)
+    found = [*builder.jobs(), *builder.jobs_of_marts([spec.key for asset in marts for spec in asset.specs])]
     check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
     schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
     return Automation([one.job for one in found], schedules)
@@ -154,6 +160,17 @@ class _Builder:
             yield _ScheduledJob(audit, WEEKLY_AUDIT, f"The audit of {names}, once a week.")
             description = "Read the days again on which the last audit found a difference, and compare them once more."
             yield _ScheduledJob(self._sync("repair", counted, description, SyncMode.repair), None)
+
+    def jobs_of_marts(self, keys: Sequence[dg.AssetKey]) -> Iterator[_ScheduledJob]:
+        """Yield the job that builds the marts, if there are any."""
+        if keys:
+            job = dg.define_asset_job(
+                f"{self.name}_build_marts",
+                selection=dg.AssetSelection.assets(*keys),
+                description="Build the marts from the tables as they are, with all checks; syncs nothing.",
+                executor_def=self.executor or dg.in_process_executor,
+            )
+            yield _ScheduledJob(job, HOURLY_MARTS, "Every hour: the marts, after the hourly sync.")
 
     def _sync(self, name: str, members: Sequence[_Member], description: str, mode: SyncMode | None = None) -> UnresolvedAssetJobDefinition:
         ops = dict.fromkeys(one.op_name for one in members)

@@ -131,6 +131,15 @@ class Settings:
         notes="In code: `resource_types=[…]` of `build_klaviyo_definitions`. [The types](tables.md#which-tables-are-synced)",
         on_resource=False,
     )
+    marts: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
+        [],
+        "Marts that are built from the tables: true for those of this package, or folders with SQL models that replace some of them or add others",
+        example="true",
+        kind=Names(),
+        default_words="none",
+        notes="In code: `marts=` of `build_klaviyo_definitions`. [The marts](marts.md)",
+        on_resource=False,
+    )
     event_metrics: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
         [],
         "Names or ids of the only metrics of which events are read",
@@ -319,6 +328,17 @@ def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG)
     if not environment.get(DUCKDB_PATH, "").strip():
         values["duckdb_path"] = database or default_path()
     return Settings(**values)
+
+
+def selected_marts(names: Sequence[str]) -> bool | list[str]:
+    """Return the option ``marts`` as ``build_klaviyo_definitions`` takes it.
+
+    Example:
+        >>> selected_marts(["true"]), selected_marts(["marts"]), selected_marts([])
+        (True, ['marts'], False)
+    """
+    folders = [name for name in names if name.lower() not in ("true", "false")]
+    return folders or any(name.lower() == "true" for name in names)
 
 
 def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str) -> None:

@@ -26,6 +26,7 @@ PUBLIC = [
     "build_klaviyo_automation",
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
+    "build_klaviyo_marts",
 ]
 """Removing a name breaks users' code; adding one is a promise."""
 

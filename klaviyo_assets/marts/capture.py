@@ -66,12 +66,12 @@ class ChangeCapture:
         """Count the events of each group now."""
         events = self.sources.live_events()
         if self.scope is Scope.PROFILE:
-            counted = f"SELECT {group_of(self.scope)} AS value, count(*) AS events FROM ({events}) GROUP BY value"
+            counted = f"SELECT {group_of(self.scope)} AS value, count(*) AS events FROM ({events}) GROUP BY ALL"
         else:
             # Each quarter of an hour lies in one day of any time zone, and there are few of them: converting each event would take seconds.
-            quarters = f"SELECT floor(epoch(datetime) / 900)::BIGINT AS quarter, count(*) AS events FROM ({events}) GROUP BY quarter"
+            quarters = f"SELECT floor(epoch(datetime) / 900)::BIGINT AS quarter, count(*) AS events FROM ({events}) GROUP BY ALL"
             day = self.sources.context.day_of("to_timestamp(quarter * 900)")
-            counted = f"SELECT coalesce({day}::VARCHAR, '') AS value, sum(events)::BIGINT AS events FROM ({quarters}) GROUP BY value"
+            counted = f"SELECT coalesce({day}::VARCHAR, '') AS value, sum(events)::BIGINT AS events FROM ({quarters}) GROUP BY ALL"
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NOW} AS {counted}")
 
     def _find_changed(self, changed_from: datetime | None) -> int:

@@ -47,7 +47,7 @@ class Findings:
             try:
                 row = self._connection.execute(as_select(query.sql, self.model.name)).fetchone()
                 if row is not None and row[0] is not None:
-                    found[query.name] = float(row[0])
+                    found[query.name] = int(row[0]) if isinstance(row[0], int) else float(row[0])
             except (duckdb.Error, ValueError, TypeError) as error:
                 failed.append(CheckResult(query.name, None, warns=True, error=f"metadata, line {query.line}: {one_line(str(error))}"))
         return found, failed

@@ -68,6 +68,13 @@ class MartRunner:
         """
         return self.run_only(self.models if names is None else self.models.with_needed(names), now=now, rebuild=rebuild)
 
+    def check(self, names: Iterable[str], *, now: datetime | None = None) -> Iterator[ModelResult]:
+        """Run the checks of models on their tables as they are, and yield the results; the errors are those of :meth:`run`."""
+        run = _Run(self, now or datetime.now(UTC), rebuild=False)
+        run.prepare(())
+        for name in [name for name in self.models if name in {*names}]:
+            yield run.check(self.models[name])
+
     def run_only(self, names: Iterable[str], *, now: datetime | None = None, rebuild: bool = False) -> Iterator[ModelResult]:
         """Build exactly these models, on the tables of the others as they are. A model that needs one that fails or has no table is skipped.
 
@@ -146,6 +153,12 @@ class _Run:
                 checks=(*findings.checks(), *failed),
                 seconds=time.monotonic() - started,
             )
+
+    def check(self, model: Model) -> ModelResult:
+        """Run the checks of a model."""
+        with self.warehouse.connection() as connection:
+            findings = Findings(self._sources(connection), model)
+            return ModelResult(model.name, Outcome.UNCHANGED, checks=tuple(findings.checks()))
 
     def _refuse_missing(self, model: Model, sources: Sources) -> None:
         needed = self.runner.models.needed_by(model.name)

@@ -1,0 +1,156 @@
+"""Runs the op of the marts: builds the selected models, and reports each with its checks."""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_assets._internal.redaction import redact
+from klaviyo_assets._internal.sanitize import one_line
+from klaviyo_assets.catalog import Catalog
+from klaviyo_assets.config import KlaviyoMartConfig
+from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.marts.errors import ModelSkipped
+from klaviyo_assets.marts.library import Models
+from klaviyo_assets.marts.results import CheckResult, ModelResult
+from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.setting_names import SettingNames
+from klaviyo_assets.warehouse.factory import warehouse_from
+
+Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
+"""What the op reports to Dagster."""
+
+
+@dataclass(frozen=True)
+class MartStep:
+    """One execution of the op: its selected models and checks.
+
+    A model that fails stops those that need it and no other. The results of all others are reported before the step fails.
+
+    Args:
+        context: Dagster's.
+        config: Run config.
+        models: All models.
+        assets: The models by the key that their asset has in this run.
+        schema: DuckDB schema of the raw tables.
+        klaviyo: The Klaviyo resource, for its settings of the database.
+        duckdb: The DuckDB resource.
+        setting_names: What messages call the settings.
+        catalog: All resource types.
+    """
+
+    context: dg.AssetExecutionContext
+    config: KlaviyoMartConfig
+    models: Models
+    assets: Mapping[dg.AssetKey, str]
+    schema: str
+    klaviyo: KlaviyoResource
+    duckdb: Any
+    setting_names: SettingNames
+    catalog: Catalog
+
+    def run(self) -> Iterator[Result]:
+        """Yield materializations and check results as they come.
+
+        Raises:
+            dagster.Failure: At the end, if a model failed; at once, if the database cannot be used.
+        """
+        with closing(self._results()) as results:
+            while True:
+                # Only while models are built, not while Dagster handles a result and may do other work in this thread.
+                with in_the_log_of(self.context.log, self.setting_names.worded):
+                    try:
+                        result = next(results)
+                    except StopIteration:
+                        return
+                    except EXPLAINED as error:
+                        raise failure(error, self.setting_names.worded) from None
+                yield result
+
+    def _results(self) -> Generator[Result]:
+        materialized = [name for key, name in self.assets.items() if key in self.context.selected_asset_keys]
+        checked = [name for key, name in self.assets.items() if key not in self.context.selected_asset_keys and self._selected_checks(key)]
+        errors: dict[str, Exception] = {}
+        if materialized:
+            for result in self._runner.run_only(materialized, rebuild=self.config.rebuild):
+                if result.error is None:
+                    yield self._materialization(result)
+                    yield from self._checks(result)
+                else:
+                    errors[result.model] = result.error
+        if checked:
+            for result in self._runner.check(checked):
+                yield from self._checks(result)
+        if errors:
+            self._fail(errors, len(materialized))
+
+    def _fail(self, errors: Mapping[str, Exception], models: int) -> None:
+        """Raise a failure that names the models that failed, and those that were not built for that reason."""
+        skipped = [name for name, error in errors.items() if isinstance(error, ModelSkipped)]
+        failed = {name: error for name, error in errors.items() if name not in skipped} or dict(errors)
+        found = failure_of_types(failed, models, self.setting_names.worded, what="models")
+        if skipped and skipped != [*failed]:
+            found.description = f"{found.description}\nNot built, because they need these: {', '.join(skipped)}."
+        raise found
+
+    @cached_property
+    def _runner(self) -> MartRunner:
+        klaviyo = self.klaviyo
+        warehouse = warehouse_from(
+            self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
+        )
+        return MartRunner(warehouse, self.schema, self.models, self.catalog)
+
+    @cached_property
+    def _keys(self) -> dict[str, dg.AssetKey]:
+        return {name: key for key, name in self.assets.items()}
+
+    def _materialization(self, result: ModelResult) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        model = self.models[result.model]
+        columns = [dg.TableColumn(name, type_, model.header.columns.get(name.lower())) for name, type_ in result.columns.items()]
+        metadata: dict[str, Any] = {
+            "dagster/row_count": result.rows,
+            "dagster/column_schema": dg.TableSchema(columns),
+            "outcome": str(result.outcome),
+            "seconds": round(result.seconds, 2),
+            **({"reason": result.reason} if result.reason else {}),
+            **({"groups_computed": result.groups} if result.groups else {}),
+            **dict(result.metadata),
+        }
+        return dg.MaterializeResult(asset_key=self._keys[result.model], metadata=metadata)
+
+    def _checks(self, result: ModelResult) -> Iterator[dg.AssetCheckResult]:
+        asset = self._keys[result.model]
+        selected = self._selected_checks(asset)
+        for check in result.checks:
+            if check.name in selected:
+                yield _check_result(check, asset)
+            elif check.error:
+                self.context.log.warning("%s: %s", result.model, redact(check.error))
+
+    def _selected_checks(self, asset: dg.AssetKey) -> set[str]:
+        return {key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset}
+
+
+def _check_result(check: CheckResult, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    if check.rows is None:
+        words = f"The check could not run: {check.error}"
+    else:
+        words = "No row is wrong." if check.passed else f"{check.rows} rows are wrong."
+    examples = [dg.TableRecord({name: one_line(value) for name, value in row.items()}) for row in check.examples if row]
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=check.passed,
+        severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
+        description=redact(words),
+        metadata={
+            **({"rows": check.rows} if check.rows is not None else {}),
+            **({"keys": dg.MetadataValue.table(examples)} if examples else {}),
+        },
+    )

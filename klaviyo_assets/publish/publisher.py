@@ -17,7 +17,7 @@ from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.publish import facts, parquet, registry
 from klaviyo_assets.publish.facts import TypeFacts
-from klaviyo_assets.publish.target import NotPublished, Target
+from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
@@ -42,7 +42,7 @@ class Publication:
         parquet_files: Number of Parquet files; those written by this publication, and those taken over unchanged from the one before.
     """
 
-    target: Target
+    target: PublishTarget
     published_at: datetime
     types: tuple[TypeFacts, ...]
     bytes: int
@@ -70,11 +70,11 @@ class Publisher:
         target: The files to write.
 
     Example:
-        >>> Publisher(LocalFile(DuckDBResource(database="data/warehouse.duckdb")), Target.at("data/published.duckdb")).publish()
+        >>> Publisher(LocalFile(DuckDBResource(database="data/warehouse.duckdb")), PublishTarget.at("data/published.duckdb")).publish()
     """
 
     warehouse: Warehouse
-    target: Target
+    target: PublishTarget
 
     def publish(self, *, even_if_partial: bool = False) -> Publication:
         """Write the copy, and replace the earlier one in one step; until then, and if anything fails, the earlier one stays.

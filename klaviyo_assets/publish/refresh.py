@@ -6,7 +6,7 @@ import shutil
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.publish import registry
 from klaviyo_assets.publish.publisher import Publisher
-from klaviyo_assets.publish.target import Target
+from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _log = logging.getLogger("klaviyo_assets")
@@ -29,7 +29,7 @@ def rewrite_outdated(warehouse: Warehouse) -> list[str]:
     return [_rewrite(warehouse, target) for target in registry.outdated(warehouse.state_dir, warehouse.compactions)]
 
 
-def _rewrite(warehouse: Warehouse, target: Target) -> str:
+def _rewrite(warehouse: Warehouse, target: PublishTarget) -> str:
     try:
         Publisher(warehouse, target).publish(even_if_partial=True)
     except WarehouseError as error:
@@ -38,7 +38,7 @@ def _rewrite(warehouse: Warehouse, target: Target) -> str:
     return f"The published copy {target.file} was written again without the removed data."
 
 
-def _delete(target: Target) -> None:
+def _delete(target: PublishTarget) -> None:
     private_files.remove_file(target.file)
     if target.parquet is not None and target.parquet.exists():
         shutil.rmtree(target.parquet)

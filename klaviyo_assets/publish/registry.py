@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from klaviyo_assets._internal import private_files
-from klaviyo_assets.publish.target import Target
+from klaviyo_assets.publish.target import PublishTarget
 
 _NAME = "published.json"
 
 
-def note(state: Path, target: Target, compactions: str) -> None:
+def note(state: Path, target: PublishTarget, compactions: str) -> None:
     """Record that a copy was written.
 
     Args:
@@ -21,7 +21,7 @@ def note(state: Path, target: Target, compactions: str) -> None:
     _write(state, known)
 
 
-def outdated(state: Path, compactions: str) -> list[Target]:
+def outdated(state: Path, compactions: str) -> list[PublishTarget]:
     """Return the copies that were written before the last compaction: they may hold data that it removed. Those that were deleted are forgotten.
 
     Args:
@@ -32,7 +32,7 @@ def outdated(state: Path, compactions: str) -> list[Target]:
     existing = {file: value for file, value in known.items() if Path(file).exists() or (value[0] is not None and Path(value[0]).exists())}
     if existing != known:
         _write(state, existing)
-    return [Target(Path(file), None if folder is None else Path(folder)) for file, (folder, noted) in existing.items() if noted != compactions]
+    return [PublishTarget(Path(file), None if folder is None else Path(folder)) for file, (folder, noted) in existing.items() if noted != compactions]
 
 
 def _read(state: Path) -> dict[str, list[str | None]]:

@@ -11,7 +11,7 @@ class NotPublished(KlaviyoAssetsError):
 
 
 @dataclass(frozen=True)
-class Target:
+class PublishTarget:
     """The files of a published copy.
 
     Attributes:
@@ -19,14 +19,14 @@ class Target:
         parquet: Folder of the Parquet files, which its link ``current`` leads to; None for none.
 
     Example:
-        >>> Target(Path("data/published.duckdb"), Path("data/published"))
+        >>> PublishTarget(Path("data/published.duckdb"), Path("data/published"))
     """
 
     file: Path
     parquet: Path | None = None
 
     @classmethod
-    def at(cls, file: str | Path, parquet: str | Path | None = None) -> "Target":
+    def at(cls, file: str | Path, parquet: str | Path | None = None) -> "PublishTarget":
         """Return a target with absolute paths, so that it does not depend on the working folder."""
         return cls(_absolute(file), None if parquet is None else _absolute(parquet))
 

@@ -144,6 +144,6 @@ class Warehouse(Protocol):
             target: The new file; an existing one is replaced.
 
         Raises:
-            WarehouseError: If it cannot be written.
+            WarehouseError: If it cannot be written, or the warehouse cannot copy.
         """
-        raise NotImplementedError
+        raise WarehouseError("This kind of warehouse cannot be copied to a DuckDB file.", f"Write {target.name} with the warehouse's own tools.")

@@ -13,7 +13,8 @@ import pytest
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
-from klaviyo_assets.publish import NotPublished, Publisher, Target
+from klaviyo_assets.publish.publisher import Publisher
+from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.warehouse import LocalFile
@@ -25,8 +26,8 @@ pytestmark = pytest.mark.duckdb
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return Target.at(tmp_path / "for_readers" / "published.duckdb", tmp_path / "for_readers" / "parquet")
+def target(tmp_path: Path) -> PublishTarget:
+    return PublishTarget.at(tmp_path / "for_readers" / "published.duckdb", tmp_path / "for_readers" / "parquet")
 
 
 def read(file: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -34,7 +35,7 @@ def read(file: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def exported(target: Target, table: str) -> list[tuple[Any, ...]]:
+def exported(target: PublishTarget, table: str) -> list[tuple[Any, ...]]:
     """Return the rows of a table's Parquet files."""
     assert target.parquet is not None
     files = target.parquet / "current" / "klaviyo" / table
@@ -48,7 +49,7 @@ def filled(account: SandboxProcess, warehouse: LocalFile) -> LocalFile:
     return warehouse
 
 
-def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: LocalFile, target: Target) -> None:
+def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: LocalFile, target: PublishTarget) -> None:
     before = datetime.now(UTC)
     published = Publisher(filled, target).publish()
 
@@ -67,7 +68,7 @@ def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: Loca
     assert not list(target.file.parent.glob("*.publishing*"))
 
 
-def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: Target) -> None:
+def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     assert target.parquet is not None
     current = target.parquet / "current"
@@ -80,7 +81,7 @@ def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: Ta
     assert {stat.S_IMODE(path.stat().st_mode) for path in current.rglob("*.parquet")} == {0o600}
 
 
-def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, target: Target) -> None:
+def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, target: PublishTarget) -> None:
     first = Publisher(filled, target).publish()
     query(filled, "UPDATE events SET _synced_at = now(), uuid = 'changed' WHERE id = (SELECT min(id) FROM events)")
     second = Publisher(filled, target).publish()
@@ -91,7 +92,7 @@ def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, t
     assert [row[3] for row in exported(target, "events")].count("changed") == 1
 
 
-def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: Target) -> None:
+def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     assert target.parquet is not None
     export = (target.parquet / "current").resolve()
@@ -105,14 +106,14 @@ def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: Target) -
     assert not export.exists()
 
 
-def test_a_replaced_file_keeps_its_mode(filled: LocalFile, target: Target) -> None:
+def test_a_replaced_file_keeps_its_mode(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     target.file.chmod(0o640)
     Publisher(filled, target).publish()
     assert stat.S_IMODE(target.file.stat().st_mode) == 0o640
 
 
-def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: LocalFile, target: Target) -> None:
+def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     earlier = target.file.read_bytes()
     query(filled, "UPDATE _syncs SET outcome = 'running', rows_inserted = 5 WHERE resource_type = 'events'")
@@ -121,7 +122,7 @@ def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: Local
     assert target.file.read_bytes() == earlier
 
 
-def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, target: Target) -> None:
+def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, target: PublishTarget) -> None:
     query(filled, "UPDATE _syncs SET outcome = 'killed' WHERE resource_type = 'events'")
     published = Publisher(filled, target).publish()
     assert published.incomplete == ("events",)
@@ -130,7 +131,7 @@ def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, targe
     assert read(target.file, "SELECT count(*) > 0 FROM klaviyo.metrics") == [(True,)]
 
 
-def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     Publisher(filled, target).publish()
     earlier, export = target.file.read_bytes(), (target.parquet or Path()).joinpath("current").resolve()
 
@@ -145,7 +146,7 @@ def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: Target, mo
     assert not list(target.file.parent.glob("*.publishing*"))
 
 
-def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: LocalFile, target: Target) -> None:
+def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: LocalFile, target: PublishTarget) -> None:
     filled = plain_file
     sync("events", account, filled)
     Publisher(filled, target).publish()
@@ -161,7 +162,9 @@ def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: Loca
     assert duckdb.sql(f"SELECT count(*) > 0, count(*) FILTER (profile_id = '{person}') FROM {everything}").fetchall() == [(True, 0)]
 
 
-def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(filled: LocalFile, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(
+    filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Publisher(filled, target).publish()
     ((person,),) = query(filled, "SELECT profile_id FROM events WHERE profile_id IS NOT NULL ORDER BY id LIMIT 1")
 
@@ -174,7 +177,7 @@ def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(filled:
     assert [path.name for path in target.file.parent.iterdir()] == ["published.duckdb.lock"]
 
 
-def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, target: Target) -> None:
+def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, target: PublishTarget) -> None:
     account = new_account(profiles=30, events=0)
     sync("profiles", account, warehouse)
     Publisher(warehouse, target).publish()
@@ -186,7 +189,7 @@ def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., Sand
 
 
 def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
-    filled: LocalFile, account: SandboxProcess, target: Target, monkeypatch: pytest.MonkeyPatch
+    filled: LocalFile, account: SandboxProcess, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("klaviyo_assets.load.rebuild.Rebuild.replace_rows", lambda *_: pytest.fail("interrupted"))
     with pytest.raises(pytest.fail.Exception):
@@ -195,13 +198,13 @@ def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
     assert {name for (name,) in read(target.file, "SELECT table_name FROM duckdb_tables()")} == {"metrics", "events", "_syncs", "_published"}
 
 
-def test_without_a_database_there_is_nothing_to_publish(warehouse: LocalFile, target: Target) -> None:
+def test_without_a_database_there_is_nothing_to_publish(warehouse: LocalFile, target: PublishTarget) -> None:
     with pytest.raises(WarehouseError, match="There is no database"):
         Publisher(warehouse, target).publish()
     assert not target.file.exists()
 
 
-def test_a_database_that_this_process_has_open_is_not_copied(filled: LocalFile, target: Target) -> None:
+def test_a_database_that_this_process_has_open_is_not_copied(filled: LocalFile, target: PublishTarget) -> None:
     """Reading the file would release the lock of that connection."""
     with (
         duckdb.connect(str(filled.path), config={"storage_compatibility_version": "v1.5.0"}),

@@ -136,7 +136,7 @@ class ReportRunner:
     def _due_from(self) -> Callable[[Key], str | None]:
         """Return a function from a row's key to the day from which on it is due: none before the account or the segment began.
 
-        A report names the segments that exist; those that were deleted keep their rows.
+        A report names the segments that exist; the rows of those that were deleted are marked.
         """
         if self._report.windows is not ReportWindows.DAYS:
             return lambda key: ""

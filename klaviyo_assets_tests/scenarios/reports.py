@@ -105,6 +105,9 @@ class ReportRunner:
             # Whether days without a message have rows depends on the requested window.
             if any(values) and values not in self._seen.get(key, set()):
                 raise Difference(f"{name} {key} has values that Klaviyo never reported: {values}")
+        subjects = self.world.records(self._subject.name)
+        if self.entry.named_in_filter is not None and subjects and (gone := sorted({key[0] for key in held} - subjects.keys())):
+            raise Difference(f"{name} has rows of deleted {self._subject.name} that are not marked: {gone[:1]}")
         first = str(self._first_that_changes(today))
         due = self._due_from()
         changing = _from({key: values for key, values in held.items() if key[-1] >= first}, due)

@@ -20,7 +20,6 @@ PUBLIC = [
     "KlaviyoResource",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
-    "PublishTarget",
     "SyncMode",
     "__version__",
     "build_klaviyo_assets",
@@ -28,7 +27,6 @@ PUBLIC = [
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
     "build_klaviyo_marts",
-    "build_klaviyo_published",
 ]
 """Removing a name breaks users' code; adding one is a promise."""
 

@@ -146,8 +146,7 @@ class Pipeline:
             await self._give_up()
             raise
         sync.record_traffic(state.records_read)
-        loaded = self._loader
-        read = SyncRead(planned.slices, children, loaded.covered, loaded.files, self._rereads, state, self._included, planned.context.report)
+        read = SyncRead(planned.slices, children, self._loader.covered, self._loader.files, self._rereads, state, self._included)
         await complete(sync, self._staging, read)
         self._staging.remove()
 

@@ -3,10 +3,12 @@
     scenario.py    actions, syncs and scenarios: plain data
     generation.py  hypothesis strategies for scenarios; hypothesis shrinks a scenario that fails
     world.py       the sandbox, a client and a database for one scenario, in this process
+    with_host.py   syncs a type together with its host
     over_http.py   the same with real processes, requests and files
     history.py     every version of every record, recorded by the harness itself
     promises.py    the versions that a table may hold after the syncs so far
     rows.py        a record's JSON as a table row, decoded independently of the library
+    rewrites.py    checks that only rows with another content are rewritten
     auditing.py    the audit of a world
     actions.py     applies actions to the account
     stats.py       counts

@@ -163,6 +163,7 @@ def _syncs(name: str, *, with_selection: bool = False) -> st.SearchStrategy[Sync
         interruption=interruptions,
         meanwhile=st.lists(st.tuples(st.integers(2, 12), quick), max_size=3).map(tuple),
         metrics=_metric_choices if with_selection else st.none(),
+        with_host=st.booleans() if CATALOG[name].host is not None else st.just(False),
     )
 
 

@@ -19,7 +19,7 @@ from klaviyo_assets_tests.scenarios.auditing import MetricDay
 from klaviyo_assets_tests.scenarios.difference import Difference, describe
 from klaviyo_assets_tests.scenarios.history import History, Version
 from klaviyo_assets_tests.scenarios.promises import LAG, SECOND, ObservedSync, Promises, Window, parse_window
-from klaviyo_assets_tests.scenarios.rewrites import Rewrites
+from klaviyo_assets_tests.scenarios.rewrites import Rewrites, Written
 from klaviyo_assets_tests.scenarios.rows import Row, micros, parent_of, row_sql
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, OfParent, Scenario, Sync, Wait
 from klaviyo_assets_tests.scenarios.stats import Stats
@@ -286,15 +286,15 @@ class Runner:
         name = self.scenario.name
         found = self.world.query(name, f"{row_sql(self.entry)}, _extra, _deleted_at IS NOT NULL, {self._rewrites.sql}")
         held: dict[str, Row | None] = {}
-        written: dict[str, tuple[int, Any]] = {}
-        for *values, extra, deleted, at, volatile in found:
+        written: dict[str, Written] = {}
+        for *values, extra, deleted, at, volatile, removed_at in found:
             id_ = "/".join(str(values[position]) for position in self._key_positions)
             if id_ in held:
                 raise Difference(f"{name} {id_} occurs twice")
             if extra is not None:
                 raise Difference(f"{name} {id_} has unknown attributes: {extra}")
             held[id_] = None if deleted else tuple(values)
-            written[id_] = at, volatile
+            written[id_] = Written(at, volatile, removed_at)
         if lost := self._held.keys() - held.keys():
             raise Difference(f"{name}: rows disappeared: {sorted(lost)}")
         if foreign := held.keys() - self.history.versions.keys():
@@ -305,7 +305,7 @@ class Runner:
         for id_ in self.history.versions:
             self.promises.record_held(id_, self._match(id_, self.promises.oldest(id_), "the syncs so far"))
         if "max_included" not in self.scenario.switches:  # attributions that a page lacks are written by themselves
-            self._rewrites.check(held, written, sync)
+            self._rewrites.check(held, written, sync, self.parents._records if self.parents is not None else ())
         self._compare_coverage()
 
     def _match(self, id_: str, oldest: int, why: str) -> int:

@@ -248,6 +248,7 @@ class Sync:
         of_parents: True to sync the parent type instead of the type under test.
         few: Children of a parent up to which they are read completely instead of counted.
         metrics: The metrics whose events it reads; None for all.
+        with_host: True to sync the host too, with the type taking its records from the host's responses.
     """
 
     mode: str = "incremental"
@@ -264,6 +265,7 @@ class Sync:
     of_parents: bool = False
     few: int = 2_000
     metrics: MetricChoice | None = None
+    with_host: bool = False
 
 
 Step = Action | Sync

@@ -47,7 +47,6 @@ _HARDEST = (
     Suite("profiles", 22),
     Suite("reviews", 20),
     Suite("events", 14, with_repair=True),
-    Suite("events", 6, with_selection=True),
     Suite("list_members", 22),
     Suite("events", 3, syncs=_LONG),
     Suite("profiles", 3, syncs=_LONG),
@@ -58,7 +57,6 @@ _HARDEST = (
 
 _REPORTS = (
     Suite("campaign_report", 3),
-    Suite("campaign_report_history", 2),
     Suite("flow_report", 1),
     Suite("flow_report_daily", 2),
     Suite("form_report_daily", 1),
@@ -69,6 +67,8 @@ SUITES = (
     *_HARDEST,
     *_REPORTS,
     *(Suite(name, 15 if entry.group == CORE else 3) for name, entry in COLLECTIONS.items() if name not in {suite.name for suite in _HARDEST}),
+    Suite("events", 5, with_selection=True),
+    Suite("campaign_report_history", 2),
 )
 """All suites: every type of the catalog, with most scenarios for the hardest types. Many of the others are read alike, so a few each suffice."""
 

@@ -50,6 +50,7 @@ from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.report_rows import rows_of
 from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync, shared_type
+from klaviyo_assets_tests.scenarios.with_host import sync_with_host
 
 SCHEMA = "klaviyo"
 BASE = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -111,8 +112,7 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         "reviews": 0,
         "others": 0,
     }
-    subject = CATALOG[scenario.name].access_shown_by
-    if subject is not None:
+    if (subject := CATALOG[scenario.name].access_shown_by) is not None:
         # Those of others are few: forms have no option of their own.
         counts |= {subject.name if subject.name in counts else "others": 2 + scenario.records}
     parent = CATALOG[scenario.name].parent
@@ -122,8 +122,7 @@ def options_of(scenario: Scenario) -> SandboxOptions:
         given = {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
         given |= {shared.name: _PROFILES_OF_PARENTS} if shared is not None else {}
         counts |= {name: given.pop(name) for name in [*given] if name in counts}
-    host = CATALOG[scenario.name].host
-    if host is not None:
+    if (host := CATALOG[scenario.name].host) is not None:
         counts[host.entry.name] = scenario.records // 3
     at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
     owner = (CATALOG[scenario.name].records_of or CATALOG[scenario.name]).name
@@ -359,7 +358,7 @@ class InProcess:
                 options = replace(
                     sync_options(step, self.now(), metrics), conversion_metrics=(self._metric,) if CATALOG[name].access_shown_by else ()
                 )
-                asyncio.run(self._sync(entry_for(name, step.page_size), options, network, step.workers))
+                asyncio.run(self._sync(entry_for(name, step.page_size), options, network, step))
             except (ConnectionFailed, Killed):
                 if interruption is None:
                     raise
@@ -368,12 +367,16 @@ class InProcess:
                 self._warehouse.connections_left = None
         return True
 
-    async def _sync(self, entry: ResourceType, request: SyncOptions, network: _Network, workers: int) -> None:
-        async with _Client(network, workers, self._clock, self._key) as client:
+    async def _sync(self, entry: ResourceType, request: SyncOptions, network: _Network, step: Sync) -> None:
+        log = logging.getLogger("klaviyo_assets_tests.scenarios")
+        async with _Client(network, step.workers, self._clock, self._key) as client:
             if request.mode is SyncMode.repair:
                 await request_rereads(client, AuditStore(self._warehouse, SCHEMA))
-            log = logging.getLogger("klaviyo_assets_tests.scenarios")
-            await LibrarySync(entry, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT).run()
+
+            async def run(one: ResourceType, **feeds: Any) -> None:
+                await LibrarySync(one, request, client, self._warehouse, SCHEMA, None, log, account_id=_ACCOUNT, **feeds).run()
+
+            await (sync_with_host(entry, run) if step.with_host else run(entry))
 
     def audit(self) -> set[MetricDay]:
         """Compare the events with Klaviyo's counts and return the days that differ."""

@@ -30,6 +30,7 @@ from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
+from klaviyo_assets_tests.event_columns import with_event_columns
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
 
 COLLECTIONS = {name: entry for name, entry in CATALOG.items() if entry.replication.report is None}
@@ -125,8 +126,8 @@ def truth(sandbox: SandboxProcess, name: str | ResourceType) -> pl.DataFrame:
     for line in lines:
         record, meta = _divided(line) if has_meta else (line, b"{}")
         by_meta.setdefault(meta, []).append(record)
-    frames = [_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()]
-    return pl.concat(frames).sort(entry.primary_key)
+    frame = pl.concat(_frame(entry, msgspec.json.decode(meta), records) for meta, records in by_meta.items()).sort(entry.primary_key)
+    return with_event_columns(frame).select(*(column.name for column in entry.columns), EXTRA) if entry.name == "events" else frame
 
 
 def without_meta(line: bytes) -> bytes:

@@ -18,6 +18,25 @@ class ColumnType(StrEnum):
 
 
 @dataclass(frozen=True)
+class Computed:
+    """How the value of a column is found in a JSON column of the same row: the first of several values that fits the column's type.
+
+    An empty text, one of more than 1,000 bytes, and one that begins like a list or an object (``[``, ``{``) do not fit. A number or boolean fits a
+    text column, a text that is a number fits a number column, and ``true``, ``false``, 1 and 0 (also as texts) fit a boolean one.
+
+    Attributes:
+        paths: Paths in the JSON, in the order of preference. A path that ends with ``*`` is a list, and its value the number of its items. Names
+            match exactly; DuckDB reads all paths of a JSON column at once, so two of them must not differ in case only.
+        columns: Columns of the same table with a value that is preferred to those of the paths.
+        is_currency: True if only three letters fit, which are written in upper case.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...] = ()
+    is_currency: bool = False
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table and the path of its value in the JSON:API resource object.
 
@@ -30,8 +49,8 @@ class Column:
             sets itself, ``("removal",)``; for an id that the first of the included resources of a relationship names,
             ``("included", "attributions", "relationships", "campaign")``; for all that these resources name, as JSON,
             ``("included", "attributions", "relationships")``; for a value inside a JSON column,
-            ``("within", "subscriptions", "email", "marketing", "consent")``; for a value that is
-            computed from the response, ``("derived", "position")``.
+            ``("within", "subscriptions", "email", "marketing", "consent")``; for a value that the load computes from a JSON column,
+            ``("computed", "event_properties", "value")``; for a value that is computed from the response, ``("derived", "position")``.
         personal: True if the value identifies a person; masked in previews.
         required: True if Klaviyo promises a value for every record (``required`` and not ``nullable`` in its schema).
         values: The values that Klaviyo's schema lists (``enum``); empty where it lists none.
@@ -39,6 +58,7 @@ class Column:
             column, so earlier coverage remains valid.
         volatile: True for a value that differs at each read although nothing has changed, such as a presigned URL. It is stored with the rest of
             the row, but a row is not rewritten, and does not count as changed, if only such values differ.
+        computed: For a value that the load computes, how.
     """
 
     name: str
@@ -50,6 +70,7 @@ class Column:
     values: tuple[str, ...] = ()
     was_in_extra: bool = False
     volatile: bool = False
+    computed: Computed | None = None
 
 
 INCLUDED = "included"
@@ -58,8 +79,11 @@ INCLUDED = "included"
 WITHIN = "within"
 """Begins the path of a value that is inside a JSON column of the same table."""
 
+COMPUTED = "computed"
+"""Begins the path of a value that the load computes from a JSON column of the same table."""
+
 FIRST, EACH = "0", "*"
-"""In such a path: the first item of a list, and each of its items."""
+"""In the path of a value inside a JSON column: the first item of a list, and each of its items."""
 
 EXTRA = "_extra"
 """Column of each table: attributes without a column in the catalog."""
@@ -140,6 +164,37 @@ def within(path: str, name: str, type: ColumnType, description: str) -> Column:
         ('within', 'subscriptions', 'email')
     """
     return Column(name, type, description, (WITHIN, *path.split(".")))
+
+
+def computed(
+    source: str,
+    name: str,
+    type: ColumnType,
+    description: str,
+    *paths: str | tuple[str, ...],
+    columns: tuple[str, ...] = (),
+    is_currency: bool = False,
+) -> Column:
+    """A column that the load computes from a JSON column of custom data, in which the same value may have several names and types.
+
+    The table computes it from the JSON that it stores, so field rules for that JSON apply, and stored rows get it without a new read, also when its
+    definition changes. A value of another type is null; the JSON column still has it.
+
+    Args:
+        source: The JSON column.
+        name: Name of the column.
+        type: Its type: STRING, FLOAT, INTEGER or BOOLEAN.
+        description: Its meaning.
+        paths: Names of members of the JSON, or their paths, in the order of preference; see :class:`Computed`.
+        columns: Columns of the table that are preferred to these.
+        is_currency: True for the code of a currency.
+
+    Example:
+        >>> computed("event_properties", "item_count", ColumnType.INTEGER, "Lines.", ("Items", EACH), "ItemCount").computed.paths
+        (('Items', '*'), ('ItemCount',))
+    """
+    found = tuple((path,) if isinstance(path, str) else path for path in paths)
+    return Column(name, type, description, (COMPUTED, source, name), computed=Computed(found, columns, is_currency))
 
 
 def from_subset(name: str, description: str) -> Column:

@@ -121,6 +121,7 @@ class ResourceType:
         records_of: The type that reads the same records at the same endpoint, with other attributes; None if no other type does.
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
+        sorted_by: Columns by which the rows of each staged file are sorted: queries that select by them then skip most of the other columns' data.
         subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
             path says so; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
@@ -156,6 +157,7 @@ class ResourceType:
     records_of: "ResourceType | None" = None
     refresh: Literal["hourly", "daily"] = "daily"
     full_refresh: Literal["weekly"] | None = None
+    sorted_by: tuple[str, ...] = ()
     subject_column: str | None = None
     read_in_seconds: bool = False
     opt_in: bool = False
@@ -192,6 +194,16 @@ class ResourceType:
     def included_columns(self) -> tuple[Column, ...]:
         """The columns whose values come from included resources."""
         return tuple(column for column in self.columns if column.path[0] == INCLUDED)
+
+    @property
+    def received_columns(self) -> tuple[Column, ...]:
+        """The columns that frames and staged files have: all but those that the load computes."""
+        return tuple(column for column in self.columns if column.computed is None)
+
+    @property
+    def computed_columns(self) -> tuple[Column, ...]:
+        """The columns that the load computes from a JSON column."""
+        return tuple(column for column in self.columns if column.computed is not None)
 
     @property
     def id_column(self) -> str | None:

@@ -5,9 +5,10 @@ Each check yields what is wrong and what to do, beginning with the field. Strate
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from klaviyo_assets.catalog.columns import ADDED_COLUMNS, EACH, FIRST, INCLUDED, WITHIN, Column, ColumnType
+from klaviyo_assets.catalog.column_checks import COLUMN_CHECKS, Problems, missing
+from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
 from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
@@ -16,16 +17,6 @@ from klaviyo_assets.catalog.resource_type import Host, Parent, ResourceType, Sub
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
-
-_COLUMN_NAME = re.compile(r"[^\W\d][\w-]*")
-
-_QUERY_NAMES = frozenset({"rowid", "place", "filename", "staged_file", "file_row_number"})
-"""Columns that queries add to every table."""
-
-_KEY_QUERY_NAMES = frozenset({"sure", "content", "differs", "was_deleted"})
-"""Columns that queries add to the columns of the primary key."""
-
-_Problems = Iterator[str]
 
 
 def check_type(entry: ResourceType) -> None:
@@ -45,7 +36,7 @@ def check_type(entry: ResourceType) -> None:
             raise CatalogError(f"The resource type {entry.name!r} cannot be used: {problem}")
 
 
-def _kinds(entry: ResourceType) -> _Problems:
+def _kinds(entry: ResourceType) -> Problems:
     """Python does not check the types of a dataclass's fields; the other checks rely on them."""
     for name in ("name", "jsonapi_type", "description", "scope", "group"):
         yield from _of_kind(name, getattr(entry, name), str)
@@ -68,7 +59,7 @@ def _kinds(entry: ResourceType) -> _Problems:
         yield from _of_kind("the host's entry", entry.host.entry, ResourceType)
 
 
-def _of_kind(field: str, value: object, kind: type) -> _Problems:
+def _of_kind(field: str, value: object, kind: type) -> Problems:
     if not isinstance(value, kind):
         shown = repr(value) if value is None or isinstance(value, str | int | float | type) else f"of the type {type(value).__name__}"
         yield f"{field} is {shown}. Give an instance of {kind.__name__}{_EXAMPLES.get(kind, '')}."
@@ -77,7 +68,7 @@ def _of_kind(field: str, value: object, kind: type) -> _Problems:
 _EXAMPLES: dict[type, str] = {Column: ", such as attribute(…) or record_id(…)", Replication: ", such as FullTable()", RateLimit: ", such as TIER_M"}
 
 
-def _name(entry: ResourceType) -> _Problems:
+def _name(entry: ResourceType) -> Problems:
     if not _NAME.fullmatch(entry.name):
         yield (
             "name must consist of letters, digits and underscores, and begin with a letter. Names that begin with an underscore are those of the "
@@ -85,7 +76,7 @@ def _name(entry: ResourceType) -> _Problems:
         )
 
 
-def _group(entry: ResourceType) -> _Problems:
+def _group(entry: ResourceType) -> Problems:
     """Any group is allowed: users may have groups of their own."""
     if not _NAME.fullmatch(entry.group):
         yield f"group is {entry.group!r}. Write it with letters, digits and underscores, beginning with a letter, such as 'core'."
@@ -93,13 +84,14 @@ def _group(entry: ResourceType) -> _Problems:
         yield f"group is {entry.group!r}, which selects other resource types as well. Rename it."
 
 
-def _texts(entry: ResourceType) -> _Problems:
+def _texts(entry: ResourceType) -> Problems:
     """A text in place of a tuple of texts would be taken for the tuple of its letters."""
     endpoint = entry.endpoint
     fields: dict[str, object] = {
         "primary_key": entry.primary_key,
         "requested_fields": entry.requested_fields,
         "only_fields": entry.only_fields,
+        "sorted_by": entry.sorted_by,
         "more_scopes": entry.more_scopes,
         "the endpoint's sorts": endpoint.sorts,
         "the endpoint's includes": endpoint.includes,
@@ -114,92 +106,11 @@ def _texts(entry: ResourceType) -> _Problems:
             yield f"{field} is a text. Write it as a tuple: ({value!r},)."
 
 
-def _column_names(entry: ResourceType) -> _Problems:
-    added = {column.name for column in ADDED_COLUMNS}
-    for column in entry.columns:
-        name = column.name.lower()
-        if name in added:
-            yield f"the column {column.name} has the name of one that every table has. Rename it."
-        if name in _QUERY_NAMES or (name in _KEY_QUERY_NAMES and column.name in entry.primary_key):
-            yield f"the column {column.name} has a name that queries of this package use themselves. Rename it."
-        if not _COLUMN_NAME.fullmatch(column.name):
-            yield f"the name {column.name!r} of a column must have letters, digits, underscores and hyphens only. Rename it."
-        type_: object = column.type
-        if not isinstance(type_, ColumnType):
-            yield f"the type of the column {column.name} is {type_!r}. Use a ColumnType, such as ColumnType.STRING."
-    for name, times in Counter(column.name.lower() for column in entry.columns).items():
-        if times > 1:
-            same = ", ".join(column.name for column in entry.columns if column.name.lower() == name)
-            yield f"columns has the same name more than once: {same} (DuckDB ignores case). Give each column its own name."
-
-
-def _paths(entry: ResourceType) -> _Problems:
-    for column in entry.columns:
-        allowed = _types_at(column.path)
-        if not allowed:
-            yield (
-                f"the column {column.name} has the path {column.path!r}. A path is ('id',), ('attributes', …), ('relationships', name), "
-                "('subset', name), ('parent', name), ('derived', name), ('removal',), ('included', name, 'relationships', …) or "
-                "('within', column, …); its parts look like Python names, hyphens aside."
-            )
-        elif column.type not in allowed:
-            yield f"the column {column.name} has the type {column.type.name}, but a value at {column.path!r} is {_alternatives(allowed)}."
-    yield from _shared_paths(entry.columns)
-
-
-def _types_at(path: tuple[str, ...]) -> frozenset[ColumnType]:
-    """Return the types that a column with this path can have; none if there is no such path."""
-    match path:
-        case ("id",) | ("subset" | "parent", _):
-            return frozenset({ColumnType.STRING})
-        case ("removal",):
-            return frozenset({ColumnType.TIMESTAMP})
-        case ("within", _, first, *rest) if _is_member(first) and all(part in (FIRST, EACH) or _is_member(part) for part in rest):
-            plain = frozenset({ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.BOOLEAN, ColumnType.TIMESTAMP})
-            return frozenset({ColumnType.STRINGS}) if rest.count(EACH) == 1 else plain if EACH not in rest else frozenset()
-        case ("included", name, "relationships") if _is_member(name):
-            return frozenset({ColumnType.JSON})
-        case ("included", name, "relationships", target) if _is_member(name) and _is_member(target):
-            return frozenset({ColumnType.STRING})
-        case ("derived", name) if _is_member(name):
-            return frozenset(ColumnType) - {ColumnType.JSON, ColumnType.TIMESTAMP}
-        case ("relationships", name) if _is_member(name):
-            return frozenset({ColumnType.STRING, ColumnType.STRINGS})
-        case ("attributes", _, *_) if all(map(_is_member, path)):
-            return frozenset(ColumnType)
-    return frozenset()
-
-
-def _is_member(name: str) -> bool:
-    """Return whether the decoder can have a field for a member of this name."""
-    return _python_name(name).isidentifier() and not name.startswith("__")
-
-
-def _python_name(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _alternatives(types: frozenset[ColumnType]) -> str:
-    return " or ".join(sorted(type_.name for type_ in types))
-
-
-def _shared_paths(columns: tuple[Column, ...]) -> _Problems:
-    """The decoder reads each member once, so no two columns may have the same one, or one that is a part of the other."""
-    seen: dict[tuple[str, ...], str] = {}
-    read = [column for column in columns if column.path[0] in ("attributes", "relationships", "derived")]
-    for column in sorted(read, key=lambda column: len(column.path)):
-        path = tuple(map(_python_name, column.path))
-        for length in range(2, len(path) + 1):
-            if other := seen.get(path[:length]):
-                yield f"the columns {other} and {column.name} read the same value ({'.'.join(column.path)}), or a part of it. Remove one."
-        seen[path] = column.name
-
-
-def _key(entry: ResourceType) -> _Problems:
+def _key(entry: ResourceType) -> Problems:
     if not entry.primary_key:
         yield "primary_key is empty. Name the columns that identify a row, such as ('id',)."
     for name in entry.primary_key:
-        yield from _missing(entry, "primary_key", name, ColumnType.STRING, ColumnType.DATE)
+        yield from missing(entry, "primary_key", name, ColumnType.STRING, ColumnType.DATE)
     if len({*entry.primary_key}) < len(entry.primary_key):
         yield f"primary_key names a column more than once: {', '.join(entry.primary_key)}. Name each once."
     if entry.replication.is_complete_read and entry.primary_key != (entry.id_column,):
@@ -209,17 +120,19 @@ def _key(entry: ResourceType) -> _Problems:
         )
 
 
-def _times(entry: ResourceType) -> _Problems:
-    """Columns by which versions are ordered or syncs read."""
+def _times(entry: ResourceType) -> Problems:
+    """Columns by which versions are ordered, syncs read or staged rows are sorted."""
+    for name in entry.sorted_by:
+        yield from missing(entry, "sorted_by", name, *ColumnType)
     if entry.version_column is not None:
-        yield from _missing(entry, "version_column", entry.version_column, ColumnType.TIMESTAMP)
+        yield from missing(entry, "version_column", entry.version_column, ColumnType.TIMESTAMP)
     replication = entry.replication
     fields = (*replication.cursor_fields, replication.range_field, replication.start_date_field)
     for field in dict.fromkeys(field for field in fields if field is not None):
-        yield from _missing(entry, f"the replication {type(replication).__name__}", field, ColumnType.TIMESTAMP)
+        yield from missing(entry, f"the replication {type(replication).__name__}", field, ColumnType.TIMESTAMP)
 
 
-def _volatile(entry: ResourceType) -> _Problems:
+def _volatile(entry: ResourceType) -> Problems:
     """A value that differs at each read orders no versions, identifies no row and bounds no window."""
     replication = entry.replication
     times = (entry.version_column, *replication.cursor_fields, replication.range_field, replication.start_date_field)
@@ -228,16 +141,7 @@ def _volatile(entry: ResourceType) -> _Problems:
             yield f"the column {column.name} is volatile, but rows are identified, ordered or read by it. Remove volatile=True."
 
 
-def _missing(entry: ResourceType, field: str, name: str, *types: ColumnType) -> _Problems:
-    """Yield a problem if a field names no column of one of the types."""
-    column = next((column for column in entry.columns if column.name == name), None)
-    if column is None:
-        yield f"{field} names {name!r}, which is not one of its columns ({', '.join(one.name for one in entry.columns)}). Name a column."
-    elif column.type not in types:
-        yield f"{field} names the column {name} of type {column.type.name}. Name a column of type {' or '.join(one.name for one in types)}."
-
-
-def _subject(entry: ResourceType) -> _Problems:
+def _subject(entry: ResourceType) -> Problems:
     """An erasure could not find the rows of a person."""
     if entry.subject_column is None:
         return
@@ -249,7 +153,7 @@ def _subject(entry: ResourceType) -> _Problems:
         )
 
 
-def _windows(entry: ResourceType) -> _Problems:
+def _windows(entry: ResourceType) -> Problems:
     """A replication that reads by time needs an endpoint that sorts by its fields, and filters by those that bound windows."""
     replication, endpoint = entry.replication, entry.endpoint
     kind = type(replication).__name__
@@ -262,7 +166,7 @@ def _windows(entry: ResourceType) -> _Problems:
     yield from replication.problems()
 
 
-def _parent(entry: ResourceType) -> _Problems:
+def _parent(entry: ResourceType) -> Problems:
     parent, replication = entry.parent, entry.replication
     if parent is None:
         if replication.reads_children:
@@ -275,7 +179,7 @@ def _parent(entry: ResourceType) -> _Problems:
     yield from _parent_facts(entry, parent)
 
 
-def _parent_facts(entry: ResourceType, parent: Parent) -> _Problems:
+def _parent_facts(entry: ResourceType, parent: Parent) -> Problems:
     column = next((column for column in entry.columns if column.name == parent.column), None)
     if column is None or column.path[0] != "parent":
         yield f"parent.column is {parent.column!r}, which is not one of its columns of parent_id(…). Add the column parent_id({parent.column!r}, …)."
@@ -289,7 +193,7 @@ def _parent_facts(entry: ResourceType, parent: Parent) -> _Problems:
         yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
 
 
-def _includes(entry: ResourceType) -> _Problems:
+def _includes(entry: ResourceType) -> Problems:
     """Klaviyo refuses a request with a relationship that its endpoint cannot include."""
     for include in entry.requested_includes:
         if include.relationship not in entry.endpoint.includes:
@@ -303,14 +207,7 @@ def _includes(entry: ResourceType) -> _Problems:
     yield from _included_columns(entry)
 
 
-def _within_columns(entry: ResourceType) -> _Problems:
-    json_columns = {column.name for column in entry.columns if column.path[0] == "attributes" and column.type is ColumnType.JSON}
-    for column in entry.columns:
-        if column.path[0] == WITHIN and column.path[1] not in json_columns:
-            yield f"the column {column.name} is inside {column.path[1]!r}, which is not a JSON column of an attribute. Name one."
-
-
-def _included_columns(entry: ResourceType) -> _Problems:
+def _included_columns(entry: ResourceType) -> Problems:
     """A value of an included resource can be found only if the resource is requested, and the record's own column names it."""
     requested = {include.relationship for include in entry.requested_includes}
     lists = {column.path[1] for column in entry.columns if column.path[0] == "relationships" and column.type is ColumnType.STRINGS}
@@ -321,7 +218,7 @@ def _included_columns(entry: ResourceType) -> _Problems:
             yield f"the column {column.name} needs the ids of the {column.path[1]}. Add a column to_many({column.path[1]!r}, …)."
 
 
-def _fields(entry: ResourceType) -> _Problems:
+def _fields(entry: ResourceType) -> Problems:
     """Klaviyo refuses a request for a field that it does not know; a column whose attribute is not requested would stay empty."""
     endpoint, attributes = entry.endpoint, {column.path[1] for column in entry.columns if column.path[0] == "attributes"}
     for name in entry.requested_fields:
@@ -337,7 +234,7 @@ def _fields(entry: ResourceType) -> _Problems:
         yield f"only_fields lacks {', '.join(missing)}, which columns read, so they would stay empty. Add it, or remove the columns."
 
 
-def _host(entry: ResourceType) -> _Problems:
+def _host(entry: ResourceType) -> Problems:
     host, replication = entry.host, entry.replication
     if host is None:
         if replication.reads_a_host:
@@ -354,7 +251,7 @@ def _host(entry: ResourceType) -> _Problems:
     yield from _host_facts(entry, host)
 
 
-def _host_facts(entry: ResourceType, host: Host) -> _Problems:
+def _host_facts(entry: ResourceType, host: Host) -> Problems:
     named = [column for column in host.entry.columns if column.path == ("relationships", host.relationship)]
     if host.relationship not in host.entry.endpoint.includes:
         yield f"the includes of its host {host.entry.name} lack {host.relationship!r}. Name one of {', '.join(host.entry.endpoint.includes)}."
@@ -362,15 +259,15 @@ def _host_facts(entry: ResourceType, host: Host) -> _Problems:
         yield f"its host {host.entry.name} has no column with the ids of {host.relationship}. Add to_many({host.relationship!r}, …) there."
     if not host.entry.endpoint.allows("id", "any"):
         yield f"its host {host.entry.name} cannot be filtered by id, so missing records could not be looked up. Use FullTable()."
-    yield from _missing(entry, "host.column", host.column, ColumnType.STRING)
+    yield from missing(entry, "host.column", host.column, ColumnType.STRING)
 
 
-def _requests(entry: ResourceType) -> _Problems:
+def _requests(entry: ResourceType) -> Problems:
     for path in (entry.endpoint.path, entry.parent.path if entry.parent else "/"):
         if not path.startswith("/"):
             yield f"the path {path!r} of its endpoint must begin with a slash: /api/lists."
     if entry.metric_filter is not None:
-        yield from _missing(entry, "metric_filter", entry.metric_filter, ColumnType.STRING)
+        yield from missing(entry, "metric_filter", entry.metric_filter, ColumnType.STRING)
         if not entry.endpoint.allows(entry.metric_filter, "equals") or len(entry.subsets) != 1:
             yield f"metric_filter is {entry.metric_filter!r}, but the endpoint does not filter by it, or there are subsets. Leave it out."
     if not entry.subsets:
@@ -380,13 +277,12 @@ def _requests(entry: ResourceType) -> _Problems:
             yield f"subsets has the name {name!r} more than once. Give each its own name."
 
 
-_CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
+_CHECKS: tuple[Callable[[ResourceType], Problems], ...] = (
     _kinds,
     _name,
     _group,
     _texts,
-    _column_names,
-    _paths,
+    *COLUMN_CHECKS,
     _parent,
     _key,
     _times,
@@ -395,7 +291,6 @@ _CHECKS: tuple[Callable[[ResourceType], _Problems], ...] = (
     _windows,
     _includes,
     _fields,
-    _within_columns,
     _host,
     _requests,
 )

@@ -62,7 +62,7 @@ class Page:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """Its records as a frame: the columns of the catalog and ``_extra``, and ``_synced_at`` if stamped."""
+        """Its records as a frame: the columns of the catalog, except computed ones, ``_extra``, and ``_synced_at`` if stamped."""
         return frame_of([self])
 
     def values(self, column: str) -> list[Any]:
@@ -151,7 +151,9 @@ class PageDecoder:
         self._entry = entry
         self._subset = subset or Subset()
         self._records = RecordDecoder(entry)
-        self._read = {column.name: _reader(column, self._subset) for column in entry.columns if column.path[0] not in ("parent", INCLUDED, WITHIN)}
+        self._read = {
+            column.name: _reader(column, self._subset) for column in entry.received_columns if column.path[0] not in ("parent", INCLUDED, WITHIN)
+        }
         self._within = readers_within(entry)
         self._of_included = {column.name: series_reader(column) for column in entry.columns if column.path[0] == INCLUDED}
         self._attacher = Attacher(entry) if self._of_included else None
@@ -208,7 +210,7 @@ class PageDecoder:
         return Extent(min(known), max(known), known == sorted(known)) if known else None
 
     def frame(self, records: Sequence[Any], parent_ids: list[str | None] | None = None) -> pl.DataFrame:
-        """Build the frame of decoded records: the columns of the catalog and ``_extra``.
+        """Build the frame of decoded records: the columns of the catalog, except computed ones, and ``_extra``.
 
         Args:
             records: The records.
@@ -221,7 +223,7 @@ class PageDecoder:
         sources = {name: self._read[name](records) for name in self._within}  # read once: events' texts are large
         for name, reader in self._within.items():
             within |= reader.series(sources[name])
-        for column in self._entry.columns:
+        for column in self._entry.received_columns:
             if column.name in within:
                 columns[column.name] = within[column.name]
                 continue

@@ -44,6 +44,6 @@ def dtype(column_type: ColumnType) -> pl.DataType:
 
 
 def frame_schema(entry: ResourceType) -> pl.Schema:
-    """Return the schema of the entry's frames: its columns, ``_extra`` and ``_synced_at``."""
-    columns: dict[str, pl.DataType] = {column.name: dtype(column.type) for column in entry.columns}
+    """Return the schema of the entry's frames: its columns, except computed ones, ``_extra`` and ``_synced_at``."""
+    columns: dict[str, pl.DataType] = {column.name: dtype(column.type) for column in entry.received_columns}
     return pl.Schema(columns | {EXTRA: pl.String(), SYNCED_AT: INSTANT})

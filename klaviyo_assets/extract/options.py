@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from klaviyo_assets.catalog.columns import WITHIN, Column
+from klaviyo_assets.catalog.columns import COMPUTED, WITHIN, Column
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.metric_selection import NO_RULES, MetricRules
@@ -134,19 +134,24 @@ def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) ->
     """Return a short fingerprint of what determines the values that a read returns: revision, fields, includes, subsets, columns, field rules.
 
     Two reads with the same fingerprint return the same values; coverage with another fingerprint is not trusted. Columns whose values were in
-    ``_extra`` before, or are inside another column, are left out.
+    ``_extra`` before, or come from another column, are left out.
     """
     facts: dict[str, object] = {
         "revision": revision,
         "fields": entry.requested_fields,
         "divisions": [subset.filters for subset in entry.subsets],
-        "columns": [(column.name, column.type, _path(column)) for column in entry.columns if not (column.was_in_extra or column.path[0] == WITHIN)],
+        "columns": [(column.name, column.type, _path(column)) for column in entry.columns if not _is_found_in_rows(column)],
     }
     if entry.requested_includes:
         facts["includes"] = [(one.relationship, sorted((one.fields or {}).items())) for one in entry.requested_includes]
     if rules is not None:
         facts["rules"] = rules
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_found_in_rows(column: Column) -> bool:
+    """Whether stored rows get the column's values without a new read."""
+    return column.was_in_extra or column.path[0] in (WITHIN, COMPUTED)
 
 
 def _path(column: Column) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
+from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
@@ -179,6 +180,10 @@ class Loader:
     def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them; see :class:`RuleChange`."""
         return RuleChange(self.tables, field_rules, fingerprint).apply()
+
+    def recompute(self) -> tuple[list[str], int]:
+        """Fill computed columns of stored rows that are new or defined differently; see :class:`Recompute`."""
+        return Recompute(self.tables).apply()
 
     def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""

@@ -48,7 +48,7 @@ class NullRateRecorder:
             written: SQL for these rows, at least one.
             replaced: SQL for the rows of the table that they replace; rows without an earlier value do not count.
         """
-        columns = [column for column in self.tables.entry.columns if column.path[0] not in _OWN_PATHS]
+        columns = [column for column in self.tables.entry.received_columns if column.path[0] not in _OWN_PATHS]
         empty = self._empty(written, self._empty(f"(SELECT * FROM {written} AS w LIMIT {_ROWS_CHECKED_FIRST})", columns))
         known = {rate.column for rate in self._log.rates(self._type)}
         for name in known - {column.name for column in empty}:

@@ -7,16 +7,18 @@ from functools import cached_property
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.load.computed import with_computed
 from klaviyo_assets.load.foreign_objects import foreign_columns
 from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.load.upsert import content_columns, text_columns
+from klaviyo_assets.load.upsert import own_columns, text_columns
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet, fingerprint_of
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
+from klaviyo_assets.warehouse.sql import quoted
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,11 @@ class StoredRules:
 
     def _rewrite_range(self, range_: RowRange) -> int:
         rows, places = self.tables.rows, self._places
-        users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
-        without_users = f"* EXCLUDE ({', '.join(users)})" if users else "*"
-        before = self.connection.sql(f"SELECT {without_users} FROM {places.rows} WHERE {range_.condition}").pl()
+        entry = self.tables.entry
+        users = foreign_columns(self.connection, rows, own_columns(entry))
+        others = [*users, *(quoted(column.name) for column in entry.computed_columns)]
+        received = f"* EXCLUDE ({', '.join(others)})" if others else "*"
+        before = self.connection.sql(f"SELECT {received} FROM {places.rows} WHERE {range_.condition}").pl()
         after = self.field_rules.apply(before, again=True)
         columns = sorted(self.field_rules.columns & set(before.columns))
         differs = pl.Series([False]).new_from_index(0, before.height)
@@ -135,7 +139,8 @@ class StoredRules:
             values = f"SELECT DISTINCT ON (place) place{listed} FROM {places.rows} WHERE place IN (SELECT place FROM rewritten_rows)"
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE user_values AS {values}")
             self.connection.execute(f"DELETE FROM {rows} WHERE {places.are_among('SELECT place FROM rewritten_rows')}")
-            self.connection.execute(f"INSERT INTO {rows} BY NAME SELECT * EXCLUDE (place) FROM rewritten_rows JOIN user_values USING (place)")
+            changed_rows = with_computed(entry, "(SELECT * EXCLUDE (place) FROM rewritten_rows JOIN user_values USING (place))")
+            self.connection.execute(f"INSERT INTO {rows} BY NAME FROM {changed_rows}")
             self.connection.execute("DROP TABLE temp.user_values")
             self.connection.unregister("rewritten_rows")
         return changed.height

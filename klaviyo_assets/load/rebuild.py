@@ -12,7 +12,7 @@ from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, in
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import DELETED_AT, Tables
-from klaviyo_assets.load.upsert import content_columns, hashed, text_columns
+from klaviyo_assets.load.upsert import hashed, own_columns, text_columns
 from klaviyo_assets.warehouse.sql import count_rows, instant, key_columns, key_value, keys_equal, quoted
 
 
@@ -66,7 +66,7 @@ class Rebuild:
             at: When the read began.
             part: The rows; None for all remaining ones.
         """
-        names = ", ".join(f"old.{quoted(name)}" for name in (*content_columns(self.tables.entry), SYNCED_AT))
+        names = ", ".join(f"old.{quoted(name)}" for name in (*own_columns(self.tables.entry), SYNCED_AT))
         marked = f"CASE WHEN {self._requested} THEN coalesce({DELETED_AT}, {instant(at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
         places = f" AND old.rowid BETWEEN {part[0].first} AND {part[-1].last}" if part is not None else ""
         self.connection.execute(f"INSERT INTO {self.tables.rebuilt} BY NAME SELECT {names}, {marked} {self._vanished}{places}")
@@ -74,7 +74,7 @@ class Rebuild:
     def replace_rows(self) -> None:
         """Replace the old rows with the rebuilt ones. Columns and indexes that users added are kept."""
         rows, rebuilt, key = self.tables.rows, self.tables.rebuilt, self.tables.entry.primary_key
-        users = foreign_columns(self.connection, rows, content_columns(self.tables.entry))
+        users = foreign_columns(self.connection, rows, own_columns(self.tables.entry))
         if not users and not has_indexes(self.connection, self.tables.schema, self.tables.entry.name):
             self.connection.execute(f"DROP TABLE {rows}")
             self.connection.execute(f"ALTER TABLE {rebuilt} RENAME TO {quoted(self.tables.entry.name)}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.columns import ADDED_COLUMNS, WITHIN, Column
+from klaviyo_assets.catalog.columns import ADDED_COLUMNS, COMPUTED, WITHIN, Column
 from klaviyo_assets.catalog.columns import DELETED_AT as DELETED_AT
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
@@ -14,6 +14,7 @@ from klaviyo_assets.load.migrations.change_type import collect_unconvertible, co
 from klaviyo_assets.load.migrations.fill_within import fill_within
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
+from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.layout_migration import LayoutMigration
@@ -32,7 +33,7 @@ _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) f
 _ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog)
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns)
 """Bookkeeping tables that only some schemas have."""
 
 
@@ -112,8 +113,8 @@ class Tables:
         if changed:
             move_from_extra(connection, self.places(connection), self.entry)
             fill_within(connection, self.places(connection), self.entry, changed)
-        # Columns with values in `_extra` or inside another column were just filled from there.
-        filled = {column.name for column in self.entry.columns if column.was_in_extra or column.path[0] == WITHIN}
+        # Columns with values in `_extra` or inside another column were just filled from there; computed ones are filled next.
+        filled = {column.name for column in self.entry.columns if column.was_in_extra or column.path[0] in (WITHIN, COMPUTED)}
         if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *filled)]:
             CoverageStore(*place).change_fingerprint(self.entry.name, f"without {', '.join(lost)}")
         version.record()

@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
+from klaviyo_assets.load.computed import with_computed
 from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.tables import DELETED_AT
@@ -29,14 +30,19 @@ _TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "user_v
 
 
 def content_columns(entry: ResourceType) -> list[str]:
-    """Return the names of the columns that Klaviyo fills; the library fills the others."""
-    return [*(column.name for column in entry.columns), EXTRA]
+    """Return the names of the columns of staged files that are compared: the library fills the others of the table."""
+    return [*(column.name for column in entry.received_columns), EXTRA]
+
+
+def own_columns(entry: ResourceType) -> list[str]:
+    """Return the names of :func:`content_columns` and of the columns that are computed from them."""
+    return [*content_columns(entry), *(column.name for column in entry.computed_columns)]
 
 
 def text_columns(entry: ResourceType) -> list[str]:
     """Return the names of the columns that may be wide: text, JSON and lists."""
     texts = (ColumnType.STRING, ColumnType.JSON, ColumnType.STRINGS)
-    return [*(column.name for column in entry.columns if column.type in texts), EXTRA]
+    return [*(column.name for column in entry.received_columns if column.type in texts), EXTRA]
 
 
 def hashed(entry: ResourceType, relation: str) -> str:
@@ -117,7 +123,7 @@ class Upsert:
         written = rows - skipped
         if written and self.null_rates is not None:
             self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
-        user_columns = foreign_columns(self.connection, self.table, content_columns(self.entry)) if updated else []
+        user_columns = foreign_columns(self.connection, self.table, own_columns(self.entry)) if updated else []
         if user_columns:
             self._collect("user_values", f"SELECT {', '.join((self._columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")
         if updated:
@@ -225,7 +231,7 @@ class Upsert:
 
     def _insert(self, new: str, user_columns: Sequence[str]) -> None:
         names = ", ".join(f"new.{quoted(name)}" for name in (*content_columns(self.entry), SYNCED_AT))
-        rows = f"(SELECT {names} FROM {new} AS new)"
+        rows = with_computed(self.entry, f"(SELECT {names} FROM {new} AS new)")
         if user_columns:
             insert_keeping(self.connection, self.table, rows, key=self.entry.primary_key, kept="user_values", columns=user_columns)
         else:

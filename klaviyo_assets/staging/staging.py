@@ -52,14 +52,22 @@ class Staging:
         folder: Folder of this sync; created here.
         manifest: The manifest of the sync.
         apply_privacy: Removes rows of erased people and applies field rules.
+        sorted_by: Columns by which the rows of each file are sorted.
 
     Attributes:
         rows_written: Rows that this process has written to files.
         bytes_written: Bytes of those files.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, apply_privacy: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        apply_privacy: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+        sorted_by: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        self._sorted_by = sorted_by
         self._apply_privacy = apply_privacy
         self.manifest = manifest
         self._pages: list[Page] = []
@@ -147,6 +155,8 @@ class Staging:
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
         frame = self._apply_privacy(frame_of(pages))
+        if self._sorted_by:  # a file at a time, since sorting all rows of a load would need memory for them
+            frame = frame.sort(self._sorted_by)
         sizes = row_bytes(frame)
         file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
         file.crc32 = _write_parquet(frame, self.folder / file.name)

@@ -112,7 +112,7 @@ class Pipeline:
         self._planned = planned
         self._rereads = rereads
         self._state = FetchState()
-        self._staging = Staging(folder, self._manifest(), apply_privacy)
+        self._staging = Staging(folder, self._manifest(), apply_privacy, sync.entry.sorted_by)
         self._included = IncludedReader(sync.client, sync.entry, self._staging, self.after_page, self._state) if sync.entry.host is not None else None
         compares = sync.completion in _COMPARING_KEYS or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)

@@ -178,6 +178,7 @@ class SyncRunner:
             if not identity.seen:
                 await remember(self.client, self.warehouse.state_dir, self._schema_key)
             rules_changed = await in_thread(self._reapply_changed_rules, sync)
+            await in_thread(self._recompute, sync)
             resumed = await in_thread(self._resume, sync, identity)
             if rules_changed or resumed:
                 covered = await in_thread(loader.coverage)
@@ -230,6 +231,12 @@ class SyncRunner:
         except WarehouseError as error:
             sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed
+
+    def _recompute(self, sync: SyncContext) -> None:
+        """Fill computed columns of stored rows, after the field rules: they hold for these columns too."""
+        columns, rows = sync.loader.recompute()
+        if rows:
+            sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 
     def _resume(self, sync: SyncContext, identity: Identity) -> bool:
         """Load the staged files of a killed or failed sync; return whether there were any."""

@@ -12,6 +12,7 @@ from klaviyo_assets.catalog.columns import (
     ColumnType,
     all_included,
     attribute,
+    computed,
     from_first_included,
     parent_id,
     record_id,
@@ -33,6 +34,10 @@ DATED = replace(VOUCHERS, columns=COLUMNS, endpoint=ENDPOINT)
 
 def more(*columns: object) -> dict[str, Any]:
     return {"columns": (*COLUMNS, *columns)}
+
+
+def with_json() -> Column:
+    return attribute("data", ColumnType.JSON, "Data.")
 
 
 def including(*relationships: str) -> dict[str, Any]:
@@ -111,6 +116,17 @@ def test_two_types_cannot_share_a_table() -> None:
         (more(within("external_id.a", "a", ColumnType.STRING, "x")), "column a is inside 'external_id', which is not a JSON column"),
         (more(within("external_id.a", "a", ColumnType.JSON, "x")), "column a has the type JSON, but a value at"),
         (more(within("external_id.a.*.b", "a", ColumnType.STRING, "x")), "column a has the type STRING, but a value at .* is STRINGS"),
+        (more(computed("nope", "a", ColumnType.STRING, "x", "a")), "column a is inside 'nope', which is not a JSON column"),
+        (more(computed("external_id", "a", ColumnType.JSON, "x", "a")), "column a has the type JSON, but a value at"),
+        (more(with_json(), computed("data", "a", ColumnType.STRING, "x", ("a", "*"))), "column a has the path .* INTEGER may end with"),
+        (more(with_json(), computed("data", "a", ColumnType.STRING, "x", "b", "B")), "column a has the path .* another path differs in case only"),
+        (more(with_json(), computed("data", "a", ColumnType.STRING, "x", "b", ("b", "c"))), "column a has the path .* or leads into its value"),
+        (more(with_json(), computed("data", "a", ColumnType.STRING, "x", "b", columns=("nope",))), "the column a names 'nope'"),
+        (
+            more(with_json(), replace(with_json(), name="b", type=ColumnType.STRING, path=("computed", "data", "b"))),
+            r"the column b has the path .* Declare it with computed",
+        ),
+        ({"sorted_by": ("nope",)}, "sorted_by names 'nope'"),
         (
             more(from_first_included("coupon-codes", "code_id", "coupon", "x")),
             r"column code_id needs included coupon-codes\. Add Include\('coupon-codes'\)",

@@ -2,7 +2,18 @@
 
 from datetime import timedelta
 
-from klaviyo_assets.catalog.columns import Column, ColumnType, all_included, attribute, from_first_included, record_id, to_many, to_one
+from klaviyo_assets.catalog.columns import (
+    EACH,
+    Column,
+    ColumnType,
+    all_included,
+    attribute,
+    computed,
+    from_first_included,
+    record_id,
+    to_many,
+    to_one,
+)
 from klaviyo_assets.catalog.endpoint import EQUALS, HAS, RANGE, TIER_M, TIER_XL, Endpoint, Include, PageSize
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -14,6 +25,55 @@ def _attributed(target: str, name: str, description: str) -> Column:
     relationship = "attributed-event" if target == "event" else target
     return from_first_included("attributions", f"attributed_{name}", relationship, f"{description}, by its first attribution; null if none.")
 
+
+def _property(name: str, type: ColumnType, description: str, *paths: str | tuple[str, ...], columns: tuple[str, ...] = ()) -> Column:
+    return computed("event_properties", name, type, description, *paths, columns=columns)
+
+
+_TEXT, _AMOUNT, _COUNT, _FLAG = ColumnType.STRING, ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.BOOLEAN
+
+_CURRENCY = ("$value_currency", "$currency_code", "currency_code", "currency")
+
+# Klaviyo names properties that its own messages and integrations send: https://developers.klaviyo.com/en/reference/query_metric_aggregates ("by").
+_PROPERTIES = (
+    _property("value", _AMOUNT, "Amount of the event, such as the total of an order ($value), in the currency of the column currency.", "$value"),
+    computed("event_properties", "currency", _TEXT, "Currency of the value: three capital letters (ISO 4217).", *_CURRENCY, is_currency=True),
+    _property("event_key", _TEXT, "What identifies the event for its sender, such as the number of the order ($event_id).", "$event_id"),
+    _property("message_id", _TEXT, "Message that the event is about, such as the one opened ($message): of a campaign or a flow.", "$message"),
+    _property("flow_id", _TEXT, "Flow of that message ($flow); null for a campaign.", "$flow"),
+    _property("variation_id", _TEXT, "Variation of that message in an A/B test ($variation).", "$variation"),
+    _property("campaign_id", _TEXT, "Campaign of that message, where Klaviyo names it ($campaign).", "$campaign"),
+    _property(
+        "attributed_message_id",
+        _TEXT,
+        "Message that the event is attributed to: that of the first attribution, else the one that the properties name ($attribution).",
+        ("$attribution", "$message"),
+        columns=("attributed_campaign_message_id", "attributed_flow_message_id"),
+    ),
+    _property(
+        "attributed_channel",
+        _TEXT,
+        "Channel of the message that the event is attributed to, where the properties name it.",
+        ("$attribution", "$channel"),
+        ("$attribution", "channel"),
+        "$attributed_channel",
+    ),
+    _property(
+        "machine_open", _FLAG, "Whether a program opened the message, such as Apple Mail Privacy Protection.", "machine_open", "Apple Privacy Open"
+    ),
+    _property("inbox_provider", _TEXT, "Provider of the recipient's inbox, such as Gmail (Inbox Provider).", "Inbox Provider"),
+    _property("email_domain", _TEXT, "Domain of the recipient's e-mail address (Email Domain).", "Email Domain"),
+    _property("bounce_type", _TEXT, "Kind of a bounce: Hard or Soft (Bounce Type).", "Bounce Type"),
+    _property(
+        "item_count",
+        _COUNT,
+        "Lines of an order or cart: the length of Items, else what the properties say.",
+        ("Items", EACH),
+        "ItemCount",
+        "Item Count",
+    ),
+    _property("product_id", _TEXT, "Product of an event about one product (ProductID).", "ProductID", "Product ID"),
+)
 
 EVENTS = ResourceType(
     name="events",
@@ -67,6 +127,7 @@ EVENTS = ResourceType(
             "What each attribution refers to (its JSON:API relationships), exactly as Klaviyo sent it and in the order of attribution_ids; "
             "null in the place of one that Klaviyo did not send.",
         ),
+        *_PROPERTIES,
     ),
     requested_includes=(Include("attributions"),),
     replication=Incremental(
@@ -85,5 +146,6 @@ EVENTS = ResourceType(
     counted_by=METRIC_AGGREGATES,
     metric_filter="metric_id",
     refresh="hourly",
+    sorted_by=("metric_id", "datetime"),
     subject_column="profile_id",
 )

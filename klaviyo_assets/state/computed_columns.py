@@ -1,0 +1,34 @@
+"""The table ``_computed_columns``: by which definitions the computed columns of each table were filled."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import Columns
+
+
+class ComputedColumns(Store):
+    """The definitions of computed columns. The table is created with the first such column."""
+
+    NAME: ClassVar[str] = "_computed_columns"
+    DESCRIPTION: ClassVar[str] = "By which definitions the columns that are computed from a JSON column were filled."
+    COLUMNS: ClassVar[Columns] = {
+        "resource_type": ("VARCHAR", "Table."),
+        "column_name": ("VARCHAR", "Column that is computed from a JSON column of the same row."),
+        "definition": ("VARCHAR", "Fingerprint of how it is computed."),
+    }
+
+    def definitions(self, resource_type: str) -> dict[str, str]:
+        """Return the definitions by which the columns of all rows were filled; none for a column that is not filled in all rows."""
+        if not self.exists:
+            return {}
+        return dict(self._rows(f"SELECT column_name, definition FROM {self.table} WHERE resource_type = ?", [resource_type]))
+
+    def replace(self, resource_type: str, definitions: Mapping[str, str]) -> None:
+        """Record the definitions that all rows of a resource type are filled by."""
+        self.prepare()
+        self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ?", [resource_type])
+        for column, definition in definitions.items():
+            self.connection.execute(
+                f"INSERT INTO {self.table} (resource_type, column_name, definition) VALUES (?, ?, ?)", [resource_type, column, definition]
+            )

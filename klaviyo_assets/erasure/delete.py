@@ -1,7 +1,7 @@
 """Deletes the rows of a person and redacts their identifiers in other rows, in one transaction."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
@@ -12,12 +12,14 @@ from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.marts.library import marts_schema
+from klaviyo_assets.marts.people import conditions_about
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.table_fingerprint import current_state
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.sql import count_rows, key_text, literal, quoted
+from klaviyo_assets.warehouse.sql import changed_rows, count_rows, key_text, literal, quoted
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,20 @@ class ErasedRows:
             redacted = self._redact(table, columns, mentions) if mentions.any_identifier else 0
             if rows or redacted:
                 yield Found(table, rows, redacted)
+        yield from replace(self, schema=marts_schema(self.schema), catalog=Catalog([]))._erase_marts(mentions)
+
+    def _erase_marts(self, mentions: Mentions) -> Iterator[Found]:
+        """Delete the person's rows from the tables of the marts and redact mentions in others, which a user's own model may have.
+
+        What they add up, such as orders by day, counts the person until the next build.
+        """
+        for table, columns in sorted(self._columns.items()):
+            qualified, found = self.warehouse.qualified(self.schema, table), 0
+            for condition in conditions_about(table, columns, self.person.ids):
+                found += changed_rows(self.connection, f"DELETE FROM {qualified} WHERE {condition}", ())
+            redacted = self._redact(table, columns, mentions) if mentions.any_identifier else 0
+            if found or redacted:
+                yield Found(f"{self.schema}.{table}", found, redacted)
 
     @property
     def _tombstones(self) -> Tombstones:

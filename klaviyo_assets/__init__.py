@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.mart_assets import build_klaviyo_marts
+    from klaviyo_assets.publish.target import PublishTarget
+    from klaviyo_assets.published_asset import build_klaviyo_published
     from klaviyo_assets.resources import KlaviyoResource
     from klaviyo_assets.translator import KlaviyoTranslator
     from klaviyo_assets.validation import InvalidDefinition
@@ -40,6 +42,7 @@ __all__ = [
     "KlaviyoResource",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
+    "PublishTarget",
     "SyncMode",
     "__version__",
     "build_klaviyo_assets",
@@ -47,6 +50,7 @@ __all__ = [
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
     "build_klaviyo_marts",
+    "build_klaviyo_published",
 ]
 
 _MODULES = {
@@ -59,12 +63,14 @@ _MODULES = {
     "KlaviyoResource": "resources",
     "KlaviyoSyncConfig": "config",
     "KlaviyoTranslator": "translator",
+    "PublishTarget": "publish.target",
     "SyncMode": "config",
     "build_klaviyo_assets": "assets",
     "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "build",
     "build_klaviyo_definitions": "build",
     "build_klaviyo_marts": "mart_assets",
+    "build_klaviyo_published": "published_asset",
 }
 
 

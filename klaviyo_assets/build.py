@@ -11,9 +11,11 @@ from klaviyo_assets.assets import build_klaviyo_assets
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
-from klaviyo_assets.jobs import build_klaviyo_automation
+from klaviyo_assets.jobs import build_klaviyo_automation, build_publish_job
 from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.mart_assets import Marts, build_klaviyo_marts
+from klaviyo_assets.publish.target import PublishTarget
+from klaviyo_assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.resources import KlaviyoResource, check_account
 from klaviyo_assets.setting_names import SettingNames, names_of
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
@@ -35,6 +37,7 @@ def build_klaviyo_definitions(
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     executor: dg.ExecutorDefinition | None = None,
+    publish: str | Path | PublishTarget | None = None,
     setting_names: SettingNames | None = None,
 ) -> dg.Definitions:
     """Build assets, checks, jobs, schedules and resources for one account.
@@ -58,6 +61,8 @@ def build_klaviyo_definitions(
         executor: The executor of this account's jobs. By default each job has a suitable one (see
             :func:`~klaviyo_assets.build_klaviyo_automation`). Your own jobs, and runs without a job (*Materialize all*), use the executor of the
             definitions that these are merged with.
+        publish: The DuckDB file of the published copy, which readers can have open while syncs run, or a ``PublishTarget`` with a folder for Parquet
+            files too: adds the asset ``published``, a job and a schedule. By default there is none.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
@@ -107,11 +112,28 @@ def build_klaviyo_definitions(
     assets, mart_assets = (
         list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), group)) for group in (assets, mart_assets)
     )
-    automation = build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor)
+    automation = [build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor)]
+    assets = [*assets, *mart_assets]
+    if publish is not None:
+        target = publish_target(publish, database)
+        published = build_klaviyo_published(
+            assets,
+            target.file,
+            parquet=target.parquet,
+            name=name,
+            resource_key=name,
+            duckdb_key=duckdb_key,
+            translator=translator,
+            pool=pool,
+            retry_policy=retry_policy,
+            setting_names=setting_names,
+        )
+        automation.append(build_publish_job(published, name, executor=executor))
+        assets = [*assets, published.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}))]
     return dg.Definitions(
-        assets=[*assets, *mart_assets],
-        jobs=automation.jobs,
-        schedules=automation.schedules,
+        assets=assets,
+        jobs=[job for one in automation for job in one.jobs],
+        schedules=[schedule for one in automation for schedule in one.schedules],
         resources={
             name: known_klaviyo,
             duckdb_key: known_database,

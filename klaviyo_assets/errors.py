@@ -31,6 +31,7 @@ packages raise are defined here, the others in the module that the tree names::
         - UnknownResourceType   a name is not in the catalog
       x AmbiguousName           the schema and the database have the same name (klaviyo_assets/warehouse/default_name.py)
       x DemoFailed              ``klaviyo-assets demo`` cannot start (klaviyo_assets/cli/demo.py)
+      x NotPublished            a running sync postpones the published copy (klaviyo_assets/publish/target.py)
       x OutputFailed            the terminal output cannot be written (klaviyo_assets/cli/output.py)
 """
 

@@ -21,6 +21,7 @@ DAILY = "0 5 * * *"
 HOURLY = "15 * * * *"
 HOURLY_MARTS = "40 * * * *"
 DAILY_CHECKS = "45 4 * * *"
+HOURLY_COPY = "55 * * * *"
 WEEKLY_FULL = "30 2 * * 6"
 WEEKLY_AUDIT = "30 3 * * 0"
 
@@ -73,6 +74,23 @@ def build_klaviyo_automation(
     check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
     schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
     return Automation([one.job for one in found], schedules)
+
+
+def build_publish_job(published: dg.AssetsDefinition, name: str = "klaviyo", *, executor: dg.ExecutorDefinition | None = None) -> Automation:
+    """Build the job that writes the published copy, and its schedule: every hour, after the hourly sync and the marts.
+
+    Args:
+        published: As :func:`~klaviyo_assets.build_klaviyo_published` returns it.
+        name: Prefix of the names; give each account its own.
+        executor: The job's executor; by default it runs in one process.
+    """
+    job = dg.define_asset_job(
+        f"{name}_publish",
+        selection=dg.AssetSelection.assets(*published.keys),
+        description="Write the published copy, which readers can have open while syncs run.",
+        executor_def=executor or dg.in_process_executor,
+    )
+    return Automation([job], [_schedule(job, HOURLY_COPY, "Every hour: the published copy, after the marts.")])
 
 
 def sync_executor(ops: int) -> dg.ExecutorDefinition:

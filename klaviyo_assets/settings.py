@@ -109,6 +109,24 @@ class Settings:
         "(troubleshooting.md#ambiguous-reference-to-catalog-or-schema)",
         on_resource=False,
     )
+    publish_path: str | None = _option(
+        None,
+        "Path of a DuckDB file that readers can have open while syncs run: a copy of the database, written by the asset published",
+        example="data/published.duckdb",
+        kind=Text(_check_path),
+        default_words="no copy",
+        notes="In code: `publish=` of `build_klaviyo_definitions`. [More](published-copy.md)",
+        on_resource=False,
+    )
+    publish_parquet: str | None = _option(
+        None,
+        "Folder for Parquet files of the published copy, one per table and one per month of events; needs publish_path",
+        example="data/published",
+        kind=Text(),
+        default_words="no Parquet files",
+        notes="In code: `publish=PublishTarget(file, parquet)`. [More](published-copy.md)",
+        on_resource=False,
+    )
     rate_limit_share: float = _option(
         ClientSettings.rate_limit_share,
         "Share of each endpoint's rate limit to use, above 0 up to 1. The limit is the account's: the rest is left to its other integrations",
@@ -322,6 +340,7 @@ def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG)
         options = options_for(catalog)
         values = {one.name: options[one.name].read(environment) for one in fields(Settings)}
         check_metrics(values["event_metrics"], values["exclude_event_metrics"], OPTIONS["event_metrics"].variable, EXCLUDED)
+        check_publish(values["publish_path"], values["publish_parquet"])
         check_plain_http(values["base_url"], BASE_URL, allow_http=values["allow_http"], switch=f"{OPTIONS['allow_http'].variable}=true")
     except ValueError as error:
         raise InvalidSetting(str(error)) from None
@@ -339,6 +358,16 @@ def selected_marts(names: Sequence[str]) -> bool | list[str]:
     """
     folders = [name for name in names if name.lower() not in ("true", "false")]
     return folders or any(name.lower() == "true" for name in names)
+
+
+def check_publish(path: str | None, parquet: str | None) -> None:
+    """Refuse a folder of Parquet files without a file: they are written from it.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if parquet and not path:
+        raise ValueError(f"{OPTIONS['publish_parquet'].variable} needs {OPTIONS['publish_path'].variable}: set both, such as data/published.duckdb.")
 
 
 def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str) -> None:

@@ -20,6 +20,7 @@ PUBLIC = [
     "KlaviyoResource",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
+    "PublishTarget",
     "SyncMode",
     "__version__",
     "build_klaviyo_assets",
@@ -27,6 +28,7 @@ PUBLIC = [
     "build_klaviyo_checks",
     "build_klaviyo_definitions",
     "build_klaviyo_marts",
+    "build_klaviyo_published",
 ]
 """Removing a name breaks users' code; adding one is a promise."""
 

@@ -22,6 +22,7 @@ from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt
+from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.layout_migration import LayoutMigration
 from klaviyo_assets.state.locks import sync_lock
@@ -83,7 +84,7 @@ class Erasure:
         """Erase a person. All files that interrupted syncs have staged are deleted; the next sync reads their records again.
 
         One transaction changes the tables while all syncs of the schema are locked out. Then the file is rewritten, even if no row was found: free
-        blocks may contain data of earlier rows.
+        blocks may contain data of earlier rows. Published copies are written again.
 
         Args:
             person: The person.
@@ -108,6 +109,7 @@ class Erasure:
                     self.warehouse.compact_if_requested()
                 else:
                     erased = replace(erased, notes=(*erased.notes, _NOT_COMPACTED))
+                erased = replace(erased, notes=(*erased.notes, *rewrite_outdated(self.warehouse)))
                 if copies := self.warehouse.copies_in_use():
                     erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
         if others:

@@ -52,7 +52,7 @@ class ChildAccess:
             found = ChildRows(connection, self.loader.tables).compare(counts)
             different = [id_ for id_, is_equal in found.items() if is_equal is False]
             if different:
-                self.loader.coverage_store(connection).clear_proofs(self.loader.entry.name, self._parent.column, different)
+                self.loader.coverage_store(connection).clear_parents(self.loader.entry.name, self._parent.column, different)
             return found
 
     def missing(self, reads: Sequence[CompleteRead]) -> dict[str, bool]:

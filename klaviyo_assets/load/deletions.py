@@ -125,10 +125,10 @@ class Deletions:
         self.connection.unregister("marked_parents")
         return marked
 
-    def parents(self, column: str) -> set[str]:
-        """Return the ids of parents with rows that are not marked as deleted."""
+    def live_values(self, column: str) -> set[str]:
+        """Return the different values of a text column, such as the parent's id, in the rows that are not marked as deleted."""
         rows = self.connection.execute(f"SELECT DISTINCT {quoted(column)} FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL").fetchall()
-        return {id_ for (id_,) in rows}
+        return {value for (value,) in rows}
 
     def is_suspiciously_empty(self, field: str, window: TimeWindow, files: Sequence[Path]) -> bool:
         """Return whether a read of a window returned nothing although the table has rows in it; arguments as in :meth:`mark_missing`."""

@@ -22,6 +22,7 @@ from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.recompute import Recompute
+from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
@@ -234,6 +235,11 @@ class Loader:
         with self.warehouse.connection() as connection:
             return Deletions(connection, self.tables).values_of(column, keys)
 
+    def live_values(self, column: str) -> set[str]:
+        """Return the different values of a text column in the rows that are not marked as deleted."""
+        with self.warehouse.connection() as connection:
+            return Deletions(connection, self.tables).live_values(column)
+
     def parent_table(self, parent: ResourceType, row: SyncLogEntry) -> ParentTable | None:
         """Return what is known about the table of a child type's parent; None if there is no such table."""
         with self.warehouse.connection() as connection:
@@ -255,20 +261,11 @@ class Loader:
             self._end(connection, row, now)
 
     @retry_on_conflict
-    def mark_missing_of_report(self, windows: Sequence[ReportWindow], files: Sequence[Path], at: datetime) -> list[ReportWindow]:
-        """Mark rows that complete reads of a report's windows did not return.
-
-        Returns:
-            Windows for which the read returned nothing although the table has rows; none of these rows is marked.
-        """
-        empty = []
+    def mark_report(self, ending: ReportEnding, at: datetime) -> list[ReportWindow]:
+        """Mark rows that Klaviyo no longer reports; arguments and result as in :meth:`ReportEnding.mark`."""
         with self._restored_on_error(), self.transaction() as connection:
-            deletions = Deletions(connection, self.tables)
-            for window in windows:
-                if (marked := deletions.mark_missing_of_report(window, files, at)) is None:
-                    empty.append(window)
-                else:
-                    self.counts.deleted += marked
+            marked, empty = ending.mark(Deletions(connection, self.tables), self.coverage_store(connection), at)
+            self.counts.deleted += marked
         return empty
 
     @retry_on_conflict

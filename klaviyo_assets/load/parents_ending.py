@@ -30,7 +30,7 @@ class ParentsEnding:
 
     def mark(self, deletions: Deletions, coverage: CoverageStore, at: datetime) -> int:
         """Mark rows that no longer exist in Klaviyo, delete the coverage of deleted parents, and return the number of marked rows."""
-        gone = sorted(deletions.parents(self.column) - {*self.live})
+        gone = sorted(deletions.live_values(self.column) - {*self.live})
         marked = deletions.mark_of_parents(self.column, gone, at)
         coverage.keep_parents(deletions.tables.entry.name, self.live)
         for one in self.complete:

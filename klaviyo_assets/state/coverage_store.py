@@ -83,12 +83,12 @@ class CoverageStore(Store):
             f"DELETE FROM {self.table} WHERE resource_type = ? AND parent <> '' AND NOT list_contains(?, parent)", [resource_type, [*live]]
         )
 
-    def clear_proofs(self, resource_type: str, field: str, parents: Collection[str]) -> None:
-        """Delete the record that the children of some parents are proven.
+    def clear_parents(self, resource_type: str, field: str, parents: Collection[str]) -> None:
+        """Delete the coverage of some parents.
 
         Args:
             resource_type: The resource type.
-            field: Column with the parent's id, for which proofs are recorded.
+            field: Time field of the coverage; the column with the parent's id for the record that their children are proven.
             parents: Ids of the parents.
         """
         self.connection.execute(

@@ -1,7 +1,7 @@
 """Ends a sync: handles rows that were not returned as its strategy defines. See ``Completion``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
@@ -11,12 +11,14 @@ from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.options import check_range
+from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice
 from klaviyo_assets.extract.strategies.base import LAG, Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.deletions import Key
 from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.load.parents_ending import ParentsEnding
+from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
@@ -36,6 +38,7 @@ class SyncRead:
         rereads: Covered windows that were read again, each as a whole.
         state: Progress of the extraction.
         included: Reader of a type that takes its records from its host's responses; None for other types.
+        report: What planning a report has found about the account; None for other types.
     """
 
     slices: Sequence[AnySlice]
@@ -45,6 +48,7 @@ class SyncRead:
     rereads: Sequence[Reread]
     state: FetchState
     included: IncludedReader | None = None
+    report: ReportFacts | None = None
 
 
 async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
@@ -70,7 +74,7 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
         case Completion.COMPARE_WINDOW:
             await _compare_window(sync, read)
         case Completion.COMPARE_REPORT:
-            await compare_report(sync, read.slices, read.files)
+            await compare_report(sync, read.slices, read.files, await _deleted_subjects(sync, read.report))
         case Completion.COVERAGE:
             await _finish_rereads(sync, read)
     await in_thread(sync.loader.end, sync.row, sync.client.now())
@@ -108,13 +112,27 @@ async def _compare_all(sync: SyncContext, staging: Staging, read: SyncRead) -> N
     await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, sync.row, gone, now), last)
 
 
-async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: Sequence[Path]) -> None:
-    """Mark rows of the windows of a report that were read if they were not returned."""
+async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: Sequence[Path], deleted: Sequence[str] = ()) -> None:
+    """Mark rows of the windows of a report that were read if they were not returned, and rows of deleted records that its filter names."""
     windows = [
         ReportWindow(one.field, one.first, one.last, one.subset.values, one.ids_column, one.ids) for one in slices if isinstance(one, ReportSlice)
     ]
-    for window in await in_thread(sync.loader.mark_missing_of_report, windows, files, sync.row.started_at):
+    for window in await in_thread(sync.loader.mark_report, ReportEnding(windows, files, deleted), sync.row.started_at):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.first} to {window.last}, though some are known: none was marked as deleted.")
+
+
+async def _deleted_subjects(sync: SyncContext, facts: ReportFacts | None) -> list[str]:
+    """Return the ids of records that the filter of a report no longer names because they are deleted; each of them is looked up first."""
+    subject, report = sync.entry.named_in_filter, sync.entry.replication.report
+    if subject is None or report is None or facts is None:
+        return []
+    missing = sorted(await in_thread(sync.loader.live_values, report.ids_filter) - facts.ids.keys())
+    if missing and not facts.ids:
+        sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing)} are known: no row of theirs was marked as deleted.")
+        return []
+    pages = await look_up(sync.client, replace(subject, requested_includes=()), missing) if missing else []
+    there = {record.id for page in pages for record in page.records}
+    return [id_ for id_ in missing if id_ not in there]
 
 
 async def _look_up(sync: SyncContext, missing: Sequence[Key], read: SyncRead) -> list[Page]:

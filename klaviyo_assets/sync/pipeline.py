@@ -146,7 +146,8 @@ class Pipeline:
             await self._give_up()
             raise
         sync.record_traffic(state.records_read)
-        read = SyncRead(planned.slices, children, self._loader.covered, self._loader.files, self._rereads, state, self._included)
+        loaded = self._loader
+        read = SyncRead(planned.slices, children, loaded.covered, loaded.files, self._rereads, state, self._included, planned.context.report)
         await complete(sync, self._staging, read)
         self._staging.remove()
 

@@ -31,6 +31,7 @@ from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
@@ -228,6 +229,8 @@ class SyncRunner:
             return changed
         try:
             self.warehouse.compact_if_requested()
+            for done in rewrite_outdated(self.warehouse):
+                sync.note(done)
         except WarehouseError as error:
             sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
         return changed

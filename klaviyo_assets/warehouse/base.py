@@ -35,6 +35,7 @@ class Capabilities:
         alter_type_using: True if ``ALTER COLUMN … SET DATA TYPE … USING`` works. Without it, the table is rebuilt.
         json_column: How a column of JSON is declared: its type and, where the warehouse has them, storage options.
         can_compact: True if :meth:`Warehouse.compact_if_requested` removes the data of deleted rows. Without it, that is up to the warehouse.
+        can_copy: True if :meth:`Warehouse.copy_to` writes a copy of the database as a DuckDB file.
     """
 
     exclusive_writer: bool = False
@@ -42,6 +43,7 @@ class Capabilities:
     alter_type_using: bool = False
     json_column: str = "JSON"
     can_compact: bool = False
+    can_copy: bool = False
 
 
 class Warehouse(Protocol):
@@ -129,3 +131,19 @@ class Warehouse(Protocol):
             WarehouseError: If that cannot be done now; it stays requested.
         """
         return
+
+    @property
+    def compactions(self) -> str:
+        """A text that changes whenever the data of deleted rows was removed: copies from before may still hold it."""
+        return ""
+
+    def copy_to(self, target: Path) -> None:
+        """Write a copy of the database as a DuckDB file, for its owner only; called if the warehouse can copy.
+
+        Args:
+            target: The new file; an existing one is replaced.
+
+        Raises:
+            WarehouseError: If it cannot be written, or the warehouse cannot copy.
+        """
+        raise WarehouseError("This kind of warehouse cannot be copied to a DuckDB file.", f"Write {target.name} with the warehouse's own tools.")

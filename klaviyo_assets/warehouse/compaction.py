@@ -1,10 +1,8 @@
 """Rewrites a DuckDB file without its free blocks, which hold data of deleted rows."""
 
-import errno
 import os
 import shutil
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,17 +11,13 @@ import duckdb
 from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.file_attributes import NO_LINK, keep_attributes
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 _OLD, _NEW = "old", "new"
 
 _HEADERS = 12_288
 """Bytes of a DuckDB file's headers."""
-
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-
-_KERNEL_ATTRIBUTES = ("security.", "trusted.", "system.nfs4")
-"""Prefixes of attributes that the system sets on new files itself, and that only root may set."""
 
 # Kinds of objects in a database; DuckDB lists those of all attached databases in duckdb_<kind>(), with their names in this column.
 _KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
@@ -66,9 +60,9 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
     try:
         with ExitStack() as cleanup, duckdb.connect(":memory:", config={**settings, "temp_directory": spill}) as connection:
             _copy(connection, path, partial)
-            _keep_attributes(path, partial, before)
+            keep_attributes(path, partial, before)
             _flush(partial)
-            old = os.open(path, os.O_RDWR | _NO_LINK)
+            old = os.open(path, os.O_RDWR | NO_LINK)
             cleanup.callback(os.close, old)  # after DuckDB has closed it: closing it would release DuckDB's lock
             partial.replace(path)
             _invalidate(old, path.parent)
@@ -112,40 +106,6 @@ def _refuse_other_owners(path: Path, facts: os.stat_result) -> None:
             f"{path} cannot be rewritten: it belongs to another user (uid {facts.st_uid}, this process runs as {os.geteuid()}).",
             "Run this as that user, or as root, who can give the new file to that user.",
         )
-
-
-def _keep_attributes(path: Path, partial: Path, facts: os.stat_result) -> None:
-    """Give the new file the owner, group, mode and extended attributes of the old one; the attributes last, since they hold access control lists.
-
-    The new file is changed through a descriptor: in another user's folder, its name could lead elsewhere by now.
-    """
-    new = os.open(partial, os.O_RDWR | _NO_LINK)
-    try:
-        if hasattr(os, "fchown"):
-            os.fchown(new, facts.st_uid, facts.st_gid)
-            os.fchmod(new, stat.S_IMODE(facts.st_mode))
-        for name, value in _attributes(path):
-            try:
-                os.setxattr(new, name, value)
-            except PermissionError:
-                if not name.startswith(_KERNEL_ATTRIBUTES):
-                    raise
-    finally:
-        os.close(new)
-
-
-def _attributes(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield extended attributes by name, without opening the file."""
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        names = os.listxattr(path)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:  # a file system that has none
-            raise
-        return
-    for name in names:
-        yield name, os.getxattr(path, name)
 
 
 def _invalidate(old: int, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """A DuckDB file on this machine, shared by several processes in turn."""
 
 import logging
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -13,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
-from klaviyo_assets.warehouse import compaction, diagnosis, frame_copies, new_file, own_process, spill, vacuum
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse, WarehouseBusy
+from klaviyo_assets.warehouse import compaction, diagnosis, file_copy, frame_copies, new_file, own_process, spill, vacuum
+from klaviyo_assets.warehouse.base import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 from klaviyo_assets.warehouse.memory_limit import PATIENCE
 from klaviyo_assets.warehouse.state_dir import make_folder, not_writable, owner_only_files, prepared_state_folder, refuse_unwritable, state_folder
@@ -74,6 +75,7 @@ class LocalFile(Warehouse):
         # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
         json_column="JSON USING COMPRESSION zstd",
         can_compact=True,
+        can_copy=True,
     )
 
     def __init__(
@@ -132,11 +134,30 @@ class LocalFile(Warehouse):
                 self._compact()
             private_files.remove_file(self._compaction_due)
 
-    def _compact(self) -> None:
+    @property
+    def compactions(self) -> str:
+        """A random text of the last compaction; empty if there was none."""
+        return self._last_compaction.read_text() if self._last_compaction.is_file() else ""
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the file while no other program has it open; see :mod:`klaviyo_assets.warehouse.file_copy`."""
+        with self._locked():
+            self._refuse_unusable()
+            connection = self._connect()
+            if connection is None:
+                raise WarehouseError(f"There is no database {self.path} yet.", "Run a sync first.")
+            with closing(connection):
+                file_copy.copy(connection, self.path, target)
+
+    def _refuse_unusable(self) -> None:
+        """Refuse a file that this process has open already, or that cannot be opened."""
         if own_process.descriptors(self.path):
             raise diagnosis.open_in_this_process(self.path)
         diagnosis.refuse_other_files(self.path)
         diagnosis.refuse_damaged_log(self.path)
+
+    def _compact(self) -> None:
+        self._refuse_unusable()
         if (connection := self._connect()) is not None:
             connection.close()
         spill.remove_spilled(self.path, self.state_dir)
@@ -146,6 +167,11 @@ class LocalFile(Warehouse):
             self.path.stat().st_size / 1e6,
         )
         compaction.compact(self.path, spill.spill_folder(self.state_dir, self._resource.connection_config), self._tuning.work_settings)
+        private_files.write(self._last_compaction, secrets.token_hex(8).encode())
+
+    @property
+    def _last_compaction(self) -> Path:
+        return state_folder(self.path) / "last-compaction"
 
     @property
     def _compaction_due(self) -> Path:

@@ -105,6 +105,9 @@ class ReportRunner:
             # Whether days without a message have rows depends on the requested window.
             if any(values) and values not in self._seen.get(key, set()):
                 raise Difference(f"{name} {key} has values that Klaviyo never reported: {values}")
+        subjects = self.world.records(self._subject.name)
+        if self.entry.named_in_filter is not None and subjects and (gone := sorted({key[0] for key in held} - subjects.keys())):
+            raise Difference(f"{name} has rows of deleted {self._subject.name} that are not marked: {gone[:1]}")
         first = str(self._first_that_changes(today))
         due = self._due_from()
         changing = _from({key: values for key, values in held.items() if key[-1] >= first}, due)
@@ -136,7 +139,7 @@ class ReportRunner:
     def _due_from(self) -> Callable[[Key], str | None]:
         """Return a function from a row's key to the day from which on it is due: none before the account or the segment began.
 
-        A report names the segments that exist; those that were deleted keep their rows.
+        A report names the segments that exist; the rows of those that were deleted are marked.
         """
         if self.entry.named_in_filter is None:
             # Klaviyo counts nothing before there is a metric; in the sandbox, campaigns may be older.

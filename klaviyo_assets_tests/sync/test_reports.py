@@ -128,6 +128,34 @@ def test_deleted_campaigns_keep_their_rows_and_renamed_messages_get_new_ones(sho
     assert names == {True: True, False: False}, "the row with the earlier name keeps its last value, marked"
 
 
+def test_rows_of_a_deleted_segment_are_marked(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    first = synced("segment_report_daily", shop, warehouse)
+    deleted, kept = (str(record["id"]) for record in shop.truth("segments")[:2])
+    shop.change("delete", type="segments", id=deleted)
+    shop.advance(DAY)
+
+    second = synced("segment_report_daily", shop, warehouse)
+
+    marked = query(warehouse, "SELECT segment_id, count(*) FROM segment_report_daily WHERE _deleted_at IS NOT NULL GROUP BY 1")
+    assert marked == [(deleted, second.row.rows_deleted)]
+    assert query(warehouse, f"SELECT count(*) FROM segment_report_daily WHERE segment_id = '{deleted}' AND _deleted_at IS NULL") == [(0,)]
+    assert query(warehouse, f"SELECT count(*) > 60 FROM segment_report_daily WHERE segment_id = '{kept}' AND _deleted_at IS NULL") == [(True,)]
+    assert query(warehouse, f"SELECT count(*) FROM _coverage WHERE resource_type = 'segment_report_daily' AND parent = '{deleted}'") == [(0,)]
+    assert first.row.rows_deleted == synced("segment_report_daily", shop, warehouse).row.rows_deleted == 0
+
+
+def test_an_empty_list_of_segments_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    synced("segment_report_daily", shop, warehouse)
+    rows = query(warehouse, "SELECT count(*) FROM segment_report_daily")
+    for record in shop.truth("segments"):
+        shop.change("delete", type="segments", id=record["id"])
+
+    report = synced("segment_report_daily", shop, warehouse)
+
+    assert "Klaviyo listed no segments at all" in "".join(report.notes)
+    assert query(warehouse, "SELECT count(*) FROM segment_report_daily WHERE _deleted_at IS NULL") == rows
+
+
 @pytest.fixture
 def young_shop() -> Iterator[SandboxProcess]:
     with small(base=BASE, events=0, profiles=5, history_days=40) as sandbox:

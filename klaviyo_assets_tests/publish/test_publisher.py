@@ -1,0 +1,213 @@
+"""The published copy: what readers see, what it says about itself, and what it survives."""
+
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from klaviyo_assets.erasure.erase import Erasure
+from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.publish.publisher import Publisher
+from klaviyo_assets.publish.target import NotPublished, PublishTarget
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.locks import sync_lock
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
+
+pytestmark = pytest.mark.duckdb
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> PublishTarget:
+    return PublishTarget.at(tmp_path / "for_readers" / "published.duckdb", tmp_path / "for_readers" / "parquet")
+
+
+def read(file: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def exported(target: PublishTarget, table: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a table's Parquet files."""
+    assert target.parquet is not None
+    files = target.parquet / "current" / "klaviyo" / table
+    return duckdb.sql(f"FROM read_parquet('{files}/**/*.parquet', hive_partitioning = true) ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def filled(account: SandboxProcess, warehouse: LocalFile) -> LocalFile:
+    for name in ("metrics", "events"):
+        sync(name, account, warehouse)
+    return warehouse
+
+
+def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: LocalFile, target: PublishTarget) -> None:
+    before = datetime.now(UTC)
+    published = Publisher(filled, target).publish()
+
+    for table in ("metrics", "events"):
+        assert read(target.file, f"FROM klaviyo.{table} ORDER BY id") == query(filled, f"FROM {table} ORDER BY id")
+    ((started,),) = query(filled, "SELECT started_at FROM _syncs WHERE resource_type = 'events'")
+    facts = read(
+        target.file, "SELECT complete_until, latest_outcome, table_rows, published_at FROM klaviyo._published WHERE resource_type = 'events'"
+    )
+    assert facts == [(started, "succeeded", query(filled, "SELECT count(*) FROM events")[0][0], published.published_at)]
+    assert published.published_at >= before
+    assert published.incomplete == ()
+    tables = {name for (name,) in read(target.file, "SELECT table_name FROM duckdb_tables()")}
+    assert tables == {"metrics", "events", "_syncs", "_published"}, "other bookkeeping is not for readers"
+    assert stat.S_IMODE(target.file.stat().st_mode) == 0o600
+    assert not list(target.file.parent.glob("*.publishing*"))
+
+
+def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: PublishTarget) -> None:
+    Publisher(filled, target).publish()
+    assert target.parquet is not None
+    current = target.parquet / "current"
+    months = {row[0] for row in query(filled, "SELECT strftime(datetime AT TIME ZONE 'UTC', '%Y-%m') FROM events")}
+    assert {path.name.removeprefix("month=") for path in (current / "klaviyo" / "events").iterdir()} == months
+    frame = pl.read_parquet(current / "klaviyo" / "events" / "*" / "*.parquet", hive_partitioning=False)
+    stored = query(filled, "SELECT id, event_properties::VARCHAR, datetime FROM events ORDER BY id")
+    assert frame.select("id", "event_properties", "datetime").sort("id").rows() == stored
+    assert pl.read_parquet(current / "klaviyo" / "metrics.parquet").height == query(filled, "SELECT count(*) FROM metrics")[0][0]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in current.rglob("*.parquet")} == {0o600}
+
+
+def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, target: PublishTarget) -> None:
+    first = Publisher(filled, target).publish()
+    query(filled, "UPDATE events SET _synced_at = now(), uuid = 'changed' WHERE id = (SELECT min(id) FROM events)")
+    second = Publisher(filled, target).publish()
+
+    months = len(query(filled, "SELECT DISTINCT date_trunc('month', datetime AT TIME ZONE 'UTC') FROM events"))
+    others = first.parquet_files[0] - months
+    assert (first.parquet_files, second.parquet_files) == ((others + months, 0), (others + 1, months - 1))
+    assert [row[3] for row in exported(target, "events")].count("changed") == 1
+
+
+def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: PublishTarget) -> None:
+    Publisher(filled, target).publish()
+    assert target.parquet is not None
+    export = (target.parquet / "current").resolve()
+    with duckdb.connect(str(target.file), read_only=True) as reader:
+        query(filled, "DELETE FROM metrics")
+        Publisher(filled, target).publish()
+        assert reader.execute("SELECT count(*) > 0 FROM klaviyo.metrics").fetchall() == [(True,)]
+        assert (export / "klaviyo" / "metrics.parquet").is_file(), "a reader may be in the export before"
+    assert read(target.file, "SELECT count(*) FROM klaviyo.metrics") == [(0,)]
+    Publisher(filled, target).publish()
+    assert not export.exists()
+
+
+def test_a_replaced_file_keeps_its_mode(filled: LocalFile, target: PublishTarget) -> None:
+    Publisher(filled, target).publish()
+    target.file.chmod(0o640)
+    Publisher(filled, target).publish()
+    assert stat.S_IMODE(target.file.stat().st_mode) == 0o640
+
+
+def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: LocalFile, target: PublishTarget) -> None:
+    Publisher(filled, target).publish()
+    earlier = target.file.read_bytes()
+    query(filled, "UPDATE _syncs SET outcome = 'running', rows_inserted = 5 WHERE resource_type = 'events'")
+    with sync_lock(filled.state_dir / "klaviyo", "events", "another-run"), pytest.raises(NotPublished, match="events"):
+        Publisher(filled, target).publish()
+    assert target.file.read_bytes() == earlier
+
+
+def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, target: PublishTarget) -> None:
+    query(filled, "UPDATE _syncs SET outcome = 'killed' WHERE resource_type = 'events'")
+    published = Publisher(filled, target).publish()
+    assert published.incomplete == ("events",)
+    assert read(target.file, "SELECT count(*) FROM klaviyo.events") == [(0,)]
+    assert read(target.file, "SELECT complete_until, table_rows FROM klaviyo._published WHERE resource_type = 'events'") == [(None, 0)]
+    assert read(target.file, "SELECT count(*) > 0 FROM klaviyo.metrics") == [(True,)]
+
+
+def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    Publisher(filled, target).publish()
+    earlier, export = target.file.read_bytes(), (target.parquet or Path()).joinpath("current").resolve()
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(target.file))
+
+    monkeypatch.setattr("klaviyo_assets.publish.publisher.keep_attributes", no_room)
+    with pytest.raises(WarehouseError, match=r"published\.duckdb could not be written: the disk is full"):
+        Publisher(filled, target).publish()
+    assert target.file.read_bytes() == earlier
+    assert (target.parquet or Path()).joinpath("current").resolve() == export
+    assert not list(target.file.parent.glob("*.publishing*"))
+
+
+def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: LocalFile, target: PublishTarget) -> None:
+    filled = plain_file
+    sync("events", account, filled)
+    Publisher(filled, target).publish()
+    ((person,),) = query(filled, "SELECT profile_id FROM events WHERE profile_id IS NOT NULL ORDER BY id LIMIT 1")
+    assert read(target.file, f"SELECT count(*) > 0 FROM klaviyo.events WHERE profile_id = '{person}'") == [(True,)]
+
+    erased = Erasure(filled, "klaviyo").run(DataSubject.named(person))
+
+    assert any("published.duckdb was written again" in note for note in erased.notes)
+    assert read(target.file, f"SELECT count(*) FROM klaviyo.events WHERE profile_id = '{person}'") == [(0,)]
+    assert person.encode() not in target.file.read_bytes()
+    everything = f"read_parquet('{target.parquet}/*/klaviyo/events/*/*.parquet', union_by_name = true)"
+    assert duckdb.sql(f"SELECT count(*) > 0, count(*) FILTER (profile_id = '{person}') FROM {everything}").fetchall() == [(True, 0)]
+
+
+def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(
+    filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Publisher(filled, target).publish()
+    ((person,),) = query(filled, "SELECT profile_id FROM events WHERE profile_id IS NOT NULL ORDER BY id LIMIT 1")
+
+    def fail(*_: object) -> None:
+        raise WarehouseError("No.", "Nothing.")
+
+    monkeypatch.setattr(LocalFile, "copy_to", fail)
+    erased = Erasure(filled, "klaviyo").run(DataSubject.named(person))
+    assert any("was deleted" in note for note in erased.notes)
+    assert [path.name for path in target.file.parent.iterdir()] == ["published.duckdb.lock"]
+
+
+def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, target: PublishTarget) -> None:
+    account = new_account(profiles=30, events=0)
+    sync("profiles", account, warehouse)
+    Publisher(warehouse, target).publish()
+    assert read(target.file, "SELECT count(first_name) > 0 FROM klaviyo.profiles") == [(True,)]
+
+    sync_with_rules("profiles", account, warehouse, {"profiles": {"first_name": "drop"}})
+
+    assert read(target.file, "SELECT count(first_name) FROM klaviyo.profiles") == [(0,)]
+
+
+def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
+    filled: LocalFile, account: SandboxProcess, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.load.rebuild.Rebuild.replace_rows", lambda *_: pytest.fail("interrupted"))
+    with pytest.raises(pytest.fail.Exception):
+        sync("events", account, filled, SyncOptions(mode=SyncMode.full))
+    Publisher(filled, target).publish()
+    assert {name for (name,) in read(target.file, "SELECT table_name FROM duckdb_tables()")} == {"metrics", "events", "_syncs", "_published"}
+
+
+def test_without_a_database_there_is_nothing_to_publish(warehouse: LocalFile, target: PublishTarget) -> None:
+    with pytest.raises(WarehouseError, match="There is no database"):
+        Publisher(warehouse, target).publish()
+    assert not target.file.exists()
+
+
+def test_a_database_that_this_process_has_open_is_not_copied(filled: LocalFile, target: PublishTarget) -> None:
+    """Reading the file would release the lock of that connection."""
+    with (
+        duckdb.connect(str(filled.path), config={"storage_compatibility_version": "v1.5.0"}),
+        pytest.raises(WarehouseError, match="open in this process"),
+    ):
+        Publisher(filled, target).publish()

@@ -1,7 +1,8 @@
 """A folder of this user on this machine for state that processes share whichever database they fill: locks, and the usage of rate limits.
 
-Both matter only while processes run, so the folder is in the one for temporary files. Names in it contain neither account nor key, but a
-fingerprint that is salted for this machine.
+Locks matter only while processes run, and the usage of the slowest limits for a day, so the folder is in the one for temporary files: in
+``/var/tmp``, which a restart of the machine leaves as it is, rather than in ``/tmp`` (Filesystem Hierarchy Standard 3.0, 5.15). A folder that
+``TMPDIR`` names is used as it is. Names in it contain neither account nor key, but a fingerprint that is salted for this machine.
 """
 
 import contextlib
@@ -21,6 +22,9 @@ from klaviyo_assets._internal.file_lock import acquire, file_lock
 
 _SALT = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{20}")
+
+_FORGOTTEN, _KEPT = Path("/tmp"), Path("/var/tmp")  # noqa: S108 - folder_of() uses neither a link nor a folder that others may write to
+"""The default folder for temporary files, and the one with files that a restart does not delete."""
 
 _ACCOUNT = "account"
 """File in a key's folder that names the folder of its account."""
@@ -45,7 +49,7 @@ def folder_of(base_url: str, secret: str) -> Path | None:
         The folder, or None if it cannot be created. Every user may write to the folder for temporary files: what another user has created there
         under our name, such as a link, is not used.
     """
-    root = Path(tempfile.gettempdir()) / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    root = _temporary_files() / f"klaviyo_assets-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         # A folder of root's belongs to root, even if the folder for temporary files belongs to another user.
         private_files.make_folder(root, like=Path(root.anchor))
@@ -90,6 +94,11 @@ def note_account(base_url: str, key: str, account_id: str) -> None:
             _write_name(account / _LIMITS_OF, own)
         if _named_in(own / _ACCOUNT) != account:
             _write_name(own / _ACCOUNT, account)
+
+
+def _temporary_files() -> Path:
+    usual = Path(tempfile.gettempdir())
+    return _KEPT if usual == _FORGOTTEN and os.access(_KEPT, os.W_OK | os.X_OK) else usual
 
 
 def _named_in(path: Path) -> Path | None:

@@ -84,6 +84,21 @@ def test_without_a_folder_for_temporary_files_there_is_none(tmp_path: Path, monk
     note_account(HERE, KEY, "ABC123")
 
 
+@pytest.mark.parametrize("has_kept", [True, False])
+def test_the_folder_is_where_a_restart_does_not_delete_it(has_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten, kept = tmp_path / "tmp", tmp_path / "var"
+    for folder in (forgotten, kept) if has_kept else (forgotten,):
+        folder.mkdir()
+    monkeypatch.setattr(machine_folder, "_FORGOTTEN", forgotten)
+    monkeypatch.setattr(machine_folder, "_KEPT", kept)
+    monkeypatch.setattr("tempfile.tempdir", str(forgotten))
+
+    assert found(folder_of(HERE, KEY)).parent.parent == (kept if has_kept else forgotten)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # such as TMPDIR
+    assert found(folder_of(HERE, KEY)).parent.parent == tmp_path
+
+
 def test_a_salt_that_another_process_keeps_locked_is_waited_for_a_short_while_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,7 +13,17 @@ from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied, CursorRefused, EndlessLinks, EndlessPages, NotFound, ResponseTooLarge
+from klaviyo_assets.api.errors import (
+    AccessDenied,
+    AccessRefused,
+    CursorRefused,
+    EndlessLinks,
+    EndlessPages,
+    NotFound,
+    PlanGate,
+    ResponseTooLarge,
+    ScopeMissing,
+)
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import optional_includes, without_includes
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
@@ -35,6 +45,10 @@ _MIN_PAGES_TO_HELP = 16.0
 """Pages; a slice with more left is split before an older slice begins, so the newest data is complete first."""
 
 _log = logging.getLogger("klaviyo_assets")
+
+_MAY_CONCERN_AN_INCLUDE = (ScopeMissing, PlanGate, AccessRefused)
+"""Refusals after which a read goes on without its includes. Any other says nothing about them, such as a firewall's: without the includes, stored
+values would become null."""
 
 
 @dataclass
@@ -165,6 +179,8 @@ class Fetcher:
 
     def _drop_refused_includes(self, error: AccessDenied) -> bool:
         """Read on without the includes that the key may not read; return False if none can be the reason of the refusal."""
+        if not isinstance(error, _MAY_CONCERN_AN_INCLUDE):
+            return False
         optional = optional_includes(self.entry)
         named = [one for one in optional if any(scope in (error.detail or "") for scope in one.scopes)]
         refused = named or optional

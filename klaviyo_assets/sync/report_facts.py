@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied
+from klaviyo_assets.api.errors import AccessDenied, AccessRefused, ScopeMissing
 from klaviyo_assets.catalog import METRICS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
@@ -120,7 +120,7 @@ async def _began(client: KlaviyoClient) -> datetime | None:
     """
     try:
         created = await _created(client, METRICS)
-    except AccessDenied:
+    except (ScopeMissing, AccessRefused):  # any other refusal passes, and the windows from before cost many of the day's requests
         return None  # then earlier, empty windows are requested too
     return min((at for at in created.values() if at is not None), default=None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import InvalidResponse, KlaviyoError, NotFound
+from klaviyo_assets.api.errors import EdgeBlocked, InvalidResponse, KlaviyoError, NotFound
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.decode.hosted import IncludedDecoder
@@ -83,6 +83,17 @@ def test_without_the_scope_of_tags_everything_else_is_read(name: str, shop: Sand
     assert query(warehouse, f"SELECT count(tag_ids) FROM {name}") == [(0,)]
     (note,) = report.notes
     assert note.startswith(f"{name} are read without their tags, because the API key lacks tags:read: tag_ids is null. What to do: ")
+
+
+def test_a_refusal_that_is_not_about_the_scope_makes_no_value_null(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", shop, warehouse)
+    before = table(warehouse, "lists")
+    shop.faults({"path": "/api/lists", "kind": "html403", "after": 1, "times": 1})
+
+    with pytest.raises(EdgeBlocked):
+        sync("lists", shop, warehouse)
+
+    assert_frame_equal(table(warehouse, "lists"), before)
 
 
 def test_without_that_scope_missing_records_are_looked_up_too(shop: SandboxProcess, warehouse: LocalFile) -> None:

@@ -111,11 +111,11 @@ class DailyWindow:
             return InMemoryBucket(rates)
         try:
             return _file_bucket(rates, shared)
-        except sqlite3.DatabaseError:  # damaged by a system crash: Klaviyo's own count remains
-            shared.unlink(missing_ok=True)
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:  # such as locked by another program: the count in it is valid
             self._warn(error)
             return InMemoryBucket(rates)
+        except sqlite3.DatabaseError:  # damaged by a system crash: Klaviyo's own count remains
+            shared.unlink(missing_ok=True)
         return _file_bucket(rates, shared)
 
     def _warn(self, error: Exception) -> None:

@@ -90,6 +90,20 @@ def test_damaged_file_is_recreated(content: bytes, tmp_path: Path) -> None:
         DailyWindow(PATH, 1, 1.0, tmp_path / "day.sqlite").count()
 
 
+def test_a_file_that_cannot_be_opened_now_keeps_its_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "day.sqlite"
+    window = DailyWindow(PATH, 1, 1.0, path)
+    window.count()
+    window.close()
+    (tmp_path / "day.sqlite-wal").mkdir()  # SQLite cannot go on, as with a lock of another program or a full disk
+    before = path.read_bytes()
+
+    DailyWindow(PATH, 1, 1.0, path).count()
+
+    assert "cannot be counted across processes" in caplog.text
+    assert path.read_bytes() == before
+
+
 def test_the_limiter_counts_what_it_sends_and_stops_at_once(at: Callable[[float], None], tmp_path: Path) -> None:
     async def enter() -> None:
         limiter = RateLimiter(PATH, RateLimit(75, 750, daily=2), 1.0, tmp_path)

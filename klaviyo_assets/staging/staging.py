@@ -155,8 +155,9 @@ class Staging:
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
         frame = self._apply_privacy(frame_of(pages))
-        if self._sorted_by:  # a file at a time, since sorting all rows of a load would need memory for them
-            frame = frame.sort(self._sorted_by)
+        if self._sorted_by:
+            # A file at a time, since sorting all rows of a load would need memory for them. Of two versions of a row, the later one stays later.
+            frame = frame.sort(self._sorted_by, maintain_order=True)
         sizes = row_bytes(frame)
         file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
         file.crc32 = _write_parquet(frame, self.folder / file.name)

@@ -211,7 +211,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "volatile values of a changed row kept from before",
         (
-            Edit(Upsert, "run", "content_columns(self.entry)) if", '[*(one.name for one in self.entry.columns if not one.volatile), "_extra"]) if'),
+            Edit(Upsert, "run", "own_columns(self.entry)) if", '[*(one.name for one in self.entry.columns if not one.volatile), "_extra"]) if'),
             Edit(Upsert, "_insert", "SYNCED_AT))", "SYNCED_AT) if quoted(name) not in user_columns)"),
         ),
         ("universal_content", "mapped_metrics"),

@@ -9,6 +9,7 @@ import msgspec
 
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets_tests.event_columns import event_columns
 
 Row = tuple[Any, ...]
 
@@ -23,7 +24,10 @@ def row_of(entry: ResourceType, raw: bytes) -> Row:
         entry: The resource type.
         raw: The resource object. ``meta`` holds the values that come from its subset, and the id of its parent.
     """
-    return tuple(None if column.volatile else _value(column, raw) for column in entry.columns)
+    values = {column.name: None if column.volatile else _value(column, raw) for column in entry.received_columns}
+    if entry.computed_columns:
+        values |= event_columns(values["event_properties"], values)
+    return tuple(values[column.name] for column in entry.columns)
 
 
 def volatile_values(entry: ResourceType, raw: bytes) -> Row:

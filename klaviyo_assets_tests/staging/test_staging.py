@@ -90,6 +90,17 @@ def test_a_finished_slice_is_covered_to_its_end(folder: Path) -> None:
     assert batch.rows == staging.rows_unloaded == 3
 
 
+def test_rows_are_sorted_and_rows_with_equal_values_keep_their_order(folder: Path) -> None:
+    """Of two versions of a row that were read at the same time, the later one in the file counts."""
+    records = [{"id": str(number), "relationships": {"metric": {"data": {"id": "BA"[number % 2]}}}} for number in range(100)]
+    staging = Staging(folder, manifest(), sorted_by=("metric_id", "datetime"))
+    staging.add_lookup(PageDecoder(EVENTS).page(msgspec.json.encode({"data": records})).stamped(READ_AT))
+
+    (file,) = written_batch(staging).files
+
+    assert [int(id_) for id_ in pl.read_parquet(file)["id"]] == [*range(1, 100, 2), *range(0, 100, 2)]
+
+
 def test_pages_count_only_once_they_are_written(folder: Path) -> None:
     one = window_slice(1, 4)
     staging = staged(folder, one)

@@ -8,16 +8,22 @@ from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.sources import Sources
+from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.warehouse.sql import quoted
 
 
 def definition_of(model: Model, sources: Sources) -> str:
-    """Return a hash of a model's file, of the columns of the raw tables that it reads, and of this library's version."""
+    """Return a hash of a model's file, of the columns of the raw tables that it reads, and of this library's version.
+
+    The definitions of computed columns are those by which all rows were filled: a sync records them when it has filled the last one.
+    """
     raw = sorted({EVENTS.name if name == LIVE_EVENTS else name for name in model.sources} & {*sources.catalog})
     columns = [f"{name}.{column.name} {column.type} {column.path}" for name in raw for column in sources.catalog[name].columns]
     stored = [f"{name} {sorted((column, type_) for column, (type_, _) in sources.raw.of(name).items())}" for name in raw]
-    return _hash([__version__, model.hash, *columns, *stored])
+    computed = ComputedColumns(sources.connection, sources.warehouse, sources.schema)
+    filled = [f"{name} {sorted(computed.definitions(name).items())}" for name in raw]
+    return _hash([__version__, model.hash, *columns, *stored, *filled])
 
 
 def rules_of(sources: Sources) -> str:

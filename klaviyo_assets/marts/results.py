@@ -74,7 +74,7 @@ class ModelResult:
     error: KlaviyoAssetsError | None = None
 
     def raise_if_failed(self) -> None:
-        """Raise the error of a model that failed or was skipped, or whose checks do not pass.
+        """Raise the error of a model that failed or was skipped, or of a check that found errors (not warnings) or could not run.
 
         Raises:
             KlaviyoAssetsError: The model's error.
@@ -83,5 +83,5 @@ class ModelResult:
         if self.error is not None:
             raise self.error
         for check in self.checks:
-            if not check.passed:
+            if check.error or (not check.passed and not check.warns):
                 raise AssertionError(f"{self.model}, check {check.name}: {check.error or f'{check.rows} rows'} {list(check.examples)}")

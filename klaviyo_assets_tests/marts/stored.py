@@ -25,6 +25,8 @@ from klaviyo_assets.warehouse.base import Warehouse
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCHEMA = "klaviyo"
 
+Rows = list[tuple[Any, ...]]
+
 
 class KeptOpen(Warehouse):
     """A DuckDB file that stays open between two connections: opening it takes longer than the work of most tests."""
@@ -111,18 +113,21 @@ class StoredAccount:
         with self.warehouse.connection() as connection:
             return connection.execute(f"SELECT {columns} FROM {self.warehouse.qualified(marts_schema(SCHEMA), model)} ORDER BY ALL").fetchall()
 
-    def built_and_computed(self, models: Models) -> dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]:
+    def built_and_computed(
+        self, models: Models, names: Sequence[str] | None = None
+    ) -> dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]:
         """Return, by model, the rows of its table and those that its statement returns now, both sorted."""
         with self.warehouse.connection() as connection:
             context = read_run_context(connection, self.warehouse, SCHEMA, self.now)
             sources = Sources.of(connection, self.warehouse, SCHEMA, models, CATALOG, context)
-            sources.create_views({source for model in models.values() for source in model.sources})
+            chosen = {name: models[name] for name in (models if names is None else names)}
+            sources.create_views({source for model in chosen.values() for source in model.sources})
             return {
                 name: (
                     connection.execute(f"FROM {sources.table(name)} ORDER BY ALL").fetchall(),
                     connection.execute(f"SELECT * FROM (\n{model.sql}) ORDER BY ALL").fetchall(),
                 )
-                for name, model in models.items()
+                for name, model in chosen.items()
             }
 
 

@@ -69,7 +69,7 @@ def test_models_read_the_account_and_the_events_that_exist(account: StoredAccoun
             ]
         }
     )
-    write_model(tmp_path / "m", "a", "SELECT e.id, day, timezone, today, currency FROM live_events AS e, mart_run")
+    write_model(tmp_path / "m", "a", "SELECT e.id, day, timezone, today, r.currency FROM live_events AS e, mart_run AS r")
     account.build(own_models(tmp_path / "m"))
 
     today = account.now.date()

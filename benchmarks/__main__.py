@@ -15,6 +15,7 @@ BENCHMARKS = {
     "record-sizes": "Records of all sizes",
     "processes": "All types at once",
     "job-processes": "Jobs that find nothing new",
+    "children": "Children under Klaviyo's limits",
     "skew": "Unevenly distributed records",
     "upsert": "Loads of 100,000 changed and new rows",
     "shared-limit": "Two clients under one limit",

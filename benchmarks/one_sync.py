@@ -28,7 +28,14 @@ UNPACED = RateLimit(burst=100_000, steady=6_000_000)
 
 
 async def run(
-    base_url: str, name: str, warehouse: LocalFile, share: float = 1.0, paced: bool = True, concurrency: int = 64, verbose: bool = False
+    base_url: str,
+    name: str,
+    warehouse: LocalFile,
+    share: float = 1.0,
+    paced: bool = True,
+    concurrency: int = 64,
+    verbose: bool = False,
+    key: str = KEY,
 ) -> SyncReport:
     """Sync a resource type into a database.
 
@@ -40,6 +47,7 @@ async def run(
         paced: False to ignore the rate limit.
         concurrency: Maximum number of concurrent requests.
         verbose: Print the log.
+        key: The API key.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr, format="%(relativeCreated)d %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -47,7 +55,7 @@ async def run(
     if not paced:
         entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED))
     settings = ClientSettings(base_url=base_url, rate_limit_share=share, concurrency=concurrency)
-    async with KlaviyoClient(parse_api_key(KEY), settings) as client:
+    async with KlaviyoClient(parse_api_key(key), settings) as client:
         return await SyncRunner(entry, SyncOptions(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from markdown_text import in_words
 
+from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -27,6 +28,9 @@ def how(entry: ResourceType) -> str:
         case Included():
             host = entry.host.entry.name if entry.host else "another type"
             return f"in the responses for {host}, at every sync"
+        case PerParent(grouped=ParentGroups(state=state, final=final)):
+            parents = entry.parent.type_name if entry.parent else "parents"
+            return f"for several {parents} by one request; those with the {state} {' or '.join(final)} rarely"
         case PerParent(field=str(field)):
             parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
             return f"in time windows of `{field}` for each {parent}; removals by counts"
@@ -72,6 +76,11 @@ def seen(entry: ResourceType) -> tuple[str, str, str]:
             return host, host, host
         case PerParent(field=str(field)):
             return _NEXT, f"{_NEXT}, if `{field}` moves", "[by counts](#members-of-lists-and-segments), within 12 hours to 7 days"
+        case PerParent(grouped=ParentGroups(final=final, complete_after=age)):
+            settled, within_age = " or ".join(final), f"within {_age(age)}"
+            new = f"{_NEXT}; one that is already {settled} {within_age}"
+            changed = f"{_NEXT}, also of one that becomes {settled}; later ones {within_age}"
+            return new, changed, f"{_NEXT}; of one that is {settled} {within_age}"
         case PerParent(changed_with=changes, at_least=timedelta() as age):
             due = f"{_NEXT}, if `{changes}` of its parent has moved; else after {_age(age)}" if changes else f"once every {_age(age)}"
             return f"{_NEXT} for a new parent; {due}", due, due

@@ -312,8 +312,8 @@ class KlaviyoClient:
 
     def _limiter(self, entry: ResourceType, path: str, parameters: Mapping[str, str]) -> RateLimiter:
         endpoint = entry.endpoint
-        # The children of all parents share one limit, and have no lookup endpoint.
-        is_lookup = entry.parent is None and path.rstrip("/") != endpoint.path
+        # The collections of all parents share one limit.
+        is_lookup = "{id}" not in endpoint.path and path.rstrip("/") != endpoint.path
         limit = endpoint.limit_for(parameters, lookup=is_lookup)
         if is_lookup and limit == endpoint.limit:
             limit = endpoint.lookup_limit or limit

@@ -6,7 +6,7 @@ import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.errors import ClocksDisagree, InvalidResponse, NotFound
-from klaviyo_assets.api.filters import all_of
+from klaviyo_assets.api.filters import all_of, equals
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.hosting import host_alone
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -71,17 +71,19 @@ async def _one_record(client: KlaviyoClient, entry: ResourceType, parent_id: str
     if entry.host is not None:
         entry = host_alone(entry)
         return (await client.get(entry, entry.endpoint.path, _small(entry) | entry.record_parameters, _collection)).value
-    parameters = _sparse_fieldset(entry) | _small(entry)
+    parameters = _sparse_fieldset(entry) | _small(entry, parent_id)
     response = await client.get(entry, entry.path_of(parent_id), parameters, _collection)
     return response.value
 
 
-def _small(entry: ResourceType) -> dict[str, str]:
-    """Return the parameters for a page with one record."""
+def _small(entry: ResourceType, parent_id: str | None = None) -> dict[str, str]:
+    """Return the parameters for a page with one record; of a parent's children if the endpoint filters by the parent."""
     parameters = {}
     if entry.endpoint.page_size is not None:
         parameters["page[size]"] = "1"
-    if entry.endpoint.required_filter is not None:
+    if entry.parent is not None and entry.parent.filter is not None and parent_id is not None:
+        parameters["filter"] = equals(entry.parent.filter, parent_id)
+    elif entry.endpoint.required_filter is not None:
         parameters["filter"] = all_of(*entry.subsets[0].filters)
     return parameters
 

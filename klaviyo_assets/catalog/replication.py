@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from klaviyo_assets.catalog.parent_groups import ParentGroups
+
 
 class Replication:
     """Base of all kinds, with the properties that other steps need.
@@ -70,6 +72,11 @@ class Replication:
     @property
     def parent_change_column(self) -> str | None:
         """Time column of the parent that says when its children may have changed; None if that does not matter."""
+        return None
+
+    @property
+    def groups(self) -> "ParentGroups | None":
+        """How the children of several parents are read by one request; None if each parent is read by itself."""
         return None
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
@@ -266,6 +273,7 @@ class PerParent(Replication):
         proof: How removed children are found; required with a ``field``.
         changed_with: Time column of the parent: its children are read again only if it has changed since they were read, or after ``at_least``.
         at_least: Age after which the children of a parent are read again in any case; None to read them at each sync.
+        grouped: How the children of several parents are read by one request; None to read each parent by itself.
 
     Example:
         >>> PerParent("joined_group_at", proof=CountProof("profile_count", "removed_at"))
@@ -276,6 +284,12 @@ class PerParent(Replication):
     proof: CountProof | None = None
     changed_with: str | None = None
     at_least: timedelta | None = None
+    grouped: ParentGroups | None = None
+
+    @property
+    def groups(self) -> ParentGroups | None:
+        """The same as ``grouped``."""
+        return self.grouped
 
     @property
     def reads_children(self) -> bool:
@@ -314,6 +328,8 @@ class PerParent(Replication):
             yield "changed_with of PerParent needs at_least, since a child may change without its parent. Give one, such as timedelta(days=7)."
         if self.field is not None and self.at_least is not None:
             yield "at_least of PerParent is for complete reads, not for those with a field. Leave it out."
+        if self.grouped is not None and (self.field is not None or self.changed_with is not None or self.at_least is not None):
+            yield "grouped of PerParent takes neither a field, nor changed_with, nor at_least. Leave them out."
 
 
 class ReportWindows(StrEnum):

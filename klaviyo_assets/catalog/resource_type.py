@@ -32,19 +32,22 @@ class Subset:
 
 @dataclass(frozen=True)
 class Parent:
-    """The parent of a child type; the API has a separate collection of children for each parent.
+    """The parent of a child type. The API has a separate collection of children for each parent, or one that it filters by parents.
 
     Attributes:
         entry: The parent's type.
         path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
         column: Column of the child's table with the parent's id.
         relationship: Relationship in which Klaviyo names the parent again, which is not stored, since the column has the id; None if there is none.
+        filter: Field of the filter with which one request returns the children of several parents: ``coupon.id``. ``path`` is then that of the one
+            collection, and ``relationship`` says which parent a child has. None if each parent has a path of its own.
     """
 
     entry: "ResourceType"
     path: str
     column: str
     relationship: str | None = None
+    filter: str | None = None
 
     @property
     def type_name(self) -> str:
@@ -242,9 +245,9 @@ class ResourceType:
         """Return the path of the type's records; for a child type, of one parent's records.
 
         Raises:
-            ValueError: If the type is a child type and ``parent_id`` is None.
+            ValueError: If each parent has a path of its own and ``parent_id`` is None.
         """
-        if self.parent is None:
+        if self.parent is None or self.parent.filter is not None:
             return self.endpoint.path
         if parent_id is None:
             raise ValueError(f"the path of {self.name} needs the id of one of the {self.parent.type_name}")

@@ -160,6 +160,13 @@ def _windows(entry: ResourceType) -> Problems:
     for field in replication.sorted_by:
         if field not in endpoint.sorts:
             yield f"{kind} reads by {field}, but the endpoint's sorts ({', '.join(endpoint.sorts)}) do not include it. Add it, or use FullTable()."
+    if (groups := replication.groups) is not None:
+        yield from missing(entry, "ParentGroups", groups.state, ColumnType.STRING)
+        yield from missing(entry, "ParentGroups", groups.cut_by, ColumnType.TIMESTAMP)
+        if not all(endpoint.allows(groups.cut_by, one) for one in ("greater-or-equal", "less-than")) or not endpoint.allows(groups.state, "equals"):
+            yield f"ParentGroups filters by {groups.state} (equals) and {groups.cut_by} (greater-or-equal, less-than). Add them to the filters."
+        if entry.parent is None or entry.parent.filter is None:
+            yield "ParentGroups needs a parent with a filter, such as Parent(…, filter='coupon.id'). Add it."
     for field in replication.filtered_by:
         if not any(endpoint.allows(field, one) for one in ("greater-than", "greater-or-equal")):
             yield f"{kind} reads windows of {field}, but the endpoint's filters allow no lower bound of it. Add one, or use another replication."
@@ -185,12 +192,26 @@ def _parent_facts(entry: ResourceType, parent: Parent) -> Problems:
         yield f"parent.column is {parent.column!r}, which is not one of its columns of parent_id(…). Add the column parent_id({parent.column!r}, …)."
     elif parent.column not in entry.primary_key:
         yield f"primary_key lacks {parent.column}, the column with the parent's id: two parents may have the same child. Add it."
-    if "{id}" not in parent.path:
+    if parent.filter is not None:
+        yield from _filtered_parents(entry, parent, parent.filter)
+    elif "{id}" not in parent.path:
         yield f"parent.path is {parent.path!r}. Write {{id}} in the place of the parent's id: /api/lists/{{id}}/profiles."
     elif "{id}" in entry.endpoint.path and entry.endpoint.path != parent.path:
         yield f"parent.path is {parent.path!r}, but the endpoint's path is {entry.endpoint.path!r}. Write the same path in both places."
     if parent.entry.id_column not in parent.entry.primary_key:
         yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
+
+
+def _filtered_parents(entry: ResourceType, parent: Parent, field: str) -> Problems:
+    """One request returns the children of several parents, so each child must say which parent it has."""
+    if parent.path != entry.endpoint.path or "{id}" in parent.path:
+        yield f"parent.path is {parent.path!r}, but parent.filter needs one path for all parents. Write the endpoint's path in both places."
+    if not entry.endpoint.allows(field, "any"):
+        yield f"parent.filter is {field!r}, but the endpoint's filters do not allow any({field},[…]). Add the operator, or leave the filter out."
+    if parent.relationship is None:
+        yield "parent.filter needs parent.relationship, which says which parent a child has. Name the relationship."
+    if entry.replication.groups is None:
+        yield "parent.filter needs a replication that reads groups of parents. Use PerParent(grouped=ParentGroups(…))."
 
 
 def _includes(entry: ResourceType) -> Problems:

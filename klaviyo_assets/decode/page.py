@@ -231,7 +231,7 @@ class PageDecoder:
                 columns[column.name] = self._of_included[column.name](places)
                 continue
             if column.path[0] == "parent":
-                values = parent_ids or [None] * len(records)
+                values = self._parents_of(records, parent_ids)
             else:
                 values = sources.pop(column.name) if column.name in sources else self._read[column.name](records)
             if column.type is ColumnType.TIMESTAMP:
@@ -244,6 +244,21 @@ class PageDecoder:
                 columns[column.name] = pl.Series(column.name, values, dtype=dtype(column.type), strict=True)
         columns[EXTRA] = pl.Series(EXTRA, extras, dtype=pl.Binary).cast(pl.String)
         return pl.DataFrame(columns)
+
+    def _parents_of(self, records: Sequence[Any], parent_ids: list[str | None] | None) -> list[str | None]:
+        """Return the ids of the records' parents: those of the requests, or the ones that the records name.
+
+        Raises:
+            UnreadablePage: If a record does not say which parent it has, although its request named several.
+        """
+        parent = self._entry.parent
+        if parent is None or parent.filter is None or parent.relationship is None:
+            return parent_ids or [None] * len(records)
+        named = _relationship_reader(parent.relationship.replace("-", "_"), many=False)(records)
+        ids = [one or given for one, given in zip(named, parent_ids or [None] * len(records), strict=True)]
+        if None in ids:
+            raise UnreadablePage(f"A record does not name its {parent.relationship}, though several were requested together.")
+        return ids
 
     def _repaired(self, decode: Callable[[bytes], T], data: bytes, records: Callable[[T], Sequence[Any]]) -> T:
         """Decode; if that fails and the data can be repaired, decode the repaired data and keep the originals in ``_extra``."""

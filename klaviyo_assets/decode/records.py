@@ -71,6 +71,8 @@ class RecordDecoder:
     def __init__(self, entry: ResourceType) -> None:
         self._entry = entry
         self._relationships = {column.path[1]: column for column in entry.columns if column.path[0] == "relationships"}
+        # A child that was requested together with those of other parents says itself which parent it has.
+        self._names_parent = entry.parent.relationship if entry.parent is not None and entry.parent.filter is not None else None
         self._of_parent = {entry.parent.relationship} if entry.parent is not None else set()
         self._cataloged = StrictDecoder(entry, Unmapped())
         self._unmapped = Unmapped(without_ids=frozenset(name for root, name in entry.unmapped if root == "relationships"))
@@ -138,6 +140,8 @@ class RecordDecoder:
         extra: dict[str, Raw] = {}
         for name, raw in members.items():
             if name in self._of_parent:
+                if name == self._names_parent:
+                    known[python_name(name)] = msgspec.json.decode(raw, type=ToOne | None)
                 continue  # the parent's id is a column of its own
             column = self._relationships.get(name)
             try:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
@@ -29,13 +29,14 @@ from klaviyo_assets.catalog.hosting import optional_includes, without_includes
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.decode.report import ReportDecoder
+from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import PageSize
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ReportSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _MIN_PAGES_TO_SPLIT = 3.0
@@ -49,6 +50,18 @@ _log = logging.getLogger("klaviyo_assets")
 _MAY_CONCERN_AN_INCLUDE = (ScopeMissing, PlanGate, AccessRefused)
 """Refusals after which a read goes on without its includes. Any other says nothing about them, such as a firewall's: without the includes, stored
 values would become null."""
+
+
+class _Divided(Exception):
+    """A slice has turned out to be long, and others read it instead.
+
+    Args:
+        slices: They read the same together.
+    """
+
+    def __init__(self, slices: Sequence[AnySlice]) -> None:
+        super().__init__()
+        self.slices = slices
 
 
 @dataclass
@@ -166,7 +179,14 @@ class Fetcher:
                     error.message,
                 )
                 reader.restart()
+            except _Divided as divided:
+                self._replace(reader, divided.slices, group)
+                return
             except NotFound as error:
+                if isinstance(reader.slice, ParentGroupSlice) and reader.slice.parent_id is None and error.is_about_a_record:
+                    # One of the parents was deleted in the meantime; it is not said which.
+                    self._replace(reader, [replace(reader.slice, parents=(id_,)) for id_ in reader.slice.parents], group)
+                    return
                 if reader.slice.parent_id is None or not error.is_about_a_record:
                     raise
                 # The parent was deleted in the meantime; the children of other parents are not affected.
@@ -175,6 +195,13 @@ class Fetcher:
         self.sink.finish(reader.slice_id)
         self.state.finished.append(reader.slice)
         self.state.readers.remove(reader)
+        self._notify()
+
+    def _replace(self, reader: SliceReader, slices: Sequence[AnySlice], group: asyncio.TaskGroup) -> None:
+        """Give a slice up and read others instead. Its pages stay in the sink; it adds no coverage, since it never ends."""
+        self.state.readers.remove(reader)
+        self.state.waiting.extendleft(reversed(slices))
+        self._scale_workers(group)
         self._notify()
 
     def _drop_refused_includes(self, error: AccessDenied) -> bool:
@@ -218,6 +245,8 @@ class Fetcher:
                     raise EndlessPages(f"Klaviyo's pages do not end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
                 if may_grow and not is_last and reader.has_advanced:
                     return False
+                if not is_last and not self.state.waiting and (parts := _parts_of_long(entry, reader)):
+                    raise _Divided(parts)
         return True
 
     def _resize(self, reader: SliceReader, change: Callable[[], None]) -> None:
@@ -241,6 +270,13 @@ class Fetcher:
 
 def _report_decoder(entry: ResourceType, decode: Callable[[bytes], Page], slice_: ReportSlice) -> ReportDecoder:
     return ReportDecoder(entry, decode, None if slice_.window else slice_.field, slice_.first, slice_.last, slice_.window)
+
+
+def _parts_of_long(entry: ResourceType, reader: SliceReader) -> Sequence[AnySlice]:
+    """Return the slices that idle workers read instead of one that has just turned out to be long; none if it goes on."""
+    if not isinstance(reader.slice, ParentGroupSlice) or reader.pages != dividing.PAGES_BEFORE:
+        return ()
+    return dividing.divide(entry, reader.slice, reader.seen)
 
 
 def _start(reader: SliceReader) -> datetime:

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from klaviyo_assets.api.filters import all_of, compare
+from klaviyo_assets.api.filters import all_of, any_of, compare, equals
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice, SubsetSlice
+from klaviyo_assets.state.child_parts import END
 from klaviyo_assets.state.coverage import BEGINNING
 
 _SECOND = timedelta(seconds=1)
@@ -25,9 +26,22 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     else:
         parameters["sort"] = f"-{slice_.field}" if slice_.descending else slice_.field
         filters += _bounds(entry, slice_.field, slice_.start, slice_.end)
+    if isinstance(slice_, ParentGroupSlice):
+        filters += _of_parents(entry, slice_)
     if filters:
         parameters["filter"] = all_of(*filters)
     return parameters
+
+
+def _of_parents(entry: ResourceType, slice_: ParentGroupSlice) -> list[str]:
+    groups, parent, part = entry.replication.groups, entry.parent, slice_.part
+    assert groups is not None
+    assert parent is not None
+    assert parent.filter is not None
+    filters = [equals(parent.filter, slice_.parents[0]) if len(slice_.parents) == 1 else any_of(parent.filter, slice_.parents)]
+    if part.state is not None:
+        filters.append(equals(groups.state, part.state))
+    return filters + _bounds(entry, groups.cut_by, part.window.start, None if part.window.end == END else part.window.end)
 
 
 def _bounds(entry: ResourceType, field: str, start: datetime, end: datetime | None) -> list[str]:

@@ -8,9 +8,9 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.page_size import PageSize
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice
 from klaviyo_assets.extract.stall import Stall
-from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING
+from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, TimeWindow
 
 _SECOND = timedelta(seconds=1)
 
@@ -35,6 +35,8 @@ class SliceReader:
         passed_the_end: True once a record beyond the slice has been seen: all later records of the chain are beyond it too.
         records: Records of the slice that have been read.
         stall: Counts the pages without progress.
+        pages: Pages that have been read since the chain began.
+        seen: Of a group of parents, the range of the times of the children that have been read; None if they have none.
     """
 
     def __init__(self, slice_: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
@@ -53,6 +55,8 @@ class SliceReader:
         self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
+        self.pages = 0
+        self.seen: TimeWindow | None = None
         self.stall = self._new_stall()
 
     def _new_stall(self) -> Stall:
@@ -66,6 +70,9 @@ class SliceReader:
         if slice_.parent_id is not None:
             page = page.of_parent(slice_.parent_id)
         self._at_its_end = page.next_url is None
+        self.pages += 1
+        if isinstance(slice_, ParentGroupSlice):
+            self._note_times(page, slice_.cut_by)
         extent = page.extent(slice_.field) if isinstance(slice_, Slice) and not slice_.secondary_cursors else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
@@ -76,6 +83,12 @@ class SliceReader:
                 page = page.within(slice_.field, slice_.start, slice_.end)
         self.records += page.count
         return page
+
+    def _note_times(self, page: Page, field: str) -> None:
+        extent = page.extent(field)
+        if extent is not None:
+            before = self.seen or TimeWindow(extent.least, extent.greatest)
+            self.seen = TimeWindow(min(before.start, extent.least), max(before.end, extent.greatest))
 
     def _advance(self, slice_: Slice, least: datetime, greatest: datetime) -> None:
         follows, self._begins = not self._begins, False
@@ -191,7 +204,7 @@ class SliceReader:
     def restart_with_other_pages(self) -> None:
         """Like :meth:`restart`, for pages of another size; does not count towards the limit of restarts."""
         self._rest_from = self.read_up_to
-        self._begins = True
+        self._begins, self.pages = True, 0
         # The new chain returns the last records again, one page each if the pages are small. The number of restarts is limited.
         self.stall = self._new_stall()
 

@@ -6,6 +6,7 @@ from dataclasses import field as dataclass_field
 from datetime import date, datetime
 
 from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING
 
 
@@ -61,6 +62,42 @@ class ParentSlice:
     def whole_parent(self) -> str:
         """The parent: all of its children are read."""
         return self.parent_id
+
+
+@dataclass(frozen=True)
+class ParentGroupSlice:
+    """A part of the children of some parents, read by one cursor chain.
+
+    Attributes:
+        subset: The subset.
+        parents: Ids of the parents, at least one.
+        field: Column with the parent's id; coverage is recorded for it.
+        covers_to: The part is covered up to this time once the slice is read.
+        cut_by: Time column by which it is divided if it is long.
+        part: Which of their children it reads.
+    """
+
+    subset: Subset
+    parents: tuple[str, ...]
+    field: str
+    covers_to: datetime
+    cut_by: str
+    part: ChildPart
+
+    @property
+    def name(self) -> str:
+        """Name for logs, such as ``coupon_id 10OFF and 3 more: UNASSIGNED from … to …``."""
+        more = f" and {len(self.parents) - 1} more" if len(self.parents) > 1 else ""
+        return f"{self.field} {self.parents[0]}{more}: {self.part.name}"
+
+    @property
+    def parent_id(self) -> str | None:
+        """The parent, if it reads the children of only one."""
+        return self.parents[0] if len(self.parents) == 1 else None
+
+    @property
+    def whole_parent(self) -> None:
+        """None: it may read only a part of the children."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +188,7 @@ class ReportSlice:
         """None: its rows have no parent."""
 
 
-AnySlice = Slice | SubsetSlice | ParentSlice | ReportSlice
+AnySlice = Slice | SubsetSlice | ParentSlice | ParentGroupSlice | ReportSlice
 
 _MAX_NAMES = 20
 """Maximum number of slices to name in a list for users; a child type has one per parent, possibly thousands."""

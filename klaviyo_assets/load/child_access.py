@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from klaviyo_assets.catalog.resource_type import Parent
 from klaviyo_assets.load.child_rows import ChildRows, CompleteRead, ParentCount
+from klaviyo_assets.load.group_rows import GroupRead, GroupRows
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.parent_facts import ParentFacts
@@ -60,3 +61,13 @@ class ChildAccess:
         with self.loader.warehouse.connection() as connection:
             rows = ChildRows(connection, self.loader.tables)
             return {id_: is_empty for read in reads for id_, is_empty in rows.missing(read).items()}
+
+    def missing_in_parts(self, read: GroupRead) -> dict[str, tuple[int, int]]:
+        """Return the parents with rows that a read did not return; as :meth:`GroupRows.missing`."""
+        with self.loader.warehouse.connection() as connection:
+            return GroupRows(connection, self.loader.tables).missing(read)
+
+    def missing_ids(self, read: GroupRead, parents: Collection[str]) -> list[tuple[str, str]]:
+        """Return the parents and ids of rows that a read did not return; as :meth:`GroupRows.missing_ids`."""
+        with self.loader.warehouse.connection() as connection:
+            return GroupRows(connection, self.loader.tables).missing_ids(read, parents)

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.replication import CountProof
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.load.group_rows import GroupRows
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import parquet
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
@@ -78,6 +79,9 @@ class ChildRows:
             changed_with: Column of the parent's table with the time of its last change; None if it does not matter.
         """
         rows, parents = self._row_facts(now) if self._proof is not None else {}, self._parent_facts(changed_with)
+        if self.tables.entry.replication.groups is not None:
+            parts = GroupRows(self.connection, self.tables).stored()
+            return {id_: ParentFacts(parts=parts.get(id_, {})) for id_ in ids}
         return {id_: ParentFacts(**rows.get(id_, {}), **parents.get(id_, {})) for id_ in ids}
 
     def _row_facts(self, now: datetime) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from klaviyo_assets.load.child_rows import CompleteRead
-from klaviyo_assets.load.deletions import Deletions
+from klaviyo_assets.load.deletions import Deletions, Key
+from klaviyo_assets.load.group_rows import GroupRead, GroupRows
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.coverage_store import CoverageStore
 
@@ -20,6 +21,9 @@ class ParentsEnding:
         complete: Complete reads of parents.
         counted: Parents whose count equals their stored children.
         proofs: Coverage of the parents whose children are proven.
+        parts: What was read of parents that are read in groups; rows of it that were not returned are marked.
+        gone: Keys of rows that were looked up and do not exist any more.
+        whole: Name of the subset of complete reads: the coverage of parts of them is deleted. None to keep the coverage.
     """
 
     column: str
@@ -27,6 +31,9 @@ class ParentsEnding:
     complete: Sequence[CompleteRead] = ()
     counted: Sequence[str] = ()
     proofs: Sequence[CoverageRow] = ()
+    parts: Sequence[GroupRead] = ()
+    gone: Sequence[Key] = ()
+    whole: str | None = None
 
     def mark(self, deletions: Deletions, coverage: CoverageStore, at: datetime) -> int:
         """Mark rows that no longer exist in Klaviyo, delete the coverage of deleted parents, and return the number of marked rows."""
@@ -35,4 +42,9 @@ class ParentsEnding:
         coverage.keep_parents(deletions.tables.entry.name, self.live)
         for one in self.complete:
             marked += deletions.mark_missing_of_parents(self.column, sorted({*one.parents} & {*self.live}), one.files, at)
+        for part in self.parts:
+            marked += GroupRows(deletions.connection, deletions.tables).mark_missing(part, at)
+        marked += deletions.mark(self.gone, at)
+        if self.whole is not None:
+            coverage.keep_subset(deletions.tables.entry.name, self.whole)
         return marked + deletions.mark_outdated(self.column, sorted(self.counted), at)

@@ -25,6 +25,9 @@ _CHOICES = {
 }
 """The allowed values of a filter, for fields that do not accept any value."""
 
+_MAY_BE_IN_THE_FUTURE = frozenset({"expires_at"})
+"""Fields with times that usually lie in the future. Klaviyo refuses such bounds of the times of changes (recorded)."""
+
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -163,7 +166,7 @@ def _instant(field: str, text: str, now: int) -> int:
         instant = int(text) * SECOND if field == "timestamp" and text.isdecimal() else instants.parse(text)
     except (ValueError, OverflowError):
         raise _invalid(f"'{text}' is not a valid datetime for '{field}'.") from None
-    if instant > now:
+    if instant > now and field not in _MAY_BE_IN_THE_FUTURE:
         raise _invalid("End date may not be in the future")
     return instant
 

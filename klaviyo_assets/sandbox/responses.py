@@ -138,7 +138,7 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, o
     Raises:
         ApiError: 404, if there is none with this id.
     """
-    record = store[entry.name].get(id)
+    record = store.records_of(entry).get(id)
     if record is None:
         raise _not_found(entry, id)
     if (more := _BY_ID_ONLY.get(entry.name)) and entry.jsonapi_type not in query.fields:
@@ -187,7 +187,7 @@ def _matching(
     # Conditions on an instant that is also the sort field become bounds, so the cost of a page depends only on its size.
     bounding = filter_.on(field) if kind_of(entry, field) is Kind.TIME else []
     lows, highs = zip(*(condition.bounds() for condition in bounding), strict=True) if bounding else ((), ())
-    walked = store.records_of(entry, parent_id).walk(
+    walked = store.records_of(entry, parent_id or _only_parent(entry, filter_)).walk(
         field,
         descending=descending != (cursor is not None and cursor.backwards),
         after=cursor.place if cursor else None,
@@ -197,6 +197,14 @@ def _matching(
     rest = filter_.without(bounding)
     found = (whole for record in walked if (whole := store.whole(entry, record)) is not None)
     return (record for record in found if all(condition.met_by(record) for condition in rest)) if rest else found
+
+
+def _only_parent(entry: ResourceType, filter_: Filter) -> str | None:
+    """Return the only parent whose children a filter selects; None if it selects those of several, or of all."""
+    if entry.parent is None or entry.parent.filter is None:
+        return None
+    named = (one.operand for one in filter_.on(entry.parent.filter) if one.operator == "equals")
+    return next((str(id) for id in named), None)
 
 
 def _rendered(entry: ResourceType, records: Iterable[Record], query: Query, now: int) -> Iterator[bytes]:

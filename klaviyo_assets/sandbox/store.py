@@ -91,15 +91,44 @@ class Collection:
         return self._orders[field]
 
 
+class _Part(Collection):
+    """The children of one parent, which are also in the collection of all children.
+
+    Args:
+        entry: The type.
+        whole: The collection of all children.
+    """
+
+    def __init__(self, entry: ResourceType, whole: Collection) -> None:
+        super().__init__(entry)
+        self._whole = whole
+
+    def put(self, record: Record) -> None:
+        """Add a record to both, or replace the one with its id."""
+        super().put(record)
+        self._whole.put(record)
+
+    def remove(self, id: str) -> Record | None:
+        """Remove a record from both and return it, if there is one."""
+        record = super().remove(id)
+        if record is not None:
+            self._whole.remove(id)
+        return record
+
+
 class Children:
     """The records of a child type: a collection per parent.
 
     Args:
         entry: The type.
+
+    Attributes:
+        whole: All of them, if the API has one collection of all children, which it filters by parents; else empty.
     """
 
     def __init__(self, entry: ResourceType) -> None:
         self.entry = entry
+        self.whole = Collection(entry)
         self._of: dict[str, Collection] = {}
 
     def __len__(self) -> int:
@@ -111,11 +140,15 @@ class Children:
 
     def of(self, parent_id: str) -> Collection:
         """Return the children of one parent."""
-        return self._of.setdefault(parent_id, Collection(self.entry))
+        if parent_id not in self._of:
+            is_filtered = self.entry.parent is not None and self.entry.parent.filter is not None
+            self._of[parent_id] = _Part(self.entry, self.whole) if is_filtered else Collection(self.entry)
+        return self._of[parent_id]
 
     def remove_parent(self, parent_id: str) -> None:
         """Remove the children of a deleted parent."""
-        self._of.pop(parent_id, None)
+        for record in self._of.pop(parent_id, ()):
+            self.whole.remove(record.id)
 
     def replace_everywhere(self, id: str, other_id: str | None) -> None:
         """Remove a record from every parent and add ``other_id`` instead, if the parent does not have it yet."""
@@ -179,7 +212,9 @@ class Store:
 
     def records_of(self, entry: ResourceType, parent_id: str | None = None) -> Collection:
         """Return the records of a type, or of one parent; shared records hold only the parent's additional attributes."""
-        return self.collections[entry.name] if parent_id is None else self.children[entry.name].of(parent_id)
+        if parent_id is not None:
+            return self.children[entry.name].of(parent_id)
+        return self.collections[entry.name] if entry.parent is None else self.children[entry.name].whole
 
     def ids_of(self, name: str) -> list[str]:
         """Return the ids of a type's records; the id of a child of several parents once."""

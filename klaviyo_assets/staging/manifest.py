@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from klaviyo_assets.extract.slices import AnySlice, ParentSlice, ReportSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ParentSlice, ReportSlice, Slice
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, grouped
 
@@ -21,13 +21,13 @@ class SliceState(msgspec.Struct, eq=False):
     """How much of one slice has been written.
 
     Attributes:
-        subset: Name of the subset.
+        subset: Name of the subset, or of the part of some parents' children.
         field: Time field, None for a subset that is read completely.
         start: Start of the slice; None for a subset that is read completely.
         end: End of the slice; None if it has none.
         covers_to: ``[start, covers_to)`` counts as covered once the slice is read; None if nothing does.
         parent: Id of the parent record whose children it reads; empty if it has none.
-        ids: Ids that a report's filter names; each is covered by itself. Empty if it has no such filter.
+        ids: Ids that the filter names, of a report's records or of parents; each is covered by itself. Empty if it has no such filter.
         read_up_to: Everything before this time has been read and written; None if that is not known yet.
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
@@ -53,6 +53,8 @@ class SliceState(msgspec.Struct, eq=False):
             return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to, parent=slice_.parent_id or "")
         if isinstance(slice_, ParentSlice):
             return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
+        if isinstance(slice_, ParentGroupSlice):
+            return SliceState(slice_.part.name, slice_.field, BEGINNING, None, slice_.covers_to, ids=list(slice_.parents))
         if isinstance(slice_, ReportSlice):
             return SliceState(slice_.subset.name, slice_.field, slice_.start, None, slice_.covers_to, ids=list(slice_.ids))
         return SliceState(slice_.subset.name, None, None, None, None)

@@ -83,6 +83,10 @@ class CoverageStore(Store):
             f"DELETE FROM {self.table} WHERE resource_type = ? AND parent <> '' AND NOT list_contains(?, parent)", [resource_type, [*live]]
         )
 
+    def keep_subset(self, resource_type: str, subset: str) -> None:
+        """Delete the coverage of all other subsets."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ? AND subset <> ?", [resource_type, subset])
+
     def clear_parents(self, resource_type: str, field: str, parents: Collection[str]) -> None:
         """Delete the coverage of some parents.
 

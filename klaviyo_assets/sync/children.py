@@ -44,7 +44,7 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
 async def parent_facts(sync: SyncContext, parents: Sequence[str]) -> Mapping[str, ParentFacts]:
     """Return what the database knows about parents, if the replication asks for it."""
     replication = sync.entry.replication
-    if replication.proof is None and replication.parent_change_column is None:
+    if replication.proof is None and replication.parent_change_column is None and replication.groups is None:
         return {}
     return await in_thread(ChildAccess(sync.loader).facts, parents, sync.row, replication.parent_change_column)
 

@@ -25,6 +25,7 @@ from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import columns_of_include, include_of, including
+from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.feed import FeedSink
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
@@ -33,6 +34,7 @@ from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_divided
+from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
@@ -43,6 +45,7 @@ from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.children import read_children
 from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.grouped_children import read_groups
 from klaviyo_assets.sync.missing_resources import fetch_missing_resources, rows_with_missing_resources
 from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
@@ -137,7 +140,7 @@ class Pipeline:
             await in_thread(sync.loader.create_rebuilt)
         try:
             files = await self._fetch(planned.slices)
-            children = await read_children(sync, planned, state, files, self._fetch) if sync.completion is Completion.COMPARE_PER_PARENT else None
+            children = await self._read_children(files) if sync.completion is Completion.COMPARE_PER_PARENT else None
         except KlaviyoError as error:
             await (self._keep_until_tomorrow() if is_daily_limit(error) and sync.entry.replication.report else self._give_up())
             raise
@@ -150,6 +153,19 @@ class Pipeline:
         read = SyncRead(planned.slices, children, loaded.covered, loaded.files, self._rereads, state, self._included, planned.context.report)
         await complete(sync, self._staging, read)
         self._staging.remove()
+
+    async def _read_children(self, files: tuple[Path, ...]) -> ParentsEnding | None:
+        """Read what a child type compares; return what the end of the sync marks, or None if nothing."""
+        sync, planned, state = self._sync, self._planned, self._state
+        if sync.entry.replication.groups is not None:
+            return await read_groups(sync, planned, state, files, self._fetch, self._store)
+        return await read_children(sync, planned, state, files, self._fetch)
+
+    async def _store(self, pages: Sequence[Page]) -> None:
+        """Load records that were looked up by id."""
+        for page in pages:
+            self._staging.add_lookup(page)
+        await self._writer.finish()
 
     async def _give_up(self) -> None:
         with contextlib.suppress(OSError, pl.exceptions.PolarsError):

@@ -278,7 +278,8 @@ def test_subsets_use_allowed_filters_and_differ_from_each_other(entry: ResourceT
     for subset in entry.subsets:
         filters = [re.fullmatch(r"([a-z-]+)\(([\w.]+),('[a-z_]+'|true|false)\)", text) for text in subset.filters]
         assert all(one is not None and entry.endpoint.allows(one[2], one[1]) for one in filters)
-        assert entry.endpoint.required_filter in (None, *(one[2] for one in filters if one))
+        of_parent = entry.parent.filter if entry.parent is not None else None
+        assert entry.endpoint.required_filter in (None, of_parent, *(one[2] for one in filters if one))
 
 
 @every_type
@@ -296,7 +297,7 @@ def test_primary_key_is_the_id_and_the_parent_id(entry: ResourceType) -> None:
     else:
         assert [column.path for column in keys] == [("parent", entry.parent.column), ("id",)]
         assert entry.endpoint.path == entry.parent.path
-        assert entry.parent.path.startswith(f"{CATALOG[entry.parent.type_name].endpoint.path}/{{id}}/")
+        assert entry.parent.filter or entry.parent.path.startswith(f"{CATALOG[entry.parent.type_name].endpoint.path}/{{id}}/")
 
 
 def test_top_level_types_have_different_records() -> None:

@@ -45,6 +45,8 @@ class Account:
             ids = self._state.account.store.ids_of(entry.name)
             return [self.send("GET", f"{entry.endpoint.path}/{id_}").json()["data"] for id_ in ids]
         parameters = {"filter": "equals(messages.channel,'email')"} if entry.endpoint.required_filter else {}
+        if entry.parent is not None and entry.parent.filter is not None:
+            parameters = {"filter": f"equals({entry.parent.filter},'{self._first_parent(entry)}')"}
         if entry.endpoint.additional_fields:
             parameters[f"additional-fields[{entry.jsonapi_type}]"] = ",".join(entry.endpoint.additional_fields)
         if entry.endpoint.includes:
@@ -56,7 +58,11 @@ class Account:
         """Return the path of a type's records; of a child type, the path for a parent with children."""
         if entry.parent is None:
             return entry.endpoint.path
-        return entry.parent.path_of(next(parent_id for parent_id, _ in self._state.account.store.children[entry.name]))
+        return entry.parent.path_of(self._first_parent(entry))
+
+    def _first_parent(self, entry: ResourceType) -> str:
+        """Return the id of a parent with children."""
+        return next(parent_id for parent_id, _ in self._state.account.store.children[entry.name])
 
     def record(self, entry: ResourceType) -> Facts:
         """Return a record of a type, for the values of filters."""

@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
@@ -61,13 +62,21 @@ def _wrong_rows(held: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
 
 
 def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, held: pl.DataFrame, known: pl.DataFrame) -> list[str]:
-    columns = f"field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), parent"
+    columns = f"subset, field, epoch_us({WINDOW_START}), epoch_us(window_end), epoch_us(read_at), parent"
     of_parent, key = CATALOG[name].parent, CATALOG[name].primary_key
     now = sandbox.now().timestamp() * 1e6
     wrong = []
-    for field, start, end, read_at, parent in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
+    for subset, field, start, end, read_at, parent in query(warehouse, f"SELECT {columns} FROM _coverage WHERE resource_type = '{name}'"):
         if field not in known.columns:
             continue  # a timestamp inside a JSON column
+        if max(end, read_at) > now:
+            wrong.append(f"coverage of {field} extends into the future")
+        if CATALOG[name].replication.groups is not None and subset != CATALOG[name].subsets[0].name:
+            promised = _of_part(known, name, subset, parent)
+            missing = promised.join(held, on=key, how="anti").height
+            if missing:
+                wrong.append(f"{missing} records are missing from a covered part ({subset}) of the parent {parent}")
+            continue
         begin = start if start is not None else -(2**63)  # a window without a lower bound starts at -infinity
         promised = known if of_parent is None else known.filter(pl.col(of_parent.column) == parent)
         if of_parent is None or field != of_parent.column:
@@ -75,6 +84,15 @@ def _wrong_coverage(sandbox: SandboxProcess, warehouse: LocalFile, name: str, he
         missing = promised.join(held, on=key, how="anti").height
         if missing:
             wrong.append(f"{missing} records are missing from a covered window of {field}{f' of the parent {parent}' if parent else ''}")
-        if max(end, read_at) > now:
-            wrong.append(f"coverage of {field} extends into the future")
     return wrong
+
+
+def _of_part(known: pl.DataFrame, name: str, subset: str, parent: str) -> pl.DataFrame:
+    """Return the records of a part of a parent's children."""
+    groups, of_parent, part = CATALOG[name].replication.groups, CATALOG[name].parent, ChildPart.parse(subset)
+    assert groups is not None
+    assert of_parent is not None
+    assert part is not None
+    own = known.filter(pl.col(of_parent.column) == parent)
+    own = own if part.state is None else own.filter(pl.col(groups.state) == part.state)
+    return own.filter(pl.col(groups.cut_by).is_between(part.window.start, part.window.end, closed="left")) if part.is_bounded else own

@@ -26,6 +26,14 @@ def path_of(sandbox: SandboxProcess, name: str) -> str:
     return entry.path_of(None if entry.parent is None else sandbox.truth(name)[0]["meta"][entry.parent.column])
 
 
+def required_parameters(sandbox: SandboxProcess, name: str) -> dict[str, str]:
+    """Return the filter without which a collection cannot be requested; of children that are filtered by their parents, for a parent with some."""
+    parent = CATALOG[name].parent
+    if parent is not None and parent.filter is not None:
+        return {"filter": f"equals({parent.filter},'{sandbox.truth(name)[0]['meta'][parent.column]}')"}
+    return {"filter": "equals(messages.channel,'email')"} if CATALOG[name].endpoint.required_filter else {}
+
+
 class ManualClock:
     """A clock that a test sets."""
 

@@ -10,13 +10,9 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, PLAN_GATED_KEY, RECOMMENDED_SCOPES_KEY, SandboxOptions, key_lacking
 from klaviyo_assets_tests.accounts import COLLECTIONS, without_meta
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
-from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers, path_of
+from klaviyo_assets_tests.sandbox.helpers import BASE, SMALL, headers, path_of, required_parameters
 
 PAGED = sorted(name for name, entry in COLLECTIONS.items() if entry.endpoint.page_size)
-
-
-def parameters(name: str) -> dict[str, str]:
-    return {"filter": "equals(messages.channel,'email')"} if CATALOG[name].endpoint.required_filter else {}
 
 
 def error(response: httpx.Response) -> tuple[int, str, str | None]:
@@ -31,13 +27,13 @@ def error(response: httpx.Response) -> tuple[int, str, str | None]:
 @pytest.mark.parametrize("name", COLLECTIONS)
 def test_each_endpoint_requires_its_scopes(http, sandbox, name):
     path, entry = path_of(sandbox, name), CATALOG[name]
-    assert http.get(path, params=parameters(name)).status_code == 200
+    assert http.get(path, params=required_parameters(sandbox, name)).status_code == 200
     for scope in entry.scopes:
-        denied = http.get(path, params=parameters(name), headers=headers(key_lacking(scope)))
+        denied = http.get(path, params=required_parameters(sandbox, name), headers=headers(key_lacking(scope)))
         assert error(denied) == (403, "permission_denied", None)
         assert scope in denied.json()["errors"][0]["detail"]
     expected = 200 if entry.recommended_scope else 403
-    assert http.get(path, params=parameters(name), headers=headers(RECOMMENDED_SCOPES_KEY)).status_code == expected
+    assert http.get(path, params=required_parameters(sandbox, name), headers=headers(RECOMMENDED_SCOPES_KEY)).status_code == expected
 
 
 def test_errors_for_keys(sandbox, http):
@@ -67,14 +63,14 @@ def test_revisions(http):
 def test_page_sizes_have_bounds(http, sandbox, name):
     path, bounds = path_of(sandbox, name), CATALOG[name].endpoint.page_size
     for wrong in ("0", str(bounds.maximum + 1), "ten", "-1", ""):
-        assert error(http.get(path, params=parameters(name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
-    one = http.get(path, params=parameters(name) | {"page[size]": "1"}).json()
+        assert error(http.get(path, params=required_parameters(sandbox, name) | {"page[size]": wrong})) == (400, "invalid", "page[size]")
+    one = http.get(path, params=required_parameters(sandbox, name) | {"page[size]": "1"}).json()
     assert len(one["data"]) == 1
     following = one["links"].get("next")  # as recorded, versions of a form have no link to a page that does not exist
     assert following is None or following.startswith(str(http.base_url))
     assert following is not None or CATALOG[name].parent is not None or CATALOG[name].single_record
     assert one["links"].get("prev") is None
-    default = http.get(path, params=parameters(name)).json()
+    default = http.get(path, params=required_parameters(sandbox, name)).json()
     assert len(default["data"]) <= bounds.default
     assert default["links"].get("next") is None or len(default["data"]) == bounds.default
 
@@ -115,9 +111,9 @@ def test_a_duplicate_parameter_is_rejected(http):
 
 
 @pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.lookup_limit and entry.host is None])
-def test_one_record_by_its_id(http, name):
+def test_one_record_by_its_id(http, sandbox, name):
     path = CATALOG[name].endpoint.path
-    record = http.get(path, params=parameters(name)).json()["data"][0]
+    record = http.get(path, params=required_parameters(sandbox, name)).json()["data"][0]
     found = http.get(f"{path}/{record['id']}").json()["data"]
     volatile = {column.path[1] for column in CATALOG[name].columns if column.volatile}
     differing = {key for key, value in record["attributes"].items() if found["attributes"].pop(key) != value}

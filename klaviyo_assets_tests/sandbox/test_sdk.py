@@ -8,6 +8,7 @@ from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST
+from klaviyo_assets_tests.sandbox.helpers import required_parameters
 
 klaviyo_api = pytest.importorskip("klaviyo_api", reason="klaviyo-api is not installed")
 
@@ -21,10 +22,6 @@ def sdk(sandbox):
     return found
 
 
-def options(name: str) -> dict:
-    return {"filter": "equals(messages.channel,'email')"} if CATALOG[name].endpoint.required_filter else {}
-
-
 def operation(sdk, path: str):
     """Return the SDK's function for an endpoint, from any of its classes."""
     name = DIGEST["endpoints"][path]["operation"]
@@ -35,13 +32,15 @@ def operation(sdk, path: str):
 @pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.host is None])
 def test_the_sdk_reads_each_collection(sdk, sandbox, name):
     entry = CATALOG[name]
-    given = options(name)
+    given = required_parameters(sandbox, name)
     if entry.endpoint.page_size:
         given["page_size"] = entry.endpoint.page_size.maximum
     records = sandbox.truth(name)
     if entry.parent:
-        given["id"] = records[0]["meta"][entry.parent.column]
-        records = [record for record in records if record["meta"][entry.parent.column] == given["id"]]
+        parent_id = records[0]["meta"][entry.parent.column]
+        records = [record for record in records if record["meta"][entry.parent.column] == parent_id]
+        if entry.parent.filter is None:
+            given["id"] = parent_id
     page = operation(sdk, entry.endpoint.path)(**given)
     truth = {record["id"]: record for record in records}
     assert page.data
@@ -56,9 +55,9 @@ def test_the_sdk_reads_each_collection(sdk, sandbox, name):
 
 
 @pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.endpoint.includes and entry.host is None])
-def test_the_sdk_reads_includes(sdk, name):
+def test_the_sdk_reads_includes(sdk, sandbox, name):
     entry = CATALOG[name]
-    page = operation(sdk, entry.endpoint.path)(**options(name), include=list(entry.endpoint.includes))
+    page = operation(sdk, entry.endpoint.path)(**required_parameters(sandbox, name), include=list(entry.endpoint.includes))
     assert page.included is not None
 
 

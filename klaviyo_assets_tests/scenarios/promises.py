@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
+from klaviyo_assets.extract.strategies.parent_groups import RESUMED_WITHIN, live_states
 from klaviyo_assets.extract.strategies.proof import AT_LEAST
 from klaviyo_assets_tests.scenarios.history import History
 from klaviyo_assets_tests.scenarios.rows import micros, parent_of
@@ -165,9 +166,10 @@ class Promises:
         certain = sync.succeeded and (began == ended or not self._moves(sync))
         for known in before:
             due = self._is_due(sync, id_, first.times, versions[known.index].times, known)
-            if due or self._may_miss(sync, id_):
+            missed = self._may_miss(sync, id_)
+            if due or missed:
                 yield now
-            if not due or not certain:
+            if not due or not certain or (missed and self._replication.groups is not None):
                 yield known
 
     @property
@@ -181,6 +183,8 @@ class Promises:
 
     def _may_miss(self, sync: ObservedSync, id_: str) -> bool:
         """Return whether a sync may read all children of a record's parent, but need not, because they are only proven from time to time."""
+        if self._replication.groups is not None:
+            return self._may_be_settled(sync, id_)
         is_partial = self._replication.proof is not None or self._at_least is not None
         return is_partial and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
 
@@ -191,6 +195,17 @@ class Promises:
         changed_at = sync.parents.get(parent_of(self.history.entry, id_) or "")
         is_changed = self._replication.parent_change_column is not None and changed_at is not None and changed_at >= last.at
         return is_changed or sync.at - last.at >= micros_of(self._at_least)
+
+    def _may_be_settled(self, sync: ObservedSync, id_: str) -> bool:
+        """Return whether a sync need not read a child: it has been in a state that is not read each time, or an interrupted sync has read it."""
+        states = live_states(self.history.entry)
+        groups = self._replication.groups
+        assert groups is not None
+        place = next(number for number, column in enumerate(self.history.entry.columns) if column.name == groups.state)
+        seen = self.history.versions[id_][: self.history.index(id_, sync.ended) + 1]
+        before = [one for one in self._syncs if one is not sync and one.at <= sync.at]
+        was_interrupted = any(not one.succeeded and sync.at - one.at <= micros_of(RESUMED_WITHIN) for one in before)
+        return sync.mode != "full" and (was_interrupted or any(one.row is not None and one.row[place] not in states for one in seen))
 
     def _proven(self, sync: ObservedSync, id_: str) -> int:
         """Return the index of the version that a proof of the parent's children must have found: the one of the longest time between two proofs ago.

@@ -1,6 +1,7 @@
 """The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
-One class per module: ``full_table``, ``included``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``, ``report``. ``base`` has
+One class per module: ``full_table``, ``included``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``,
+``parent_groups``, ``report``. ``base`` has
 the protocol, ``timed`` the base class of the strategies that read by time, ``slicing`` cuts time windows into slices, and ``proof`` decides which
 parents are compared. The names in ``__all__`` are public: with them, code from outside this package implements strategies of its own.
 """

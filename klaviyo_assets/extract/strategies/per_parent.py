@@ -8,6 +8,7 @@ from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import ParentSlice
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext, Strategy
+from klaviyo_assets.extract.strategies.parent_groups import ParentGroupsStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.state.coverage import BEGINNING
 
@@ -60,5 +61,7 @@ class PerParentStrategy:
 
 
 def per_parent_strategy(replication: PerParent) -> Strategy:
-    """Return the strategy of a replication per parent, which depends on whether it reads by time."""
+    """Return the strategy of a replication per parent, which depends on whether it reads groups of parents, or by time."""
+    if replication.groups is not None:
+        return ParentGroupsStrategy(replication)
     return PerParentStrategy(replication) if replication.field is None else ParentWindowsStrategy(replication)

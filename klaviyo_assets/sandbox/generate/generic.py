@@ -22,7 +22,10 @@ _NOTHING: Mapping[str, Any] = {}
 _NULL_SHARE = 0.1
 """Share of nulls among values that Klaviyo does not guarantee."""
 
-_NEVER_NULL = frozenset({("coupon_codes", "unique_code"), ("coupon_codes", "status")})
+_LINKS_ONLY = (("coupon_codes", "profile"),)
+"""Relationships that the OpenAPI description has with ids, but that were recorded with links only."""
+
+_NEVER_NULL = frozenset({("coupon_codes", "unique_code"), ("coupon_codes", "status"), ("coupon_codes", "expires_at")})
 """Columns that Klaviyo describes as nullable, but that no coupon code lacks."""
 
 
@@ -60,6 +63,8 @@ def make_any(
         if column.path[0] != "relationships":
             continue
         name, to_one = column.path[1], column.type is ColumnType.STRING
+        if (entry.name, name) in _LINKS_ONLY:
+            continue
         ids = given_ids.get(name)
         if ids is None:
             ids = _related_ids(context, store, name, rng, least=1 if to_one else 0, most=1 if to_one else 2)
@@ -75,8 +80,11 @@ def make_any(
     extras = {name: attributes.pop(name) for name in entry.endpoint.additional_fields if name in attributes}
     extras |= {name: None for name in entry.endpoint.additional_fields if ("attributes", name) in entry.unmapped}
     links = tuple(path[1] for path in entry.unmapped if path[0] == "relationships")
+    links += tuple(name for type_name, name in _LINKS_ONLY if type_name == entry.name)
     if entry.parent is not None and parent_id is not None and entry.parent.relationship is not None:
         linked[entry.parent.relationship] = {"type": entry.parent.entry.jsonapi_type, "id": parent_id}
+        if entry.parent.filter is not None:
+            values |= {entry.parent.filter: parent_id, entry.parent.column: parent_id}
     record = build(
         entry,
         context.ids.of_type(entry.jsonapi_type) if id is None else id,

@@ -1,0 +1,109 @@
+"""The steps of a sync that reads the children of several parents by one request.
+
+A sync that did not read the final states cannot know whether a row that it did not return has reached one or was deleted. Few such rows are looked up
+by id; if there are many, all children of their parent are read. So a row is marked only if its record is gone.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from klaviyo_assets._internal.threads import in_thread
+from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.fetch_state import FetchState
+from klaviyo_assets.extract.lookup import look_up
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext
+from klaviyo_assets.extract.strategies.parent_groups import due_parents, read_before, slices_of
+from klaviyo_assets.load.child_access import ChildAccess
+from klaviyo_assets.load.child_rows import proofs
+from klaviyo_assets.load.deletions import Key
+from klaviyo_assets.load.group_rows import GroupRead
+from klaviyo_assets.load.parents_ending import ParentsEnding
+from klaviyo_assets.state.child_parts import ChildPart
+from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.planned import PlannedSync
+
+Fetch = Callable[[Sequence[AnySlice]], Awaitable[tuple[Path, ...]]]
+"""Fetches and loads slices, and returns the files with the keys of their records."""
+
+Store = Callable[[Sequence[Page]], Awaitable[None]]
+"""Loads records that were looked up."""
+
+_ROWS_PER_REQUEST = 100
+"""Children of a page. Reading a parent completely takes a request for so many of its children; a look-up takes one for each."""
+
+
+async def read_groups(
+    sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: Fetch, store: Store
+) -> ParentsEnding | None:
+    """Read what the planned slices have left open; return what the end of the sync marks, or None if nothing.
+
+    Args:
+        sync: The sync.
+        planned: The plan; its slices have been read and loaded.
+        state: Progress of the extraction.
+        files: Files with the keys of their records.
+        fetch: Fetches and loads more slices.
+        store: Loads records that were looked up.
+
+    Raises:
+        KlaviyoError: If Klaviyo refuses or fails.
+        WarehouseError: If the database fails.
+    """
+    entry, context, access = sync.entry, planned.context, ChildAccess(sync.loader)
+    parent = entry.parent
+    assert parent is not None
+    if not planned.parents:
+        return None
+    first = GroupRead(_parts(state.finished), files)
+    missing = await in_thread(access.missing_in_parts, first)
+    few = {id_ for id_, (count, rows) in missing.items() if count <= -(-rows // _ROWS_PER_REQUEST)}
+    complete = {id_ for id_, part in first.parts if part.state is None}
+    again = [id_ for id_ in missing if id_ not in few and id_ not in complete]
+    many = GroupRead(tuple(one for one in first.parts if one[0] in missing and one[0] in complete and one[0] not in few), files)
+    reads = [many, await _read_again(sync, context, state, again, fetch, files)]
+    if any(read.parts for read in reads) and not reads[-1].files:
+        sync.note(f"Klaviyo returned no {entry.name} at all, though {sync.loader.row_count} are known: they were not marked as deleted.")
+        reads = []
+    gone = await _gone(sync, await in_thread(access.missing_ids, first, few) if few else [], store)
+    live = {*planned.parents} - {*state.gone_parents}
+    proven = _proofs(sync, context, again, due_parents(context))
+    return ParentsEnding(
+        parent.column, live, proofs=[row for row in proven if row.parent in live], parts=reads, gone=gone, whole=entry.subsets[0].name
+    )
+
+
+def _parts(slices: Sequence[AnySlice]) -> tuple[tuple[str, ChildPart], ...]:
+    return tuple((id_, one.part) for one in slices if isinstance(one, ParentGroupSlice) for id_ in one.parents)
+
+
+async def _read_again(
+    sync: SyncContext, context: PlanContext, state: FetchState, parents: Sequence[str], fetch: Fetch, files: tuple[Path, ...]
+) -> GroupRead:
+    """Read all children of some parents."""
+    if not parents:
+        return GroupRead((), files)
+    sync.log.info("%s: many rows of %d parents were not returned, so all of their children are read", sync.entry.name, len(parents))
+    before = len(state.finished)
+    more = await fetch([*slices_of(context, parents, None)])
+    return GroupRead(_parts(state.finished[before:]), files + more)
+
+
+async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: Store) -> list[Key]:
+    """Look up the records of rows that were not returned, load those that exist, and return the keys of the others."""
+    pages = await look_up(sync.client, sync.entry, [id_ for _, id_ in missing]) if missing else []
+    if pages:
+        await store(pages)
+    still_there = {record.id for page in pages for record in page.records}
+    return [key for key in missing if key[1] not in still_there]
+
+
+def _proofs(sync: SyncContext, context: PlanContext, again: Collection[str], due: Collection[str]) -> list[CoverageRow]:
+    """Return the coverage of the parents whose children were all read, as of the start of the earliest sync that has read some of them."""
+    read_at: dict[str, datetime] = dict.fromkeys((*due, *again), sync.row.started_at)
+    for row, _ in read_before(context):
+        if row.parent in due and row.parent not in again:
+            read_at[row.parent] = min(row.read_at, read_at[row.parent])
+    return [one for id_, at in read_at.items() for one in proofs(sync.entry, [id_], at - LAG, at, sync.fingerprint)]

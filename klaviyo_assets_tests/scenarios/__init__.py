@@ -9,6 +9,7 @@
     promises.py    the versions that a table may hold after the syncs so far
     rows.py        a record's JSON as a table row, decoded independently of the library
     rewrites.py    checks that only rows with another content are rewritten
+    incomplete.py  rows that an interrupted sync has left without their included resources
     auditing.py    the audit of a world
     actions.py     applies actions to the account
     stats.py       counts

@@ -111,11 +111,13 @@ class ReportRunner:
         first = str(self._first_that_changes(today))
         due = self._due_from()
         changing = _from({key: values for key, values in held.items() if key[-1] >= first}, due)
-        if not any(changing == _from(rows, due) for _, rows in self._today):
-            newest = _from(self._today[-1][1], due)
-            wrong = sorted(key for key in newest.keys() | changing.keys() if newest.get(key) != changing.get(key))
-            raise Difference(f"{name}: {len(wrong)} rows of windows that change are not those of today, such as {wrong[:1]}")
-
+        shown = [_from(rows, due) for _, rows in self._today]
+        # A segment that is new is read by itself, later on the same day.
+        for subject in {key[0] for key in changing.keys() | shown[-1].keys()} if self.entry.named_in_filter is not None else {None}:
+            ours, *theirs = (_of(subject, rows) for rows in (changing, *shown))
+            if ours not in theirs:
+                wrong = sorted(key for key in theirs[-1].keys() | ours.keys() if theirs[-1].get(key) != ours.get(key))
+                raise Difference(f"{name}: {len(wrong)} rows of windows that change are not those of today, such as {wrong[:1]}")
         self._compare_observations(held, first)
 
     def _compare_observations(self, held: Rows, today: str) -> None:
@@ -158,6 +160,11 @@ class ReportRunner:
                 raise Difference(f"{self.scenario.name} {row[: len(keys)]} occurs twice")
             found[row[: len(keys)]] = row[len(keys) :]
         return found
+
+
+def _of(subject: str | None, rows: Rows) -> Rows:
+    """Return the rows of a subject; all rows if it is None."""
+    return rows if subject is None else {key: values for key, values in rows.items() if key[0] == subject}
 
 
 def _from(rows: Rows, due: Callable[[Key], str | None]) -> Rows:

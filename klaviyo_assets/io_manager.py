@@ -1,56 +1,65 @@
-"""Hands the tables to downstream assets as Polars frames."""
+"""Hands the tables to downstream assets as frames."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import duckdb
 from dagster import ResourceDependency
-from duckdb import DuckDBPyConnection
 from pydantic import Field
 
+from klaviyo_assets.frames.kinds import LAZY, frame, kind_of
+from klaviyo_assets.frames.lazy import Opened, lazy_frame
+from klaviyo_assets.frames.published import published_copy
+from klaviyo_assets.frames.selection import Selection
 from klaviyo_assets.resources import option_field
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
-from klaviyo_assets.warehouse import frame_copies
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.factory import warehouse_from
-from klaviyo_assets.warehouse.sql import literal, parts_of, quoted
+from klaviyo_assets.warehouse.sql import parts_of, pasted
 
-if TYPE_CHECKING:
-    import polars as pl
-
+PUBLISHED_FILE, PUBLISHED_SCHEMA = "klaviyo/published_file", "klaviyo/schema"
+"""Metadata of the asset ``published``: the path of the copy, and the account's schema."""
 
 DATABASE_VARIABLES = tuple(OPTIONS[name].variable for name in ("duckdb_path", "duckdb_patience", "duckdb_memory_limit", "duckdb_threads"))
 """Environment variables of the settings for reading a table."""
 
 
 class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
-    """Loads a table for a downstream asset that takes it as an argument.
+    """Loads a table, or a part of it, for a downstream asset that takes it as an argument.
 
-    The argument's type decides: ``pl.DataFrame`` (default) holds the whole table in memory; ``pl.LazyFrame`` scans a temporary Parquet copy in the
-    state folder next to the database, which is deleted when the process ends, or, if it is killed, when the database is opened next.
-    ``AssetIn(metadata={"columns": [...]})`` chooses columns, a string one column. Deleted records are included, with ``_deleted_at`` set.
+    The argument's type decides: ``pl.DataFrame`` (default), ``pandas.DataFrame`` and ``pyarrow.Table`` hold the rows in memory. A ``pl.LazyFrame``
+    reads when it is evaluated: the columns and rows that the query needs are copied to a temporary Parquet file in the state folder next to the
+    database. JSON columns are text. Deleted records are included, with ``_deleted_at`` set.
+
+    Metadata of ``dg.AssetIn`` chooses a part: ``columns`` (a list of names, or one name), ``where`` (an SQL condition), and ``partition_expr`` (a
+    time column, or an SQL expression): in a run of partitions of time, only rows of their time window are read.
 
     Args:
         duckdb: The DuckDB resource, or a resource with a method ``warehouse()``.
         duckdb_patience: Seconds to wait for another program that has the file open.
         duckdb_memory_limit: Memory that DuckDB may use, such as ``2GB``; None for the default.
         duckdb_threads: Threads that DuckDB may use; None for the default.
+        published: Path of the published copy, to read from instead of the database: then no sync waits for this input, and it may be as old as the
+            copy. It also serves inputs from the asset ``published``, whose metadata ``table`` names a table.
         setting_names: What error messages call the settings, by this library's variable (``KLAVIYO_DUCKDB_PATH``). By default the fields of this IO
             manager, and of its DuckDB resource.
 
     Example:
-        >>> @dg.asset(ins={"profiles": dg.AssetIn(["klaviyo", "profiles"], metadata={"columns": ["id", "email"]})})
-        ... def subscribers(profiles: pl.LazyFrame) -> None: ...
+        >>> @dg.asset(ins={"events": dg.AssetIn(["klaviyo", "events"], metadata={"columns": ["id", "profile_id"], "where": "metric_id = 'RESQ6t'"})})
+        ... def buyers(events: pl.LazyFrame) -> None: ...
     """
 
     duckdb: ResourceDependency[Any]
     duckdb_patience: float = option_field("duckdb_patience")
     duckdb_memory_limit: str | None = option_field("duckdb_memory_limit")
     duckdb_threads: int | None = option_field("duckdb_threads")
+    published: str | None = Field(default=None, description="Path of the published copy, to read from instead of the database.")
 
     setting_names: dict[str, str] = Field(default={}, description="What error messages call the settings, by this library's variable.")
 
@@ -59,31 +68,121 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         raise dg.DagsterInvariantViolationError(f"{context.get_identifier()} is written by its own sync, not by an IO manager.")
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Return the table that the upstream asset's metadata names."""
-        import polars as pl  # a code location is loaded without it
+        """Return the table that the upstream asset's metadata names, or the part of it that the input's metadata chooses.
 
-        assert context.upstream_output is not None
-        name = (context.upstream_output.definition_metadata or {}).get("dagster/table_name")
-        if not name:
-            raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
-        columns = _columns(context)
+        Raises:
+            dagster.Failure: If the metadata cannot be used, or the database cannot be read.
+        """
+        source = _source(context)
+        selection = _selection(context)
+        kind = _kind(context)
         worded = partial(worded_by, _own_names(context) | self.setting_names)
-        lazy = context.dagster_type.typing_type is pl.LazyFrame
         try:
-            warehouse = warehouse_from(self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads)
-            with in_the_log_of(context.log, worded), warehouse.connection() as connection:
-                query = _query(warehouse, str(name), columns)
-                return _lazy(connection, query, warehouse.state_dir) if lazy else connection.sql(query).pl()
+            with in_the_log_of(context.log, worded):
+                warehouse = warehouse_from(
+                    self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads
+                )
+                copy = source.copy or self.published
+                opened: Opened = partial(published_copy, Path(copy)) if copy else warehouse.connection
+                query = selection.query(pasted(*source.table))
+                if kind == LAZY:
+                    return lazy_frame(opened, query, warehouse.state_dir)
+                with opened() as connection:
+                    return frame(connection, query, kind)
         except WarehouseError as error:
             from klaviyo_assets.failures import failure  # a code location is loaded without it
 
             raise failure(error, worded) from None
         except duckdb.CatalogException as error:
             raise dg.Failure(
-                f"There is no table {name} yet. What to do: materialize {context.asset_key.to_user_string()} first.", allow_retries=False
+                f"There is no table {'.'.join(source.table)} yet. What to do: materialize {context.asset_key.to_user_string()} first.",
+                allow_retries=False,
             ) from error
-        except duckdb.BinderException as error:
-            raise dg.Failure(f"{name}: {str(error).splitlines()[0]} What to do: correct the columns in AssetIn's metadata.") from error
+        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+            raise dg.Failure(
+                f"{'.'.join(source.table)}: {str(error).splitlines()[0]} "
+                "What to do: correct columns, where and partition_expr in AssetIn's metadata.",
+                allow_retries=False,
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where an input is read from.
+
+    Attributes:
+        table: Schema and name of the table.
+        copy: The published copy, if the input comes from its asset.
+    """
+
+    table: tuple[str, str]
+    copy: str | None = None
+
+
+def _source(context: dg.InputContext) -> _Source:
+    assert context.upstream_output is not None
+    upstream = context.upstream_output.definition_metadata or {}
+    if copy := _plain(upstream.get(PUBLISHED_FILE)):
+        schema = str(_plain(upstream[PUBLISHED_SCHEMA]))
+        table = _plain((context.definition_metadata or {}).get("table"))
+        if not isinstance(table, str) or not table:
+            raise dg.Failure(
+                f"The input {context.name} reads the published copy and does not say which table. What to do: name it in AssetIn's metadata, such as "
+                "{'table': 'events'}.",
+                allow_retries=False,
+            )
+        return _Source(_qualified(table, schema), str(copy))
+    name = upstream.get("dagster/table_name")
+    if not name:
+        raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
+    return _Source(_qualified(str(name)))
+
+
+def _qualified(table: str, schema: str = "main") -> tuple[str, str]:
+    *others, name = parts_of(table)
+    return (others[-1] if others else schema, name)
+
+
+def _selection(context: dg.InputContext) -> Selection:
+    """Return the part of the table that an input's metadata chooses.
+
+    Raises:
+        dagster.Failure: If the metadata cannot be used.
+    """
+    metadata = context.definition_metadata or {}
+    where = _text(context, "where", metadata.get("where"))
+    time = _text(context, "partition_expr", metadata.get("partition_expr"))
+    return Selection(tuple(_columns(context)), where, time, _window(context) if time else None)
+
+
+def _text(context: dg.InputContext, name: str, given: object) -> str:
+    given = _plain(given)
+    if given is None or isinstance(given, str):
+        return given or ""
+    raise dg.Failure(f"The metadata {name} of the input {context.name} is {given!r}. What to do: give SQL as a string.", allow_retries=False)
+
+
+def _window(context: dg.InputContext) -> tuple[datetime, datetime] | None:
+    """Return the time window of the run's partitions; None if the run has none."""
+    if context.has_asset_partitions:
+        window = context.asset_partitions_time_window
+    elif context.has_partition_key:
+        window = context.step_context.partition_time_window
+    else:
+        return None
+    return window.start, window.end
+
+
+def _kind(context: dg.InputContext) -> str:
+    try:
+        return kind_of(context.dagster_type.typing_type)
+    except TypeError as error:
+        raise dg.Failure(f"The input {context.name}: {error}.", allow_retries=False) from None
+
+
+def _plain(value: object) -> object:
+    """Return a metadata value without Dagster's wrapper."""
+    return value.value if isinstance(value, dg.MetadataValue) else value
 
 
 def _columns(context: dg.InputContext) -> list[str]:
@@ -92,9 +191,7 @@ def _columns(context: dg.InputContext) -> list[str]:
     Raises:
         dagster.Failure: If they are something else than names.
     """
-    given = (context.definition_metadata or {}).get("columns")
-    if isinstance(given, dg.MetadataValue):
-        given = given.value
+    given = _plain((context.definition_metadata or {}).get("columns"))
     columns = [given] if isinstance(given, str) else [] if given is None else given
     if isinstance(columns, list | tuple) and all(isinstance(one, str) for one in columns):
         return list(columns)
@@ -112,28 +209,3 @@ def _own_names(context: dg.InputContext) -> dict[str, str]:
     path, *others = DATABASE_VARIABLES
     own = {variable: f"the field {variable.removeprefix('KLAVIYO_').lower()} {owner}" for variable in others}
     return {path: f"the field database of the DuckDB resource {owner}", **own}
-
-
-def _lazy(connection: DuckDBPyConnection, query: str, state: Path) -> "pl.LazyFrame":
-    import polars as pl
-
-    relation = connection.sql(query)
-    # As text, as in an eager frame; Parquet's JSON type would come back as bytes.
-    columns = ", ".join(
-        f"{quoted(name)}::VARCHAR AS {quoted(name)}" if str(type_) == "JSON" else quoted(name)
-        for name, type_ in zip(relation.columns, relation.types, strict=True)
-    )
-    query = f"SELECT {columns} FROM ({query})"
-    copy = frame_copies.new_copy(state)
-    try:
-        connection.execute(f"COPY ({query}) TO {literal(str(copy))} (FORMAT parquet)")
-    except BaseException:
-        frame_copies.discard(copy)
-        raise
-    return pl.scan_parquet(copy)
-
-
-def _query(warehouse: Warehouse, table: str, columns: list[str]) -> str:
-    chosen = ", ".join(quoted(column) for column in columns) if columns else "*"
-    *_, schema, name = parts_of(table)
-    return f"SELECT {chosen} FROM {warehouse.qualified(schema, name)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.io_manager import PUBLISHED_FILE, PUBLISHED_SCHEMA
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
@@ -72,9 +73,10 @@ def build_klaviyo_published(
         tags=dict(translator.tags),
         kinds={"duckdb", *(["parquet"] if parquet is not None else [])},
         skippable=True,
+        metadata={PUBLISHED_FILE: str(PublishTarget.at(file).file), PUBLISHED_SCHEMA: translator.schema},
         # Not AutomationCondition.eager() alone: it would wait for ever for a type that is skipped because its scope is missing.
         automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing()),
-    )
+    ).with_io_manager_key(str(translator.io_manager_key))
 
     @dg.multi_asset(
         name=f"{name}_{PUBLISHED}",

@@ -13,6 +13,7 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.cli.erase import erase
+from klaviyo_assets.frames.lazy import lazy_frame
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile, frame_copies
@@ -20,16 +21,13 @@ from klaviyo_assets_tests.accounts import local_file, sync
 
 pytestmark = pytest.mark.duckdb
 
-_LOAD = """
-import sys
-import dagster as dg, polars as pl
-from dagster_duckdb import DuckDBResource
-from klaviyo_assets.io_manager import KlaviyoFrameIOManager
-upstream = dg.build_output_context(definition_metadata={"dagster/table_name": "main.t"})
-context = dg.build_input_context(upstream_output=upstream, dagster_type=dg.DagsterType(lambda _, __: True, "lazy", typing_type=pl.LazyFrame),
-                                 asset_key=dg.AssetKey("t"))
-frame = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=sys.argv[1])).load_input(context)
-print(frame.collect().height, flush=True)
+_HOLD = """
+import pathlib, sys
+from klaviyo_assets.warehouse.frame_copies import new_copy
+from klaviyo_assets.warehouse.state_dir import owner_only_files
+with owner_only_files():
+    new_copy(pathlib.Path(sys.argv[1])).touch()
+print("copied", flush=True)
 sys.stdin.read()
 """
 
@@ -44,10 +42,10 @@ def warehouse(tmp_path: Path) -> LocalFile:
 
 @contextmanager
 def consumer(warehouse: LocalFile) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", _LOAD, str(warehouse.path)]
+    command = [sys.executable, "-c", _HOLD, str(warehouse.state_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"1000\n"
+        assert process.stdout.readline() == b"copied\n"
         yield process
 
 
@@ -165,10 +163,38 @@ def test_an_erasure_waits_as_long_as_the_setting_says(
     assert "KLAVIYO_DUCKDB_PATIENCE" in capsys.readouterr().err
 
 
-def test_a_copy_that_fails_is_not_left(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    from klaviyo_assets.io_manager import _lazy
+def test_a_copy_that_fails_is_not_left(warehouse: LocalFile) -> None:
+    frame = lazy_frame(warehouse.connection, "SELECT error(email) AS x FROM t", warehouse.state_dir)
+    with pytest.raises(duckdb.Error, match=r"ann@example\.com"):
+        frame.collect()
+    assert list((warehouse.state_dir / "copies").iterdir()) == []
 
+
+def test_only_what_a_query_needs_is_copied_and_deleted_at_its_end(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[pl.DataFrame] = []
+    discard = frame_copies.discard
+
+    def note(copy: Path) -> None:
+        copied.append(pl.read_parquet(copy))
+        discard(copy)
+
+    monkeypatch.setattr(frame_copies, "discard", note)
     with warehouse.connection() as connection:
-        with pytest.raises(duckdb.Error):
-            _lazy(connection, "SELECT error('no') AS x FROM t", warehouse.state_dir)
-        assert list((warehouse.state_dir / "copies").iterdir()) == []
+        connection.execute("CREATE TABLE numbers AS SELECT i, i % 10 AS digit, '{\"a\": 1.0}'::JSON AS j FROM range(1000) r(i)")
+    frame = lazy_frame(warehouse.connection, "SELECT * FROM numbers", warehouse.state_dir)
+
+    assert frame.collect_schema() == {"i": pl.Int64, "digit": pl.Int64, "j": pl.String}
+    assert frame.filter(pl.col("digit") == 3).select("i").collect().height == 100
+    assert copied.pop().height == 100
+    assert frame.select("j").head(5).collect()["j"].to_list() == ['{"a": 1.0}'] * 5
+    assert copied.pop().shape == (5, 1)
+    assert frame.filter(pl.col("i") < 0).collect().shape == (0, 3)
+    assert frame.join(frame, on="i").select(pl.len()).collect().item() == 1000
+    assert copies(warehouse) == []
+
+
+def test_a_lazy_frame_keeps_no_sync_waiting(warehouse: LocalFile) -> None:
+    frame = lazy_frame(warehouse.connection, "SELECT * FROM t", warehouse.state_dir)
+    with warehouse.connection() as connection:
+        connection.execute("INSERT INTO t VALUES ('bob@example.com')")
+    assert frame.collect().height == 1001, "it reads when it is evaluated"

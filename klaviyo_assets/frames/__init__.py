@@ -1,0 +1,1 @@
+"""Tables as frames for downstream assets."""

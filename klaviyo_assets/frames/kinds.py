@@ -1,0 +1,60 @@
+"""The kinds of frames that an input can have: Polars, pandas and Arrow."""
+
+from collections.abc import Callable
+from typing import Any
+
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from klaviyo_assets.warehouse.sql import quoted
+
+LAZY = "polars.LazyFrame"
+DEFAULT = "polars.DataFrame"
+
+_KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
+    DEFAULT: lambda relation: relation.pl(),
+    "pandas.DataFrame": lambda relation: relation.df(),
+    "pyarrow.Table": lambda relation: relation.to_arrow_table(),
+}
+
+
+def kind_of(annotation: object) -> str:
+    """Return the kind of frame that an annotation asks for; the default if it names none.
+
+    Raises:
+        TypeError: If it is the type of a frame that is not supported.
+
+    Example:
+        >>> import polars
+        >>> kind_of(polars.LazyFrame)
+        'polars.LazyFrame'
+    """
+    if not isinstance(annotation, type) or annotation is type(None):
+        return DEFAULT
+    package, name = annotation.__module__.partition(".")[0], annotation.__name__
+    kind = f"{package}.{name}"
+    if kind == LAZY or kind in _KINDS:
+        return kind
+    if package in ("polars", "pandas", "pyarrow"):
+        raise TypeError(f"{kind} is not supported; use {', '.join([*_KINDS, LAZY])}")
+    return DEFAULT
+
+
+def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:
+    """Return the rows of a query as a frame in memory.
+
+    Args:
+        connection: The database.
+        query: The query.
+        kind: As :func:`kind_of` returns it, not lazy.
+    """
+    return _KINDS[kind](connection.sql(as_text(connection, query)))
+
+
+def as_text(connection: DuckDBPyConnection, query: str) -> str:
+    """Return a query with its JSON columns as text: Parquet's and Arrow's JSON types come back as bytes or objects in some readers."""
+    relation = connection.sql(query)
+    columns = ", ".join(
+        f"{quoted(name)}::VARCHAR AS {quoted(name)}" if str(type_) == "JSON" else quoted(name)
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+    )
+    return f"SELECT {columns} FROM ({query})"

@@ -1,0 +1,152 @@
+"""What downstream assets get as an argument: the kind of frame, and the part of the table that their metadata chooses."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pyarrow
+import pytest
+from dagster_duckdb import DuckDBResource
+
+from klaviyo_assets import KlaviyoFrameIOManager, PublishTarget, build_klaviyo_published
+from klaviyo_assets.publish.publisher import Publisher
+from klaviyo_assets.warehouse import LocalFile
+
+EVENTS = dg.AssetSpec(["klaviyo", "events"], metadata={"dagster/table_name": "klaviyo.events"}).with_io_manager_key("klaviyo_frames")
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
+SETUP = """
+CREATE SCHEMA klaviyo;
+CREATE TABLE klaviyo.events AS
+SELECT
+    'e' || i AS id, if(i % 2 = 0, NULL, 'p' || i) AS profile_id, '{"a": 1.0}'::JSON AS event_properties,
+    TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_hours(i::INTEGER) AS datetime
+FROM range(100) r(i);
+CREATE TABLE klaviyo._syncs AS
+SELECT
+    'events' AS resource_type, 'succeeded' AS outcome, 'incremental' AS mode, now() AS started_at,
+    1 AS rows_inserted, 0 AS rows_updated, 0 AS rows_deleted;
+"""
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> LocalFile:
+    file = LocalFile(DuckDBResource(database=str(tmp_path / "shop.duckdb")))
+    with file.connection() as connection:
+        connection.execute(SETUP)
+    return file
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def read(
+    warehouse: LocalFile, instance: dg.DagsterInstance, annotation: type, partition: str | None = None, published: str | None = None, **metadata: Any
+) -> Any:
+    """Return what an asset gets that reads the events."""
+    seen: list[Any] = []
+
+    def downstream(events: Any) -> None:
+        seen.append(events.collect() if isinstance(events, pl.LazyFrame) else events)
+
+    downstream.__annotations__["events"] = annotation
+    ins = {"events": dg.AssetIn(EVENTS.key, metadata=metadata)}
+    asset = dg.asset(ins=ins, partitions_def=DAYS if partition else None)(downstream)
+    _materialize(asset, EVENTS, warehouse, instance, published, partition)
+    return seen[0]
+
+
+def _materialize(
+    asset: dg.AssetsDefinition, upstream: Any, warehouse: LocalFile, instance: dg.DagsterInstance, published: str | None, partition: str | None = None
+) -> None:
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), published=published)
+    dg.materialize([upstream, asset], selection=[asset], resources={"klaviyo_frames": manager}, instance=instance, partition_key=partition)
+
+
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame, pyarrow.Table, Any])
+def test_the_annotation_decides_the_kind(annotation: type, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    found = read(warehouse, instance, annotation)
+
+    assert isinstance(found, pyarrow.Table if annotation is pyarrow.Table else pl.DataFrame)
+    frame = pl.DataFrame(pl.from_arrow(found)) if annotation is pyarrow.Table else found
+    assert frame.shape == (100, 4)
+    assert frame["event_properties"].unique().to_list() == ['{"a": 1.0}']
+    assert frame["datetime"].dt.convert_time_zone("UTC")[1] == datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+def test_pandas(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = read(warehouse, instance, pandas.DataFrame, columns=["id", "event_properties"])
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.shape == (100, 2)
+    assert frame["event_properties"][0] == '{"a": 1.0}'
+
+
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame])
+def test_a_condition_and_columns(annotation: type, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    frame = read(warehouse, instance, annotation, columns=["profile_id", "id"], where="profile_id IS NULL OR id = 'e1'")
+    assert frame.columns == ["profile_id", "id"]
+    assert (frame.height, frame["profile_id"].drop_nulls().to_list()) == (51, ["p1"])
+
+
+def test_a_run_of_a_partition_reads_its_time_window(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    day = read(warehouse, instance, pl.DataFrame, partition="2026-01-02", partition_expr="datetime", where="profile_id IS NULL OR true")
+    assert day["id"].to_list() == [f"e{i}" for i in range(24, 48)]
+    assert read(warehouse, instance, pl.DataFrame, partition="2026-01-02").height == 100, "without partition_expr, everything"
+    assert read(warehouse, instance, pl.DataFrame, partition_expr="datetime").height == 100, "no partitions"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "metadata", "words"),
+    [
+        (pl.DataFrame, {"where": "nonsense ="}, "What to do: correct columns, where and partition_expr"),
+        (pl.LazyFrame, {"columns": ["nonsense"]}, "What to do: correct columns, where and partition_expr"),
+        (pl.DataFrame, {"where": 7}, "give SQL as a string"),
+        (pl.Series, {}, "polars.Series is not supported; use polars.DataFrame"),
+    ],
+)
+def test_unusable_inputs_fail_with_a_sentence(
+    annotation: type, metadata: dict[str, Any], words: str, warehouse: LocalFile, instance: dg.DagsterInstance
+) -> None:
+    with pytest.raises(dg.Failure, match=words):
+        read(warehouse, instance, annotation, **metadata)
+
+
+def test_an_input_may_come_from_the_published_copy(warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    copy = tmp_path / "published.duckdb"
+    with pytest.raises(dg.Failure, match="There is no published copy"):
+        read(warehouse, instance, pl.DataFrame, published=str(copy))
+    Publisher(warehouse, PublishTarget.at(copy)).publish()
+    with warehouse.connection() as connection:
+        connection.execute("DELETE FROM klaviyo.events")
+        # Open elsewhere: an input that needed the database would wait.
+        assert read(warehouse, instance, pl.LazyFrame, published=str(copy)).height == 100
+
+
+def test_an_asset_downstream_of_published_reads_its_tables(warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    published = build_klaviyo_published([], tmp_path / "published.duckdb")
+    Publisher(warehouse, PublishTarget.at(tmp_path / "published.duckdb")).publish()
+    seen: list[int] = []
+
+    @dg.asset(ins={"events": dg.AssetIn(["klaviyo", "published"], metadata={"table": "events", "where": "profile_id IS NULL"})})
+    def dashboard(events: pl.LazyFrame) -> None:
+        seen.append(events.select(pl.len()).collect().item())
+
+    @dg.asset(ins={"events": dg.AssetIn(["klaviyo", "published"])})
+    def vague(events: pl.LazyFrame) -> None:
+        raise AssertionError
+
+    _materialize(dashboard, published.get_asset_spec(dg.AssetKey(["klaviyo", "published"])), warehouse, instance, None)
+    assert seen == [50]
+    with pytest.raises(dg.Failure, match="does not say which table"):
+        _materialize(vague, published.get_asset_spec(dg.AssetKey(["klaviyo", "published"])), warehouse, instance, None)
+
+
+def test_a_window_is_read_in_utc(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    frame = read(warehouse, instance, pl.DataFrame, partition="2026-01-01", partition_expr="datetime")
+    assert frame["datetime"].max() - frame["datetime"].min() == timedelta(hours=23)

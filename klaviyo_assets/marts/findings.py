@@ -73,8 +73,8 @@ class Findings:
     def _examples(self, sql: str) -> list[dict[str, str]]:
         found = self._connection.execute(f"FROM ({sql}) LIMIT {_EXAMPLES}")
         names = [column[0] for column in found.description or ()]
-        # Values of other columns may identify a person.
-        shown = [name for name in names if name.lower() in self.model.header.key]
+        # Other columns of a user's model may identify a person; the checks of this package's models select none that do.
+        shown = names if self.model.is_packaged else [name for name in names if name.lower() in self.model.header.key]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         return [{name: one_line(str(row[name])) for name in shown} for row in rows]
 

@@ -29,7 +29,7 @@ class CheckResult:
         name: Its name.
         rows: How many rows are wrong; None if the check could not run.
         warns: True if such rows are a warning, not an error.
-        examples: The keys of some of the rows, as text by column.
+        examples: Some of the rows, as text by column; of a user's model the key only.
         error: Why the check could not run.
     """
 

@@ -13,7 +13,7 @@ from klaviyo_assets.extract.slices import ParentGroupSlice
 from klaviyo_assets.extract.strategies.base import Completion, PlanContext
 from klaviyo_assets.state.child_parts import END, ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
-from klaviyo_assets.state.parent_facts import ROWS_PER_PART, ParentFacts
+from klaviyo_assets.state.parent_facts import ROWS_PER_PART
 
 RESUMED_WITHIN = timedelta(hours=12)
 """How long what an interrupted sync has read counts as read."""
@@ -24,8 +24,8 @@ _MOST_PARENTS = 50
 _MOST_CHARACTERS = 3_000
 """Characters of their ids, since the length of a URL is limited."""
 
-_UNKNOWN_ROWS = ROWS_PER_PART // 10
-"""Children that a parent of which none are known may have."""
+_GROUPS_OF_UNKNOWN = 100
+"""Groups that parents of unknown size are divided into, if there are so many: a killed read loses those that are being read."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,18 @@ def slices_of(
         state: Their children's state; None for all children.
         done: Parts that have been read.
     """
-    small: list[str] = []
-    for id_ in parents:
-        facts, before = context.facts_of(id_), (done or {}).get(id_, ())
-        if not before and _rows(facts, state) <= ROWS_PER_PART:
+    ids, small = [*parents], list[str]()
+    unknown = sum(not context.facts_of(id_).stored(None).rows for id_ in ids)
+    guess = min(ROWS_PER_PART, ROWS_PER_PART * _GROUPS_OF_UNKNOWN // max(unknown, 1))
+    sizes = {id_: context.facts_of(id_).stored(state).rows if context.facts_of(id_).stored(None).rows else guess for id_ in ids}
+    for id_ in ids:
+        before = (done or {}).get(id_, ())
+        if not before and sizes[id_] <= ROWS_PER_PART:
             small.append(id_)
             continue
-        for window in _windows(facts.stored(state).borders):
+        for window in _windows(context.facts_of(id_).stored(state).borders):
             yield from (_slice(context, (id_,), part) for part in ChildPart(state, window).without(before))
-    yield from (_slice(context, group, ChildPart(state)) for group in _packed(context, small, state))
+    yield from (_slice(context, group, ChildPart(state)) for group in _packed(small, sizes))
 
 
 def _slice(context: PlanContext, parents: Sequence[str], part: ChildPart) -> ParentGroupSlice:
@@ -125,22 +128,16 @@ def _windows(borders: Sequence[datetime]) -> list[TimeWindow]:
     return [TimeWindow(start, end) for start, end in pairwise(times)]
 
 
-def _rows(facts: ParentFacts, state: str | None) -> int:
-    """Return how many children a chain will read of a parent, as far as that is known."""
-    return facts.stored(state).rows if facts.stored(None).rows else _UNKNOWN_ROWS
-
-
-def _packed(context: PlanContext, parents: Sequence[str], state: str | None) -> Iterator[list[str]]:
+def _packed(parents: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """Yield groups of parents with few enough children for one chain, in their order."""
     group: list[str] = []
     rows = characters = 0
     for id_ in parents:
-        own = _rows(context.facts_of(id_), state)
-        is_full = len(group) == _MOST_PARENTS or rows + own > ROWS_PER_PART or characters + len(id_) > _MOST_CHARACTERS
+        is_full = len(group) == _MOST_PARENTS or rows + sizes[id_] > ROWS_PER_PART or characters + len(id_) > _MOST_CHARACTERS
         if group and is_full:
             yield group
             group, rows, characters = [], 0, 0
         group.append(id_)
-        rows, characters = rows + own, characters + len(id_)
+        rows, characters = rows + sizes[id_], characters + len(id_)
     if group:
         yield group

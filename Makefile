@@ -71,7 +71,7 @@ test-oldest:  ## the tests that use the dependencies most, with the oldest versi
 		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
 
 .test-oldest: $(OLDEST)/.installed
-	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) $(ALL) -m 'not slow' $(OLDEST_TESTS)
+	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) $(ALL) -m 'oldest or not (slow or long)' $(OLDEST_TESTS)
 
 test-quick: $(STAMP)  ## the fast tests, which start no process, in less than two minutes: run them while you work
 	$(BIN)/python $(PYTEST) $(QUICK)

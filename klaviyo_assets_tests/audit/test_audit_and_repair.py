@@ -57,7 +57,8 @@ def run(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Run]:
 
         def run(job: str, key: str = ALL_SCOPES_KEY, *, fails: bool = False, **options: Any) -> Any:
             klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1, **options)
-            defs = build_klaviyo_definitions(klaviyo, duckdb=str(tmp_path / "klaviyo.duckdb"), executor=dg.in_process_executor)
+            file, types = str(tmp_path / "klaviyo.duckdb"), ["events", "metrics", "profiles"]
+            defs = build_klaviyo_definitions(klaviyo, duckdb=file, resource_types=types, executor=dg.in_process_executor)
             result = defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
             if fails:
                 (failed,) = [event.step_failure_data for event in result.all_node_events if event.is_step_failure]

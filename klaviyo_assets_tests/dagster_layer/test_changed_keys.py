@@ -122,6 +122,7 @@ def test_an_asset_whose_metadata_was_replaced_is_synced(account: SandboxProcess,
     assert materialized(result) == {raw("lists")}
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_audit_and_repair_find_their_asset(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     assets = by_the_key_prefix_of_a_module(build_klaviyo_assets(resource_types=["events", "metrics"]))

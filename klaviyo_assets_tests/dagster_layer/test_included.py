@@ -27,6 +27,7 @@ def materialize(shop: SandboxProcess, folder: Path, *names: str) -> dg.ExecuteIn
     )
 
 
+@pytest.mark.long
 def test_one_read_of_the_host_fills_all_tables(shop: SandboxProcess, tmp_path: Path) -> None:
     result = materialize(shop, tmp_path)
 
@@ -43,6 +44,7 @@ def test_one_read_of_the_host_fills_all_tables(shop: SandboxProcess, tmp_path: P
     assert query(warehouse, "SELECT sum(throttled) FROM _syncs") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_read_of_the_host_that_fails_is_the_failure_of_both(shop: SandboxProcess, tmp_path: Path) -> None:
     materialize(shop, tmp_path)
     shop.change("delete", type="flow_actions", id=shop.truth("flow_actions")[0]["id"])

@@ -43,6 +43,7 @@ def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key is not None}
 
 
+@pytest.mark.oldest
 def test_everything_materializes_with_its_checks(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     result = execute(definitions(account, tmp_path), instance)
 
@@ -179,6 +180,7 @@ def test_check_that_cannot_run_does_not_hide_others(account: SandboxProcess, tmp
         assert "_extra" in (found["lists", name].description or "")
 
 
+@pytest.mark.oldest
 def test_the_range_of_the_run_config_is_read_again(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     sandbox = new_account()
     defs = definitions(sandbox, tmp_path)
@@ -239,6 +241,7 @@ def _days(number: int) -> Any:
     return timedelta(days=number)
 
 
+@pytest.mark.oldest
 def test_downstream_asset_loads_the_table_as_a_frame(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     seen: dict[str, Any] = {}
 
@@ -280,6 +283,7 @@ def test_one_column_may_be_a_string_and_no_names_are_refused(account: SandboxPro
 
 
 # Dagster starts its own event loop inside another one.
+@pytest.mark.oldest
 @pytest.mark.filterwarnings("ignore:coroutine 'BaseEventLoop.shutdown_asyncgens':RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_works_inside_a_running_event_loop(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -303,6 +307,7 @@ def test_error_names_a_missing_table(account: SandboxProcess, tmp_path: Path, in
     assert "materialize klaviyo/profiles first" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]
 
 
+@pytest.mark.oldest
 def test_scheduled_run_succeeds_if_the_type_is_being_synced_already(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     from filelock import FileLock
 

@@ -104,6 +104,7 @@ def test_a_child_is_in_the_op_of_its_parent() -> None:
     }
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     sandbox = new_account(catalog=NAME)
@@ -251,6 +252,7 @@ def test_a_failed_type_affects_no_other_of_its_op(account: SandboxProcess, tmp_p
     assert "lists:read" in metadata["what_to_do"]
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 @pytest.mark.parametrize("separate", [False, True], ids=["one op", "an op of its own"])
 def test_dependents_of_a_type_run_if_another_one_fails_in_another_op(
@@ -292,6 +294,7 @@ def test_a_failure_names_the_type_and_the_key_that_a_translator_gave_it(
     assert metadata["failed"] == "lists (shop/my_lists)"
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_a_subset_of_the_assets_and_a_single_check_run_alone(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = definitions(account, tmp_path)
@@ -324,6 +327,7 @@ def test_full_reads_every_type_and_range_names_those_that_have_none(account: San
     assert [record.data["resource type"] for record in metadata["errors"].records] == ["lists", "metrics"]
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_retry_of_the_op_syncs_the_failed_type_and_does_not_harm_others(
     new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance

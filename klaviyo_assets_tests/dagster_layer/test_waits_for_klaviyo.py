@@ -86,6 +86,7 @@ def test_run_that_would_wait_for_hours_fails_at_once(status: int, retry_after: s
     assert "What to do: " in description
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize(
     ("error", "again"),
     [

@@ -26,8 +26,8 @@ def database(folder: Path) -> LocalFile:
     return local_file(folder, "warehouse.duckdb")
 
 
-def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.CompletedProcess[str]:
-    """Materialize all assets; all files of the run are in the folder."""
+def materialize(folder: Path, sandbox: SandboxProcess, key: str, types: str = "default") -> subprocess.CompletedProcess[str]:
+    """Materialize the assets of some types; all files of the run are in the folder."""
     home = folder / "dagster"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
@@ -36,6 +36,7 @@ def materialize(folder: Path, sandbox: SandboxProcess, key: str) -> subprocess.C
         "KLAVIYO_API_KEY": key,
         "KLAVIYO_BASE_URL": sandbox.base_url,
         "KLAVIYO_DUCKDB_PATH": str(database(folder).path),
+        "KLAVIYO_RESOURCE_TYPES": types,
     }
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "klaviyo_assets.definitions", "--select", "*"]
     result = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
@@ -84,7 +85,7 @@ def test_failed_run_writes_the_key_nowhere(new_account: NewAccount, tmp_path: Pa
         {"path": "/api/segments", "kind": "foreign_next", "times": None},
     )
 
-    result = materialize(tmp_path, sandbox, key)
+    result = materialize(tmp_path, sandbox, key, "core")
 
     assert result.returncode != 0
     output = failures(tmp_path / "dagster")

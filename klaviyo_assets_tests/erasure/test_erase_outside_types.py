@@ -76,6 +76,7 @@ def found(result: Erased) -> dict[str, tuple[int, int]]:
     return {one.table: (one.rows, one.mentions) for one in result.found}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "entry",
     [
@@ -106,6 +107,7 @@ def test_rows_with_the_id_of_the_profile_are_deleted(entry: ResourceType, any_wa
     assert query(any_warehouse, "SELECT record FROM _erased") == [(id_hash(ANN),)]
 
 
+@pytest.mark.long
 def test_rows_with_the_address_are_deleted_and_not_stored_again(any_warehouse: Warehouse, tmp_path: Path) -> None:
     fill_profiles(any_warehouse, tmp_path)
     rows = [vote("P1", "1", email=EMAIL), vote("P1", "2", email="bob@example.com"), vote("P2", "1", email="bob@example.com")]
@@ -121,6 +123,7 @@ def test_rows_with_the_address_are_deleted_and_not_stored_again(any_warehouse: W
     assert kept.select("poll_id", "vote_id").rows() == [("P1", "2"), ("P2", "1")]
 
 
+@pytest.mark.long
 def test_rows_with_a_hashed_address_need_the_salt(any_warehouse: Warehouse, tmp_path: Path) -> None:
     fill_profiles(any_warehouse, tmp_path)
     salt = Salt(SALT)
@@ -146,6 +149,7 @@ def test_a_primary_key_that_names_the_person_is_reported(warehouse: LocalFile, t
     assert query(warehouse, "SELECT poll_id, voter FROM votes ORDER BY ALL") == [(ANN, "[erased]"), (BOB, BOB)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dry_run", [False, True], ids=["erase", "dry run"])
 @pytest.mark.parametrize("loss", ["", "_syncs", "_syncs, _coverage"], ids=["complete", "log emptied", "bookkeeping emptied"])
 def test_a_table_of_an_unknown_type_is_named_and_nothing_is_changed(loss: str, dry_run: bool, any_warehouse: Warehouse, tmp_path: Path) -> None:

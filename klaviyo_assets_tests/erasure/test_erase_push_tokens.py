@@ -7,7 +7,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
-pytestmark = pytest.mark.duckdb
+pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 
 def test_the_tokens_of_an_erased_person_are_deleted_and_stay_deleted(account: SandboxProcess, warehouse: LocalFile) -> None:

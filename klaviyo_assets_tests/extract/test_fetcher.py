@@ -216,7 +216,7 @@ DENSITIES = ["uniform", "two days", "bursts", "one second", "all in one second"]
 
 
 @pytest.mark.long
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     name=st.sampled_from(["events", "profiles", "reviews"]),

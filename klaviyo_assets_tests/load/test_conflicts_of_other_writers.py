@@ -43,6 +43,7 @@ def replaced(table: str) -> str:
     return f"CREATE OR REPLACE TABLE main.kept AS FROM klaviyo.{table}; DELETE FROM klaviyo.{table}; INSERT INTO klaviyo.{table} FROM main.kept"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dry_run", [False, True], ids=["erase", "dry run"])
 @pytest.mark.parametrize("conflicts", [0, 1, 3])
 def test_an_erasure_with_a_conflict_is_retried_from_its_beginning(conflicts: int, dry_run: bool, shared: SharedFile, tmp_path: Path) -> None:
@@ -60,6 +61,7 @@ def test_an_erasure_with_a_conflict_is_retried_from_its_beginning(conflicts: int
     assert query(shared, "SELECT id FROM profiles ORDER BY id") == ([(ANN,), (BOB,)] if dry_run else [(BOB,)])
 
 
+@pytest.mark.long
 def test_an_erasure_with_permanent_conflicts_changes_nothing(shared: SharedFile, tmp_path: Path) -> None:
     fill_profiles(shared, tmp_path)
     shared.before, shared.times = 'DELETE FROM "shop"."klaviyo"."profiles"', 100

@@ -60,6 +60,7 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
         {"path": "/api/flows", "kind": "badjson", "times": None},
         {"path": "/api/segments", "kind": "foreign_next", "times": None},
     )
+    types = ["accounts", "events", "flows", "lists", "reviews", "segments"]  # one that succeeds, and one for each kind of failure
     home = tmp_path / "dagster"
     home.mkdir()
     (home / "dagster.yaml").write_text(DAGSTER_YAML)
@@ -69,7 +70,7 @@ def test_a_run_that_logs_everything_and_fails_leaves_no_key(new_account: NewAcco
         "logging.basicConfig(level=logging.DEBUG, filename='debug.log')\n"
         f"klaviyo = KlaviyoResource(api_key=dg.EnvVar('KLAVIYO_API_KEY'), base_url={sandbox.base_url!r}, max_retries=1, rate_limit_share=1.0)\n"
         "own = dict(executor=dg.in_process_executor)\n"
-        "defs = dg.Definitions.merge(dg.Definitions(**own), build_klaviyo_definitions(klaviyo, duckdb='warehouse.duckdb'))\n"
+        f"defs = dg.Definitions.merge(dg.Definitions(**own), build_klaviyo_definitions(klaviyo, duckdb='warehouse.duckdb', resource_types={types}))\n"
     )
     environment = {**os.environ, "DAGSTER_HOME": str(home), "KLAVIYO_API_KEY": key, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", "location.py", "--select", "*"]

@@ -1,4 +1,7 @@
-"""Records that differ from the catalog are kept and reported with an example; values move when a column is added."""
+"""Records that differ from the catalog are kept and reported with an example; values move when a column is added.
+
+That nothing drifts in the sandbox is checked with its first sync, in sync/test_against_the_truth.py.
+"""
 
 import json
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync, table, truth, with_parents, without_meta
+from klaviyo_assets_tests.accounts import query, sync, table, truth, without_meta
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
 NewAccount = Callable[..., SandboxProcess]
@@ -36,15 +39,6 @@ def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
         return {(one.attribute, one.kind): one for one in inspector.drifts()}
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_nothing_drifts_in_the_sandbox(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    for one in with_parents(name):
-        sync(one, account, warehouse)
-
-    assert unknown(warehouse, name) == {}
-    assert drifts(warehouse, name) == {}
-
-
 CHANGED: dict[str, tuple[str, Any]] = {
     "text to object": ("name", {"en": "Sale", "de": "Verkauf"}),
     "text to number": ("name", 7),
@@ -55,6 +49,7 @@ CHANGED: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGED)
 def test_a_value_of_another_type_is_kept_and_reported(change: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     attribute_name, value = CHANGED[change]
@@ -98,6 +93,7 @@ EMPTY = [None, "", [], {}, {"a": None}, {"a": {"b": [None, {}]}, "c": ""}, [None
 NOT_EMPTY = [0, False, 0.0, " ", "null", {"a": 0}, {"a": {"b": [None, {"c": False}]}}, [[], "x"], ["", ":"], ":", '"', {"": "}"}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["profiles", "lists"])
 def test_an_attribute_that_is_empty_in_every_row_is_not_reported(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3, profiles=5)
@@ -190,6 +186,7 @@ def test_a_new_value_a_null_and_a_cut_text_are_reported(new_account: NewAccount,
     assert table(warehouse, "campaigns").equals(truth(sandbox, "campaigns"))
 
 
+@pytest.mark.long
 def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lone_surrogates=True)
 
@@ -208,6 +205,7 @@ def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, wa
     assert sync("events", sandbox, warehouse).row.rows_updated == 0
 
 
+@pytest.mark.long
 def test_the_record_as_received_is_not_kept_if_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
     sync_with_rules("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
 
@@ -216,6 +214,7 @@ def test_the_record_as_received_is_not_kept_if_fields_have_rules(new_account: Ne
     assert unknown(warehouse, "events") == {}
 
 
+@pytest.mark.long
 def test_a_difference_is_reported_as_long_as_a_row_has_it(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=5, lone_surrogates=True)
     sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
@@ -271,6 +270,7 @@ def test_columns_with_field_rules_are_not_reported(new_account: NewAccount, ware
         assert drifts(warehouse, name) == {}
 
 
+@pytest.mark.long
 class TestANewColumn:
     """A later catalog has columns for values that an earlier one put into _extra."""
 
@@ -377,6 +377,7 @@ class TestANewColumn:
         assert (kept, json.loads(remaining)) == (column, extra or {"new": 1.0})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "extra",
     ['{"record.id":5}', '{"record.attributes":[]}', '{"record.relationships":[],"record.meta":{"a":1.0}}', '{"attributes._odd_text":1,"a":2}'],
@@ -399,6 +400,7 @@ def test_the_error_of_an_unreadable_response_has_a_position() -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "words"), [("badjson", "broken JSON"), ("no_links", "has no links"), ("no_data", "not a collection")])
 def test_a_sync_that_cannot_read_a_response_says_why(kind: str, words: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3)

@@ -29,6 +29,8 @@ from klaviyo_assets_tests.scenarios.scenario import (
 from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import InProcess
 
+pytestmark = pytest.mark.long
+
 ONLY_FULL_SYNC: dict[str, tuple[str, tuple[Action | Sync, ...]]] = {
     "an event deleted": ("events", (Delete(0),)),
     "an event changed when older than 17 days": ("events", (Wait(18 * DAY), Sync(), Change(0, count=30))),

@@ -107,6 +107,7 @@ def interrupt_sync(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: p
     sandbox.clear_faults()
 
 
+@pytest.mark.oldest
 def test_damaged_staged_files_are_read_again(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox = new_account()
     interrupt_sync(sandbox, warehouse, monkeypatch)
@@ -136,6 +137,7 @@ def test_staged_files_dated_later_than_now_are_read_again(new_account: NewAccoun
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("max_rows", [1, 60, 1_000_000])
 def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
     max_rows: int, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
@@ -324,6 +326,7 @@ def lock_folder(sandbox: SandboxProcess, account_id: str, key: str = ALL_SCOPES_
     return folder
 
 
+@pytest.mark.oldest
 def test_an_account_is_synced_by_one_process_at_a_time_even_into_several_databases(
     account: SandboxProcess, warehouse: LocalFile, tmp_path: Path
 ) -> None:

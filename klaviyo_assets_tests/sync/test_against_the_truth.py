@@ -10,9 +10,11 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import Incremental, PerParent
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync, table, truth, with_parents
+from klaviyo_assets_tests.shapes import representatives
 
 pytestmark = pytest.mark.duckdb
 
@@ -35,25 +37,27 @@ def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: s
     assert_frame_equal(table(warehouse, name).drop(omitted), truth(sandbox, name).drop(omitted))
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_a_first_sync_reads_everything(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+REPRESENTATIVES = [entry.name for entry in representatives(COLLECTIONS.values())]
+"""``make test-quick`` syncs these; the others run the same code with other columns."""
+
+every_type = [pytest.param(name, marks=() if name in REPRESENTATIVES else pytest.mark.long) for name in COLLECTIONS]
+
+
+@pytest.mark.parametrize("name", every_type)
+def test_a_first_sync_reads_everything_and_a_second_changes_nothing(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     *_, report = [sync(one, account, warehouse) for one in with_parents(name)]
 
     assert report.row_count == account.counts()[name] > 0
     assert_equal_to_truth(account, warehouse, name)
+    with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
+        assert inspector.unknown_attributes() == []
+        assert inspector.drifts() == []
 
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_a_second_sync_changes_nothing(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    for one in with_parents(name):
-        sync(one, account, warehouse)
     rows = f"SELECT * FROM {name} ORDER BY {', '.join(CATALOG[name].primary_key)}"
     before = query(warehouse, rows)
+    again = sync(name, account, warehouse)
 
-    report = sync(name, account, warehouse)
-
-    assert (report.row.rows_inserted, report.row.rows_updated, report.row.rows_deleted) == (0, 0, 0)
+    assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
     assert query(warehouse, rows) == before
 
 

@@ -57,6 +57,7 @@ def test_attributions_lead_to_the_campaigns_flows_and_events_of_the_account(acco
     assert included_complete(warehouse).passed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 def test_resources_that_a_page_lacks_are_fetched(mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(max_included=3)
@@ -71,6 +72,7 @@ def test_resources_that_a_page_lacks_are_fetched(mode: SyncMode, new_account: Ne
     assert f"lacked the attributions of {report.row.fetched_by_id} events" in str(found.description)
 
 
+@pytest.mark.long
 def test_what_could_not_be_fetched_is_reported_and_fetched_later(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(max_included=3)
     sandbox.faults({"path": "/api/events/{id}", "kind": "503", "rate": 1.0})
@@ -99,6 +101,7 @@ def test_one_sync_fetches_a_bounded_number(new_account: NewAccount, warehouse: L
     assert f"{missing} rows name" in str(included_complete(warehouse).description)
 
 
+@pytest.mark.long
 def test_an_upgrade_reads_events_again_or_keeps_them_as_they_are(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(before_attributions(), account, warehouse)
     assert query(warehouse, "SELECT count(attribution_ids) FROM events") == [(0,)]

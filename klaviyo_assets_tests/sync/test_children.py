@@ -79,6 +79,7 @@ def test_a_sync_with_a_parent_that_was_never_synced_completely_fails(shop: Sandb
     assert stored(warehouse) == members(shop)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     ["outcome = 'killed'", "outcome = 'running'", "mode = 'range'", "account_id = 'other'"],
@@ -93,6 +94,7 @@ def test_only_a_complete_sync_of_the_parent_counts(change: str, shop: SandboxPro
         sync(MEMBERS, shop, warehouse)
 
 
+@pytest.mark.long
 def test_a_later_failure_of_the_parent_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
     at = sync("segments", shop, warehouse).row.started_at
     fail_to_sync("segments", shop, warehouse, after=1)
@@ -106,6 +108,7 @@ def test_a_later_failure_of_the_parent_is_noted(shop: SandboxProcess, warehouse:
     )
 
 
+@pytest.mark.long
 def test_a_failed_range_of_the_parent_is_not_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     fail_to_sync("segments", shop, warehouse, after=1)
@@ -114,6 +117,7 @@ def test_a_failed_range_of_the_parent_is_not_noted(shop: SandboxProcess, warehou
     assert sync(MEMBERS, shop, warehouse).notes == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parent_fails", [False, True], ids=["child alone", "after a failed sync of the parent"])
 def test_a_sync_with_a_parent_table_that_has_lost_its_rows_fails(parent_fails: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
@@ -137,6 +141,7 @@ def test_child_types_have_no_range(shop: SandboxProcess, warehouse: LocalFile) -
         sync(MEMBERS, shop, warehouse, SyncOptions(SyncMode.range))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parents_synced", [True, False], ids=["the parent is deleted in its table", "the parent returns 404"])
 def test_the_rows_of_a_deleted_parent_are_marked(parents_synced: bool, shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
@@ -168,6 +173,7 @@ def test_an_empty_read_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile)
     assert report.notes == (f"Klaviyo returned no segment_people at all, though {len(known)} are known: none was marked as deleted.",)
 
 
+@pytest.mark.long
 def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = {id_ for (id_,) in query(warehouse, "SELECT id FROM segments")}
@@ -187,6 +193,7 @@ def test_each_parent_has_its_own_coverage_and_unread_parents_come_first(shop: Sa
     ]
 
 
+@pytest.mark.long
 def test_the_next_sync_loads_the_parents_that_an_interrupted_one_has_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     segments = [id_ for (id_,) in query(warehouse, "SELECT id FROM segments ORDER BY id")]

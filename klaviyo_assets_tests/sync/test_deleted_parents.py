@@ -60,6 +60,7 @@ def delete_lists(sandbox: SandboxProcess, count: int) -> list[str]:
     return ids
 
 
+@pytest.mark.long
 def test_deleted_lists_are_logged_once(new_account: NewAccount, warehouse: LocalFile, caplog: pytest.LogCaptureFixture) -> None:
     sandbox = new_account(lists=8, profiles=60)
     sync("lists", sandbox, warehouse)
@@ -104,6 +105,7 @@ def test_a_page_of_another_server_deletes_no_looked_up_record(new_account: NewAc
     assert_frame_equal(table(warehouse, "metrics"), truth(sandbox, "metrics"))
 
 
+@pytest.mark.long
 def test_rows_of_deleted_lists_are_marked_even_if_all_other_lists_are_empty(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=8, profiles=60)
     sync("lists", sandbox, warehouse)
@@ -127,6 +129,7 @@ def test_rows_of_deleted_lists_are_marked_even_if_all_other_lists_are_empty(new_
     assert (report.row.rows_deleted, report.row_count, report.notes) == (len(remaining), 0, ()), "Klaviyo counts zero members"
 
 
+@pytest.mark.long
 def test_rows_of_an_interrupted_first_sync_stay_if_nothing_at_all_is_returned_afterwards(new_account: NewAccount, warehouse: LocalFile) -> None:
     """They are only staged when the next sync begins, so the table is still empty then."""
     sandbox = new_account(lists=8, profiles=60)

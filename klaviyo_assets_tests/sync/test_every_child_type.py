@@ -17,6 +17,8 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES, VOUCHERS
 
+pytestmark = pytest.mark.long
+
 CHILDREN = [entry for entry in CATALOG.values() if isinstance(entry.replication, PerParent)]
 OUTSIDE = [SEGMENT_PEOPLE, VOUCHER_CODES]
 

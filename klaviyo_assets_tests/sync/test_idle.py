@@ -9,7 +9,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
-_ROUNDS = 14
+_ROUNDS = 7
 """``make benchmarks ONLY=idle`` runs a hundred."""
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.slow]

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
 NewAccount = Callable[..., SandboxProcess]
 
+_KILLS = 5
+"""Each starts a process. ``make kills`` kills syncs at every stage."""
+
 
 def kill_during_load(sandbox: SandboxProcess, warehouse: LocalFile, name: str, *, load: int = 1, after: float = 0.0) -> bool:
     """Start a sync and kill it ``after`` seconds into its nth load; return False if it ended earlier."""
@@ -52,11 +55,11 @@ def assert_covered_rows_are_complete(sandbox: SandboxProcess, warehouse: LocalFi
 
 
 @pytest.mark.slow
-def test_killed_ten_times_during_a_load(new_account: NewAccount, warehouse: LocalFile) -> None:
+def test_killed_during_several_loads(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox, moments = new_account(events=8_000), random.Random(4)
     sandbox.advance(timedelta(days=30))
     stored = 0
-    for _ in range(10):
+    for _ in range(_KILLS):
         assert kill_during_load(sandbox, warehouse, "events", load=moments.randint(1, 2), after=moments.uniform(0, 0.06))
         assert_covered_rows_are_complete(sandbox, warehouse, "events")
         before, stored = stored, table(warehouse, "events").height
@@ -66,7 +69,7 @@ def test_killed_ten_times_during_a_load(new_account: NewAccount, warehouse: Loca
 
     assert 0 < stored < report.row_count
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
-    assert dict(query(warehouse, "SELECT outcome, count(*) FROM _syncs GROUP BY outcome")) == {"killed": 10, "succeeded": 1}
+    assert dict(query(warehouse, "SELECT outcome, count(*) FROM _syncs GROUP BY outcome")) == {"killed": _KILLS, "succeeded": 1}
 
 
 @pytest.mark.slow

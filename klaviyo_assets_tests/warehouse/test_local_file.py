@@ -24,6 +24,7 @@ def test_duckdb_has_the_expected_version() -> None:
     assert duckdb.__version__.startswith(os.environ.get("EXPECTED_DUCKDB", ""))
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> None:
     with contextlib.suppress(duckdb.ParserException), warehouse.connection() as connection:
@@ -35,6 +36,7 @@ def test_the_connection_is_closed_when_the_work_fails(warehouse: LocalFile) -> N
     subprocess.run([sys.executable, "-c", open_read_only, str(warehouse.path)], check=True)
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_eight_processes_take_turns(warehouse: LocalFile) -> None:
     work = textwrap.dedent("""

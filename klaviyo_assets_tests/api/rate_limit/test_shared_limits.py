@@ -41,6 +41,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.oldest
 @pytest.mark.long
 def test_processes_that_share_a_file_share_a_limit(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "limits"

@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -46,10 +47,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def new_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An iterator of paths that do not exist yet. Unlike ``mktemp``, it does not list all earlier folders each time."""
+    root = tmp_path_factory.mktemp("temporary")
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_temporary_files(new_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Isolate what processes share through the temporary folder (locks, rate limits)."""
-    folder = tmp_path_factory.mktemp("temporary")
+    folder = next(new_folders)
+    folder.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
 

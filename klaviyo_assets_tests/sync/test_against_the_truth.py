@@ -16,8 +16,6 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS, query, sync, table, truth, with_parents
 from klaviyo_assets_tests.shapes import representatives
 
-pytestmark = pytest.mark.duckdb
-
 NewAccount = Callable[..., SandboxProcess]
 
 SWITCHES = {
@@ -38,9 +36,9 @@ def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: s
 
 
 REPRESENTATIVES = [entry.name for entry in representatives(COLLECTIONS.values())]
-"""``make test-quick`` syncs these; the others run the same code with other columns."""
+"""``make test-quick`` and the pass with the older DuckDB sync these; the others run the same code with other columns."""
 
-every_type = [pytest.param(name, marks=() if name in REPRESENTATIVES else pytest.mark.long) for name in COLLECTIONS]
+every_type = [pytest.param(name, marks=pytest.mark.duckdb if name in REPRESENTATIVES else pytest.mark.long) for name in COLLECTIONS]
 
 
 @pytest.mark.parametrize("name", every_type)
@@ -61,6 +59,7 @@ def test_a_first_sync_reads_everything_and_a_second_changes_nothing(name: str, a
     assert query(warehouse, rows) == before
 
 
+@pytest.mark.duckdb
 @pytest.mark.long
 @pytest.mark.parametrize("switches", [{}, SWITCHES], ids=["usual", "unusual"])
 def test_changes_between_syncs_are_found(switches: dict[str, bool], new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -92,6 +91,7 @@ def test_changes_between_syncs_are_found(switches: dict[str, bool], new_account:
         assert_equal_to_truth(sandbox, warehouse, name)
 
 
+@pytest.mark.duckdb
 def test_text_cut_in_the_middle_of_an_emoji_does_not_fail_a_sync(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lone_surrogates=True)
 
@@ -102,6 +102,7 @@ def test_text_cut_in_the_middle_of_an_emoji_does_not_fail_a_sync(new_account: Ne
     assert query(warehouse, f"SELECT count(*) > 0 FROM events WHERE regexp_matches(event_properties::VARCHAR, '{half}')") == [(True,)]
 
 
+@pytest.mark.duckdb
 @pytest.mark.long
 def test_events_that_arrive_days_late_are_found_at_the_next_lookback_age(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
@@ -118,6 +119,7 @@ def test_events_that_arrive_days_late_are_found_at_the_next_lookback_age(new_acc
     assert_equal_to_truth(sandbox, warehouse, "events")
 
 
+@pytest.mark.duckdb
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
 def test_only_a_full_sync_finds_deletions(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -137,6 +139,7 @@ def test_only_a_full_sync_finds_deletions(name: str, new_account: NewAccount, wa
     assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
 
 
+@pytest.mark.duckdb
 def test_rows_that_reappear_are_no_longer_marked_as_deleted(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("lists", sandbox, warehouse)

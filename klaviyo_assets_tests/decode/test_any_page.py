@@ -80,7 +80,7 @@ RELATED = st.one_of(
 
 
 @pytest.mark.parametrize("entry", representatives(CATALOG[name] for name in TYPES), ids=lambda entry: entry.name)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_every_value_is_in_its_column_or_in_extra(entry: ResourceType, data: st.DataObject) -> None:
     assert_every_value_is_kept(entry.name, data)

@@ -8,9 +8,9 @@ OLDEST := .venv-oldest
 # The older of the two supported DuckDB majors; the virtual environment has the newer one.
 DUCKDB_1 := $(VENV)/duckdb-1
 
-OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode api/test_responses.py api/test_client.py api/test_network.py \
-	api/rate_limit/test_shared_limits.py sync/test_accounts_and_folders.py test_settings.py \
-	warehouse/test_local_file.py)
+OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode \
+	$(addprefix api/test_,client.py error_documents.py links.py network.py responses.py) api/rate_limit/test_shared_limits.py \
+	sync/test_accounts_and_folders.py test_settings.py warehouse/test_local_file.py)
 
 # Two targets run at a time: while one installs packages, checks types or waits for its last long test, the other uses the cores.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)

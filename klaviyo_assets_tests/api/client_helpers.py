@@ -17,6 +17,7 @@ from klaviyo_assets_tests.api.scripted import Reply, Scripted
 
 KEY = "pk_" + "5ecret" * 5 + "5ecr"
 LISTS = CATALOG["lists"]
+RUN_AGAIN = "What to do: This is usually temporary: run the sync again later. What was read so far is kept."
 HTML = "text/html; charset=UTF-8"
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import polars as pl
@@ -124,7 +124,7 @@ def passes(operator: str, value: datetime, bound: datetime) -> bool:
 def planned_slices(name: str, times: Sequence[datetime]) -> tuple[Slice, ...]:
     entry = CATALOG[name]
     context = PlanContext(entry, SyncOptions(), (), NOW, "fingerprint")
-    return plan(strategy_for(entry), context, min(times, default=None)).slices
+    return cast(tuple[Slice, ...], plan(strategy_for(entry), context, min(times, default=None)).slices)
 
 
 @dataclass

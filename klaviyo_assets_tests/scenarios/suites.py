@@ -46,15 +46,15 @@ _HARDEST = (
     Suite("reviews", 15),
     Suite("events", 6, with_repair=True),
     Suite("list_members", 10),
-    Suite("events", 1, syncs=_LONG),
-    Suite("profiles", 1, syncs=_LONG),
-    Suite("reviews", 1, syncs=_LONG),
-    Suite("list_members", 1, syncs=_LONG),
+    Suite("events", 2, syncs=_LONG),
+    Suite("profiles", 2, syncs=_LONG),
+    Suite("reviews", 2, syncs=_LONG),
+    Suite("list_members", 2, syncs=_LONG),
 )
 """Suites for the types that are hardest to sync correctly."""
 
 _REPORTS = (
-    Suite("campaign_report", 2),
+    Suite("campaign_report", 3),
     Suite("flow_report", 1),
     Suite("flow_report_daily", 2),
     Suite("form_report_daily", 1),
@@ -68,8 +68,8 @@ SUITES = (
     *_REPORTS,
     Suite("campaigns", 15),
     Suite("flows", 15),
-    *(Suite(name, 4 if entry.group == CORE else 2) for name, entry in COLLECTIONS.items() if name not in _NAMED),
-    Suite("events", 4, with_selection=True),
+    *(Suite(name, 4 if entry.group == CORE else 3) for name, entry in COLLECTIONS.items() if name not in _NAMED),
+    Suite("events", 5, with_selection=True),
     Suite("campaign_report_history", 2),
 )
 """All suites: every type of the catalog, with most scenarios for the hardest types. Many of the others are read alike, so a few each suffice."""

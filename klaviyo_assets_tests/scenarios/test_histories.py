@@ -67,7 +67,7 @@ def test_table_matches_klaviyo_with_real_requests_and_files(at: int, kind: Searc
     folders = iter(range(1000))
 
     @seed(at)
-    @settings(max_examples=2, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
     @given(kind)
     def run_one(scenario: Scenario) -> None:
         folder = tmp_path / str(next(folders))
@@ -125,7 +125,7 @@ def test_same_scenarios_pass_without_a_fault(name: str) -> None:
     """The scenarios that catch the faults pass without them."""
     (fault,) = (one for one in FAULTS if one.name == name)
 
-    failure = run_many(1, at=QUICK_SEEDS[name], stats=Stats(), names=fault.names, with_repair=fault.with_repair, with_selection=fault.with_selection)
+    failure = run_many(3, at=QUICK_SEEDS[name], stats=Stats(), names=fault.names, with_repair=fault.with_repair, with_selection=fault.with_selection)
 
     assert failure is None, failure
 

@@ -15,7 +15,7 @@ from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.metric_selection import MetricSelection
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.extract.strategies import slicing
+from klaviyo_assets.extract.strategies import parent_groups, slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
@@ -253,6 +253,11 @@ FAULTS: Sequence[Fault] = (
         "versions of a changed form not read",
         (Edit(PerParentStrategy, "_is_due", "return changed_with is not None and", "return False and"),),
         ("form_versions",),
+    ),
+    Fault(
+        "coupon codes that are assigned not read again",
+        (Edit(parent_groups, "live_states", "if state not in groups.final", 'if state not in (*groups.final, "UNASSIGNED", "ASSIGNED_TO_PROFILE")'),),
+        ("coupon_codes",),
     ),
     Fault(
         "rows of a parent doubled when it is read again",

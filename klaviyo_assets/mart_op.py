@@ -11,7 +11,8 @@ import dagster as dg
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
-from klaviyo_assets.config import KlaviyoMartConfig
+from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoMartConfig
+from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.errors import ModelSkipped
 from klaviyo_assets.marts.library import Models
@@ -68,6 +69,11 @@ class MartStep:
                         result = next(results)
                     except StopIteration:
                         return
+                    except SyncAlreadyRunning as error:
+                        if SCHEDULE_TAG not in self.context.run.tags:
+                            raise failure(error, self.setting_names.worded) from None
+                        self.context.log.warning("Skipped. %s", error)
+                        return
                     except EXPLAINED as error:
                         raise failure(error, self.setting_names.worded) from None
                 yield result
@@ -104,7 +110,7 @@ class MartStep:
         warehouse = warehouse_from(
             self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
         )
-        return MartRunner(warehouse, self.schema, self.models, self.catalog)
+        return MartRunner(warehouse, self.schema, self.models, self.catalog, self.context.run.run_id)
 
     @cached_property
     def _keys(self) -> dict[str, dg.AssetKey]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets._internal import cancellation
+from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.marts.build import ModelBuild
@@ -21,6 +21,7 @@ from klaviyo_assets.marts.results import ModelResult, Outcome
 from klaviyo_assets.marts.run_context import RunContext, read_run_context
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.marts.stores import BuiltModels, Capture, Captures, ChangedGroups, GroupEvents
+from klaviyo_assets.state.locks import MARTS, sync_lock
 from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
@@ -42,6 +43,7 @@ class MartRunner:
         schema: Schema of the raw tables; those of the models are in ``<schema>_marts``.
         models: All models.
         catalog: All resource types, with those from outside this package.
+        run_id: Dagster run, shown to others that would build at the same time.
 
     Example:
         >>> for result in MartRunner(warehouse_from("data/warehouse.duckdb"), "klaviyo", read_models()).run():
@@ -52,6 +54,7 @@ class MartRunner:
     schema: str
     models: Models
     catalog: Catalog = field(default_factory=lambda: CATALOG)
+    run_id: str | None = None
 
     def run(self, names: Iterable[str] | None = None, *, now: datetime | None = None, rebuild: bool = False) -> Iterator[ModelResult]:
         """Build models and all that they need, and yield their results as they come.
@@ -63,6 +66,7 @@ class MartRunner:
 
         Raises:
             MartError: If there is no model with one of these names.
+            SyncAlreadyRunning: If another run builds marts of the schema.
             SyncError: If a later version of this library has written the schema.
             WarehouseError: If the database cannot be used.
         """
@@ -81,12 +85,16 @@ class MartRunner:
         The arguments and errors are those of :meth:`run`.
         """
         selected = [name for name in self.models if name in {*names}]
-        run = _Run(self, now or datetime.now(UTC), rebuild)
-        run.prepare({scope for name in selected if (scope := self.models[name].header.scope) is not None})
-        for name in selected:
-            cancellation.check()
-            yield run.build(self.models[name])
-        run.finish()
+        folder = self.warehouse.state_dir / self.schema.lower()
+        private_files.make_folder(folder)
+        # Two runs at the same time would each undo the other's watermarks.
+        with sync_lock(folder, MARTS, self.run_id):
+            run = _Run(self, now or datetime.now(UTC), rebuild)
+            run.prepare({scope for name in selected if (scope := self.models[name].header.scope) is not None})
+            for name in selected:
+                cancellation.check()
+                yield run.build(self.models[name])
+            run.finish()
 
 
 @dataclass

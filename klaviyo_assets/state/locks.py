@@ -12,6 +12,9 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
+MARTS = "_marts"
+"""Name of the lock of those who build the marts; no resource type can have it."""
+
 
 @contextlib.contextmanager
 def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str = "") -> Iterator[None]:
@@ -19,7 +22,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
 
     Args:
         folder: Folder of the lock.
-        resource_type: Name of the resource type.
+        resource_type: Name of the resource type, or :data:`MARTS`.
         run_id: Dagster run id, shown to other processes.
         where: What is locked, for the message, such as `` into another database``.
 
@@ -33,7 +36,7 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
     except Timeout as error:
         name = holder.read_text().strip() if holder.is_file() else ""
         raise SyncAlreadyRunning(
-            f"{resource_type} is being synced already{where}{f' by run {name}' if name else ''}; nothing was done.",
+            f"{_what_happens(resource_type)} already{where}{f' by run {name}' if name else ''}; nothing was done.",
             "Wait for that run to end, then run again if it is still needed.",
         ) from error
     try:
@@ -42,6 +45,10 @@ def sync_lock(folder: Path, resource_type: str, run_id: str | None, where: str =
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _what_happens(resource_type: str) -> str:
+    return "The marts are being built" if resource_type == MARTS else f"{resource_type} is being synced"
 
 
 def account_folder(client: KlaviyoClient, account_id: str) -> Path | None:

@@ -8,6 +8,7 @@ import pytest
 
 from klaviyo_assets import InvalidDefinition, KlaviyoResource, KlaviyoTranslator, build_klaviyo_definitions
 from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import write_model
 from klaviyo_assets_tests.marts.stored import StoredAccount
@@ -150,3 +151,21 @@ def test_the_code_location_has_marts_if_the_environment_says_so(monkeypatch: pyt
     assert {"klaviyo/dim_metric", "klaviyo/mine"} <= {*specs(_definitions())}
     monkeypatch.setenv("KLAVIYO_MARTS", "false")
     assert "klaviyo/dim_metric" not in specs(_definitions())
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_marts_are_built_by_one_run_at_a_time(path: Path, instance: dg.DagsterInstance, *, scheduled: bool) -> None:
+    """A scheduled run that comes too early skips them, any other one fails."""
+    runner = MartRunner(local_file(path.parent, path.name), "klaviyo", read_models(), run_id="the-other-run")
+    others = runner.run(["dim_metric"])
+    next(others)
+    tags = {"dagster/schedule_name": "hourly"} if scheduled else {}
+    result = run(definitions(path, True), instance, "metric_roles", tags=tags)
+
+    assert result.success is scheduled
+    assert not materialized(result)
+    if not scheduled:
+        (text,) = failures(result)
+        assert "The marts are being built already by run the-other-run; nothing was done." in text
+    others.close()
+    assert run(definitions(path, True), instance, "metric_roles").success

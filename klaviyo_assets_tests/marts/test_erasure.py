@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.erasure.erase import DataSubject, Erasure, Found
+from klaviyo_assets.errors import SyncAlreadyRunning
+from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 from klaviyo_assets_tests.marts.stored import START, StoredAccount
@@ -43,6 +45,18 @@ def test_nothing_of_a_person_is_left_in_the_marts(tmp_path: Path) -> None:
     for built, computed in account.built_and_computed(models).values():
         assert built == computed
     assert account.rows("by_profile") == [("01JPERSONbob", 3)]
+
+
+def test_no_person_is_erased_while_marts_are_built(tmp_path: Path) -> None:
+    warehouse = local_file(tmp_path, "shop.duckdb")
+    StoredAccount(warehouse, "profiles")
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+    building = MartRunner(warehouse, "klaviyo", own_models(tmp_path / "m"), run_id="a-run").run()
+    next(building)
+
+    with pytest.raises(SyncAlreadyRunning, match=r"The marts are being built already by run a-run"):
+        Erasure(warehouse, "klaviyo").run(DataSubject.named("ann@example.com"))
+    building.close()
 
 
 def test_values_that_a_new_field_rule_drops_leave_the_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.faults import Fault
 from klaviyo_assets.sandbox.scripted import apply_change
+from klaviyo_assets.sandbox.shop_truth import shop_truth
 from klaviyo_assets.sandbox.state import State
 from klaviyo_assets.sandbox.truth import true_records
 
@@ -22,6 +23,7 @@ def admin_routes(state: State) -> list[Route]:
     admin = _Admin(state)
     return [
         Route("/sandbox/truth/{name}", _checked(admin.truth)),
+        Route("/sandbox/shop", _checked(admin.shop)),
         Route("/sandbox/counts", _checked(admin.counts)),
         Route("/sandbox/clock", _checked(admin.clock), methods=["GET"]),
         Route("/sandbox/clock", _checked(admin.move_clock), methods=["POST"]),
@@ -46,6 +48,10 @@ class _Admin:
         self._state.account.settle()
         found = true_records(self._state, name, None if given is None else tuple(given.split(",")))
         return Response(b"".join(raw + b"\n" for _, raw in found), media_type="application/x-ndjson")
+
+    async def shop(self, request: Request) -> Response:
+        """Return the figures of the shop; see :func:`~klaviyo_assets.sandbox.shop_truth.shop_truth`."""
+        return JSONResponse(shop_truth(self._state))
 
     async def counts(self, request: Request) -> Response:
         self._state.account.settle()

@@ -202,7 +202,8 @@ class _Report(_Endpoint):
     async def _document(self, request: Request, fault: Fault | None) -> bytes:
         state, url = self._state, f"{_origin(request)}{self._entry.endpoint.path}"
         body, now = await request.body(), state.account.settle()
-        return report(state.account.store, self._entry, body, url, request.query_params, now, state.options.report_page)
+        options = state.options
+        return report(state.account.store, self._entry, body, url, request.query_params, now, options.report_page, made_up=options.made_up_reports)
 
 
 def _origin(request: Request) -> str:

@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox import catalog_links
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
-from klaviyo_assets.sandbox.generate.attributions import Attributor
+from klaviyo_assets.sandbox.generate.attributions import Attributor, named_in
 from klaviyo_assets.sandbox.generate.campaign_messages import renamed_message
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
 from klaviyo_assets.sandbox.generate.events import profile_identifier, with_attributions
@@ -156,15 +156,15 @@ class Account:
     def attribute(self, id: str, attributions: tuple[str, ...]) -> Record:
         """Replace the attributions of an event and nothing else, as Klaviyo does up to three hours after the event arrived.
 
-        They name an earlier event of the same profile, if there is one, and a campaign or flow of the account.
+        They name the last earlier event of the same profile, if there is one, preferably one of a message, and a campaign or flow of the account.
 
         Raises:
             UnknownRecord: If there is no such event.
         """
         event = self.find("events", id)
         earlier = [one for one in self.store["events"] if one.values["profile_id"] == event.values["profile_id"] and _moment(one) < _moment(event)]
-        touch = max(earlier, key=_moment, default=None)
-        resources = Attributor(self.store).make(id, attributions, touch.id if touch is not None else None)
+        messages = [one for one in earlier if named_in(one, "$message") is not None]
+        resources = Attributor(self.store).make(id, attributions, max(messages or earlier, key=_moment, default=None))
         new = with_attributions(event, resources, inline=self.options.attributions_without_include)
         self.store["events"].put(new)
         return new

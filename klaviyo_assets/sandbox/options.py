@@ -57,6 +57,9 @@ class SandboxOptions:
     )
     daily_limit: int = field(default=0, metadata={"help": "limit of requests per day and endpoint; 0 for Klaviyo's own, which only reports have"})
     report_page: int = field(default=0, metadata={"help": "results of a page of a campaign or flow report; 0 for one page with all, as recorded"})
+    made_up_reports: bool = field(
+        default=False, metadata={"help": "make up the numbers of reports instead of counting the events, and let them grow with the clock"}
+    )
     latency: float = field(default=0.0, metadata={"help": "minimum seconds of each response"})
     invalid_key_status: int = field(
         default=401, metadata={"help": "status of the response to an unknown key: 401, or 400 as another page of Klaviyo's docs says"}

@@ -106,6 +106,14 @@ class SandboxProcess:
         """Return every record of a type as it is now; ``meta.channel`` is a campaign's channel."""
         return [json.loads(line) for line in self.truth_lines(type)]
 
+    def shop(self) -> dict[str, Any]:
+        """Return the figures of the shop as they are now, to compare computed ones with: messages, orders, customers, cohorts, totals.
+
+        :func:`klaviyo_assets.sandbox.shop_truth.shop_truth` describes them.
+        """
+        found: dict[str, Any] = self._get("/shop")
+        return found
+
     def counts(self) -> dict[str, int]:
         """Return the number of records by type, and as ``coming`` the number of events that have not arrived yet."""
         found: dict[str, int] = self._get("/counts")

@@ -4,13 +4,13 @@ import random
 
 from klaviyo_assets.sandbox.changes import Account
 from klaviyo_assets.sandbox.generate.context import Lifetime
-from klaviyo_assets.sandbox.generate.events import is_attributed, make_event
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets.sandbox.generate.hosted import add_hosted
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
+from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
-from klaviyo_assets.sandbox.generate.subjects import Subjects
+from klaviyo_assets.sandbox.generate.shop.single import SingleEvents
 from klaviyo_assets.sandbox.instants import DAY, HOUR, SECOND
 
 _LARGE = frozenset({"events", "profiles", "reviews"})
@@ -70,16 +70,17 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
     ids = _ids(account, "profiles")
     if not ids or not len(account.store["metrics"]):
         return
-    subjects = Subjects(account.store, ids, rng)
+    events = SingleEvents(account.context, account.store, rng)
     attributed = 0
     for number in range(max(12, len(account.store["events"]) // _SHARE)):
         # Most are up to an hour late, some happened just now, a few are in the future.
         offset = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
         moment = (now + offset) // SECOND * SECOND
-        subject = subjects.choose()
-        event = make_event(account.context, rng, moment, subject, number)
+        subject = events.choose()
+        event = events.make(subject, moment, number)
         account.add("events", event, now)
-        if is_attributed(subject.template, moment) and attributed < _ATTRIBUTED:
+        is_attributed = events.role(subject.metric_id) is Role.PLACED_ORDER and moment // SECOND % 3 == 0
+        if is_attributed and attributed < _ATTRIBUTED:
             account.attribute(event.id, (f"at{event.id}",))
             attributed += 1
 

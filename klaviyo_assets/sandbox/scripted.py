@@ -8,12 +8,10 @@ from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.changes import Account, UnknownRecord
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.context import Lifetime
-from klaviyo_assets.sandbox.generate.events import Subject, make_event
 from klaviyo_assets.sandbox.generate.hosted import add_hosted
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
-from klaviyo_assets.sandbox.generate.metrics import template_of
 from klaviyo_assets.sandbox.generate.settings_of_account import map_metric
-from klaviyo_assets.sandbox.generate.subjects import Subjects
+from klaviyo_assets.sandbox.generate.shop.single import SingleEvents, Subject
 from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.records import Record, changed
 from klaviyo_assets.sandbox.rounds import apply_round
@@ -105,18 +103,16 @@ def _event(account: Account, change: Mapping[str, Any], now: int) -> str:
     moment = instants.parse(change["datetime"]) if "datetime" in change else now
     arrival = instants.parse(change["arrival"]) if "arrival" in change else now
     rng = _rng(account, change, now)
-    event = make_event(account.context, rng, moment // SECOND * SECOND, _subject(account, change, rng))
+    events = SingleEvents(account.context, account.store, rng)
+    chosen = events.choose()
+    subject = Subject(change.get("metric_id", chosen.metric_id), change.get("profile_id", chosen.profile_id))
+    if subject.metric_id is not None:
+        account.find("metrics", subject.metric_id)
+    event = events.make(subject, moment // SECOND * SECOND)
     if "attributes" in change:
         event = changed(account.catalog["events"], event, change["attributes"])
     _send(account, event, arrival, now)
     return event.id
-
-
-def _subject(account: Account, change: Mapping[str, Any], rng: random.Random) -> Subject:
-    chosen = Subjects(account.store, [record.id for record in account.store["profiles"]], rng).choose()
-    metric_id, profile_id = change.get("metric_id", chosen.metric_id), change.get("profile_id", chosen.profile_id)
-    template = template_of(account.find("metrics", metric_id).values["name"]) if metric_id else chosen.template
-    return Subject(metric_id, template, profile_id)
 
 
 def _send(account: Account, event: Record, arrival: int, now: int) -> None:

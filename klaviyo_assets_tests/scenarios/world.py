@@ -129,7 +129,8 @@ def options_of(scenario: Scenario) -> SandboxOptions:
     counts[owner if owner in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
     switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
     others = ",".join(f"{name}={count}" for name, count in given.items())
-    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, limits=False, counts=others, **counts, **switches)
+    switches |= {"limits": False, "made_up_reports": True}
+    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, counts=others, **counts, **switches)
 
 
 def entry_for(name: str, page_size: int) -> ResourceType:
@@ -332,7 +333,7 @@ class InProcess:
             **({"interval": "daily"} if report.windows is ReportWindows.DAYS else {}),
         }
         body = json.dumps({"data": {"type": entry.jsonapi_type, "attributes": attributes}}).encode()
-        document = json.loads(report_document(store, entry, body, "http://sandbox", {}, self._state.account.settle()))
+        document = json.loads(report_document(store, entry, body, "http://sandbox", {}, self._state.account.settle(), made_up=True))
         return rows_of(name, document["data"]["attributes"], first)
 
     @property

@@ -27,7 +27,7 @@ REPORTS = [name for name, entry in CATALOG.items() if entry.replication.report i
 
 @pytest.fixture
 def shop() -> Iterator[SandboxProcess]:
-    with small(base=BASE, events=10, profiles=5, history_days=500) as sandbox:
+    with small(base=BASE, made_up_reports=True, events=10, profiles=5, history_days=500) as sandbox:
         yield sandbox
 
 
@@ -158,7 +158,7 @@ def test_an_empty_list_of_segments_marks_no_rows(shop: SandboxProcess, warehouse
 
 @pytest.fixture
 def young_shop() -> Iterator[SandboxProcess]:
-    with small(base=BASE, events=0, profiles=5, history_days=40) as sandbox:
+    with small(base=BASE, made_up_reports=True, events=0, profiles=5, history_days=40) as sandbox:
         yield sandbox
 
 
@@ -183,10 +183,10 @@ def test_history_has_the_numbers_of_each_day(young_shop: SandboxProcess, warehou
 
 
 def test_pages_of_a_report_are_followed(warehouse: LocalFile) -> None:
-    with small(base=BASE, events=0, report_page=7, history_days=300) as shop:
+    with small(base=BASE, made_up_reports=True, events=0, report_page=7, history_days=300) as shop:
         report = synced("campaign_report", shop, warehouse)
         posts = [one for one in shop.stats()["log"] if one["endpoint"] == "/api/campaign-values-reports"]
-    with small(base=BASE, events=0, history_days=300) as shop:
+    with small(base=BASE, made_up_reports=True, events=0, history_days=300) as shop:
         truth = reported(shop, "campaign_report", "2026-01-01", "2026-12-31") | reported(shop, "campaign_report", "2025-01-01", "2025-12-31")
 
     assert len(posts) > len(report.slices) == 2
@@ -247,7 +247,7 @@ def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehou
 def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: LocalFile) -> None:
     # The sandbox maps revenue to a custom metric, and there is none.
     with (
-        small(base=BASE, events=0, metrics=0, others=0) as empty,
+        small(base=BASE, made_up_reports=True, events=0, metrics=0, others=0) as empty,
         pytest.raises(SyncError, match=r"No metric of the account is mapped as its revenue.*KLAVIYO_CONVERSION_METRIC_IDS"),
     ):
         sync("campaign_report", empty, warehouse)

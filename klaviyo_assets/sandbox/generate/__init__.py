@@ -1,18 +1,18 @@
 """Generates the account: every record depends only on the seed, the counts and the base instant."""
 
 import gc
-from collections.abc import Iterator
-from typing import Any
+import random
+from collections.abc import Iterable, Iterator
 
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.sandbox.generate.attributions import Attributor
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
-from klaviyo_assets.sandbox.generate.events import is_attributed, late_moments, make_event, moments, with_attributions
 from klaviyo_assets.sandbox.generate.hosted import make_hosted
 from klaviyo_assets.sandbox.generate.makers import make_children, make_numbered
+from klaviyo_assets.sandbox.generate.members import make_members
 from klaviyo_assets.sandbox.generate.profiles import lifetimes, make_profile
-from klaviyo_assets.sandbox.generate.subjects import Subjects
+from klaviyo_assets.sandbox.generate.shop.history import History
+from klaviyo_assets.sandbox.generate.shop.inventory import Inventory
 from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
 
@@ -31,8 +31,11 @@ _FIRST = (
     "custom_metrics",
     "catalog_variants",
     "catalog_items",
+    "coupons",
+    "coupon_codes",
+    "forms",
 )
-"""Types with ids that other types refer to, in the order of their generation; profiles and events follow, then everything else."""
+"""Types that other types refer to, in the order of their generation; profiles and events follow, then everything else."""
 
 _TOGETHER = ("profiles", "events")
 
@@ -56,8 +59,7 @@ def generate(context: GenerationContext, catalog: Catalog) -> Store:
 def _generate(context: GenerationContext, catalog: Catalog) -> Store:
     store = Store(catalog)
     for name in (name for name in _FIRST if name in catalog):
-        store[name].fill(_records(context, store, catalog[name]))
-        _hosted(context, store, catalog[name])
+        _fill(context, store, catalog[name])
         if name == "flows":
             context.flow_ids = tuple(record.id for record in store["flows"])
         elif name == "tags":
@@ -67,13 +69,21 @@ def _generate(context: GenerationContext, catalog: Catalog) -> Store:
     if all(name in catalog for name in (*_TOGETHER, "metrics")):
         _profiles_and_events(context, store)
     for name, entry in catalog.items():
-        if entry.parent is not None:
-            for parent_id, record in make_children(context, store, entry, context.rng(name)):
-                store.children[name].of(parent_id).put(record)
-        elif entry.host is None and name not in (*_FIRST, *_TOGETHER) and entry.replication.report is None and entry.records_of is None:
-            store[name].fill(_records(context, store, entry))
-            _hosted(context, store, entry)
+        if name not in (*_FIRST, *_TOGETHER) and entry.host is None and entry.replication.report is None and entry.records_of is None:
+            _fill(context, store, entry)
     return store
+
+
+def _fill(context: GenerationContext, store: Store, entry: ResourceType) -> None:
+    """Make the records of a type, and those that they include."""
+    if entry.parent is not None:
+        for parent_id, record in make_children(context, store, entry, context.rng(entry.name)):
+            children = store.children[entry.name].of(parent_id)
+            if children.get(record.id) is None:
+                children.put(record)
+        return
+    store[entry.name].fill(_records(context, store, entry))
+    _hosted(context, store, entry)
 
 
 def _hosted(context: GenerationContext, store: Store, host: ResourceType) -> None:
@@ -91,36 +101,25 @@ def _records(context: GenerationContext, store: Store, entry: ResourceType) -> I
 
 def _profiles_and_events(context: GenerationContext, store: Store) -> None:
     """Make profiles and events together, because they refer to each other."""
-    options, rng = context.options, context.rng("events")
-    ids = [context.ids.ulid() for _ in range(options.profiles)]
-    subjects = Subjects(store, ids, rng)
-    last: dict[str | None, int] = {}
-    attributor = Attributor(store)
-    touches: dict[str | None, tuple[int, str]] = {}
-    events: list[Record] = []
-    for number, moment in enumerate(moments(context, rng, options.events)):
-        subject = subjects.choose()
-        event = make_event(context, rng, moment, subject, number)
-        if is_attributed(subject.template, moment):
-            touched, touch = touches.get(subject.profile_id, (moment, None))
-            resources = attributor.make(event.id, (f"at{event.id}",), touch if touched < moment else None)
-            event = with_attributions(event, resources, inline=options.attributions_without_include)
-        elif subject.template == 0 and subject.profile_id is not None:
-            touches[subject.profile_id] = moment, event.id
-        events.append(event)
-        person: Any = event.values["profile_id"]
-        if moment <= context.base and moment > last.get(person, 0):
-            last[person] = moment
-    store["events"].fill(events)
-    for moment, arrival in late_moments(context, rng, options.events // _LATE_SHARE):
-        store.schedule("events", make_event(context, rng, moment, subjects.choose()), arrival)
-    store["profiles"].fill(_profiles(context, store, ids, last))
-
-
-def _profiles(context: GenerationContext, store: Store, ids: list[str], last: dict[str | None, int]) -> Iterator[Record]:
     rng = context.rng("profiles")
+    ids = [context.ids.ulid() for _ in range(context.options.profiles)]
+    of_profiles = lifetimes(context, rng, len(ids))
+    inventory = Inventory(store)
+    context.products = tuple(inventory.products)
+    history = History(context, inventory, ids, of_profiles)
+    store["events"].fill(history.events())
+    for event, arrival in history.late_events(context.options.events // _LATE_SHARE):
+        store.schedule("events", event, arrival)
+    store["profiles"].fill(_profiles(context, store, rng, zip(ids, of_profiles, strict=True), history))
+    make_members(store, history.customers)
+
+
+def _profiles(
+    context: GenerationContext, store: Store, rng: random.Random, profiles: Iterable[tuple[str, Lifetime]], history: History
+) -> Iterator[Record]:
     list_ids = tuple(record.id for record in store["lists"]) if "lists" in store.catalog else ()
-    for id, lifetime in zip(ids, lifetimes(context, rng, len(ids)), strict=True):
-        seen = last.get(id)
+    for id, lifetime in profiles:
+        customer = history.customers.get(id)
+        seen = customer.last_event if customer is not None else None
         updated = max(lifetime.updated, seen) if seen is not None and context.options.events_move_updated else lifetime.updated
-        yield make_profile(context, rng, id, Lifetime(lifetime.created, updated, seen), list_ids)
+        yield make_profile(context, rng, id, Lifetime(lifetime.created, updated, seen), list_ids, customer)

@@ -10,10 +10,10 @@ from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
 
 
-def make_list(context: GenerationContext, rng: random.Random, created: int, updated: int) -> Record:
-    """Make a list."""
+def make_list(context: GenerationContext, rng: random.Random, created: int, updated: int, number: int) -> Record:
+    """Make a list; its number is part of its name, which no other list has."""
     attributes = {
-        "name": _name(rng),
+        "name": f"{rng.choice(AUDIENCE_WORDS)} {number}",
         "created": render_whole(created),
         "updated": render_whole(updated),
         "opt_in_process": rng.choice(("single_opt_in", "double_opt_in")),

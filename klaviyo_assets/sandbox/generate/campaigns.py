@@ -9,22 +9,36 @@ from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.words import CAMPAIGN_WORDS
 from klaviyo_assets.sandbox.instants import DAY, HOUR, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
+from klaviyo_assets.sandbox.store import Store
 
 
 def make_campaign(
-    context: GenerationContext, rng: random.Random, created: int, updated: int, *, channel: str | None = None, archived: bool = False
+    context: GenerationContext,
+    rng: random.Random,
+    created: int,
+    updated: int,
+    store: Store,
+    *,
+    channel: str | None = None,
+    archived: bool = False,
 ) -> Record:
-    """Make a campaign; the default channel is random."""
+    """Make a campaign to lists and segments of the account; the default channel is random."""
     channel = channel or rng.choice(CHANNELS)
     sent = created + rng.randrange(HOUR, 20 * DAY)
-    draft = rng.random() < 0.25
-    status = "Draft" if draft else "Sent" if sent <= updated else rng.choice(("Scheduled", "Cancelled", "Cancelled: No Recipients"))
+    chance, is_over = rng.random(), sent <= max(context.base, created)
+    draft = chance < 0.2
+    if draft:
+        status = "Draft"
+    elif chance < 0.3 or not is_over:
+        status = rng.choice(("Cancelled", "Cancelled: No Recipients") if is_over else ("Scheduled", "Cancelled"))
+    else:
+        status, updated = "Sent", max(updated, sent)
     tracking = _tracking(rng) if channel == "email" else None
     attributes: dict[str, Any] = {
         "name": f"{rng.choice(CAMPAIGN_WORDS)} {rng.randrange(10_000)}",
         "status": status,
         "archived": archived,
-        "audiences": {"included": [context.ids.short() for _ in range(rng.randrange(1, 3))], "excluded": []},
+        "audiences": _audiences(context, store, rng),
         "send_options": {"use_smart_sending": rng.random() < 0.5, "ignore_unsubscribes": False},
         "tracking_options": tracking,
         "send_strategy": _strategy(rng, sent),
@@ -37,6 +51,16 @@ def make_campaign(
     linked = {"campaign-messages": [{"type": "campaign-message", "id": id} for id in messages]}
     related = {"campaign-messages": messages, "tags": context.some_tags(rng)}
     return build(CAMPAIGNS, context.ids.ulid(), attributes, linked=linked, values={"messages.channel": channel}, related=related)
+
+
+def _audiences(context: GenerationContext, store: Store, rng: random.Random) -> dict[str, list[str]]:
+    """Return the audiences of a campaign: the main list, other lists or segments; of an account without any, lists that are gone by now."""
+    lists, segments = (store.ids_of(name) if name in store.collections else [] for name in ("lists", "segments"))
+    count = rng.randrange(1, 3)
+    if not lists and not segments:
+        return {"included": [context.ids.short() for _ in range(count)], "excluded": []}
+    included = [lists[0] if lists and rng.random() < 0.5 else rng.choice(lists + segments) for _ in range(count)]
+    return {"included": [*dict.fromkeys(included)], "excluded": []}
 
 
 def _tracking(rng: random.Random) -> dict[str, Any]:

@@ -20,6 +20,24 @@ class Lifetime:
     last_event: int | None = None
 
 
+@dataclass(frozen=True)
+class Product:
+    """A product that is sold: Klaviyo's id of the item, the shop's own id and the title."""
+
+    item_id: str
+    external_id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A product that was sold: when, and the event of the order."""
+
+    product: Product
+    at: int
+    event_id: str
+
+
 @dataclass
 class GenerationContext:
     """The state shared while an account is generated.
@@ -32,6 +50,8 @@ class GenerationContext:
         flow_ids: Flows that lists, segments and metrics can trigger.
         tag_ids: Tags of campaigns, flows, lists and segments.
         variant_ids: Variants of catalog items.
+        products: What the shop sells.
+        sales: Some of what it has sold, for reviews.
     """
 
     options: SandboxOptions
@@ -41,6 +61,8 @@ class GenerationContext:
     flow_ids: tuple[str, ...] = ()
     tag_ids: tuple[str, ...] = ()
     variant_ids: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()
+    sales: list[Sale] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Start the ids."""

@@ -3,12 +3,11 @@
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate.context import GenerationContext
-from klaviyo_assets.sandbox.generate.properties import odd_one, properties
 from klaviyo_assets.sandbox.instants import DAY, HOUR, MINUTE, SECOND
 from klaviyo_assets.sandbox.records import SITE, Record, encode, relationship_links
 
@@ -21,27 +20,17 @@ _ARRIVAL_GRID = 10 * MINUTE
 """Late events arrive at multiples of ten minutes after the base instant, so the records do not depend on how fast a test runs."""
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The subject of an event: its metric, the template of its properties, and its profile; None for a deleted metric or profile."""
-
-    metric_id: str | None
-    template: int
-    profile_id: str | None
-
-
-def make_event(context: GenerationContext, rng: random.Random, when: int, subject: Subject, number: int = 1) -> Record:
+def event_record(context: GenerationContext, when: int, metric_id: str | None, profile_id: str | None, text: str) -> Record:
     """Make an event.
 
     Args:
         context: The account being generated.
-        rng: Source of random numbers.
         when: The event's time: whole seconds, as microseconds.
-        subject: Its subject.
-        number: Its index in the batch; determines its oddity.
+        metric_id: Its metric; None if the metric has been deleted.
+        profile_id: Its profile; None if the profile has been deleted.
+        text: Its properties as JSON text.
     """
     id, seconds = context.ids.event(), when // SECOND
-    text = properties(rng, subject.template, odd_one(number, halves=context.options.lone_surrogates))
     moment = datetime.fromtimestamp(seconds, UTC).isoformat()
     head = (
         f'{{"type":"event","id":"{id}","attributes":{{"timestamp":{seconds},"event_properties":{text},"datetime":"{moment}",'
@@ -49,16 +38,11 @@ def make_event(context: GenerationContext, rng: random.Random, when: int, subjec
     ).encode()
     url = f"{SITE}/api/events/{id}"
     tail = (
-        f'}},"relationships":{{"profile":{_relationship(url, "profile", subject.profile_id)},'
-        f'"metric":{_relationship(url, "metric", subject.metric_id)}}},"links":{{"self":"{url}/"}}}}'
+        f'}},"relationships":{{"profile":{_relationship(url, "profile", profile_id)},'
+        f'"metric":{_relationship(url, "metric", metric_id)}}},"links":{{"self":"{url}/"}}}}'
     ).encode()
-    values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": subject.metric_id, "profile_id": subject.profile_id}
+    values: dict[str, Value] = {"id": id, "datetime": when, "metric_id": metric_id, "profile_id": profile_id}
     return Record(id, head + tail, len(head), values, _NO_EXTRAS, _NOT_ATTRIBUTED)
-
-
-def is_attributed(template: int, when: int) -> bool:
-    """Return whether a generated event is attributed to a message: a third of the orders."""
-    return template == 1 and when // SECOND % 3 == 0
 
 
 _NO_EXTRAS: dict[str, bytes] = {}
@@ -94,28 +78,6 @@ def profile_identifier(id: str) -> bytes:
 def _relationship(url: str, name: str, id: str | None) -> str:
     data = "" if id is None else f'"data":{{"type":"{name}","id":"{id}"}},'
     return f'{{{data}"links":{{"self":"{url}/relationships/{name}/","related":"{url}/{name}/"}}}}'
-
-
-def moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[int]:
-    """Return the times of the account's events: over the whole history, many in one second, more in the last hour, a few in the future."""
-    rush = min(300, count // 10)
-    ahead = max(1, count // 500) if count else 0
-    recent = count // 50
-    base = context.base - context.base % SECOND
-    peak = base - context.history // 3 // SECOND * SECOND
-    moment = peak
-    for number in range(count):
-        if number < ahead:
-            # Klaviyo accepts events up to a year in the future.
-            moment = base + DAY * (1 + 363 * number // ahead) + int(rng.random() * DAY)
-        elif number < ahead + rush:
-            moment = peak
-        elif number < ahead + rush + recent:
-            moment = base - int(rng.random() * HOUR)
-        else:
-            # Several things happen at once: an order and its items, an open and a click.
-            moment = moment if rng.random() < 0.2 else base - int(rng.random() * context.history)
-        yield moment - moment % SECOND
 
 
 def late_moments(context: GenerationContext, rng: random.Random, count: int) -> Iterator[tuple[int, int]]:

@@ -14,11 +14,13 @@ _KINDS = ("send-email",) * 4 + ("send-sms", "send-mobile-push", "time-delay", "t
 
 def make_action(context: GenerationContext, rng: random.Random, flow: Record, id: str, lifetime: Lifetime) -> Record:
     """Make an action of a flow. Its links are set once all actions of the flow exist."""
-    kind = rng.choice(_KINDS)
+    # Every flow begins with an e-mail that it really sends.
+    is_first = flow.related["flow-actions"][-1:] == (id,)
+    kind = "send-email" if is_first else rng.choice(_KINDS)
     attributes = {
         "created": render_whole(lifetime.created),
         "updated": render_whole(lifetime.updated),
-        "definition": {"id": id, "type": kind, "data": _data(context, rng, kind), "links": None},
+        "definition": {"id": id, "type": kind, "data": _data(context, rng, kind) | ({"status": "live"} if is_first else {}), "links": None},
     }
     linked = {"flow": {"type": "flow", "id": flow.id}}
     return build(FLOW_ACTIONS, id, attributes, linked=linked, values={"host_id": flow.id})

@@ -10,15 +10,14 @@ from klaviyo_assets.sandbox.generate.audiences import make_list, make_segment
 from klaviyo_assets.sandbox.generate.campaigns import make_campaign
 from klaviyo_assets.sandbox.generate.catalogs import make_category, make_item, make_variant
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
-from klaviyo_assets.sandbox.generate.events import make_event
 from klaviyo_assets.sandbox.generate.flows import make_flow
 from klaviyo_assets.sandbox.generate.generic import make_addition, make_any
 from klaviyo_assets.sandbox.generate.metrics import make_metric
 from klaviyo_assets.sandbox.generate.profiles import make_profile
 from klaviyo_assets.sandbox.generate.reviews import make_review
 from klaviyo_assets.sandbox.generate.settings_of_account import make_custom_metric, make_mapped_metric, make_tracking_settings
-from klaviyo_assets.sandbox.generate.subjects import Subjects
-from klaviyo_assets.sandbox.instants import SECOND
+from klaviyo_assets.sandbox.generate.shop.single import SingleEvents
+from klaviyo_assets.sandbox.instants import DAY, SECOND
 from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.store import Store
 
@@ -79,6 +78,8 @@ def make_child(
 ) -> Record | None:
     """Make a record of a child type; None if the records are shared with another type and the parent has all of them."""
     shared = store.shared_with(entry)
+    if entry.name == "coupon_codes":
+        return _coupon_code(context, store, rng, lifetime, parent_id)
     if shared is None:
         return make_any(context, store, entry, rng, lifetime, parent_id=parent_id)
     existing = store.children[entry.name].of(parent_id)
@@ -97,9 +98,13 @@ def _channel(number: int) -> str:
 
 
 def _review(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
-    events = store["events"]
-    event_id = rng.choice([record.id for record in events]) if len(events) and number % 4 == 0 else None
-    return make_review(context, rng, lifetime.created, lifetime.updated, event_id=event_id)
+    """Make a review of something that was sold; one in four belongs to the event of the order."""
+    if not context.sales:
+        return make_review(context, rng, lifetime.created, lifetime.updated)
+    sale = context.sales[int(rng.random() * len(context.sales))]
+    created = min(sale.at + int(rng.random() * 20 * DAY), context.base)
+    event_id = sale.event_id if number % 4 == 0 else None
+    return make_review(context, rng, created, max(created, lifetime.updated), event_id=event_id, product=sale.product)
 
 
 def _tag_group(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, *, default: bool) -> Record:
@@ -113,26 +118,36 @@ def _coupon(context: GenerationContext, store: Store, rng: random.Random, lifeti
     return make_any(context, store, store.catalog["coupons"], rng, lifetime, id=name, given={"external_id": name})
 
 
+def _coupon_code(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, coupon_id: str) -> Record:
+    """Make a code of a coupon, whose id consists of both, as recorded."""
+    code = f"{rng.choice(('SAVE', 'THANKS', 'TAKE10'))}-{context.ids.of_type('coupon-code').upper()}"
+    given = {"unique_code": code}
+    return make_any(context, store, store.catalog["coupon_codes"], rng, lifetime, id=f"{coupon_id}-{code}", given=given, parent_id=coupon_id)
+
+
 def _profile(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
     return make_profile(context, rng, context.ids.ulid(), Lifetime(now, now))
 
 
 def _event(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
-    return make_event(context, rng, now // SECOND * SECOND, Subjects(store, [record.id for record in store["profiles"]], rng).choose())
+    events = SingleEvents(context, store, rng)
+    return events.make(events.choose(), now // SECOND * SECOND)
 
 
 _MAKERS: Mapping[str, _Maker] = {
     "accounts": lambda context, store, rng, lifetime, number: make_account(context),
     "campaigns": lambda context, store, rng, lifetime, number: make_campaign(
-        context, rng, lifetime.created, lifetime.updated, channel=_channel(number), archived=number % 6 == 5
+        context, rng, lifetime.created, lifetime.updated, store, channel=_channel(number), archived=number % 6 == 5
     ),
     "coupons": lambda context, store, rng, lifetime, number: _coupon(context, store, rng, lifetime),
     "catalog_categories": make_category,
     "catalog_items": make_item,
     "catalog_variants": make_variant,
     "custom_metrics": make_custom_metric,
-    "flows": lambda context, store, rng, lifetime, number: make_flow(context, rng, lifetime.created, lifetime.updated, archived=number % 5 == 4),
-    "lists": lambda context, store, rng, lifetime, number: make_list(context, rng, lifetime.created, lifetime.updated),
+    "flows": lambda context, store, rng, lifetime, number: make_flow(
+        context, rng, lifetime.created, lifetime.updated, number, archived=number % 5 == 4
+    ),
+    "lists": lambda context, store, rng, lifetime, number: make_list(context, rng, lifetime.created, lifetime.updated, number),
     "mapped_metrics": make_mapped_metric,
     "metrics": lambda context, store, rng, lifetime, number: make_metric(context, rng, number, lifetime.created, lifetime.updated),
     "reviews": _review,
@@ -143,15 +158,15 @@ _MAKERS: Mapping[str, _Maker] = {
 """Makers for the generated account. Profiles and events are made elsewhere, together, because they hold each other's times and ids."""
 
 _NEW_MAKERS: Mapping[str, _NewMaker] = {
-    "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now),
+    "campaigns": lambda context, store, rng, now: make_campaign(context, rng, now, now, store),
     "coupons": lambda context, store, rng, now: _coupon(context, store, rng, Lifetime(now, now)),
     "catalog_categories": lambda context, store, rng, now: make_category(context, store, rng, Lifetime(now, now), _a_number(rng)),
     "catalog_items": lambda context, store, rng, now: make_item(context, store, rng, Lifetime(now, now), _a_number(rng)),
     "catalog_variants": lambda context, store, rng, now: make_variant(context, store, rng, Lifetime(now, now), _a_number(rng)),
     "custom_metrics": lambda context, store, rng, now: make_custom_metric(context, store, rng, Lifetime(now, now), _a_number(rng)),
     "events": _event,
-    "flows": lambda context, store, rng, now: make_flow(context, rng, now, now),
-    "lists": lambda context, store, rng, now: make_list(context, rng, now, now),
+    "flows": lambda context, store, rng, now: make_flow(context, rng, now, now, _a_number(rng)),
+    "lists": lambda context, store, rng, now: make_list(context, rng, now, now, _a_number(rng)),
     "metrics": lambda context, store, rng, now: make_metric(context, rng, 1000 + rng.randrange(100_000), now, now),
     "profiles": _profile,
     "reviews": lambda context, store, rng, now: make_review(context, rng, now, now),

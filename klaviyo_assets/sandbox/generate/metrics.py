@@ -3,18 +3,13 @@
 import random
 from typing import Any
 
+import msgspec
+
 from klaviyo_assets.catalog import METRICS as ENTRY
 from klaviyo_assets.sandbox.generate.context import GenerationContext
-from klaviyo_assets.sandbox.generate.words import INTEGRATIONS, METRICS
+from klaviyo_assets.sandbox.generate.metric_names import INTEGRATIONS, METRICS, Role, role_of
 from klaviyo_assets.sandbox.instants import render_whole
 from klaviyo_assets.sandbox.records import Record, build
-
-_TEMPLATES = dict(METRICS)
-
-
-def template_of(name: object) -> int:
-    """Return the template of the events of the metric with this name."""
-    return _TEMPLATES.get(str(name), 3)
 
 
 def make_metric(context: GenerationContext, rng: random.Random, number: int, created: int, updated: int) -> Record:
@@ -27,8 +22,17 @@ def make_metric(context: GenerationContext, rng: random.Random, number: int, cre
         created: When it was created.
         updated: When it was last changed.
     """
-    name = METRICS[number][0] if number < len(METRICS) else f"Custom event {number} – Größe"
-    integration_id, integration, category = INTEGRATIONS[number % len(INTEGRATIONS)]
-    known: dict[str, Any] = {"object": "integration", "id": integration_id, "key": integration.lower(), "name": integration, "category": category}
-    attributes = {"name": name, "created": render_whole(created), "updated": render_whole(updated), "integration": known}
-    return build(ENTRY, context.ids.short(), attributes, related={"flow-triggers": context.triggered_flows(rng)}, values={"name": name})
+    name, role, known = f"Custom event {number} – Größe", Role.CUSTOM, INTEGRATIONS[number % len(INTEGRATIONS)]
+    if number < len(METRICS):
+        name, role, known = METRICS[number]
+    integration: dict[str, Any] = {"object": "integration", "id": known[0], "key": known[1].lower(), "name": known[1], "category": known[2]}
+    attributes = {"name": name, "created": render_whole(created), "updated": render_whole(updated), "integration": integration}
+    return build(ENTRY, context.ids.short(), attributes, related={"flow-triggers": context.triggered_flows(rng)}, values={"name": name, "role": role})
+
+
+def role_of_metric(metric: Record) -> Role:
+    """Return what a metric is for."""
+    if "role" in metric.values:
+        return Role(str(metric.values["role"]))
+    integration = msgspec.json.decode(metric.attributes()["integration"])
+    return role_of(metric.values["name"], integration["id"])

@@ -7,7 +7,9 @@ import msgspec
 
 from klaviyo_assets.catalog import PROFILES
 from klaviyo_assets.sandbox.fields import Value
+from klaviyo_assets.sandbox.generate.consents import consents
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
+from klaviyo_assets.sandbox.generate.shop.customers import Customer
 from klaviyo_assets.sandbox.generate.words import CITIES, FIRST_NAMES, LAST_NAMES, LOCALES
 from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render, render_whole
 from klaviyo_assets.sandbox.records import Record, build
@@ -33,7 +35,14 @@ _NO_TRACKING: dict[str, Any] = {
 }
 
 
-def make_profile(context: GenerationContext, rng: random.Random, id: str, lifetime: Lifetime, list_ids: tuple[str, ...] = ()) -> Record:
+def make_profile(
+    context: GenerationContext,
+    rng: random.Random,
+    id: str,
+    lifetime: Lifetime,
+    list_ids: tuple[str, ...] = (),
+    customer: Customer | None = None,
+) -> Record:
     """Make a profile.
 
     Args:
@@ -42,12 +51,14 @@ def make_profile(context: GenerationContext, rng: random.Random, id: str, lifeti
         id: Its id.
         lifetime: When it was created and last changed, and its last event.
         list_ids: Lists that it can be suppressed on.
+        customer: What the profile's events say about it; None for a contact that never did anything.
     """
     first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
     number = rng.getrandbits(30)
+    domain = "mail.example" if customer is None else customer.domain
     attributes: dict[str, Any] = {
-        "email": f"user{number}@mail.example" if rng.random() < 0.93 else None,
-        "phone_number": f"+1555{number % 10_000_000:07d}" if rng.random() < 0.4 else None,
+        "email": f"user{number}@{domain}" if rng.random() < 0.93 or (customer is not None and customer.email) else None,
+        "phone_number": f"+1555{number % 10_000_000:07d}" if rng.random() < 0.4 or (customer is not None and customer.sms) else None,
         "external_id": str(number) if rng.random() < 0.5 else None,
         "anonymous_id": None,
         "whatsapp_bsuid": None,
@@ -64,6 +75,8 @@ def make_profile(context: GenerationContext, rng: random.Random, id: str, lifeti
         "properties": _properties(rng),
     }
     subscriptions = _subscriptions(rng, lifetime, attributes["email"] is not None, list_ids)
+    if customer is not None and customer.last_event is not None:
+        subscriptions = consents(subscriptions, customer)
     return build(
         PROFILES,
         id,

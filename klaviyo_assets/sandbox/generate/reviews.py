@@ -4,20 +4,25 @@ import random
 from typing import Any
 
 from klaviyo_assets.catalog import REVIEWS
-from klaviyo_assets.sandbox.generate.context import GenerationContext
-from klaviyo_assets.sandbox.generate.words import FIRST_NAMES, ITEM_PREFIX, PRODUCTS, REVIEW_TEXTS
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Product
+from klaviyo_assets.sandbox.generate.words import FIRST_NAMES, REVIEW_TEXTS
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.records import Record, build
 
 STATUSES = ("published", "published", "published", "featured", "unpublished", "pending", "rejected")
+_GONE = Product("$shopify:::$default:::1000", "1000", "Linen shirt")
+"""A product that has been deleted, for an account that has none."""
+
 _TYPES = ("review", "review", "review", "rating", "question", "store")
 
 
-def make_review(context: GenerationContext, rng: random.Random, created: int, updated: int, event_id: str | None = None) -> Record:
-    """Make a review, with its event if it has one."""
+def make_review(
+    context: GenerationContext, rng: random.Random, created: int, updated: int, event_id: str | None = None, product: Product | None = None
+) -> Record:
+    """Make a review of a product, by default of any that the shop sells, with its event if it has one."""
     kind = rng.choice(_TYPES)
-    product = rng.randrange(len(PRODUCTS))
-    item = f"{ITEM_PREFIX}{1000 + product}"
+    product = product or rng.choice(context.products or (_GONE,))
+    number = rng.randrange(100)
     attributes: dict[str, Any] = {
         "email": f"reviewer{rng.randrange(10_000)}@mail.example",
         "status": _status(rng.choice(STATUSES), rng),
@@ -27,10 +32,10 @@ def make_review(context: GenerationContext, rng: random.Random, created: int, up
         "updated": render(updated),
         "images": [f"https://images.example/{rng.getrandbits(32):08x}.jpg" for _ in range(rng.choice((0, 0, 0, 1, 3)))],
         "product": {
-            "url": f"https://shop.example/p/{product}",
-            "name": PRODUCTS[product],
-            "image_url": None if product % 5 == 0 else f"https://images.example/p{product}.jpg",
-            "external_id": str(1000 + product),
+            "url": f"https://shop.example/p/{number}",
+            "name": product.title,
+            "image_url": None if number % 5 == 0 else f"https://images.example/p{number}.jpg",
+            "external_id": product.external_id,
         },
         "rating": None if kind == "question" else rng.randrange(1, 6),
         "author": rng.choice((*FIRST_NAMES, None)),
@@ -44,9 +49,9 @@ def make_review(context: GenerationContext, rng: random.Random, created: int, up
         REVIEWS,
         context.ids.hexadecimal(),
         attributes,
-        linked={"item": {"type": "catalog-item", "id": item}},
+        linked={"item": {"type": "catalog-item", "id": product.item_id}},
         related={"events": (event_id,) if event_id else ()},
-        values={"item.id": item},
+        values={"item.id": product.item_id},
     )
 
 

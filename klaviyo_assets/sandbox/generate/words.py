@@ -69,15 +69,4 @@ REVIEW_TEXTS = (
     "Great quality, would buy again.", "Passt leider nicht – zurückgeschickt.", "Does it come in blue?", "C'est magnifique 😍", "ok", "مُمتاز جداً",
     "Arrived broken :(\nSupport was quick, though.", "思ったより小さい", "\"Perfect\" is the word.", "5/5 \\o/",
 )  # fmt: skip
-INTEGRATIONS = (
-    ("0eMvjm", "Klaviyo", "Internal"),
-    ("7FtS4J", "Shopify", "eCommerce"),
-    ("0rG4eQ", "API", "API"),
-    ("sHoP9w", "WooCommerce", "eCommerce"),
-)
-METRICS = (
-    ("Placed Order", 1), ("Ordered Product", 1), ("Opened Email", 0), ("Clicked Email", 0), ("Received Email", 0), ("Viewed Product", 2),
-    ("Started Checkout", 1), ("Active on Site", 2), ("Received SMS", 0), ("Clicked SMS", 0), ("Subscribed to List", 0), ("Refunded Order", 1),
-    ("Bounced Email", 0), ("Fulfilled Order", 1), ("Added to Cart", 2), ("Submitted Search", 2),
-)  # fmt: skip
 ITEM_PREFIX = "$shopify:::$default:::"

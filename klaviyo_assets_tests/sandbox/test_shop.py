@@ -1,0 +1,243 @@
+"""The account hangs together like that of a real shop: what its events refer to exists, and its rates are those of shops."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from klaviyo_assets.sandbox.generate.metric_names import Role
+from klaviyo_assets.sandbox.generate.metrics import role_of_metric
+from klaviyo_assets.sandbox.instants import DAY, parse, to_micros
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.records import Record
+from klaviyo_assets.sandbox.shop_truth import shop_truth
+from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.sandbox.helpers import BASE
+
+HOUR = DAY // 24
+
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def shop() -> State:
+    return begin(
+        SandboxOptions(base=BASE, events=6_000, profiles=500, campaigns=60, flows=12, lists=6, segments=5, metrics=40, reviews=50, others=12)
+    )
+
+
+@pytest.fixture(scope="module")
+def events(shop: State) -> list[Event]:
+    """Every event, in the order of the times, with its role, time, properties and attribution."""
+    roles = {metric.id: role_of_metric(metric) for metric in shop.account.store["metrics"]}
+    found: list[Event] = []
+    for record in shop.account.store["events"].walk("datetime", descending=False):
+        resources = [json.loads(one)["relationships"] for one in record.resources.values()]
+        metric_id = record.values["metric_id"]
+        found.append(
+            {
+                "id": record.id,
+                "at": record.values["datetime"],
+                "profile": record.values["profile_id"],
+                "role": roles[metric_id] if isinstance(metric_id, str) else None,
+                "properties": json.loads(record.raw)["attributes"]["event_properties"],
+                "attribution": {name: one["data"]["id"] for name, one in resources[0].items()} if resources else None,
+            }
+        )
+    return found
+
+
+def of(events: list[Event], *roles: Role) -> list[Event]:
+    return [event for event in events if event["role"] in roles]
+
+
+def value(record: Record, attribute: str) -> Any:
+    return msgspec.json.decode(record.attributes()[attribute])
+
+
+def ids(shop: State, name: str) -> set[str]:
+    return {record.id for record in shop.account.store[name]}
+
+
+MESSAGES = (
+    *(Role.RECEIVED_EMAIL, Role.OPENED_EMAIL, Role.CLICKED_EMAIL, Role.BOUNCED_EMAIL, Role.MARKED_SPAM, Role.DROPPED_EMAIL),
+    *(Role.UNSUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL_BEFORE, Role.RECEIVED_SMS, Role.CLICKED_SMS, Role.RECEIVED_PUSH, Role.OPENED_PUSH),
+)
+
+
+def test_events_of_messages_name_messages_that_exist_and_were_sent_by_then(shop: State, events: list[Event]) -> None:
+    sent = {
+        message: (campaign.id, parse(value(campaign, "send_time")))
+        for campaign in shop.account.store["campaigns"]
+        for message in campaign.related["campaign-messages"]
+        if value(campaign, "status") == "Sent"
+    }
+    flows = {record.id: record.values["host_id"] for record in shop.account.store["flow_messages"]}
+    kinds = Counter[str]()
+    for event in of(events, *MESSAGES):
+        properties = event["properties"]
+        if "$flow" in properties:
+            kinds["flow"] += 1
+            assert flows[properties["$message"]] == properties["$flow"]
+            assert flows[properties.get("$variation", properties["$message"])] == properties["$flow"]
+        else:
+            kinds["campaign"] += 1
+            assert sent[properties["$message"]][1] // 10**6 * 10**6 <= event["at"]
+    assert min(kinds["flow"], kinds["campaign"]) > 200
+    assert ids(shop, "campaign_messages") >= sent.keys()
+
+
+def test_campaigns_are_sent_to_audiences_that_exist_and_to_their_members(shop: State, events: list[Event]) -> None:
+    store = shop.account.store
+    audiences = {
+        message: value(campaign, "audiences")["included"] for campaign in store["campaigns"] for message in campaign.related["campaign-messages"]
+    }
+    known = ids(shop, "lists") | ids(shop, "segments")
+    assert all(known.issuperset(named) for named in audiences.values())
+    members = {
+        group: {record.id for record in store.children[name].of(group)}
+        for name, groups in (("list_members", "lists"), ("segment_members", "segments"))
+        for group in ids(shop, groups)
+    }
+    left = {event["profile"] for event in of(events, Role.UNSUBSCRIBED_LIST)}
+    for event in of(events, Role.RECEIVED_EMAIL):
+        if "$flow" not in event["properties"] and event["profile"] not in left:
+            assert any(event["profile"] in members[group] for group in audiences[event["properties"]["$message"]])
+
+
+def test_what_happens_to_a_message_follows_its_delivery(events: list[Event]) -> None:
+    delivered: dict[tuple[str, str], int] = {}
+    clicked = Counter[Role]()
+    for event in of(events, *MESSAGES):
+        key = event["profile"], event["properties"]["$message"]
+        if event["role"] in (Role.RECEIVED_EMAIL, Role.RECEIVED_SMS, Role.RECEIVED_PUSH):
+            delivered.setdefault(key, event["at"])
+        elif event["role"] not in (Role.BOUNCED_EMAIL, Role.DROPPED_EMAIL):
+            clicked[event["role"]] += 1
+            assert delivered[key] <= event["at"]
+    assert clicked[Role.OPENED_EMAIL] > clicked[Role.CLICKED_EMAIL] > 50
+
+
+def test_orders_are_attributed_to_the_last_touch_before_them(shop: State, events: list[Event]) -> None:
+    now = to_micros(BASE)
+    touches: dict[str | None, list[tuple[int, int, Event]]] = defaultdict(list)
+    attributed = 0
+    for event in events:
+        properties = event["properties"]
+        if event["role"] in (Role.OPENED_EMAIL, Role.CLICKED_EMAIL, Role.CLICKED_SMS) and not properties.get("machine_open"):
+            window = 24 * HOUR if event["role"] is Role.CLICKED_SMS else 120 * HOUR
+            touches[event["profile"]].append((event["at"], event["at"] + window, event))
+        elif event["role"] is Role.PLACED_ORDER and event["at"] <= now:
+            before = [one for one in touches[event["profile"]] if one[0] < event["at"]]
+            last = before[-1] if before and event["profile"] is not None and before[-1][1] >= event["at"] else None
+            assert (event["attribution"] is not None) == (last is not None)
+            assert ("$attribution" in properties) == (last is not None)
+            if last is None:
+                continue
+            attributed += 1
+            same_second = [one[2] for one in before if one[0] == last[0]]
+            touch = next(one for one in same_second if one["id"] == event["attribution"]["attributed-event"])
+            named = event["attribution"]
+            assert properties["$attribution"]["$attributed_event_id"] == touch["id"]
+            assert properties["$attribution"]["$message"] == touch["properties"]["$message"]
+            assert named.get("campaign-message", named.get("flow-message")) == touch["properties"]["$message"]
+            assert named.get("flow") == touch["properties"].get("$flow")
+            assert named.get("flow-message-variation") == touch["properties"].get("$variation")
+    assert attributed > 30
+
+
+def test_what_is_sold_and_reviewed_is_in_the_catalog_and_codes_exist(shop: State, events: list[Event]) -> None:
+    store = shop.account.store
+
+    def texts(name: str, attribute: str) -> set[str]:
+        return {value(record, attribute) for record in store[name]}
+
+    items, variants = texts("catalog_items", "external_id"), texts("catalog_variants", "external_id")
+    codes = ids(shop, "coupons") | {value(record, "unique_code") for _, record in store.children["coupon_codes"]}
+    sold, used, currencies = set(), Counter[str](), Counter[str]()
+    for order in of(events, Role.PLACED_ORDER, Role.CHECKOUT_STARTED, Role.REFUNDED_ORDER):
+        properties = order["properties"]
+        assert {line["ProductID"] for line in properties["Items"]} <= items
+        assert {line["VariantID"] for line in properties["Items"] if "VariantID" in line} <= variants
+        used.update(properties["Discount Codes"])
+        currencies[properties["$currency_code"]] += 1
+        total = sum(line["Quantity"] * float(line["ItemPrice"]) for line in properties["Items"]) - float(properties["Total Discounts"])
+        assert properties["$value"] == pytest.approx(total)
+        sold.update(line["ProductID"] for line in properties["Items"])
+    assert codes.issuperset(used)
+    assert sum(used.values()) > 20
+    assert set(currencies) == {"EUR", "USD"}
+    reviewed = {value(record, "product")["external_id"] for record in store["reviews"]}
+    assert sold >= reviewed
+    assert {record.values["item.id"] for record in store["reviews"]} <= ids(shop, "catalog_items")
+
+
+def test_subscriptions_and_members_agree_with_the_events(shop: State, events: list[Event]) -> None:
+    store = shop.account.store
+    active = {event["profile"] for event in events}
+    marketing = {record.id: json.loads(record.extras["subscriptions"])["email"]["marketing"] for record in store["profiles"] if record.id in active}
+    subscribed = {event["profile"]: event["at"] for event in of(events, Role.SUBSCRIBED_EMAIL)}
+    left = {event["profile"] for event in of(events, Role.UNSUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL_BEFORE)}
+    complained = {event["profile"] for event in of(events, Role.MARKED_SPAM)}
+    bounced = {event["profile"] for event in of(events, Role.BOUNCED_EMAIL) if event["properties"]["Bounce Type"] == "Hard"}
+    for profile, consent in marketing.items():
+        assert (consent["consent_timestamp"] is not None) == (profile in subscribed)
+        if profile in subscribed:
+            assert parse(consent["consent_timestamp"]) == subscribed[profile]
+        assert bool(consent["suppression"]) == (profile in left | complained | bounced)
+        assert consent["can_receive_email_marketing"] == (profile in subscribed and not consent["suppression"])
+    assert len(subscribed) > 200
+    assert left
+
+    names = {value(record, "name"): record.id for record in store["lists"]}
+    assert len(names) == len(store["lists"])
+    joined = {(event["profile"], event["properties"]["List"]): event["at"] for event in of(events, Role.SUBSCRIBED_LIST)}
+    for event in of(events, Role.UNSUBSCRIBED_LIST):
+        assert joined.pop((event["profile"], event["properties"]["List"])) <= event["at"]
+    for (profile, name), at in joined.items():
+        member = store.children["list_members"].of(names[name]).get(profile)
+        assert member is not None
+        assert member.values["joined_group_at"] == at
+
+
+def test_rates_are_those_of_shops(shop: State) -> None:
+    totals = shop_truth(shop)["totals"]
+    assert 0.005 <= totals["bounce_rate"] <= 0.05
+    assert 0.2 <= totals["human_open_rate"] < totals["open_rate"] <= 0.6
+    assert 0.02 <= totals["click_rate"] <= 0.15
+    assert 0.15 <= totals["attributed_share"] <= 0.5
+    assert totals["orders"] > 100
+
+
+def test_hard_cases_are_there(events: list[Event]) -> None:
+    now = to_micros(BASE)
+    orders = of(events, Role.PLACED_ORDER)
+    assert any(event["at"] > now for event in orders)
+    assert any(event["profile"] is None for event in orders)
+    assert any(event["role"] is None for event in events)
+    assert any(event["properties"] == {} for event in events)
+    of_api = {event["properties"]["OrderId"]: event["properties"] for event in of(events, Role.PLACED_ORDER_OF_API)}
+    shop_orders = {event["properties"]["OrderId"]: event["properties"] for event in orders}
+    assert of_api.keys() < shop_orders.keys()
+    assert all(one["$value_currency"] == shop_orders[id]["$currency_code"] for id, one in of_api.items())
+    before, after = (of(events, role) for role in (Role.UNSUBSCRIBED_EMAIL_BEFORE, Role.UNSUBSCRIBED_EMAIL))
+    assert before or after
+    assert max((event["at"] for event in before), default=0) < min((event["at"] for event in after), default=now)
+
+
+def test_the_truth_follows_changes(shop: State) -> None:
+    def customers() -> Iterator[tuple[str, int]]:
+        return ((id, one["orders"]) for id, one in shop_truth(state)["customers"].items())
+
+    state = begin(shop.options)
+    (first, one), (second, other), *_ = sorted(customers())
+    state.account.merge(first, second, state.account.settle())
+    assert dict(customers())[second] == one + other
+    state.account.delete("profiles", second)
+    assert second not in dict(customers())
+    before = shop_truth(state)["totals"]["orders"]
+    state.clock.advance(20 * DAY)
+    assert shop_truth(state)["totals"]["orders"] > before

@@ -1,0 +1,141 @@
+"""Reports of the sandbox equal what counting its events gives, by Klaviyo's definitions."""
+
+import json
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
+from klaviyo_assets.sandbox.generate.metric_names import Role
+from klaviyo_assets.sandbox.generate.metrics import role_of_metric
+from klaviyo_assets.sandbox.instants import from_micros, to_micros
+from klaviyo_assets.sandbox.options import SandboxOptions
+from klaviyo_assets.sandbox.reports import report
+from klaviyo_assets.sandbox.shop_truth import shop_truth
+from klaviyo_assets.sandbox.state import State, begin
+from klaviyo_assets_tests.sandbox.helpers import BASE
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+Rows = dict[tuple[str | None, ...], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def shop() -> State:
+    return begin(SandboxOptions(base=BASE, events=4_000, profiles=300, campaigns=40, flows=10, lists=4, segments=3, metrics=32, reviews=5, others=6))
+
+
+def reported(shop: State, name: str, first: str, last: str) -> Rows:
+    """Return the statistics of a report by the ids that it groups by."""
+    entry = CATALOG[name]
+    facts = entry.replication.report
+    assert facts is not None
+    attributes: dict[str, Any] = {"statistics": statistics_of(entry), "timeframe": {"start": f"{first}T00:00:00Z", "end": f"{last}T23:59:59Z"}}
+    if facts.has_group_by:
+        attributes["group_by"] = groupings_of(entry)
+    if facts.by_conversion_metric:
+        attributes["conversion_metric_id"] = shop_truth(shop)["metrics"]["revenue"]
+    if name.endswith("daily"):
+        attributes["interval"] = "daily"
+    body = json.dumps({"data": {"type": entry.jsonapi_type, "attributes": attributes}}).encode()
+    document = json.loads(report(shop.account.store, entry, body, "http://sandbox", {}, shop.account.settle()))
+    ids = [one for one in groupings_of(entry) if one.endswith("_id")] + (["variation"] if facts.by_conversion_metric else [])
+    return {tuple(row["groupings"][one] for one in ids): row["statistics"] for row in document["data"]["attributes"]["results"]}
+
+
+def test_campaign_reports_equal_the_truth_by_the_day_of_the_send(shop: State) -> None:
+    compared = 0
+    for first, last in (("2025-07-21", "2026-07-20"), ("2026-01-01", "2026-03-31")):
+        rows = reported(shop, "campaign_report", first, last)
+        due = {
+            (one["campaign_id"], one["message_id"], None): one
+            for one in shop_truth(shop)["messages"]
+            if one["kind"] == "campaign" and first <= str(datetime.fromisoformat(one["sent_at"]).astimezone(BERLIN).date()) <= last
+        }
+        assert rows.keys() == due.keys()
+        for key, truth in due.items():
+            compared += truth["conversions"]
+            value = sum(truth["conversion_value"].values())
+            assert rows[key]["conversion_value"] == pytest.approx(value)
+            assert {name: rows[key][name] for name in truth.keys() & rows[key].keys() - {"conversion_value"}} == {
+                name: truth[name] for name in truth.keys() & rows[key].keys() - {"conversion_value"}
+            }
+            assert rows[key]["open_rate"] == pytest.approx(truth["opens_unique"] / max(1, truth["delivered"]), abs=1e-6)
+    assert compared > 5
+
+
+def test_the_truth_equals_a_count_of_the_events_as_they_are_sent(shop: State) -> None:
+    roles = {metric.id: role_of_metric(metric) for metric in shop.account.store["metrics"]}
+    found: dict[tuple[str, str | None], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
+    openers: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+    for record in shop.account.store["events"]:
+        properties, metric_id = json.loads(record.raw)["attributes"]["event_properties"], record.values["metric_id"]
+        if not isinstance(metric_id, str) or record.values["datetime"] > to_micros(BASE):  # type: ignore[operator]
+            continue
+        role, given = roles[metric_id], properties.get("$attribution")
+        if role is Role.PLACED_ORDER and given:
+            found[given["$message"], given.get("$variation")]["conversions"] += 1
+        elif "$message" in properties:
+            message = properties["$message"], properties.get("$variation")
+            found[message]["delivered"] += role in (Role.RECEIVED_EMAIL, Role.RECEIVED_SMS, Role.RECEIVED_PUSH)
+            found[message]["bounced"] += role is Role.BOUNCED_EMAIL
+            found[message]["clicks"] += role in (Role.CLICKED_EMAIL, Role.CLICKED_SMS)
+            if role in (Role.OPENED_EMAIL, Role.OPENED_PUSH):
+                found[message]["opens"] += 1
+                openers[message].add(str(record.values["profile_id"]))
+    truth = {(one["message_id"], one["variation_id"]): one for one in shop_truth(shop)["messages"]}
+    assert {key for key, one in found.items() if any(one.values())} <= truth.keys()
+    for key, counts in found.items():
+        assert {name: truth[key][name] for name in counts if any(counts.values())} == {name: counts[name] for name in counts if any(counts.values())}
+        assert truth.get(key, {"opens_unique": 0})["opens_unique"] == len(openers[key])
+
+
+def test_flow_reports_add_up_to_the_truth(shop: State) -> None:
+    years = [
+        reported(shop, "flow_report", first, last)
+        for first, last in (("2024-07-01", "2024-12-31"), ("2025-01-01", "2025-12-31"), ("2026-01-01", "2026-12-31"))
+    ]
+    additive = ("recipients", "delivered", "bounced", "opens", "clicks", "unsubscribes", "conversions")
+    due = {(one["flow_id"], one["message_id"], one["variation_id"]): one for one in shop_truth(shop)["messages"] if one["kind"] == "flow"}
+    assert {key for rows in years for key in rows} == due.keys()
+    for key, truth in due.items():
+        assert {name: sum(rows[key][name] for rows in years if key in rows) for name in additive} == {name: truth[name] for name in additive}
+    assert sum(one["conversions"] for one in due.values()) > 1
+    assert any(one["variation_id"] for one in due.values())
+
+
+def test_days_of_a_flow_add_up_to_its_time_frame(shop: State) -> None:
+    first, last = "2026-05-22", "2026-07-20"
+    days, whole = reported(shop, "flow_report_daily", first, last), reported(shop, "flow_report", first, last)
+    assert days.keys() == whole.keys()
+    for key, row in whole.items():
+        for name in ("recipients", "opens", "clicks", "conversions"):
+            assert sum(days[key][name]) == row[name]
+        assert row["opens_unique"] <= sum(days[key]["opens_unique"])
+
+
+def test_submitted_forms_and_members_are_those_of_the_account(shop: State) -> None:
+    last = BASE.astimezone(BERLIN).date()
+    first = last - timedelta(days=59)
+    store = shop.account.store
+    submits = reported(shop, "form_report_daily", str(first), str(last))
+    metric_id = next(metric.id for metric in store["metrics"] if role_of_metric(metric) is Role.FORM_SUBMITTED)
+    events = [record for record in store["events"] if record.values["metric_id"] == metric_id]
+    recent = [one for one in events if first <= from_micros(int(str(one.values["datetime"]))).astimezone(BERLIN).date()]
+    assert sum(sum(row["submits"]) for row in submits.values()) == len(recent)
+    assert recent
+    for (segment,), row in reported(shop, "segment_report_daily", str(first), str(last)).items():
+        assert row["total_members"][-1] == len(store.children["segment_members"].of(str(segment)))
+
+
+def test_a_report_follows_late_events(shop: State) -> None:
+    state = begin(shop.options)
+    before = shop_truth(state)["messages"]
+    state.clock.advance(18 * 24 * 3600 * 10**6)
+    after = reported(state, "campaign_report", "2025-08-20", "2026-08-01") | reported(state, "flow_report", "2025-08-20", "2026-08-01")
+    assert sum(one["opens"] for one in shop_truth(state)["messages"]) > sum(one["opens"] for one in before)
+    assert after

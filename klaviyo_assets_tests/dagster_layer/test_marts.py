@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from klaviyo_assets import InvalidDefinition, KlaviyoResource, KlaviyoTranslator, build_klaviyo_definitions
@@ -169,3 +170,15 @@ def test_marts_are_built_by_one_run_at_a_time(path: Path, instance: dg.DagsterIn
         assert "The marts are being built already by run the-other-run; nothing was done." in text
     others.close()
     assert run(definitions(path, True), instance, "metric_roles").success
+
+
+def test_an_asset_of_the_user_takes_a_mart_as_a_frame(path: Path, instance: dg.DagsterInstance) -> None:
+    defs = definitions(path, True)
+    run(defs, instance, "metric_roles", "dim_metric")
+
+    @dg.asset(ins={"metrics": dg.AssetIn(["klaviyo", "dim_metric"])})
+    def names(metrics: pl.DataFrame) -> int:
+        return metrics.height
+
+    both = dg.Definitions.merge(defs, dg.Definitions(assets=[names], jobs=[dg.define_asset_job("mine", dg.AssetSelection.assets(names))]))
+    assert both.resolve_job_def("mine").execute_in_process(instance=instance).output_for_node("names") == 2

@@ -163,6 +163,8 @@ def test_native_attribution_is_what_klaviyo_says(account: StoredAccount, models:
                 event("o2", "order", 3, attributed_message_id="m2", attributed_channel="sms", attributed_campaign_id="c2"),
                 event("o3", "order", 2, attributed_message_id="m3", properties={"$attribution": {"$message": "m3", "$flow": "f3"}}),
                 event("o4", "order", 1),
+                event("o5", "order", 1, properties={"$attribution": {"$attributed_event_id": "t1"}}),
+                event("o6", "order", 1, attributed_message_id="m4", properties={"$attribution": {"$attributed_channel": "sms"}}),
             ]
         }
     )
@@ -176,8 +178,10 @@ def test_native_attribution_is_what_klaviyo_says(account: StoredAccount, models:
         "o2": ("m2", None, "c2", None, "sms", "campaign"),
         "o3": ("m3", "f3", None, None, None, "flow"),
         "o4": (None, None, None, None, None, None),
+        "o5": ("m1", "f1", None, "v1", "email", "flow"),
+        "o6": ("m4", None, None, None, "sms", "campaign"),
     }
-    assert columns(account, "fct_message_profile", "message_id, conversions, variation_id")["m1"] == (1, "v1")
+    assert columns(account, "fct_message_profile", "message_id, conversions, variation_id")["m1"] == (2, "v1")
 
 
 def test_attribution_by_window_is_the_last_touch_in_its_window(account: StoredAccount, models: Models) -> None:

@@ -41,6 +41,8 @@
 
 WITH orders AS (
   SELECT e.*, coalesce(e.currency, r.currency) AS order_currency,
+    -- Klaviyo names the open or click in the attributions, and earlier in this property.
+    coalesce(e.attributed_event_id, e.event_properties->>'$."$attribution"."$attributed_event_id"') AS touch_id,
     CASE json_type(e.event_properties, '$."Discount Codes"')
       WHEN 'ARRAY' THEN [coalesce(one->>'$.code', one->>'$') FOR one IN CAST(e.event_properties->'$."Discount Codes"' AS JSON[])]
       WHEN 'VARCHAR' THEN [e.event_properties->>'$."Discount Codes"']
@@ -79,10 +81,10 @@ WITH orders AS (
     coalesce(o.attributed_flow_message_variation_id, t.variation_id, o.event_properties->>'$."$attribution"."$variation"') AS variation_id,
     coalesce(o.attributed_campaign_id, t.campaign_id) AS campaign_id,
     coalesce(o.attributed_flow_id, t.flow_id, o.event_properties->>'$."$attribution"."$flow"') AS flow_id,
-    coalesce(o.attributed_event_id, o.event_properties->>'$."$attribution"."$attributed_event_id"') AS attributed_event_id,
-    coalesce(r.channel, o.attributed_channel) AS channel
+    o.touch_id AS attributed_event_id,
+    coalesce(r.channel, o.attributed_channel, o.event_properties->>'$."$attribution"."$attributed_channel"') AS channel
   FROM orders AS o
-  LEFT JOIN live_events AS t ON t.id = o.attributed_event_id AND t.profile_id = o.profile_id
+  LEFT JOIN live_events AS t ON t.id = o.touch_id AND t.profile_id = o.profile_id
   LEFT JOIN metric_roles AS r ON r.metric_id = t.metric_id AND r.channel IS NOT NULL
 )
 SELECT o.id AS event_id, o.event_key AS order_key, o.metric_id, o.profile_id, o.datetime AS ordered_at, o.day, o.value, o.order_currency AS currency,

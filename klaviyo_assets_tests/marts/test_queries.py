@@ -1,0 +1,281 @@
+"""The answers of docs/queries.md for the sandbox's account, against what the sandbox itself knows of its shop."""
+
+import json
+import shutil
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets_tests.accounts import local_file, small, sync
+from klaviyo_assets_tests.marts.conftest import select
+from klaviyo_assets_tests.marts.questions import QUESTIONS
+from klaviyo_assets_tests.marts.small_shop import SCHEMA
+
+pytestmark = pytest.mark.long
+
+TYPES = (
+    *("accounts", "metrics", "mapped_metrics", "events", "profiles", "reviews"),
+    *("campaigns", "campaign_messages", "tags", "flows", "flow_actions", "flow_messages", "coupons", "coupon_codes"),
+    *("lists", "list_members", "segments", "segment_report_daily", "forms", "form_report_daily"),
+    *("campaign_report", "flow_report", "flow_report_daily"),
+)
+
+Row = tuple[Any, ...]
+
+
+class Answers:
+    """The sandbox's account in a database with marts, and what the sandbox knows.
+
+    Attributes:
+        shop: Figures that the sandbox counted itself.
+    """
+
+    def __init__(self, warehouse: LocalFile, shop: dict[str, Any], records: dict[str, list[dict[str, Any]]]) -> None:
+        self.warehouse, self.shop, self._records = warehouse, shop, records
+
+    def rows(self, number: str) -> list[dict[str, Any]]:
+        """Return the rows of a query of the docs, without a limit of rows."""
+        sql = QUESTIONS[number].replace("LIMIT 20", "")
+        with self.warehouse.connection() as connection:
+            connection.execute(f"SET search_path = '{self.warehouse.database}.{SCHEMA}_marts,{self.warehouse.database}.{SCHEMA}'")
+            found = connection.execute(sql)
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        """Return the messages of campaigns or flows."""
+        return [one for one in self.shop["messages"] if one["kind"] == kind]
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """Return the account's records of a type, as the API sends them."""
+        return self._records[name]
+
+    def events(self, role: str) -> list[dict[str, Any]]:
+        """Return the events of the metrics with a role that are not in the future."""
+        ids, now = {*self.shop["metrics"].get(role, ())}, datetime.fromisoformat(self.shop["now"])
+        return [
+            one
+            for one in self._records["events"]
+            if one["relationships"]["metric"].get("data", {}).get("id") in ids and datetime.fromisoformat(one["attributes"]["datetime"]) <= now
+        ]
+
+    def day(self, instant: str) -> datetime:
+        """Return an instant in the account's time zone."""
+        return datetime.fromisoformat(instant).astimezone(ZoneInfo(self.shop["timezone"]))
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    now = datetime.now(UTC)
+    warehouse = local_file(tmp_path_factory.mktemp("answers"), "shop.duckdb")
+    with small(metrics=30, base=now - timedelta(minutes=61), clock=now) as sandbox:
+        for name in TYPES:
+            sync(name, sandbox, warehouse)
+        records = {name: [json.loads(line) for line in sandbox.truth_lines(name)] for name in ("events", "profiles", "list_members", "reviews")}
+        shop = sandbox.shop()
+    for result in MartRunner(warehouse, SCHEMA, read_models()).run(now=now):
+        result.raise_if_failed()
+    return Answers(warehouse, shop, records)
+
+
+def total(rows: list[dict[str, Any]], column: str, **where: object) -> float:
+    """Return the sum of a column, null counting as 0."""
+    return round(sum(row[column] or 0 for row in rows if all(row[name] == value for name, value in where.items())), 2)
+
+
+def test_campaigns(answers: Answers) -> None:
+    expected = sorted(
+        (one["recipients"], one["delivered"], one["unsubscribe_uniques"], one["conversions"], one["conversion_value"].get("EUR", 0))
+        for one in answers.messages("campaign")
+    )
+    columns = ("recipients", "delivered", "unsubscribe_uniques", "conversions", "conversion_value")
+
+    assert sorted(tuple(row[name] for name in columns) for row in answers.rows("1")) == expected
+    rates = sorted(one["human_opens_unique"] / one["delivered"] for one in answers.messages("campaign") if one["delivered"])
+    assert sorted(row["open_rate"] for row in answers.rows("1") if row["open_rate"] is not None) == pytest.approx(rates, abs=0.0006)
+
+
+def test_variations(answers: Answers) -> None:
+    rows = answers.rows("2")
+    expected = [one for one in answers.messages("flow") if one["variation_id"]]
+
+    assert {row["variation_id"] for row in rows} == {one["variation_id"] for one in expected}
+    for column in ("delivered", "conversions"):
+        assert total(rows, column) == sum(one[column] for one in expected)
+
+
+def test_flow_messages(answers: Answers) -> None:
+    for column in ("delivered", "conversions"):
+        assert total(answers.rows("3"), column) == sum(one[column] for one in answers.messages("flow"))
+
+
+def test_attributed_revenue(answers: Answers) -> None:
+    rows, totals = answers.rows("4"), answers.shop["totals"]
+
+    for currency, value in totals["value"].items():
+        assert total(rows, "revenue", currency=currency) == pytest.approx(value)
+        attributed = total(rows, "by_campaigns", currency=currency) + total(rows, "by_flows", currency=currency)
+        assert attributed == pytest.approx(totals["attributed_value"].get(currency, 0))
+        assert attributed == pytest.approx(total(rows, "by_email", currency=currency) + total(rows, "by_sms", currency=currency))
+
+
+def test_models_of_attribution(answers: Answers) -> None:
+    """The sandbox attributes to the last touch within the window, as Klaviyo does by default."""
+    rows, totals = answers.rows("5"), answers.shop["totals"]
+    by_model = {model: [row for row in rows if row["model"] == model] for model in ("native", "last_touch", "last_click", "first_touch", "linear")}
+
+    assert by_model["native"] == [{**row, "model": "native"} for row in by_model["last_touch"]]
+    assert total(by_model["native"], "orders") - total(by_model["native"], "orders", channel="none") == totals["attributed_orders"]
+    for model in by_model.values():
+        assert total(model, "orders") == pytest.approx(totals["orders"], abs=1)
+        for currency, value in totals["value"].items():
+            assert total(model, "revenue", currency=currency) == pytest.approx(value, abs=0.05)
+
+
+def test_inboxes(answers: Answers) -> None:
+    rows, mails = answers.rows("6"), [one for one in answers.shop["messages"] if one["channel"] == "email"]
+
+    for column, statistic in (("delivered", "delivered"), ("bounced", "bounced"), ("spam", "spam_complaints")):
+        assert total(rows, column) == sum(one[statistic] for one in mails)
+
+
+def test_tags_and_subjects_and_hours(answers: Answers) -> None:
+    campaigns = answers.messages("campaign")
+    delivered = {one["campaign_id"]: 0 for one in campaigns}
+    for one in campaigns:
+        delivered[one["campaign_id"]] += one["delivered"]
+    tagged = select(answers.warehouse, "SELECT id, len(tag_ids) FROM campaigns")
+
+    assert total(answers.rows("7"), "delivered") == sum((count or 0) * delivered.get(id, 0) for id, count in tagged)
+    assert total(answers.rows("8"), "delivered") == sum(one["delivered"] for one in campaigns if one["channel"] == "email")
+    by_hour = Counter[int]()
+    for one in campaigns:
+        by_hour[answers.day(one["sent_at"]).hour] += one["delivered"]
+    assert {row["hour"]: row["delivered"] for row in answers.rows("9")} == by_hour
+
+
+def test_text_messages(answers: Answers) -> None:
+    """Their costs are those of Klaviyo's report."""
+    rows = answers.rows("10")
+
+    assert len(rows) == len([one for one in answers.messages("campaign") if one["channel"] == "sms"])
+    assert (
+        total(rows, "spend")
+        == select(answers.warehouse, "SELECT round(coalesce(sum(text_message_spend), 0), 2) FROM campaign_report WHERE send_channel = 'sms'")[0][0]
+    )
+
+
+def test_equal_to_klaviyo(answers: Answers) -> None:
+    rows = answers.rows("11")
+
+    assert {(row["kind"], row["span"]) for row in rows} == {("campaign", "year"), ("flow", "year"), ("flow", "month")}
+    assert [row for row in rows if row["different"]] == []
+
+
+def test_cohorts(answers: Answers) -> None:
+    cohorts = answers.shop["cohorts"]
+    for row in answers.rows("12"):
+        cohort = cohorts[row["cohort_month"].strftime("%Y-%m")]
+        assert row["cohort_size"] == cohort["0"]
+        for later in (1, 2, 3, 6):
+            if row[f"month_{later}"] is not None:
+                assert row[f"month_{later}"] == pytest.approx(round(cohort.get(str(later), 0) / cohort["0"], 3))
+
+
+def test_customers(answers: Answers) -> None:
+    customers = answers.shop["customers"].values()
+    ((row),) = answers.rows("13")
+
+    assert (row["customers"], row["ordered_again"]) == (len(customers), sum(one["orders"] > 1 for one in customers))
+    assert total(answers.rows("14"), "customers") == total(answers.rows("15"), "customers") == len(customers)
+
+
+def test_products(answers: Answers) -> None:
+    sold = Counter[str]()
+    for one in answers.records("events"):
+        if one["id"] in answers.shop["orders"]:
+            for item in one["attributes"]["event_properties"].get("Items", ()):
+                sold[item["ProductName"]] += item["Quantity"]
+
+    found = Counter[str]()
+    for row in answers.rows("16"):
+        found[row["product_name"]] += row["quantity"]
+    assert +found == sold
+    assert answers.rows("16b")
+    ratings = [one["attributes"]["rating"] for one in answers.records("reviews") if one["attributes"]["rating"] is not None]
+    assert total(answers.rows("18"), "reviews") == len(ratings)
+
+
+def test_checkouts(answers: Answers) -> None:
+    rows = select(answers.warehouse, "SELECT outcome, count(*) FROM checkout_recovery GROUP BY ALL")
+
+    assert sum(count for _, count in rows) == len(answers.events("checkout_started"))
+    assert total(answers.rows("17"), "checkouts") == sum(count for outcome, count in rows if outcome != "replaced")
+
+
+def test_discounts(answers: Answers) -> None:
+    codes = Counter(code for one in answers.shop["orders"].values() for code in one["codes"])
+
+    assert total(answers.rows("19"), "orders") == codes.total()
+
+
+def test_lists(answers: Answers) -> None:
+    rows = answers.rows("20")
+    for column, role in (("joined", "subscribed_list"), ("left_list", "unsubscribed_list")):
+        assert total(rows, column) == len(answers.events(role))
+    members: dict[str, set[str]] = {}
+    for one in answers.records("list_members"):
+        members.setdefault(one["meta"]["list_id"], set()).add(one["id"])
+    assert sorted(row["members"] for row in answers.rows("21") if row["members"]) == sorted(len(one) for one in members.values())
+    both = sorted((len(one & other) for one, other in combinations(members.values(), 2) if one & other), reverse=True)
+    assert [row["members_of_both"] for row in answers.rows("27")] == both
+
+
+def test_segments_and_forms(answers: Answers) -> None:
+    """Both have the numbers of Klaviyo's reports."""
+    ((added, removed),) = select(answers.warehouse, "SELECT sum(members_added), sum(members_removed) FROM segment_report_daily")
+    assert (total(answers.rows("22"), "added"), total(answers.rows("22"), "removed")) == (added, removed)
+    ((views, submits),) = select(answers.warehouse, "SELECT sum(viewed_form), sum(submits) FROM form_report_daily")
+    assert (total(answers.rows("24"), "views"), total(answers.rows("24"), "submits")) == (views, submits)
+
+
+def test_people(answers: Answers) -> None:
+    profiles = answers.records("profiles")
+    subscribers = Counter(one["attributes"]["subscriptions"]["email"]["marketing"]["can_receive_email_marketing"] for one in profiles)
+
+    assert total(answers.rows("25"), "profiles", can_receive_email=True) == subscribers[True]
+    assert total(answers.rows("26"), "profiles") == len(profiles)
+    assert total(answers.rows("26"), "customers") == len(answers.shop["customers"])
+    methods = {
+        (one["attributes"]["event_properties"].get("method"), one["relationships"]["profile"].get("data", {}).get("id"))
+        for one in answers.events("subscribed_email")
+    }
+    found = Counter({row["method"]: 0 for row in answers.rows("23") if row["channel"] == "email"})
+    for row in answers.rows("23"):
+        if row["channel"] == "email":
+            found[row["method"]] += row["people"]
+    assert {*found} == {method or "unknown" for method, _ in methods}
+
+
+def test_a_message_without_its_events_is_named(answers: Answers, tmp_path: Path) -> None:
+    """The check ``equals_klaviyo`` passes on the sandbox's account (the fixture checks that), and fails if events are withheld."""
+    message = max(answers.messages("campaign"), key=lambda one: one["delivered"])["message_id"]
+    shutil.copy(answers.warehouse.path, tmp_path / "shop.duckdb")
+    warehouse = local_file(tmp_path, "shop.duckdb")
+    with warehouse.transaction() as connection:
+        connection.execute(f"DELETE FROM {warehouse.qualified(SCHEMA, 'events')} WHERE message_id = ?", [message])
+    now = datetime.fromisoformat(answers.shop["now"])
+    results = {result.model: result for result in MartRunner(warehouse, SCHEMA, read_models()).run(["campaign_performance"], now=now)}
+    (check,) = (one for one in results["campaign_performance"].checks if one.name == "equals_klaviyo")
+
+    assert not check.passed
+    assert {one["message_id"] for one in check.examples} == {message}
+    assert {one["reason"] for one in check.examples} == {"no send of this message is stored: events are missing"}

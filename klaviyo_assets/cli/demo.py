@@ -1,4 +1,4 @@
-"""``klaviyo-assets demo``: run the main job once, from an account to a DuckDB file, and print a table of the results.
+"""``klaviyo-assets demo``: run the main job once, from an account to a DuckDB file, and print what landed and what the marts answer.
 
 Without ``KLAVIYO_API_KEY`` it reads the sandbox's account: the same one in each run, with changes since the last run.
 """
@@ -20,6 +20,7 @@ import msgspec
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.cli.answers import answers
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, client_settings, from_environment
@@ -172,6 +173,10 @@ def _run(home: Path, source: _Source) -> int:
     say(*failed or [f"All {passed} checks passed." if not status else f"The run failed; {passed} checks passed before."])
     mismatches = _mismatches(landed, source.truth or {})
     say(*_unannounced(landed, source.truth or {}), *mismatches)
+    if not status:
+        for answer in answers(Path(source.environment[DUCKDB_PATH])):
+            say("", answer)
+        say("")
     say(f"The database is {source.environment[DUCKDB_PATH]} (schema {SCHEMA}); `make dev` opens the Dagster UI.")
     if status or failed or mismatches:
         say(f"Something went wrong: see {log}.", error=True)

@@ -50,6 +50,9 @@ def test_the_first_run_reads_everything_and_the_second_only_changes(tmp_path: Pa
     assert (new, gone) == (1, 1)
     assert changed >= 1, "one is edited, and others may lose a tag that is deleted"
     assert f"All {CHECKS} checks passed." in first
+    assert re.search(r"^email +[\d,]+\.\d\d EUR +\d+\.\d% +[█#]+$", first, re.MULTILINE), "revenue by channel"
+    assert re.search(r" email +20\d\d-\d\d-\d\d +[\d,]+ +\d+\.\d% +\d+\.\d% +[\d,]+\.\d\d (EUR|USD)$", first, re.MULTILINE), "best campaigns"
+    assert re.search(r" +[\d,]+ +[\d,]+ +[+-][\d,]+ +[▁-█]+$", first, re.MULTILINE), "growth of lists"
     assert f"All {CHECKS} checks passed." in second
     assert (tmp_path / "data" / "demo.duckdb").exists()
     assert not (tmp_path / "real.duckdb").exists(), "made-up records must not reach the real database"

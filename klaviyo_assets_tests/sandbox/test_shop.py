@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.sandbox.generate import stream
+from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.generate.metrics import role_of_metric
 from klaviyo_assets.sandbox.instants import DAY, parse, to_micros
@@ -241,3 +244,15 @@ def test_the_truth_follows_changes(shop: State) -> None:
     before = shop_truth(state)["totals"]["orders"]
     state.clock.advance(20 * DAY)
     assert shop_truth(state)["totals"]["orders"] > before
+
+
+def test_a_stream_of_the_account_has_the_same_records() -> None:
+    options = SandboxOptions(base=BASE, events=400, profiles=40, campaigns=10, flows=5, lists=3, segments=2, metrics=32, reviews=3, others=3)
+    store = begin(options).account.store
+    streamed = defaultdict(set)
+    for name, record in stream(GenerationContext(options, to_micros(BASE)), CATALOG):
+        streamed[name].add((record.id, record.raw))
+    # Late events come after the others, so what is made after them differs.
+    same = {name: {(record.id, record.raw) for record in store[name]} for name in ("events", "profiles", "metrics", "campaigns", "mapped_metrics")}
+    assert {name: streamed[name] for name in same if name != "profiles"} == {name: same[name] for name in same if name != "profiles"}
+    assert {id for id, _ in streamed["profiles"]} == {id for id, _ in same["profiles"]}

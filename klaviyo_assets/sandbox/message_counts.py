@@ -14,7 +14,10 @@ _DELIVERED = frozenset({Role.RECEIVED_EMAIL, Role.RECEIVED_SMS, Role.RECEIVED_PU
 _CLICKED = frozenset({Role.CLICKED_EMAIL, Role.CLICKED_SMS})
 _OPENED = frozenset({Role.OPENED_EMAIL, Role.OPENED_PUSH})
 _UNSUBSCRIBED = frozenset({Role.UNSUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL_BEFORE, Role.UNSUBSCRIBED_SMS})
-_OF_MESSAGES = _DELIVERED | _CLICKED | _OPENED | _UNSUBSCRIBED | {Role.BOUNCED_EMAIL, Role.FAILED_SMS, Role.MARKED_SPAM}
+_SENT = _DELIVERED | {Role.BOUNCED_EMAIL, Role.FAILED_SMS}
+"""Metrics of a sending, also of one that did not arrive."""
+
+_OF_MESSAGES = _SENT | _CLICKED | _OPENED | _UNSUBSCRIBED | {Role.MARKED_SPAM}
 
 
 @dataclass(slots=True)
@@ -129,13 +132,13 @@ class SendTimes:
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._sent: dict[tuple[str, str], list[int]] = {}
         for fact in facts:
-            if fact.role in _DELIVERED and fact.message_id is not None and fact.profile_id is not None:
+            if fact.role in _SENT and fact.message_id is not None and fact.profile_id is not None:
                 self._sent.setdefault((fact.message_id, fact.profile_id), []).append(fact.at)
         for times in self._sent.values():
             times.sort()
 
     def of(self, fact: Fact) -> int:
-        """Return the time that an event counts at: its own one, if the message was never delivered to the profile."""
+        """Return the time that an event counts at: its own one, if the message was never sent to the profile."""
         message_id = fact.message_id if of_message(fact) else fact.attributed.message_id if fact.attributed is not None else None
         times = self._sent.get((message_id or "", fact.profile_id or ""))
         return fact.at if times is None else times[max(0, bisect_right(times, fact.at) - 1)]

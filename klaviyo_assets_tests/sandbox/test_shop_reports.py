@@ -13,6 +13,8 @@ from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.generate.metrics import role_of_metric
 from klaviyo_assets.sandbox.instants import from_micros, to_micros
+from klaviyo_assets.sandbox.ledger import Fact
+from klaviyo_assets.sandbox.message_counts import SendTimes
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.reports import report
 from klaviyo_assets.sandbox.shop_truth import shop_truth
@@ -139,3 +141,14 @@ def test_a_report_follows_late_events(shop: State) -> None:
     after = reported(state, "campaign_report", "2025-08-20", "2026-08-01") | reported(state, "flow_report", "2025-08-20", "2026-08-01")
     assert sum(one["opens"] for one in shop_truth(state)["messages"]) > sum(one["opens"] for one in before)
     assert after
+
+
+def test_a_message_that_bounced_was_sent_then() -> None:
+    """It bounced, and a later message to the same person arrived: the report has each at its own time."""
+
+    def fact(at: int, role: Role) -> Fact:
+        return Fact(str(at), at, "m", role, "P", "M", "F", None, False, 0.0, None, (), 0, None, None)
+
+    facts = [fact(10, Role.BOUNCED_EMAIL), fact(50, Role.RECEIVED_EMAIL), fact(60, Role.OPENED_EMAIL)]
+
+    assert [SendTimes(facts).of(one) for one in facts] == [10, 50, 50]

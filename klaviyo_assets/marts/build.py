@@ -161,7 +161,9 @@ class ModelBuild:
     def _execute(self, statement: str, lines_before: int) -> None:
         try:
             self._connection.execute(statement)
-        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.IOException) as error:
+            if isinstance(error, duckdb.IOException) and "No files found" not in str(error):
+                raise  # a matter of the database, not of a file that the statement reads
             found = _LINE.search(str(error))
             line = int(found[1]) - lines_before if found else None
             raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None

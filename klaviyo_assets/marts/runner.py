@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.marts.build import ModelBuild
 from klaviyo_assets.marts.capture import ChangeCapture
@@ -136,7 +137,7 @@ class _Run:
             return self._build(model)
         except WarehouseBusy:
             raise  # each of the others would wait as long
-        except (MartError, WarehouseError) as error:  # such as one that needs too much memory
+        except (MartError, NotOurs, WarehouseError) as error:  # such as one that needs too much memory
             self.failed.add(model.name)
             return ModelResult(model.name, Outcome.SKIPPED if isinstance(error, ModelSkipped) else Outcome.FAILED, error=error)
 

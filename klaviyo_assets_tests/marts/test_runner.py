@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.errors import NewerLayout
+from klaviyo_assets.errors import NewerLayout, NotOurs
 from klaviyo_assets.marts.errors import InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.results import ModelResult, Outcome
@@ -157,6 +157,18 @@ def test_a_view_of_the_user_gives_way_to_a_model(account: StoredAccount, tmp_pat
     run(account, tmp_path / "m")
 
     assert account.rows("a") == [(1,)]
+
+
+def test_a_table_of_another_program_is_not_replaced(account: StoredAccount, tmp_path: Path) -> None:
+    account.execute("CREATE SCHEMA klaviyo_marts")
+    account.execute("CREATE TABLE klaviyo_marts.a AS SELECT 7 AS theirs")
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+    write_model(tmp_path / "m", "b", "SELECT 1 AS id")
+    results = run(account, tmp_path / "m")
+
+    assert isinstance(results["a"].error, NotOurs)
+    assert account.rows("a") == [(7,)]
+    assert results["b"].outcome is Outcome.REBUILT
 
 
 def test_a_newer_layout_is_refused(account: StoredAccount, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def outcomes(results: dict[str, ModelResult]) -> set[Outcome]:
     return {result.outcome for name, result in results.items() if name != "names"}
 
 
+@pytest.mark.long
 def test_nothing_new_changes_nothing(account: StoredAccount, models: Models) -> None:
     assert outcomes(equal(account, models)) == {Outcome.UNCHANGED}
 

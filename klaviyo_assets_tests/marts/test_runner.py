@@ -37,6 +37,7 @@ def run(account: StoredAccount, folder: Path, *names: str) -> dict[str, ModelRes
     return {result.model: result for result in MartRunner(account.warehouse, SCHEMA, own_models(folder)).run(names or None, now=account.now)}
 
 
+@pytest.mark.long
 def test_all_packaged_models_run_in_an_empty_database(tmp_path: Path) -> None:
     models = read_models()
     results = list(MartRunner(KeptOpen(tmp_path / "shop.duckdb"), SCHEMA, models).run())

@@ -61,7 +61,7 @@ async def run(
 
 def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:
     """Sync and print the measurements. With ``report_failure``, print an error instead of raising it."""
-    warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "klaviyo.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+    warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "warehouse.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     try:
         report = asyncio.run(run(base_url, name, warehouse, **options))  # type: ignore[arg-type]

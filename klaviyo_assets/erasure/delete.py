@@ -11,6 +11,7 @@ from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
+from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.people import conditions_about
@@ -74,6 +75,8 @@ class ErasedRows:
             self._tombstones.add_ids(self.person.ids)
         yield from self._drop_rebuilt(resolver)
         mentions = self.person.mentions(known)
+        if mentions.any_identifier:
+            MetricViews(self.connection, self.warehouse, self.schema).forget(lambda name: mentions.redacted(name) != name)
         for table, columns in sorted(self._columns.items()):
             rows = self._delete_rows(table, resolver.is_about_subject(table)) if table in self.catalog else 0
             redacted = self._redact(table, columns, mentions) if mentions.any_identifier else 0

@@ -9,6 +9,8 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.events import EVENTS
+from klaviyo_assets.catalog.types.metrics import METRICS
 from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
@@ -16,12 +18,12 @@ from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.incomplete_rows import MAX_INCOMPLETE, incomplete_ids
 from klaviyo_assets.load.lost_rows import LostRows
+from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
-from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.row_ranges import RowRange
@@ -181,10 +183,6 @@ class Loader:
     def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them; see :class:`RuleChange`."""
         return RuleChange(self.tables, field_rules, fingerprint).apply()
-
-    def recompute(self) -> tuple[list[str], int]:
-        """Fill computed columns of stored rows that are new or defined differently; see :class:`Recompute`."""
-        return Recompute(self.tables).apply()
 
     def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
@@ -374,6 +372,11 @@ class Loader:
             inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
+            if self.entry.name == EVENTS.name and (inserted or updated):
+                self._views(connection).note_files(files)
+
+    def _views(self, connection: DuckDBPyConnection) -> MetricViews:
+        return MetricViews(connection, self.warehouse, self.schema)
 
     def _update(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
         row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
@@ -384,6 +387,8 @@ class Loader:
         row.outcome = "succeeded" if row.error is None else "failed"
         if row.error is None:  # else the state that the last commit recorded remains valid
             self._record_state(connection, row)
+            if self.entry.name in (EVENTS.name, METRICS.name):
+                self._views(connection).refresh()
         self._update(connection, row)
         self._count_rows(connection)
 

@@ -1,11 +1,13 @@
-"""Fills computed columns of stored rows from the stored JSON, when they are new or their definition has changed. Nothing is read again."""
+"""Brings what the load derives from JSON up to date for stored rows: computed columns, and the profile of properties. Nothing is read again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.load.computed import definitions, sources, with_computed
+from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -44,6 +46,13 @@ class Recompute:
         if columns:
             self._record()
         return columns, rows
+
+    @retry_on_conflict
+    def note_properties(self) -> None:
+        """Record the properties of events that were stored before properties were recorded."""
+        if self.tables.entry.name == EVENTS.name:
+            with self.warehouse.transaction() as connection:
+                MetricViews(connection, self.warehouse, self.tables.schema).note_stored(self.tables)
 
     @retry_on_conflict
     def _begin(self) -> tuple[list[str], list[list[RowRange]]]:

@@ -18,6 +18,7 @@ from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.layout_migration import LayoutMigration
+from klaviyo_assets.state.metric_properties import MetricViewNames, Properties
 from klaviyo_assets.state.null_rate_log import NullRateLog
 from klaviyo_assets.state.requested_rereads import Rereads
 from klaviyo_assets.state.schema_version import SchemaVersion
@@ -33,7 +34,7 @@ _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) f
 _ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns)
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames)
 """Bookkeeping tables that only some schemas have."""
 
 

@@ -29,6 +29,7 @@ from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.publish.refresh import rewrite_outdated
@@ -236,8 +237,10 @@ class SyncRunner:
         return changed
 
     def _recompute(self, sync: SyncContext) -> None:
-        """Fill computed columns of stored rows, after the field rules: they hold for these columns too."""
-        columns, rows = sync.loader.recompute()
+        """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
+        stored = Recompute(sync.loader.tables)
+        columns, rows = stored.apply()
+        stored.note_properties()
         if rows:
             sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 

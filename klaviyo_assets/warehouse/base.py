@@ -34,6 +34,7 @@ class Capabilities:
         rowid: True if tables have DuckDB's ``rowid``, which does not change within a transaction. Without it, rows are found by primary key.
         alter_type_using: True if ``ALTER COLUMN … SET DATA TYPE … USING`` works. Without it, the table is rebuilt.
         json_column: How a column of JSON is declared: its type and, where the warehouse has them, storage options.
+        views: True if it can have views with comments in a schema of their own.
         can_compact: True if :meth:`Warehouse.compact_if_requested` removes the data of deleted rows. Without it, that is up to the warehouse.
         can_copy: True if :meth:`Warehouse.copy_to` writes a copy of the database as a DuckDB file.
     """
@@ -42,6 +43,7 @@ class Capabilities:
     rowid: bool = False
     alter_type_using: bool = False
     json_column: str = "JSON"
+    views: bool = False
     can_compact: bool = False
     can_copy: bool = False
 

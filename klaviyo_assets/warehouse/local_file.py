@@ -74,6 +74,7 @@ class LocalFile(Warehouse):
         alter_type_using=True,
         # Dictionary-like text compresses best with zstd, and loads faster than with the automatic choice.
         json_column="JSON USING COMPRESSION zstd",
+        views=True,
         can_compact=True,
         can_copy=True,
     )

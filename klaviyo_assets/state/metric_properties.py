@@ -1,0 +1,82 @@
+"""The tables ``_properties`` and ``_metric_views``: what the views of metrics are made from. Names that they have given never change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import Columns
+
+
+@dataclass(frozen=True)
+class Property:
+    """A row of the table ``_properties``; its column comments explain each field."""
+
+    name: str
+    kind: str
+    column: str | None
+
+
+class Properties(Store):
+    """The properties of the events of each metric."""
+
+    NAME: ClassVar[str] = "_properties"
+    DESCRIPTION: ClassVar[str] = "Properties that the events of each metric have, and the kind of their values. It only widens."
+    COLUMNS: ClassVar[Columns] = {
+        "metric_id": ("VARCHAR", "Metric."),
+        "position": ("BIGINT", "Order in which the properties were found."),
+        "property": ("VARCHAR", "Name of the property, as in event_properties."),
+        "kind": ("VARCHAR", "What all its values are: null, integer, long, number, boolean, time, text, or json for anything else."),
+        "column_name": ("VARCHAR", "Its column in the view; null if it has none."),
+    }
+
+    def read(self) -> dict[str, list[Property]]:
+        """Return the properties by metric, in their order."""
+        if not self.exists:
+            return {}
+        found: dict[str, list[Property]] = {}
+        for metric_id, *values in self._rows(f"SELECT metric_id, property, kind, column_name FROM {self.table} ORDER BY metric_id, position"):
+            found.setdefault(metric_id, []).append(Property(*values))
+        return found
+
+    def replace(self, metric_id: str, properties: list[Property]) -> None:
+        """Write the properties of a metric."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE metric_id = ?", [metric_id])
+        rows = [[metric_id, position, one.name, one.kind, one.column] for position, one in enumerate(properties)]
+        if rows:
+            names = "metric_id, position, property, kind, column_name"
+            self.connection.executemany(f"INSERT INTO {self.table} ({names}) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """A row of the table ``_metric_views``."""
+
+    name: str
+    definition: str
+
+
+class MetricViewNames(Store):
+    """The view of each metric."""
+
+    NAME: ClassVar[str] = "_metric_views"
+    DESCRIPTION: ClassVar[str] = "The view of each metric, which has a column for each property of its events."
+    COLUMNS: ClassVar[Columns] = {
+        "metric_id": ("VARCHAR", "Metric."),
+        "view_name": ("VARCHAR", "Its view. The name remains when the metric is renamed."),
+        "definition": ("VARCHAR", "Fingerprint of the view; it is replaced when this changes."),
+    }
+
+    def read(self) -> dict[str, MetricView]:
+        """Return the views by metric."""
+        if not self.exists:
+            return {}
+        return {metric_id: MetricView(*values) for metric_id, *values in self._rows(f"SELECT metric_id, view_name, definition FROM {self.table}")}
+
+    def write(self, views: Mapping[str, MetricView]) -> None:
+        """Write the views of some metrics."""
+        for metric_id, view in views.items():
+            self.connection.execute(f"DELETE FROM {self.table} WHERE metric_id = ?", [metric_id])
+            self.connection.execute(
+                f"INSERT INTO {self.table} (metric_id, view_name, definition) VALUES (?, ?, ?)", [metric_id, view.name, view.definition]
+            )

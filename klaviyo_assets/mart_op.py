@@ -124,7 +124,7 @@ class MartStep:
             "dagster/column_schema": dg.TableSchema(columns),
             "outcome": str(result.outcome),
             "seconds": round(result.seconds, 2),
-            **({"reason": result.reason} if result.reason else {}),
+            **({"reason": result.reason} if model.header.scope and result.reason else {}),
             **({"groups_computed": result.groups} if result.groups else {}),
             **dict(result.metadata),
         }

@@ -19,6 +19,7 @@ from klaviyo_assets_tests.docs_examples import OWN_TYPES, example
 NewAccount = Callable[..., SandboxProcess]
 
 
+@pytest.mark.long
 def test_types_of_your_own(new_account: NewAccount, warehouse: LocalFile) -> None:
     types = example(OWN_TYPES)
     shop = new_account(profiles=30, events=30, catalog=f"{docs_examples.__name__}:MINE")

@@ -8,6 +8,7 @@ from uuid import uuid4
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.marts.definition import contents_of, definition_of, rules_of
 from klaviyo_assets.marts.errors import InvalidModel, ModelFailed
 from klaviyo_assets.marts.library import marts_schema
@@ -62,9 +63,15 @@ class ModelBuild:
         Raises:
             ModelFailed: If DuckDB refuses the statement, with the line.
             InvalidModel: If the result lacks a column that the header describes.
+            NotOurs: If another program has made a table with this name.
         """
         self.sources.create_views(sorted(self.model.sources))
         last, now = self._store.get(self.model.name), self._now()
+        if last is None and self.sources.built.of(self.model.name):
+            raise NotOurs(
+                f"{marts_schema(self.sources.schema)}.{self.model.name} was not made by klaviyo_assets, which needs this name for a mart.",
+                "Rename or drop it. If only the table _models was lost, drop the schema with all marts; they are built again.",
+            )
         rules_changed = last is not None and last.rules != now.rules
         if reason := self._reason(last, now):
             self._rebuild()
@@ -161,7 +168,9 @@ class ModelBuild:
     def _execute(self, statement: str, lines_before: int) -> None:
         try:
             self._connection.execute(statement)
-        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.IOException) as error:
+            if isinstance(error, duckdb.IOException) and "No files found" not in str(error):
+                raise  # a matter of the database, not of a file that the statement reads
             found = _LINE.search(str(error))
             line = int(found[1]) - lines_before if found else None
             raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None

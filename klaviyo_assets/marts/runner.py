@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.marts.build import ModelBuild
 from klaviyo_assets.marts.capture import ChangeCapture
@@ -23,7 +24,7 @@ from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.marts.stores import BuiltModels, Capture, Captures, ChangedGroups, GroupEvents
 from klaviyo_assets.state.locks import MARTS, sync_lock
 from klaviyo_assets.state.schema_version import SchemaVersion
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
 
 _log = logging.getLogger("klaviyo_assets")
@@ -134,7 +135,9 @@ class _Run:
             if model.problem is not None:
                 raise model.problem
             return self._build(model)
-        except MartError as error:
+        except WarehouseBusy:
+            raise  # each of the others would wait as long
+        except (MartError, NotOurs, WarehouseError) as error:  # such as one that needs too much memory
             self.failed.add(model.name)
             return ModelResult(model.name, Outcome.SKIPPED if isinstance(error, ModelSkipped) else Outcome.FAILED, error=error)
 

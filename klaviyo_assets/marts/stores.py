@@ -62,10 +62,10 @@ class BuiltModels(Store):
         self.connection.execute(f"INSERT INTO {self.table} ({', '.join(self.COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*vars(built).values()])
 
     def forget_others(self, models: Collection[str]) -> None:
-        """Forget how incremental models that are not among some were built: they no longer hold back changes, and are rebuilt if they come back."""
+        """Forget the watermarks of models that are not among some: they no longer hold back changes, and are rebuilt if they come back."""
         for (model,) in self._rows(f"SELECT model FROM {self.table} WHERE epoch IS NOT NULL"):
             if model not in models:
-                self.connection.execute(f"DELETE FROM {self.table} WHERE model = ?", [model])
+                self.connection.execute(f"UPDATE {self.table} SET epoch = NULL, change = NULL WHERE model = ?", [model])
 
     def lowest_change(self, epoch: str) -> int | None:
         """Return the earliest change that a model following a capture contains; None if none follows it."""

@@ -41,6 +41,7 @@ def open_to_others(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): stat.filemode(mode) for path, mode in modes.items() if mode & 0o077}
 
 
+@pytest.mark.long
 def test_files_of_a_sync_are_private(
     new_account: NewAccount, tmp_path: Path, no_umask: None, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

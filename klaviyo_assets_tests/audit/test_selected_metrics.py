@@ -31,6 +31,7 @@ def audited(shop: SandboxProcess, warehouse: LocalFile, rules: MetricRules) -> t
     return asyncio.run(run())
 
 
+@pytest.mark.long
 def test_only_selected_metrics_are_compared(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
     shop = new_account(metrics=3, events=200, profiles=60)
     shop.advance(timedelta(days=40))

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import pytest
+
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -116,6 +118,7 @@ def assert_every_member_is_kept(entry: ResourceType, record: dict[str, Any]) -> 
             assert row[column.name] == (None if data is None else data["id"]), name
 
 
+@pytest.mark.long
 @each(records())
 def test_drift_checks_do_not_warn_about_them(name: str, warehouse: LocalFile) -> None:
     """Records that were requested with ``fields`` lack the other attributes: these are null, which is not drift."""

@@ -90,6 +90,7 @@ def test_a_folder_must_exist(tmp_path: Path) -> None:
         definitions(Path("a.duckdb"), 3)
 
 
+@pytest.mark.long
 def test_a_run_reports_rows_columns_numbers_and_checks(path: Path, instance: dg.DagsterInstance) -> None:
     result = run(definitions(path, True), instance, "metric_roles", "dim_metric")
     found = materialized(result)["dim_metric"]
@@ -120,6 +121,7 @@ def test_checks_run_alone(path: Path, tmp_path: Path, instance: dg.DagsterInstan
     assert not materialized(result)
 
 
+@pytest.mark.long
 def test_a_failing_model_fails_alone_and_is_named(path: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     bad = write_model(tmp_path / "m", "bad", "SELECT 1 AS id,\n  nothing")
     write_model(tmp_path / "m", "after_bad", "FROM bad")

@@ -179,6 +179,7 @@ def has_lone_surrogate(body: bytes) -> bool:
     return has_surrogate(json.loads(body, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs]))
 
 
+@pytest.mark.long
 @settings(max_examples=200)
 @given(value=JSON_TEXTS, attribute=st.sampled_from(["properties", "subscriptions", "new", "email", "location"]))
 @example(value="1e400", attribute="properties")

@@ -112,6 +112,7 @@ LEAVES = st.one_of(
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=2), max_leaves=4)
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 @settings(max_examples=25)
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), min_size=1, max_size=40))
@@ -181,6 +182,7 @@ def test_a_changed_row_is_computed_again_and_an_identical_one_is_not_written(war
     assert rows_of(warehouse, "value") == [(1.0,), (3.0,)]
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_stored_rows_get_the_columns_without_a_new_read(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(WITHOUT, account, warehouse)
@@ -193,6 +195,7 @@ def test_stored_rows_get_the_columns_without_a_new_read(account: SandboxProcess,
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"), check_column_order=False)
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_a_rule_that_is_added_later_reaches_the_columns_of_stored_rows(
     account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from klaviyo_assets_tests.marts.conftest import Rows, Shop
 pytestmark = pytest.mark.duckdb
 
 
+@pytest.mark.long
 def test_consent(rows: Rows) -> None:
     """P2 subscribed at 22:00 of the 1st in New York, and unsubscribed under the old name of the metric."""
     assert rows("SELECT day, subscribed, unsubscribed, spam_complaints, net FROM consent_daily WHERE channel = 'email' ORDER BY ALL") == [

@@ -45,6 +45,7 @@ def columns(account: StoredAccount, model: str, names: str) -> dict[Any, Any]:
     return {row[0]: row[1] if len(row) == 2 else row[1:] for row in rows}
 
 
+@pytest.mark.long
 def test_roles_follow_the_names_where_klaviyo_maps_nothing(account: StoredAccount, models: Models) -> None:
     account.build(models, ["dim_metric"])
 

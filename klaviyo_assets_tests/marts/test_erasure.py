@@ -14,6 +14,7 @@ from klaviyo_assets_tests.marts.stored import START, StoredAccount
 pytestmark = pytest.mark.duckdb
 
 
+@pytest.mark.long
 def test_nothing_of_a_person_is_left_in_the_marts(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path, "shop.duckdb")
     account = StoredAccount(warehouse, "profiles")

@@ -100,6 +100,7 @@ def outcomes(results: dict[str, ModelResult]) -> set[Outcome]:
     return {result.outcome for name, result in results.items() if name != "names"}
 
 
+@pytest.mark.long
 def test_nothing_new_changes_nothing(account: StoredAccount, models: Models) -> None:
     assert outcomes(equal(account, models)) == {Outcome.UNCHANGED}
 
@@ -215,6 +216,18 @@ def test_a_model_that_failed_catches_up(account: StoredAccount, models: Models, 
 
     assert equal(account, models)["numbered"].groups == 2
     assert account.execute("SELECT count(*) FROM klaviyo_marts._changed_groups WHERE scope = 'profile_id'") == [(0,)]
+
+
+def test_a_model_that_was_away_is_rebuilt(account: StoredAccount, models: Models, tmp_path: Path) -> None:
+    """Meanwhile, changes are not kept for it."""
+    text = (tmp_path / "m" / "per_profile.sql").read_text()
+    for name in ("per_profile", "firsts"):
+        (tmp_path / "m" / f"{name}.sql").unlink()
+    account.sync({"events": [event("new1", 3)]})
+    account.build(own_models(tmp_path / "m"))
+    (tmp_path / "m" / "per_profile.sql").write_text(text)
+
+    assert equal(account, own_models(tmp_path / "m"))["per_profile"].outcome is Outcome.REBUILT
 
 
 def test_a_rebuild_can_be_requested(account: StoredAccount, models: Models) -> None:

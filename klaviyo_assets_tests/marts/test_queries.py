@@ -83,6 +83,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
         shop = sandbox.shop()
     for result in MartRunner(warehouse, SCHEMA, read_models()).run(now=now):
         result.raise_if_failed()
+        assert [check for check in result.checks if not check.passed] == [], result.model
     return Answers(warehouse, shop, records)
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.errors import NewerLayout
+from klaviyo_assets.errors import NewerLayout, NotOurs
 from klaviyo_assets.marts.errors import InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.results import ModelResult, Outcome
 from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.warehouse import LocalFile, WarehouseError
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 from klaviyo_assets_tests.marts.stored import SCHEMA, KeptOpen, StoredAccount
@@ -35,9 +37,10 @@ def run(account: StoredAccount, folder: Path, *names: str) -> dict[str, ModelRes
     return {result.model: result for result in MartRunner(account.warehouse, SCHEMA, own_models(folder)).run(names or None, now=account.now)}
 
 
+@pytest.mark.long
 def test_all_packaged_models_run_in_an_empty_database(tmp_path: Path) -> None:
     models = read_models()
-    results = list(MartRunner(local_file(tmp_path, "shop.duckdb"), SCHEMA, models).run())
+    results = list(MartRunner(KeptOpen(tmp_path / "shop.duckdb"), SCHEMA, models).run())
 
     assert [result.model for result in results] == [*models]
     for result in results:
@@ -91,7 +94,11 @@ def test_a_failing_model_fails_those_that_need_it_and_no_other(account: StoredAc
     write_model(folder, "after_bad", "FROM bad")
     write_model(folder, "last", "FROM after_bad")
     write_model(folder, "good", "SELECT 1 AS id")
+    write_model(folder, "reads_a_file", "SELECT 1 AS id\nFROM read_csv('missing.csv')")
     results = run(account, folder)
+
+    assert isinstance(results["reads_a_file"].error, ModelFailed)
+    assert "IO Error: No files found" in results["reads_a_file"].error.summary
 
     assert isinstance(results["bad"].error, ModelFailed)
     assert results["bad"].error.summary.startswith(f'{path}, line 5: Binder Error: Referenced column "nothing" not found')
@@ -153,6 +160,18 @@ def test_a_view_of_the_user_gives_way_to_a_model(account: StoredAccount, tmp_pat
     assert account.rows("a") == [(1,)]
 
 
+def test_a_table_of_another_program_is_not_replaced(account: StoredAccount, tmp_path: Path) -> None:
+    account.execute("CREATE SCHEMA klaviyo_marts")
+    account.execute("CREATE TABLE klaviyo_marts.a AS SELECT 7 AS theirs")
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id")
+    write_model(tmp_path / "m", "b", "SELECT 1 AS id")
+    results = run(account, tmp_path / "m")
+
+    assert isinstance(results["a"].error, NotOurs)
+    assert account.rows("a") == [(7,)]
+    assert results["b"].outcome is Outcome.REBUILT
+
+
 def test_a_newer_layout_is_refused(account: StoredAccount, tmp_path: Path) -> None:
     account.execute("UPDATE _layout SET version = 99")
     write_model(tmp_path / "m", "a", "SELECT 1 AS id")
@@ -177,3 +196,15 @@ def test_a_reader_sees_all_of_a_build_or_nothing(account: StoredAccount, tmp_pat
     with duckdb.connect(str(account.warehouse.path), read_only=True) as reader:
         assert reader.execute("SELECT * FROM klaviyo_marts.a").fetchall() == [(1,)]
         assert reader.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%building'").fetchall() == [(0,)]
+
+
+def test_a_model_that_needs_too_much_memory_fails_alone(account: StoredAccount, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    write_model(folder, "big", "SELECT list(i ORDER BY i DESC) AS id FROM range(100_000_000) AS t(i)")
+    write_model(folder, "good", "SELECT 1 AS id")
+    config = {"memory_limit": "60MB", "max_temp_directory_size": "1MB"}
+    account.warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "shop.duckdb"), connection_config=config))
+    results = run(account, folder)
+
+    assert isinstance(results["big"].error, WarehouseError)
+    assert results["good"].outcome is Outcome.REBUILT

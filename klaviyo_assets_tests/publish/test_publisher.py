@@ -49,6 +49,7 @@ def filled(account: SandboxProcess, warehouse: LocalFile) -> LocalFile:
     return warehouse
 
 
+@pytest.mark.long
 def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: LocalFile, target: PublishTarget) -> None:
     before = datetime.now(UTC)
     published = Publisher(filled, target).publish()
@@ -68,6 +69,7 @@ def test_the_copy_has_the_tables_and_says_up_to_when_it_is_complete(filled: Loca
     assert not list(target.file.parent.glob("*.publishing*"))
 
 
+@pytest.mark.long
 def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     assert target.parquet is not None
@@ -81,6 +83,7 @@ def test_parquet_files_by_month_hold_the_same_rows(filled: LocalFile, target: Pu
     assert {stat.S_IMODE(path.stat().st_mode) for path in current.rglob("*.parquet")} == {0o600}
 
 
+@pytest.mark.long
 def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, target: PublishTarget) -> None:
     first = Publisher(filled, target).publish()
     query(filled, "UPDATE events SET _synced_at = now(), uuid = 'changed' WHERE id = (SELECT min(id) FROM events)")
@@ -92,6 +95,7 @@ def test_files_of_months_that_did_not_change_are_taken_over(filled: LocalFile, t
     assert [row[3] for row in exported(target, "events")].count("changed") == 1
 
 
+@pytest.mark.long
 def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     assert target.parquet is not None
@@ -106,6 +110,7 @@ def test_open_readers_keep_the_earlier_copy(filled: LocalFile, target: PublishTa
     assert not export.exists()
 
 
+@pytest.mark.long
 def test_a_replaced_file_keeps_its_mode(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     target.file.chmod(0o640)
@@ -113,6 +118,7 @@ def test_a_replaced_file_keeps_its_mode(filled: LocalFile, target: PublishTarget
     assert stat.S_IMODE(target.file.stat().st_mode) == 0o640
 
 
+@pytest.mark.long
 def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: LocalFile, target: PublishTarget) -> None:
     Publisher(filled, target).publish()
     earlier = target.file.read_bytes()
@@ -131,6 +137,7 @@ def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, targe
     assert read(target.file, "SELECT count(*) > 0 FROM klaviyo.metrics") == [(True,)]
 
 
+@pytest.mark.long
 def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     Publisher(filled, target).publish()
     earlier, export = target.file.read_bytes(), (target.parquet or Path()).joinpath("current").resolve()
@@ -146,6 +153,7 @@ def test_a_failure_leaves_the_earlier_copy(filled: LocalFile, target: PublishTar
     assert not list(target.file.parent.glob("*.publishing*"))
 
 
+@pytest.mark.long
 def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: LocalFile, target: PublishTarget) -> None:
     filled = plain_file
     sync("events", account, filled)
@@ -162,6 +170,7 @@ def test_an_erasure_reaches_the_copies(account: SandboxProcess, plain_file: Loca
     assert duckdb.sql(f"SELECT count(*) > 0, count(*) FILTER (profile_id = '{person}') FROM {everything}").fetchall() == [(True, 0)]
 
 
+@pytest.mark.long
 def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(
     filled: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +186,7 @@ def test_a_copy_that_cannot_be_written_again_after_an_erasure_is_deleted(
     assert [path.name for path in target.file.parent.iterdir()] == ["published.duckdb.lock"]
 
 
+@pytest.mark.long
 def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., SandboxProcess], warehouse: LocalFile, target: PublishTarget) -> None:
     account = new_account(profiles=30, events=0)
     sync("profiles", account, warehouse)
@@ -188,6 +198,7 @@ def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., Sand
     assert read(target.file, "SELECT count(first_name) FROM klaviyo.profiles") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
     filled: LocalFile, account: SandboxProcess, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:

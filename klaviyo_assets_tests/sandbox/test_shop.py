@@ -215,6 +215,16 @@ def test_rates_are_those_of_shops(shop: State) -> None:
     assert totals["orders"] > 100
 
 
+def test_what_klaviyo_knows_about_a_customer_agrees_with_the_orders(shop: State) -> None:
+    customers = shop_truth(shop)["customers"]
+    known = {record.id: json.loads(record.extras["predictive_analytics"]) for record in shop.account.store["profiles"]}
+    ordered = {id: one["historic_number_of_orders"] for id, one in known.items() if one["historic_number_of_orders"]}
+    assert ordered == {id: one["orders"] for id, one in customers.items()}
+    for id, one in customers.items():
+        (spent,) = one["value"].values()
+        assert known[id]["historic_clv"] == pytest.approx(spent)
+
+
 def test_hard_cases_are_there(events: list[Event]) -> None:
     now = to_micros(BASE)
     orders = of(events, Role.PLACED_ORDER)

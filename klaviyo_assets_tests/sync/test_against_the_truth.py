@@ -94,6 +94,7 @@ def test_changes_between_syncs_are_found(switches: dict[str, bool], names: list[
         assert_equal_to_truth(sandbox, warehouse, name)
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_text_cut_in_the_middle_of_an_emoji_does_not_fail_a_sync(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lone_surrogates=True)

@@ -36,6 +36,7 @@ def in_pages_of_two(entry: ResourceType) -> ResourceType:
     return replace(entry, endpoint=replace(entry.endpoint, page_size=replace(entry.endpoint.page_size, default=2, maximum=2)))
 
 
+@pytest.mark.long
 def test_the_children_of_all_parents_are_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     truth = members(shop)

@@ -61,6 +61,7 @@ def statuses(warehouse: LocalFile) -> dict[str, tuple[str, bool]]:
     return {id_: (status, deleted) for id_, status, deleted in query(warehouse, f"SELECT id, status, _deleted_at IS NOT NULL FROM {NAME}")}
 
 
+@pytest.mark.long
 def test_many_coupons_are_read_by_few_requests(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     coupons = len(shop.truth("coupons"))
@@ -73,6 +74,7 @@ def test_many_coupons_are_read_by_few_requests(shop: SandboxProcess, warehouse: 
     assert report.row.records_read == report.row_count
 
 
+@pytest.mark.long
 def test_used_codes_are_not_read_again_for_a_week(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     live = sum(one["attributes"]["status"] != "USED" for one in shop.truth(NAME))
@@ -86,6 +88,7 @@ def test_used_codes_are_not_read_again_for_a_week(shop: SandboxProcess, warehous
     assert later.row.records_read == later.row_count
 
 
+@pytest.mark.long
 def test_a_code_that_was_used_and_one_that_was_deleted_are_looked_up(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     used = code_with(shop, "UNASSIGNED")
@@ -102,6 +105,7 @@ def test_a_code_that_was_used_and_one_that_was_deleted_are_looked_up(shop: Sandb
     assert (report.row.rows_updated, report.row.rows_deleted) == (1, 1)
 
 
+@pytest.mark.long
 def test_a_coupon_of_which_many_codes_were_used_is_read_completely(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     coupon = code_with(shop, "UNASSIGNED")["meta"]["coupon_id"]
@@ -117,6 +121,7 @@ def test_a_coupon_of_which_many_codes_were_used_is_read_completely(shop: Sandbox
     assert not [one for one in requests(shop) if one["path"] != "/api/coupon-codes"]
 
 
+@pytest.mark.long
 def test_a_code_created_and_used_between_two_syncs_is_found_within_a_week(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     (new,) = shop.change("add", type=NAME, parent=shop.truth("coupons")[0]["id"])
@@ -130,6 +135,7 @@ def test_a_code_created_and_used_between_two_syncs_is_found_within_a_week(shop: 
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 def test_a_used_code_that_was_deleted_is_marked_within_a_week(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     gone = code_with(shop, "USED")
@@ -143,6 +149,7 @@ def test_a_used_code_that_was_deleted_is_marked_within_a_week(shop: SandboxProce
     assert statuses(warehouse)[gone["id"]][1]
 
 
+@pytest.mark.long
 def test_a_deleted_coupon_takes_its_codes_along(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     coupon = code_with(shop, "USED")["meta"]["coupon_id"]
@@ -201,6 +208,7 @@ def test_the_next_sync_reads_only_what_an_interrupted_one_has_not(
         assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 def test_what_was_read_long_before_is_read_again(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("coupons", shop, warehouse)
     shop.faults({"path": COUPON_CODES.endpoint.path, "kind": "503", "times": None, "after": 40})
@@ -214,6 +222,7 @@ def test_what_was_read_long_before_is_read_again(shop: SandboxProcess, warehouse
     assert report.row.records_read == report.row_count
 
 
+@pytest.mark.long
 def test_an_empty_response_for_many_codes_marks_none(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     for code in shop.truth(NAME):
@@ -225,6 +234,7 @@ def test_an_empty_response_for_many_codes_marks_none(shop: SandboxProcess, wareh
     assert sum(not deleted for _, deleted in statuses(warehouse).values()) > 50
 
 
+@pytest.mark.long
 def test_an_erasure_deletes_the_codes_of_a_profile(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     id_ = code_with(shop, "USED")["id"]

@@ -77,6 +77,7 @@ def test_deleted_lists_are_logged_once(new_account: NewAccount, warehouse: Local
     assert_frame_equal(table(warehouse, "list_members"), truth(sandbox, "list_members"))
 
 
+@pytest.mark.long
 def test_a_page_of_another_server_deletes_no_list(new_account: NewAccount, warehouse: LocalFile) -> None:
     """Only Klaviyo's own 404 means that a list is deleted."""
     sandbox = new_account(lists=8, profiles=60)

@@ -106,6 +106,7 @@ def in_small_pages() -> ResourceType:
     return replace(LIST_MEMBERS, endpoint=replace(LIST_MEMBERS.endpoint, page_size=PageSize(2, 2)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stored_before", [False, True], ids=["first sync", "later sync"])
 def test_deleting_a_list_while_its_members_are_read_marks_only_its_own_rows(
     stored_before: bool, new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
@@ -133,6 +134,7 @@ def test_deleting_a_list_while_its_members_are_read_marks_only_its_own_rows(
     assert (again.row.rows_inserted, again.row.rows_updated, again.row.rows_deleted) == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_list_created_while_members_are_read_is_read_after_the_next_sync_of_lists(
     new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def shop(new_account: NewAccount) -> SandboxProcess:
     return new_account(profiles=30, events=30, lists=4, others=3, catalog=f"{__name__}:CATALOG")
 
 
+@pytest.mark.long
 def test_the_key_of_a_parent_may_have_any_name(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync(VOUCHERS, shop, warehouse)
     report = sync(VOUCHER_CODES, shop, warehouse)
@@ -44,6 +45,7 @@ def test_the_key_of_a_parent_may_have_any_name(shop: SandboxProcess, warehouse: 
     assert query(warehouse, "SELECT count(*) FROM voucher_codes WHERE voucher_id NOT IN (SELECT voucher FROM vouchers)") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_child_type_may_be_a_parent(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     sync("list_members", shop, warehouse)
@@ -57,6 +59,7 @@ def test_a_child_type_may_be_a_parent(shop: SandboxProcess, warehouse: LocalFile
     ]
 
 
+@pytest.mark.long
 def test_rows_of_a_deleted_child_are_deleted_too(shop: SandboxProcess, warehouse: LocalFile) -> None:
     def sync_all() -> None:
         for entry in (KNOWN["lists"], KNOWN["list_members"], MEMBER_CODES):
@@ -74,6 +77,7 @@ def test_rows_of_a_deleted_child_are_deleted_too(shop: SandboxProcess, warehouse
     assert query(warehouse, "SELECT voucher_id, count(*) FROM member_codes WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(gone, rows)]
 
 
+@pytest.mark.long
 def test_a_failed_sync_of_the_parent_of_a_parent_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     shop.faults({"path": "/api/lists", "kind": "503", "times": 1, "after": 1})

@@ -53,6 +53,7 @@ def remove(sandbox: SandboxProcess, member: tuple[str, str]) -> None:
     sandbox.change("delete", type=NAME, parent=member[0], id=member[1])
 
 
+@pytest.mark.long
 def test_later_syncs_read_only_what_joined_since(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first = first_sync(shop, warehouse)
     parent, again = a_member(shop)
@@ -68,6 +69,7 @@ def test_later_syncs_read_only_what_joined_since(shop: SandboxProcess, warehouse
     assert query(warehouse, f"SELECT count(*) FROM {NAME} WHERE list_id = '{parent}' AND profile_id = '{new}'") == [(1,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("few", [0, 2_000], ids=["by counts", "by complete reads"])
 def test_removals_are_found_when_a_list_is_due(few: int, shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "FEW", few)
@@ -93,6 +95,7 @@ def test_removals_are_found_when_a_list_is_due(few: int, shop: SandboxProcess, w
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("counted")
 def test_only_lists_with_another_count_are_read_again(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
@@ -111,6 +114,7 @@ def test_only_lists_with_another_count_are_read_again(shop: SandboxProcess, ware
     assert counts_requested(shop) == 0, "so none is counted again"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("counted")
 def test_an_interrupted_reread_is_repeated(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
@@ -129,6 +133,7 @@ def test_an_interrupted_reread_is_repeated(shop: SandboxProcess, warehouse: Loca
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("counted")
 def test_members_of_a_merged_profile_are_found_although_the_count_is_equal(shop: SandboxProcess, warehouse: LocalFile) -> None:
     """A merge may put an old time of joining under another id: the count stays the same, and no window shows the new member."""
@@ -147,6 +152,7 @@ def test_members_of_a_merged_profile_are_found_although_the_count_is_equal(shop:
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 def test_rows_of_a_deleted_list_have_no_removed_at(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first_sync(shop, warehouse)
     gone = a_member(shop)[0]
@@ -158,6 +164,7 @@ def test_rows_of_a_deleted_list_have_no_removed_at(shop: SandboxProcess, warehou
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 def test_only_selected_lists_are_read(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     (by_id, _), (_, by_name), *_ = query(warehouse, "SELECT id, name FROM lists ORDER BY id")
@@ -174,6 +181,7 @@ def test_only_selected_lists_are_read(shop: SandboxProcess, warehouse: LocalFile
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 
+@pytest.mark.long
 def test_segments_that_klaviyo_computes_are_proven_later(shop: SandboxProcess, warehouse: LocalFile, counted: None) -> None:
     first_sync(shop, warehouse, "segments")
     for (id_,) in query(warehouse, "SELECT id FROM segments"):

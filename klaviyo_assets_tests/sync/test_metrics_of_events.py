@@ -53,6 +53,7 @@ def events(shop: SandboxProcess, warehouse: LocalFile, *, include: tuple[str, ..
     return sync("events", shop, warehouse, SyncOptions(metrics=MetricRules(include, exclude), **options))
 
 
+@pytest.mark.long
 def test_events_of_an_excluded_metric_are_not_stored_and_are_read_when_it_is_selected_again(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (busiest, name), *_ = metrics(shop)
 
@@ -69,6 +70,7 @@ def test_events_of_an_excluded_metric_are_not_stored_and_are_read_when_it_is_sel
     assert events(shop, warehouse).row.records_read == 0
 
 
+@pytest.mark.long
 def test_only_the_included_metrics_are_read_and_one_that_is_added_brings_its_history(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (first, name), (second, _), *_ = metrics(shop)
 
@@ -83,6 +85,7 @@ def test_only_the_included_metrics_are_read_and_one_that_is_added_brings_its_his
     assert more.row.records_read == len(true_ids(shop, only={second})), "only the history of the new one"
 
 
+@pytest.mark.long
 def test_the_history_of_all_metrics_is_read_once_the_selection_ends(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (_, name), *_ = metrics(shop)
     events(shop, warehouse, include=(name,))
@@ -93,6 +96,7 @@ def test_the_history_of_all_metrics_is_read_once_the_selection_ends(shop: Sandbo
     assert events(shop, warehouse).row.records_read == 0
 
 
+@pytest.mark.long
 def test_what_all_reads_have_covered_counts_for_each_metric(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (first, name), *_ = metrics(shop)
     events(shop, warehouse)
@@ -109,6 +113,7 @@ def test_what_all_reads_have_covered_counts_for_each_metric(shop: SandboxProcess
     assert stored(warehouse) == true_ids(shop)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mode", "kind"), [(SyncMode.full, "include"), (SyncMode.full, "exclude"), (SyncMode.range, "include")])
 def test_rows_of_other_metrics_are_not_marked_as_deleted(mode: SyncMode, kind: str, shop: SandboxProcess, warehouse: LocalFile) -> None:
     (first, name), (second, _), *_ = metrics(shop)

@@ -20,6 +20,7 @@ def test_the_403_of_an_account_without_webhooks_is_explained_as_its_plan(account
     assert "not about the key" in caught.value.advice
 
 
+@pytest.mark.long
 def test_tags_of_a_deleted_group_are_marked(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
     own_account = new_account(events=0)
     for name in ("tag_groups", "tags"):

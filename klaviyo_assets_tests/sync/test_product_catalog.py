@@ -37,6 +37,7 @@ def test_ids_with_special_characters_are_looked_up(entry: ResourceType, account:
     assert asyncio.run(found([*odd, "$custom:::$default:::gone"])) == set(odd)
 
 
+@pytest.mark.long
 def test_items_variants_and_categories_join(account: SandboxProcess, warehouse: LocalFile) -> None:
     for name in ("catalog_items", "catalog_variants", "catalog_categories", "catalog_category_items"):
         sync(name, account, warehouse)
@@ -59,6 +60,7 @@ def test_items_variants_and_categories_join(account: SandboxProcess, warehouse: 
     assert query(warehouse, images) == [(True, True, account.counts()["catalog_items"])]
 
 
+@pytest.mark.long
 def test_a_meaning_without_a_metric_is_no_change_at_each_read(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
     sandbox = new_account()
     for name in ("metrics", "custom_metrics", "mapped_metrics"):

@@ -72,6 +72,7 @@ def stored(warehouse: LocalFile, name: str, where: str = "_deleted_at IS NULL") 
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["flow_report_daily", "form_report_daily", "segment_report_daily"])
 def test_a_series_has_a_row_for_each_day(name: str, shop: SandboxProcess, warehouse: LocalFile) -> None:
     report = synced(name, shop, warehouse)
@@ -87,6 +88,7 @@ def test_a_series_has_a_row_for_each_day(name: str, shop: SandboxProcess, wareho
     assert synced(name, shop, warehouse).row.records_read == 0
 
 
+@pytest.mark.long
 def test_numbers_mature_until_they_no_longer_change(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("campaign_report", shop, warehouse)
     before = stored(warehouse, "campaign_report")
@@ -104,6 +106,7 @@ def test_numbers_mature_until_they_no_longer_change(shop: SandboxProcess, wareho
     assert all(sum(after[key][9:12]) >= sum(before[key][9:12]) for key in before), "opens and clicks only grow"
 
 
+@pytest.mark.long
 def test_deleted_campaigns_keep_their_rows_and_renamed_messages_get_new_ones(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("campaign_report", shop, warehouse)
     ids = query(warehouse, "SELECT DISTINCT campaign_id FROM campaign_report WHERE window_start = '2026-01-01' ORDER BY 1")
@@ -128,6 +131,7 @@ def test_deleted_campaigns_keep_their_rows_and_renamed_messages_get_new_ones(sho
     assert names == {True: True, False: False}, "the row with the earlier name keeps its last value, marked"
 
 
+@pytest.mark.long
 def test_rows_of_a_deleted_segment_are_marked(shop: SandboxProcess, warehouse: LocalFile) -> None:
     first = synced("segment_report_daily", shop, warehouse)
     deleted, kept = (str(record["id"]) for record in shop.truth("segments")[:2])
@@ -162,6 +166,7 @@ def young_shop() -> Iterator[SandboxProcess]:
         yield sandbox
 
 
+@pytest.mark.long
 def test_history_has_the_numbers_of_each_day(young_shop: SandboxProcess, warehouse: LocalFile) -> None:
     shop = young_shop
     observed = []
@@ -194,6 +199,7 @@ def test_pages_of_a_report_are_followed(warehouse: LocalFile) -> None:
     assert stored(warehouse, "campaign_report") == truth
 
 
+@pytest.mark.long
 def test_an_exhausted_day_keeps_what_was_read_and_the_next_day_continues(shop: SandboxProcess, warehouse: LocalFile) -> None:
     shop.faults({"path": "/api/form-series-reports", "kind": "429", "seconds": 7200, "after": 3, "times": None})
     with pytest.raises(RateLimited, match=r"Klaviyo's rate limit is used up\. The server asks to wait 2 hours"):
@@ -259,6 +265,7 @@ def test_a_key_without_accounts_read_is_told_what_to_do(shop: SandboxProcess, wa
         sync("form_report_daily", shop, warehouse, key=key, account_id="AbCdEf")
 
 
+@pytest.mark.long
 def test_the_time_zone_is_kept(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("form_report_daily", shop, warehouse)
     requests = [one for one in shop.stats()["log"] if "timezone" in one["query"]]

@@ -104,6 +104,7 @@ class SmallDatabase:
         return int(rows)
 
 
+@pytest.mark.long
 def test_a_load_that_exceeds_memory_is_split(tmp_path: Path) -> None:
     small = SmallDatabase(tmp_path, "30MiB")
     batch = small.stage([MB] * 4, [MB] * 4).batch()

@@ -104,6 +104,7 @@ def test_definitions_are_not_built_without_a_strategy(replication: Replication) 
     assert build_klaviyo_assets(catalog=catalog, resource_types=["lists"])
 
 
+@pytest.mark.long
 def test_a_full_sync_ends_as_the_strategy_defines(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     (known,), *_ = query(warehouse, "SELECT count(*) FROM events")

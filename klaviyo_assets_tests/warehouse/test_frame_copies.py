@@ -78,6 +78,7 @@ def test_a_copy_is_deleted_when_its_consumer_ends(warehouse: LocalFile) -> None:
     assert list((warehouse.state_dir / "copies").iterdir()) == []
 
 
+@pytest.mark.long
 def test_an_erasure_says_which_copies_are_in_use(
     new_account: Callable[..., SandboxProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

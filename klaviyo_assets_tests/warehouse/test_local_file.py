@@ -253,6 +253,7 @@ def test_one_thread_appends_rows_unless_the_user_sets_more(config: dict[str, int
         assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
 
 
+@pytest.mark.long
 def test_a_file_does_not_keep_the_space_of_replaced_rows(tmp_path: Path) -> None:
     """If most of a big table is replaced repeatedly, the file stays within a small multiple of its content."""
     warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "klaviyo.duckdb")))

@@ -72,7 +72,7 @@ def make_profile(
         "updated": render_whole(lifetime.updated),
         "last_event_date": None if lifetime.last_event is None else render(lifetime.last_event),
         "location": _location(rng),
-        "properties": _properties(rng),
+        "properties": _properties(rng, "import" if customer is None else customer.method.lower()),
     }
     subscriptions = _subscriptions(rng, lifetime, attributes["email"] is not None, list_ids)
     if customer is not None and customer.last_event is not None:
@@ -82,7 +82,7 @@ def make_profile(
         id,
         attributes,
         related={"push-tokens": (), "conversations": (f"cv{number}",) if rng.random() < 0.02 else ()},
-        extras={"subscriptions": subscriptions, "predictive_analytics": _predictions(rng)},
+        extras={"subscriptions": subscriptions, "predictive_analytics": _predictions(rng, customer, has_events=context.options.events > 0)},
         values=subscription_values(subscriptions),
         other_relationships=("lists", "segments"),
     )
@@ -119,13 +119,13 @@ def _location(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _properties(rng: random.Random) -> msgspec.Raw | dict[str, Any]:
+def _properties(rng: random.Random, source: str) -> msgspec.Raw | dict[str, Any]:
     chance = rng.random()
     if chance < 0.1:
         return {}
     if chance < 0.15:
         return msgspec.Raw(_ODD_PROPERTIES[int(chance * 1e6) % len(_ODD_PROPERTIES)])
-    return {"tier": rng.choice(("gold", "silber", "bronze")), "points": rng.randrange(10_000), "$source": "form", "birthday": "1990-02-28"}
+    return {"tier": rng.choice(("gold", "silber", "bronze")), "points": rng.randrange(10_000), "$source": source, "birthday": "1990-02-28"}
 
 
 def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list_ids: tuple[str, ...]) -> dict[str, Any]:
@@ -174,16 +174,20 @@ def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list
     }
 
 
-def _predictions(rng: random.Random) -> dict[str, Any]:
+def _predictions(rng: random.Random, customer: Customer | None, *, has_events: bool) -> dict[str, Any]:
+    """Return what Klaviyo predicts; what it knows about the past are the orders until the base instant, made-up ones without events."""
     value = rng.randrange(100_000) / 100
+    orders, spent = (0, 0.0) if has_events else (rng.randrange(20), value)
+    if customer is not None:
+        orders, spent = customer.orders, customer.cents / 100
     return {
-        "historic_clv": value,
+        "historic_clv": spent,
         "predicted_clv": round(value / 3, 2),
-        "total_clv": round(value * 4 / 3, 2),
-        "historic_number_of_orders": rng.randrange(20),
+        "total_clv": round(spent + value / 3, 2),
+        "historic_number_of_orders": orders,
         "predicted_number_of_orders": rng.random() * 5,
         "average_days_between_orders": rng.random() * 100,
-        "average_order_value": value / 10,
+        "average_order_value": spent / max(1, orders),
         "churn_probability": rng.random(),
         "expected_date_of_next_order": None,
         "ranked_channel_affinity": None,

@@ -82,6 +82,7 @@ def test_other_clients_keep_what_they_use(
     assert combined(account, TIER_XL, 80) >= 0.9
 
 
+@pytest.mark.long
 def test_share_follows_when_others_start_and_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     account = played(with_another(TIER_XL, RECORDED, 0.9, at_random(29.2, 40, 90), 150), monkeypatch)
 

@@ -54,6 +54,8 @@ class Customer:
         subscribed: When each channel was subscribed to.
         lost: Channels that can no longer be used.
         last_event: Time of the latest event.
+        orders: Number of orders.
+        cents: What they cost, in hundredths.
     """
 
     id: str | None
@@ -73,6 +75,8 @@ class Customer:
     subscribed: dict[str, int] = field(default_factory=dict)
     lost: dict[str, Loss] = field(default_factory=dict)
     last_event: int | None = None
+    orders: int = 0
+    cents: int = 0
 
     def can_receive(self, channel: str, at: int) -> bool:
         """Return whether a message can be sent to the customer."""

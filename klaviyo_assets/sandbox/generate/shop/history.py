@@ -122,8 +122,8 @@ class History:
             found.append(event)
             if isinstance(draft.meaning, Touch) and draft.at > (touch[0] if touch else 0):
                 touch = draft.at, event.id, draft.meaning
-            if isinstance(draft.meaning, Bought) and len(self._context.sales) < _POOL:
-                self._context.sales.append(Sale(draft.meaning.order.lines[0].product, draft.at, event.id))
+            if isinstance(draft.meaning, Bought):
+                self._sold(customer, draft.meaning.order, draft.at, event.id)
             if draft.metric_id == self._received and draft.at > self._base - _LATEST_DELIVERY:
                 delivery = draft.at, draft.text
         customer.last_event = drafts[-1].at
@@ -131,6 +131,12 @@ class History:
             self.customers[customer.id] = customer
         self._remember(_Known(customer, touch, delivery))
         return found
+
+    def _sold(self, customer: Customer, order: texts.Order, at: int, event_id: str) -> None:
+        customer.orders += 1
+        customer.cents += order.cents
+        if len(self._context.sales) < _POOL:
+            self._context.sales.append(Sale(order.lines[0].product, at, event_id))
 
     def _remember(self, known: _Known) -> None:
         if known.delivery is not None and len(self._delivered) < _POOL:

@@ -162,7 +162,7 @@ def attribution_text(event_id: str, message: Message, arm: str | None, sent_at: 
     variation = f'"$variation":"{arm}",' if arm is not None else ""
     return (
         f',"$attribution":{{"$attributed_event_id":"{event_id}","$message":"{message.id}",{flow}{variation}'
-        f'"$attributed_channel":"{message.channel}","$send_ts":{sent_at // SECOND}}}'
+        f'"$channel":"{message.channel}","$send_ts":{sent_at // SECOND}}}'
     )
 
 

@@ -20,6 +20,7 @@ INTERNAL = {
     "klaviyo_assets._internal.cancellation.Interrupted": "ends a thread whose task was cancelled; the task itself raises CancelledError",
     "klaviyo_assets.api.base_url.InvalidBaseUrl": "the callers add the name of the setting and raise an error of the tree",
     "klaviyo_assets.api.base_url.PlainHttp": "as InvalidBaseUrl",
+    "klaviyo_assets.extract.fetcher._Divided": "the fetcher puts the parts in the queue in place of the slice",
     "klaviyo_assets.extract.feed.HostNotRead": "the reader of the included records requests the host itself",
     "klaviyo_assets.marts.dependencies.SqlMistake": "the library of models raises InvalidModel from it, with the file",
     "klaviyo_assets.decode.malformed.UnreadablePage": "the client raises InvalidResponse from it",

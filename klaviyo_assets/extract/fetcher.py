@@ -131,6 +131,11 @@ class Fetcher:
         return None
 
     @property
+    def _has_idle_workers(self) -> bool:
+        """True if the rate limit allows more chains than there are slices."""
+        return not self.state.waiting and len(self.state.readers) < self.client.chains_needed(self.entry)
+
+    @property
     def _can_steal(self) -> bool:
         return any(reader.can_split for reader in self.state.readers)
 
@@ -245,7 +250,7 @@ class Fetcher:
                     raise EndlessPages(f"Klaviyo's pages do not end: {reason}.", endpoint=f"GET {self.entry.endpoint.path}")
                 if may_grow and not is_last and reader.has_advanced:
                     return False
-                if not is_last and not self.state.waiting and (parts := _parts_of_long(entry, reader)):
+                if not is_last and self._has_idle_workers and (parts := _parts_of_long(entry, reader)):
                     raise _Divided(parts)
         return True
 

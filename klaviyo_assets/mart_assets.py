@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoMartConfig
-from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, Models, marts_schema, read_models
+from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.results import UNIQUE_KEY
 from klaviyo_assets.setting_names import SettingNames
@@ -18,7 +18,10 @@ from klaviyo_assets.validation import InvalidDefinition, check_name, check_schem
 from klaviyo_assets.warehouse.sql import pasted
 
 Marts = bool | str | Path | Sequence[str | Path]
-"""Which marts to build: True for those of this package, or folders with ``.sql`` files that replace some of them or add others."""
+"""Which marts to build: True for those of this package, or folders with ``.sql`` files that replace some of them or add others.
+
+``"fivetran"`` is not a folder: it adds views in the shape of Fivetran's tables, for the dbt package dbt_klaviyo.
+"""
 
 
 def build_klaviyo_marts(
@@ -42,7 +45,7 @@ def build_klaviyo_marts(
     Args:
         assets: As :func:`~klaviyo_assets.build_klaviyo_assets` returns them.
         marts: True for the models of this package. A folder, or several, with ``.sql`` files of your own: one with the name of another model replaces
-            it, another one adds a model. False for none.
+            it, another one adds a model. ``"fivetran"``, also in a list, adds views in the shape of Fivetran's tables. False for none.
         catalog: The catalog that the assets were built with.
         name: Prefix of the op's name; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`, for its settings of the database.
@@ -89,10 +92,14 @@ def _folders(marts: Marts) -> list[Path] | None:
     if isinstance(marts, bool):
         return [] if marts else None
     if isinstance(marts, str | Path):
-        return [Path(marts)]
+        return [_folder(marts)]
     if not isinstance(marts, Iterable) or not all(isinstance(one, str | Path) for one in marts):
         raise InvalidDefinition(f"marts={marts!r} names no folders. Write marts=True, a folder with .sql files, or a list of folders.")
-    return [Path(one) for one in marts]
+    return [_folder(one) for one in marts]
+
+
+def _folder(name: str | Path) -> Path:
+    return FIVETRAN if name == FIVETRAN.name else Path(name)
 
 
 def _keys_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, dg.AssetKey]:
@@ -136,7 +143,7 @@ class _Specs:
             # One that fails is reported by the op's failure; the others are materialized.
             skippable=True,
             metadata={
-                "dagster/table_name": pasted(*([translator.catalog] if translator.catalog else []), marts_schema(translator.schema), model.name),
+                "dagster/table_name": pasted(*([translator.catalog] if translator.catalog else []), schema_of(translator.schema, model), model.name),
                 **({"dagster/storage_kind": str(kind)} if kind else {}),
                 "dagster/column_schema": dg.TableSchema(
                     columns, constraints=dg.TableConstraints(other=[f"({', '.join(model.header.key)}) is unique"])
@@ -161,7 +168,7 @@ class _Specs:
 def _description(model: Model) -> str:
     if model.problem is not None and not model.header.description:
         return f"This model cannot be built. {model.problem}"
-    how = f"Incremental by {model.header.scope}." if model.header.scope else "Built completely each time."
+    how = "A view." if model.header.view else f"Incremental by {model.header.scope}." if model.header.scope else "Built completely each time."
     return f"{model.header.description}\n\nOne row per {', '.join(model.header.key)}. {how}"
 
 

@@ -74,7 +74,10 @@ class ModelBuild:
             )
         rules_changed = last is not None and last.rules != now.rules
         if reason := self._reason(last, now):
-            self._rebuild()
+            if self.model.header.view is None:
+                self._rebuild()
+            else:
+                self._create_view()
             self._store.put(replace(now, generation=uuid4().hex))
             return Done(Outcome.REBUILT, reason, rules_changed=rules_changed)
         assert last is not None
@@ -108,7 +111,7 @@ class ModelBuild:
         """Return why the table must be built completely; empty if an update is enough."""
         if self.capture is None:
             return "it is built completely each time"
-        if last is None or not self.sources.built.of(self.model.name):
+        if last is None or not self.sources.columns_of(self.model.name):
             return "it was not built before"
         reasons = {
             "this was requested": self.rebuild,
@@ -137,13 +140,26 @@ class ModelBuild:
         self._connection.execute(f"DROP TABLE IF EXISTS {building}")
         # The text begins in a line of its own, and DuckDB's line numbers are one more than the file's.
         self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
-        types = {name.lower(): type_ for name, type_, *_ in self._connection.execute(f"DESCRIBE {building}").fetchall()}
-        self._refuse_missing_columns(types)
+        self._refuse_missing_columns(building)
         for kind in ("VIEW", "TABLE"):
             if self._is_a(kind):
                 self._connection.execute(f"DROP {kind} {self._table}")
         self._connection.execute(f"ALTER TABLE {building} RENAME TO {quoted(self.model.name)}")
-        self._connection.execute(f"COMMENT ON TABLE {self._table} IS {literal(self.model.header.description)}")
+        self._comment("TABLE")
+
+    def _create_view(self) -> None:
+        """Create the view, or replace it. Its sources are common table expressions: temporary views would not outlive the connection."""
+        schema = f"{quoted(self.sources.warehouse.database)}.{quoted(self.sources.schema_of(self.model.name))}"
+        lasting = {name: self.sources.lasting(name) for name in sorted(self.model.sources)}
+        sources = ", ".join(f"{quoted(name)} AS NOT MATERIALIZED ({select})" for name, select in lasting.items() if select is not None)
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        # The text begins in a line of its own, as in a table's statement.
+        self._execute(f"CREATE OR REPLACE VIEW {self._table} AS {f'WITH {sources} ' if sources else ''}SELECT * FROM (\n{self.model.sql})", 1)
+        self._refuse_missing_columns(self._table)
+        self._comment("VIEW")
+
+    def _comment(self, kind: str) -> None:
+        self._connection.execute(f"COMMENT ON {kind} {self._table} IS {literal(self.model.header.description)}")
         for name, description in self.model.header.columns.items():
             self._connection.execute(f"COMMENT ON COLUMN {self._table}.{quoted(name)} IS {literal(description)}")
 
@@ -175,7 +191,8 @@ class ModelBuild:
             line = int(found[1]) - lines_before if found else None
             raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None
 
-    def _refuse_missing_columns(self, columns: dict[str, str]) -> None:
+    def _refuse_missing_columns(self, table: str) -> None:
+        columns = [name.lower() for name, *_ in self._connection.execute(f"DESCRIBE {table}").fetchall()]
         header = self.model.header
         for name in (*header.key, *header.columns):
             if name not in columns:

@@ -22,8 +22,9 @@ from klaviyo_assets.marts.errors import InvalidModel
 from klaviyo_assets.marts.model import Check, Header, Query, Scope
 
 _FIELD = re.compile(r"-- ?(?P<kind>[a-z]+)(?: (?P<name>[A-Za-z_][A-Za-z0-9_]*))?: *(?P<text>.*)")
+_PART_OF_A_SCHEMA = re.compile(r"[a-z][a-z0-9_]*")
 _CONTINUED = re.compile(r"--  +(?P<text>\S.*)")
-_NAMELESS, _NAMED = ("description", "key", "incremental"), ("column", "metadata", "check", "warn")
+_NAMELESS, _NAMED = ("description", "key", "incremental", "view"), ("column", "metadata", "check", "warn")
 
 
 @dataclass
@@ -54,11 +55,14 @@ def parse_header(path: Path, text: str) -> Header:
     key = tuple(name.strip().lower() for name in one["key"].text.split(",") if name.strip())
     if not key:
         raise InvalidModel(path, one["key"].line, "The key names no column.", "Name the columns that identify a row: -- key: day, currency")
+    if "view" in one and not _PART_OF_A_SCHEMA.fullmatch(one["view"].text):
+        raise InvalidModel(path, one["view"].line, f"{one['view'].text!r} cannot be a part of a schema's name.", "Write letters and digits.")
     return Header(
         description=one["description"].text,
         key=key,
         columns=columns,
         scope=_scope(path, one.get("incremental")),
+        view=one["view"].text if "view" in one else None,
         metadata=tuple(Query(entry.name, entry.text, entry.line) for entry in found if entry.kind == "metadata"),
         checks=tuple(Check(entry.name, entry.text, entry.line, entry.kind == "warn") for entry in found if entry.kind in ("check", "warn")),
     )

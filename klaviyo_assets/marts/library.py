@@ -17,6 +17,9 @@ from klaviyo_assets.marts.model import Model, Scope
 PACKAGED = Path(__file__).parent / "sql"
 """Folder of this package's models."""
 
+FIVETRAN = Path(__file__).parent / "fivetran"
+"""Folder of the views in the shape of Fivetran's tables, which are built only if they are asked for."""
+
 LIVE_EVENTS, MART_RUN = "live_events", "mart_run"
 """Views that the engine gives to every model; see :mod:`klaviyo_assets.marts.sources`."""
 
@@ -94,7 +97,7 @@ def read_models(folders: Sequence[str | Path] = (), *, packaged: bool = True, ca
     for folder in ([PACKAGED] if packaged else []) + [Path(one) for one in folders]:
         if not folder.is_dir():
             raise FolderMissing(f"The folder {folder} of models does not exist.", "Create it, or name another folder.")
-        paths |= {path.stem.lower(): (path, folder == PACKAGED) for path in sorted(folder.glob("*.sql"))}
+        paths |= {path.stem.lower(): (path, folder in (PACKAGED, FIVETRAN)) for path in sorted(folder.glob("*.sql"))}
     with duckdb.connect() as parser:
         return Models([_read(parser, path, catalog, schema, is_packaged=ours) for path, ours in paths.values()])
 
@@ -108,6 +111,20 @@ def marts_schema(schema: str) -> str:
     return f"{schema}_marts"
 
 
+def schema_of(schema: str, model: Model) -> str:
+    """Return the schema of a model's table or view.
+
+    Args:
+        schema: Schema of the raw tables.
+        model: The model.
+
+    Example:
+        >>> schema_of("klaviyo", read_models([FIVETRAN])["event"])
+        'klaviyo_fivetran'
+    """
+    return marts_schema(schema) if model.header.view is None else f"{schema}_{model.header.view}"
+
+
 def _read(parser: DuckDBPyConnection, path: Path, catalog: Catalog, schema: str, *, is_packaged: bool) -> Model:
     model = Model(path.stem.lower(), path, "", is_packaged=is_packaged)
     try:
@@ -119,6 +136,7 @@ def _read(parser: DuckDBPyConnection, path: Path, catalog: Catalog, schema: str,
         if model.name in sources:
             raise InvalidModel(path, None, "The model reads itself.", "Give the model or the table another name.")
         _check_scope(model)
+        _check_view(model)
         return replace(model, mentioned=_mentioned(parser, model, schema))
     except InvalidModel as problem:
         # What could be read stays, so that its asset is described even now.
@@ -147,6 +165,15 @@ def _check_scope(model: Model) -> None:
         raise InvalidModel(model.path, None, f"An incremental model reads {LIVE_EVENTS}, which the engine reduces to what has changed, not events.")
     if model.header.scope not in model.header.columns:
         raise InvalidModel(model.path, None, f"The model is incremental by {model.header.scope}, but has no such column.", "Select and describe it.")
+
+
+def _check_view(model: Model) -> None:
+    if model.header.view is None:
+        return
+    if model.header.scope is not None:
+        raise InvalidModel(model.path, None, "A view is not incremental: it has no rows of its own.", "Remove one of the two lines.")
+    if of_a_run := sorted(model.sources & {LIVE_EVENTS, MART_RUN}):
+        raise InvalidModel(model.path, None, f"A view cannot read {of_a_run[0]}, which belongs to one run.", "Read tables, or remove the line view.")
 
 
 def _mentioned(parser: DuckDBPyConnection, model: Model, schema: str) -> frozenset[str]:

@@ -45,6 +45,7 @@ class Header:
         key: Columns that identify a row: the grain.
         columns: Descriptions by column.
         scope: How the model is maintained; None if it is rebuilt each time.
+        view: What follows ``<schema>_`` in the name of the schema of a model that is a view; None for a table.
         metadata: Queries that return one number each.
         checks: Queries that return the rows that are wrong.
     """
@@ -53,6 +54,7 @@ class Header:
     key: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     scope: Scope | None = None
+    view: str | None = None
     metadata: tuple[Query, ...] = ()
     checks: tuple[Check, ...] = ()
 

@@ -8,11 +8,11 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, Models, marts_schema, scope_of
+from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, Models, marts_schema, schema_of, scope_of
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.marts.run_context import RunContext
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import SchemaColumns
+from klaviyo_assets.warehouse.ddl import ExistingColumns, SchemaColumns
 from klaviyo_assets.warehouse.sql import instant, quoted
 
 CHANGED = "temp.mart_changed"
@@ -77,11 +77,30 @@ class Sources:
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return those of some models that have no table."""
-        return [name for name in names if not self.built.of(name)]
+        return [name for name in names if not self.columns_of(name)]
+
+    def columns_of(self, model: str) -> ExistingColumns:
+        """Return the columns of a model's table or view; empty if it does not exist."""
+        if self.models[model].header.view is None:
+            return self.built.of(model)
+        return SchemaColumns(self.connection, self.schema_of(model)).of(model)
+
+    def schema_of(self, model: str) -> str:
+        """Return the schema of a model's table or view."""
+        return schema_of(self.schema, self.models[model])
 
     def table(self, model: str) -> str:
-        """Return the qualified name of a model's table."""
-        return self.warehouse.qualified(marts_schema(self.schema), model)
+        """Return the qualified name of a model's table or view."""
+        return self.warehouse.qualified(self.schema_of(model), model)
+
+    def lasting(self, name: str) -> str | None:
+        """Return the statement of a source for a view that lasts; None for a name that is nothing of ours.
+
+        It names schema and table only: the database may be renamed, copied or attached under another name.
+        """
+        if name in self.models:
+            return f"SELECT * FROM {quoted(self.schema_of(name))}.{quoted(name)}"
+        return self._raw(name, f"{quoted(self.schema)}.{quoted(name)}") if self._is_raw(name) else None
 
     def live_events(self) -> str:
         """Return SQL for the events that exist and are not in the future, with their day."""
@@ -98,14 +117,17 @@ class Sources:
             return f"SELECT * FROM ({self.live_events()}){reduced}"
         if name in self.models:
             return f"SELECT * FROM {self.table(name)}{reduced if scope_of(self.models, name) is scope else ''}"
-        return self._raw(name) if name in self.catalog or self.raw.of(name) else None
+        return self._raw(name) if self._is_raw(name) else None
 
-    def _raw(self, name: str) -> str:
+    def _is_raw(self, name: str) -> bool:
+        return name in self.catalog or bool(self.raw.of(name))
+
+    def _raw(self, name: str, table: str | None = None) -> str:
         existing = self.raw.of(name)
         missing = [f"NULL::{type_} AS {quoted(column)}" for column, type_ in _columns(self.catalog.get(name)).items() if column not in existing]
         if not existing:
             return f"SELECT {', '.join(missing)} WHERE false"
-        return f"SELECT {', '.join(['*', *missing])} FROM {self.warehouse.qualified(self.schema, name)}"
+        return f"SELECT {', '.join(['*', *missing])} FROM {table or self.warehouse.qualified(self.schema, name)}"
 
 
 def _columns(entry: ResourceType | None) -> dict[str, str]:

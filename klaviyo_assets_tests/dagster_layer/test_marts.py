@@ -58,6 +58,17 @@ def test_marts_are_opt_in() -> None:
     assert {*with_marts} - {*without} == {f"klaviyo/{name}" for name in read_models()}
 
 
+@pytest.mark.parametrize("marts", ["fivetran", ["fivetran"]])
+def test_the_views_for_dbt_are_opt_in(marts: object) -> None:
+    found = specs(definitions(Path("a.duckdb"), marts))
+    views = {*found} - {*specs(definitions(Path("a.duckdb"), True))}
+
+    # The keys that dagster-dbt gives the source tables of dbt_klaviyo.
+    assert views == {f"klaviyo/{name}" for name in ("campaign", "event", "flow", "metric", "person")}
+    assert found["klaviyo/event"].metadata["dagster/table_name"] == "a.klaviyo_fivetran.event"
+    assert "A view." in (found["klaviyo/event"].description or "")
+
+
 def test_a_mart_says_what_it_is_and_what_it_reads() -> None:
     spec = specs(definitions(Path("a.duckdb"), True, owners=["team:data"]))["klaviyo/dim_metric"]
 

@@ -151,11 +151,12 @@ class Settings:
     )
     marts: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
         [],
-        "Marts that are built from the tables: true for those of this package, or folders with SQL models that replace some of them or add others",
+        "Marts that are built from the tables: true for those of this package, or folders with SQL models that replace some of them or add others; "
+        "fivetran adds views in the shape of Fivetran's tables",
         example="true",
         kind=Names(),
         default_words="none",
-        notes="In code: `marts=` of `build_klaviyo_definitions`. [The marts](marts.md)",
+        notes="In code: `marts=` of `build_klaviyo_definitions`. [The marts](marts.md), [views for dbt](dbt.md)",
         on_resource=False,
     )
     event_metrics: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)

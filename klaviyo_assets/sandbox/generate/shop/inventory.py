@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -54,33 +55,57 @@ class Message:
 
 
 class Inventory:
-    """Everything that events can refer to, read from the account once.
+    """Everything that events can refer to; each part is read from the account once, when it is first needed.
 
     Args:
         store: The account.
-
-    Attributes:
-        metrics: Ids of the metrics by role, in the order of their ids; ``CUSTOM`` has all that shops do not have in common.
-        products: Products of the catalog; made-up ones if the account has none.
-        codes: Discount codes: of each coupon its own id, which is valid for everybody, and codes for one customer.
-        forms: Id and name of the sign-up forms.
-        lists: Id and name of the lists, in the order of their ids.
-        segments: Ids of the segments.
-        messages: Messages of the campaigns that were sent, each with the audiences of the campaign.
-        flows: Messages of the live flows, in their order, by the word that the flow's name begins with.
     """
 
     def __init__(self, store: Store) -> None:
-        self.metrics: dict[Role, list[str]] = {}
-        for record in store["metrics"]:
-            self.metrics.setdefault(role_of_metric(record), []).append(record.id)
-        self.products = _products(store)
-        self.codes = _codes(store)
-        self.forms = [(one.id, _text(one, "name")) for one in _records(store, "forms")]
-        self.lists = {one.id: _text(one, "name") for one in _records(store, "lists")}
-        self.segments = [one.id for one in _records(store, "segments")]
-        self.messages = [pair for campaign in _records(store, "campaigns") for pair in _campaign_messages(store, campaign)]
-        self.flows = _flows(store)
+        self._store = store
+
+    @cached_property
+    def metrics(self) -> Mapping[Role, list[str]]:
+        """Ids of the metrics by role, in the order of their ids; ``CUSTOM`` has all that shops do not have in common."""
+        found: dict[Role, list[str]] = {}
+        for record in self._store["metrics"]:
+            found.setdefault(role_of_metric(record), []).append(record.id)
+        return found
+
+    @cached_property
+    def products(self) -> list[Article]:
+        """Products of the catalog; made-up ones if the account has none."""
+        return _products(self._store)
+
+    @cached_property
+    def codes(self) -> list[str]:
+        """Discount codes: of each coupon its own id, which is valid for everybody, and codes for one customer."""
+        return _codes(self._store)
+
+    @cached_property
+    def forms(self) -> list[tuple[str, str]]:
+        """Id and name of the sign-up forms."""
+        return [(one.id, _text(one, "name")) for one in _records(self._store, "forms")]
+
+    @cached_property
+    def lists(self) -> dict[str, str]:
+        """Id and name of the lists, in the order of their ids."""
+        return {one.id: _text(one, "name") for one in _records(self._store, "lists")}
+
+    @cached_property
+    def segments(self) -> list[str]:
+        """Ids of the segments."""
+        return [one.id for one in _records(self._store, "segments")]
+
+    @cached_property
+    def messages(self) -> list[tuple[Message, tuple[str, ...]]]:
+        """Messages of the campaigns that were sent, each with the audiences of the campaign."""
+        return [pair for campaign in _records(self._store, "campaigns") for pair in _campaign_messages(self._store, campaign)]
+
+    @cached_property
+    def flows(self) -> dict[str, list[list[Message]]]:
+        """Messages of the live flows, in their order, by the word that the flow's name begins with."""
+        return _flows(self._store)
 
     def metric(self, role: Role) -> str | None:
         """Return the metric with a role, if the account has one."""

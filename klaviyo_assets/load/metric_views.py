@@ -77,13 +77,18 @@ class MetricViews:
         """Whether the warehouse can have the views. If the database has the schema's name, a view that refers to ``schema.events`` is ambiguous."""
         return self.warehouse.capabilities.views and self.warehouse.database.lower() != self.schema.lower()
 
+    @property
+    def lack_profile(self) -> bool:
+        """Whether the views are possible, and the properties of stored events are not recorded."""
+        return self.are_possible and not self._properties.exists
+
     def note_files(self, files: Sequence[Path]) -> None:
         """Widen the profile to staged events, and replace the views that it changes."""
         self.note(pl.read_parquet(file, columns=["metric_id", "event_properties"]) for file in files)
 
     def note_stored(self, tables: Tables) -> None:
         """Widen the profile to all stored events if there is none: an earlier version of this library has stored them, or it was dropped."""
-        if self.are_possible and not self._properties.exists:
+        if self.lack_profile:
             rows = tables.places(self.connection).rows
             parts = row_ranges(self.connection, rows, ["event_properties"])
             self.note(self.connection.sql(f"SELECT metric_id, event_properties FROM {rows} WHERE {part.condition}").pl() for part in parts)

@@ -22,9 +22,10 @@ _ROWS_PER_TRANSACTION = 400_000
 
 @dataclass(frozen=True)
 class Recompute:
-    """The computed columns of one resource type, filled in short transactions; the last one records their definitions.
+    """What the load derives from the JSON of one resource type: computed columns, and the profile of the properties of events.
 
-    If it is interrupted, the next sync begins it again. Rows that are loaded in between are filled by the load.
+    The columns are filled in short transactions, the last of which records their definitions. If it is interrupted, the next
+    sync begins it again. Rows that are loaded in between are filled by the load.
 
     Args:
         tables: The tables of the resource type.
@@ -38,34 +39,34 @@ class Recompute:
         return self.tables.warehouse
 
     def apply(self) -> tuple[list[str], int]:
-        """Fill the columns with definitions that are not recorded; return their names, and how many rows were filled."""
+        """Fill the columns with definitions that are not recorded, and make the profile if there is none.
+
+        Returns:
+            Names of the columns, and how many rows were filled.
+        """
         if not self.tables.entry.computed_columns:
             return [], 0
-        columns, parts = self._begin()
+        columns, parts, lacks_profile = self._begin()
         rows = sum(self._fill(columns, part) for part in parts)
         if columns:
             self._record()
+        if lacks_profile:
+            self._note_properties()
         return columns, rows
 
     @retry_on_conflict
-    def note_properties(self) -> None:
-        """Record the properties of events that were stored before properties were recorded."""
-        if self.tables.entry.name == EVENTS.name:
-            with self.warehouse.transaction() as connection:
-                MetricViews(connection, self.warehouse, self.tables.schema).note_stored(self.tables)
-
-    @retry_on_conflict
-    def _begin(self) -> tuple[list[str], list[list[RowRange]]]:
-        """Return the columns to fill, and the rows by transaction."""
+    def _begin(self) -> tuple[list[str], list[list[RowRange]], bool]:
+        """Return the columns to fill, the rows by transaction, and whether the properties of stored events are not recorded."""
         with self.warehouse.connection() as connection:
             recorded = self._log(connection).definitions(self.tables.entry.name)
             columns = [name for name, definition in definitions(self.tables.entry).items() if recorded.get(name) != definition]
+            lacks_profile = self.tables.entry.name == EVENTS.name and self._views(connection).lack_profile
             if not columns:
-                return [], []
+                return [], [], lacks_profile
             names = sources(self.tables.entry)
             filled = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in names)
             rows = f"(SELECT * FROM {self.tables.places(connection).rows} WHERE {filled})"
-            return columns, grouped(row_ranges(connection, rows, names), max_rows=_ROWS_PER_TRANSACTION)
+            return columns, grouped(row_ranges(connection, rows, names), max_rows=_ROWS_PER_TRANSACTION), lacks_profile
 
     @retry_on_conflict
     def _fill(self, columns: Sequence[str], ranges: Sequence[RowRange]) -> int:
@@ -86,6 +87,14 @@ class Recompute:
     def _record(self) -> None:
         with self.warehouse.transaction() as connection:
             self._log(connection).replace(self.tables.entry.name, definitions(self.tables.entry))
+
+    @retry_on_conflict
+    def _note_properties(self) -> None:
+        with self.warehouse.transaction() as connection:
+            self._views(connection).note_stored(self.tables)
+
+    def _views(self, connection: DuckDBPyConnection) -> MetricViews:
+        return MetricViews(connection, self.warehouse, self.tables.schema)
 
     def _log(self, connection: DuckDBPyConnection) -> ComputedColumns:
         return ComputedColumns(connection, self.warehouse, self.tables.schema)

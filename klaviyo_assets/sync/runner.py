@@ -238,9 +238,7 @@ class SyncRunner:
 
     def _recompute(self, sync: SyncContext) -> None:
         """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
-        stored = Recompute(sync.loader.tables)
-        columns, rows = stored.apply()
-        stored.note_properties()
+        columns, rows = Recompute(sync.loader.tables).apply()
         if rows:
             sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 

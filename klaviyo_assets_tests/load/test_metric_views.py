@@ -4,6 +4,7 @@ import json
 import math
 import tempfile
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +183,11 @@ def test_a_dropped_view_and_a_lost_profile_come_back(shop: Shop) -> None:
     shop.add({"a": 1}, {"B": "x"})
     columns, tables = shop.columns(), Loader(shop.warehouse, shop.load.entry, "klaviyo").tables
     shop.sql("DROP VIEW klaviyo_metrics.placed_order; DROP TABLE klaviyo._properties")
-    Recompute(tables).note_properties()
+    Recompute(tables).apply()
     assert shop.columns() == columns
 
     shop.sql("DROP TABLE klaviyo._properties; DROP TABLE klaviyo._metric_views")
-    Recompute(tables).note_properties()
+    Recompute(tables).apply()
     assert shop.views() == ["placed_order"]
 
 
@@ -198,6 +199,7 @@ def test_without_a_name_of_its_own_the_database_has_no_views(tmp_path: Path) -> 
     assert query(warehouse, "SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(0,)]
 
 
+@pytest.mark.long
 def test_views_survive_a_full_sync_a_compaction_and_another_name_of_the_file(account: SandboxProcess, tmp_path: Path) -> None:
     warehouse = local_file(tmp_path, "shop.duckdb")
     for name in ("metrics", "events"):
@@ -293,6 +295,16 @@ WILD_VALUES = st.one_of(st.none(), st.booleans(), NUMBERS, TIMES, st.text(max_si
 BATCHES = st.lists(st.lists(st.dictionaries(WILD_KEYS, WILD_VALUES, max_size=5), min_size=1, max_size=8), min_size=1, max_size=3)
 
 
+NUMBERS_OF_METRICS = count()
+"""Each example has a metric of its own."""
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Shop:
+    """A file with more metrics than there are examples."""
+    return Shop(tmp_path, *({**ORDERS, "id": f"metric_{number}", "name": f"metric_{number}"} for number in range(3_000)))
+
+
 def expected_type(values: list[Any]) -> str | None:
     """Return the type that all values agree on; None if there are none."""
     some = [value for value in values if value is not None]
@@ -318,15 +330,17 @@ def instant(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
-def test_views_hold_what_the_json_holds_whatever_the_properties_are_called(tmp_path: Path, batches: list[list[dict[str, Any]]]) -> None:
-    shop = Shop(Path(tempfile.mkdtemp(dir=tmp_path)))
+def test_views_hold_what_the_json_holds_whatever_the_properties_are_called(many: Shop, batches: list[list[dict[str, Any]]]) -> None:
+    shop, number = many, next(NUMBERS_OF_METRICS)
+    view = f"metric_{number}"
     for batch in batches:
-        shop.add(*batch)
+        shop.add(*batch, metric=view)
 
     events = [one for batch in batches for one in batch]
-    recorded = dict(shop.sql("SELECT property, column_name FROM _properties WHERE kind <> 'null'"))
+    recorded = dict(shop.sql("SELECT property, column_name FROM _properties WHERE kind <> 'null' AND metric_id = 'METRIC'".replace("METRIC", view)))
     kept = {name: [one.get(name) for one in events] for one in events for name in one if expected_type([one.get(name) for one in events])}
     assert recorded.keys() == kept.keys()
     different = {name: {other for one in events for other in one if other.lower() == name.lower()} for name in kept}
@@ -334,10 +348,10 @@ def test_views_hold_what_the_json_holds_whatever_the_properties_are_called(tmp_p
         name for name in kept if any(character in '\\"\x7f' or character < " " for character in name)
     }
     assert all(column is None for name, column in recorded.items() if not name or len(different[name]) > 1)
-    if not shop.views():
+    if view not in shop.views():
         assert not any(events)
         return
-    types, rows = shop.columns(), shop.rows()
+    types, rows = shop.columns(view), shop.rows(view)
     columns = {name: column for name, column in recorded.items() if column is not None}
     assert len({column.lower() for column in columns.values()}) == len(columns)
     for name, column in columns.items():

@@ -1,5 +1,6 @@
 """The marts as Dagster assets: one op, lineage, metadata, checks, failures."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import write_model
-from klaviyo_assets_tests.marts.stored import StoredAccount
+from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount
 
 
 def definitions(path: Path, marts: object, **options: object) -> dg.Definitions:
@@ -23,11 +24,19 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("prepared") / "shop.duckdb"
+    warehouse = KeptOpen(path)
+    StoredAccount(warehouse, "metrics").sync({"metrics": [{"id": "m1", "name": "Placed Order"}, {"id": "m2", "name": "Received Email"}]})
+    warehouse.close()
+    return path
+
+
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("A_KEY", "pk_0123456789abcdef0123456789abcdef01")
-    account = StoredAccount(local_file(tmp_path, "shop.duckdb"), "metrics")
-    account.sync({"metrics": [{"id": "m1", "name": "Placed Order"}, {"id": "m2", "name": "Received Email"}]})
+    shutil.copy(prepared, tmp_path / "shop.duckdb")
     return tmp_path / "shop.duckdb"
 
 

@@ -36,6 +36,9 @@ class KeptOpen(Warehouse):
     def __init__(self, path: Path) -> None:
         self.path, self._kept = path, duckdb.connect(str(path))
 
+    def close(self) -> None:
+        self._kept.close()
+
     @property
     def state_dir(self) -> Path:
         folder = self.path.with_suffix(".state")

@@ -10,7 +10,6 @@ import pytest
 
 from klaviyo_assets.marts.library import Models, read_models
 from klaviyo_assets.marts.results import Outcome
-from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.shop import METRICS, TABLES, event, metric_rows, open_shop
 from klaviyo_assets_tests.marts.stored import START, KeptOpen, StoredAccount
 
@@ -22,7 +21,9 @@ FACTS = ["fct_orders", "fct_order_items", "fct_message_profile"]
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    open_shop(StoredAccount(local_file(folder, "shop.duckdb"), *TABLES))
+    warehouse = KeptOpen(folder / "shop.duckdb")
+    open_shop(StoredAccount(warehouse, *TABLES))
+    warehouse.close()
     return folder / "shop.duckdb"
 
 
@@ -281,11 +282,11 @@ def random_event(rng: random.Random, id_: str, profiles: int) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_facts_are_the_same_updated_or_rebuilt(account: StoredAccount, models: Models, seed: int) -> None:
     rng, profiles = random.Random(seed), 30
-    account.sync({"events": [random_event(rng, f"{number:04}", profiles) for number in range(400)]})
+    account.sync({"events": [random_event(rng, f"{number:04}", profiles) for number in range(200)]})
     account.build(models, FACTS)
     outcomes: set[Outcome] = set()
     for step in range(5):
-        ids = [f"{rng.randrange(400):04}" for _ in range(2)] + [f"new{step}"]
+        ids = [f"{rng.randrange(200):04}" for _ in range(2)] + [f"new{step}"]
         account.sync({"events": [random_event(rng, id_, profiles) for id_ in ids]})
         if step == 2:
             account.execute(f"UPDATE events SET _deleted_at = _synced_at WHERE id = '{ids[0]}'")

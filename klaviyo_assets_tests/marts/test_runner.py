@@ -23,7 +23,9 @@ pytestmark = pytest.mark.duckdb
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with empty tables, which each test copies: making them takes longer than most of the tests."""
     folder = tmp_path_factory.mktemp("prepared")
-    StoredAccount(local_file(folder, "shop.duckdb"), "accounts", "metrics")
+    warehouse = KeptOpen(folder / "shop.duckdb")
+    StoredAccount(warehouse, "accounts", "metrics")
+    warehouse.close()
     return folder / "shop.duckdb"
 
 

@@ -149,6 +149,9 @@ class ModelBuild:
 
     def _create_view(self) -> None:
         """Create the view, or replace it. Its sources are common table expressions: temporary views would not outlive the connection."""
+        if self.sources.warehouse.database.lower() == self.sources.schema.lower():
+            what = f"A view cannot be made: database and schema are both called {self.sources.schema}, so {self.sources.schema}.events is ambiguous."
+            raise InvalidModel(self.model.path, None, what, "Rename the database file, then materialize the view again.")
         schema = f"{quoted(self.sources.warehouse.database)}.{quoted(self.sources.schema_of(self.model.name))}"
         lasting = {name: self.sources.lasting(name) for name in sorted(self.model.sources)}
         sources = ", ".join(f"{quoted(name)} AS NOT MATERIALIZED ({select})" for name, select in lasting.items() if select is not None)

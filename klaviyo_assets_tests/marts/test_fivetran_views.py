@@ -155,6 +155,12 @@ def test_a_table_of_another_tool_stays(account: LocalFile) -> None:
     assert rows(account, "FROM klaviyo_fivetran.flow") == [(7,)]
 
 
+def test_a_database_with_the_name_of_the_schema_can_have_no_views(tmp_path: Path) -> None:
+    error = build(local_file(tmp_path, "klaviyo.duckdb"), read_models([FIVETRAN]), "flow")["flow"].error
+
+    assert "klaviyo.events is ambiguous. What to do: Rename the database file" in str(error)
+
+
 def test_a_table_that_is_not_synced_counts_as_empty(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path, "new.duckdb")
     result = build(warehouse, read_models([FIVETRAN]), "campaign")["campaign"]

@@ -141,11 +141,24 @@ class ModelBuild:
         # The text begins in a line of its own, and DuckDB's line numbers are one more than the file's.
         self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
         self._refuse_missing_columns(building)
+        self._narrow_sums(building)
         for kind in ("VIEW", "TABLE"):
             if self._is_a(kind):
                 self._connection.execute(f"DROP {kind} {self._table}")
         self._connection.execute(f"ALTER TABLE {building} RENAME TO {quoted(self.model.name)}")
         self._comment("TABLE")
+
+    def _narrow_sums(self, building: str) -> None:
+        """Make columns of sums of integers BIGINT: DuckDB makes them HUGEINT, which pandas and BI tools read as decimals, or not at all."""
+        for name, type_ in self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {building})").fetchall():
+            if type_ == "HUGEINT":
+                column = quoted(name)
+                ((fits,),) = self._connection.execute(
+                    f"SELECT count(*) = count(try_cast({column} AS BIGINT)) FILTER ({column} IS NOT NULL) "
+                    f"+ count(*) FILTER ({column} IS NULL) FROM {building}"
+                ).fetchall()
+                if fits:
+                    self._connection.execute(f"ALTER TABLE {building} ALTER COLUMN {column} SET DATA TYPE BIGINT")
 
     def _create_view(self) -> None:
         """Create the view, or replace it. Its sources are common table expressions: temporary views would not outlive the connection."""

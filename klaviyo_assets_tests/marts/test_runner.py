@@ -52,6 +52,11 @@ def test_all_packaged_models_run_in_an_empty_database(tmp_path: Path) -> None:
         assert not [check for check in result.checks if check.error or (check.rows and not check.warns)]
 
 
+def test_sums_of_integers_are_not_hugeint_unless_they_are_huge(account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id, sum(i) AS total, NULL::HUGEINT AS none, 1e30::HUGEINT AS huge FROM range(4) t(i)")
+    assert run(account, tmp_path / "m")["a"].columns == {"id": "INTEGER", "total": "BIGINT", "none": "BIGINT", "huge": "HUGEINT"}
+
+
 def test_a_table_has_comments_and_numbers(account: StoredAccount, tmp_path: Path) -> None:
     header = "-- column id: The id.\n-- metadata total: sum(id)\n-- metadata later: SELECT max(id) FROM a\n-- metadata none: SELECT NULL\n"
     write_model(tmp_path / "m", "a", "SELECT unnest([1, 2]) AS id", header=header)

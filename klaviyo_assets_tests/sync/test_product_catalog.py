@@ -74,4 +74,4 @@ def test_a_meaning_without_a_metric_is_no_change_at_each_read(new_account: Calla
     assert query(warehouse, rows) == before
     joined = """SELECT count(*), count(m.id), count(c.id), count(*) FILTER (metric_id IS NULL AND custom_metric_id IS NULL)
         FROM mapped_metrics LEFT JOIN metrics AS m ON m.id = metric_id LEFT JOIN custom_metrics AS c ON c.id = custom_metric_id"""
-    assert query(warehouse, joined) == [(7, 3, 2, 2)]
+    assert query(warehouse, joined) == [(7, 5, 1, 1)]

@@ -81,7 +81,8 @@ def _write(into: Path, numbers: list[int], synced_at: datetime) -> tuple[Path, .
             SYNCED_AT: [synced_at] * len(chunk),
         }
         schema = frame_schema(EVENTS)
-        frame = pl.DataFrame({name: rows.get(name, [None] * len(chunk)) for name in (*(column.name for column in EVENTS.received_columns), EXTRA, SYNCED_AT)})
+        names = (*(column.name for column in EVENTS.received_columns), EXTRA, SYNCED_AT)
+        frame = pl.DataFrame({name: rows.get(name, [None] * len(chunk)) for name in names})
         files.append(into / f"{first:09d}.parquet")
         frame.cast({name: schema[name] for name in frame.columns}).write_parquet(files[-1], compression="zstd", compression_level=1)
     return tuple(files)

@@ -20,6 +20,8 @@ BENCHMARKS = {
     "upsert": "Loads of 100,000 changed and new rows",
     "shared-limit": "Two clients under one limit",
     "fair-share": "Another client at half of the limit, by kind of rate-limit headers",
+    "marts": "Marts",
+    "readers": "Readers of the published copy while syncs run",
     "idle": "Syncs that find nothing new",
     "resume": "Killed halfway",
     "start-up": "Start-up",

@@ -40,9 +40,12 @@
 -- warn orders_without_value: SELECT event_id FROM fct_orders WHERE value IS NULL
 
 WITH orders AS (
-  SELECT e.*, coalesce(e.currency, r.currency) AS order_currency,
+  -- Without the JSON, of which each of the steps below would hold a copy.
+  SELECT e.* EXCLUDE (event_properties), coalesce(e.currency, r.currency) AS order_currency,
     -- Klaviyo names the open or click in the attributions, and earlier in this property.
     coalesce(e.attributed_event_id, e.event_properties->>'$."$attribution"."$attributed_event_id"') AS touch_id,
+    e.event_properties->>'$."$attribution"."$variation"' AS named_variation_id, e.event_properties->>'$."$attribution"."$flow"' AS named_flow_id,
+    e.event_properties->>'$."$attribution"."$attributed_channel"' AS named_channel,
     CASE json_type(e.event_properties, '$."Discount Codes"')
       WHEN 'ARRAY' THEN [coalesce(one->>'$.code', one->>'$') FOR one IN CAST(e.event_properties->'$."Discount Codes"' AS JSON[])]
       WHEN 'VARCHAR' THEN [e.event_properties->>'$."Discount Codes"']
@@ -78,11 +81,11 @@ WITH orders AS (
   WINDOW by_profile AS (PARTITION BY profile_id ORDER BY datetime, id)
 ), native AS (
   SELECT o.id AS event_id, t.id IS NOT NULL AS has_touch, coalesce(o.attributed_message_id, t.message_id) AS message_id,
-    coalesce(o.attributed_flow_message_variation_id, t.variation_id, o.event_properties->>'$."$attribution"."$variation"') AS variation_id,
+    coalesce(o.attributed_flow_message_variation_id, t.variation_id, o.named_variation_id) AS variation_id,
     coalesce(o.attributed_campaign_id, t.campaign_id) AS campaign_id,
-    coalesce(o.attributed_flow_id, t.flow_id, o.event_properties->>'$."$attribution"."$flow"') AS flow_id,
+    coalesce(o.attributed_flow_id, t.flow_id, o.named_flow_id) AS flow_id,
     o.touch_id AS attributed_event_id,
-    coalesce(r.channel, o.attributed_channel, o.event_properties->>'$."$attribution"."$attributed_channel"') AS channel
+    coalesce(r.channel, o.attributed_channel, o.named_channel) AS channel
   FROM orders AS o
   LEFT JOIN live_events AS t ON t.id = o.touch_id AND t.profile_id = o.profile_id
   LEFT JOIN metric_roles AS r ON r.metric_id = t.metric_id AND r.channel IS NOT NULL

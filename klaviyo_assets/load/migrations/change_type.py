@@ -57,7 +57,7 @@ def keep_unconvertible_in_extra(connection: DuckDBPyConnection, places: RowPlace
         column: The column.
     """
     unconvertible = f"temp.{_unconvertible(column)}"
-    found = f"(SELECT place, value, {EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {unconvertible} AS m USING (place))"
+    found = f"(SELECT place, m.value AS value, t.{EXTRA}::VARCHAR AS extra FROM {places.rows} AS t JOIN {unconvertible} AS m USING (place))"
     for range_ in row_ranges(connection, found, ["value", "extra"]):
         rows = connection.sql(f"FROM {found} WHERE {range_.condition}").pl()
         extended = [_with(extra, extra_path(column), value) for extra, value in zip(rows["extra"], rows["value"], strict=True)]

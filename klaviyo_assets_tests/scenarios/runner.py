@@ -207,7 +207,9 @@ class Runner:
         """
         found, parameters = json.loads(body).get("data"), url.params
         if self.parents is not None:
-            self._observe_children(url, found)
+            # Of a type that is read now and then, a sync with nothing due requests a parent only for the access and the time.
+            if getattr(self.entry.replication, "at_least", None) is None:
+                self._observe_children(url, found)
             return
         if self.entry.host is not None:
             self._observe_included(url, json.loads(body).get("included"))

@@ -68,7 +68,7 @@ SUITES = (
     *_REPORTS,
     Suite("campaigns", 15),
     Suite("flows", 15),
-    *(Suite(name, 4 if entry.group == CORE else 3) for name, entry in COLLECTIONS.items() if name not in _NAMED),
+    *(Suite(name, 4 if entry.group == CORE else 3 if entry.parent is None else 8) for name, entry in COLLECTIONS.items() if name not in _NAMED),
     Suite("events", 5, with_selection=True),
     Suite("campaign_report_history", 2),
 )

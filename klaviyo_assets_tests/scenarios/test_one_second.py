@@ -80,7 +80,7 @@ def records(age: int, reader: Reader) -> tuple[Step, ...]:
 def test_no_record_is_lost_or_duplicated(name: str, age: int, reader: Reader) -> None:
     """The harness compares every row after every sync; this test only checks that the batch arrived at the right edge."""
     steps = events(age, reader) if name == "events" else records(age, reader)
-    scenario = Scenario(name, steps if reader.is_first else (reader.sync(), *steps), records=25, history_days=40)
+    scenario = Scenario(name, steps if reader.is_first else (reader.sync(), *steps), records=25, history_days=120)
     second = BASE - timedelta(seconds=age) if name == "events" else BASE
     field = "datetime" if name == "events" else "created"
 

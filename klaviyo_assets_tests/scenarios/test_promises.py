@@ -34,7 +34,7 @@ pytestmark = pytest.mark.long
 ONLY_FULL_SYNC: dict[str, tuple[str, tuple[Action | Sync, ...]]] = {
     "an event deleted": ("events", (Delete(0),)),
     "an event changed when older than 17 days": ("events", (Wait(18 * DAY), Sync(), Change(0, count=30))),
-    "events with a new owner": ("events", (Wait(18 * DAY), Sync(), *(Merge(number, number + 1) for number in range(3)))),
+    "events with a new owner": ("events", (Wait(18 * DAY), Sync(), *(Merge(number, number - 1) for number in (3, 2, 1)))),
     "an event more than 17 days late": ("events", (Event(ago=18 * DAY),)),
     "a profile deleted": ("profiles", (Delete(0),)),
     "a profile merged into another": ("profiles", (Merge(0, 1),)),

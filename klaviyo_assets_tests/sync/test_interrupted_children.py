@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -38,20 +38,26 @@ def parents_requested(sandbox: SandboxProcess) -> list[str]:
 
 
 def assert_covered_parents_are_complete(sandbox: SandboxProcess, warehouse: LocalFile) -> set[str]:
-    """Check that no row is stored twice, and that each covered list has all its members; return the covered lists."""
+    """Check that no row is stored twice, and that each covered list has all members of its covered windows; return the covered lists."""
     rows = query(warehouse, f"SELECT list_id, profile_id FROM {NAME}")
-    known = set(truth(sandbox, NAME).select("list_id", "profile_id").iter_rows())
+    joined = {
+        (row[0], row[1]): row[2] for row in truth(sandbox, NAME).select("list_id", "profile_id", pl.col("joined_group_at").dt.epoch("us")).rows()
+    }
+    known = set(joined)
+    windows = query(warehouse, f"SELECT parent, epoch_us(window_start), epoch_us(window_end) FROM _coverage WHERE resource_type = '{NAME}'")
     assert len(rows) == len(set(rows))
     assert set(rows) <= known
     covered = read_completely(warehouse)
-    assert {pair for pair in known if pair[0] in covered} <= set(rows)
+    due = {pair for pair, at in joined.items() for parent, start, end in windows if pair[0] == parent and (start is None or start <= at) and at < end}
+    assert due <= set(rows)
     return covered
 
 
 @pytest.mark.duckdb
 @pytest.mark.slow
 def test_syncs_after_a_kill_continue_with_the_remaining_lists(new_account: NewAccount, warehouse: LocalFile) -> None:
-    sandbox = new_account(lists=40, profiles=400)
+    now = datetime.now(UTC)
+    sandbox = new_account(lists=40, profiles=400, base=now - timedelta(minutes=61), clock=now)  # in its first hour, people still join
     sync("lists", sandbox, warehouse)
     lists = {id_ for (id_,) in query(warehouse, "SELECT id FROM lists")}
 

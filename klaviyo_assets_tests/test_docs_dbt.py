@@ -41,7 +41,7 @@ def test_the_definitions_have_the_views_and_the_published_copy(monkeypatch: pyte
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The dbt project of the page, without packages, beside a published copy of the small shop."""
+    """The dbt project of the page, without packages, next to a published copy of the small shop."""
     pytest.importorskip("dagster_dbt")
     pytest.importorskip("dbt.adapters.duckdb")
     warehouse = local_file(tmp_path / "data", "warehouse.duckdb")

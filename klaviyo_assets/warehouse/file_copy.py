@@ -1,4 +1,4 @@
-"""Copies a DuckDB file that nobody writes meanwhile, byte by byte, and verifies the copy."""
+"""Copies a DuckDB file byte by byte while no program writes it, and verifies the copy."""
 
 import shutil
 from pathlib import Path

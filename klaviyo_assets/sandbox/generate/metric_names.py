@@ -97,7 +97,7 @@ def role_of(name: object, integration_id: object = None) -> Role:
 
     Args:
         name: The metric's name.
-        integration_id: Id of its integration, which tells metrics of the same name apart; None for the first one of the name.
+        integration_id: Id of its integration, which distinguishes metrics of the same name; None for the first one of the name.
     """
     if integration_id is None:
         return next((role for known, role, _ in METRICS if known == name), Role.CUSTOM)

@@ -110,6 +110,7 @@ def publish_target(publish: str | Path | PublishTarget, database: object) -> Pub
     target = PublishTarget.at(publish) if isinstance(publish, str | Path) else publish
     if not isinstance(target, PublishTarget):
         raise InvalidDefinition(f"publish= takes the path of a file or a PublishTarget, not {type(publish).__name__}.")
+    target = PublishTarget.at(target.file, target.parquet)  # paths may be given as text
     path = getattr(database, "database", None)
     if isinstance(path, str) and not isinstance(path, dg.EnvVar) and Path(path).expanduser().absolute() == target.file:
         raise InvalidDefinition(

@@ -124,7 +124,7 @@ class Settings:
         example="data/published",
         kind=Text(),
         default_words="no Parquet files",
-        notes="In code: `publish=PublishTarget(file, parquet)`. [More](published-copy.md)",
+        notes="In code: `publish=PublishTarget.at(file, parquet)`. [More](published-copy.md)",
         on_resource=False,
     )
     rate_limit_share: float = _option(

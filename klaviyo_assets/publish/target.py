@@ -19,7 +19,8 @@ class PublishTarget:
         parquet: Folder of the Parquet files, which its link ``current`` leads to; None for none.
 
     Example:
-        >>> PublishTarget(Path("data/published.duckdb"), Path("data/published"))
+        >>> PublishTarget.at("data/published.duckdb", "data/published").file.name
+        'published.duckdb'
     """
 
     file: Path

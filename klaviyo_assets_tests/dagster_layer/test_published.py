@@ -81,6 +81,8 @@ def test_the_copy_must_have_a_name_of_its_own(tmp_path: Path) -> None:
         definitions(tmp_path, publish=tmp_path / "klaviyo.duckdb")
     with pytest.raises(InvalidDefinition, match="the database itself"):
         definitions(tmp_path, publish=tmp_path / "klaviyo_data.duckdb")
+    with pytest.raises(InvalidDefinition, match="the database itself"):
+        definitions(tmp_path, publish=PublishTarget(str(tmp_path / "klaviyo_data.duckdb")))  # type: ignore[arg-type]
     with pytest.raises(InvalidDefinition, match="publish= takes"):
         definitions(tmp_path, publish=7)
 

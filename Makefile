@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COVERAGE_CORE := $(shell $(PYTHON) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 COVERAGE := $(if $(filter sysmon,$(COVERAGE_CORE)),--cov=klaviyo_assets --cov-report=term:skip-covered)
 
-.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks coverage demo docs faults kills sandbox test test-oldest test-quick truth lint types dev format clean
+.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks coverage demo docs docs-site faults kills sandbox test test-oldest test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -58,7 +58,7 @@ sandbox: $(STAMP)  ## start a local Klaviyo with a made-up account
 	@$(BIN)/klaviyo-assets sandbox
 
 test:  ## everything that continuous integration runs
-	@$(MAKE) --no-print-directory $(AT_ONCE) lint test-oldest types .test-newest audit .test-duckdb-1
+	@$(MAKE) --no-print-directory $(AT_ONCE) lint docs-site test-oldest types .test-newest audit .test-duckdb-1
 
 .test-newest: $(STAMP) $(DUCKDB_1)
 	COVERAGE_CORE=$(COVERAGE_CORE) EXPECTED_DUCKDB=2. DUCKDB_1=$(CURDIR)/$(DUCKDB_1) $(BIN)/python $(PYTEST) $(ALL) $(COVERAGE)
@@ -94,6 +94,9 @@ kills: $(STAMP)  ## kill syncs at every stage and print what the tables contain 
 
 docs: $(STAMP)  ## write the generated parts of the docs
 	@$(BIN)/python docs/generate.py
+
+docs-site: $(STAMP)  ## build the docs site in build/site; a broken link or anchor fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

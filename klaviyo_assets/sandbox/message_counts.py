@@ -22,7 +22,7 @@ _OF_MESSAGES = _SENT | _CLICKED | _OPENED | _UNSUBSCRIBED | {Role.MARKED_SPAM}
 
 @dataclass(slots=True)
 class Counts:
-    """Counts of one message; the sets hold profiles.
+    """Counts of one message; the sets hold profiles. Deleted profiles are None there: they cannot be told apart and count once.
 
     Attributes:
         channel: ``email``, ``sms`` or ``push``.
@@ -41,11 +41,11 @@ class Counts:
     spam_complaints: int = 0
     conversions: int = 0
     value: dict[str, float] = field(default_factory=dict)
-    openers: set[str] = field(default_factory=set)
-    readers: set[str] = field(default_factory=set)
-    clickers: set[str] = field(default_factory=set)
-    leavers: set[str] = field(default_factory=set)
-    buyers: set[str] = field(default_factory=set)
+    openers: set[str | None] = field(default_factory=set)
+    readers: set[str | None] = field(default_factory=set)
+    clickers: set[str | None] = field(default_factory=set)
+    leavers: set[str | None] = field(default_factory=set)
+    buyers: set[str | None] = field(default_factory=set)
 
     @property
     def recipients(self) -> int:
@@ -54,7 +54,7 @@ class Counts:
 
     def count(self, fact: Fact) -> None:
         """Count an event of the message."""
-        role, who = fact.role, set() if fact.profile_id is None else {fact.profile_id}
+        role, who = fact.role, {fact.profile_id}
         self.flow_id = self.flow_id or fact.flow_id
         if "_sms" in role or "_push" in role:
             self.channel = "sms" if "_sms" in role else "push"
@@ -83,8 +83,7 @@ class Counts:
         self.conversions += 1
         self.flow_id = self.flow_id or (fact.attributed.flow_id if fact.attributed is not None else None)
         self.value[fact.currency or ""] = self.value.get(fact.currency or "", 0.0) + fact.value
-        if fact.profile_id is not None:
-            self.buyers.add(fact.profile_id)
+        self.buyers.add(fact.profile_id)
 
 
 def of_message(fact: Fact) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.publish.target import PublishTarget
     from klaviyo_assets.published_asset import build_klaviyo_published
     from klaviyo_assets.resources import KlaviyoResource
+    from klaviyo_assets.schedules import KlaviyoSchedules
     from klaviyo_assets.translator import KlaviyoTranslator
     from klaviyo_assets.validation import InvalidDefinition
 
@@ -40,6 +41,7 @@ __all__ = [
     "KlaviyoError",
     "KlaviyoFrameIOManager",
     "KlaviyoResource",
+    "KlaviyoSchedules",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
     "PublishTarget",
@@ -61,6 +63,7 @@ _MODULES = {
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",
+    "KlaviyoSchedules": "schedules",
     "KlaviyoSyncConfig": "config",
     "KlaviyoTranslator": "translator",
     "PublishTarget": "publish.target",

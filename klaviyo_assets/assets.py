@@ -6,8 +6,8 @@ records from the host's responses. Every other type has an op of its own. Each o
 ``multi_asset`` with the checks of its assets: that is the only way to report a check when its asset fails, and to run a check alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,8 +19,20 @@ from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_schema, check_strategies, selected_types
 
+if TYPE_CHECKING:
+    from klaviyo_assets.asset_sync import Result
+    from klaviyo_assets.sync_op import SyncStep
+
 SMALL_TYPES = "small_types"
 """Name of the shared op, after the prefix: ``klaviyo_small_types``."""
+
+Execute = Callable[[dg.AssetExecutionContext, "SyncStep"], "Iterator[Result]"]
+"""Runs a sync op: yields what ``run()`` of the step yields, and may do something before, between and after it."""
+
+
+def run(context: dg.AssetExecutionContext, sync: "SyncStep") -> "Iterator[Result]":
+    """Sync, and do nothing else."""
+    yield from sync.run()
 
 
 def build_klaviyo_assets(
@@ -33,6 +45,7 @@ def build_klaviyo_assets(
     translator: KlaviyoTranslator | None = None,
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
+    execute: Execute = run,
     setting_names: SettingNames | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Build one asset per resource type, with its checks.
@@ -53,6 +66,8 @@ def build_klaviyo_assets(
         retry_policy: Applies to failures where a retry may help: transient faults that outlast the client's own retries, a database that
             another program has open, another sync of the same resource type. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is
             15 minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
+        execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
+            check results. So code of yours can run before and after a sync, look at its results, and handle its failure.
         setting_names: What messages call the settings; the fields of the two resources by default.
 
     Raises:
@@ -89,6 +104,7 @@ def build_klaviyo_assets(
             schema=translator.schema,
             pool=pool,
             retry_policy=retry_policy,
+            execute=execute,
             setting_names=setting_names or SettingNames(resource_key, duckdb_key),
             catalog=catalog,
         )
@@ -139,6 +155,7 @@ def _build_op(
     schema: str,
     pool: str | None,
     retry_policy: dg.RetryPolicy | None,
+    execute: Execute,
     setting_names: SettingNames,
     catalog: Catalog,
 ) -> dg.AssetsDefinition:
@@ -168,7 +185,7 @@ def _build_op(
             setting_names=setting_names,
             catalog=catalog,
         )
-        yield from step.run()
+        yield from execute(context, step)
 
     return sync_assets
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.assets import build_klaviyo_assets
+from klaviyo_assets.assets import Execute, build_klaviyo_assets, run
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
@@ -17,6 +17,7 @@ from klaviyo_assets.mart_assets import Marts, build_klaviyo_marts
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.resources import KlaviyoResource, check_account
+from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.setting_names import SettingNames, names_of
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import check_name
@@ -38,6 +39,8 @@ def build_klaviyo_definitions(
     retry_policy: dg.RetryPolicy | None = None,
     executor: dg.ExecutorDefinition | None = None,
     publish: str | Path | PublishTarget | None = None,
+    schedules: KlaviyoSchedules | bool | None = True,
+    execute: Execute = run,
     setting_names: SettingNames | None = None,
 ) -> dg.Definitions:
     """Build assets, checks, jobs, schedules and resources for one account.
@@ -63,6 +66,9 @@ def build_klaviyo_definitions(
             definitions that these are merged with.
         publish: The DuckDB file of the published copy, which readers can have open while syncs run, or a ``PublishTarget`` with a folder for Parquet
             files too: adds the asset ``published``, a job and a schedule. By default there is none.
+        schedules: When the jobs run: a :class:`~klaviyo_assets.KlaviyoSchedules`, True for the default ones, which a user starts in the UI, False or
+            None for none.
+        execute: Runs each sync op; see :func:`~klaviyo_assets.build_klaviyo_assets`.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
@@ -94,6 +100,7 @@ def build_klaviyo_definitions(
         translator=translator,
         pool=pool,
         retry_policy=retry_policy,
+        execute=execute,
         setting_names=setting_names,
     )
     mart_assets = build_klaviyo_marts(
@@ -112,7 +119,7 @@ def build_klaviyo_definitions(
     assets, mart_assets = (
         list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), group)) for group in (assets, mart_assets)
     )
-    automation = [build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor)]
+    automation = [build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor, schedules=schedules)]
     assets = [*assets, *mart_assets]
     if publish is not None:
         target = publish_target(publish, database)
@@ -128,7 +135,7 @@ def build_klaviyo_definitions(
             retry_policy=retry_policy,
             setting_names=setting_names,
         )
-        automation.append(build_publish_job(published, name, executor=executor))
+        automation.append(build_publish_job(published, name, executor=executor, schedules=schedules))
         assets = [*assets, published.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}))]
     return dg.Definitions(
         assets=assets,

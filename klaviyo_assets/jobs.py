@@ -1,4 +1,4 @@
-"""Jobs and schedules over the assets. Schedules are stopped until a user starts them, which is Dagster's default."""
+"""Jobs and schedules over the assets."""
 
 from __future__ import annotations
 
@@ -12,18 +12,11 @@ from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import RESOURCE_TYPE, SyncMode
+from klaviyo_assets.schedules import KlaviyoSchedules, Occasion, schedules_of
 from klaviyo_assets.validation import InvalidDefinition, check_op_names
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-DAILY = "0 5 * * *"
-HOURLY = "15 * * * *"
-HOURLY_MARTS = "40 * * * *"
-DAILY_CHECKS = "45 4 * * *"
-HOURLY_COPY = "55 * * * *"
-WEEKLY_FULL = "30 2 * * 6"
-WEEKLY_AUDIT = "30 3 * * 0"
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,7 @@ def build_klaviyo_automation(
     marts: Sequence[dg.AssetsDefinition] = (),
     catalog: Catalog = CATALOG,
     executor: dg.ExecutorDefinition | None = None,
+    schedules: KlaviyoSchedules | bool | None = True,
 ) -> Automation:
     """Build jobs, each with a schedule except the repair job.
 
@@ -59,6 +53,8 @@ def build_klaviyo_automation(
         catalog: The catalog that the assets were built with.
         executor: Executor of all jobs. By default, the access checks, the audit and the marts run in one process, and a sync runs each op in a
             process of its own, all at the same time.
+        schedules: When they run: a :class:`~klaviyo_assets.KlaviyoSchedules`, True for the default ones, which a user starts in the UI, False or None
+            for none.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if an asset does not say which resource type it is, or a type's op has the name of a job.
@@ -72,17 +68,23 @@ def build_klaviyo_automation(
     builder = _Builder(members, name, executor, is_complete)
     found = [*builder.jobs(), *builder.jobs_of_marts([spec.key for asset in marts for spec in asset.specs])]
     check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
-    schedules = [_schedule(one.job, one.cron, one.occasion) for one in found if one.cron is not None]
-    return Automation([one.job for one in found], schedules)
+    return Automation([one.job for one in found], _schedules(found, schedules_of(schedules)))
 
 
-def build_publish_job(published: dg.AssetsDefinition, name: str = "klaviyo", *, executor: dg.ExecutorDefinition | None = None) -> Automation:
-    """Build the job that writes the published copy, and its schedule: every hour, after the hourly sync and the marts.
+def build_publish_job(
+    published: dg.AssetsDefinition,
+    name: str = "klaviyo",
+    *,
+    executor: dg.ExecutorDefinition | None = None,
+    schedules: KlaviyoSchedules | bool | None = True,
+) -> Automation:
+    """Build the job that writes the published copy, and its schedule: by default every hour, after the hourly sync and the marts.
 
     Args:
         published: As :func:`~klaviyo_assets.build_klaviyo_published` returns it.
         name: Prefix of the names; give each account its own.
         executor: The job's executor; by default it runs in one process.
+        schedules: When it runs; as for :func:`build_klaviyo_automation`.
     """
     job = dg.define_asset_job(
         f"{name}_publish",
@@ -90,7 +92,7 @@ def build_publish_job(published: dg.AssetsDefinition, name: str = "klaviyo", *, 
         description="Write the published copy, which readers can have open while syncs run.",
         executor_def=executor or dg.in_process_executor,
     )
-    return Automation([job], [_schedule(job, HOURLY_COPY, "Every hour: the published copy, after the marts.")])
+    return Automation([job], _schedules([_ScheduledJob(job, "publish", "the published copy, after the marts")], schedules_of(schedules)))
 
 
 def sync_executor(ops: int) -> dg.ExecutorDefinition:
@@ -120,11 +122,11 @@ class _Member:
 
 @dataclass(frozen=True)
 class _ScheduledJob:
-    """A job, and when its schedule runs it; None if it has no schedule."""
+    """A job, which schedule runs it (None if there is none), and what it does, for the schedule's description."""
 
     job: UnresolvedAssetJobDefinition
-    cron: str | None
-    occasion: str = ""
+    occasion: Occasion | None
+    what: str = ""
 
 
 def _members_of(assets: Sequence[dg.AssetsDefinition], catalog: Catalog) -> list[_Member]:
@@ -157,25 +159,25 @@ class _Builder:
         """Yield the jobs for which there are assets."""
         selected = "" if self.is_complete else _listed(self.members)
         description = f"Sync {selected}, with all checks." if selected else "Sync every resource type, with its checks."
-        yield _ScheduledJob(self._sync("sync", self.members, description), DAILY, f"Every day: {selected or 'everything'}.")
+        yield _ScheduledJob(self._sync("sync", self.members, description), "sync", selected or "everything")
         description = "Check whether the API key is valid and has every scope; syncs nothing."
         access = self._checks("checks", checks.ACCESS_CHECKS, description)
-        yield _ScheduledJob(access, DAILY_CHECKS, "The access checks, before the daily sync.")
+        yield _ScheduledJob(access, "checks", "the access checks, before the sync")
         if hourly := [one for one in self.members if one.entry.refresh == "hourly"]:
             names = _listed(hourly)
             frequent = self._sync("sync_frequent", hourly, f"Sync {names}, with their checks.")
-            yield _ScheduledJob(frequent, HOURLY, f"Every hour: {names}.")
+            yield _ScheduledJob(frequent, "frequent", names)
         for one in self.members:
             if one.entry.full_refresh == "weekly":
                 type_ = one.entry.name
                 description = f"Read all {type_} again, to find those that were deleted in Klaviyo, which an incremental sync cannot see."
                 full = self._sync(f"full_{type_}", [one], description, SyncMode.full)
-                yield _ScheduledJob(full, WEEKLY_FULL, f"All {type_} again, once a week.")
+                yield _ScheduledJob(full, "full", f"all {type_} again")
         if counted := [one for one in self.members if one.entry.counted_by is not None]:
             names = _listed(counted)
             description = f"Compare {names} with Klaviyo's own counts, by metric and day; syncs nothing."
             audit = self._checks("audit", [checks.COMPLETE], description)
-            yield _ScheduledJob(audit, WEEKLY_AUDIT, f"The audit of {names}, once a week.")
+            yield _ScheduledJob(audit, "audit", f"the audit of {names}")
             description = "Read the days again on which the last audit found a difference, and compare them once more."
             yield _ScheduledJob(self._sync("repair", counted, description, SyncMode.repair), None)
 
@@ -188,7 +190,7 @@ class _Builder:
                 description="Build the marts from the tables as they are, with all checks; syncs nothing.",
                 executor_def=self.executor or dg.in_process_executor,
             )
-            yield _ScheduledJob(job, HOURLY_MARTS, "Every hour: the marts, after the hourly sync.")
+            yield _ScheduledJob(job, "marts", "the marts, after the hourly sync")
 
     def _sync(self, name: str, members: Sequence[_Member], description: str, mode: SyncMode | None = None) -> UnresolvedAssetJobDefinition:
         ops = dict.fromkeys(one.op_name for one in members)
@@ -217,5 +219,9 @@ def _listed(members: Sequence[_Member]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _schedule(job: UnresolvedAssetJobDefinition, cron: str, description: str) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(name=f"{job.name}_schedule", job=job, cron_schedule=cron, execution_timezone="UTC", description=description)
+def _schedules(jobs: Sequence[_ScheduledJob], schedules: KlaviyoSchedules | None) -> list[dg.ScheduleDefinition]:
+    """Return the schedules of jobs; None asks for none."""
+    if schedules is None:
+        return []
+    found = [schedules.build(one.occasion, one.job, one.what) for one in jobs if one.occasion is not None]
+    return [one for one in found if one is not None]

@@ -18,6 +18,7 @@ PUBLIC = [
     "KlaviyoError",
     "KlaviyoFrameIOManager",
     "KlaviyoResource",
+    "KlaviyoSchedules",
     "KlaviyoSyncConfig",
     "KlaviyoTranslator",
     "PublishTarget",

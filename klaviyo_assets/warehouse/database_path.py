@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def checked_path(database: str) -> Path:
     """Return the absolute path of the DuckDB file, links resolved; the file need not exist.
 
     Raises:
-        WarehouseError: If it does not name a regular file, or one that can be created; the message says what it names instead.
+        WarehouseError: If it does not name a regular file, or one that can be created; the message says what it names instead. Always on Windows.
     """
+    _refuse_windows()
     _refuse_text(database)
     path = Path(_with_home(database))
     _refuse_kernel_files(path)
@@ -96,6 +98,15 @@ def refuse_irregular(path: Path) -> None:
         )
 
 
+def _refuse_windows() -> None:
+    """Refuse Windows, where a file that a reader has open cannot be replaced, and a mode does not keep other users from a file."""
+    if sys.platform == "win32":
+        raise WarehouseError(
+            "klaviyo_assets does not sync on Windows: it replaces files that readers have open, and relies on the permissions of POSIX.",
+            "Run it in WSL 2, in a Linux container, or on Linux or macOS.",
+        )
+
+
 def _refuse_text(database: str) -> None:
     """Refuse a text that cannot be a path; the error does not repeat an address in full, since it may hold a password."""
     stripped = database.strip()
@@ -114,7 +125,7 @@ def _refuse_text(database: str) -> None:
     if found := _PREFIX.match(database):
         advice = f"Set {SETTING} to the path of a file on this machine (with ./ in front, if its name really contains the colon)."
         raise _not_a_database(f"{found[0]}…", "it is an address of another kind", advice)
-    if os.name != "nt" and _WINDOWS_DRIVE.match(database):
+    if _WINDOWS_DRIVE.match(database):
         raise _not_a_database(database, "it is a Windows path, and this machine does not run Windows", f"Set {SETTING} to a path of this machine.")
     if _UNEXPANDED.match(database):
         raise _not_a_database(database, "the variable in it was not replaced by its value", f"Write the path out in {SETTING}.")
@@ -142,7 +153,7 @@ def _with_home(database: str) -> str:
     if database != "~" and database[1] not in ("/", os.sep):
         advice = f"Write the path out in {SETTING}, or put ./ in front if the file's name really begins with ~."
         raise _not_a_database(database, "it begins with the home folder of another user, which DuckDB does not look up", advice)
-    home = os.environ.get("USERPROFILE" if os.name == "nt" else "HOME", "")
+    home = os.environ.get("HOME", "")
     if not home:
         raise _not_a_database(
             database, "it begins with ~, and this process has no home folder (HOME is not set)", f"Write the path out in {SETTING}."

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def refusal(database: str) -> str:
     assert "\n" not in text
     assert "\0" not in text
     return caught.value.summary
+
+
+def test_windows_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    with pytest.raises(WarehouseError, match="does not sync on Windows") as caught:
+        LocalFile(DuckDBResource(database="data/x.duckdb"))
+    assert "WSL 2" in str(caught.value)
 
 
 @pytest.mark.parametrize(

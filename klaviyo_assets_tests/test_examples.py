@@ -2,20 +2,13 @@
 
 import ast
 import runpy
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
-from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
-from klaviyo_assets.publish.publisher import Publisher
-from klaviyo_assets.publish.target import PublishTarget
-from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
-from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets_tests.accounts import local_file
+from klaviyo_assets_tests.documentation.prepared import published_copy
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "notebook"
 
@@ -23,15 +16,7 @@ NOTEBOOK = Path(__file__).parents[1] / "examples" / "notebook"
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """A published copy with the marts of an account without data."""
-    warehouse: LocalFile = local_file(tmp_path, "shop.duckdb")
-    with warehouse.connection() as connection:
-        connection.execute("CREATE SCHEMA klaviyo; CREATE TABLE klaviyo.metrics (id VARCHAR)")
-        log = SyncLog(connection, warehouse, "klaviyo")
-        log.prepare()
-        log.insert(SyncLogEntry("a-sync", "metrics", "AbC123", "incremental", datetime(2026, 11, 27, tzinfo=UTC), None, outcome="succeeded"))
-    for result in MartRunner(warehouse, "klaviyo", read_models()).run(["account_daily", "campaign_performance", "list_growth_daily"]):
-        result.raise_if_failed()
-    return Publisher(warehouse, PublishTarget.at(tmp_path / "published.duckdb")).publish().target.file
+    return published_copy(tmp_path)
 
 
 def test_the_notebooks_queries_run_on_the_marts(published: Path) -> None:

@@ -1,0 +1,111 @@
+"""The shell commands in the docs work, in a folder outside the checkout, against the sandbox."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
+from klaviyo_assets_tests.documentation.blocks import ROOT, Block
+
+_CONTINUED = re.compile(r"\\\n\s*")
+_COMMENT = re.compile(r"\s+#.*$")
+_PATIENCE = 120.0
+"""Seconds that a server may take to say that it listens; only a test that fails takes as long."""
+
+
+def _ends(*needed: str) -> Callable[[str, Path, Mapping[str, str]], None]:
+    """Return a function that runs a command to its end, with empty files that it needs."""
+
+    def run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        for name in needed:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        done = subprocess.run(["bash", "-euc", command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
+
+
+def _serves(says: str) -> Callable[[str, Path, Mapping[str, str]], None]:
+    """Return a function that starts a server, waits until it says that it listens, and stops it."""
+
+    def run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        output = folder / "output"
+        with output.open("w") as file:
+            server = subprocess.Popen(
+                shlex.split(command), cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            end = time.monotonic() + _PATIENCE
+            while says not in output.read_text() and server.poll() is None and time.monotonic() < end:
+                time.sleep(0.2)
+            assert says in output.read_text()
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    return run
+
+
+def _on_a_database(command: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Run a command to its end where a sync has filled the database, in a project with a catalog of its own."""
+    sync("profiles", started_elsewhere(environment["KLAVIYO_BASE_URL"]), local_file(folder / "data", "warehouse.duckdb"))
+    (folder / "my_project").mkdir()
+    (folder / "my_project" / "klaviyo.py").write_text("from klaviyo_assets import CATALOG as CATALOG\n")
+    _ends()(command, folder, environment)
+
+
+_PROFILES_IN_FULL = """--assets 'key:"klaviyo/profiles"' --config-json '{"ops": {"klaviyo_profiles": {"config": {"mode": "full"}}}}'"""
+
+COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
+    f"dg launch -m klaviyo_assets.definitions {_PROFILES_IN_FULL}": _ends(),
+    "klaviyo-assets erase ann@example.com --dry-run": _on_a_database,
+    "klaviyo-assets erase ann@example.com": _on_a_database,
+    "klaviyo-assets erase 01H2ANN ann@example.com": _on_a_database,
+    "klaviyo-assets erase ann@example.com --catalog my_project.klaviyo:CATALOG": _on_a_database,
+    "mv data/klaviyo.duckdb data/warehouse.duckdb": _ends("data/klaviyo.duckdb"),
+    "mv data/klaviyo.duckdb.sync data/warehouse.duckdb.sync": _ends("data/klaviyo.duckdb.sync/locks"),
+    "klaviyo-assets sandbox": _serves("http://127.0.0.1:8020"),
+}
+"""The commands, and how each is run."""
+
+NOT_RUN: dict[str, str] = {
+    "make test": "runs this test",
+    "make demo": "klaviyo-assets demo in the virtual environment: cli/test_demo.py runs that",
+    "duckdb -readonly data/published.duckdb": "DuckDB's own shell is not a Python package; other tests run queries",
+    "pip install 'klaviyo-assets[sandbox]'": "needs a package index; packaging/test_wheel.py installs the wheel",
+}
+"""The commands that no test runs, and why."""
+
+
+def commands_of(block: Block) -> list[str]:
+    """Return the commands of a block, without comments."""
+    lines = (_COMMENT.sub("", line).strip() for line in _CONTINUED.sub("", block.code).splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.sub(r"\W+", "-", command)[:90])
+def test_a_command_works(command: str, account: SandboxProcess, tmp_path: Path) -> None:
+    folder = Path(sys.executable).parent
+    if shlex.split(command)[0] == "dg" and not (folder / "dg").exists() and "CI" not in os.environ:
+        pytest.skip("dagster-dg-cli is not installed")
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "KLAVIYO_BASE_URL": account.base_url,
+        "KLAVIYO_API_KEY": account.keys.all_scopes,
+        "DO_NOT_TRACK": "1",
+    }
+
+    COMMANDS[command](command, tmp_path, environment)

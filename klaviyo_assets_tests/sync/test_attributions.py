@@ -38,7 +38,7 @@ def before_attributions() -> ResourceType:
 
 
 def test_attributions_lead_to_the_campaigns_flows_and_events_of_the_account(account: SandboxProcess, warehouse: LocalFile) -> None:
-    for name in ("campaigns", "flows", "events"):
+    for name in ("campaigns", "campaign_messages", "flows", "flow_messages", "events"):
         sync(name, account, warehouse)
 
     found = query(
@@ -53,6 +53,9 @@ def test_attributions_lead_to_the_campaigns_flows_and_events_of_the_account(acco
     earlier = query(warehouse, "SELECT count(*), bool_and(t.datetime < e.datetime) FROM events AS e JOIN events AS t ON t.id = e.attributed_event_id")
     assert earlier[0][0] > 0
     assert earlier[0][1]
+    for kind in ("campaign", "flow"):
+        id_ = f"attributed_{kind}_message_id"
+        assert query(warehouse, f"SELECT DISTINCT {id_} FROM events WHERE {id_} NOT IN (SELECT id FROM {kind}_messages)") == []
     own = query(warehouse, "SELECT bool_and(attributions ->> '$[0].event.data.id' = id) FROM events WHERE attributions IS NOT NULL")
     assert own == [(True,)]
     assert included_complete(warehouse).passed

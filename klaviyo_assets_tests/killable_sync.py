@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize
-from klaviyo_assets.decode import Page
 from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.options import SyncOptions
-from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.staging import staging, writer
@@ -61,9 +58,9 @@ def _die_after(pages: int) -> None:
     """Print how many records the sync has received, and kill the process, after a number of pages."""
     add, records = Staging.add, list[int]()
 
-    def counted(self: Staging, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
-        add(self, slice_id, page, read_up_to)
-        records.append(page.count)
+    def counted(self: Staging, *arguments: Any, **named: Any) -> None:
+        add(self, *arguments, **named)
+        records.append(arguments[1].count)
         if len(records) == pages:
             print(RECEIVED, sum(records), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -36,6 +36,7 @@ def divide(entry: ResourceType, slice_: ParentGroupSlice, seen: TimeWindow | Non
         slice_: The slice.
         seen: The times of the children that it has read so far.
     """
+    slice_ = slice_.from_the_beginning()
     if len(slice_.parents) > 1:
         size = -(-len(slice_.parents) // _INTO)
         return [replace(slice_, parents=slice_.parents[first : first + size]) for first in range(0, len(slice_.parents), size)]

@@ -16,6 +16,7 @@ from datetime import datetime
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page
 from klaviyo_assets.errors import SyncError
+from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.extract.page_sink import PageSink, SliceId
 from klaviyo_assets.extract.slices import AnySlice
 
@@ -128,10 +129,10 @@ class FeedSink:
         self._slices += 1
         return self._sink.open(slice_) if self._sink is not None else SliceId(self._slices)
 
-    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None, position: Position | None = None) -> None:
         """Accept a page of a slice."""
         if self._sink is not None:
-            self._sink.add(slice_id, page, read_up_to)
+            self._sink.add(slice_id, page, read_up_to, position)
         for feed in self._feeds:
             feed.add(page)
 
@@ -139,6 +140,11 @@ class FeedSink:
         """Move the end of a slice down."""
         if self._sink is not None:
             self._sink.truncate(slice_id, end)
+
+    def give_up(self, slice_id: SliceId) -> None:
+        """Record that others read a slice instead."""
+        if self._sink is not None:
+            self._sink.give_up(slice_id)
 
     def finish(self, slice_id: SliceId) -> None:
         """Record that a slice has been read to its end."""

@@ -190,7 +190,8 @@ class Fetcher:
             except NotFound as error:
                 if isinstance(reader.slice, ParentGroupSlice) and reader.slice.parent_id is None and error.is_about_a_record:
                     # One of the parents was deleted in the meantime; it is not said which.
-                    self._replace(reader, [replace(reader.slice, parents=(id_,)) for id_ in reader.slice.parents], group)
+                    whole = reader.slice.from_the_beginning()
+                    self._replace(reader, [replace(whole, parents=(id_,)) for id_ in whole.parents], group)
                     return
                 if reader.slice.parent_id is None or not error.is_about_a_record:
                     raise
@@ -204,6 +205,7 @@ class Fetcher:
 
     def _replace(self, reader: SliceReader, slices: Sequence[AnySlice], group: asyncio.TaskGroup) -> None:
         """Give a slice up and read others instead. Its pages stay in the sink; it adds no coverage, since it never ends."""
+        self.sink.give_up(reader.slice_id)
         self.state.readers.remove(reader)
         self.state.waiting.extendleft(reversed(slices))
         self._scale_workers(group)
@@ -237,7 +239,7 @@ class Fetcher:
                 page = reader.accept(response)
                 self.state.records_read += page.count
                 self.state.incomplete.update(dict.fromkeys(page.incomplete))
-                self.sink.add(reader.slice_id, page, reader.read_up_to)
+                self.sink.add(reader.slice_id, page, reader.read_up_to, reader.position)
                 may_grow, is_last = reader.page_size.note(page.size), response.value.next_url is None
                 # Free the page's memory as soon as it is written, not only when the next page arrives.
                 del response, page

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.filters import all_of, any_of, compare, equals
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.chain_position import CURSOR
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice, SubsetSlice
 from klaviyo_assets.state.child_parts import END
 from klaviyo_assets.state.coverage import BEGINNING
@@ -28,6 +29,8 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
         filters += _bounds(entry, slice_.field, slice_.start, slice_.end)
     if isinstance(slice_, ParentGroupSlice):
         filters += _of_parents(entry, slice_)
+        if slice_.position is not None:
+            parameters[CURSOR] = slice_.position.cursor
     if filters:
         parameters["filter"] = all_of(*filters)
     return parameters

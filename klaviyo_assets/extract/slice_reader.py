@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.chain_position import Position, position_after
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.page_size import PageSize
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice
@@ -37,6 +38,7 @@ class SliceReader:
         stall: Counts the pages without progress.
         pages: Pages that have been read since the chain began.
         seen: Of a group of parents, the range of the times of the children that have been read; None if they have none.
+        position: Of a group of parents, where the next sync can continue the chain; None if that is not known.
     """
 
     def __init__(self, slice_: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
@@ -55,7 +57,8 @@ class SliceReader:
         self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
-        self.pages = 0
+        self.position: Position | None = slice_.position if isinstance(slice_, ParentGroupSlice) else None
+        self.pages = self.position.pages if self.position is not None else 0
         self.seen: TimeWindow | None = None
         self.stall = self._new_stall()
 
@@ -73,6 +76,7 @@ class SliceReader:
         self.pages += 1
         if isinstance(slice_, ParentGroupSlice):
             self._note_times(page, slice_.cut_by)
+            self.position = position_after(page.next_url, self.pages) or self.position
         extent = page.extent(slice_.field) if isinstance(slice_, Slice) and not slice_.secondary_cursors else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
@@ -205,6 +209,8 @@ class SliceReader:
         """Like :meth:`restart`, for pages of another size; does not count towards the limit of restarts."""
         self._rest_from = self.read_up_to
         self._begins, self.pages = True, 0
+        if isinstance(self.slice, ParentGroupSlice):
+            self.slice = self.slice.from_the_beginning()
         # The new chain returns the last records again, one page each if the pages are small. The number of restarts is limited.
         self.stall = self._new_stall()
 

@@ -6,6 +6,7 @@ from dataclasses import field as dataclass_field
 from datetime import date, datetime
 
 from klaviyo_assets.catalog.resource_type import Subset
+from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING
 
@@ -75,6 +76,8 @@ class ParentGroupSlice:
         covers_to: The part is covered up to this time once the slice is read.
         cut_by: Time column by which it is divided if it is long.
         part: Which of their children it reads.
+        position: Where it continues the chain of an interrupted sync; None if it reads its part from the beginning.
+        since: When that sync started; None if it reads its part from the beginning.
     """
 
     subset: Subset
@@ -83,12 +86,19 @@ class ParentGroupSlice:
     covers_to: datetime
     cut_by: str
     part: ChildPart
+    position: Position | None = None
+    since: datetime | None = None
 
     @property
     def name(self) -> str:
         """Name for logs, such as ``coupon_id 10OFF and 3 more: UNASSIGNED from … to …``."""
         more = f" and {len(self.parents) - 1} more" if len(self.parents) > 1 else ""
-        return f"{self.field} {self.parents[0]}{more}: {self.part.name}"
+        pages = f", after {self.position.pages} pages" if self.position is not None else ""
+        return f"{self.field} {self.parents[0]}{more}: {self.part.name}{pages}"
+
+    def from_the_beginning(self) -> "ParentGroupSlice":
+        """Return the slice that reads the whole part."""
+        return replace(self, position=None, since=None)
 
     @property
     def parent_id(self) -> str | None:

@@ -6,7 +6,9 @@ from datetime import datetime
 
 import msgspec
 
+from klaviyo_assets.extract.chain_position import Position, UnfinishedChain
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ParentSlice, ReportSlice, Slice
+from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, grouped
 
@@ -32,6 +34,8 @@ class SliceState(msgspec.Struct, eq=False):
         finished: True if the whole slice has been read and written.
         loaded: True if it was finished at the last load.
         loaded_read_up_to: ``read_up_to`` at the last load.
+        position: Where the next sync can continue its chain; None if it reads the slice again.
+        since: When the sync that began the chain started; None if that was this one.
     """
 
     subset: str
@@ -45,6 +49,8 @@ class SliceState(msgspec.Struct, eq=False):
     loaded_read_up_to: datetime | None = None
     parent: str = ""
     ids: list[str] = msgspec.field(default_factory=list)
+    position: Position | None = None
+    since: datetime | None = None
 
     @staticmethod
     def of(slice_: AnySlice) -> "SliceState":
@@ -54,7 +60,8 @@ class SliceState(msgspec.Struct, eq=False):
         if isinstance(slice_, ParentSlice):
             return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
         if isinstance(slice_, ParentGroupSlice):
-            return SliceState(slice_.part.name, slice_.field, BEGINNING, None, slice_.covers_to, ids=list(slice_.parents))
+            parents, position, since = list(slice_.parents), slice_.position, slice_.since
+            return SliceState(slice_.part.name, slice_.field, BEGINNING, None, slice_.covers_to, ids=parents, position=position, since=since)
         if isinstance(slice_, ReportSlice):
             return SliceState(slice_.subset.name, slice_.field, slice_.start, None, slice_.covers_to, ids=list(slice_.ids))
         return SliceState(slice_.subset.name, None, None, None, None)
@@ -112,13 +119,20 @@ class Manifest(msgspec.Struct):
         end = state.covers_to if state.finished else min(state.read_up_to or state.start, state.covers_to)
         if end <= state.start or (not state.finished and state.read_up_to == state.loaded_read_up_to):
             return None
-        return CoverageRow(state.subset, state.field, state.start, end, self.read_at, self.fingerprint, parent=state.parent)
+        return CoverageRow(state.subset, state.field, state.start, end, state.since or self.read_at, self.fingerprint, parent=state.parent)
 
     def coverage(self) -> Iterator[CoverageRow]:
         """Yield the coverage that loading the written files adds."""
         for state in self.slices:
             if (row := self.coverage_of(state)) is not None:
                 yield from (replace(row, parent=id_) for id_ in state.ids) if state.ids else (row,)
+
+    def unfinished(self) -> Iterator[UnfinishedChain]:
+        """Yield the chains that the next sync can continue, once it has loaded the written files."""
+        for state in self.slices:
+            part = ChildPart.parse(state.subset)
+            if part is not None and state.position is not None and not state.finished:
+                yield UnfinishedChain(tuple(state.ids), part, state.position, state.since or self.read_at)
 
 
 def loads_of(files: Sequence[StagedFile], max_rows: int | None = None) -> list[list[StagedFile]]:

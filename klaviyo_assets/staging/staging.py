@@ -20,6 +20,7 @@ import polars as pl
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.decode import Page, frame_of
+from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.load.batch import Batch
@@ -41,6 +42,7 @@ class _Read:
 
     read_up_to: datetime | None = None
     finished: bool = False
+    position: Position | None = None
 
 
 class Staging:
@@ -72,7 +74,7 @@ class Staging:
         self.manifest = manifest
         self._pages: list[Page] = []
         self._lock = threading.Lock()
-        self._read = [_Read(state.read_up_to, state.finished) for state in manifest.slices]
+        self._read = [_Read(state.read_up_to, state.finished, state.position) for state in manifest.slices]
         self._files = 0
         self.rows_written = 0
         self.bytes_written = 0
@@ -102,8 +104,9 @@ class Staging:
     def open(self, slice_: AnySlice, /) -> SliceId:
         """Begin a slice."""
         with self._lock:
-            self.manifest.slices.append(SliceState.of(slice_))
-            self._read.append(_Read())
+            state = SliceState.of(slice_)
+            self.manifest.slices.append(state)
+            self._read.append(_Read(position=state.position))
         return SliceId(len(self._read) - 1)
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
@@ -111,22 +114,28 @@ class Staging:
         state = self.manifest.slices[slice_id]
         state.end = state.covers_to = end
 
-    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None, position: Position | None = None) -> None:
         """Accept a page of a slice.
 
         Args:
             slice_id: The slice.
             page: Its records, without those outside of the slice.
             read_up_to: The slice has been read completely up to this time, ties excluded; None if that is not known.
+            position: The position after the page, of a chain that the next sync can continue.
         """
         with self._lock:
             if page.count:
                 self._pages.append(page)
             self._read[slice_id].read_up_to = read_up_to
+            self._read[slice_id].position = position
 
     def add_lookup(self, page: Page) -> None:
         """Accept records that were looked up by id and do not belong to a slice."""
         self._pages.append(page)
+
+    def give_up(self, slice_id: SliceId) -> None:
+        """Record that others read a slice instead: the next sync does not continue it."""
+        self._read[slice_id].position = None
 
     def finish(self, slice_id: SliceId) -> None:
         """Record that a slice has been read to its end."""
@@ -135,7 +144,7 @@ class Staging:
     def write(self) -> None:
         """Write the pages in memory, and the manifest; pages that are added in the meantime are written next time."""
         with self._lock:
-            progress = [(read.read_up_to, read.finished) for read in self._read]
+            progress = [(read.read_up_to, read.finished, read.position) for read in self._read]
             pages, self._pages = self._pages, []
         waiting = deque(portions(pages, ROWS_PER_FILE, BYTES_PER_FILE))
         del pages  # each page is freed once it is written
@@ -148,8 +157,8 @@ class Staging:
             with self._lock:
                 self._pages[:0] = [page for portion in waiting for page in portion]
             raise
-        for state, (read_up_to, finished) in zip(self.manifest.slices, progress, strict=False):  # slices that began since then are at the end
-            state.read_up_to, state.finished = read_up_to, finished
+        for state, (read_up_to, finished, position) in zip(self.manifest.slices, progress, strict=False):  # slices that began since are at the end
+            state.read_up_to, state.finished, state.position = read_up_to, finished, position
         self._save()
 
     def _write_file(self, pages: Sequence[Page]) -> None:

@@ -4,7 +4,7 @@ A sync that did not read the final states cannot know whether a row that it did 
 by id; if there are many, all children of their parent are read. So a row is marked only if its record is gone.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -69,14 +69,22 @@ async def read_groups(
         reads = []
     gone = await _gone(sync, await in_thread(access.missing_ids, first, few) if few else [], store)
     live = {*planned.parents} - {*state.gone_parents}
-    proven = _proofs(sync, context, again, due_parents(context))
+    proven = _proofs(sync, context, again, due_parents(context), _continued(state.finished))
     return ParentsEnding(
         parent.column, live, proofs=[row for row in proven if row.parent in live], parts=reads, gone=gone, whole=entry.subsets[0].name
     )
 
 
 def _parts(slices: Sequence[AnySlice]) -> tuple[tuple[str, ChildPart], ...]:
-    return tuple((id_, one.part) for one in slices if isinstance(one, ParentGroupSlice) for id_ in one.parents)
+    """Return the parents and parts that were read from the beginning: the files have all keys of these."""
+    return tuple((id_, one.part) for one in slices if isinstance(one, ParentGroupSlice) and one.position is None for id_ in one.parents)
+
+
+def _continued(slices: Sequence[AnySlice]) -> Iterator[tuple[str, datetime]]:
+    """Yield the parents of chains that an earlier sync began, and when."""
+    for one in slices:
+        if isinstance(one, ParentGroupSlice) and one.since is not None:
+            yield from ((id_, one.since) for id_ in one.parents)
 
 
 async def _read_again(
@@ -100,10 +108,12 @@ async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: St
     return [key for key in missing if key[1] not in still_there]
 
 
-def _proofs(sync: SyncContext, context: PlanContext, again: Collection[str], due: Collection[str]) -> list[CoverageRow]:
+def _proofs(
+    sync: SyncContext, context: PlanContext, again: Collection[str], due: Collection[str], continued: Iterable[tuple[str, datetime]]
+) -> list[CoverageRow]:
     """Return the coverage of the parents whose children were all read, as of the start of the earliest sync that has read some of them."""
     read_at: dict[str, datetime] = dict.fromkeys((*due, *again), sync.row.started_at)
-    for row, _ in read_before(context):
-        if row.parent in due and row.parent not in again:
-            read_at[row.parent] = min(row.read_at, read_at[row.parent])
+    for id_, at in (*((row.parent, row.read_at) for row, _ in read_before(context)), *continued):
+        if id_ in due and id_ not in again:
+            read_at[id_] = min(at, read_at[id_])
     return [one for id_, at in read_at.items() for one in proofs(sync.entry, [id_], at - LAG, at, sync.fingerprint)]

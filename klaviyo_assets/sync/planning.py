@@ -8,6 +8,7 @@ import msgspec
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import SyncError
+from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import parts_of, plan
 from klaviyo_assets.extract.slices import shorten_names
@@ -20,12 +21,13 @@ from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.report_facts import report_facts
 
 
-async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> PlannedSync:
+async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow], unfinished: Sequence[UnfinishedChain] = ()) -> PlannedSync:
     """Plan a sync, and write the names of its first slices into its row of ``_syncs``.
 
     Args:
         sync: The sync.
         covered: The coverage so far.
+        unfinished: Chains of interrupted syncs that can be continued.
 
     Raises:
         KlaviyoError: If the oldest record cannot be fetched.
@@ -37,7 +39,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow]) -> Planne
     parents = await _parents(sync)
     selected = await selected_parents(sync, parents)
     context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, selected, sync.selection)
-    context = replace(context, report=await report_facts(sync), facts=await parent_facts(sync, selected))
+    context = replace(context, report=await report_facts(sync), facts=await parent_facts(sync, selected), unfinished=unfinished)
     counts = await requested_counts(sync, context)
     field_name = next((name for part in parts_of(context) if (name := strategy.history_field(part))), None)
     oldest = await oldest_record(sync.client, entry, field_name) if field_name else None

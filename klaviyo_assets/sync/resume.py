@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.staging.manifest import Manifest
@@ -45,7 +46,20 @@ class ResumeConditions:
         return same_account and manifest.resumable and manifest.resource_type == resource_type and same_content
 
 
-def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeConditions | None, note: Callable[[str], None]) -> bool:
+@dataclass(frozen=True)
+class Resumed:
+    """What interrupted syncs have left.
+
+    Attributes:
+        loaded: True if files or coverage were loaded.
+        unfinished: Chains that can be continued; what they have read before is stored.
+    """
+
+    loaded: bool
+    unfinished: tuple[UnfinishedChain, ...] = ()
+
+
+def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeConditions | None, note: Callable[[str], None]) -> Resumed:
     """Load the staged files of interrupted syncs if they match, and delete them.
 
     Args:
@@ -54,11 +68,8 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeCond
         row: The sync's row of ``_syncs``.
         conditions: Conditions for loading files; None to load none.
         note: Receives messages for the user.
-
-    Returns:
-        True if files or coverage were loaded.
     """
-    resumed, name = False, loader.entry.name
+    resumed, unfinished, name = False, list[UnfinishedChain](), loader.entry.name
     for left in leftovers(root):
         if not left.is_intact():
             note(f"The staged files of an interrupted sync of {name} are damaged; their records are read again.")
@@ -71,6 +82,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeCond
                 for batch in left.batches(MAX_ROWS_PER_LOAD):
                     load_divided(lambda part: loader.load(part, row), batch, _is_about_the_rows)
                     resumed |= bool(batch.files or batch.covered)
+                unfinished += left.manifest.unfinished()
             except (duckdb.Error, WarehouseError) as error:
                 if not _is_about_the_rows(error):
                     raise
@@ -78,7 +90,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeCond
                 reason = type(error if isinstance(error, duckdb.Error) else error.__cause__).__name__
                 note(f"The staged files of an interrupted sync of {name} cannot be loaded ({reason}); their records are read again.")
         left.remove()
-    return resumed
+    return Resumed(resumed, tuple(unfinished))
 
 
 def _is_about_the_rows(error: Exception) -> bool:

@@ -44,7 +44,7 @@ from klaviyo_assets.sync.metrics import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.report import SyncReport
-from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, resume
+from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, Resumed, resume
 from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
@@ -182,13 +182,13 @@ class SyncRunner:
             rules_changed = await in_thread(self._reapply_changed_rules, sync)
             await in_thread(self._recompute, sync)
             resumed = await in_thread(self._resume, sync, identity)
-            if rules_changed or resumed:
+            if rules_changed or resumed.loaded:
                 covered = await in_thread(loader.coverage)
             await select_metrics(sync, covered)
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():
-                planned = await plan_sync(sync, covered)
+                planned = await plan_sync(sync, covered, resumed.unfinished)
                 await Pipeline(sync, self._staging_folder(row), self._stored_part(sync), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
@@ -199,7 +199,7 @@ class SyncRunner:
             raise
         counts, count = loader.counts, loader.row_count
         self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
-        return SyncReport(row, count, tuple(one.name for one in planned.slices), time.monotonic() - began, resumed, tuple(sync.notes))
+        return SyncReport(row, count, tuple(one.name for one in planned.slices), time.monotonic() - began, resumed.loaded, tuple(sync.notes))
 
     def _record_failure(self, sync: SyncContext) -> None:
         """Write the row of ``_syncs``. If that fails too, only log it: the first error is the one to report."""
@@ -242,12 +242,12 @@ class SyncRunner:
         if rows:
             sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 
-    def _resume(self, sync: SyncContext, identity: Identity) -> bool:
-        """Load the staged files of a killed or failed sync; return whether there were any."""
+    def _resume(self, sync: SyncContext, identity: Identity) -> Resumed:
+        """Load the staged files of a killed or failed sync."""
         row = sync.row
         conditions = ResumeConditions(row.account_id, identity.seen, sync.fingerprint, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
         resumed = resume(self._staging_root, sync.loader, row, None if self.request.mode is SyncMode.full else conditions, sync.note)
-        if resumed:
+        if resumed.loaded:
             self.log.info("%s: loaded the staged files of an interrupted sync", self.entry.name)
         return resumed
 

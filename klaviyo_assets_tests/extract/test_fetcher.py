@@ -19,6 +19,7 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page
+from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
@@ -314,11 +315,14 @@ class CountingSink:
         self.ends.append(slice_.end if isinstance(slice_, Slice) else None)
         return SliceId(len(self.ids) - 1)
 
-    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None) -> None:
+    def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None, position: Position | None = None) -> None:
         self.ids[slice_id] += [record.id for record in page.records]
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
         self.ends[slice_id] = end
+
+    def give_up(self, slice_id: SliceId) -> None:
+        self.finished.discard(slice_id)
 
     def finish(self, slice_id: SliceId) -> None:
         self.finished.add(slice_id)

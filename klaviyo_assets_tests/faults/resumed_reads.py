@@ -13,7 +13,7 @@ from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, syn
 from klaviyo_assets_tests.faults.verdict import Verdict, judge
 from klaviyo_assets_tests.killable_sync import RECEIVED
 
-NAMES = ("list_members", "segment_members")
+NAMES = ("list_members", "segment_members", "coupon_codes")
 KILLS = 10
 MOST_READ_AGAIN = 0.05
 _ROWS_PER_PAGE = 20

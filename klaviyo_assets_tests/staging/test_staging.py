@@ -10,11 +10,13 @@ import pytest
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.extract.slices import Slice, SubsetSlice
+from klaviyo_assets.extract.chain_position import Position, UnfinishedChain
+from klaviyo_assets.extract.slices import ParentGroupSlice, Slice, SubsetSlice
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging import staging as staging_module
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.staging import Staging, leftovers
+from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import CoverageRow
 
 READ_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -477,3 +479,38 @@ def test_the_manifest_keeps_microseconds(folder: Path) -> None:
     (left,) = leftovers(folder.parent)
 
     assert covered_windows(left.batch()) == [(at(1), exact)]
+
+
+# --- chains that the next sync continues
+
+
+def test_a_chain_goes_on_after_the_last_page_that_was_written(folder: Path) -> None:
+    staging = Staging(folder, manifest())
+    slices = [staging.open(ParentGroupSlice(Subset(), (name,), "coupon_id", READ_AT, "expires_at", ChildPart())) for name in ("A", "B", "C", "D")]
+    for slice_id in slices:
+        staging.add(slice_id, page(slice_id), None, Position(f"after {slice_id}", 1))
+    staging.finish(slices[1])
+    staging.give_up(slices[2])
+    staging.write()
+    staging.add(slices[0], page(9), None, Position("not written", 2))
+
+    (left,) = leftovers(folder.parent)
+
+    assert [*left.manifest.unfinished()] == [
+        UnfinishedChain(("A",), ChildPart(), Position("after 0", 1), READ_AT),
+        UnfinishedChain(("D",), ChildPart(), Position("after 3", 1), READ_AT),
+    ]
+
+
+def test_a_continued_chain_keeps_its_position_and_time_until_its_next_page(folder: Path) -> None:
+    staging, position = Staging(folder, manifest()), Position("far", 40)
+    slice_ = ParentGroupSlice(Subset(), ("A", "B"), "coupon_id", READ_AT, "expires_at", ChildPart("USED"), position, since=at(1))
+    slice_id = staging.open(slice_)
+    staging.write()
+
+    (left,) = leftovers(folder.parent)
+
+    assert [*left.manifest.unfinished()] == [UnfinishedChain(("A", "B"), ChildPart("USED"), position, at(1))]
+    staging.finish(slice_id)
+    staging.write()
+    assert {row.read_at for row in staging.batch().covered} == {at(1)}

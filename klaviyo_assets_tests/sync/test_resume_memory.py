@@ -124,7 +124,7 @@ def test_leftovers_that_cannot_be_loaded_do_not_block_the_next_sync(tmp_path: Pa
     columns = small.stage([20 * MB]).manifest.columns
     conditions = ResumeConditions("unknown", key_seen=True, fingerprint="fingerprint", columns=columns, latest=NOON)
 
-    assert not resume(small.folder, small.loader, small.row, conditions, notes.append)
+    assert not resume(small.folder, small.loader, small.row, conditions, notes.append).loaded
 
     assert notes == ["The staged files of an interrupted sync of events cannot be loaded (OutOfMemoryException); their records are read again."]
     assert not list(small.folder.iterdir())

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Protocol, runtime_checkable
 
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.report_facts import ReportFacts
@@ -53,6 +54,7 @@ class PlanContext:
         report: What a report needs to know about the account; None for other types.
         parents: Ids of the parents to read: those in the parent's table that are not deleted and are selected; empty for a type without parents.
         facts: What the database knows about each of them and its children.
+        unfinished: Chains of interrupted syncs that can be continued; what they have read before is stored.
     """
 
     entry: ResourceType
@@ -64,6 +66,7 @@ class PlanContext:
     selection: MetricSelection = EVERY_METRIC
     report: ReportFacts | None = None
     facts: Mapping[str, ParentFacts] = field(default_factory=dict)
+    unfinished: Sequence[UnfinishedChain] = ()
 
     def facts_of(self, parent_id: str) -> ParentFacts:
         """Return what the database knows about a parent and its children."""

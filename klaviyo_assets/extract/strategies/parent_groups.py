@@ -1,7 +1,7 @@
 """PerParent by groups: the children of several parents by one cursor chain, and those of a large parent by several."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -52,7 +52,11 @@ class ParentGroupsStrategy:
         due, done = due_parents(context), dict[str, list[ChildPart]]()
         for row, part in read_before(context):
             done.setdefault(row.parent, []).append(part)
-        slices = [*slices_of(context, due, None, done)]
+        continued = [*_continued(context, due)]
+        for slice_ in continued:
+            for id_ in slice_.parents:
+                done.setdefault(id_, []).append(slice_.part)
+        slices = [*continued, *slices_of(context, due, None, done)]
         for state in live_states(context.entry):
             slices += slices_of(context, [id_ for id_ in context.parents if id_ not in due], state, done)
         return slices
@@ -91,6 +95,14 @@ def read_before(context: PlanContext) -> Iterator[tuple[CoverageRow, ChildPart]]
         part = ChildPart.parse(row.subset) if row.subset != whole and context.now - row.read_at <= RESUMED_WITHIN else None
         if part is not None:
             yield row, part
+
+
+def _continued(context: PlanContext, due: Mapping[str, None]) -> Iterator[ParentGroupSlice]:
+    """Yield slices that continue recent chains of interrupted syncs, if this sync would read the same."""
+    for chain in context.unfinished:
+        is_due = chain.part.state is None
+        if context.now - chain.since <= RESUMED_WITHIN and all(id_ in context.parents and (id_ in due) == is_due for id_ in chain.parents):
+            yield replace(_slice(context, chain.parents, chain.part), position=chain.position, since=chain.since)
 
 
 def slices_of(

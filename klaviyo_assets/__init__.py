@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.mart_assets import build_klaviyo_marts
+    from klaviyo_assets.partitions import EventPartitions
     from klaviyo_assets.publish.target import PublishTarget
     from klaviyo_assets.published_asset import build_klaviyo_published
     from klaviyo_assets.resources import KlaviyoResource
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG",
     "Catalog",
+    "EventPartitions",
     "InvalidDefinition",
     "KlaviyoAssetsError",
     "KlaviyoError",
@@ -58,6 +60,7 @@ __all__ = [
 _MODULES = {
     "CATALOG": "catalog",
     "Catalog": "catalog",
+    "EventPartitions": "partitions",
     "InvalidDefinition": "validation",
     "KlaviyoAssetsError": "errors",
     "KlaviyoError": "api.errors",

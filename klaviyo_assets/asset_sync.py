@@ -23,6 +23,8 @@ from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning,
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant, parse_start_date
 from klaviyo_assets.materialization import materialization
+from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
@@ -78,25 +80,29 @@ class AssetSync:
         feed: The responses of its host's sync, if that is part of the step.
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
+        partitions: The partitions of its rows, and the key of their asset; None if there is none.
+        reports_partitions: False if the op reports them itself.
     """
 
     context: dg.AssetExecutionContext
     config: KlaviyoSyncConfig
     entry: ResourceType
     asset: dg.AssetKey
-    materializes: bool
-    checks: frozenset[str]
     schema: str
     klaviyo: KlaviyoResource
     warehouse: Warehouse
     rules: FieldRuleSet
     ending: Ending
-    parent_ending: Ending | None
-    host_ending: Ending | None
-    feeds: Sequence[Feed]
-    feed: Feed | None
     log: logging.Logger
     worded: Callable[[str], str]
+    materializes: bool = True
+    checks: frozenset[str] = frozenset()
+    parent_ending: Ending | None = None
+    host_ending: Ending | None = None
+    feeds: Sequence[Feed] = ()
+    feed: Feed | None = None
+    partitions: tuple[dg.AssetKey, EventPartitions] | None = None
+    reports_partitions: bool = True
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
@@ -144,6 +150,9 @@ class AssetSync:
                 self.ending.failed = False
             for result in self._access_checks(access):
                 yield result
+            if not isinstance(failure, WarehouseError) and self.materializes:
+                # Also after a failed sync, which may have changed rows before it failed.
+                await in_thread(self._report_partitions)
         if not isinstance(failure, WarehouseError):
             # Also after a failed sync: Dagster counts a selected check without a result as failed, which would be wrong about the table.
             for result in await in_thread(self._inspect, report):
@@ -183,6 +192,7 @@ class AssetSync:
             parent_failed=self.parent_ending is not None and self.parent_ending.failed,
             feeds=self.feeds,
             feed=self.feed,
+            periods=self.partitions[1].periods if self.partitions is not None else None,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
             await request_rereads(client, AuditStore(self.warehouse, self.schema))
@@ -208,6 +218,10 @@ class AssetSync:
             conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
             member_groups=tuple(self.klaviyo.member_groups),
         )
+
+    def _report_partitions(self) -> None:
+        if self.partitions is not None and self.reports_partitions:
+            PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry).send()
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
+from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
+from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_schema, check_strategies, selected_types
@@ -47,6 +49,7 @@ def build_klaviyo_assets(
     retry_policy: dg.RetryPolicy | None = None,
     execute: Execute = run,
     setting_names: SettingNames | None = None,
+    partitions: str | EventPartitions | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Build one asset per resource type, with its checks.
 
@@ -69,6 +72,8 @@ def build_klaviyo_assets(
         execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
             check results. So code of yours can run before and after a sync, look at its results, and handle its failure.
         setting_names: What messages call the settings; the fields of the two resources by default.
+        partitions: ``"daily"`` or ``"monthly"``, or :class:`~klaviyo_assets.EventPartitions`, to add an asset with the days or months of events as
+            partitions, ``events_by_day`` or ``events_by_month``. The op that reads them is the last element. By default there is none.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog or its replication has no strategy, or a name or key cannot
@@ -94,22 +99,36 @@ def build_klaviyo_assets(
     for entry in entries:  # parents and hosts first
         owner = None if entry.owner is None else specs[entry.owner.name]
         specs[entry.name] = _spec(translator, entry, owner)
-    check_keys(specs.items())
-    return [
-        _build_op(
-            f"{name}_{op_name}",
-            [(entry, specs[entry.name]) for entry in group],
-            resource_key=resource_key,
-            duckdb_key=duckdb_key,
-            schema=translator.schema,
-            pool=pool,
-            retry_policy=retry_policy,
-            execute=execute,
-            setting_names=setting_names or SettingNames(resource_key, duckdb_key),
-            catalog=catalog,
-        )
+    by_period = event_partitions(partitions)
+    partitioned = _partitioned_spec(specs, by_period) if by_period is not None else None
+    check_keys([*specs.items(), *([(by_period.asset_name, partitioned)] if by_period and partitioned else [])])
+    arguments: dict[str, Any] = {
+        "resource_key": resource_key,
+        "duckdb_key": duckdb_key,
+        "schema": translator.schema,
+        "pool": pool,
+        "retry_policy": retry_policy,
+        "execute": execute,
+        "setting_names": setting_names or SettingNames(resource_key, duckdb_key),
+        "catalog": catalog,
+    }
+    reported = {EVENTS.name: (partitioned.key, by_period)} if by_period and partitioned else {}
+    ops = [
+        _build_op(f"{name}_{op_name}", [(entry, specs[entry.name]) for entry in group], partitions=reported, **arguments)
         for op_name, group in _ops_of(entries).items()
     ]
+    if by_period and partitioned:
+        op_name = f"{name}_{by_period.asset_name}"
+        check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})
+        events = next(entry for entry in entries if entry.name == EVENTS.name)
+        ops.append(build_partition_op(op_name, partitioned, (events, specs[EVENTS.name]), by_period, **arguments))
+    return ops
+
+
+def _partitioned_spec(specs: Mapping[str, dg.AssetSpec], partitions: EventPartitions) -> dg.AssetSpec:
+    if EVENTS.name not in specs:
+        raise InvalidDefinition(f"partitions= are those of {EVENTS.name}, which is not among the resource_types. Add it, or leave partitions out.")
+    return partitioned_spec(specs[EVENTS.name], partitions)
 
 
 def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:
@@ -158,6 +177,7 @@ def _build_op(
     execute: Execute,
     setting_names: SettingNames,
     catalog: Catalog,
+    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]],
 ) -> dg.AssetsDefinition:
     types = {spec.key: entry for entry, spec in group}
 
@@ -184,6 +204,7 @@ def _build_op(
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
             catalog=catalog,
+            partitions=partitions,
         )
         yield from execute(context, step)
 

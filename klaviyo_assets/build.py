@@ -1,6 +1,7 @@
 """Everything for one account as one ``dagster.Definitions``."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.assets import Execute, build_klaviyo_assets, run
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
+from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation, build_publish_job
 from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.mart_assets import Marts, build_klaviyo_marts
+from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.resources import KlaviyoResource, check_account
@@ -41,6 +44,7 @@ def build_klaviyo_definitions(
     publish: str | Path | PublishTarget | None = None,
     schedules: KlaviyoSchedules | bool | None = True,
     execute: Execute = run,
+    partitions: str | EventPartitions | None = None,
     setting_names: SettingNames | None = None,
 ) -> dg.Definitions:
     """Build assets, checks, jobs, schedules and resources for one account.
@@ -69,6 +73,9 @@ def build_klaviyo_definitions(
         schedules: When the jobs run: a :class:`~klaviyo_assets.KlaviyoSchedules`, True for the default ones, which a user starts in the UI, False or
             None for none.
         execute: Runs each sync op; see :func:`~klaviyo_assets.build_klaviyo_assets`.
+        partitions: ``"daily"`` or ``"monthly"``, or :class:`~klaviyo_assets.EventPartitions`: adds the asset ``events_by_day`` (``events_by_month``),
+            which shows what has been read, and reads days again that are selected in the UI. They begin with the start date of ``klaviyo`` if that is
+            known when code is loaded. By default there is none.
         setting_names: What messages call the settings; by default the fields of the two resources, with the variable of each ``EnvVar``.
 
     Raises:
@@ -91,6 +98,7 @@ def build_klaviyo_definitions(
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
+    by_period = event_partitions(partitions, _start_date(klaviyo))
     assets = build_klaviyo_assets(
         resource_types=resource_types,
         catalog=catalog,
@@ -102,6 +110,7 @@ def build_klaviyo_definitions(
         retry_policy=retry_policy,
         execute=execute,
         setting_names=setting_names,
+        partitions=by_period,
     )
     mart_assets = build_klaviyo_marts(
         assets,
@@ -155,6 +164,12 @@ def build_klaviyo_definitions(
             ),
         },
     )
+
+
+def _start_date(klaviyo: KlaviyoResource) -> datetime | None:
+    """Return the start date, if it is known when code is loaded: a variable need not be set there."""
+    start_date = klaviyo.start_date
+    return parse_start_date(start_date, "start_date") if start_date and not isinstance(start_date, dg.EnvVar) else None
 
 
 def _with_owners_and_tags(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:

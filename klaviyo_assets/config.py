@@ -5,10 +5,13 @@ from pydantic import Field
 
 from klaviyo_assets.extract.options import SyncMode
 
-__all__ = ["RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode"]
+__all__ = ["PARTITIONS_OF", "RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode"]
 
 RESOURCE_TYPE = "klaviyo/resource_type"
 """Metadata with the resource type of an asset, independent of its key."""
+
+PARTITIONS_OF = "klaviyo/partitions_of"
+"""Metadata of the asset with the partitions of a resource type: the name of that type."""
 
 SCHEDULE_TAG = "dagster/schedule_name"
 """Tag that Dagster gives to runs of a schedule."""

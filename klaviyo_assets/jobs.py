@@ -11,7 +11,7 @@ import dagster as dg
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.config import RESOURCE_TYPE, SyncMode
+from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, SyncMode
 from klaviyo_assets.schedules import KlaviyoSchedules, Occasion, schedules_of
 from klaviyo_assets.validation import InvalidDefinition, check_op_names
 
@@ -134,6 +134,7 @@ def _members_of(assets: Sequence[dg.AssetsDefinition], catalog: Catalog) -> list
         _Member(_entry_of(spec, catalog), spec.key, asset.op.name, [key for key in asset.check_keys if key.asset_key == spec.key])
         for asset in assets
         for spec in asset.specs
+        if PARTITIONS_OF not in spec.metadata  # a backfill runs it, and each sync reports to it
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
-from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoMartConfig
+from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
 from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.results import UNIQUE_KEY
@@ -105,7 +105,7 @@ def _folder(name: str | Path) -> Path:
 def _keys_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, dg.AssetKey]:
     """Return the keys of the resource types' assets."""
     keys: dict[str, dg.AssetKey] = {}
-    for spec in (spec for asset in assets for spec in asset.specs):
+    for spec in (spec for asset in assets for spec in asset.specs if PARTITIONS_OF not in spec.metadata):
         resource_type = spec.metadata.get(RESOURCE_TYPE)
         if not isinstance(resource_type, str):
             raise InvalidDefinition(

@@ -39,4 +39,4 @@ def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, worded
     }
     if report.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(worded(note))}" for note in report.notes))
-    return dg.MaterializeResult(asset_key=asset, metadata=metadata)
+    return dg.MaterializeResult(asset_key=asset, metadata=metadata, data_version=dg.DataVersion(report.data_version))

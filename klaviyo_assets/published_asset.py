@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.config import PARTITIONS_OF
 from klaviyo_assets.io_manager import PUBLISHED_FILE, PUBLISHED_SCHEMA
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.setting_names import SettingNames
@@ -62,7 +63,7 @@ def build_klaviyo_published(
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     check_schema_name(translator.schema, str(file))
     names = setting_names or SettingNames(resource_key, duckdb_key)
-    keys = [spec.key for one in assets for spec in one.specs]
+    keys = [spec.key for one in assets for spec in one.specs if PARTITIONS_OF not in spec.metadata]
     spec = dg.AssetSpec(
         key=dg.AssetKey([*translator.key_prefix, PUBLISHED]),
         deps=keys,

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of, worded_log
@@ -41,6 +43,7 @@ class SyncStep:
         duckdb: The DuckDB resource.
         setting_names: What messages call the settings.
         catalog: Resource types that field rules may name, besides those of this package.
+        partitions: By resource type, the key of the asset with its partitions, and these.
     """
 
     context: dg.AssetExecutionContext
@@ -51,6 +54,7 @@ class SyncStep:
     duckdb: Any
     setting_names: SettingNames = VARIABLES
     catalog: Catalog = field(default_factory=lambda: CATALOG)
+    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]] = field(default_factory=dict)
 
     def run(self) -> Iterator[Result]:
         """Yield materializations and check results as they come.
@@ -76,10 +80,7 @@ class SyncStep:
         raise without_key(unexplained)
 
     def _results(self) -> Generator[Result]:
-        klaviyo = self.klaviyo
-        warehouse = warehouse_from(
-            self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
-        )
+        warehouse = self.warehouse
         self.require_a_type_for_each_key()
         syncs = list(self._syncs(warehouse))
         errors: dict[str, Exception] = {}
@@ -90,6 +91,20 @@ class SyncStep:
                 yield result
         if errors:
             self._fail({_name_of(sync): errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The database.
+
+        Raises:
+            WarehouseError: If the resource names none that can be used.
+        """
+        klaviyo = self.klaviyo
+        return warehouse_from(self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads)
+
+    def with_config(self, config: KlaviyoSyncConfig) -> Self:
+        """Return the same step with another run config."""
+        return replace(self, config=config)
 
     def require_a_type_for_each_key(self) -> None:
         """Fail rather than end successfully with nothing synced, if code has changed the keys in a way that is not known here.
@@ -103,35 +118,57 @@ class SyncStep:
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield the work for each asset that is selected or has a selected check."""
-        # Rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged.
-        rules = rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog)) if self.context.selected_asset_keys else {}
+        rules = self._rules() if self.context.selected_asset_keys else {}
         endings: dict[str, Ending] = {}
         feeds = self._feeds()
-        log = worded_log(self.context.log, self.setting_names.worded)
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
                 endings[entry.name] = Ending(failed=materializes)
-                yield AssetSync(
-                    context=self.context,
-                    config=self.config,
-                    entry=entry,
-                    asset=asset,
+                yield self._sync(
+                    entry,
+                    asset,
+                    warehouse,
+                    rules,
+                    endings[entry.name],
                     materializes=materializes,
                     checks=checks,
-                    schema=self.schema,
-                    klaviyo=self.klaviyo,
-                    warehouse=warehouse,
-                    rules=rules.get(entry.name, FieldRuleSet()),
-                    ending=endings[entry.name],
                     parent_ending=endings.get(entry.parent.type_name) if entry.parent is not None else None,
                     host_ending=endings.get(entry.host.entry.name) if entry.host is not None else None,
                     feeds=[feed for feed in feeds.values() if feed.entry.host is not None and feed.entry.host.entry.name == entry.name],
                     feed=feeds.get(entry.name),
-                    log=log,
-                    worded=self.setting_names.worded,
                 )
+
+    def _rules(self) -> Mapping[str, FieldRuleSet]:
+        """Return the rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged."""
+        return rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog))
+
+    def _sync(
+        self,
+        entry: ResourceType,
+        asset: dg.AssetKey,
+        warehouse: Warehouse,
+        rules: Mapping[str, FieldRuleSet],
+        ending: Ending,
+        **arguments: Any,
+    ) -> AssetSync:
+        """Return the work for one asset; ``arguments`` are other fields of :class:`AssetSync`."""
+        return AssetSync(
+            context=self.context,
+            config=self.config,
+            entry=entry,
+            asset=asset,
+            schema=self.schema,
+            klaviyo=self.klaviyo,
+            warehouse=warehouse,
+            rules=rules.get(entry.name, FieldRuleSet()),
+            ending=ending,
+            log=worded_log(self.context.log, self.setting_names.worded),
+            worded=self.setting_names.worded,
+            partitions=self.partitions.get(entry.name),
+            **arguments,
+        )
 
     def _feeds(self) -> dict[str, Feed]:
         """Return a feed for each type to sync that takes its records from the responses of another one to sync."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -22,6 +23,7 @@ from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.null_rates import NullRateRecorder
 from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.parents_ending import ParentsEnding
+from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.report_ending import ReportEnding
@@ -36,6 +38,8 @@ from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.data_version import data_version
+from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.state.table_fingerprint import TableState, current_state
@@ -60,12 +64,14 @@ class Loader:
     Attributes:
         counts: Rows that were changed so far.
         row_count: Rows that are not marked as deleted, counted at the start and at the end of the sync.
+        data_version: Changes only if rows have changed; set at the end of the sync.
         has_field_rules: Whether rows of the schema were stored with field rules; set by :meth:`begin`.
         erased: Hashes of ids that were erased and must not be stored again; set by :meth:`begin`.
         rereads: Windows that must be read again; set by :meth:`begin`.
         notes: Messages for the user.
         selected: SQL condition for rows that the sync reads.
         discard_staged: Deletes staged files of interrupted syncs.
+        periods: Periods (days or months) by which changes are recorded; None to record none.
     """
 
     warehouse: Warehouse
@@ -73,13 +79,16 @@ class Loader:
     schema: str
     counts: Counts = field(default_factory=Counts)
     row_count: int = 0
+    data_version: str = ""
     has_field_rules: bool = False
     erased: frozenset[str] = frozenset()
     rereads: Sequence[Reread] = ()
     notes: list[str] = field(default_factory=list)
     discard_staged: Callable[[], None] = lambda: None
     selected: str = "true"
+    periods: Periods | None = None
     _state: TableState | None = None
+    _sync_id: str = ""
 
     @property
     def tables(self) -> Tables:
@@ -160,6 +169,8 @@ class Loader:
             tombstones = Tombstones(connection, self.warehouse, self.schema)
             self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
             self.erased = tombstones.hashes()
+            self._sync_id = row.id
+            self._changes.prepare(connection)
             self.rereads = Rereads(connection, self.warehouse, self.schema).pending(name)
             self._count_rows(connection)
             return coverage.rows(name), last_end
@@ -285,8 +296,25 @@ class Loader:
             deletions = Deletions(connection, self.tables)
             if not files:
                 return not deletions.is_suspiciously_empty(field_name, window, files)
-            self.counts.deleted += deletions.mark_missing(field_name, window, files, at)
+            self._mark_missing(deletions, field_name, window, files, at)
         return True
+
+    def _mark_missing(self, deletions: Deletions, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> None:
+        if marked := deletions.mark_missing(field_name, window, files, at):
+            self.counts.deleted += marked
+            self._changes.note_marked(deletions.connection, at)
+
+    @property
+    def _changes(self) -> PeriodRecorder:
+        return PeriodRecorder(self.tables, self.periods, self._sync_id)
+
+    @retry_on_conflict
+    def note_rewritten(self, rows: int, row: SyncLogEntry) -> None:
+        """Record that stored rows of the table were rewritten: every period has changed."""
+        with self.transaction() as connection:
+            row.rows_rewritten = (row.rows_rewritten or 0) + rows
+            self._update(connection, row)
+            self._changes.note(connection, self.tables.rows)
 
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime) -> None:
         """Replace the table with the rebuilt one, and the coverage with it, in one transaction.
@@ -327,6 +355,7 @@ class Loader:
 
     def _replace_table(self, rebuild: Rebuild, row: SyncLogEntry, covered: Sequence[CoverageRow], now: datetime) -> None:
         rebuild.carry_over(row.started_at)
+        self._changes.note_rebuilt(rebuild.connection, row.started_at)
         rebuild.replace_rows()
         self.coverage_store(rebuild.connection).clear(self.entry.name)
         self._extend_coverage(rebuild.connection, covered, row.account_id)
@@ -357,7 +386,7 @@ class Loader:
                 if not one.expects_none and deletions.is_suspiciously_empty(one.field, one.window, files):
                     empty.append(one.window)
                 else:
-                    self.counts.deleted += deletions.mark_missing(one.field, one.window, files, at)
+                    self._mark_missing(deletions, one.field, one.window, files, at)
             Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
         return empty
 
@@ -369,7 +398,8 @@ class Loader:
             # A full read is compared as a whole, when its table is swapped in.
             null_rates = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
             rowid = self.warehouse.capabilities.rowid
-            inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid).run()
+            written = partial(self._changes.note, connection) if table == self.tables.rows else None
+            inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid, written).run()
             self.counts.inserted += inserted
             self.counts.updated += updated
             if self.entry.name == EVENTS.name and (inserted or updated):
@@ -390,6 +420,7 @@ class Loader:
             if self.entry.name in (EVENTS.name, METRICS.name):
                 self._views(connection).refresh()
         self._update(connection, row)
+        self.data_version = data_version(self.log(connection), self.entry.name)
         self._count_rows(connection)
 
     def _count_rows(self, connection: DuckDBPyConnection) -> None:

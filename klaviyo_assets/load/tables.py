@@ -14,6 +14,7 @@ from klaviyo_assets.load.migrations.change_type import collect_unconvertible, co
 from klaviyo_assets.load.migrations.fill_within import fill_within
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
+from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
@@ -34,7 +35,7 @@ _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) f
 _ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames)
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods)
 """Bookkeeping tables that only some schemas have."""
 
 

@@ -94,6 +94,7 @@ class Upsert:
         null_rates: Records columns that lose their values; None if that is done at another time.
         only_append: Called before the insert if all rows are new.
         rowid: Whether the table has DuckDB's ``rowid``.
+        written: Called with SQL for the staged rows that are written, if there are any; None to call nothing.
 
     Example:
         >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
@@ -106,6 +107,7 @@ class Upsert:
     null_rates: NullRateRecorder | None = None
     only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
     rowid: bool = True
+    written: Callable[[str], None] | None = None
 
     def run(self) -> tuple[int, int]:
         """Write new and changed rows.
@@ -123,6 +125,8 @@ class Upsert:
         written = rows - skipped
         if written and self.null_rates is not None:
             self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
+        if written and self.written is not None:
+            self.written(new)
         user_columns = foreign_columns(self.connection, self.table, own_columns(self.entry)) if updated else []
         if user_columns:
             self._collect("user_values", f"SELECT {', '.join((self._columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")

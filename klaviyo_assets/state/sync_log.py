@@ -38,6 +38,7 @@ class SyncLogEntry:
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+    rows_rewritten: int | None = None
     fetched_by_id: int | None = None
     table_rows: int | None = None
     table_newest: datetime | None = None
@@ -81,6 +82,10 @@ class SyncLog(Store):
         "rows_inserted": ("BIGINT", "Rows that were new."),
         "rows_updated": ("BIGINT", "Rows whose content changed."),
         "rows_deleted": ("BIGINT", "Rows marked as deleted."),
+        "rows_rewritten": (
+            "BIGINT",
+            "Stored rows whose values were made again, by field rules or for new columns; null if there were none.",
+        ),
         "fetched_by_id": ("BIGINT", "Records fetched one by one because a response lacked included resources; null if the type includes none."),
         "table_rows": ("BIGINT", "Rows of the table after the sync's latest commit, those marked as deleted included; null if no sync recorded it."),
         "table_newest": (INSTANT, "The latest _synced_at of the table at that time."),
@@ -135,6 +140,15 @@ class SyncLog(Store):
             [resource_type],
         )
         return rows[0][0] if rows else None
+
+    def last_change(self, resource_type: str) -> str | None:
+        """Return the id of the last sync of a resource type that has changed rows, failed and killed ones too; None if none is recorded."""
+        rows = self._rows(
+            f"SELECT id FROM {self.table} WHERE resource_type = ? AND rows_inserted + rows_updated + rows_deleted + coalesce(rows_rewritten, 0) > 0 "
+            "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
+            [resource_type],
+        )
+        return str(rows[0][0]) if rows else None
 
     def any_rows_inserted(self) -> bool:
         """Return whether any sync of the schema has inserted rows."""

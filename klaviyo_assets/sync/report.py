@@ -16,6 +16,7 @@ class SyncReport:
         seconds: How long it took.
         resumed: True if it loaded staged files of a killed or failed sync.
         notes: Messages for the user.
+        data_version: Version of the table's rows: the same as before if the sync has changed none.
     """
 
     row: SyncLogEntry
@@ -24,3 +25,4 @@ class SyncReport:
     seconds: float
     resumed: bool
     notes: tuple[str, ...]
+    data_version: str = ""

@@ -36,6 +36,7 @@ from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.locks import account_folder, sync_lock
+from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
@@ -79,6 +80,7 @@ class SyncRunner:
         parent_failed: True if the sync of the parent type failed just before.
         feeds: Types that take their records from this sync's responses, in the same event loop.
         feed: The responses of the host's sync, for a type that takes its records from them; None to read the host itself.
+        periods: Days or months by which changes are recorded, for partitions in Dagster; None to record none.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
@@ -98,6 +100,7 @@ class SyncRunner:
     parent_failed: bool = False
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
+    periods: Periods | None = None
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -160,7 +163,7 @@ class SyncRunner:
     async def _run_recorded(self, identity: Identity, refusal: KlaviyoError | None, began: float) -> SyncReport:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.time_is_known else datetime.now(UTC)).replace(microsecond=0)
-        loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged)
+        loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged, periods=self.periods)
         row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.time_is_known else None
         covered, last_end = await in_thread(
@@ -199,7 +202,8 @@ class SyncRunner:
             raise
         counts, count = loader.counts, loader.row_count
         self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
-        return SyncReport(row, count, tuple(one.name for one in planned.slices), time.monotonic() - began, resumed.loaded, tuple(sync.notes))
+        slices = tuple(one.name for one in planned.slices)
+        return SyncReport(row, count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), loader.data_version)
 
     def _record_failure(self, sync: SyncContext) -> None:
         """Write the row of ``_syncs``. If that fails too, only log it: the first error is the one to report."""
@@ -223,6 +227,7 @@ class SyncRunner:
             loader.apply_rules(self.field_rules, self._fingerprint) if self.field_rules.rules or loader.has_field_rules else (False, 0)
         )
         if rewritten:
+            loader.note_rewritten(rewritten, sync.row)
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
         if not self.warehouse.capabilities.can_compact:
             if rewritten:
@@ -240,6 +245,7 @@ class SyncRunner:
         """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
         columns, rows = Recompute(sync.loader.tables).apply()
         if rows:
+            sync.loader.note_rewritten(rows, sync.row)
             sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 
     def _resume(self, sync: SyncContext, identity: Identity) -> Resumed:

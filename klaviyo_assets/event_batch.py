@@ -1,0 +1,74 @@
+"""Stores many events of assets at once: Dagster's own way takes about 50 ms for each with its SQLite storage, so two years of days half a minute."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
+from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
+_AT_ONCE = 500
+"""Events of one transaction: about half a megabyte."""
+
+
+def log_materializations(context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]) -> None:
+    """Record materializations of other assets than the op's own, such as partitions, as events of the run.
+
+    A few are logged as ``context.log_event`` does. Many are written without a line each in the console.
+
+    Args:
+        context: Dagster's.
+        materializations: The events.
+    """
+    if len(materializations) <= 1:
+        for one in materializations:
+            context.log_event(one)
+        return
+    entries = [_entry(context, one) for one in materializations]
+    for start in range(0, len(entries), _AT_ONCE):
+        _store(context.instance, entries[start : start + _AT_ONCE])
+
+
+def _entry(context: dg.AssetExecutionContext, materialization: dg.AssetMaterialization) -> EventLogEntry:
+    step = context.get_step_execution_context()
+    partition = f" on partition {materialization.partition}" if materialization.partition else ""
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+        job_name=step.job_name,
+        step_handle=step.step.handle,
+        node_handle=step.step.node_handle,
+        step_kind_value=step.step.kind.value,
+        logging_tags=step.event_tags,
+        event_specific_data=StepMaterializationData(materialization, []),
+        message=f"Materialized value {materialization.label}{partition}.",
+    )
+    return EventLogEntry(  # type: ignore[no-untyped-call]
+        error_info=None,
+        level=logging.DEBUG,
+        user_message=event.message or "",
+        run_id=context.run.run_id,
+        timestamp=time.time(),
+        step_key=event.step_key,
+        job_name=event.job_name,
+        dagster_event=event,
+    )
+
+
+def _store(instance: dg.DagsterInstance, entries: Sequence[EventLogEntry]) -> None:
+    """Write events of one run. Dagster's batches are one statement in some storages; in SQLite they are three transactions an event."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage | InMemoryEventLogStorage):
+        storage.store_event_batch(entries)
+        return
+    if isinstance(storage, SqliteEventLogStorage):  # a database for each run, and one with a copy of the events of assets
+        with storage.run_connection(entries[0].run_id) as connection:
+            connection.execute(storage.prepare_insert_event_batch(entries))
+    with storage.index_connection() as connection:
+        ids = [connection.execute(storage.prepare_insert_event(entry)).inserted_primary_key[0] for entry in entries]  # type: ignore[index]
+    storage.store_asset_event_tags(entries, ids)
+    last = {entry.get_dagster_event().asset_key: (entry, id_) for entry, id_ in zip(entries, ids, strict=True)}
+    for entry, id_ in last.values():
+        storage.store_asset_event(entry, id_)

@@ -1,0 +1,77 @@
+"""The table ``_changed_periods``: days with rows that have changed, until Dagster has been informed.
+
+It is written in the transaction that changes the rows, so a process that is killed after it loses no day: the next sync reports it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import polars as pl
+
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.store import Store
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class ChangedPeriod:
+    """A period with rows that a sync has changed.
+
+    Attributes:
+        window: The period.
+        sync_id: The sync.
+    """
+
+    window: TimeWindow
+    sync_id: str
+
+
+class ChangedPeriods(Store):
+    """The changed periods of a schema. The table is created when Dagster has partitions for them."""
+
+    NAME: ClassVar[str] = "_changed_periods"
+    DESCRIPTION: ClassVar[str] = "Days (or months) with rows that have changed, until they are reported as partitions in Dagster."
+    COLUMNS: ClassVar[Columns] = {
+        "resource_type": ("VARCHAR", "Table."),
+        "period_start": (INSTANT, "Rows with a time from here on …"),
+        "period_end": (INSTANT, "… and before this have changed: one was added, replaced or marked as deleted."),
+        "sync_id": ("VARCHAR", "The sync that changed them, or what else did, such as erasure."),
+    }
+
+    def add(self, resource_type: str, windows: Iterable[TimeWindow], sync_id: str) -> None:
+        """Record that rows of some periods have changed. A period that the same sync has recorded before is not recorded again.
+
+        Args:
+            resource_type: The resource type.
+            windows: The periods.
+            sync_id: The sync.
+        """
+        known = {one.window for one in self.of(resource_type) if one.sync_id == sync_id}
+        new = [(one.start, one.end) for one in sorted({*windows} - known)]
+        if new:
+            instant = pl.Datetime("us", "UTC")
+            frame = pl.DataFrame(new, schema={"period_start": instant, "period_end": instant}, orient="row")
+            self.connection.register("new_periods", frame)
+            self.connection.execute(
+                f"INSERT INTO {self.table} BY NAME SELECT *, ? AS resource_type, ? AS sync_id FROM new_periods", [resource_type, sync_id]
+            )
+            self.connection.unregister("new_periods")
+
+    def of(self, resource_type: str) -> list[ChangedPeriod]:
+        """Return the periods that are not reported yet, ascending."""
+        rows = self._rows(
+            f"SELECT epoch_us(period_start), epoch_us(period_end), sync_id FROM {self.table} WHERE resource_type = ? ORDER BY ALL", [resource_type]
+        )
+        return [ChangedPeriod(TimeWindow(_instant(start), _instant(end)), sync_id) for start, end, sync_id in rows]
+
+    def reported(self, resource_type: str, sync_ids: Collection[str]) -> None:
+        """Delete the periods that some syncs changed: they are reported."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ? AND list_contains(?, sync_id)", [resource_type, [*sync_ids]])
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -13,6 +13,7 @@ import klaviyo_assets
 PUBLIC = [
     "CATALOG",
     "Catalog",
+    "EventPartitions",
     "InvalidDefinition",
     "KlaviyoAssetsError",
     "KlaviyoError",

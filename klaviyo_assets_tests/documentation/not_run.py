@@ -23,6 +23,8 @@ DBT = "test_docs_dbt.py runs it where dbt-duckdb and dagster-dbt are installed"
 DBT_PACKAGE = "needs dbt's own package index"
 
 NOT_RUN = [
+    NotRun("docs/deployment.md", "dagster-daemon", "needs Docker; test_deployment.py runs its commands and compares its paths"),
+    NotRun("docs/deployment.md", "K8sRunLauncher", "needs a cluster"),
     NotRun("docs/dbt.md", "read_only: true", DBT),
     NotRun("docs/dbt.md", "package: fivetran/klaviyo", DBT_PACKAGE),
     NotRun("docs/dbt.md", "profile: shop", DBT),

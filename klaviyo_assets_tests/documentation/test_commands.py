@@ -35,7 +35,7 @@ def _ends(*needed: str) -> Callable[[str, Path, Mapping[str, str]], None]:
     return run
 
 
-def _serves(says: str) -> Callable[[str, Path, Mapping[str, str]], None]:
+def serves(says: str) -> Callable[[str, Path, Mapping[str, str]], None]:
     """Return a function that starts a server, waits until it says that it listens, and stops it."""
 
     def run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
@@ -74,7 +74,12 @@ COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
     "klaviyo-assets erase ann@example.com --catalog my_project.klaviyo:CATALOG": _on_a_database,
     "mv data/klaviyo.duckdb data/warehouse.duckdb": _ends("data/klaviyo.duckdb"),
     "mv data/klaviyo.duckdb.sync data/warehouse.duckdb.sync": _ends("data/klaviyo.duckdb.sync/locks"),
-    "klaviyo-assets sandbox": _serves("http://127.0.0.1:8020"),
+    "mv data/backup.duckdb data/warehouse.duckdb": _ends("data/backup.duckdb"),
+    "mkdir -p ../shop": _ends(),
+    "mv data/warehouse.duckdb data/warehouse.duckdb.sync ../shop/": _ends(
+        "data/warehouse.duckdb", "data/warehouse.duckdb.sync/locks", "../shop/readme"
+    ),
+    "klaviyo-assets sandbox": serves("http://127.0.0.1:8020"),
 }
 """The commands, and how each is run."""
 
@@ -108,4 +113,5 @@ def test_a_command_works(command: str, account: SandboxProcess, tmp_path: Path) 
         "DO_NOT_TRACK": "1",
     }
 
-    COMMANDS[command](command, tmp_path, environment)
+    (project := tmp_path / "project").mkdir()
+    COMMANDS[command](command, project, environment)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
@@ -21,7 +22,12 @@ def _demo(folder: Path) -> None:
     shutil.copy(published_copy(folder / "data"), folder / "data" / "demo.duckdb")
 
 
-PREPARED: dict[str, Callable[[Path], None]] = {"docs/published-copy.md": _published, "docs/queries.md": _demo}
+def _warehouse(folder: Path) -> None:
+    (folder / "data").mkdir()
+    duckdb.connect(str(folder / "data" / "warehouse.duckdb")).close()
+
+
+PREPARED: dict[str, Callable[[Path], None]] = {"docs/operations.md": _warehouse, "docs/published-copy.md": _published, "docs/queries.md": _demo}
 """What a page needs in the working folder."""
 
 LONG = {"docs/sandbox.md"}

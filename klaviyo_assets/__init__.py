@@ -11,6 +11,7 @@ Three submodules are public too, for code that extends the package:
 All else is internal and may change.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from klaviyo_assets.assets import build_klaviyo_assets
     from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
+    from klaviyo_assets.component.component import KlaviyoComponent
     from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
@@ -40,6 +42,7 @@ __all__ = [
     "EventPartitions",
     "InvalidDefinition",
     "KlaviyoAssetsError",
+    "KlaviyoComponent",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
     "KlaviyoResource",
@@ -63,6 +66,7 @@ _MODULES = {
     "EventPartitions": "partitions",
     "InvalidDefinition": "validation",
     "KlaviyoAssetsError": "errors",
+    "KlaviyoComponent": "component.component",
     "KlaviyoError": "api.errors",
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",
@@ -79,6 +83,8 @@ _MODULES = {
     "build_klaviyo_published": "published_asset",
 }
 
+_DG_REGISTRY = "dagster.components.core.package_entry"
+
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
@@ -87,4 +93,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """Return the public names, to all but the registry of ``dg``: it loads every name that it gets, in each command of each project.
+
+    It looks for components only, so it gets the only one, and a project that does not use this package does not wait for the rest.
+    """
+    if sys._getframe(1).f_globals.get("__name__") == _DG_REGISTRY:
+        return ["KlaviyoComponent"]
     return sorted({*globals(), *__all__})

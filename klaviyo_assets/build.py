@@ -89,12 +89,10 @@ def build_klaviyo_definitions(
     """
     check_name(name)
     check_account(klaviyo)
-    frames_key, duckdb_key = f"{name}_frames", f"{name}_duckdb"
+    duckdb_key = f"{name}_duckdb"
     database = as_resource(duckdb)
     known_klaviyo, known_database = kept_out_of_launchpad(klaviyo.with_catalog(catalog)), kept_out_of_launchpad(database)
-    translator = (KlaviyoTranslator() if translator is None else checked_translator(translator)).following(
-        name, frames_key, catalog_of(database), storage_kind="duckdb" if isinstance(database, DuckDBResource) else None
-    )
+    translator = account_translator(translator, name, database)
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
     setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
@@ -170,6 +168,22 @@ def _start_date(klaviyo: KlaviyoResource) -> datetime | None:
     """Return the start date, if it is known when code is loaded: a variable need not be set there."""
     start_date = klaviyo.start_date
     return parse_start_date(start_date, "start_date") if start_date and not isinstance(start_date, dg.EnvVar) else None
+
+
+def account_translator(translator: KlaviyoTranslator | None, name: str, database: dg.ConfigurableResource[Any]) -> KlaviyoTranslator:
+    """Return a translator in which the fields that the user has not given follow an account's name and database.
+
+    Args:
+        translator: The user's, if any.
+        name: The account's name.
+        database: The DuckDB resource, or that of another warehouse.
+
+    Raises:
+        InvalidDefinition: If the translator is none.
+    """
+    translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
+    kind = "duckdb" if isinstance(database, DuckDBResource) else None
+    return translator.following(name, f"{name}_frames", catalog_of(database), storage_kind=kind)
 
 
 def _with_owners_and_tags(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:

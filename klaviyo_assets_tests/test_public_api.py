@@ -16,6 +16,7 @@ PUBLIC = [
     "EventPartitions",
     "InvalidDefinition",
     "KlaviyoAssetsError",
+    "KlaviyoComponent",
     "KlaviyoError",
     "KlaviyoFrameIOManager",
     "KlaviyoResource",

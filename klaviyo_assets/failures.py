@@ -7,14 +7,15 @@ import dagster as dg
 
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.api.errors import KlaviyoError, RequestFailed
-from klaviyo_assets.errors import StillLocked, SyncAlreadyRunning, SyncError
-from klaviyo_assets.marts.errors import MartError
-from klaviyo_assets.privacy.rules import InvalidFieldRules
-from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
+from klaviyo_assets.api.errors import Conflict, CursorRefused, RequestFailed
+from klaviyo_assets.errors import KlaviyoAssetsError, StillLocked, SyncAlreadyRunning, TableChanged
+from klaviyo_assets.warehouse.base import WarehouseBusy
 
-EXPLAINED = (KlaviyoError, SyncError, WarehouseError, InvalidFieldRules, MartError)
+EXPLAINED = (KlaviyoAssetsError,)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
+
+_TEMPORARY = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conflict, CursorRefused)
+"""Errors that another attempt may not have, besides failed requests. All others need the user: a key, a scope, a setting, room on the disk."""
 
 
 def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
@@ -70,4 +71,4 @@ def _text(error: Exception) -> str:
 def _retry_may_help(error: Exception) -> bool:
     if isinstance(error, RequestFailed):
         return error.may_end_soon
-    return isinstance(error, SyncAlreadyRunning | StillLocked | WarehouseBusy)
+    return isinstance(error, _TEMPORARY)

@@ -1,10 +1,10 @@
-"""The examples of code in docs/in-your-project.md, as modules. The sandbox can serve the resource types of one: ``--catalog``."""
+"""The examples of code in docs/extending.md, as modules. The sandbox can serve the resource types of one: ``--catalog``."""
 
 import re
 from pathlib import Path
 from types import ModuleType
 
-PAGE = Path(__file__).parents[1] / "docs" / "in-your-project.md"
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 OWN_TYPES = "Resource types of your own"
 
 

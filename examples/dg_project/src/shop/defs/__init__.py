@@ -1,0 +1,1 @@
+"""Everything that Dagster loads: components (``defs.yaml``) and Python modules."""

@@ -91,37 +91,46 @@ class GroupRows:
         if not read.parts:
             return {}
         with self._parts(read.parts):
-            rows = self.connection.execute(
-                f"""
-                SELECT {self._parent_column}, count(*) FILTER (WHERE {self._are_missing(read.files)}) AS missing, count(*)
-                FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY ALL HAVING missing > 0 ORDER BY ALL
-                """
+            missing = self.connection.execute(
+                f"SELECT {self._parent_column}, count(*) FROM ({self._missing(read.files)}) GROUP BY ALL ORDER BY ALL"
             ).fetchall()
-        return {parent: (missing, all_) for parent, missing, all_ in rows}
+        if not missing:
+            return {}
+        counts = self.connection.execute(f"SELECT {self._parent_column}, count(*) FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY ALL")
+        rows = dict(counts.fetchall())
+        return {parent: (count, rows[parent]) for parent, count in missing}
 
     def missing_ids(self, read: GroupRead, parents: Collection[str]) -> list[tuple[str, str]]:
         """Return the parents and ids of the rows of some parents that a read did not return."""
         own = quoted(self.tables.entry.id_column or "id")
         with self._parts([(parent, part) for parent, part in read.parts if parent in parents]):
-            return self.connection.execute(
-                f"SELECT {self._parent_column}, {own} FROM {self.tables.rows} WHERE {self._are_missing(read.files)} ORDER BY ALL"
-            ).fetchall()
+            return self.connection.execute(f"SELECT {self._parent_column}, {own} FROM ({self._missing(read.files)}) ORDER BY ALL").fetchall()
 
     def mark_missing(self, read: GroupRead, at: datetime) -> int:
         """Mark the rows that a read did not return, and return their number."""
         if not read.parts:
             return 0
+        key = self.tables.entry.primary_key
+        missing = f"{key_value(key)} IN (SELECT {key_columns(key)} FROM ({self._missing(read.files)}))"
         with self._parts(read.parts):
-            return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {self._are_missing(read.files)}", [at])
+            return changed_rows(self.connection, f"UPDATE {self.tables.rows} SET {DELETED_AT} = ? WHERE {DELETED_AT} IS NULL AND {missing}", [at])
 
-    def _are_missing(self, files: Sequence[Path]) -> str:
-        """SQL condition for rows of the registered parts that are not in staged files."""
+    def _missing(self, files: Sequence[Path]) -> str:
+        """SQL for the rows of the registered parts that are not in staged files.
+
+        The rows that were not returned are collected first, since they are few: to look up the parts of all rows would take several times the memory.
+        """
         key, state, time = self.tables.entry.primary_key, quoted(self._groups.state), quoted(self._groups.cut_by)
-        return (
-            f"({DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)}) AND EXISTS ("
-            f"FROM parts_read AS part WHERE part.parent = {self._parent_column} AND (part.state IS NULL OR part.state = {state}) "
-            f"AND (part.low IS NULL OR {time} >= part.low) AND (part.high IS NULL OR {time} < part.high)))"
-        )
+        return f"""
+            WITH unreturned AS MATERIALIZED (
+                SELECT {key_columns(key)}, {state}, {time} FROM {self.tables.rows}
+                WHERE {DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})
+            )
+            FROM unreturned WHERE EXISTS (
+                FROM parts_read AS part WHERE part.parent = {self._parent_column} AND (part.state IS NULL OR part.state = {state})
+                    AND (part.low IS NULL OR {time} >= part.low) AND (part.high IS NULL OR {time} < part.high)
+            )
+        """
 
     @contextmanager
     def _parts(self, parts: Sequence[tuple[str, ChildPart]]) -> Iterator[None]:

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "processes": "All types at once",
     "job-processes": "Jobs that find nothing new",
     "children": "Children under Klaviyo's limits",
+    "children-memory": "Memory of children and push tokens",
     "skew": "Unevenly distributed records",
     "upsert": "Loads of 100,000 changed and new rows",
     "shared-limit": "Two clients under one limit",

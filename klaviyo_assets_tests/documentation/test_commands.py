@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,15 @@ def _on_a_database(command: str, folder: Path, environment: Mapping[str, str]) -
 
 _PROFILES_IN_FULL = """--assets 'key:"klaviyo/profiles"' --config-json '{"ops": {"klaviyo_profiles": {"config": {"mode": "full"}}}}'"""
 
+
+def _in_a_project(command: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Run a command of ``dg`` in the example project, and check what it has written."""
+    shutil.copytree(ROOT / "examples" / "dg_project", folder, dirs_exist_ok=True)
+    paths = f"{folder / 'src'}{os.pathsep}{environment['PYTHONPATH']}"
+    _ends()(f"{command} --account eu && dg check yaml && dg check defs", folder, {**environment, "PYTHONPATH": paths})
+    assert (folder / "src" / "shop" / "defs" / "main" / "defs.yaml").exists()
+
+
 COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
     f"dg launch -m klaviyo_assets.definitions {_PROFILES_IN_FULL}": _ends(),
     "klaviyo-assets erase ann@example.com --dry-run": _on_a_database,
@@ -79,12 +89,15 @@ COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
     "mv data/warehouse.duckdb data/warehouse.duckdb.sync ../shop/": _ends(
         "data/warehouse.duckdb", "data/warehouse.duckdb.sync/locks", "../shop/readme"
     ),
+    "dg scaffold defs klaviyo_assets.KlaviyoComponent main": _in_a_project,
     "klaviyo-assets sandbox": serves("http://127.0.0.1:8020"),
 }
 """The commands, and how each is run."""
 
 NOT_RUN: dict[str, str] = {
     "make test": "runs this test",
+    "dg check yaml": "the test of dg scaffold runs it",
+    "dg dev": "the UI; end_to_end runs dagster's servers",
     "make demo": "klaviyo-assets demo in the virtual environment: cli/test_demo.py runs that",
     "duckdb -readonly data/published.duckdb": "DuckDB's own shell is not a Python package; other tests run queries",
     "pip install 'klaviyo-assets[sandbox]'": "needs a package index; packaging/test_wheel.py installs the wheel",

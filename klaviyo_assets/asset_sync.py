@@ -266,6 +266,9 @@ class AssetSync:
             self.log.warning("%s", result.description or "")
         if unusable_key is not None:
             raise unusable_key
+        if self.partitions is not None and not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
+            days = await in_thread(audit.differing_days)
+            PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry).mark_as_failed(days)
 
     def _last_audit(self, audit: AuditExecution) -> dg.AssetCheckResult | None:
         try:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
+from klaviyo_assets.catalog import CATALOG, EVENTS, REVISION, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.code_version import code_version
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
@@ -160,6 +161,8 @@ def _spec(translator: KlaviyoTranslator, entry: ResourceType, owner: dg.AssetSpe
             f"get_asset_spec of {type(translator).__name__} returns {type(given).__name__} for {entry.name}, not a dagster.AssetSpec. Return one."
         )
     spec = given.merge_attributes(metadata={RESOURCE_TYPE: entry.name})
+    if spec.code_version is None:
+        spec = spec.replace_attributes(code_version=code_version(entry, REVISION))
     if owner is None or any(dep.asset_key == owner.key for dep in spec.deps):
         return spec
     return spec.merge_attributes(deps=[owner.key])

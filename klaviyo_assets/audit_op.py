@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import date
 
 import dagster as dg
 
@@ -70,6 +71,11 @@ class AuditExecution:
         """
         last = self._store.last_if_any()
         return None if last is None else self._result(*last)
+
+    def differing_days(self) -> list[date]:
+        """Return the days (UTC) on which the last audit found a difference."""
+        last = self._store.last_if_any()
+        return sorted({one.day for one in last[1]}) if last is not None else []
 
     def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
         names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})

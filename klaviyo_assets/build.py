@@ -9,7 +9,9 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import Execute, build_klaviyo_assets, run
-from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog import CATALOG, REVISION, Catalog
+from klaviyo_assets.code_version import code_version, with_options
+from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
@@ -126,6 +128,7 @@ def build_klaviyo_definitions(
     assets, mart_assets = (
         list(dg.map_asset_specs(lambda spec: _with_owners_and_tags(spec, owners, tags or {}), group)) for group in (assets, mart_assets)
     )
+    assets = list(dg.map_asset_specs(lambda spec: _with_code_version(spec, catalog, klaviyo), assets))
     automation = [build_klaviyo_automation(assets, name, marts=mart_assets, catalog=catalog, executor=executor, schedules=schedules)]
     assets = [*assets, *mart_assets]
     if publish is not None:
@@ -162,6 +165,14 @@ def build_klaviyo_definitions(
             ),
         },
     )
+
+
+def _with_code_version(spec: dg.AssetSpec, catalog: Catalog, klaviyo: KlaviyoResource) -> dg.AssetSpec:
+    """Let the code version of a resource type depend on the options too, unless it comes from the user's translator."""
+    entry = catalog[spec.metadata.get(RESOURCE_TYPE) or spec.metadata[PARTITIONS_OF]]
+    if spec.code_version != code_version(entry, REVISION):
+        return spec
+    return spec.replace_attributes(code_version=with_options(spec.code_version, entry, klaviyo))
 
 
 def _start_date(klaviyo: KlaviyoResource) -> datetime | None:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from klaviyo_assets.build import build_klaviyo_definitions
 from klaviyo_assets.jobs import sync_executor
+from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.setting_names import VARIABLES
@@ -22,6 +23,7 @@ def _definitions() -> dg.Definitions:
         marts=selected_marts(settings.marts),
         name=SCHEMA,
         publish=PublishTarget.at(settings.publish_path, settings.publish_parquet) if settings.publish_path else None,
+        partitions=EventPartitions(settings.partitions, settings.partitions_timezone) if settings.partitions else None,
         setting_names=VARIABLES,
     )
     # For runs without a job, such as those of the button "Materialize all".

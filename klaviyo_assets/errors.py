@@ -16,6 +16,7 @@ packages raise are defined here, the others in the module that the tree names::
         - FolderFailed          the files next to the database cannot be written (a full disk, a missing permission)
         - TableChanged          another program has changed a table while the sync was running
         - NotOurs               another program uses the name of one of our tables, or has added a constraint to one
+        - DaysDiffer            an audit has found differences, and the days are marked as failed partitions
         - StillLocked           another process keeps a file next to the database locked
       x WarehouseError          the database cannot be used (klaviyo_assets/warehouse/base.py)
         - WarehouseBusy         another process has it open
@@ -92,6 +93,21 @@ class InvalidRange(SyncError):
 
 class InvalidMode(SyncError):
     """The run config names a mode that the resource type does not have."""
+
+
+class DaysDiffer(SyncError):
+    """The audit has found days with another number of events than Klaviyo counts; they are marked as failed.
+
+    Args:
+        partitions: Number of partitions.
+        asset: The asset with the partitions.
+    """
+
+    def __init__(self, partitions: int, asset: str) -> None:
+        super().__init__(
+            f"The audit found differences in {partitions} partitions of {asset}, which are marked as failed; see the check complete.",
+            "Run the repair job, or materialize these partitions: both read the days again.",
+        )
 
 
 class AssetUnknown(SyncError):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
@@ -27,15 +27,30 @@ def log_materializations(context: dg.AssetExecutionContext, materializations: Se
         for one in materializations:
             context.log_event(one)
         return
-    entries = [_entry(context, one) for one in materializations]
-    for start in range(0, len(entries), _AT_ONCE):
-        _store(context.instance, entries[start : start + _AT_ONCE])
+    _store_all(context, [_event(context, one) for one in materializations])
 
 
-def _entry(context: dg.AssetExecutionContext, materialization: dg.AssetMaterialization) -> EventLogEntry:
+def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[str]) -> None:
+    """Let Dagster show partitions of an asset as failed. The run must fail then.
+
+    Open-source Dagster has no event for a partition that has turned out to be wrong: ``AssetMaterializationFailure`` is read by Dagster+ alone, and
+    partitions cannot be wiped. It shows a partition as failed if its latest event is the plan of a failed run to materialize it.
+
+    Args:
+        context: Dagster's.
+        asset: Key of the asset.
+        partitions: Keys of the partitions.
+    """
+    step = context.get_step_execution_context()
+    plans = [AssetMaterializationPlannedData(asset, partition=partition) for partition in partitions]
+    planned = [DagsterEvent.build_asset_materialization_planned_event(step.job_name, step.step.key, plan) for plan in plans]
+    _store_all(context, planned)
+
+
+def _event(context: dg.AssetExecutionContext, materialization: dg.AssetMaterialization) -> DagsterEvent:
     step = context.get_step_execution_context()
     partition = f" on partition {materialization.partition}" if materialization.partition else ""
-    event = DagsterEvent(
+    return DagsterEvent(
         event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
         job_name=step.job_name,
         step_handle=step.step.handle,
@@ -45,6 +60,15 @@ def _entry(context: dg.AssetExecutionContext, materialization: dg.AssetMateriali
         event_specific_data=StepMaterializationData(materialization, []),
         message=f"Materialized value {materialization.label}{partition}.",
     )
+
+
+def _store_all(context: dg.AssetExecutionContext, events: Sequence[DagsterEvent]) -> None:
+    entries = [_entry(context, event) for event in events]
+    for start in range(0, len(entries), _AT_ONCE):
+        _store(context.instance, entries[start : start + _AT_ONCE])
+
+
+def _entry(context: dg.AssetExecutionContext, event: DagsterEvent) -> EventLogEntry:
     return EventLogEntry(  # type: ignore[no-untyped-call]
         error_info=None,
         level=logging.DEBUG,

@@ -128,7 +128,7 @@ class MartStep:
             **({"groups_computed": result.groups} if result.groups else {}),
             **dict(result.metadata),
         }
-        return dg.MaterializeResult(asset_key=self._keys[result.model], metadata=metadata)
+        return dg.MaterializeResult(asset_key=self._keys[result.model], metadata=metadata, data_version=dg.DataVersion(result.version))
 
     def _checks(self, result: ModelResult) -> Iterator[dg.AssetCheckResult]:
         asset = self._keys[result.model]

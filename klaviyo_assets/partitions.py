@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
 
-from klaviyo_assets.state.periods import Grain, Periods
+from klaviyo_assets.state.periods import Grain, Periods, is_timezone
 from klaviyo_assets.validation import InvalidDefinition
 
 DEFAULT_START = date(2012, 1, 1)
@@ -43,10 +42,8 @@ class EventPartitions:
     def __post_init__(self) -> None:
         if self.grain not in {*Grain}:
             raise InvalidDefinition(f"partitions={self.grain!r} is not a length of partitions. Use {' or '.join(repr(one.value) for one in Grain)}.")
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise InvalidDefinition(f"timezone={self.timezone!r} is not a time zone. Write its IANA name, such as Europe/Berlin.") from None
+        if not is_timezone(self.timezone):
+            raise InvalidDefinition(f"timezone={self.timezone!r} is not a time zone. Write its IANA name, such as Europe/Berlin.")
 
     @cached_property
     def periods(self) -> Periods:

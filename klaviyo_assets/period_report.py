@@ -1,17 +1,19 @@
 """Reports days of events to Dagster as materialized partitions: those with changed rows, and those that were read and have none."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.event_batch import log_materializations
+from klaviyo_assets.errors import DaysDiffer
+from klaviyo_assets.event_batch import log_materializations, mark_as_failed
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.quality.period_counts import PeriodCounts
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
+from klaviyo_assets.state.days import windows_of
 from klaviyo_assets.warehouse.base import Warehouse
 
 ROW_COUNT = "dagster/partition_row_count"
@@ -59,6 +61,20 @@ class PeriodReport:
         if changed:
             self._forget({one.sync_id for one in changed})
         return counts
+
+    def mark_as_failed(self, days: Iterable[date]) -> None:
+        """Mark the partitions of days (UTC) as failed, until they are read again.
+
+        Args:
+            days: The days.
+
+        Raises:
+            DaysDiffer: Always if there are any, since Dagster shows partitions of failed runs alone as failed.
+        """
+        periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
+        if found := sorted(periods.touching(windows_of(days), first, last)):
+            mark_as_failed(self.context, self.asset, [EventPartitions.key(period) for period in found])
+            raise DaysDiffer(len(found), self.asset.to_user_string())
 
     def _read(self, known: Set[date], selected: Set[date]) -> tuple[list[ChangedPeriod], dict[date, int]]:
         """Return the changes that are not reported yet, and the rows of each partition to report."""

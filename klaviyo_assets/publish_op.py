@@ -50,7 +50,7 @@ class PublishStep:
             raise failure(error, self.setting_names.worded) from None
         for name in published.incomplete:
             self.context.log.warning("%s: its latest sync did not succeed; the table _published of the copy says up to when it is complete.", name)
-        yield dg.MaterializeResult(asset_key=self.asset, metadata=metadata_of(published))
+        yield dg.MaterializeResult(asset_key=self.asset, metadata=metadata_of(published), data_version=dg.DataVersion(published.version))
 
     def _publish(self) -> Publication:
         klaviyo = self.klaviyo

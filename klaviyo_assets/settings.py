@@ -21,6 +21,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
 from klaviyo_assets.extract.options import conversion_metrics, parse_start_date
 from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
+from klaviyo_assets.state.periods import Grain, is_timezone
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE, is_memory_limit
 
@@ -75,6 +76,16 @@ def _check_metric_ids(text: str, name: str) -> None:
 def _check_memory_limit(text: str, name: str) -> None:
     if not is_memory_limit(text):
         raise ValueError(f"{name} must be {MEMORY_LIMIT_WORDS}; it is {text!r}.")
+
+
+def _check_grain(text: str, name: str) -> None:
+    if text not in {*Grain}:
+        raise ValueError(f"{name} must be {' or '.join(Grain)}; it is {text!r}.")
+
+
+def _check_timezone(text: str, name: str) -> None:
+    if not is_timezone(text):
+        raise ValueError(f"{name} is not a time zone: {text!r}. Write its IANA name, such as Europe/Berlin.")
 
 
 def _check_revision(text: str, name: str) -> None:
@@ -157,6 +168,23 @@ class Settings:
         kind=Names(),
         default_words="none",
         notes="In code: `marts=` of `build_klaviyo_definitions`. [The marts](marts.md), [views for dbt](dbt.md)",
+        on_resource=False,
+    )
+    partitions: str | None = _option(
+        None,
+        "Days or months of events as partitions in Dagster: daily or monthly",
+        example="daily",
+        kind=Text(_check_grain),
+        default_words="no partitions",
+        notes="In code: `partitions=` of `build_klaviyo_definitions`. [More](partitions.md)",
+        on_resource=False,
+    )
+    partitions_timezone: str = _option(
+        "UTC",
+        "Time zone in which the days of partitions begin, such as that of the account",
+        example="Europe/Berlin",
+        kind=Text(_check_timezone),
+        notes='In code: `partitions=EventPartitions("daily", "Europe/Berlin")`. [More](partitions.md)',
         on_resource=False,
     )
     event_metrics: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)

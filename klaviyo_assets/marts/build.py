@@ -16,6 +16,7 @@ from klaviyo_assets.marts.model import Model, Scope
 from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.sources import CHANGED, Sources, is_changed
 from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
+from klaviyo_assets.marts.version import version_of_rows, version_of_view
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
 _LARGE_SHARE = 0.2
@@ -33,12 +34,14 @@ class Done:
         reason: Why it was rebuilt.
         groups: How many groups were computed again.
         rules_changed: Whether field rules have changed since the build before.
+        version: Data version of the rows.
     """
 
     outcome: Outcome
     reason: str = ""
     groups: int = 0
     rules_changed: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,21 @@ class ModelBuild:
                 self._rebuild()
             else:
                 self._create_view()
-            self._store.put(replace(now, generation=uuid4().hex))
-            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed)
+            generation = uuid4().hex
+            version = self._version_of_rebuilt(generation)
+            self._store.put(replace(now, generation=generation, version=version))
+            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed, version=version)
         assert last is not None
         groups = self._update(last)
-        self._store.put(replace(now, generation=last.generation))
-        return Done(Outcome.UPDATED if groups else Outcome.UNCHANGED, groups=groups)
+        version = f"{last.generation}-{now.change}" if groups or last.version is None else last.version
+        self._store.put(replace(now, generation=last.generation, version=version))
+        return Done(Outcome.UPDATED if groups else Outcome.UNCHANGED, groups=groups, version=version)
+
+    def _version_of_rebuilt(self, generation: str) -> str:
+        """Return the data version of what was just built: of an incremental model a new one, since it is built completely only after a change."""
+        if self.model.header.view is not None:
+            return version_of_view(self.sources, self.model, self._store)
+        return generation if self.capture is not None else version_of_rows(self.sources, self.model.name)
 
     def _now(self) -> Built:
         """Return what to record, apart from the generation."""

@@ -60,6 +60,7 @@ class ModelResult:
         metadata: Numbers by name.
         checks: Results of its checks.
         error: Why it failed or was skipped.
+        version: Data version of its rows.
     """
 
     model: str
@@ -72,6 +73,7 @@ class ModelResult:
     metadata: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[CheckResult, ...] = ()
     error: KlaviyoAssetsError | None = None
+    version: str = ""
 
     def raise_if_failed(self) -> None:
         """Raise the error of a model that failed or was skipped, or of a check that found errors (not warnings) or could not run.

@@ -163,6 +163,7 @@ class _Run:
                 metadata=numbers,
                 checks=(*findings.checks(), *failed),
                 seconds=time.monotonic() - started,
+                version=done.version,
             )
 
     def check(self, model: Model) -> ModelResult:

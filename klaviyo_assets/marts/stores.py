@@ -23,6 +23,7 @@ class Built:
         rules: Hash of the field rules with which the raw tables were stored.
         epoch: Which capture of changes it follows.
         change: The last change that it contains.
+        version: Data version of its rows; None if an earlier release of this library has built it.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Built:
     rules: str
     epoch: str | None = None
     change: int | None = None
+    version: str | None = None
 
 
 class BuiltModels(Store):
@@ -49,6 +51,7 @@ class BuiltModels(Store):
         "rules": ("VARCHAR", "Hash of the field rules of the raw tables; a change rebuilds it."),
         "epoch": ("VARCHAR", "Capture of changes that an incremental model follows."),
         "change": ("BIGINT", "Last change of that capture that it contains: its watermark."),
+        "version": ("VARCHAR", "Data version in Dagster: it changes only if rows of the table change."),
     }
 
     def get(self, model: str) -> Built | None:
@@ -59,7 +62,7 @@ class BuiltModels(Store):
     def put(self, built: Built) -> None:
         """Record how a model was built, in place of what was recorded."""
         self.connection.execute(f"DELETE FROM {self.table} WHERE model = ?", [built.model])
-        self.connection.execute(f"INSERT INTO {self.table} ({', '.join(self.COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*vars(built).values()])
+        self.connection.execute(f"INSERT INTO {self.table} ({', '.join(self.COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*vars(built).values()])
 
     def forget_others(self, models: Collection[str]) -> None:
         """Forget the watermarks of models that are not among some: they no longer hold back changes, and are rebuilt if they come back."""

@@ -1,12 +1,17 @@
 """What a copy of the database says about itself: up to when each resource type is complete."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.marts.library import marts_schema
+from klaviyo_assets.marts.stores import BuiltModels
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.ddl import INSTANT, Columns, table_exists
+from klaviyo_assets.state.tombstones import Tombstones
+from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column, table_exists
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
 TABLE = "_published"
@@ -71,6 +76,40 @@ def read_facts(connection: DuckDBPyConnection, schema: str) -> list[TypeFacts]:
         """
     ).fetchall()
     return [TypeFacts(schema, name, until, outcome, changed) for name, until, outcome, changed in rows if table_exists(connection, schema, name)]
+
+
+def version_of(connection: DuckDBPyConnection, schemas: Collection[str], published_at: datetime) -> str:
+    """Return the data version of a copy: it changes only if rows of its tables have changed.
+
+    With tables of other programs in the database, each copy has another version, since no log says whether these have changed.
+
+    Args:
+        connection: The copy, with the bookkeeping tables.
+        schemas: The schemas that syncs have filled.
+        published_at: When the copy is made.
+    """
+    ours = [name for schema in schemas for name in (schema, marts_schema(schema))]
+    others = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND NOT list_contains(?, schema_name) LIMIT 1", [ours]
+    ).fetchall()
+    if others:
+        return published_at.isoformat()
+    parts = []
+    for schema in sorted(schemas):
+        rewritten = "+ coalesce(rows_rewritten, 0)" if has_column(connection, schema, SyncLog.NAME, "rows_rewritten") else ""
+        changed = f"rows_inserted + rows_updated + rows_deleted {rewritten} > 0"
+        parts.append(_rows(connection, schema, SyncLog.NAME, f"resource_type, arg_max(id, started_at) FILTER ({changed})", "GROUP BY resource_type"))
+        parts.append(_rows(connection, schema, Tombstones.NAME, "count(*)"))
+        version = "coalesce(version, generation)" if has_column(connection, marts_schema(schema), BuiltModels.NAME, "version") else "generation"
+        parts.append(_rows(connection, marts_schema(schema), BuiltModels.NAME, f"model, {version}"))
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _rows(connection: DuckDBPyConnection, schema: str, table: str, columns: str, grouping: str = "") -> str:
+    """Return what a query of a bookkeeping table returns, as text; nothing if there is no such table."""
+    if not table_exists(connection, schema, table):
+        return ""
+    return f"{schema}.{table} {connection.execute(f'SELECT {columns} FROM {quoted(schema)}.{quoted(table)} {grouping} ORDER BY ALL').fetchall()}"
 
 
 def write_facts(connection: DuckDBPyConnection, facts: list[TypeFacts], published_at: datetime) -> None:

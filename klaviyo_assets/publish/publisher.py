@@ -40,6 +40,7 @@ class Publication:
         types: Its resource types.
         bytes: Size of the DuckDB file.
         parquet_files: Number of Parquet files; those written by this publication, and those taken over unchanged from the one before.
+        version: Changes only if rows have changed.
     """
 
     target: PublishTarget
@@ -47,6 +48,7 @@ class Publication:
     types: tuple[TypeFacts, ...]
     bytes: int
     parquet_files: tuple[int, int] = (0, 0)
+    version: str = ""
 
     @property
     def complete_until(self) -> datetime | None:
@@ -108,7 +110,9 @@ class Publisher:
             self.warehouse.copy_to(partial)
             with duckdb.connect(str(partial)) as connection:
                 published_at = datetime.now(UTC)
-                types = [one for schema in facts.schemas_of(connection) for one in facts.read_facts(connection, schema)]
+                schemas = facts.schemas_of(connection)
+                types = [one for schema in schemas for one in facts.read_facts(connection, schema)]
+                version = facts.version_of(connection, schemas, published_at)
                 if not even_if_partial:
                     self._refuse_running(types)
                 _make_fit_for_readers(connection, types, published_at)
@@ -125,7 +129,7 @@ class Publisher:
             written.put_in_place()
         registry.note(self.warehouse.state_dir, self.target, compactions)
         files = (0, 0) if written is None else (written.written, written.kept)
-        return Publication(self.target, published_at, tuple(types), target.stat().st_size, files)
+        return Publication(self.target, published_at, tuple(types), target.stat().st_size, files, version)
 
     @property
     def _partial(self) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
@@ -14,6 +14,15 @@ SECONDS_OF_A_QUARTER = 900
 """Each quarter of an hour lies in one day of any time zone."""
 
 _FIRST, _END = 0, int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // SECONDS_OF_A_QUARTER
+
+
+def is_timezone(name: str) -> bool:
+    """Return whether this machine knows a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 class Grain(StrEnum):

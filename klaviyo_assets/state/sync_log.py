@@ -143,8 +143,9 @@ class SyncLog(Store):
 
     def last_change(self, resource_type: str) -> str | None:
         """Return the id of the last sync of a resource type that has changed rows, failed and killed ones too; None if none is recorded."""
+        rewritten = "coalesce(rows_rewritten, 0)" if has_column(self.connection, self.schema, self.NAME, "rows_rewritten") else "0"
         rows = self._rows(
-            f"SELECT id FROM {self.table} WHERE resource_type = ? AND rows_inserted + rows_updated + rows_deleted + coalesce(rows_rewritten, 0) > 0 "
+            f"SELECT id FROM {self.table} WHERE resource_type = ? AND rows_inserted + rows_updated + rows_deleted + {rewritten} > 0 "
             "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
             [resource_type],
         )

@@ -164,3 +164,29 @@ def test_days_are_read_again_in_one_run_and_the_others_stay_missing(shop: Sandbo
     latest = latest_of_events(instance)
     assert latest.metadata["mode"].value == "range"
     assert latest.tags["dagster/data_version"] != version, "rows of the gap are new"
+
+
+def test_the_audit_marks_days_that_differ_as_failed_until_they_are_read_again(
+    shop: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    partitions = EventPartitions(start=NIGHT.date() - timedelta(days=40))
+    defs, wrong = definitions(shop, tmp_path, partitions=partitions), f"{NIGHT.date() - timedelta(days=9)}"
+    sync(defs, instance)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        # Not deleted, which the next sync would notice: their times are wrong, so the count of two days is.
+        connection.execute(f"UPDATE warehouse.klaviyo.events SET datetime = datetime - INTERVAL 1 DAY WHERE datetime::DATE = '{wrong}'")
+
+    def statuses() -> set[str]:
+        found = instance.get_status_by_partition(BY_DAY, partitions.definition.get_partition_keys(), partitions.definition)
+        return {day for day, status in (found or {}).items() if status is not None and status.value == "FAILED"}
+
+    result = defs.resolve_job_def("klaviyo_audit").execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    before = f"{NIGHT.date() - timedelta(days=10)}"
+    assert statuses() == {before, wrong}
+
+    assert read_days(defs, instance, date.fromisoformat(before), date.fromisoformat(wrong)).success
+    assert not statuses()
+    assert defs.resolve_job_def("klaviyo_audit").execute_in_process(instance=instance).success

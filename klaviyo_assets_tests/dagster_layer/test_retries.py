@@ -17,6 +17,7 @@ from klaviyo_assets.cli.output import OutputFailed
 from klaviyo_assets.errors import (
     AccountMismatch,
     AssetUnknown,
+    DaysDiffer,
     FolderFailed,
     InvalidMode,
     InvalidRange,
@@ -95,6 +96,7 @@ PERMANENT: list[Exception] = [
     InvalidRange("x"),
     InvalidMode("x"),
     AssetUnknown(["a"], "op"),
+    DaysDiffer(2, "klaviyo/events_by_day"),
     UnknownMetric("x"),
     AccountMismatch("x"),
     NewerLayout("klaviyo", found=9, written_by="9.0", known=1),

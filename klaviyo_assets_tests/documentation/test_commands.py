@@ -67,6 +67,8 @@ def _on_a_database(command: str, folder: Path, environment: Mapping[str, str]) -
 
 _PROFILES_IN_FULL = """--assets 'key:"klaviyo/profiles"' --config-json '{"ops": {"klaviyo_profiles": {"config": {"mode": "full"}}}}'"""
 
+_A_MONTH = """--assets 'key:"klaviyo/events_by_day"' --partition-range '2026-06-01...2026-06-30'"""
+
 
 def _in_a_project(command: str, folder: Path, environment: Mapping[str, str]) -> None:
     """Run a command of ``dg`` in the example project, and check what it has written."""
@@ -78,6 +80,7 @@ def _in_a_project(command: str, folder: Path, environment: Mapping[str, str]) ->
 
 COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
     f"dg launch -m klaviyo_assets.definitions {_PROFILES_IN_FULL}": _ends(),
+    f"KLAVIYO_PARTITIONS=daily dg launch -m klaviyo_assets.definitions {_A_MONTH}": _ends(),
     "klaviyo-assets erase ann@example.com --dry-run": _on_a_database,
     "klaviyo-assets erase ann@example.com": _on_a_database,
     "klaviyo-assets erase 01H2ANN ann@example.com": _on_a_database,
@@ -115,7 +118,7 @@ def commands_of(block: Block) -> list[str]:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.sub(r"\W+", "-", command)[:90])
 def test_a_command_works(command: str, account: SandboxProcess, tmp_path: Path) -> None:
     folder = Path(sys.executable).parent
-    if shlex.split(command)[0] == "dg" and not (folder / "dg").exists() and "CI" not in os.environ:
+    if "dg" in shlex.split(command) and not (folder / "dg").exists() and "CI" not in os.environ:
         pytest.skip("dagster-dg-cli is not installed")
     environment = {
         **os.environ,

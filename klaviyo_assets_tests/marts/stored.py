@@ -95,7 +95,7 @@ class StoredAccount:
                     columns, marks = ", ".join(values), ", ".join("?" for _ in values)
                     connection.execute(f"INSERT INTO {target} ({columns}) VALUES ({marks})", [_stored(value) for value in values.values()])
                 if outcome != "running":
-                    entry.outcome, entry.finished_at = outcome, self.now + timedelta(minutes=1)
+                    entry.outcome, entry.finished_at, entry.rows_inserted = outcome, self.now + timedelta(minutes=1), len(records)
                     log.update(entry)
 
     def execute(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:

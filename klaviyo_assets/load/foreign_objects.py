@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.ddl import SchemaColumns
 from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 
 OWN_COLUMNS = tuple(column.name for column in ADDED_COLUMNS)
@@ -24,11 +25,13 @@ class Ownership:
         connection: The database.
         warehouse: The same.
         schema: DuckDB schema.
+        known: The schema's columns, if they have been read.
     """
 
     connection: DuckDBPyConnection
     warehouse: Warehouse
     schema: str
+    known: SchemaColumns | None = None
 
     def check(self, resource_tables: Mapping[str, Sequence[str]], bookkeeping: Mapping[str, Collection[str]]) -> None:
         """Reject a schema in which another program uses our names. Like in DuckDB, case does not matter.
@@ -130,17 +133,23 @@ class Ownership:
     @cached_property
     def _tables(self) -> dict[str, str]:
         """The tables' names as they are written, by name in lower case."""
-        return {name.lower(): name for (name,) in self._listed("table_name", "duckdb_tables()")}
+        return {name.lower(): name for name, _ in self._tables_and_kinds}
 
     @cached_property
     def _with_generated_columns(self) -> set[str]:
         """Names of tables with a generated column, in lower case."""
-        return {name.lower() for (name,) in self._listed("table_name", "duckdb_tables()", "AND contains(sql, 'GENERATED ALWAYS AS')")}
+        return {name.lower() for name, is_one in self._tables_and_kinds if is_one}
+
+    @cached_property
+    def _tables_and_kinds(self) -> list[tuple[Any, ...]]:
+        """Name of each table, and whether it has a generated column."""
+        return self._listed("table_name, contains(sql, 'GENERATED ALWAYS AS')", "duckdb_tables()")
 
     @cached_property
     def _columns(self) -> dict[str, set[str]]:
         """Names of the columns of each table, in lower case."""
-        return {table: {name.lower() for (name,) in rows} for table, rows in self._by_table("column_name", "duckdb_columns()").items()}
+        known = self.known or SchemaColumns(self.connection, self.schema)
+        return {table: {*columns} for table, columns in known.tables.items()}
 
     @cached_property
     def _indexes(self) -> dict[str, list[tuple[Any, ...]]]:

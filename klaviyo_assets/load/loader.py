@@ -45,7 +45,7 @@ from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.state.table_fingerprint import TableState, current_state
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.ddl import SchemaColumns, table_exists
 from klaviyo_assets.warehouse.sql import count_rows
 
 
@@ -143,8 +143,10 @@ class Loader:
             AccountMismatch: If the schema contains another account's data, or may contain it.
             NewerLayout: If a later version of this library has written the schema.
         """
-        with self._restored_on_error(), self.transaction() as connection:
-            prepared = self.tables.prepare(connection)
+        # The transaction that ends the sync frees the space of deleted rows.
+        with self._restored_on_error(), self.warehouse.transaction(frees_space=False) as connection:
+            known = SchemaColumns(connection, self.schema)
+            prepared = self.tables.prepare(connection, known)
             self.notes.extend(prepared.notes)
             log, coverage, name = self.log(connection), self.coverage_store(connection), self.entry.name
             connection.execute(f"DROP TABLE IF EXISTS {self.tables.rebuilt}")  # left by an interrupted full read
@@ -163,10 +165,10 @@ class Loader:
             last_end = log.last_end(name)
             self._record_state(connection, row)
             log.insert(row)
-            stored = StoredRules(connection, self.tables, FieldRuleSet())
+            stored = StoredRules(connection, self.tables, FieldRuleSet(), known)
             self.notes.extend(stored.update_copy(is_new=name in prepared.made))
             self.has_field_rules = stored.log_exists
-            tombstones = Tombstones(connection, self.warehouse, self.schema)
+            tombstones = Tombstones(connection, self.warehouse, self.schema, known)
             self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
             self.erased = tombstones.hashes()
             self._sync_id = row.id

@@ -20,6 +20,7 @@ from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
+from klaviyo_assets.warehouse.ddl import SchemaColumns
 from klaviyo_assets.warehouse.sql import quoted
 
 
@@ -31,11 +32,13 @@ class StoredRules:
         connection: The database.
         tables: Names of the tables.
         field_rules: The rules.
+        known: The schema's columns, if they have been read.
     """
 
     connection: DuckDBPyConnection
     tables: Tables
     field_rules: FieldRuleSet
+    known: SchemaColumns | None = None
 
     @property
     def log_exists(self) -> bool:
@@ -155,7 +158,7 @@ class StoredRules:
 
     @property
     def _log(self) -> FieldRuleLog:
-        return FieldRuleLog(self.connection, self.tables.warehouse, self.tables.schema)
+        return FieldRuleLog(self.connection, self.tables.warehouse, self.tables.schema, self.known)
 
     @property
     def _copy(self) -> BookkeepingCopy:

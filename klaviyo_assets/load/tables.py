@@ -85,22 +85,26 @@ class Tables:
         """Unquoted name of :attr:`rebuilt`."""
         return rebuilt_name_of(self.entry.name)
 
-    def prepare(self, connection: DuckDBPyConnection) -> Prepared:
+    def prepare(self, connection: DuckDBPyConnection, known: SchemaColumns | None = None) -> Prepared:
         """Create missing tables, add columns that are new in the catalog, and correct types and comments.
 
         If a column of the resource type had to be added or converted, the fingerprint of the coverage changes, since the table lacks the values that
         were read before.
 
+        Args:
+            connection: The database, in a transaction.
+            known: The schema's columns, for later queries of the same transaction.
+
         Raises:
             NewerLayout: If a later version of this library has written the schema.
             NotOurs: If another program uses our names in the schema.
         """
-        place, known = (connection, self.warehouse, self.schema), SchemaColumns(connection, self.schema)
+        place, known = (connection, self.warehouse, self.schema), known or SchemaColumns(connection, self.schema)
         version, migration = SchemaVersion(*place, known), LayoutMigration(*place, known)
         stores: Sequence[type[Store]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
         declared = {store.NAME: store.COLUMNS for store in stores}
         version.reject_newer()
-        Ownership(*place).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
+        Ownership(*place, known).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))
         notes = migration.run()
         made = tuple(name for name in (self.entry.name, *(store.NAME for store in _ALWAYS_CREATED)) if not known.of(name))
         if version.version is None:

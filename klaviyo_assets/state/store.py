@@ -45,6 +45,8 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether the table exists."""
+        if self.known is not None:
+            return bool(self.known.of(self.NAME))
         return table_exists(self.connection, self.schema, self.NAME)
 
     def prepare(self) -> None:

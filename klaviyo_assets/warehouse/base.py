@@ -76,13 +76,16 @@ class Warehouse(Protocol):
         """
 
     @contextmanager
-    def transaction(self) -> Iterator[DuckDBPyConnection]:
+    def transaction(self, *, frees_space: bool = True) -> Iterator[DuckDBPyConnection]:
         """Open the database for one transaction; an error rolls all of it back.
+
+        Args:
+            frees_space: As for :meth:`transaction_in`.
 
         Raises:
             WarehouseError: If the database cannot be opened, or fails.
         """
-        with self.connection() as connection, self.transaction_in(connection):
+        with self.connection() as connection, self.transaction_in(connection, frees_space=frees_space):
             yield connection
 
     @contextmanager

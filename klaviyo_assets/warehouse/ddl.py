@@ -41,9 +41,14 @@ class SchemaColumns:
 
     def of(self, name: str) -> ExistingColumns:
         """Return the columns of a table; empty if there is no such table. Names are compared without case, as DuckDB does."""
+        return self.tables.get(name.lower(), {})
+
+    @property
+    def tables(self) -> Mapping[str, ExistingColumns]:
+        """The columns of all tables and views, by name in lower case."""
         if self._tables is None:
             self._tables = self._read()
-        return self._tables.get(name.lower(), {})
+        return self._tables
 
     def forget(self) -> None:
         """Read again next time. Call it after each change of a table."""

@@ -3,6 +3,8 @@
 Each load writes its own row group. DuckDB's vacuum merges small row groups into one, and then holds 2,048 of its rows.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -16,6 +18,9 @@ WIDE = 16 * 2**10
 
 MAX_WIDE_BYTES = 32 * 2**20
 """Maximum bytes of wide texts that may be merged."""
+
+_LONGEST = re.compile(r"max[ _]string[ _]length\W+(\d+)", re.IGNORECASE)
+"""The length of the longest text, in the statistics of a segment as DuckDB 1.5 and 2 show them."""
 
 _GROUPS_PER_MEASUREMENT = 16
 """The texts themselves are measured once per this many row groups. That reads them, but is rare enough to cost little per load."""
@@ -114,20 +119,21 @@ def _may_be_merged(connection: DuckDBPyConnection, table: str, *, measure: bool)
 
 def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], list[_RowGroup]]:
     """Return the columns that may hold wide texts, and the row groups in the order of their rows, from statistics alone."""
-    rows = connection.execute(
-        # Elements of lists are segments too; their counts are not rows.
-        "SELECT row_group_id, column_name, coalesce(sum(count) FILTER (column_path NOT LIKE '%,%'), 0)::BIGINT, "
-        "coalesce(sum(count * longest) FILTER (longest > ?), 0)::BIGINT FROM ("
-        "SELECT column_name, row_group_id, column_path, count, "
-        r"try_cast(regexp_extract(stats::VARCHAR, '(?i)max[ _]string[ _]length\W+(\d+)', 1) AS BIGINT) AS longest "
-        f"FROM pragma_storage_info({literal(table)}) WHERE segment_type <> 'VALIDITY') GROUP BY ALL ORDER BY 1",
-        [WIDE],
+    segments = connection.execute(
+        "SELECT row_group_id, column_name, contains(column_path, ','), count, stats::VARCHAR "
+        f"FROM pragma_storage_info({literal(table)}) WHERE segment_type <> 'VALIDITY'"
     ).fetchall()
-    groups: dict[int, _RowGroup] = {}
-    for id_, _, count, size in rows:
-        before = groups.get(id_, _RowGroup(0, 0))
-        groups[id_] = _RowGroup(max(before.rows, count), before.at_most + size)
-    return sorted({name for _, name, _, size in rows if size}), list(groups.values())
+    rows: dict[int, Counter[str]] = {}
+    at_most: Counter[int] = Counter()
+    columns = set()
+    # In Python: for a small table, DuckDB plans a regular expression and sums for longer than this takes, and every commit looks at every table.
+    for id_, column, is_element, count, stats in segments:
+        # Elements of lists are segments too; their counts are not rows.
+        rows.setdefault(id_, Counter())[column] += 0 if is_element else count
+        if (longest := _LONGEST.search(stats or "")) and int(longest[1]) > WIDE:
+            at_most[id_] += count * int(longest[1])
+            columns.add(column)
+    return sorted(columns), [_RowGroup(max(rows[id_].values()), at_most[id_]) for id_ in sorted(rows)]
 
 
 def _measured(columns: list[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import NOON, Loads, after
@@ -182,3 +183,16 @@ def test_many_updates_do_not_bloat_the_file(profiles: Loads, warehouse: LocalFil
         sizes.append(warehouse.path.stat().st_size)
 
     assert max(sizes[12:]) <= max(sizes[:12])
+
+
+def test_only_the_end_of_a_sync_looks_for_deleted_rows_to_free(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a query of each table's storage, which was most of the time of an idle sync in a database with all tables."""
+    looked = []
+    monkeypatch.setattr("klaviyo_assets.warehouse.vacuum.is_due", lambda _: looked.append(1))
+    row, loader = SyncLogEntry("a-sync", "lists", "unknown", "full", NOON, None), Loader(warehouse, CATALOG["lists"], "klaviyo")
+
+    loader.begin(row)
+    assert looked == []
+
+    loader.end(row, NOON)
+    assert looked == [1]

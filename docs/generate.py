@@ -310,7 +310,12 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 """The function that generates each part, by the part's name."""
 
-FILES: dict[str, Callable[[], str]] = {".env.example": env_example, "docs/columns.md": columns, "docs/models.md": mart_pages.columns}
+FILES: dict[str, Callable[[], str]] = {
+    ".env.example": env_example,
+    "docs/columns.md": columns,
+    "docs/models.md": mart_pages.columns,
+    "klaviyo_assets/marts/parsed.json": mart_pages.parsed,
+}
 """The function that generates each file, by the file's path."""
 
 

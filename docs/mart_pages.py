@@ -1,8 +1,11 @@
 """Generate the pages about the marts from the headers of the models."""
 
+import json
+
 from markdown_text import in_words, table
 
-from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.dependencies import Parser, fingerprint
+from klaviyo_assets.marts.library import FIVETRAN, read_models, statements
 from klaviyo_assets.marts.model import Model
 
 _MODELS = read_models()
@@ -19,6 +22,14 @@ def columns() -> str:
     """Return the page that lists the columns of all models."""
     head = "# Columns of the marts\n\nGenerated from the SQL models (`make docs`). [Marts](marts.md) explains how they are built.\n"
     return head + "".join(_columns_of(name, _MODELS[name]) for name in sorted(_MODELS))
+
+
+def parsed() -> str:
+    """Return the file of the tables that the statements of the models read, one line a statement."""
+    own = {sql for model in read_models([FIVETRAN]).values() for sql in statements(model)}
+    with Parser() as parser:
+        found = {fingerprint(sql): parser.parse(sql) for sql in own}
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(found[key])}" for key in sorted(found)) + "\n}\n"
 
 
 def _columns_of(name: str, model: Model) -> str:

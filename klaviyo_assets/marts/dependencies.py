@@ -1,10 +1,24 @@
-"""Finds the tables that a statement reads, with DuckDB's own parser; names of common table expressions are none."""
+"""Finds the tables that a statement reads, with DuckDB's own parser; names of common table expressions are none.
+
+The statements of this package's own models were parsed in advance, so that a code location with them loads without DuckDB.
+"""
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from duckdb import DuckDBPyConnection
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PARSED = Path(__file__).parent / "parsed.json"
+"""The tables that this package's models read, by :func:`fingerprint` of the statement; docs/generate.py writes it."""
+
+Reads = list[tuple[str, str]]
+"""Schema, or an empty string, and name of each table that a statement reads, in lower case."""
 
 
 class SqlMistake(Exception):
@@ -20,29 +34,71 @@ class SqlMistake(Exception):
         super().__init__(what)
 
 
-def tables_read(connection: DuckDBPyConnection, sql: str, own_schema: str = "") -> frozenset[str]:
-    """Return the names of the tables that a statement reads without naming their schema, in lower case.
-
-    Args:
-        connection: Any connection; nothing is bound or run.
-        sql: One ``SELECT`` statement.
-        own_schema: A schema with which they may be named nevertheless.
-
-    Raises:
-        SqlMistake: If it is not one statement that can be parsed, or no ``SELECT``. ``PIVOT`` is none: DuckDB makes several statements of it.
+class Parser:
+    """Finds the tables that statements read. A connection to DuckDB is opened for the first one that was not parsed in advance.
 
     Example:
-        >>> tables_read(duckdb.connect(), "WITH recent AS (FROM events) SELECT * FROM recent JOIN metrics ON true")
+        >>> with Parser() as parser:
+        ...     parser.tables("WITH recent AS (FROM events) SELECT * FROM recent JOIN metrics ON true")
         frozenset({'events', 'metrics'})
     """
-    ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
-    parsed = json.loads(text)
-    if parsed["error"]:
-        raise _mistake(sql, parsed)
-    statements = parsed["statements"]
-    if len(statements) != 1:
-        raise SqlMistake(f"A model is one SELECT statement; this file has {len(statements)}.", None)
-    return frozenset(name for schema, name in _tables(statements[0]["node"], frozenset()) if schema in ("", own_schema))
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._connection: DuckDBPyConnection | None = None
+
+    def __enter__(self) -> Self:
+        """Return the parser."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._open.close()
+        self._connection = None
+
+    def tables(self, sql: str, own_schema: str = "") -> frozenset[str]:
+        """Return the names of the tables that a statement reads without naming their schema, in lower case.
+
+        Args:
+            sql: One ``SELECT`` statement.
+            own_schema: A schema with which they may be named nevertheless.
+
+        Raises:
+            SqlMistake: If it is not one statement that can be parsed, or no ``SELECT``. ``PIVOT`` is none: DuckDB makes several statements of it.
+        """
+        known = _parsed_in_advance().get(fingerprint(sql))
+        found = self.parse(sql) if known is None else known
+        return frozenset(name for schema, name in found if schema in ("", own_schema))
+
+    def parse(self, sql: str) -> Reads:
+        """Return what DuckDB's parser finds.
+
+        Raises:
+            SqlMistake: As :meth:`tables`.
+        """
+        if self._connection is None:
+            import duckdb
+
+            self._connection = self._open.enter_context(duckdb.connect())
+        ((text,),) = self._connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+        parsed = json.loads(text)
+        if parsed["error"]:
+            raise _mistake(sql, parsed)
+        statements = parsed["statements"]
+        if len(statements) != 1:
+            raise SqlMistake(f"A model is one SELECT statement; this file has {len(statements)}.", None)
+        return sorted(set(_tables(statements[0]["node"], frozenset())))
+
+
+def fingerprint(sql: str) -> str:
+    """Return what identifies a statement in the file of those that were parsed in advance."""
+    return sha256(sql.encode()).hexdigest()[:32]
+
+
+@cache
+def _parsed_in_advance() -> dict[str, Reads]:
+    found: dict[str, Reads] = json.loads(PARSED.read_text())
+    return found
 
 
 def _mistake(sql: str, parsed: dict[str, Any]) -> SqlMistake:

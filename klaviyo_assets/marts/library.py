@@ -5,11 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
-from duckdb import DuckDBPyConnection
-
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.marts.dependencies import SqlMistake, tables_read
+from klaviyo_assets.marts.dependencies import Parser, SqlMistake
 from klaviyo_assets.marts.errors import FolderMissing, InvalidModel, MartError
 from klaviyo_assets.marts.front_matter import parse_header
 from klaviyo_assets.marts.model import Model, Scope
@@ -98,7 +95,7 @@ def read_models(folders: Sequence[str | Path] = (), *, packaged: bool = True, ca
         if not folder.is_dir():
             raise FolderMissing(f"The folder {folder} of models does not exist.", "Create it, or name another folder.")
         paths |= {path.stem.lower(): (path, folder in (PACKAGED, FIVETRAN)) for path in sorted(folder.glob("*.sql"))}
-    with duckdb.connect() as parser:
+    with Parser() as parser:
         return Models([_read(parser, path, catalog, schema, is_packaged=ours) for path, ours in paths.values()])
 
 
@@ -125,7 +122,7 @@ def schema_of(schema: str, model: Model) -> str:
     return marts_schema(schema) if model.header.view is None else f"{schema}_{model.header.view}"
 
 
-def _read(parser: DuckDBPyConnection, path: Path, catalog: Catalog, schema: str, *, is_packaged: bool) -> Model:
+def _read(parser: Parser, path: Path, catalog: Catalog, schema: str, *, is_packaged: bool) -> Model:
     model = Model(path.stem.lower(), path, "", is_packaged=is_packaged)
     try:
         model = replace(model, sql=(text := _text_of(path)))
@@ -176,11 +173,18 @@ def _check_view(model: Model) -> None:
         raise InvalidModel(model.path, None, f"A view cannot read {of_a_run[0]}, which belongs to one run.", "Read tables, or remove the line view.")
 
 
-def _mentioned(parser: DuckDBPyConnection, model: Model, schema: str) -> frozenset[str]:
+def _mentioned(parser: Parser, model: Model, schema: str) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for query in (*model.header.metadata, *model.header.checks):
         found |= _tables_of(parser, model.path, as_select(query.sql, model.name), query.line, schema)
     return found
+
+
+def statements(model: Model) -> Iterator[str]:
+    """Yield the statements of a model for which the tables that they read are found: its own, and the queries of its header."""
+    yield model.sql
+    for query in (*model.header.metadata, *model.header.checks):
+        yield as_select(query.sql, model.name)
 
 
 def as_select(sql: str, model: str) -> str:
@@ -189,10 +193,10 @@ def as_select(sql: str, model: str) -> str:
     return sql if first in ("SELECT", "WITH", "FROM") else f"SELECT {sql} FROM {model}"
 
 
-def _tables_of(parser: DuckDBPyConnection, path: Path, sql: str, line: int, schema: str) -> frozenset[str]:
+def _tables_of(parser: Parser, path: Path, sql: str, line: int, schema: str) -> frozenset[str]:
     """Return the tables that SQL reads, which begins in a line of a file."""
     try:
-        return tables_read(parser, sql, marts_schema(schema).lower())
+        return parser.tables(sql, marts_schema(schema).lower())
     except SqlMistake as error:
         raise InvalidModel(path, line + (error.line or 1) - 1 if error.line or line > 1 else None, error.what) from None
 

@@ -1,7 +1,11 @@
-import duckdb
+import json
+import subprocess
+import sys
+
 import pytest
 
-from klaviyo_assets.marts.dependencies import SqlMistake, tables_read
+from klaviyo_assets.marts.dependencies import PARSED, Parser, SqlMistake, fingerprint
+from klaviyo_assets.marts.library import FIVETRAN, read_models, statements
 
 
 @pytest.mark.duckdb
@@ -23,8 +27,8 @@ from klaviyo_assets.marts.dependencies import SqlMistake, tables_read
     ],
 )
 def test_tables_are_found(sql: str, expected: set[str]) -> None:
-    with duckdb.connect() as connection:
-        assert tables_read(connection, sql, "klaviyo_marts") == expected
+    with Parser() as parser:
+        assert parser.tables(sql, "klaviyo_marts") == expected
 
 
 @pytest.mark.duckdb
@@ -39,8 +43,24 @@ def test_tables_are_found(sql: str, expected: set[str]) -> None:
     ],
 )
 def test_other_statements_are_refused(sql: str, what: str, line: int | None) -> None:
-    with duckdb.connect() as connection, pytest.raises(SqlMistake) as caught:
-        tables_read(connection, sql)
+    with Parser() as parser, pytest.raises(SqlMistake) as caught:
+        parser.tables(sql)
 
     assert caught.value.what.startswith(what)
     assert caught.value.line == line
+
+
+@pytest.mark.duckdb
+def test_statements_parsed_in_advance_are_those_of_the_models() -> None:
+    own = {sql for model in read_models([FIVETRAN]).values() for sql in statements(model)}
+
+    with Parser() as parser:
+        expected = {fingerprint(sql): [list(one) for one in parser.parse(sql)] for sql in own}
+    assert json.loads(PARSED.read_text()) == expected, "run make docs"
+
+
+@pytest.mark.long
+def test_models_of_this_package_are_read_without_duckdb() -> None:
+    code = "import sys; from klaviyo_assets.marts.library import read_models; assert read_models(); print('duckdb' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

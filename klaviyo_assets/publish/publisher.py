@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
-from klaviyo_assets._internal import os_errors, private_files
+from klaviyo_assets._internal import cancellation, os_errors, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.publish import facts, parquet, registry
@@ -26,6 +26,9 @@ from klaviyo_assets.warehouse.sql import quoted
 
 _LOCK_TIMEOUT = 600.0
 """Seconds to wait for another publication of the same copy."""
+
+_SECONDS_A_TRY = 0.5
+"""Seconds between looking whether a log message is due while waiting."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -135,13 +138,30 @@ class Publisher:
     def _partial(self) -> Path:
         return self.target.file.with_name(f"{self.target.file.name}.publishing")
 
+    def _acquire(self, lock: FileLock) -> None:
+        reminder = cancellation.Reminder()
+        while True:
+            cancellation.check()
+            try:
+                acquire(lock, _SECONDS_A_TRY)
+            except Timeout:
+                if reminder.waited >= _LOCK_TIMEOUT:
+                    raise
+                reminder.log(
+                    "Another process is writing %s; waiting up to %.0f seconds. What to do: nothing; if it takes long, see whether a run hangs.",
+                    self.target.file,
+                    _LOCK_TIMEOUT,
+                )
+            else:
+                return
+
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Hold the lock of the target, so that two publications do not write the same temporary file."""
         private_files.make_folder(self.target.file.parent, mode=0o777)
         lock = file_lock(self.target.file.with_name(f"{self.target.file.name}.lock"))
         try:
-            acquire(lock, _LOCK_TIMEOUT)
+            self._acquire(lock)
         except Timeout as error:
             raise WarehouseBusy(
                 f"Another process has been writing {self.target.file} for {_LOCK_TIMEOUT:.0f} seconds.",

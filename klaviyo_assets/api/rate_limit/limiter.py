@@ -182,7 +182,11 @@ class RateLimiter:
         share = self._fair_share.own_share
         if abs(share - self._paced_share) >= _MIN_CHANGE or (share != self._paced_share and not self._fair_share.foreign_share):
             _log.info(
-                "%s: others use %.0f %% of the account's rate limit, we use %.0f %%", self.name, 100 * self._fair_share.foreign_share, 100 * share
+                "%s: other clients use %.0f %% of the account's rate limit, so this sync uses up to %.0f %%. What to do: nothing; it uses more "
+                "as soon as they use less.",
+                self.name,
+                100 * self._fair_share.foreign_share,
+                100 * share,
             )
             self._pacing.change(share, self._fair_share.limit)
             self._paced_share = share

@@ -123,6 +123,7 @@ def build_klaviyo_definitions(
         pool=pool,
         retry_policy=retry_policy,
         setting_names=setting_names,
+        partitions=by_period,
     )
     # Added here, so that the specs of a user's own translator get them too.
     assets, mart_assets = (

@@ -10,6 +10,9 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
+ROW_COUNT = "dagster/partition_row_count"
+"""Metadata that Dagster shows for a partition."""
+
 _AT_ONCE = 500
 """Events of one transaction: about half a megabyte."""
 

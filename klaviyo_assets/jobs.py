@@ -66,7 +66,7 @@ def build_klaviyo_automation(
     members = _members_of(assets, catalog)
     is_complete = {one.entry.name for one in members} >= set(catalog.default_names)
     builder = _Builder(members, name, executor, is_complete)
-    found = [*builder.jobs(), *builder.jobs_of_marts([spec.key for asset in marts for spec in asset.specs])]
+    found = [*builder.jobs(), *builder.jobs_of_marts([spec.key for asset in marts for spec in asset.specs if PARTITIONS_OF not in spec.metadata])]
     check_op_names([one.job.name for one in found], {one.op_name: one.entry for one in members})
     return Automation([one.job for one in found], _schedules(found, schedules_of(schedules)))
 

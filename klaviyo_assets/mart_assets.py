@@ -9,9 +9,11 @@ import dagster as dg
 
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
+from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.results import UNIQUE_KEY
+from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_name, check_schema
@@ -36,6 +38,7 @@ def build_klaviyo_marts(
     pool: str | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     setting_names: SettingNames | None = None,
+    partitions: EventPartitions | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Build one asset per SQL model, with its checks; the result has one element, a subsettable op that builds the selected models in order.
 
@@ -54,6 +57,8 @@ def build_klaviyo_marts(
         pool: Dagster concurrency pool of the op.
         retry_policy: Applies where a retry may help, such as a database that another program has open.
         setting_names: What messages call the settings; the fields of the two resources by default.
+        partitions: The partitions with which ``assets`` were built. If they are days, each model that is maintained by day has an asset with its days
+            too, such as ``message_daily_by_day``. The op that computes them is the last element.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if a folder does not exist, or an asset does not say which resource type it is.
@@ -72,19 +77,24 @@ def build_klaviyo_marts(
         raise InvalidDefinition(f"marts={missing[0]!r} is not a folder. Name a folder with .sql files, or write marts=True.")
     models = read_models(folders, catalog=catalog, schema=translator.schema)
     specs = _Specs(models, translator, name, _keys_of(assets)).by_model()
-    op = _build_op(
-        f"{name}_marts",
-        models,
-        specs,
-        resource_key=resource_key,
-        duckdb_key=duckdb_key,
-        schema=translator.schema,
-        pool=pool,
-        retry_policy=retry_policy,
-        setting_names=setting_names or SettingNames(resource_key, duckdb_key),
-        catalog=catalog,
-    )
-    return [op]
+    by_day = partitioned_mart_specs(models, specs, partitions, _key_of_partitions(assets))
+    arguments: dict[str, Any] = {
+        "resource_key": resource_key,
+        "duckdb_key": duckdb_key,
+        "schema": translator.schema,
+        "pool": pool,
+        "retry_policy": retry_policy,
+        "setting_names": setting_names or SettingNames(resource_key, duckdb_key),
+        "catalog": catalog,
+    }
+    if partitions is None or not by_day:
+        return [_build_op(f"{name}_marts", models, specs, partitions={}, **arguments)]
+    reported = {model: (spec.key, partitions) for model, spec in by_day.items()}
+    models_by_key = {spec.key: model for model, spec in specs.items()}
+    return [
+        _build_op(f"{name}_marts", models, specs, partitions=reported, **arguments),
+        build_mart_partition_op(f"{name}_marts_by_day", models, by_day, models_by_key, partitions, **arguments),
+    ]
 
 
 def _folders(marts: Marts) -> list[Path] | None:
@@ -113,6 +123,11 @@ def _keys_of(assets: Sequence[dg.AssetsDefinition]) -> dict[str, dg.AssetKey]:
             )
         keys[resource_type] = spec.key
     return keys
+
+
+def _key_of_partitions(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetKey | None:
+    """Return the key of the asset with the partitions of events, if there is one."""
+    return next((spec.key for asset in assets for spec in asset.specs if spec.metadata.get(PARTITIONS_OF) == EVENTS.name), None)
 
 
 @dataclass(frozen=True)
@@ -193,6 +208,7 @@ def _build_op(
     retry_policy: dg.RetryPolicy | None,
     setting_names: SettingNames,
     catalog: Catalog,
+    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]],
 ) -> dg.AssetsDefinition:
     names = {spec.key: model for model, spec in specs.items()}
 
@@ -222,6 +238,7 @@ def _build_op(
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
             catalog=catalog,
+            partitions=partitions,
         )
         yield from step.run()
 

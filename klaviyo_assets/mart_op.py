@@ -1,8 +1,8 @@
 """Runs the op of the marts: builds the selected models, and reports each with its checks."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,13 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoMartConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
+from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.errors import ModelSkipped
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.results import CheckResult, ModelResult
 from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
@@ -43,6 +45,7 @@ class MartStep:
         duckdb: The DuckDB resource.
         setting_names: What messages call the settings.
         catalog: All resource types.
+        partitions: By model that is maintained by day, the key of the asset with its partitions, and these.
     """
 
     context: dg.AssetExecutionContext
@@ -54,6 +57,7 @@ class MartStep:
     duckdb: Any
     setting_names: SettingNames
     catalog: Catalog
+    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]] = field(default_factory=dict)
 
     def run(self) -> Iterator[Result]:
         """Yield materializations and check results as they come.
@@ -83,19 +87,33 @@ class MartStep:
         checked = [name for key, name in self.assets.items() if key not in self.context.selected_asset_keys and self._selected_checks(key)]
         errors: dict[str, Exception] = {}
         if materialized:
-            for result in self._runner.run_only(materialized, rebuild=self.config.rebuild):
+            for result in self.runner.run_only(materialized, rebuild=self.config.rebuild):
                 if result.error is None:
-                    yield self._materialization(result)
+                    self.report_days(result)
+                    yield self.materialization(result)
                     yield from self._checks(result)
                 else:
                     errors[result.model] = result.error
         if checked:
-            for result in self._runner.check(checked):
+            for result in self.runner.check(checked):
                 yield from self._checks(result)
         if errors:
-            self._fail(errors, len(materialized))
+            self.fail(errors, len(materialized))
 
-    def _fail(self, errors: Mapping[str, Exception], models: int) -> None:
+    def report_days(self, result: ModelResult, left_out: Collection[str] = ()) -> None:
+        """Report the days that were computed as partitions, except some that the op itself reports."""
+        if result.model not in self.partitions:
+            return
+        asset, partitions = self.partitions[result.model]
+        first, last = EventPartitions.key(partitions.first), EventPartitions.key(partitions.last())
+        events = [
+            dg.AssetMaterialization(asset, partition=day, metadata={ROW_COUNT: rows}, tags={"dagster/data_version": result.version})
+            for day, rows in sorted(result.days.items())
+            if first <= day <= last and day not in left_out
+        ]
+        log_materializations(self.context, events)
+
+    def fail(self, errors: Mapping[str, Exception], models: int) -> None:
         """Raise a failure that names the models that failed, and those that were not built for that reason."""
         skipped = [name for name, error in errors.items() if isinstance(error, ModelSkipped)]
         failed = {name: error for name, error in errors.items() if name not in skipped} or dict(errors)
@@ -105,7 +123,8 @@ class MartStep:
         raise found
 
     @cached_property
-    def _runner(self) -> MartRunner:
+    def runner(self) -> MartRunner:
+        """Builds the models."""
         klaviyo = self.klaviyo
         warehouse = warehouse_from(
             self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
@@ -116,7 +135,8 @@ class MartStep:
     def _keys(self) -> dict[str, dg.AssetKey]:
         return {name: key for key, name in self.assets.items()}
 
-    def _materialization(self, result: ModelResult) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def materialization(self, result: ModelResult) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Return the materialization of a model that was built."""
         model = self.models[result.model]
         columns = [dg.TableColumn(name, type_, model.header.columns.get(name.lower())) for name, type_ in result.columns.items()]
         metadata: dict[str, Any] = {

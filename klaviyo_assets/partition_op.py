@@ -9,9 +9,10 @@ import dagster as dg
 
 from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.event_batch import ROW_COUNT
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.period_report import ROW_COUNT, PeriodReport
+from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync_op import SyncStep
 from klaviyo_assets.warehouse.base import Warehouse

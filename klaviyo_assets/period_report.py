@@ -8,15 +8,13 @@ import dagster as dg
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import DaysDiffer
-from klaviyo_assets.event_batch import log_materializations, mark_as_failed
+from klaviyo_assets.event_batch import ROW_COUNT, log_materializations, mark_as_failed
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.quality.period_counts import PeriodCounts
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
 from klaviyo_assets.state.days import windows_of
 from klaviyo_assets.warehouse.base import Warehouse
-
-ROW_COUNT = "dagster/partition_row_count"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Builds one model in the caller's transaction: a complete build, or an update of the groups that have changed."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from klaviyo_assets.marts.errors import InvalidModel, ModelFailed
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.model import Model, Scope
 from klaviyo_assets.marts.results import Outcome
-from klaviyo_assets.marts.sources import CHANGED, Sources, is_changed
+from klaviyo_assets.marts.sources import CHANGED, Sources, group_of, is_changed
 from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
 from klaviyo_assets.marts.version import version_of_rows, version_of_view
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
@@ -35,6 +36,7 @@ class Done:
         groups: How many groups were computed again.
         rules_changed: Whether field rules have changed since the build before.
         version: Data version of the rows.
+        days: Of a model that is maintained by day: rows of each day that was computed again; of all days if it was rebuilt.
     """
 
     outcome: Outcome
@@ -42,6 +44,7 @@ class Done:
     groups: int = 0
     rules_changed: bool = False
     version: str = ""
+    days: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,14 @@ class ModelBuild:
         model: The model, without a problem.
         capture: The capture of changes that it follows; None for a model that is rebuilt each time.
         rebuild: True to rebuild it in any case.
+        days: Days that a model maintained by day computes again in any case.
     """
 
     sources: Sources
     model: Model
     capture: Capture | None
     rebuild: bool = False
+    days: Collection[str] = ()
 
     def run(self) -> Done:
         """Build the table, its comments and its bookkeeping.
@@ -84,12 +89,26 @@ class ModelBuild:
             generation = uuid4().hex
             version = self._version_of_rebuilt(generation)
             self._store.put(replace(now, generation=generation, version=version))
-            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed, version=version)
+            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed, version=version, days=self._rows_by_day())
         assert last is not None
         groups = self._update(last)
         version = f"{last.generation}-{now.change}" if groups or last.version is None else last.version
         self._store.put(replace(now, generation=last.generation, version=version))
-        return Done(Outcome.UPDATED if groups else Outcome.UNCHANGED, groups=groups, version=version)
+        if not groups:
+            return Done(Outcome.UNCHANGED, version=version)
+        return Done(Outcome.UPDATED, groups=groups, version=version, days=self._rows_by_day(f"SELECT value FROM {CHANGED}"))
+
+    def _rows_by_day(self, days: str | None = None) -> dict[str, int]:
+        """Count the rows of some days, or of all, if the model is maintained by day.
+
+        Args:
+            days: SQL for the days, with a column ``value``; None for all that have rows.
+        """
+        if self.model.header.scope is not Scope.DAY:
+            return {}
+        rows = f"SELECT {group_of(Scope.DAY)} AS value, count(*) AS rows FROM {self._table} GROUP BY ALL"
+        counted = rows if days is None else f"SELECT value, coalesce(rows, 0) FROM ({days}) LEFT JOIN ({rows}) USING (value)"
+        return {day: count for day, count in self._connection.execute(counted).fetchall() if day}
 
     def _version_of_rebuilt(self, generation: str) -> str:
         """Return the data version of what was just built: of an incremental model a new one, since it is built completely only after a change."""
@@ -141,6 +160,8 @@ class ModelBuild:
         assert self.capture is not None
         assert last.change is not None
         changed = self._changes.since(self.capture.scope, last.change)
+        if self.days and self.capture.scope is Scope.DAY:
+            changed += f" UNION SELECT unnest([{', '.join(map(literal, sorted(self.days)))}])"
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {changed}")
         count = count_rows(self._connection, f"FROM {CHANGED}")
         groups = count_rows(self._connection, f"FROM {self._groups.table} WHERE scope = {literal(self.capture.scope.value)}")

@@ -61,6 +61,7 @@ class ModelResult:
         checks: Results of its checks.
         error: Why it failed or was skipped.
         version: Data version of its rows.
+        days: Of a model that is maintained by day: rows of each day that was computed.
     """
 
     model: str
@@ -74,6 +75,7 @@ class ModelResult:
     checks: tuple[CheckResult, ...] = ()
     error: KlaviyoAssetsError | None = None
     version: str = ""
+    days: Mapping[str, int] = field(default_factory=dict)
 
     def raise_if_failed(self) -> None:
         """Raise the error of a model that failed or was skipped, or of a check that found errors (not warnings) or could not run.

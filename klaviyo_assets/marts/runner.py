@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -57,13 +57,16 @@ class MartRunner:
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     run_id: str | None = None
 
-    def run(self, names: Iterable[str] | None = None, *, now: datetime | None = None, rebuild: bool = False) -> Iterator[ModelResult]:
+    def run(
+        self, names: Iterable[str] | None = None, *, now: datetime | None = None, rebuild: bool = False, days: Collection[str] = ()
+    ) -> Iterator[ModelResult]:
         """Build models and all that they need, and yield their results as they come.
 
         Args:
             names: Names of models; None for all.
             now: Later events do not count; the machine's time by default.
             rebuild: True to rebuild incremental models too.
+            days: Days that models maintained by day compute again in any case, besides those that have changed.
 
         Raises:
             MartError: If there is no model with one of these names.
@@ -71,7 +74,7 @@ class MartRunner:
             SyncError: If a later version of this library has written the schema.
             WarehouseError: If the database cannot be used.
         """
-        return self.run_only(self.models if names is None else self.models.with_needed(names), now=now, rebuild=rebuild)
+        return self.run_only(self.models if names is None else self.models.with_needed(names), now=now, rebuild=rebuild, days=days)
 
     def check(self, names: Iterable[str], *, now: datetime | None = None) -> Iterator[ModelResult]:
         """Run the checks of models on their tables as they are, and yield the results; the errors are those of :meth:`run`."""
@@ -80,7 +83,9 @@ class MartRunner:
         for name in [name for name in self.models if name in {*names}]:
             yield run.check(self.models[name])
 
-    def run_only(self, names: Iterable[str], *, now: datetime | None = None, rebuild: bool = False) -> Iterator[ModelResult]:
+    def run_only(
+        self, names: Iterable[str], *, now: datetime | None = None, rebuild: bool = False, days: Collection[str] = ()
+    ) -> Iterator[ModelResult]:
         """Build exactly these models, on the tables of the others as they are. A model that needs one that fails or has no table is skipped.
 
         The arguments and errors are those of :meth:`run`.
@@ -90,7 +95,7 @@ class MartRunner:
         private_files.make_folder(folder)
         # Two runs at the same time would each undo the other's watermarks.
         with sync_lock(folder, MARTS, self.run_id):
-            run = _Run(self, now or datetime.now(UTC), rebuild)
+            run = _Run(self, now or datetime.now(UTC), rebuild, days)
             run.prepare({scope for name in selected if (scope := self.models[name].header.scope) is not None})
             for name in selected:
                 cancellation.check()
@@ -105,6 +110,7 @@ class _Run:
     runner: MartRunner
     now: datetime
     rebuild: bool
+    days: Collection[str] = ()
     captures: dict[Scope, Capture] = field(default_factory=dict)
     context: RunContext | None = None
     failed: set[str] = field(default_factory=set)
@@ -149,7 +155,7 @@ class _Run:
             with self.warehouse.transaction_in(connection, frees_space=False):
                 sources = self._sources(connection)
                 self._refuse_missing(model, sources)
-                done = ModelBuild(sources, model, self.captures[scope] if scope is not None else None, self.rebuild).run()
+                done = ModelBuild(sources, model, self.captures[scope] if scope is not None else None, self.rebuild, self.days).run()
             self.compacts |= done.rules_changed
             findings = Findings(self._sources(connection), model)
             numbers, failed = findings.numbers()
@@ -164,6 +170,7 @@ class _Run:
                 checks=(*findings.checks(), *failed),
                 seconds=time.monotonic() - started,
                 version=done.version,
+                days=done.days,
             )
 
     def check(self, model: Model) -> ModelResult:

@@ -1,0 +1,123 @@
+"""Assets with the days of marts as partitions. Their op is thin: its work is in :mod:`klaviyo_assets.mart_partition_op`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_assets.catalog import Catalog
+from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
+from klaviyo_assets.marts.library import Models
+from klaviyo_assets.marts.model import Scope
+from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.setting_names import SettingNames
+
+SUFFIX = "_by_day"
+
+_DESCRIPTION = (
+    "The days of `{model}`, those of its column `day`. Each build of `{model}` reports here the days that it has computed. Materialize days to "
+    "compute them again."
+)
+
+
+def partitioned_mart_specs(
+    models: Models, specs: Mapping[str, dg.AssetSpec], partitions: EventPartitions | None, events: dg.AssetKey | None
+) -> dict[str, dg.AssetSpec]:
+    """Return the specs of the assets with the days of models that are maintained by day; none without daily partitions of events.
+
+    Args:
+        models: All models.
+        specs: Their specs.
+        partitions: The partitions of events.
+        events: Key of the asset with these partitions.
+    """
+    if partitions is None or events is None or not partitions.is_daily:
+        return {}
+    daily = [name for name, model in models.items() if model.header.scope is Scope.DAY and model.problem is None]
+    return {name: _spec(specs[name], name, partitions, events) for name in daily}
+
+
+def _spec(model: dg.AssetSpec, name: str, partitions: EventPartitions, events: dg.AssetKey) -> dg.AssetSpec:
+    metadata = {key: value for key, value in model.metadata.items() if key.startswith("dagster/")}
+    changed = dg.AutomationCondition.eager().without(dg.AutomationCondition.in_latest_time_window())
+    return dg.AssetSpec(
+        key=dg.AssetKey([*model.key.path[:-1], model.key.path[-1] + SUFFIX]),
+        deps=[events],
+        description=_DESCRIPTION.format(model=name),
+        group_name=model.group_name,
+        owners=list(model.owners),
+        tags=dict(model.tags),
+        kinds=set(model.kinds),
+        code_version=model.code_version,
+        partitions_def=partitions.definition,
+        automation_condition=changed,
+        skippable=True,
+        metadata={**metadata, "partition_expr": "day", PARTITIONS_OF: name},
+    )
+
+
+def build_mart_partition_op(
+    op_name: str,
+    models: Models,
+    specs: Mapping[str, dg.AssetSpec],
+    assets: Mapping[dg.AssetKey, str],
+    partitions: EventPartitions,
+    *,
+    resource_key: str,
+    duckdb_key: str,
+    schema: str,
+    pool: str | None,
+    retry_policy: dg.RetryPolicy | None,
+    setting_names: SettingNames,
+    catalog: Catalog,
+) -> dg.AssetsDefinition:
+    """Build the op that computes days of marts again.
+
+    Args:
+        op_name: Name of the op.
+        models: All models.
+        specs: The specs of the assets with partitions, by model.
+        assets: The models by the keys of their own assets.
+        partitions: The partitions.
+        resource_key: Key of the Klaviyo resource.
+        duckdb_key: Key of the DuckDB resource.
+        schema: DuckDB schema.
+        pool: Dagster concurrency pool of the op.
+        retry_policy: For failures where a retry may help.
+        setting_names: What messages call the settings.
+        catalog: All resource types.
+    """
+    names = {spec.key: model for model, spec in specs.items()}
+
+    @dg.multi_asset(
+        name=op_name,
+        description="Computes the selected days of marts again, and all days with events that have changed.",
+        specs=list(specs.values()),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=pool,
+        retry_policy=retry_policy,
+        required_resource_keys={resource_key, duckdb_key},
+    )
+    def build_days(context: dg.AssetExecutionContext) -> Any:
+        # Imported only when models are built: a code location is loaded far more often, and should load fast.
+        from klaviyo_assets.mart_op import MartStep
+        from klaviyo_assets.mart_partition_op import MartPartitionStep
+
+        outputs = {key: output for output, key in build_days.node_keys_by_output_name.items()}
+        current = {context.assets_def.node_keys_by_output_name[outputs[key]]: model for key, model in names.items()}
+        step = MartStep(
+            context=context,
+            config=KlaviyoMartConfig(),
+            models=models,
+            assets=assets,
+            schema=schema,
+            klaviyo=getattr(context.resources, resource_key),
+            duckdb=getattr(context.resources, duckdb_key),
+            setting_names=setting_names,
+            catalog=catalog,
+            partitions={model: (key, partitions) for key, model in current.items()},
+        )
+        yield from MartPartitionStep(context, current, step).run()
+
+    return build_days

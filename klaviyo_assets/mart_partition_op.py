@@ -1,0 +1,72 @@
+"""Runs the op of the marts' partitions: computes the selected days again, and reports them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_assets.event_batch import ROW_COUNT
+from klaviyo_assets.failures import EXPLAINED, failure
+from klaviyo_assets.mart_op import MartStep
+from klaviyo_assets.marts.results import ModelResult
+from klaviyo_assets.run_log import in_the_log_of
+
+
+@dataclass(frozen=True)
+class MartPartitionStep:
+    """One execution of the op.
+
+    The models are updated as the op of the marts does: all days that have changed are computed, and those that are selected in any case. Models that
+    they need are built before them.
+
+    Args:
+        context: Dagster's.
+        models: The models by the key that the asset with their partitions has in this run.
+        step: The step of the marts, for its models and settings.
+    """
+
+    context: dg.AssetExecutionContext
+    models: Mapping[dg.AssetKey, str]
+    step: MartStep
+
+    def run(self) -> Iterator[dg.MaterializeResult[Any]]:
+        """Yield the materialization of each selected model's partitions.
+
+        Raises:
+            dagster.Failure: If a model failed, or the database cannot be used.
+        """
+        selected = {self.models[key]: key for key in self.context.selected_asset_keys}
+        days = [*self.context.partition_keys]
+        results = self.step.runner.run([*selected], days=days)
+        errors: dict[str, Exception] = {}
+        with closing(results) as found:  # type: ignore[type-var]
+            while (result := self._next(found)) is not None:
+                if result.error is not None:
+                    errors[result.model] = result.error
+                    continue
+                self._log(result)
+                if (asset := selected.get(result.model)) is not None:
+                    self.step.report_days(result, left_out=days)
+                    for day in days:
+                        self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
+                    yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))
+        if errors:
+            self.step.fail(errors, len(selected))
+
+    def _next(self, results: Iterator[ModelResult]) -> ModelResult | None:
+        # Only while models are built, not while Dagster handles a result and may do other work in this thread.
+        with in_the_log_of(self.context.log, self.step.setting_names.worded):
+            try:
+                return next(results, None)
+            except EXPLAINED as error:
+                raise failure(error, self.step.setting_names.worded) from None
+
+    def _log(self, result: ModelResult) -> None:
+        """Record the materialization of the model's own asset."""
+        one = self.step.materialization(result)
+        assert one.asset_key is not None
+        self.context.log_event(
+            dg.AssetMaterialization(one.asset_key, metadata=dict(one.metadata or {}), tags={"dagster/data_version": result.version})
+        )

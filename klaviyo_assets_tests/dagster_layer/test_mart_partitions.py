@@ -1,0 +1,95 @@
+"""The days of marts as partitions: what a build reports, and days that are computed again."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets_tests.marts.folders import write_model
+from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount
+
+pytestmark = pytest.mark.long
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BY_DAY, ORDERS = dg.AssetKey(["klaviyo", "orders_by_day"]), dg.AssetKey(["klaviyo", "orders"])
+HEADER = "-- incremental: day\n-- column day: The day.\n-- column n: Number of events.\n"
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("A_KEY", "pk_0123456789abcdef0123456789abcdef01")
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+class Shop:
+    """An account with a mart that is maintained by day."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        write_model(folder / "models", "orders", "SELECT day, count(*) AS n FROM live_events GROUP BY ALL", key="day", header=HEADER)
+        self.path, self.instance, self.seen = folder / "shop.duckdb", instance, 0
+        klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"))
+        self.partitions = EventPartitions(start=date(2026, 2, 1))
+        self.defs = build_klaviyo_definitions(klaviyo, duckdb=self.path, marts=folder / "models", partitions=self.partitions)
+
+    def store(self, *days: int) -> None:
+        warehouse = KeptOpen(self.path)
+        account = StoredAccount(warehouse, *([] if self.path.with_suffix(".state").exists() else ["events"]))
+        account.now += timedelta(hours=days[0])
+        events = [{"id": f"e{day}-{days[0]}", "profile_id": "p", "datetime": START - timedelta(days=day)} for day in days]
+        account.sync({"events": events})
+        warehouse.close()
+
+    def run(self, job: str, asset: dg.AssetKey, **tags: str) -> dg.ExecuteInProcessResult:
+        found = self.defs.resolve_implicit_global_asset_job_def() if job == "" else self.defs.resolve_job_def(job)
+        return found.execute_in_process(instance=self.instance, asset_selection=[asset], tags=tags)
+
+    def build(self) -> dict[str, Any]:
+        """Build the mart as its job does, and return the rows of each day that it reported."""
+        self.run("klaviyo_build_marts", ORDERS)
+        return self.reported()
+
+    def reported(self) -> dict[str, Any]:
+        records = self.instance.fetch_materializations(BY_DAY, limit=1_000, ascending=True).records
+        new = [record.asset_materialization for record in records[self.seen :]]
+        self.seen = len(records)
+        return {one.partition: one.metadata["dagster/partition_row_count"].value for one in new if one is not None and one.partition is not None}
+
+
+def test_a_build_reports_the_days_that_it_computed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    shop = Shop(tmp_path, instance)
+    shop.store(*range(1, 20))
+
+    assert shop.build() == {f"{(START - timedelta(days=day)).date()}": 1 for day in range(1, 20)}
+    assert not shop.build()
+    shop.store(2, 7)
+    assert shop.build() == {"2026-02-22": 1, "2026-02-27": 1}
+
+
+def test_selected_days_are_computed_with_those_that_changed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    shop = Shop(tmp_path, instance)
+    shop.store(*range(1, 20))
+    shop.build()
+    shop.store(4)
+    # Wrong rows that no change shows: the days are computed nevertheless.
+    warehouse = KeptOpen(shop.path)
+    with warehouse.transaction() as connection:
+        connection.execute("UPDATE klaviyo_marts.orders SET n = 99 WHERE day = DATE '2026-02-20' OR day = DATE '2026-02-19'")
+    warehouse.close()
+
+    tags = {"dagster/asset_partition_range_start": "2026-02-20", "dagster/asset_partition_range_end": "2026-02-21"}
+    result = shop.run("", BY_DAY, **tags)
+
+    assert {"orders", "orders_by_day"} <= {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key}
+    assert shop.reported() == {"2026-02-20": 1, "2026-02-21": 1, "2026-02-25": 1}
+    warehouse = KeptOpen(shop.path)
+    with warehouse.connection() as connection:
+        rows = dict(connection.execute("SELECT day::VARCHAR, n FROM klaviyo_marts.orders").fetchall())
+    warehouse.close()
+    assert (rows["2026-02-19"], rows["2026-02-20"], rows["2026-02-25"]) == (99, 1, 2)
+    (spec,) = (spec for spec in shop.defs.resolve_all_asset_specs() if spec.key == BY_DAY)
+    assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["klaviyo/events_by_day"]

@@ -16,7 +16,7 @@ from klaviyo_assets.component.scaffolder import KlaviyoScaffolder
 from klaviyo_assets.component.schema import with_schema
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS
+from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
 
         publish = PublishTarget.at(self.publish.file, self.publish.parquet) if isinstance(self.publish, PublishedFiles) else self.publish
         return build_klaviyo_definitions(
-            KlaviyoResource(api_key=self.api_key, **self._options()),
+            KlaviyoResource(**self._options()),
             duckdb=self.database,
             resource_types=self.resource_types or None,
             marts=self.marts,
@@ -163,8 +163,8 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
         )
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of the resource, without the key."""
-        values = {one.name: getattr(self, one.name) for one in RESOURCE_OPTIONS if one.name != API_KEY_OPTION.name}
+        """Return the options of the resource, with the key as an ``EnvVar``."""
+        values = {one.name: getattr(self, one.name) for one in RESOURCE_OPTIONS}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @cached_property

@@ -155,7 +155,7 @@ PUBLISH = nested(
 PARTITIONS = nested(
     Partitions,
     str | type(None),
-    "Adds an asset with the days (daily) or months (monthly) of events as partitions. With a time zone: an object of grain, timezone and start.",
+    f"{OPTIONS['partitions'].description}. With a time zone: an object of grain, timezone and start.",
     Partitions.partitions,
 )
 SCHEDULES = nested(

@@ -105,9 +105,12 @@ def _merged(schema: JsonSchemaValue, *, is_text: bool, more: JsonSchemaValue) ->
         is_text: Whether the field may be any text, and not only a template, besides values of other types.
         more: Keywords for the value.
     """
+    alternatives = schema.get("anyOf", [schema])
+    if any("type" not in one and "$ref" not in one for one in alternatives) or sum("$ref" in one for one in alternatives) > 1:
+        return schema  # a field of a subclass, with values of a more complex kind
     value: JsonSchemaValue = dict(more)
     types: list[str] = []
-    for alternative in schema.get("anyOf", [schema]):
+    for alternative in alternatives:
         if "$ref" in alternative:
             # Only for objects: a reference alone would apply to every value.
             value |= {"if": {"type": "object"}, "then": {"$ref": alternative["$ref"]}}

@@ -255,6 +255,15 @@ def test_two_accounts_with_a_translator_have_their_own_schemas_and_resources() -
     assert {"eu_frames", "us_frames"} <= set(both.resources or {})
 
 
+def test_two_accounts_may_have_two_translators() -> None:
+    both = dg.Definitions.merge(build(name="eu", translator=ByTeam()), build(name="us", translator=PrefixInTheClass()))
+
+    dg.Definitions.validate_loadable(both)
+    tables = {key: spec.metadata["dagster/table_name"] for key, spec in specs(both).items() if key.endswith("/lists")}
+    assert tables == {"eu/lists": "shop.eu.lists", "crm/lists": "shop.us.lists"}
+    assert (specs(both)["eu/lists"].group_name, specs(both)["crm/lists"].group_name) == ("crm", "us")
+
+
 @pytest.mark.parametrize(
     ("translator", "table"),
     [

@@ -4,10 +4,10 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 import pytest
@@ -15,6 +15,7 @@ import yaml
 from dagster.components.testing import create_defs_folder_sandbox
 
 from klaviyo_assets import CATALOG, EventPartitions, KlaviyoComponent, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS
@@ -229,6 +230,27 @@ SUBCLASS = textwrap.dedent(
             SEEN.append(self.account)
     """
 )
+
+
+@dataclass(kw_only=True)
+class WithFields(KlaviyoComponent):
+    """Has fields of its own."""
+
+    anything: Any = None
+    team: Annotated[str, dg.Resolver.default(description="Who owns it.")] = "crm"
+    limits: dict[str, int] | list[int] | None = None
+
+    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
+        return super().get_asset_spec(entry).replace_attributes(owners=[f"team:{self.team}"])
+
+
+def test_subclass_may_have_fields_of_its_own() -> None:
+    schema = WithFields.get_model_cls().model_json_schema()["properties"]  # type: ignore[union-attr]
+    assert {"anything", "limits", "timeout"} <= set(schema)
+    assert schema["team"]["description"] == "Who owns it."
+
+    defs = dg.build_defs_for_component(WithFields(api_key=dg.EnvVar(KEY), database="shop.duckdb", team="data", resource_types=["lists"]))
+    assert list(specs(defs)["klaviyo/lists"].owners) == ["team:data"]
 
 
 @pytest.mark.oldest

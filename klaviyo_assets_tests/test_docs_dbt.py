@@ -32,6 +32,7 @@ def module(code: str) -> ModuleType:
     return made
 
 
+@pytest.mark.long
 def test_the_definitions_have_the_views_and_the_published_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_0123456789abcdef0123456789abcdef01")
     defs = module(block("python", 'marts="fivetran"')).defs

@@ -19,6 +19,7 @@ def published(tmp_path: Path) -> Path:
     return published_copy(tmp_path)
 
 
+@pytest.mark.long
 def test_the_notebooks_queries_run_on_the_marts(published: Path) -> None:
     texts = [node.value for node in ast.walk(ast.parse((NOTEBOOK / "report.py").read_text())) if isinstance(node, ast.Constant)]
     queries = [text for text in texts if isinstance(text, str) and "SELECT " in text]
@@ -29,6 +30,7 @@ def test_the_notebooks_queries_run_on_the_marts(published: Path) -> None:
     assert ["week", "channel", "currency", "revenue"] in columns
 
 
+@pytest.mark.long
 def test_the_notebook_renders(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("marimo")
     pytest.importorskip("altair")

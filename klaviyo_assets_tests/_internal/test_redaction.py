@@ -32,6 +32,7 @@ def test_keys_are_masked(text: str, shown: str) -> None:
 KEYS = st.text(string.ascii_letters + string.digits + "_-", min_size=4, max_size=60).map("pk_{}".format)
 
 
+@pytest.mark.long
 @given(before=st.text(), key=KEYS, after=st.text())
 def test_keys_are_masked_within_any_text(before: str, key: str, after: str) -> None:
     assert key not in redact(f"{before}{key}{after}")

@@ -124,6 +124,8 @@ class OwnTransport(KlaviyoResource):
         return httpx.HTTPTransport()
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 def test_a_transport_of_another_kind_is_refused_in_one_sentence(tmp_path: Path) -> None:
     klaviyo = OwnTransport(api_key=KEY)
     words = failed_words(run_lists(build_klaviyo_definitions(klaviyo, duckdb=tmp_path / "shop.duckdb")))
@@ -397,6 +399,8 @@ def test_messages_name_the_resource_the_field_and_the_variable(tmp_path: Path, m
     assert all("field api_key of resource 'eu'" in str(one.metadata["what_to_do"].value) for one in checks)
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 def test_messages_name_the_users_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one\n" * 400)
     monkeypatch.setenv("KLAVIYO_EU", KEY)

@@ -67,6 +67,8 @@ def test_marts_are_opt_in() -> None:
     assert {*with_marts} - {*without} == {f"klaviyo/{name}" for name in read_models()}
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 @pytest.mark.parametrize("marts", ["fivetran", ["fivetran"]])
 def test_the_views_for_dbt_are_opt_in(marts: object) -> None:
     found = specs(definitions(Path("a.duckdb"), marts))
@@ -124,6 +126,8 @@ def test_a_run_reports_rows_columns_numbers_and_checks(path: Path, instance: dg.
     assert checks == {"unique_key": True, "no_revenue_metric": True}
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 def test_checks_run_alone(path: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     write_model(tmp_path / "m", "a", "SELECT unnest([1, 1]) AS id", header="-- warn never: SELECT * FROM a\n")
     defs = definitions(path, tmp_path / "m")
@@ -157,6 +161,8 @@ def test_a_failing_model_fails_alone_and_is_named(path: Path, tmp_path: Path, in
     assert "Traceback" not in text
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 def test_a_model_alone_needs_the_others_to_be_there(path: Path, instance: dg.DagsterInstance) -> None:
     result = run(definitions(path, True), instance, "dim_metric")
 
@@ -176,6 +182,8 @@ def test_the_code_location_has_marts_if_the_environment_says_so(monkeypatch: pyt
     assert "klaviyo/dim_metric" not in specs(_definitions())
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 @pytest.mark.parametrize("scheduled", [True, False])
 def test_marts_are_built_by_one_run_at_a_time(path: Path, instance: dg.DagsterInstance, *, scheduled: bool) -> None:
     """A scheduled run that comes too early skips them, any other one fails."""

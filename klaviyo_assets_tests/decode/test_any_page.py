@@ -79,6 +79,8 @@ RELATED = st.one_of(
 )
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 @pytest.mark.parametrize("entry", representatives(CATALOG[name] for name in TYPES), ids=lambda entry: entry.name)
 @settings(max_examples=25)
 @given(data=st.data())

@@ -107,6 +107,8 @@ def test_both_decoders_return_the_same_extra_text() -> None:
     assert texts[0] == texts[1]
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 def test_ever_changing_names_do_not_rebuild_decoders_forever() -> None:
     decoder = PageDecoder(CATALOG["lists"])
     for number in range(200):

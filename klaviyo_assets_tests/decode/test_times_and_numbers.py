@@ -89,6 +89,8 @@ def test_timestamp_with_more_digits_goes_to_extra_too(text: str, finer: bool) ->
     assert decoded("events", f'{{"datetime":"{text}"}}') == {"datetime": AT} | ({EXTRA: f'{{"datetime":"{text}"}}'} if finer else {})
 
 
+@pytest.mark.long
+@pytest.mark.oldest
 @settings(max_examples=300)
 @given(
     text=st.from_regex(r"[0-9]{3,5}-[0-9]{1,2}-[0-9]{1,2}[T t]?[0-9:]{0,8}[.,]?[0-9]{0,9}[Zz+ -]?[0-9:]{0,6}", fullmatch=True) | st.text(max_size=30)

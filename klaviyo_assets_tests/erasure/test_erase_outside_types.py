@@ -29,8 +29,6 @@ from klaviyo_assets_tests.outside_types import CATALOG as WIDER
 from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES, VOUCHERS
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
-pytestmark = pytest.mark.duckdb
-
 NewAccount = Callable[..., SandboxProcess]
 
 ANN, BOB = "01AAAAAAAAAAAAAAAAAAAAAAAA", "01BBBBBBBBBBBBBBBBBBBBBBBB"
@@ -76,6 +74,7 @@ def found(result: Erased) -> dict[str, tuple[int, int]]:
     return {one.table: (one.rows, one.mentions) for one in result.found}
 
 
+@pytest.mark.duckdb
 @pytest.mark.long
 @pytest.mark.parametrize(
     "entry",
@@ -137,6 +136,8 @@ def test_rows_with_a_hashed_address_need_the_salt(any_warehouse: Warehouse, tmp_
     assert found(erased(any_warehouse, EMAIL, salt=salt, catalog=catalog))["votes"] == (1, 0)
 
 
+@pytest.mark.duckdb
+@pytest.mark.long
 def test_a_primary_key_that_names_the_person_is_reported(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, VOTES)([vote(ANN, "1", voter=ANN), vote(BOB, "1", voter=BOB)])
@@ -178,6 +179,7 @@ def test_a_leftover_table_of_an_unknown_type_is_named(warehouse: LocalFile, tmp_
         erased(warehouse, EMAIL)
 
 
+@pytest.mark.long
 def test_a_sync_of_an_unknown_type_is_not_disturbed(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     folder = warehouse.state_dir / "klaviyo"
@@ -188,6 +190,7 @@ def test_a_sync_of_an_unknown_type_is_not_disturbed(warehouse: LocalFile, tmp_pa
     assert found(erased(warehouse, EMAIL))["profiles"] == (1, 0)
 
 
+@pytest.mark.long
 def test_a_table_that_lacks_the_column_of_the_profile_is_named(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, VOTES)([vote("P1", "1", voter=ANN)])
@@ -198,12 +201,14 @@ def test_a_table_that_lacks_the_column_of_the_profile_is_named(warehouse: LocalF
     assert "Run a sync of votes" in caught.value.advice
 
 
+@pytest.mark.long
 def test_a_narrower_catalog_still_includes_the_types_of_the_package(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
 
     assert found(erased(warehouse, EMAIL, catalog=Catalog([VOTES])))["profiles"] == (1, 0)
 
 
+@pytest.mark.long
 def test_other_schemas_that_syncs_have_filled_are_named(warehouse: LocalFile, tmp_path: Path) -> None:
     fill_profiles(warehouse, tmp_path)
     query(warehouse, "CREATE SCHEMA eu")
@@ -244,6 +249,7 @@ def test_members_from_outside_and_from_the_package_are_erased_and_not_stored_aga
     assert {name: set(query(warehouse, f"SELECT COLUMNS('_id$') FROM {name}")) for name in counts} == others
 
 
+@pytest.mark.long
 def test_the_catalog_can_be_passed_in_python(warehouse: LocalFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill_profiles(warehouse, tmp_path)
     Loads(warehouse, tmp_path, SEGMENT_PEOPLE)([{"segment_id": "S1", "profile_id": ANN}, {"segment_id": "S1", "profile_id": BOB}])
@@ -255,6 +261,7 @@ def test_the_catalog_can_be_passed_in_python(warehouse: LocalFile, tmp_path: Pat
     assert query(warehouse, "SELECT profile_id FROM segment_people") == [(BOB,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "words"),
     [("no_such_module:CATALOG", "cannot be loaded"), ("json:CATALOG", "cannot be loaded"), ("json:loads", "is not a Catalog"), ("", "")],

@@ -123,6 +123,7 @@ def test_few_records_of_a_dense_second_are_read_twice(name: str, workers: int) -
     assert len(served) <= 400 + 2 * 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("workers", "bursts", "records"),
     [
@@ -266,6 +267,7 @@ def test_covered_windows_do_not_overlap() -> None:
     assert all(before[1] == after[0] for before, after in pairwise(windows))
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @example(seed=319808, name="profiles", density="all in one second", count=97, share=0.02, workers=1)
 @given(

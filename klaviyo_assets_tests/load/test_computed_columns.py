@@ -142,6 +142,7 @@ def recompute(warehouse: Warehouse, entry: ResourceType = EVENTS) -> tuple[list[
     return Recompute(Tables(warehouse, "klaviyo", entry)).apply()
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_stored_rows_are_computed_once_and_again_when_a_definition_changes(
     any_warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,6 +162,7 @@ def test_stored_rows_are_computed_once_and_again_when_a_definition_changes(
     assert rows_of(any_warehouse, "value, currency") == [(12.5, "EUR"), (4.0, None), (None, None), (5.0, None)]
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_an_interrupted_computation_begins_again(warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded(warehouse, tmp_path, WITHOUT, {"$value": 1}, {"$value": 2})

@@ -48,6 +48,7 @@ def test_an_older_read_does_not_replace_a_newer_one(events: Loads, warehouse: Lo
     assert query(warehouse, "SELECT uuid FROM events") == [("newer",)]
 
 
+@pytest.mark.long
 def test_an_older_version_that_is_read_later_does_not_replace_a_newer_one(profiles: Loads, warehouse: LocalFile) -> None:
     profiles([{"id": "A", "email": "newer", "updated": after(2)}])
 
@@ -56,6 +57,7 @@ def test_an_older_version_that_is_read_later_does_not_replace_a_newer_one(profil
     assert query(warehouse, "SELECT email FROM profiles") == [("newest",)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("earlier", [None, 2], ids=["had none", "had one"])
 @pytest.mark.parametrize("read_after", [-1, 1], ids=["read before", "read after"])
 def test_the_later_read_counts_if_a_row_has_no_version(earlier: int | None, read_after: int, profiles: Loads, warehouse: LocalFile) -> None:
@@ -98,6 +100,7 @@ def test_the_later_read_counts_for_full_table_types(updated: int | None, warehou
     assert query(warehouse, "SELECT name FROM flows") == [("now",)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("read_after", "marked"), [(1, True), (3, False)], ids=["read before it was marked", "read after"])
 def test_a_record_that_reappears_with_an_older_version_is_unmarked(read_after: int, marked: bool, profiles: Loads, warehouse: LocalFile) -> None:
     profiles([{"id": "A", "updated": after(0)}])

@@ -109,6 +109,7 @@ def test_each_property_has_a_column_of_the_type_that_its_values_agree_on(shop: S
     assert json.loads(second["event_properties"])["id"] == "a"
 
 
+@pytest.mark.long
 def test_a_column_widens_and_keeps_its_name(shop: Shop) -> None:
     shop.add({"Order ID": 1, "order_id": "x", "when": "2026-01-02T03:04:05Z"})
     assert shop.columns() == {"order_id": "BIGINT", "order_id_2": "VARCHAR", "when": "TIMESTAMP WITH TIME ZONE"}
@@ -119,6 +120,7 @@ def test_a_column_widens_and_keeps_its_name(shop: Shop) -> None:
     assert [(row["order_id"], row["order_id_2"]) for row in shop.rows()] == [("1", "x"), ('"z"', "y")]
 
 
+@pytest.mark.long
 def test_what_cannot_be_a_column_stays_in_the_json(shop: Shop) -> None:
     shop.add({"Size": 1, "": 2, 'a"b': 3, "new\nline": 4, "§": 5, "size_2": 6})
     assert shop.columns() == {"size": "BIGINT", "unnamed": "BIGINT", "size_2": "BIGINT"}
@@ -129,12 +131,14 @@ def test_what_cannot_be_a_column_stays_in_the_json(shop: Shop) -> None:
     assert json.loads(shop.rows()[1]["event_properties"]) == {"size": "L", "SIZE": 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("properties", ["null", "[1]", '"x"', "7", "{}"])
 def test_properties_of_another_form_do_no_harm(shop: Shop, properties: str) -> None:
     shop.add(properties, {"a": 1})
     assert [row["a"] for row in shop.rows()] == [None, 1]
 
 
+@pytest.mark.long
 def test_too_many_properties_stay_in_the_json(shop: Shop) -> None:
     shop.add(*({f"key {number}": number} for number in range(310)), {"key 1": "x", "y" * 201: 1})
 
@@ -142,6 +146,7 @@ def test_too_many_properties_stay_in_the_json(shop: Shop) -> None:
     assert (len(columns), columns["key_1"]) == (300, "JSON")
 
 
+@pytest.mark.long
 def test_metrics_with_the_same_name_get_views_of_their_own(tmp_path: Path) -> None:
     same = [
         {**ORDERS, "id": f"M{number}", "integration": f'{{"name":"{name}"}}'} for number, name in enumerate(("Shopify", "WooCommerce", "Shopify"))
@@ -155,6 +160,7 @@ def test_metrics_with_the_same_name_get_views_of_their_own(tmp_path: Path) -> No
     assert [shop.rows(view)[0]["number"] for view in views] == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_a_renamed_metric_keeps_its_view_and_a_metric_gets_one_when_its_name_is_known(shop: Shop) -> None:
     shop.add({"a": 1})
     shop.add({"b": 1}, metric="M2")
@@ -168,6 +174,7 @@ def test_a_renamed_metric_keeps_its_view_and_a_metric_gets_one_when_its_name_is_
     assert shop.sql("SELECT comment FROM duckdb_columns() WHERE schema_name = 'klaviyo_metrics' AND column_name = 'b'") == [("The property b.",)]
 
 
+@pytest.mark.long
 def test_objects_of_others_are_left_alone(shop: Shop) -> None:
     shop.sql("CREATE SCHEMA klaviyo_metrics; CREATE TABLE klaviyo_metrics.placed_order AS SELECT 1 AS mine")
     shop.add({"a": 1})
@@ -179,6 +186,7 @@ def test_objects_of_others_are_left_alone(shop: Shop) -> None:
     assert shop.sql("SELECT mine FROM klaviyo_metrics.placed_order UNION ALL FROM klaviyo_metrics.placed_order_shopify") == [(1,), (2,)]
 
 
+@pytest.mark.long
 def test_a_dropped_view_and_a_lost_profile_come_back(shop: Shop) -> None:
     shop.add({"a": 1}, {"B": "x"})
     columns, tables = shop.columns(), Loader(shop.warehouse, shop.load.entry, "klaviyo").tables
@@ -233,6 +241,7 @@ def test_a_rule_that_hashes_a_property_widens_its_column(account: SandboxProcess
     assert query(warehouse, f"SELECT bool_and(value::VARCHAR LIKE '\"sha256:%') FROM klaviyo_metrics.{view}") == [(True,)]
 
 
+@pytest.mark.long
 def test_an_erasure_leaves_no_name_of_a_property_that_names_the_person(shop: Shop) -> None:
     Loads(shop.warehouse, Path(tempfile.mkdtemp(dir=shop.folder)), "profiles")([{"id": "P1", "email": "jane@example.org"}])
     shop.load([{"id": "1", "metric_id": "M1", "profile_id": "P1", "event_properties": '{"jane@example.org": 1, "a": "x"}'}])

@@ -60,6 +60,7 @@ def test_no_person_is_erased_while_marts_are_built(tmp_path: Path) -> None:
     building.close()
 
 
+@pytest.mark.long
 def test_values_that_a_new_field_rule_drops_leave_the_file(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path, "shop.duckdb")
     account = StoredAccount(warehouse, "profiles")

@@ -131,6 +131,7 @@ def account(tmp_path: Path) -> LocalFile:
     return warehouse
 
 
+@pytest.mark.long
 def test_a_view_shows_the_table_as_it_is_also_in_another_database(account: LocalFile, tmp_path: Path) -> None:
     build(account, read_models([FIVETRAN]), "event")
     with account.transaction() as connection:
@@ -169,6 +170,7 @@ def test_a_table_that_is_not_synced_counts_as_empty(tmp_path: Path) -> None:
     assert result.rows == 0
 
 
+@pytest.mark.long
 def test_views_of_your_own_may_read_marts_and_be_read(account: LocalFile, tmp_path: Path) -> None:
     write_model(tmp_path / "m", "a", "SELECT metric_id AS id FROM metric_roles", header="-- view: for_bi\n")
     write_model(tmp_path / "m", "b", "SELECT max(id) AS id FROM a")

@@ -155,6 +155,7 @@ def test_rows_that_an_interrupted_sync_had_read_are_found(account: StoredAccount
     assert equal(account, models)["per_profile"].groups == 1
 
 
+@pytest.mark.long
 def test_rows_of_a_running_sync_are_found_before_and_after_its_end(account: StoredAccount, models: Models) -> None:
     account.sync({"events": [event("009", 9, days=9, uuid="changed")]}, outcome="running")
     assert equal(account, models)["per_profile"].groups == 1

@@ -13,6 +13,7 @@ def test_there_are_27_questions() -> None:
     assert {int(number.rstrip("b")) for number in QUESTIONS} == {*range(1, 28)}
 
 
+@pytest.mark.long
 def test_every_query_runs(rows: Rows) -> None:
     failed = {}
     for number, sql in QUESTIONS.items():

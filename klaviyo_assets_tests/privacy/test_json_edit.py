@@ -74,6 +74,7 @@ def expected(value: Any, rule: Any) -> Any:
     return value
 
 
+@pytest.mark.long
 @given(value=VALUES, tree=TREES, indent=st.sampled_from([None, 0, 3]), ascii_only=st.booleans())
 def test_the_result_has_the_expected_meaning(value: Any, tree: Tree, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)

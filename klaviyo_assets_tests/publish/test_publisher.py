@@ -128,6 +128,7 @@ def test_a_running_sync_with_a_part_of_its_rows_postpones_the_copy(filled: Local
     assert target.file.read_bytes() == earlier
 
 
+@pytest.mark.long
 def test_a_type_that_was_never_read_completely_is_empty(filled: LocalFile, target: PublishTarget) -> None:
     query(filled, "UPDATE _syncs SET outcome = 'killed' WHERE resource_type = 'events'")
     published = Publisher(filled, target).publish()

@@ -64,6 +64,7 @@ def test_a_value_of_another_type_is_kept_and_reported(change: str, new_account: 
     assert query(warehouse, f"SELECT json_extract(_extra, '$.{attribute_name}')::VARCHAR FROM segments WHERE id = '{id_}'") == [(found.example,)]
 
 
+@pytest.mark.long
 def test_a_new_attribute_is_reported_with_an_example_that_is_not_personal(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=3, profiles=5)
     sandbox.change("add", type="lists", attributes={'folder "x"': {"id": 1.0}})
@@ -169,6 +170,7 @@ def test_a_record_of_an_odd_shape_is_reported(new_account: NewAccount, warehouse
     }
 
 
+@pytest.mark.long
 def test_a_new_value_a_null_and_a_cut_text_are_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=5, campaigns=3, profiles=5)
     (review,) = sandbox.change("add", type="reviews", attributes={"review_type": "video", "verified": None})
@@ -250,6 +252,7 @@ def test_a_value_of_another_type_is_not_a_null(new_account: NewAccount, warehous
     assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", Kind.NULL): without}
 
 
+@pytest.mark.long
 def test_checks_accept_a_table_that_lacks_new_columns(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(reviews=3)
     sync("reviews", sandbox, warehouse)

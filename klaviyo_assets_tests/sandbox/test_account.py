@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.fields import canonical, values_of
 from klaviyo_assets.sandbox.instants import SECOND, to_micros
@@ -24,6 +26,7 @@ def content(state: State) -> dict[str, list[bytes]]:
     }
 
 
+@pytest.mark.long
 def test_the_account_depends_only_on_its_seed():
     changed = replace(SMALL, change_at=(BASE + DAY, BASE + 2 * DAY))
     assert content(begin(SMALL)) == content(begin(SMALL))
@@ -107,6 +110,7 @@ def test_profiles_have_ties_and_whole_seconds():
     assert all(record.values["created"] <= record.values["updated"] <= to_micros(BASE) for record in profiles)
 
 
+@pytest.mark.long
 def test_every_channel_has_live_and_archived_campaigns():
     parts = Counter(
         (record.values["messages.channel"], record.values["archived"])
@@ -115,6 +119,7 @@ def test_every_channel_has_live_and_archived_campaigns():
     assert len(parts) == 6
 
 
+@pytest.mark.long
 def test_properties_include_every_kind_of_oddity():
     text = b"".join(record.raw for record in begin(replace(SMALL, events=5000)).account.store["events"])
     for piece in (

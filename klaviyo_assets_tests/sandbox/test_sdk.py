@@ -9,6 +9,7 @@ from klaviyo_assets.sandbox import ALL_SCOPES_KEY
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST
 from klaviyo_assets_tests.sandbox.helpers import required_parameters
+from klaviyo_assets_tests.shapes import representatives
 
 klaviyo_api = pytest.importorskip("klaviyo_api", reason="klaviyo-api is not installed")
 
@@ -29,7 +30,11 @@ def operation(sdk, path: str):
     return found
 
 
-@pytest.mark.parametrize("name", [name for name, entry in COLLECTIONS.items() if entry.host is None])
+READ = [entry for entry in COLLECTIONS.values() if entry.host is None]
+QUICK = representatives(READ)
+
+
+@pytest.mark.parametrize("name", [pytest.param(entry.name, marks=[pytest.mark.long] * (entry not in QUICK)) for entry in READ])
 def test_the_sdk_reads_each_collection(sdk, sandbox, name):
     entry = CATALOG[name]
     given = required_parameters(sandbox, name)

@@ -168,6 +168,7 @@ def test_fetching_waits_for_a_slower_disk(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(sync.loaded_ids) == sync.rows == 100
 
 
+@pytest.mark.long
 def test_fetching_waits_for_a_slower_database(tmp_path: Path) -> None:
     may_load = asyncio.Event()
 

@@ -91,6 +91,7 @@ def test_merged_coverage_has_the_last_read_of_each_minute(reads: list[Read], loo
         assert row.final or {at(read_at) for *_, read_at, _ in mine} == {row.read_at}
 
 
+@pytest.mark.long
 @settings(max_examples=400)
 @given(reads=READS, lookback_ages=AGES, later=st.integers(0, 40))
 @example(reads=[(0, 10, 20, "a"), (10, 20, 40, "a")], lookback_ages=(2, 5), later=0)

@@ -16,7 +16,7 @@ from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.erasure.test_erase import erase
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 
-pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 RULES: FieldRules = {"profiles": {"email": "hash", "first_name": "drop", "properties.tier": "hash"}}
 
@@ -49,6 +49,7 @@ def has_profile(warehouse: LocalFile, id_: str) -> bool:
     return bool(query(warehouse, f"SELECT 1 FROM profiles WHERE id = '{id_}'"))
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("loss", LOSSES)
 def test_an_erased_person_is_not_stored_again(loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)

@@ -128,6 +128,7 @@ def test_a_suddenly_empty_window_is_not_marked(events: Events, other_days_return
     assert events.deleted == []
 
 
+@pytest.mark.long
 def test_a_window_that_is_expected_to_be_empty_is_marked(events: Events) -> None:
     events.load("A", "B")
     events.load("C", of=SECOND)

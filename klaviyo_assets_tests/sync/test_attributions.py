@@ -37,6 +37,7 @@ def before_attributions() -> ResourceType:
     return replace(EVENTS, columns=tuple(column for column in EVENTS.columns if column.name not in newer), requested_includes=())
 
 
+@pytest.mark.long
 def test_attributions_lead_to_the_campaigns_flows_and_events_of_the_account(account: SandboxProcess, warehouse: LocalFile) -> None:
     for name in ("campaigns", "campaign_messages", "flows", "flow_messages", "events"):
         sync(name, account, warehouse)

@@ -69,6 +69,7 @@ def fail_to_sync(name: str, sandbox: SandboxProcess, warehouse: LocalFile, after
     sandbox.clear_faults()
 
 
+@pytest.mark.long
 def test_a_sync_with_a_parent_that_was_never_synced_completely_fails(shop: SandboxProcess, warehouse: LocalFile) -> None:
     fail_to_sync("segments", shop, warehouse, after=1)
 
@@ -161,6 +162,7 @@ def test_the_rows_of_a_deleted_parent_are_marked(parents_synced: bool, shop: San
     assert (report.row.rows_deleted, report.row.outcome) == (len(lost), "succeeded")
 
 
+@pytest.mark.long
 def test_an_empty_read_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("segments", shop, warehouse)
     sync(MEMBERS, shop, warehouse)

@@ -80,6 +80,7 @@ def test_stored_rows_get_the_columns_without_a_new_read(account: SandboxProcess,
     assert query(warehouse, "SELECT count(email_marketing_consent) > 0 FROM profiles") == [(True,)]
 
 
+@pytest.mark.long
 @pytest.mark.duckdb
 def test_a_rule_that_is_added_later_removes_the_copies_of_stored_rows(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("profiles", account, warehouse)

@@ -151,6 +151,7 @@ def test_rows_of_an_interrupted_first_sync_stay_if_nothing_at_all_is_returned_af
     assert report.notes == (), "only new members of the lists that had been read were requested"
 
 
+@pytest.mark.long
 def test_the_log_of_syncs_names_only_the_first_lists(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account(lists=45, profiles=60, others=2)
     sync("lists", sandbox, warehouse)

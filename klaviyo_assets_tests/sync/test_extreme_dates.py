@@ -14,7 +14,7 @@ from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, sync, table, truth
 
-pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -39,6 +39,7 @@ def add_dated(sandbox: SandboxProcess, name: str, moment: datetime) -> None:
     sandbox.change("add", type=name, attributes={"created": moment.isoformat(), "updated": moment.isoformat()})
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("mode", [SyncMode.incremental, SyncMode.full])
 @pytest.mark.parametrize("name", BY_TIME)
 def test_records_with_extreme_dates_are_read(name: str, mode: SyncMode, new_account: NewAccount, warehouse: LocalFile) -> None:

@@ -42,6 +42,7 @@ def test_resources_that_a_response_lacks_are_fetched(name: str, cut_short: Sandb
     assert query(warehouse, f"SELECT fetched_by_id FROM _syncs WHERE resource_type = '{name}'") == [(report.row.fetched_by_id,)]
 
 
+@pytest.mark.long
 def test_records_that_their_host_no_longer_names_are_marked_as_deleted(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("flow_actions", shop, warehouse)
     gone = shop.truth("flow_actions")[0]["id"]
@@ -85,6 +86,7 @@ def test_without_the_scope_of_tags_everything_else_is_read(name: str, shop: Sand
     assert note.startswith(f"{name} are read without their tags, because the API key lacks tags:read: tag_ids is null. What to do: ")
 
 
+@pytest.mark.long
 def test_a_refusal_that_is_not_about_the_scope_makes_no_value_null(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     before = table(warehouse, "lists")
@@ -96,6 +98,7 @@ def test_a_refusal_that_is_not_about_the_scope_makes_no_value_null(shop: Sandbox
     assert_frame_equal(table(warehouse, "lists"), before)
 
 
+@pytest.mark.long
 def test_without_that_scope_missing_records_are_looked_up_too(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     shop.change("delete", type="lists", id=shop.truth("lists")[0]["id"])

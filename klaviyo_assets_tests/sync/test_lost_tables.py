@@ -19,7 +19,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS, query, small, sync, table, truth, with_parents
 from klaviyo_assets_tests.shapes import representatives
 
-pytestmark = [pytest.mark.duckdb, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -43,6 +43,7 @@ LOSSES = {
 BOOKKEEPING = ("_coverage", "_syncs", "_layout", "_null_rates", "_rereads")
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize(
     ("name", "loss"),
     [*product(["events"], LOSSES), *product(["profiles", "reviews", "lists"], ["dropped", "without its latest rows"])],
@@ -119,6 +120,7 @@ def test_a_lost_bookkeeping_table_is_reported_once(name: str, statement: str, ac
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 
+@pytest.mark.duckdb
 def test_all_bookkeeping_may_be_lost_at_once(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync("events", account, warehouse)
     for name in BOOKKEEPING:

@@ -132,6 +132,7 @@ def test_rows_of_other_metrics_are_not_marked_as_deleted(mode: SyncMode, kind: s
     assert stored(warehouse) == true_ids(shop)
 
 
+@pytest.mark.long
 def test_a_metric_that_appears_later_with_an_excluded_name_is_excluded(shop: SandboxProcess, warehouse: LocalFile) -> None:
     (first, name), *_ = metrics(shop)
     events(shop, warehouse, exclude=(name,))

@@ -35,6 +35,7 @@ def test_tags_of_a_deleted_group_are_marked(new_account: Callable[..., SandboxPr
     assert query(warehouse, "SELECT tag_group_id, count(*) FROM tags WHERE _deleted_at IS NOT NULL GROUP BY ALL") == [(group, tags)]
 
 
+@pytest.mark.long
 def test_the_picture_of_a_block_is_another_url_at_each_read_but_no_change(account: SandboxProcess, warehouse: LocalFile) -> None:
     first, second = (sync("universal_content", account, warehouse).row for _ in range(2))
 

@@ -24,6 +24,7 @@ def test_only_predictions_and_cursor_fields_are_requested(new_account: Callable[
     assert query(warehouse, "SELECT DISTINCT _extra FROM predictive_analytics") == [(None,)]
 
 
+@pytest.mark.long
 def test_a_new_prediction_is_found_if_the_profile_counts_as_changed(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=20, events=0)
     sync("predictive_analytics", sandbox, warehouse)

@@ -148,6 +148,7 @@ def test_rows_of_a_deleted_segment_are_marked(shop: SandboxProcess, warehouse: L
     assert first.row.rows_deleted == synced("segment_report_daily", shop, warehouse).row.rows_deleted == 0
 
 
+@pytest.mark.long
 def test_an_empty_list_of_segments_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("segment_report_daily", shop, warehouse)
     rows = query(warehouse, "SELECT count(*) FROM segment_report_daily")
@@ -187,6 +188,7 @@ def test_history_has_the_numbers_of_each_day(young_shop: SandboxProcess, warehou
     assert query(warehouse, "SELECT count(DISTINCT observed_on) FROM campaign_report_history WHERE _deleted_at IS NULL") == [(4,)]
 
 
+@pytest.mark.long
 def test_pages_of_a_report_are_followed(warehouse: LocalFile) -> None:
     with small(base=BASE, made_up_reports=True, events=0, report_page=7, history_days=300) as shop:
         report = synced("campaign_report", shop, warehouse)
@@ -216,6 +218,7 @@ def test_an_exhausted_day_keeps_what_was_read_and_the_next_day_continues(shop: S
     assert synced("form_report_daily", shop, warehouse).slices == ()
 
 
+@pytest.mark.long
 def test_our_own_daily_limit_keeps_what_was_read(shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     scarce = RateLimit(350, 3500, daily=2)
     monkeypatch.setattr("klaviyo_assets_tests.accounts.TIER_XL", scarce)
@@ -227,6 +230,7 @@ def test_our_own_daily_limit_keeps_what_was_read(shop: SandboxProcess, warehouse
     assert (first, last) == ("2026-01-04", "2026-03-10")
 
 
+@pytest.mark.long
 def test_two_conversion_metrics_have_rows_of_their_own(shop: SandboxProcess, warehouse: LocalFile) -> None:
     metrics = (metric_of(shop), metric_of(shop, 1))
     sync("flow_report", shop, warehouse, SyncOptions(conversion_metrics=metrics))
@@ -283,6 +287,7 @@ def test_a_report_has_no_ranges(shop: SandboxProcess, warehouse: LocalFile) -> N
         sync("form_report_daily", shop, warehouse, SyncOptions(mode=SyncMode.range))
 
 
+@pytest.mark.long
 def test_a_sync_probes_no_report(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("form_report_daily", shop, warehouse)
 

@@ -119,6 +119,7 @@ def test_a_load_that_exceeds_memory_is_split(tmp_path: Path) -> None:
     assert sorted(path.name for path in small.folder.rglob("*.parquet")) == ["000001.parquet", "000002.parquet"]
 
 
+@pytest.mark.long
 def test_leftovers_that_cannot_be_loaded_do_not_block_the_next_sync(tmp_path: Path) -> None:
     small, notes = SmallDatabase(tmp_path, "30MiB"), list[str]()
     columns = small.stage([20 * MB]).manifest.columns

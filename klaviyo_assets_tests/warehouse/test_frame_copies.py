@@ -131,6 +131,7 @@ def reading_t(io_manager_key: str) -> dg.InputContext:
     return dg.build_input_context(upstream_output=upstream, dagster_type=any_type, asset_key=dg.AssetKey("t"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("setting_names", "expected"),
     [

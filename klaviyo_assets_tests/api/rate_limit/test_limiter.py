@@ -89,6 +89,7 @@ def test_configured_share_is_used_and_not_exceeded(limit: RateLimit, share: floa
     assert times[-1] - times[0] <= 60 * 2 / share * 1.005
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [TIER_L, TIER_XL], ids=["L", "XL"])
 def test_time_lost_in_stalls_is_caught_up(limit: RateLimit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fifteen seconds the process stalls briefly, as if it had no processor; the following minutes still reach the full limit."""

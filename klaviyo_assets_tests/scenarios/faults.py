@@ -260,6 +260,11 @@ FAULTS: Sequence[Fault] = (
         ("coupon_codes",),
     ),
     Fault(
+        "used coupon codes never read again",
+        (Edit(parent_groups, "due_parents", "or context.now - read_at[id_] >= groups_of(entry).complete_after", ""),),
+        ("coupon_codes",),
+    ),
+    Fault(
         "rows of a parent doubled when it is read again",
         (Edit(Upsert, "run", "self._find_known(staged)", "self._find_known(staged) if len(self.entry.primary_key) == 1 else 0"),),
         ("list_members",),

@@ -166,7 +166,7 @@ class Promises:
         certain = sync.succeeded and (began == ended or not self._moves(sync))
         for known in before:
             due = self._is_due(sync, id_, first.times, versions[known.index].times, known)
-            missed = self._may_miss(sync, id_)
+            missed = self._may_miss(sync, id_) and not self._is_overdue(sync, known)
             if due or missed:
                 yield now
             if not due or not certain or (missed and self._replication.groups is not None):
@@ -190,11 +190,25 @@ class Promises:
 
     def _is_read_again(self, sync: ObservedSync, id_: str, last: _LastRead) -> bool:
         """Return whether a sync reads all children of a record's parent because it has changed, or its last read is too old."""
+        if self._replication.groups is not None:
+            return self._is_overdue(sync, last)
         if self._at_least is None or last.at is None:
             return False
         changed_at = sync.parents.get(parent_of(self.history.entry, id_) or "")
         is_changed = self._replication.parent_change_column is not None and changed_at is not None and changed_at >= last.at
         return is_changed or sync.at - last.at >= micros_of(self._at_least)
+
+    def _is_overdue(self, sync: ObservedSync, last: _LastRead) -> bool:
+        """Return whether a sync reads all children of a record's parent, also settled ones, because that was too long ago.
+
+        The last complete read was not later than the last read of the record, except that an interrupted sync may have begun it: what that one has
+        read is not compared, so a record that it did not find stays until the next complete read.
+        """
+        groups = self._replication.groups
+        if groups is None or last.at is None:
+            return False
+        interrupted = max((one.at for one in self._syncs if not one.succeeded and one is not sync and one.at <= sync.at), default=last.at)
+        return sync.at - max(last.at, interrupted) >= micros_of(groups.complete_after)
 
     def _may_be_settled(self, sync: ObservedSync, id_: str) -> bool:
         """Return whether a sync need not read a child: it has been in a state that is not read each time, or an interrupted sync has read it."""
@@ -221,7 +235,11 @@ class Promises:
     def _after_absence(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
         """Handle a sync that read the record's window before the record existed: late events are found only when their window is reread."""
         times = self.history.last_times(id_)
+        is_past = any(version.row is not None for version in self.history.versions[id_][: self.history.index(id_, sync.began) + 1])
         for known in before:
+            if is_past and self._replication.groups is not None:
+                yield known  # the sync need not have read the parent completely
+                continue
             read = self._moving_field is None and times and self._is_due(sync, id_, times, {}, known)
             if read:
                 yield replace(known, at=sync.at)

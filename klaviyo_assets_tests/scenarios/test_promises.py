@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from klaviyo_assets_tests.scenarios.difference import Difference
+from klaviyo_assets_tests.scenarios.faults import FAULTS, injected
 from klaviyo_assets_tests.scenarios.runner import Runner
 from klaviyo_assets_tests.scenarios.scenario import (
     DAY,
@@ -151,6 +153,17 @@ def test_children_of_a_new_parent_are_found_once_the_parents_are_synced() -> Non
         assert not run_steps(runner, (Sync(of_parents=True), Sync()))
         assert run_steps(runner, (OfParent(Add()), *(Join(number) for number in range(6)), Sync()))
         assert not run_steps(runner, (Sync(of_parents=True), Sync()))
+
+
+def test_a_used_coupon_code_that_was_deleted_must_be_found_within_a_week() -> None:
+    scenario = scenario_of("coupon_codes", frozenset())
+    never_read = next(fault for fault in FAULTS if fault.name == "used coupon codes never read again")
+    with InProcess(scenario) as world, injected(never_read):
+        runner = Runner(scenario, world, Stats())
+        assert not run_steps(runner, (Sync(of_parents=True), Sync(), Change(0), Sync(), Change(0), Sync()))
+        assert run_steps(runner, (Delete(0), Sync(), Wait(6 * DAY), Sync()))
+        with pytest.raises(Difference):
+            run_steps(runner, (Wait(DAY), Sync()))
 
 
 @pytest.mark.parametrize("by_default", [True, False], ids=["sent by default", "only with include"])

@@ -1,6 +1,6 @@
 """Rows that name included resources which are not stored: a response did not include them, and they could not be fetched by id so far."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -13,19 +13,23 @@ MAX_INCOMPLETE = 1_000
 """Rows that one sync completes; the others are left to later syncs."""
 
 
-def incomplete_ids(connection: DuckDBPyConnection, tables: Tables, limit: int) -> list[str]:
+def incomplete_ids(connection: DuckDBPyConnection, tables: Tables, limit: int, without: Collection[str] = ()) -> list[str]:
     """Return the ids of rows that name resources which are not stored, ascending.
 
     Args:
         connection: The database.
         tables: Names of the tables; the table has all columns of the type.
         limit: Maximum number of ids.
+        without: SHA-256 of the ids that are left out.
     """
     condition = _condition(tables.entry)
     if condition is None:
         return []
     id_ = quoted(tables.entry.id_column or "id")
-    rows = connection.execute(f"SELECT {id_} FROM {tables.rows} WHERE {condition} ORDER BY {id_} LIMIT {int(limit)}").fetchall()
+    rows = connection.execute(
+        f"SELECT {id_} FROM {tables.rows} WHERE {condition} AND NOT list_contains(?, sha256({id_})) ORDER BY {id_} LIMIT {int(limit)}",
+        [sorted(without)],
+    ).fetchall()
     return [str(value) for (value,) in rows]
 
 

@@ -17,7 +17,6 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
-from klaviyo_assets.load.incomplete_rows import MAX_INCOMPLETE, incomplete_ids
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.null_rates import NullRateRecorder
@@ -235,11 +234,6 @@ class Loader:
         """Return the keys of rows that are not marked as deleted and not in the staged files of a complete read."""
         with self.warehouse.connection() as connection:
             return Deletions(connection, self.tables).missing_keys(files)
-
-    def incomplete_ids(self) -> list[str]:
-        """Return the ids of some rows that name included resources which are not stored."""
-        with self.warehouse.connection() as connection:
-            return incomplete_ids(connection, self.tables, MAX_INCOMPLETE)
 
     def values_of(self, column: str, keys: Sequence[Key]) -> list[str]:
         """Return the different values of a text column in the rows with these keys."""

@@ -26,6 +26,7 @@ from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
+from klaviyo_assets.state.unanswered import Unanswered
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, prepare_table, table_exists
 from klaviyo_assets.warehouse.sql import quoted
@@ -35,7 +36,7 @@ _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) f
 _ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods)
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods, Unanswered)
 """Bookkeeping tables that only some schemas have."""
 
 

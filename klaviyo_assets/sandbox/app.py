@@ -159,7 +159,7 @@ class _Records(_Endpoint):
         now = state.account.settle()
         id = request.path_params.get("id")
         if self._lookup:
-            return lookup(state.account.store, entry, query, str(id), now, _origin(request))
+            return lookup(state.account.store, entry, query, str(id), now, _origin(request), bare=state.options.bare_lookups)
         oddity = _ODDITIES.get(fault.kind) if fault is not None else None
         return collection(state.account.store, entry, query, state.options, now, _origin(request), oddity, id)
 

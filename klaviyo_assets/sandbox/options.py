@@ -66,7 +66,7 @@ class SandboxOptions:
     )
     includes_need_scope: bool = field(default=False, metadata={"help": "also require the included resource's scope when include is used"})
     max_included: int = field(default=0, metadata={"help": "maximum of included resources of a page, although its records name more; 0 for all"})
-
+    bare_lookups: bool = field(default=False, metadata={"help": "include nothing with a record requested by its id, although it names resources"})
     cursors_by_time_alone: bool = field(
         default=False, metadata={"help": "skip records that share their time with the last one of the page before, where cursors hold no id"}
     )

@@ -132,7 +132,7 @@ def _bogus_prev(entry: ResourceType, own: str, parameters: Mapping[str, str]) ->
     )
 
 
-def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, origin: str) -> bytes:
+def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, origin: str, *, bare: bool = False) -> bytes:
     """Return the document with one record.
 
     Raises:
@@ -148,7 +148,8 @@ def lookup(store: Store, entry: ResourceType, query: Query, id: str, now: int, o
         record = replace(record, extras={**record.extras, **{name: encode(count) for name, count in counts.items()}})
     own = f"{origin}{entry.endpoint.path}/{id}" + (f"?{urlencode(dict(query.parameters))}" if query.parameters else "")
     links: dict[str, str | None] = {"self": own}
-    return _document(next(_rendered(entry, [record], query, now)), links, _included(store, entry, [record], query))
+    included = _included(store, entry, [record], query)
+    return _document(next(_rendered(entry, [record], query, now)), links, [] if included and bare else included)
 
 
 def _not_found(entry: ResourceType, id: str) -> ApiError:

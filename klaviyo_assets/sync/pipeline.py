@@ -46,7 +46,7 @@ from klaviyo_assets.sync.children import read_children
 from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.grouped_children import read_groups
-from klaviyo_assets.sync.missing_resources import fetch_missing_resources, rows_with_missing_resources
+from klaviyo_assets.sync.missing_resources import fetch_missing_resources, note_unanswered, rows_with_missing_resources
 from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.progress import ProgressReporter
 
@@ -184,8 +184,9 @@ class Pipeline:
         before = len(self._loader.files)
         incomplete = await rows_with_missing_resources(self._sync)
         await self._read(slices)
-        await fetch_missing_resources(self._sync, self._staging, self._state, incomplete)
+        unanswered = await fetch_missing_resources(self._sync, self._staging, self._state, incomplete)
         await self._writer.finish()
+        await note_unanswered(self._sync, unanswered)
         return tuple(self._loader.files[before:])
 
     async def _read(self, slices: Sequence[AnySlice]) -> None:

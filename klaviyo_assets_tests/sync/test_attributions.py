@@ -12,6 +12,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
 from klaviyo_assets.sync import missing_resources
 from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse import LocalFile
@@ -104,6 +105,28 @@ def test_one_sync_fetches_a_bounded_number(new_account: NewAccount, warehouse: L
     ((missing,),) = query(warehouse, MISSING)
     assert missing > 0
     assert f"{missing} rows name" in str(included_complete(warehouse).description)
+
+
+@pytest.mark.long
+def test_what_klaviyo_never_includes_is_requested_once_a_week(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missing_resources, "MAX_FETCHED", 5)
+    sandbox = new_account(max_included=3, bare_lookups=True)
+
+    def requested() -> list[str]:
+        sandbox.reset_stats()
+        sync("events", sandbox, warehouse)
+        return [path for one in sandbox.stats()["log"] if (path := one["path"]).startswith("/api/events/")]
+
+    first, second = requested(), requested()
+    assert len(first) == len(second) == 5
+    assert not {*first} & {*second}, "those that are never answered do not keep others from being requested"
+    monkeypatch.setattr(missing_resources, "MAX_FETCHED", 10_000)
+    ((missing,),) = query(warehouse, MISSING)
+    assert len(requested()) >= missing - 10
+    assert requested() == []
+    assert f"{missing} rows name attributions that are not stored" in str(included_complete(warehouse).description)
+    sandbox.advance(ASKED_AGAIN_AFTER)
+    assert {*first} <= {*requested()}
 
 
 @pytest.mark.long

@@ -28,7 +28,7 @@ def partitioned_spec(events: dg.AssetSpec, partitions: EventPartitions) -> dg.As
     metadata = {name: value for name, value in events.metadata.items() if name.startswith(("dagster/", "klaviyo/endpoint", "klaviyo/scope"))}
     return dg.AssetSpec(
         key=dg.AssetKey([*events.key.path[:-1], events.key.path[-1] + suffix]),
-        deps=[events.key],
+        # No dependency on events: each of its syncs would make all days look outdated ("unsynced") in the UI, and a day is read from Klaviyo.
         description=_DESCRIPTION.format(periods="days" if partitions.is_daily else "months"),
         group_name=events.group_name,
         owners=list(events.owners),

@@ -7,15 +7,19 @@ from functools import cached_property
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog import Catalog
+from klaviyo_assets.catalog import EVENTS, Catalog
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.metric_views import MetricViews
+from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.people import conditions_about
 from klaviyo_assets.privacy.hashing import Salt
+from klaviyo_assets.state.changed_periods import ChangedPeriods
+from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.table_fingerprint import current_state
 from klaviyo_assets.state.tombstones import Tombstones
@@ -134,11 +138,17 @@ class ErasedRows:
         rows = self.connection.execute(f"SELECT {key_text(entry.primary_key)} FROM {qualified} WHERE {condition}").fetchall()
         if rows and entry.profile_column is None:
             self._tombstones.add_ids({id_ for (id_,) in rows})
+        self._note_periods(entry, f"{qualified} WHERE {condition}")
         self.connection.execute(f"DELETE FROM {qualified} WHERE {condition}")
         if rows:
             log = SyncLog(self.connection, self.warehouse, self.schema)
             log.correct_table_state(table, current_state(self.connection, qualified))
         return len(rows)
+
+    def _note_periods(self, entry: ResourceType, rows: str) -> None:
+        """Record the days (UTC) of rows that are deleted, if Dagster has partitions for them: the next sync reports them."""
+        if entry.name == EVENTS.name and ChangedPeriods(self.connection, self.warehouse, self.schema).exists:
+            PeriodRecorder(Tables(self.warehouse, self.schema, entry), Periods(), "erasure").note(self.connection, rows)
 
     def _redact(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
         """Redact the person's identifiers in other rows; return the number of rows changed."""

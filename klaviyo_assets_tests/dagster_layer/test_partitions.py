@@ -10,7 +10,10 @@ import duckdb
 import pytest
 
 from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets.erasure.erase import Erasure
+from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.accounts import local_file, query
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]
 
@@ -190,3 +193,22 @@ def test_the_audit_marks_days_that_differ_as_failed_until_they_are_read_again(
     assert read_days(defs, instance, date.fromisoformat(before), date.fromisoformat(wrong)).success
     assert not statuses()
     assert defs.resolve_job_def("klaviyo_audit").execute_in_process(instance=instance).success
+
+
+def test_the_days_of_an_erased_person_are_reported(shop: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs, reports = definitions(shop, tmp_path), Reports(instance)
+    sync(defs, instance)
+    reports.new()
+    before, warehouse = rows_by_day(tmp_path), local_file(tmp_path, "warehouse.duckdb")
+    end = f"{NIGHT.date()}"
+    people = f"SELECT profile_id FROM events WHERE datetime < '{end}' AND profile_id IS NOT NULL GROUP BY 1"
+    ((person,),) = query(warehouse, f"{people} ORDER BY count(*) DESC, 1 LIMIT 1")
+    version = latest_of_events(instance).tags["dagster/data_version"]
+
+    Erasure(warehouse, "klaviyo").run(DataSubject.named(person))
+    changed = {day for day in changed_days(before, rows_by_day(tmp_path)) if day <= end}
+    sync(defs, instance)
+
+    assert changed
+    assert {day for day in reports.new() if day <= end} == changed
+    assert latest_of_events(instance).tags["dagster/data_version"] != version, "downstream must not keep the person"

@@ -108,8 +108,10 @@ def test_the_first_sync_reports_the_whole_history_and_an_idle_one_nothing(shop: 
         "days without events are read"
     )
 
+    version = latest_of_events(instance).tags["dagster/data_version"]
     sync(defs, instance)
     assert not reports.new()
+    assert latest_of_events(instance).tags["dagster/data_version"] == version
 
 
 def test_a_downstream_asset_is_requested_for_exactly_the_days_that_changed(

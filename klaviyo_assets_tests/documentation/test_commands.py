@@ -1,5 +1,6 @@
 """The shell commands in the docs work, in a folder outside the checkout, against the sandbox."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -51,7 +52,8 @@ def serves(says: str) -> Callable[[str, Path, Mapping[str, str]], None]:
                 time.sleep(0.2)
             assert says in output.read_text()
         finally:
-            os.killpg(server.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended already, with an error
+                os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
     return run
@@ -97,15 +99,33 @@ COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
 }
 """The commands, and how each is run."""
 
+RUN_BY_QUICKSTART = "test_quickstart.py runs it"
+
 NOT_RUN: dict[str, str] = {
     "make test": "runs this test",
-    "dg check yaml": "the test of dg scaffold runs it",
-    "dg dev": "the UI; end_to_end runs dagster's servers",
+    "uvx create-dagster@latest project shop --uv-sync": "needs a package index; test_quickstart.py writes the files that it makes",
+    "pip install --editable . dagster-dg-cli dagster-webserver": "needs a package index",
+    "pip install klaviyo-assets dagster-webserver": "needs a package index",
+    "pip install 'klaviyo-assets[ui]' marimo altair": "needs a package index",
+    "export KLAVIYO_API_KEY=pk_…": "each command is run with a key of the sandbox",
+    "dagster dev -f definitions.py": "packaging/test_examples_installed.py and test_examples.py load these files",
+    "cd shop": "the folder of that project",
+    "uv add 'klaviyo-assets[sandbox]'": "needs a package index; packaging/test_wheel.py installs the wheel",
+    "source .venv/bin/activate": "the environment that uv makes",
+    "dg scaffold defs klaviyo_assets.KlaviyoComponent klaviyo": RUN_BY_QUICKSTART,
+    "dg check yaml": RUN_BY_QUICKSTART,
+    "dg check defs": RUN_BY_QUICKSTART,
+    "dg list defs": RUN_BY_QUICKSTART,
+    "klaviyo-assets check": RUN_BY_QUICKSTART,
+    "dg dev": RUN_BY_QUICKSTART,
+    "dg launch --assets 'key:\"klaviyo/lists\"'": RUN_BY_QUICKSTART,
+    "dg launch --job klaviyo_sync": "cli/test_demo.py runs that job",
+    "dagster dev -m klaviyo_assets.definitions": RUN_BY_QUICKSTART,
     "make demo": "klaviyo-assets demo in the virtual environment: cli/test_demo.py runs that",
     "duckdb -readonly data/published.duckdb": "DuckDB's own shell is not a Python package; other tests run queries",
     "pip install 'klaviyo-assets[sandbox]'": "needs a package index; packaging/test_wheel.py installs the wheel",
 }
-"""The commands that no test runs, and why."""
+"""The commands that the test here does not run, and why."""
 
 
 def commands_of(block: Block) -> list[str]:

@@ -24,10 +24,16 @@ def _demo(folder: Path) -> None:
 
 def _warehouse(folder: Path) -> None:
     (folder / "data").mkdir()
-    duckdb.connect(str(folder / "data" / "warehouse.duckdb")).close()
+    with duckdb.connect(str(folder / "data" / "warehouse.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA klaviyo; CREATE TABLE klaviyo.lists (name VARCHAR, created TIMESTAMPTZ)")
 
 
-PREPARED: dict[str, Callable[[Path], None]] = {"docs/operations.md": _warehouse, "docs/published-copy.md": _published, "docs/queries.md": _demo}
+PREPARED: dict[str, Callable[[Path], None]] = {
+    "docs/operations.md": _warehouse,
+    "docs/quickstart.md": _warehouse,
+    "docs/published-copy.md": _published,
+    "docs/queries.md": _demo,
+}
 """What a page needs in the working folder."""
 
 LONG = {"docs/sandbox.md"}

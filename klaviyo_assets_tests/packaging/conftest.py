@@ -12,10 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-COMMANDS = {"dagster": "dagster.cli", "dg": "dagster_dg_cli.cli"}
-"""Commands of the dependencies, and the module of each."""
-
-
 class Distributions(NamedTuple):
     """The two files that a release has."""
 
@@ -59,8 +55,7 @@ def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFac
     # After the installation, since pip would otherwise find the checkout's own installation, and remove it.
     (site,) = (folder / "lib").glob("python*/site-packages")
     (site / "dependencies.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
-    for name, module in COMMANDS.items():
-        command = python.with_name(name)
-        command.write_text(f"#!{python}\nimport sys\nfrom {module} import main\nif __name__ == \"__main__\":\n    sys.exit(main())\n")
-        command.chmod(0o755)
+    dg = python.with_name("dg")
+    dg.write_text(f'#!{python}\nimport sys\nfrom dagster_dg_cli.cli import main\nif __name__ == "__main__":\n    sys.exit(main())\n')
+    dg.chmod(0o755)
     return python

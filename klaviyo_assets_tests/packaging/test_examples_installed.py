@@ -56,7 +56,6 @@ def test_the_dg_project(python: Path, account: SandboxProcess, tmp_path: Path) -
     project = Project("dg_project", tmp_path, python, account)
 
     project.run("dg", "check", "yaml")
-    project.run("dg", "check", "defs")
     project.run("dg", "launch", "--assets", 'key:"klaviyo/profiles" or key:"signups_by_month"')
 
     assert project.count("profiles") >= account.options.profiles

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "upsert": "Loads of 100,000 changed and new rows",
     "shared-limit": "Two clients under one limit",
     "fair-share": "Another client at half of the limit, by kind of rate-limit headers",
+    "typed-events": "Typed columns of events and views of metrics",
     "marts": "Marts",
     "readers": "Readers of the published copy while syncs run",
     "idle": "Syncs that find nothing new",

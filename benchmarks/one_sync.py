@@ -36,6 +36,8 @@ async def run(
     concurrency: int = 64,
     verbose: bool = False,
     key: str = KEY,
+    derive: bool = True,
+    views: bool = True,
 ) -> SyncReport:
     """Sync a resource type into a database.
 
@@ -48,15 +50,21 @@ async def run(
         concurrency: Maximum number of concurrent requests.
         verbose: Print the log.
         key: The API key.
+        derive: False to neither compute columns nor sort staged rows.
+        views: False for a schema with the name of the database, in which there are no views of metrics.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr, format="%(relativeCreated)d %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     entry = CATALOG[name]
     if not paced:
         entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED))
+    if not derive:
+        entry = replace(entry, columns=entry.received_columns, sorted_by=())
     settings = ClientSettings(base_url=base_url, rate_limit_share=share, concurrency=concurrency)
     async with KlaviyoClient(parse_api_key(key), settings) as client:
-        return await SyncRunner(entry, SyncOptions(), client, warehouse, "klaviyo", None, logging.getLogger("benchmarks")).run()
+        return await SyncRunner(
+            entry, SyncOptions(), client, warehouse, "klaviyo" if views else warehouse.path.stem, None, logging.getLogger("benchmarks")
+        ).run()
 
 
 def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:

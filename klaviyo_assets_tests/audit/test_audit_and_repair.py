@@ -38,7 +38,7 @@ OLD = "datetime < now() - INTERVAL 20 DAYS AND metric_id IS NOT NULL"
 @pytest.fixture
 def sandbox(new_account: NewAccount) -> SandboxProcess:
     """A small account without events that are still to arrive."""
-    found = new_account(metrics=6, events=1_200)
+    found = new_account(metrics=4, events=400)
     found.advance(timedelta(days=40))
     return found
 

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.tombstones import id_hash, without_erased
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.filled_once import fill_once
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 
 pytestmark = pytest.mark.long
@@ -91,12 +91,7 @@ def synced_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filled(account: SandboxProcess, plain_file: LocalFile, synced_folder: Path) -> LocalFile:
     """A database with the people of the account, and the files next to it."""
-    if synced_folder.exists():
-        shutil.copytree(synced_folder, plain_file.path.parent, dirs_exist_ok=True)
-        return plain_file
-    for name in ("profiles", "events", "reviews", "lists"):
-        sync(name, account, plain_file)
-    shutil.copytree(plain_file.path.parent, synced_folder)
+    fill_once(plain_file, synced_folder, lambda: [sync(name, account, plain_file) for name in ("profiles", "events", "reviews", "lists")])
     return plain_file
 
 

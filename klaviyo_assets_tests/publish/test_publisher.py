@@ -20,6 +20,7 @@ from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets_tests.accounts import query, sync
+from klaviyo_assets_tests.filled_once import fill_once
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
 
 pytestmark = pytest.mark.duckdb
@@ -42,10 +43,15 @@ def exported(target: PublishTarget, table: str) -> list[tuple[Any, ...]]:
     return duckdb.sql(f"FROM read_parquet('{files}/**/*.parquet', hive_partitioning = true) ORDER BY id").fetchall()
 
 
+@pytest.fixture(scope="module")
+def synced_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Path of a copy of the folder after its syncs; the first test that needs it creates it."""
+    return tmp_path_factory.mktemp("synced") / "folder"
+
+
 @pytest.fixture
-def filled(account: SandboxProcess, warehouse: LocalFile) -> LocalFile:
-    for name in ("metrics", "events"):
-        sync(name, account, warehouse)
+def filled(account: SandboxProcess, warehouse: LocalFile, synced_folder: Path) -> LocalFile:
+    fill_once(warehouse, synced_folder, lambda: [sync(name, account, warehouse) for name in ("metrics", "events")])
     return warehouse
 
 

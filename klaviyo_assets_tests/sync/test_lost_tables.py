@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -17,11 +18,13 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS, query, small, sync, table, truth, with_parents
+from klaviyo_assets_tests.filled_once import fill_once
 from klaviyo_assets_tests.shapes import representatives
 
 pytestmark = pytest.mark.long
 
 NewAccount = Callable[..., SandboxProcess]
+Synced = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,18 @@ def account() -> Iterator[SandboxProcess]:
     now = datetime.now(UTC)
     with small(events=400, profiles=150, reviews=120, base=now - timedelta(minutes=61), clock=now) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def synced_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for copies of databases with one synced type."""
+    return tmp_path_factory.mktemp("synced")
+
+
+@pytest.fixture
+def synced(account: SandboxProcess, warehouse: LocalFile, synced_folders: Path) -> Synced:
+    """Fills the database with the first sync of a type."""
+    return lambda name: fill_once(warehouse, synced_folders / name, lambda: sync(name, account, warehouse))
 
 
 LOSSES = {
@@ -48,8 +63,8 @@ BOOKKEEPING = ("_coverage", "_syncs", "_layout", "_null_rates", "_rereads")
     ("name", "loss"),
     [*product(["events"], LOSSES), *product(["profiles", "reviews", "lists"], ["dropped", "without its latest rows"])],
 )
-def test_coverage_counts_only_while_the_rows_exist(name: str, loss: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync(name, account, warehouse)
+def test_coverage_counts_only_while_the_rows_exist(name: str, loss: str, account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced(name)
     query(warehouse, LOSSES[loss].format(name))
 
     report = sync(name, account, warehouse)
@@ -64,8 +79,10 @@ def test_coverage_counts_only_while_the_rows_exist(name: str, loss: str, account
 
 @pytest.mark.parametrize("mode", [SyncMode.full, SyncMode.range])
 @pytest.mark.parametrize("name", ["events", "profiles", "reviews"])
-def test_the_incremental_sync_after_any_mode_reads_the_rest(name: str, mode: SyncMode, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync(name, account, warehouse)
+def test_the_incremental_sync_after_any_mode_reads_the_rest(
+    name: str, mode: SyncMode, account: SandboxProcess, warehouse: LocalFile, synced: Synced
+) -> None:
+    synced(name)
     query(warehouse, f"DROP TABLE {name}")
     now = account.now()
     window = TimeWindow(now - timedelta(days=9), now) if mode is SyncMode.range else None
@@ -93,8 +110,8 @@ def test_all_tables_except_the_bookkeeping_may_be_dropped(account: SandboxProces
 @pytest.mark.parametrize(
     ("name", "dropped"), [*product(["events"], BOOKKEEPING), *product(["profiles", "reviews", "lists"], ["_coverage", "_syncs"])]
 )
-def test_a_bookkeeping_table_may_be_dropped(name: str, dropped: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync(name, account, warehouse)
+def test_a_bookkeeping_table_may_be_dropped(name: str, dropped: str, account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced(name)
     query(warehouse, f"DROP TABLE {dropped}")
 
     sync(name, account, warehouse)
@@ -121,8 +138,8 @@ def test_a_lost_bookkeeping_table_is_reported_once(name: str, statement: str, ac
 
 
 @pytest.mark.duckdb
-def test_all_bookkeeping_may_be_lost_at_once(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("events", account, warehouse)
+def test_all_bookkeeping_may_be_lost_at_once(account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("events")
     for name in BOOKKEEPING:
         query(warehouse, f"DROP TABLE {name}")
 
@@ -133,16 +150,16 @@ def test_all_bookkeeping_may_be_lost_at_once(account: SandboxProcess, warehouse:
 
 
 @pytest.mark.parametrize("column", ["read_at", "fingerprint", "window_end", "field"])
-def test_a_column_of_the_coverage_may_be_dropped(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("events", account, warehouse)
+def test_a_column_of_the_coverage_may_be_dropped(column: str, account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("events")
     query(warehouse, f"ALTER TABLE _coverage DROP COLUMN {column}")
 
     assert sync("events", account, warehouse).row.records_read >= table(warehouse, "events").height
 
 
 @pytest.mark.parametrize("column", ["uuid", "datetime", "event_properties", "_extra", "_synced_at"])
-def test_a_dropped_column_is_read_again(column: str, account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("events", account, warehouse)
+def test_a_dropped_column_is_read_again(column: str, account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("events")
     query(warehouse, f"ALTER TABLE events DROP COLUMN {column}")
 
     sync("events", account, warehouse)
@@ -151,8 +168,8 @@ def test_a_dropped_column_is_read_again(column: str, account: SandboxProcess, wa
     assert_frame_equal(table(warehouse, "events").select(expected.columns), expected)
 
 
-def test_a_column_with_a_coarser_type_is_read_again(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("events", account, warehouse)
+def test_a_column_with_a_coarser_type_is_read_again(account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("events")
     query(warehouse, "ALTER TABLE events ALTER datetime SET DATA TYPE DATE")
 
     sync("events", account, warehouse)
@@ -160,8 +177,8 @@ def test_a_column_with_a_coarser_type_is_read_again(account: SandboxProcess, war
     assert_frame_equal(table(warehouse, "events"), truth(account, "events"))
 
 
-def test_lost_deletion_marks_are_reported(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("profiles", account, warehouse)
+def test_lost_deletion_marks_are_reported(account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("profiles")
     query(warehouse, "ALTER TABLE profiles DROP COLUMN _deleted_at")
 
     assert any("_deleted_at" in note and "full" in note for note in sync("profiles", account, warehouse).notes)
@@ -182,8 +199,8 @@ def test_an_older_copy_of_a_table_is_detected(new_account: NewAccount, warehouse
     assert_frame_equal(table(warehouse, "profiles"), truth(sandbox, "profiles"))
 
 
-def test_rows_deleted_by_a_user_stay_deleted_and_are_reported_once(account: SandboxProcess, warehouse: LocalFile) -> None:
-    sync("events", account, warehouse)
+def test_rows_deleted_by_a_user_stay_deleted_and_are_reported_once(account: SandboxProcess, warehouse: LocalFile, synced: Synced) -> None:
+    synced("events")
     query(warehouse, "DELETE FROM events WHERE datetime < (SELECT quantile_cont(datetime, 0.1) FROM events)")
     left = table(warehouse, "events").height
 

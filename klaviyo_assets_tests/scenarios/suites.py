@@ -45,7 +45,7 @@ _HARDEST = (
     Suite("profiles", 15),
     Suite("reviews", 15),
     Suite("events", 6, with_repair=True),
-    Suite("list_members", 10),
+    Suite("list_members", 8),
     Suite("events", 2, syncs=_LONG),
     Suite("profiles", 2, syncs=_LONG),
     Suite("reviews", 2, syncs=_LONG),
@@ -68,7 +68,7 @@ SUITES = (
     *_REPORTS,
     Suite("campaigns", 15),
     Suite("flows", 15),
-    *(Suite(name, 4 if entry.group == CORE else 3 if entry.parent is None else 8) for name, entry in COLLECTIONS.items() if name not in _NAMED),
+    *(Suite(name, 3 if entry.group == CORE else 2 if entry.parent is None else 5) for name, entry in COLLECTIONS.items() if name not in _NAMED),
     Suite("events", 5, with_selection=True),
     Suite("campaign_report_history", 2),
 )

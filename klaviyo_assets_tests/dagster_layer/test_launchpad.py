@@ -4,7 +4,6 @@ import json
 import runpy
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -20,6 +19,7 @@ from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.accounts import local_file, query
 from klaviyo_assets_tests.dagster_layer.launchpad import launchpad_of_file
+from klaviyo_assets_tests.dagster_layer.projects import document, project
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]
 
@@ -84,43 +84,36 @@ def dg_yaml(text: str) -> dict[str, Any]:
     return {name: value for name, value in (load_run_config_yaml(text) or {}).items() if value}  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
-class Location:
-    """A code location: the Python file, and its jobs in an order in which each has what it needs."""
+ONE_TYPE_OF_EACH_OP = ["events", "lists", "metrics", "predictive_analytics", "profiles", "reviews", "templates"]
 
-    code: str
-    jobs: Sequence[str]
+FACTORY = """
+    import dagster as dg
+    from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 
-
-FACTORY = Location(
-    code="""
-        import dagster as dg
-        from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
-
-        one_type_of_each_op = ["events", "lists", "metrics", "predictive_analytics", "profiles", "reviews", "templates"]
-        klaviyo = KlaviyoResource(api_key=dg.EnvVar("KEY_OF_THE_TESTS"), base_url={url!r}, rate_limit_share=1.0, max_retries=1)
-        options = dict(resource_types=one_type_of_each_op, marts=True, publish={published!r}, executor=dg.in_process_executor)
-        defs = dg.Definitions.merge(
-            build_klaviyo_definitions(klaviyo, duckdb={database!r}, **options), dg.Definitions(executor=dg.in_process_executor)
-        )
-    """,
-    jobs=JOBS,
-)
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("KEY_OF_THE_TESTS"), base_url={url!r}, rate_limit_share=1.0, max_retries=1)
+    options = dict(resource_types={types!r}, marts=True, publish={published!r}, executor=dg.in_process_executor)
+    defs = dg.Definitions.merge(
+        build_klaviyo_definitions(klaviyo, duckdb={database!r}, **options), dg.Definitions(executor=dg.in_process_executor)
+    )
+"""
 
 
 @pytest.mark.oldest
 @pytest.mark.filterwarnings("ignore:.*environment_vars.* is deprecated:DeprecationWarning")  # Dagster uses it itself
-@pytest.mark.parametrize("location", [FACTORY], ids=["factory"])
+@pytest.mark.parametrize("kind", ["factory", "component"])
 def test_every_job_runs_with_the_config_that_its_launchpad_shows(
-    location: Location, new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
+    kind: str, new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write(location, new_account(metrics=3, events=300), tmp_path)
+    sandbox = new_account(metrics=3, events=300)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = write(sandbox, tmp_path) if kind == "factory" else component(sandbox, tmp_path)
     with launchpad_of_file(file, tmp_path / "home") as launchpad:
-        assert set(launchpad.jobs) == {*location.jobs, MATERIALIZE}
-        shown = {job: dg_yaml(launchpad.shown(job)) for job in location.jobs}
+        assert set(launchpad.jobs) == {*JOBS, MATERIALIZE}
+        shown = {job: dg_yaml(launchpad.shown(job)) for job in JOBS}
     # In memory, since Dagster's SQLite would take a minute for the hundreds of events of these runs.
-    defs: dg.Definitions = runpy.run_path(str(file))["defs"]
-    runs = {job: defs.resolve_job_def(job).execute_in_process(shown[job], instance, raise_on_error=False) for job in location.jobs}
+    found = runpy.run_path(str(file))["defs"]
+    defs: dg.Definitions = found if isinstance(found, dg.Definitions) else found()
+    runs = {job: defs.resolve_job_def(job).execute_in_process(shown[job], instance, raise_on_error=False) for job in JOBS}
 
     assert not {job: failures(run) for job, run in runs.items() if not run.success}
     assert not {job: names for job, run in runs.items() if (names := red_checks(run))}
@@ -135,7 +128,7 @@ def test_every_job_runs_with_the_config_that_its_launchpad_shows(
 def test_an_asset_is_materialized_with_the_config_that_its_launchpad_shows(account: SandboxProcess, tmp_path: Path) -> None:
     """As the UI does it: the run is launched by the mutation of GraphQL."""
     lists = [dg.AssetKey(["klaviyo", "lists"])]
-    with launchpad_of_file(write(FACTORY, account, tmp_path), tmp_path / "home") as launchpad:
+    with launchpad_of_file(write(account, tmp_path), tmp_path / "home") as launchpad:
         run = launchpad.launch(MATERIALIZE, launchpad.shown(MATERIALIZE, lists), lists)
 
     assert run.is_success
@@ -148,15 +141,22 @@ def test_every_job_of_the_complete_location_is_one_of_these(account: SandboxProc
     options: dict[str, Any] = {"marts": True, "publish": tmp_path / "published.duckdb"}
     defs = build_klaviyo_definitions(resource(account), duckdb=str(tmp_path / "shop.duckdb"), resource_types=["all"], **options)
 
-    assert {job.name for job in defs.get_repository_def().get_all_jobs()} == {*FACTORY.jobs, MATERIALIZE}
+    assert {job.name for job in defs.get_repository_def().get_all_jobs()} == {*JOBS, MATERIALIZE}
 
 
-def write(location: Location, sandbox: SandboxProcess, folder: Path) -> Path:
-    """Write the file of a code location."""
+def write(sandbox: SandboxProcess, folder: Path) -> Path:
+    """Write the Python file of a code location."""
     file = folder / "location.py"
     paths = {"database": str(folder / "shop.duckdb"), "published": str(folder / "published.duckdb")}
-    file.write_text(dedent(location.code).format(url=sandbox.base_url, **paths))
+    file.write_text(dedent(FACTORY).format(url=sandbox.base_url, types=ONE_TYPE_OF_EACH_OP, **paths))
     return file
+
+
+def component(sandbox: SandboxProcess, folder: Path) -> Path:
+    """Write a ``dg`` project with the same as a component."""
+    paths = {"database": str(folder / "shop.duckdb"), "publish": str(folder / "published.duckdb")}
+    options = {"base_url": sandbox.base_url, "rate_limit_share": 1.0, "max_retries": 1, "marts": True, "resource_types": ONE_TYPE_OF_EACH_OP}
+    return project(folder, document(**options, **paths))
 
 
 def failures(run: dg.ExecuteInProcessResult) -> list[str]:

@@ -26,8 +26,9 @@ print(klaviyo_assets.__file__, len(defs.resolve_asset_graph().get_all_asset_keys
 
 
 def package_files() -> set[str]:
-    """Return the files of the package: code, SQL and the mark that it has types."""
-    return {str(path.relative_to(ROOT)) for path in (ROOT / "klaviyo_assets").rglob("*") if path.suffix in {".py", ".sql"} or path.name == "py.typed"}
+    """Return the files of the package: code, SQL, what was made from it, and the mark that it has types."""
+    kinds = {".py", ".sql", ".json", ".typed"}
+    return {str(path.relative_to(ROOT)) for path in (ROOT / "klaviyo_assets").rglob("*") if path.suffix in kinds}
 
 
 def test_the_wheel_has_the_package_and_nothing_else(distributions: Distributions) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import dagster as dg
 import duckdb
@@ -81,7 +82,7 @@ class AssetSync:
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
         partitions: The partitions of its rows, and the key of their asset; None if there is none.
-        reports_partitions: False if the op reports them itself.
+        of_partitions: True if the op of the partitions runs the sync: it reports them itself, and fails if the sync is skipped.
     """
 
     context: dg.AssetExecutionContext
@@ -102,7 +103,7 @@ class AssetSync:
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
     partitions: tuple[dg.AssetKey, EventPartitions] | None = None
-    reports_partitions: bool = True
+    of_partitions: bool = False
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
@@ -150,13 +151,12 @@ class AssetSync:
                 self.ending.failed = False
             for result in self._access_checks(access):
                 yield result
-            if not isinstance(failure, WarehouseError) and self.materializes:
-                # Also after a failed sync, which may have changed rows before it failed.
-                await in_thread(self._report_partitions)
         if not isinstance(failure, WarehouseError):
             # Also after a failed sync: Dagster counts a selected check without a result as failed, which would be wrong about the table.
             for result in await in_thread(self._inspect, report):
                 yield result
+            if self.materializes:
+                failure = await self._report_partitions(failure)
             async for check in self._complete(report):
                 yield check
         if failure is not None:
@@ -199,7 +199,7 @@ class AssetSync:
         return await sync.run()
 
     def _options(self) -> SyncOptions:
-        config, start_date = self.config, self.klaviyo.start_date
+        config = self.config
         if config.mode is SyncMode.repair and self.entry.counted_by is None:
             raise InvalidMode(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
         if config.mode is not SyncMode.range and (config.field or config.start or config.end):
@@ -212,19 +212,45 @@ class AssetSync:
             mode=config.mode,
             field=config.field,
             window=TimeWindow(start, end) if start and end else None,
-            start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
+            start_date=self._start_date,
             accept_changed_options=self.klaviyo.accept_changed_options,
             metrics=self.klaviyo.metric_rules,
             conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
             member_groups=tuple(self.klaviyo.member_groups),
         )
 
-    def _report_partitions(self) -> None:
-        if self.partitions is not None and self.reports_partitions:
-            PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry).send()
+    async def _report_partitions(self, failure: Exception | None) -> Exception | None:
+        """Report the partitions, also after a failed sync, which may have changed rows before it failed.
+
+        Returns:
+            The error that the asset fails with. If the report fails, the next sync reports the partitions.
+        """
+        if isinstance(failure, SyncAlreadyRunning) or self.of_partitions:
+            return failure
+        try:
+            if (report := self._period_report) is not None:
+                await in_thread(report.send)
+        except Exception as error:
+            if failure is None:
+                return error
+            self.log.warning("The partitions could not be reported either; the next sync reports them. %s", error)
+        return failure
+
+    @property
+    def _period_report(self) -> PeriodReport | None:
+        if self.partitions is None:
+            return None
+        return PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry, self._start_date)
+
+    @property
+    def _start_date(self) -> datetime | None:
+        start_date = self.klaviyo.start_date
+        return parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
+        if self.of_partitions:
+            raise failure
         if access is not None and access.optional:
             self.log.warning("Skipped. %s", access.advice)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
@@ -266,9 +292,16 @@ class AssetSync:
             self.log.warning("%s", result.description or "")
         if unusable_key is not None:
             raise unusable_key
-        if self.partitions is not None and not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
-            days = await in_thread(audit.differing_days)
-            PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry).mark_as_failed(days)
+        if (partitions := self._period_report) is not None:
+            await in_thread(self._report_audit, partitions, audit, result)
+
+    @staticmethod
+    def _report_audit(partitions: PeriodReport, audit: AuditExecution, result: dg.AssetCheckResult) -> None:
+        """Let Dagster show the partitions of days that differ as failed, and no longer those that failed before and agree."""
+        compared, days = audit.compared_days()
+        partitions.clear_failed(compared, days)
+        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
+            partitions.mark_as_failed(days)
 
     def _last_audit(self, audit: AuditExecution) -> dg.AssetCheckResult | None:
         try:

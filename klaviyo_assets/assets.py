@@ -16,6 +16,7 @@ from klaviyo_assets.catalog import CATALOG, EVENTS, REVISION, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.code_version import code_version
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
+from klaviyo_assets.current_keys import current_key
 from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.setting_names import SettingNames
@@ -71,7 +72,8 @@ def build_klaviyo_assets(
             another program has open, another sync of the same resource type. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is
             15 minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
         execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
-            check results. So code of yours can run before and after a sync, look at its results, and handle its failure.
+            check results. So code of yours can run before and after a sync, look at its results, and handle its failure. The op of partitions calls
+            it for each run of adjacent days, and fails if it yields no materialization of events: these days were not read.
         setting_names: What messages call the settings; the fields of the two resources by default.
         partitions: ``"daily"`` or ``"monthly"``, or :class:`~klaviyo_assets.EventPartitions`, to add an asset with the days or months of events as
             partitions, ``events_by_day`` or ``events_by_month``. The op that reads them is the last element. By default there is none.
@@ -113,16 +115,18 @@ def build_klaviyo_assets(
         "setting_names": setting_names or SettingNames(resource_key, duckdb_key),
         "catalog": catalog,
     }
-    reported = {EVENTS.name: (partitioned.key, by_period)} if by_period and partitioned else {}
+    reported = {EVENTS.name: (f"{name}_{by_period.asset_name}", by_period)} if by_period and partitioned else {}
     ops = [
         _build_op(f"{name}_{op_name}", [(entry, specs[entry.name]) for entry in group], partitions=reported, **arguments)
         for op_name, group in _ops_of(entries).items()
     ]
     if by_period and partitioned:
-        op_name = f"{name}_{by_period.asset_name}"
+        op_name, _ = reported[EVENTS.name]
         check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})
         events = next(entry for entry in entries if entry.name == EVENTS.name)
-        ops.append(build_partition_op(op_name, partitioned, (events, specs[EVENTS.name]), by_period, **arguments))
+        key = specs[EVENTS.name].key
+        events_op = next(op for op in ops if key in op.keys)
+        ops.append(build_partition_op(op_name, partitioned, (events, key, events_op), by_period, **arguments))
     return ops
 
 
@@ -180,7 +184,7 @@ def _build_op(
     execute: Execute,
     setting_names: SettingNames,
     catalog: Catalog,
-    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]],
+    partitions: Mapping[str, tuple[str, EventPartitions]],
 ) -> dg.AssetsDefinition:
     types = {spec.key: entry for entry, spec in group}
 
@@ -207,7 +211,7 @@ def _build_op(
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
             catalog=catalog,
-            partitions=partitions,
+            partitions={name: (key, periods) for name, (op, periods) in partitions.items() if (key := current_key(context, op)) is not None},
         )
         yield from execute(context, step)
 

@@ -15,6 +15,7 @@ from klaviyo_assets.audit.store import AuditStore, names_of
 from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.base import Warehouse
 
 
@@ -72,10 +73,10 @@ class AuditExecution:
         last = self._store.last_if_any()
         return None if last is None else self._result(*last)
 
-    def differing_days(self) -> list[date]:
-        """Return the days (UTC) on which the last audit found a difference."""
+    def compared_days(self) -> tuple[TimeWindow | None, list[date]]:
+        """Return the window that the last full audit compared, and the days (UTC) that differ according to the last one."""
         last = self._store.last_if_any()
-        return sorted({one.day for one in last[1]}) if last is not None else []
+        return (None, []) if last is None else (last[0].compared, sorted({one.day for one in last[1]}))
 
     def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
         names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})

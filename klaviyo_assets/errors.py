@@ -8,6 +8,7 @@ packages raise are defined here, the others in the module that the tree names::
       x SyncError               a sync, an audit or an erasure cannot be done
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
+        - NotSynced             a user's own code has skipped a sync that had to run
         - AssetUnknown          the keys of assets were changed in a way that their op does not know
         - UnknownMetric         a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
         - SyncAlreadyRunning    another run is syncing this resource type
@@ -107,6 +108,22 @@ class DaysDiffer(SyncError):
         super().__init__(
             f"The audit found differences in {partitions} partitions of {asset}, which are marked as failed; see the check complete.",
             "Run the repair job, or materialize these partitions: both read the days again.",
+        )
+
+
+class NotSynced(SyncError):
+    """The user's ``execute`` has not materialized the events of some partitions exactly once, so these cannot be reported as read.
+
+    Args:
+        asset: The asset of events.
+        window: The time window.
+        times: How often it was materialized.
+    """
+
+    def __init__(self, asset: str, window: str, times: int) -> None:
+        super().__init__(
+            f"{window} of {asset} was to be read for its partitions, and execute has yielded {times or 'no'} materializations of it.",
+            "Let execute yield what sync.run() yields, and raise its failure.",
         )
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from klaviyo_assets.catalog import EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoSyncConfig
+from klaviyo_assets.current_keys import current_key
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.setting_names import SettingNames
 
@@ -43,7 +44,7 @@ def partitioned_spec(events: dg.AssetSpec, partitions: EventPartitions) -> dg.As
 def build_partition_op(
     op_name: str,
     spec: dg.AssetSpec,
-    events: tuple[ResourceType, dg.AssetSpec],
+    events: tuple[ResourceType, dg.AssetKey, dg.AssetsDefinition],
     partitions: EventPartitions,
     *,
     resource_key: str,
@@ -60,7 +61,7 @@ def build_partition_op(
     Args:
         op_name: Name of the op.
         spec: The spec of the asset with the partitions.
-        events: The resource type of events, and the spec of its asset.
+        events: The resource type of events, the key of its asset, and the op that syncs it.
         partitions: The partitions.
         resource_key: Key of the Klaviyo resource.
         duckdb_key: Key of the DuckDB resource.
@@ -71,7 +72,7 @@ def build_partition_op(
         setting_names: What messages call the settings.
         catalog: All resource types.
     """
-    entry, events_spec = events
+    entry, events_key, events_op = events
 
     @dg.multi_asset(
         name=op_name,
@@ -90,7 +91,7 @@ def build_partition_op(
         step = RangeStep(
             context=context,
             config=KlaviyoSyncConfig(),
-            assets={events_spec.key: entry},
+            assets={current_key(context, events_op.op.name, events_op.get_output_name_for_asset_key(events_key)) or events_key: entry},
             schema=schema,
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),

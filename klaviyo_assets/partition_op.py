@@ -9,10 +9,13 @@ import dagster as dg
 
 from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.errors import NotSynced
 from klaviyo_assets.event_batch import ROW_COUNT
+from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
+from klaviyo_assets.run_log import worded_log
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync_op import SyncStep
 from klaviyo_assets.warehouse.base import Warehouse
@@ -27,12 +30,12 @@ class RangeStep(SyncStep):
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         ((asset, entry),) = self.assets.items()
-        yield self._sync(entry, asset, warehouse, self._rules(), Ending(failed=True), reports_partitions=False)
+        yield self._sync(entry, asset, warehouse, self._rules(), Ending(failed=True), of_partitions=True)
 
 
 @dataclass(frozen=True)
 class PartitionStep:
-    """One execution of the op: a sync of mode ``range`` for each row of adjacent days. Usually that is one.
+    """One execution of the op: a sync of mode ``range`` for each run of adjacent days. Usually that is one.
 
     Args:
         context: Dagster's.
@@ -48,45 +51,71 @@ class PartitionStep:
     sync: RangeStep
     execute: Callable[[dg.AssetExecutionContext, SyncStep], Iterator[Result]]
 
-    def run(self) -> Iterator[dg.MaterializeResult[Any]]:
-        """Read the selected days again, and yield the materialization of all of them.
+    def run(self) -> Iterator[Any]:
+        """Read the selected days again, and yield the materialization of all of them, and what else ``execute`` yields.
 
         Raises:
-            dagster.Failure: If a sync failed. Days that were read before are reported.
+            dagster.Failure: If a sync failed, or was skipped. Days that were read before are reported.
         """
-        periods = self.partitions.periods
         selected = {EventPartitions.period(key) for key in self.context.partition_keys}
-        version: dg.DataVersion | None = None
         done: set[date] = set()
         try:
-            for window in periods.windows(selected):
-                for result in self.execute(self.context, self._step(window)):
-                    assert isinstance(result, dg.MaterializeResult)
-                    version = result.data_version
-                    self._log(result)
-                done |= {period for period in selected if window.start <= periods.start(period) < window.end}
+            for window in self.partitions.periods.windows(selected):
+                yield from self._read(window)
+                done |= {period for period in selected if window.start <= self.partitions.periods.start(period) < window.end}
         except Exception:
-            self._report(selected=done)
+            self._report_before_failure(done)
             raise
-        counts = self._report(left_out=selected)
-        for period in selected:
-            self.context.add_asset_metadata({ROW_COUNT: counts[period]}, self.asset, EventPartitions.key(period))
-        yield dg.MaterializeResult(asset_key=self.asset, data_version=version)
+        yield from self._materializations(selected)
 
-    def _step(self, window: TimeWindow) -> RangeStep:
+    def _read(self, window: TimeWindow) -> Iterator[Any]:
+        """Sync a window; yield what Dagster itself has to handle."""
         config = KlaviyoSyncConfig(mode=SyncMode.range, start=window.start.isoformat(), end=window.end.isoformat())
-        return self.sync.with_config(config)
+        (events,) = self.sync.assets
+        synced = 0
+        for result in self.execute(self.context, self.sync.with_config(config)):
+            if isinstance(result, dg.MaterializeResult) and result.asset_key in (None, events):
+                self._log(events, result)
+                synced += 1
+            else:
+                yield result
+        if synced != 1:  # the user's `execute` has not run the sync, or has handled its failure
+            raise failure(NotSynced(events.to_user_string(), f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}", synced), self._worded)
 
-    def _report(self, **periods: set[date]) -> dict[date, int]:
+    def _materializations(self, selected: set[date]) -> Iterator[dg.MaterializeResult[Any]]:
+        """Yield the materialization of all partitions, which has one data version in Dagster, and give those that have another their own."""
+        report = self._report
+        try:
+            found = report.send(described=selected)
+        except EXPLAINED as error:
+            raise failure(error, self._worded) from None
+        for period in selected:
+            self.context.add_asset_metadata({ROW_COUNT: found[period].rows}, self.asset, EventPartitions.key(period))
+        versions = [found[period].version for period in selected]
+        usual = max(sorted(set(versions)), key=versions.count)
+        yield dg.MaterializeResult(asset_key=self.asset, data_version=dg.DataVersion(usual))
+        report.log({period: found[period] for period in selected if found[period].version != usual})
+
+    @property
+    def _report(self) -> PeriodReport:
         sync = self.sync
         (entry,) = sync.assets.values()
-        try:
-            return PeriodReport(self.context, self.asset, self.partitions, sync.warehouse, sync.schema, entry).send(**periods)
-        except EXPLAINED as error:
-            raise failure(error, sync.setting_names.worded) from None
+        start_date = parse_start_date(sync.klaviyo.start_date, "KLAVIYO_START_DATE") if sync.klaviyo.start_date else None
+        return PeriodReport(self.context, self.asset, self.partitions, sync.warehouse, sync.schema, entry, start_date)
 
-    def _log(self, result: dg.MaterializeResult[Any]) -> None:
+    def _report_before_failure(self, done: set[date]) -> None:
+        """Report the days that were read before a failure, which is what the op fails with, also if they cannot be reported."""
+        try:
+            self._report.send(selected=done)
+        except Exception as error:
+            log = worded_log(self.context.log, self._worded)
+            log.warning("%d partitions that were read could not be reported, the next sync reports those that have changed. %s", len(done), error)
+
+    @property
+    def _worded(self) -> Callable[[str], str]:
+        return self.sync.setting_names.worded
+
+    def _log(self, events: dg.AssetKey, result: dg.MaterializeResult[Any]) -> None:
         """Record the materialization of the table's own asset: the sync has changed it too."""
-        assert result.asset_key is not None
         tags = {"dagster/data_version": result.data_version.value} if result.data_version is not None else {}
-        self.context.log_event(dg.AssetMaterialization(result.asset_key, metadata=dict(result.metadata or {}), tags=tags))
+        self.context.log_event(dg.AssetMaterialization(events, metadata=dict(result.metadata or {}), tags=tags))

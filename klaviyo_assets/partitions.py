@@ -1,5 +1,6 @@
 """Which days, or months, of events are partitions in Dagster."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from klaviyo_assets.validation import InvalidDefinition
 DEFAULT_START = date(2012, 1, 1)
 """The first day without a start date: Klaviyo was founded in that year."""
 
-BY_DAY = {Grain.DAILY: "events_by_day", Grain.MONTHLY: "events_by_month"}
+ASSET_NAMES = {Grain.DAILY: "events_by_day", Grain.MONTHLY: "events_by_month"}
 """What the asset with the partitions is called."""
 
 
@@ -26,7 +27,7 @@ class EventPartitions:
     Args:
         grain: ``daily`` or ``monthly``.
         timezone: IANA name of the time zone in which days begin.
-        start: The first day; by default the start date of the ``KlaviyoResource``, or 2012-01-01.
+        start: The first day, or its text such as ``2024-01-01``; by default the start date of the ``KlaviyoResource``, or 2012-01-01.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if a value cannot be used.
@@ -37,13 +38,14 @@ class EventPartitions:
 
     grain: str = Grain.DAILY.value
     timezone: str = "UTC"
-    start: date | None = None
+    start: date | str | None = None
 
     def __post_init__(self) -> None:
         if self.grain not in {*Grain}:
             raise InvalidDefinition(f"partitions={self.grain!r} is not a length of partitions. Use {' or '.join(repr(one.value) for one in Grain)}.")
         if not is_timezone(self.timezone):
             raise InvalidDefinition(f"timezone={self.timezone!r} is not a time zone. Write its IANA name, such as Europe/Berlin.")
+        object.__setattr__(self, "start", _day(self.start))
 
     @cached_property
     def periods(self) -> Periods:
@@ -58,12 +60,12 @@ class EventPartitions:
     @property
     def asset_name(self) -> str:
         """Name of the asset with the partitions: ``events_by_day`` or ``events_by_month``."""
-        return BY_DAY[Grain(self.grain)]
+        return ASSET_NAMES[Grain(self.grain)]
 
     @property
     def first(self) -> date:
         """The first period."""
-        day = self.start or DEFAULT_START
+        day = _day(self.start) or DEFAULT_START
         return day if self.is_daily else day.replace(day=1)
 
     @cached_property
@@ -93,6 +95,15 @@ class EventPartitions:
     def last(self, now: datetime | None = None) -> date:
         """Return the period of the present moment."""
         return self.periods.of(now or datetime.now(UTC))
+
+
+def _day(start: date | str | None) -> date | None:
+    if isinstance(start, str):
+        with suppress(ValueError):
+            return datetime.strptime(start, "%Y-%m-%d").date()
+    elif start is None or (isinstance(start, date) and not isinstance(start, datetime)):
+        return start
+    raise InvalidDefinition(f"start={start!r} is not a day. Write a date, such as 2024-01-01.")
 
 
 def event_partitions(partitions: "str | EventPartitions | None", start_date: datetime | None = None) -> EventPartitions | None:

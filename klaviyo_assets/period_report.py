@@ -1,8 +1,9 @@
 """Reports days of events to Dagster as materialized partitions: those with changed rows, and those that were read and have none."""
 
-from collections.abc import Iterable, Set
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 
@@ -13,8 +14,26 @@ from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.quality.period_counts import PeriodCounts
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
+from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.data_version import data_version
 from klaviyo_assets.state.days import windows_of
+from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.base import Warehouse
+
+_VERSION = "dagster/data_version"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What is reported about a partition.
+
+    Attributes:
+        rows: Rows of the table in it that are not marked as deleted.
+        version: Its data version.
+    """
+
+    rows: int
+    version: str
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,9 @@ class PeriodReport:
     partitions the whole history, later each day that ends without an event. A day that was never read is not reported: it stays missing in Dagster,
     which is what a gap looks like.
 
+    The data version of a partition is the sync that changed its rows last. It stays the same if the partition is reported again without a change. In
+    a time zone other than UTC, its name is part of the version: the partitions of another time zone have other rows, so Dagster knows none of them.
+
     Args:
         context: Dagster's.
         asset: Key of the asset with the partitions.
@@ -32,6 +54,7 @@ class PeriodReport:
         warehouse: The database.
         schema: DuckDB schema.
         entry: The resource type.
+        start_date: The user's start date: the first partition is complete if it was read from there on.
     """
 
     context: dg.AssetExecutionContext
@@ -40,25 +63,55 @@ class PeriodReport:
     warehouse: Warehouse
     schema: str
     entry: ResourceType
+    start_date: datetime | None = None
 
-    def send(self, *, selected: Set[date] = frozenset(), left_out: Set[date] = frozenset()) -> dict[date, int]:
-        """Report the partitions, and return their rows.
+    def send(self, *, selected: Set[date] = frozenset(), described: Set[date] = frozenset()) -> dict[date, Partition]:
+        """Report the partitions, and return them.
+
+        Changes of a sync that still runs are left to a later report: it may change more rows of the same days.
 
         Args:
             selected: Partitions to report in any case.
-            left_out: Partitions to count only: the op reports them itself.
+            described: Partitions to return only: the op reports them itself.
 
         Raises:
             WarehouseError: If the database cannot be used.
         """
-        known = {EventPartitions.period(key) for key in self.context.instance.get_materialized_partitions(self.asset)}
-        changed, counts = self._read(known, selected | left_out)
-        versions = self._versions(changed)
-        events = [self._materialization(period, count, versions.get(period)) for period, count in sorted(counts.items()) if period not in left_out]
-        log_materializations(self.context, events)
+        known = self._known()
+        changed, rows, otherwise = self._read(known.keys(), selected | described)
+        versions = {**known, **self._versions(changed)}
+        found = {period: Partition(count, versions.get(period, otherwise)) for period, count in rows.items()}
+        self.log({period: one for period, one in found.items() if period not in described})
         if changed:
             self._forget({one.sync_id for one in changed})
-        return counts
+        return found
+
+    def log(self, found: Mapping[date, Partition]) -> None:
+        """Record materializations of partitions.
+
+        Args:
+            found: The partitions.
+        """
+        log_materializations(self.context, [self._materialization(period, one) for period, one in sorted(found.items())])
+
+    def clear_failed(self, compared: TimeWindow | None, differing: Iterable[date]) -> None:
+        """Report partitions that Dagster shows as failed, and in which an audit finds no difference any more.
+
+        Args:
+            compared: The window that the audit has compared; None if it has compared nothing.
+            differing: Days (UTC) that differ.
+
+        Raises:
+            WarehouseError: If the database cannot be used.
+        """
+        periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
+        if compared is None or not (failed := self._failed()):
+            return
+        with self.warehouse.connection() as connection:
+            covered = self._complete(PeriodCounts(connection, self.warehouse, self.schema, self.entry, periods))
+        agreeing = periods.inside([compared], first, last) - periods.overlapping(windows_of(differing), first, last)
+        if cleared := failed & covered & agreeing:
+            self.send(selected=cleared)
 
     def mark_as_failed(self, days: Iterable[date]) -> None:
         """Mark the partitions of days (UTC) as failed, until they are read again.
@@ -70,38 +123,64 @@ class PeriodReport:
             DaysDiffer: Always if there are any, since Dagster shows partitions of failed runs alone as failed.
         """
         periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
-        if found := sorted(periods.touching(windows_of(days), first, last)):
+        if found := sorted(periods.overlapping(windows_of(days), first, last)):
             mark_as_failed(self.context, self.asset, [EventPartitions.key(period) for period in found])
             raise DaysDiffer(len(found), self.asset.to_user_string())
 
-    def _read(self, known: Set[date], selected: Set[date]) -> tuple[list[ChangedPeriod], dict[date, int]]:
-        """Return the changes that are not reported yet, and the rows of each partition to report."""
+    def _known(self) -> dict[date, str]:
+        """Return the data versions of the partitions that are materialized in Dagster, in this time zone."""
+        storage = self.context.instance.event_log_storage
+        tags = storage.get_latest_tags_by_partition(self.asset, dg.DagsterEventType.ASSET_MATERIALIZATION, [_VERSION])
+        versions = {EventPartitions.period(key): one[_VERSION] for key, one in tags.items() if _VERSION in one}
+        return {period: version for period, version in versions.items() if version.partition("@")[2] == self._zone.removeprefix("@")}
+
+    def _failed(self) -> set[date]:
+        definition = self.partitions.definition
+        statuses = self.context.instance.get_status_by_partition(self.asset, definition.get_partition_keys(), definition) or {}
+        return {EventPartitions.period(key) for key, status in statuses.items() if status is not None and status.value == "FAILED"}
+
+    def _read(self, known: Set[date], selected: Set[date]) -> tuple[list[ChangedPeriod], dict[date, int], str]:
+        """Return the changes that are not reported yet, the rows of each partition to report, and the data version of unchanged ones."""
         periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
         with self.warehouse.connection() as connection:
             store = ChangedPeriods(connection, self.warehouse, self.schema)
             if not store.exists:  # the sync has failed before it began
-                return [], {}
-            changed = store.of(self.entry.name)
+                return [], {}, ""
+            changed = store.ended(self.entry.name)
             counts = PeriodCounts(connection, self.warehouse, self.schema, self.entry, periods)
-            covered = counts.covered()
-            wanted = periods.touching([one.window for one in changed], first, last) | selected
-            complete = periods.inside(covered, first, last) - known
-            begun = periods.touching(covered, first, last) - known - complete
-            rows = counts.rows(wanted | complete | begun)
+            wanted = periods.overlapping([one.window for one in changed], first, last) | selected
+            complete = self._complete(counts) - known
+            partial = periods.overlapping(counts.covered(), first, last) - known - complete
+            rows = counts.rows(wanted | complete | partial)
+            version = data_version(SyncLog(connection, self.warehouse, self.schema), self.entry.name)
         # A part of a day without a row, such as the present one, is not reported: events may come.
-        return changed, {period: rows.get(period, 0) for period in wanted | complete | (begun & rows.keys())}
+        found = {period: rows.get(period, 0) for period in wanted | complete | (partial & rows.keys())}
+        return changed, found, f"{version}{self._zone}"
 
-    def _versions(self, changed: list[ChangedPeriod]) -> dict[date, str]:
-        """Return the sync that has changed each partition."""
+    def _complete(self, counts: PeriodCounts) -> set[date]:
+        """Return the periods that were read completely; what is before the start date counts as read."""
+        periods, covered = counts.periods, counts.covered()
+        if self.start_date is not None:
+            covered.append(TimeWindow(periods.start(periods.of(self.start_date)), self.start_date))
+        return periods.inside(covered, self.partitions.first, self.partitions.last())
+
+    def _versions(self, changed: Sequence[ChangedPeriod]) -> dict[date, str]:
+        """Return the data versions of the partitions that have changed."""
         periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
-        return {period: one.sync_id for one in changed for period in periods.touching([one.window], first, last)}
+        syncs: dict[date, set[str]] = {}
+        for one in changed:
+            for period in periods.overlapping([one.window], first, last):
+                syncs.setdefault(period, set()).add(one.sync_id)
+        return {period: f"{_joined(ids)}{self._zone}" for period, ids in syncs.items()}
 
-    def _materialization(self, period: date, rows: int, version: str | None) -> dg.AssetMaterialization:
+    @property
+    def _zone(self) -> str:
+        timezone = self.partitions.timezone
+        return "" if timezone == "UTC" else f"@{timezone}"
+
+    def _materialization(self, period: date, one: Partition) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
-            self.asset,
-            partition=EventPartitions.key(period),
-            metadata={ROW_COUNT: rows},
-            tags={"dagster/data_version": version} if version else {},
+            self.asset, partition=EventPartitions.key(period), metadata={ROW_COUNT: one.rows}, tags={_VERSION: one.version}
         )
 
     @retry_on_conflict
@@ -109,3 +188,8 @@ class PeriodReport:
         """Delete the changes that are reported. Before this, the next sync would report them again, which is harmless."""
         with self.warehouse.transaction() as connection:
             ChangedPeriods(connection, self.warehouse, self.schema).reported(self.entry.name, sync_ids)
+
+
+def _joined(ids: Collection[str]) -> str:
+    """Return one id, or a text of the same length that depends on all of them."""
+    return next(iter(ids)) if len(ids) == 1 else hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:32]

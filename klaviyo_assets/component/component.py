@@ -117,7 +117,9 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
         return spec if self.translation is None else self.translation(spec, entry)
 
     def execute(self, context: dg.AssetExecutionContext, sync: "SyncStep") -> "Iterator[Result]":
-        """Run one op: sync its selected assets, and check them. Override it to do something before or after, or with the results.
+        """Sync the selected assets of one op, and check them. Override it to do something before or after, or with the results.
+
+        The op of partitions calls it once for each run of adjacent days. Marts and the published copy do not call it.
 
         Args:
             context: Dagster's.

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Annotated, Any, Literal
 
 import dagster as dg
@@ -107,7 +106,7 @@ class Partitions(dg.Resolvable):
         """Return the partitions."""
         from klaviyo_assets.partitions import EventPartitions
 
-        return EventPartitions(self.grain, self.timezone, None if self.start is None else date.fromisoformat(self.start))
+        return EventPartitions(self.grain, self.timezone, self.start)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from klaviyo_assets.settings import API_KEY_OPTION, RESOURCE_OPTIONS, options_fo
 
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
 _DATE: Final = r"^\d{4}-\d{2}-\d{2}"
+_DAY: Final = f"{_DATE}$"
 _PATTERNS: Final = {
     "account": r"^[A-Za-z_][A-Za-z0-9_]*$",
     "start_date": _DATE,
@@ -35,7 +36,7 @@ _PATTERNS: Final = {
 _TIMES: Final = dict.fromkeys(get_args(Occasion), r"^(@\w+|\S+( +\S+){4})$")
 """Patterns of cron expressions."""
 
-_OBJECTS: Final[dict[str, Mapping[str, str]]] = {"partitions": {"start": _DATE}, "publish": {}, "retry_policy": {}, "schedules": _TIMES}
+_OBJECTS: Final[dict[str, Mapping[str, str]]] = {"partitions": {"start": _DAY}, "publish": {}, "retry_policy": {}, "schedules": _TIMES}
 """Fields that may be objects with fields of ours, and the patterns of these."""
 
 _ABOUT: Final = {"title", "description", "default", "examples"}

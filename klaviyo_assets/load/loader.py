@@ -35,6 +35,7 @@ from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
+from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.data_version import data_version
@@ -171,6 +172,8 @@ class Loader:
             self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
             self.erased = tombstones.hashes()
             self._sync_id = row.id
+            if self.periods is None and name == EVENTS.name and known.of(ChangedPeriods.NAME):
+                self.periods = Periods()  # another code location has partitions, or this one had: they are reported there, or later
             self._changes.prepare(connection)
             self.rereads = Rereads(connection, self.warehouse, self.schema).pending(name)
             self._count_rows(connection)

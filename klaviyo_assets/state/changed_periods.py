@@ -12,6 +12,7 @@ import polars as pl
 
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,10 +64,21 @@ class ChangedPeriods(Store):
 
     def of(self, resource_type: str) -> list[ChangedPeriod]:
         """Return the periods that are not reported yet, ascending."""
+        return self._found("resource_type = ?", resource_type)
+
+    def _found(self, condition: str, resource_type: str) -> list[ChangedPeriod]:
         rows = self._rows(
-            f"SELECT epoch_us(period_start), epoch_us(period_end), sync_id FROM {self.table} WHERE resource_type = ? ORDER BY ALL", [resource_type]
+            f"SELECT epoch_us(period_start), epoch_us(period_end), sync_id FROM {self.table} WHERE {condition} ORDER BY ALL", [resource_type]
         )
         return [ChangedPeriod(TimeWindow(_instant(start), _instant(end)), sync_id) for start, end, sync_id in rows]
+
+    def ended(self, resource_type: str) -> list[ChangedPeriod]:
+        """Return the periods that are not reported yet, ascending, without those of syncs that still run: they may change more rows of a period.
+
+        One statement, so that a sync which ends meanwhile is left out, or its changes are complete.
+        """
+        log = SyncLog(self.connection, self.warehouse, self.schema)
+        return self._found(f"resource_type = ? AND sync_id NOT IN ({log.running_ids})", resource_type)
 
     def reported(self, resource_type: str, sync_ids: Collection[str]) -> None:
         """Delete the periods that some syncs changed: they are reported."""

@@ -81,7 +81,7 @@ class Periods:
             yield first
             first = self.next(first)
 
-    def touching(self, windows: Iterable[TimeWindow], first: date, last: date) -> set[date]:
+    def overlapping(self, windows: Iterable[TimeWindow], first: date, last: date) -> set[date]:
         """Return the periods from ``first`` to ``last`` that have a moment in common with some windows."""
         limits = TimeWindow(self.start(first), self.start(self.next(last)))
         found: set[date] = set()

@@ -115,6 +115,11 @@ class SyncLog(Store):
             f"UPDATE {self.table} SET outcome = 'killed', finished_at = ? WHERE resource_type = ? AND outcome = 'running'", [at, resource_type]
         )
 
+    @property
+    def running_ids(self) -> str:
+        """SQL query of the ids of syncs that have not ended, as far as the log knows: a killed one counts until the next sync."""
+        return f"SELECT id FROM {self.table} WHERE outcome = 'running'"
+
     def has_sync(self, sync_id: str) -> bool:
         """Return whether a sync has a row. It has none if the file was replaced by an older copy since."""
         return self._count("id = ?", [sync_id]) > 0

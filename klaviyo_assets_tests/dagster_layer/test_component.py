@@ -106,6 +106,7 @@ WRONG_AT_LOAD: dict[str, tuple[dict[str, Any], str]] = {
     "start date": ({"start_date": "yesterday"}, r"defs\.yaml:6 - attributes\.start_date(.|\n)*start_date is not a date: 'yesterday'"),
     "share": ({"rate_limit_share": 1.5}, r"rate_limit_share must be a number above 0 up to 1, such as 0\.5; it is '1\.5'"),
     "time zone": ({"schedules": {"timezone": "Mars"}}, r"defs\.yaml:6 - attributes\.schedules(.|\n)*time zone of the schedules is unknown"),
+    "first day": ({"partitions": {"start": "soon"}}, r"start='soon' is not a day. Write a date, such as 2024-01-01"),
     "cron": ({"schedules": {"sync": "61 * * * *"}}, r"defs\.yaml:6 - attributes\.schedules(.|\n)*The schedule sync has an invalid cron expression"),
     "unknown type": ({"resource_types": ["profile"]}, "Unknown resource types: profile. Did you mean profiles"),
     "field of a rule": ({"field_rules": {"profiles": {"emial": "hash"}}}, "'emial' is not known"),
@@ -139,6 +140,7 @@ WRONG_IN_SCHEMA: dict[str, tuple[dict[str, Any], list[str | int], str]] = {
     "backoff": ({"retry_policy": {"backoff": "cubic"}}, ["retry_policy", "backoff"], "'cubic' is not one of ['linear', 'exponential']"),
     "partitions": ({"partitions": "weekly"}, ["partitions"], "'weekly' does not match '^(daily|monthly)$'"),
     "grain": ({"partitions": {"grain": "weekly"}}, ["partitions", "grain"], "'weekly' is not one of ['daily', 'monthly']"),
+    "first day": ({"partitions": {"start": "2024-01-01T00:00:00Z"}}, ["partitions", "start"], "'2024-01-01T00:00:00Z' does not match"),
     "publish": ({"publish": {"parquet": "x"}}, ["publish"], "'file' is a required property"),
 }
 

@@ -1,6 +1,7 @@
 """What Dagster's launchpad shows: run config of the assets, not the resources that the code has configured already."""
 
 import json
+from inspect import cleandoc
 
 import dagster as dg
 from dagster import ConfigurableResource
@@ -18,4 +19,9 @@ def kept_out_of_launchpad(resource: "ConfigurableResource[object] | dg.Configura
     definition = resource.get_resource_definition()
     schema = definition.config_schema
     values = json.loads(schema.default_value_as_json_str) if schema.default_provided else {}
-    return definition.configured(values, config_schema={})
+    return definition.configured(values, config_schema={}, description=_first_paragraph(definition.description or ""))
+
+
+def _first_paragraph(text: str) -> str:
+    """Return the part of a docstring that the resource's page can show: what follows are arguments and examples, with markup for API references."""
+    return " ".join(cleandoc(text).split("\n\n")[0].split()).replace("``", "`")

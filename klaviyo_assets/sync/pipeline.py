@@ -79,7 +79,7 @@ class BatchLoader:
     async def load(self, batch: Batch) -> None:
         """Load a batch in one transaction, or in several if DuckDB runs out of memory."""
         sync, rebuilt = self.sync, self.sync.completion is Completion.SWAP
-        sync.log.info("%s: %d records read, loading %d", sync.entry.name, self.state.records_read, batch.rows)
+        sync.log.info("%s: %s records read, loading %s", sync.entry.name, f"{self.state.records_read:,}", f"{batch.rows:,}")
         sync.record_traffic(self.state.records_read)
         await in_thread(load_divided, lambda part: sync.loader.load(part, sync.row, rebuilt=rebuilt), batch)
         self.covered += batch.covered

@@ -201,7 +201,8 @@ class SyncRunner:
                 await asyncio.shield(in_thread(self._record_failure, sync))
             raise
         counts, count = loader.counts, loader.row_count
-        self.log.info("%s: %d records read, %d new, %d changed, %d gone; %s rows", self.entry.name, row.records_read, *vars(counts).values(), count)
+        numbers = [f"{number:,}" for number in (row.records_read, *vars(counts).values(), count)]
+        self.log.info("%s: %s records read, %s new, %s changed, %s gone; %s rows", self.entry.name, *numbers)
         slices = tuple(one.name for one in planned.slices)
         return SyncReport(row, count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), loader.data_version)
 

@@ -232,3 +232,11 @@ def test_environment_variables_reach_the_resource_of_the_code_location(tmp_path:
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
 
     assert found.stdout.split() == ["True", "7", "8.0", "9", "True", "2026-10-15"]
+
+
+def test_resource_pages_show_sentences_without_markup() -> None:
+    defs = build_klaviyo_definitions(KlaviyoResource(api_key=dg.EnvVar("A_KEY")), duckdb="shop.duckdb")
+    descriptions = {name: resource.description or "" for name, resource in (defs.resources or {}).items()}
+
+    assert descriptions["klaviyo"] == "Access to a Klaviyo account with a private API key."
+    assert all(text.endswith(".") and not any(mark in text for mark in (">>>", ":func:", ":mod:", "``", "\n")) for text in descriptions.values())

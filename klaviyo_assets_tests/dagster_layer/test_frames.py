@@ -26,7 +26,7 @@ SELECT
 FROM range(100) r(i);
 CREATE TABLE klaviyo._syncs AS
 SELECT
-    'events' AS resource_type, 'succeeded' AS outcome, 'incremental' AS mode, now() AS started_at,
+    'a sync' AS id, 'events' AS resource_type, 'succeeded' AS outcome, 'incremental' AS mode, now() AS started_at,
     1 AS rows_inserted, 0 AS rows_updated, 0 AS rows_deleted;
 """
 

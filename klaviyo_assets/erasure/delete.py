@@ -1,5 +1,6 @@
 """Deletes the rows of a person and redacts their identifiers in other rows, in one transaction."""
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,18 +9,16 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog import EVENTS, Catalog
-from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.load.metric_views import MetricViews
-from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.people import conditions_about
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.state.changed_periods import ChangedPeriods
-from klaviyo_assets.state.periods import Periods
+from klaviyo_assets.state.erasures import Erasures
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.table_fingerprint import current_state
 from klaviyo_assets.state.tombstones import Tombstones
@@ -55,6 +54,7 @@ class ErasedRows:
         person: The person; identifiers that are found are added.
 
     Attributes:
+        id: Id of the erasure.
         notes: What could not be identified and what was deliberately kept; set by :meth:`run`.
     """
 
@@ -64,14 +64,21 @@ class ErasedRows:
     catalog: Catalog
     salt: Salt | None
     person: DataSubject
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> Iterator[Found]:
-        """Delete rows and redact mentions; yield what each table contained.
+        """Delete rows and redact mentions; yield what each table contained, once it is recorded.
 
         Raises:
             SyncError: If the rows of the person cannot be identified.
         """
+        erasures = Erasures(self.connection, self.warehouse, self.schema)
+        for found in self._erase():
+            erasures.add(self.id, found.table, deleted=found.rows, redacted=found.mentions)
+            yield found
+
+    def _erase(self) -> Iterator[Found]:
         resolver = SubjectResolver(self.connection, self.warehouse, self.schema, self.catalog, self.salt, self.person, self._columns)
         known = resolver.look_up()
         self.notes.extend(resolver.notes)
@@ -138,17 +145,13 @@ class ErasedRows:
         rows = self.connection.execute(f"SELECT {key_text(entry.primary_key)} FROM {qualified} WHERE {condition}").fetchall()
         if rows and entry.profile_column is None:
             self._tombstones.add_ids({id_ for (id_,) in rows})
-        self._note_periods(entry, f"{qualified} WHERE {condition}")
+        if rows:
+            self._note_periods(table, f"{qualified} WHERE {condition}")
         self.connection.execute(f"DELETE FROM {qualified} WHERE {condition}")
         if rows:
             log = SyncLog(self.connection, self.warehouse, self.schema)
             log.correct_table_state(table, current_state(self.connection, qualified))
         return len(rows)
-
-    def _note_periods(self, entry: ResourceType, rows: str) -> None:
-        """Record the days (UTC) of rows that are deleted, if Dagster has partitions for them: the next sync reports them."""
-        if entry.name == EVENTS.name and ChangedPeriods(self.connection, self.warehouse, self.schema).exists:
-            PeriodRecorder(Tables(self.warehouse, self.schema, entry), Periods(), "erasure").note(self.connection, rows)
 
     def _redact(self, table: str, columns: dict[str, str], mentions: Mentions) -> int:
         """Redact the person's identifiers in other rows; return the number of rows changed."""
@@ -160,12 +163,20 @@ class ErasedRows:
             return 0
         touched = " OR ".join(f"{quoted(name)} IN (SELECT old FROM {_replaced(name)})" for name in replaced)
         rows = count_rows(self.connection, f"FROM {qualified} WHERE {touched}")
+        if table in self.catalog:
+            self._note_periods(table, f"{qualified} WHERE {touched}")
         for name in replaced:
             self.connection.execute(
                 f"UPDATE {qualified} AS t SET {quoted(name)} = replaced.new FROM {_replaced(name)} AS replaced WHERE t.{quoted(name)} = replaced.old"
             )
             self.connection.execute(f"DROP TABLE {_replaced(name)}")
         return rows
+
+    def _note_periods(self, table: str, rows: str) -> None:
+        """Record when events that change happened, for the partitions in Dagster: by quarters of an hour, since their time zone is not known here."""
+        periods = ChangedPeriods(self.connection, self.warehouse, self.schema)
+        if table == EVENTS.name and periods.exists:
+            periods.add_quarters(table, periods.quarters_of(rows, EVENTS.replication.range_field or ""), self.id)
 
     def _find_replaced(self, table: str, column: str, type_: str, mentions: Mentions) -> bool:
         """Collect the texts of a column that mention the person, with their replacements; return whether there are any."""

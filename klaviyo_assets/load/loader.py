@@ -25,8 +25,10 @@ from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.rebuild import Rebuild
+from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
+from klaviyo_assets.load.rewriting import Rewriting
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
 from klaviyo_assets.load.tables import DELETED_AT, Tables
@@ -87,6 +89,7 @@ class Loader:
     discard_staged: Callable[[], None] = lambda: None
     selected: str = "true"
     periods: Periods | None = None
+    _rewritten: int = 0
     _state: TableState | None = None
     _sync_id: str = ""
 
@@ -110,11 +113,11 @@ class Loader:
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
         """Restore counts and notes if a transaction or its commit fails."""
-        counts, state, notes = Counts(**vars(self.counts)), self._state, [*self.notes]
+        counts, rewritten, state, notes = Counts(**vars(self.counts)), self._rewritten, self._state, [*self.notes]
         try:
             yield
         except BaseException:
-            self.counts, self._state, self.notes = counts, state, notes
+            self.counts, self._rewritten, self._state, self.notes = counts, rewritten, state, notes
             raise
 
     @retry_on_conflict
@@ -159,8 +162,10 @@ class Loader:
             if found.staged_is_void:
                 # Before the commit: an interrupted sync's manifest counts rows as read that the table has lost.
                 self.discard_staged()
-            if latest is not None and undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
-                self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: its coverage is read again.")
+            if latest is not None:
+                if undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
+                    self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: its coverage is read again.")
+                log.undo_future_dates(name, after=latest, now=row.started_at)
             log.close_killed(name, row.started_at)
             last_end = log.last_end(name)
             self._record_state(connection, row)
@@ -195,9 +200,24 @@ class Loader:
         if self._state is not None and (what := self._state.lost_reason(current_state(connection, self.tables.rows))):
             raise TableChanged(self.schema, self.entry.name, what)
 
-    def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str]) -> tuple[bool, int]:
+    def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str], row: SyncLogEntry) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them; see :class:`RuleChange`."""
-        return RuleChange(self.tables, field_rules, fingerprint).apply()
+        return RuleChange(self.tables, field_rules, fingerprint, partial(self._rewriting, row)).apply()
+
+    def recompute(self, row: SyncLogEntry) -> tuple[list[str], int]:
+        """Fill computed columns of stored rows; see :class:`Recompute`."""
+        return Recompute(self.tables, partial(self._rewriting, row)).apply()
+
+    @contextmanager
+    def _rewriting(self, row: SyncLogEntry) -> Iterator[Rewriting]:
+        """Open a transaction that rewrites stored rows, and record at its end that they have changed: in every period."""
+        with self._restored_on_error(), self.transaction() as connection:
+            rewriting = Rewriting(connection)
+            yield rewriting
+            if rewriting.rows:
+                self._rewritten += rewriting.rows
+                self._changes.note(connection, self.tables.rows)
+                self._update(connection, row)
 
     def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
@@ -269,11 +289,12 @@ class Loader:
             self._end(connection, row, now)
 
     @retry_on_conflict
-    def mark_report(self, ending: ReportEnding, at: datetime) -> list[ReportWindow]:
-        """Mark rows that Klaviyo no longer reports; arguments and result as in :meth:`ReportEnding.mark`."""
+    def mark_report(self, ending: ReportEnding, row: SyncLogEntry) -> list[ReportWindow]:
+        """Mark rows that Klaviyo no longer reports; result as in :meth:`ReportEnding.mark`."""
         with self._restored_on_error(), self.transaction() as connection:
-            marked, empty = ending.mark(Deletions(connection, self.tables), self.coverage_store(connection), at)
+            marked, empty = ending.mark(Deletions(connection, self.tables), self.coverage_store(connection), row.started_at)
             self.counts.deleted += marked
+            self._update(connection, row)
         return empty
 
     @retry_on_conflict
@@ -285,7 +306,7 @@ class Loader:
             self._end(connection, row, now)
 
     @retry_on_conflict
-    def mark_missing(self, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> bool:
+    def mark_missing(self, field_name: str, window: TimeWindow, files: Sequence[Path], row: SyncLogEntry) -> bool:
         """Mark rows of a window that a complete read of it did not return.
 
         Returns:
@@ -295,7 +316,8 @@ class Loader:
             deletions = Deletions(connection, self.tables)
             if not files:
                 return not deletions.is_suspiciously_empty(field_name, window, files)
-            self._mark_missing(deletions, field_name, window, files, at)
+            self._mark_missing(deletions, field_name, window, files, row.started_at)
+            self._update(connection, row)
         return True
 
     def _mark_missing(self, deletions: Deletions, field_name: str, window: TimeWindow, files: Sequence[Path], at: datetime) -> None:
@@ -306,14 +328,6 @@ class Loader:
     @property
     def _changes(self) -> PeriodRecorder:
         return PeriodRecorder(self.tables, self.periods, self._sync_id)
-
-    @retry_on_conflict
-    def note_rewritten(self, rows: int, row: SyncLogEntry) -> None:
-        """Record that stored rows of the table were rewritten: every period has changed."""
-        with self.transaction() as connection:
-            row.rows_rewritten = (row.rows_rewritten or 0) + rows
-            self._update(connection, row)
-            self._changes.note(connection, self.tables.rows)
 
     def swap(self, row: SyncLogEntry, covered: Sequence[CoverageRow], requested_from: datetime | None, now: datetime) -> None:
         """Replace the table with the rebuilt one, and the coverage with it, in one transaction.
@@ -367,13 +381,13 @@ class Loader:
             self._end(connection, row, now)
 
     @retry_on_conflict
-    def finish_rereads(self, rereads: Sequence[Reread], files: Sequence[Path], at: datetime) -> list[TimeWindow]:
+    def finish_rereads(self, rereads: Sequence[Reread], files: Sequence[Path], row: SyncLogEntry) -> list[TimeWindow]:
         """Mark rows of windows that a complete read of them did not return, and record that these windows were read again.
 
         Args:
             rereads: What was read, from :func:`klaviyo_assets.state.requested_rereads.rereads_within`.
             files: Parquet files with the key and the time of every record that the read returned.
-            at: When the read began.
+            row: The sync's log entry.
 
         Returns:
             Windows for which the read returned nothing although the table has rows; none of these rows is marked.
@@ -385,8 +399,9 @@ class Loader:
                 if not one.expects_none and deletions.is_suspiciously_empty(one.field, one.window, files):
                     empty.append(one.window)
                 else:
-                    self._mark_missing(deletions, one.field, one.window, files, at)
-            Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], at)
+                    self._mark_missing(deletions, one.field, one.window, files, row.started_at)
+            Rereads(connection, self.warehouse, self.schema).done(self.entry.name, [one.window for one in rereads], row.started_at)
+            self._update(connection, row)
         return empty
 
     def _extend_coverage(self, connection: DuckDBPyConnection, new: Sequence[CoverageRow], account_id: str) -> None:
@@ -409,6 +424,7 @@ class Loader:
 
     def _update(self, connection: DuckDBPyConnection, row: SyncLogEntry) -> None:
         row.rows_inserted, row.rows_updated, row.rows_deleted = self.counts.inserted, self.counts.updated, self.counts.deleted
+        row.rows_rewritten = self._rewritten or None
         self.log(connection).update(row)
 
     def _end(self, connection: DuckDBPyConnection, row: SyncLogEntry, now: datetime) -> None:

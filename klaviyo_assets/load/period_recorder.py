@@ -8,15 +8,13 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.state.changed_periods import ChangedPeriods
-from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, Periods
-from klaviyo_assets.warehouse.sql import instant, quoted
+from klaviyo_assets.state.periods import Periods
+from klaviyo_assets.warehouse.sql import instant
 
 
 @dataclass(frozen=True)
 class PeriodRecorder:
     """Records the periods of changed rows of one resource type, each time in the caller's transaction.
-
-    It reads only the times of these rows, as distinct quarters of an hour: memory depends on the length of the history, not on the number of rows.
 
     Args:
         tables: The tables of a resource type with a time field whose values never change.
@@ -42,11 +40,10 @@ class PeriodRecorder:
         """
         if self.periods is None:
             return
-        time = quoted(self.tables.entry.replication.range_field or "")
-        found = connection.execute(f"SELECT DISTINCT floor(epoch({time}) / {SECONDS_OF_A_QUARTER})::BIGINT AS quarter FROM {rows}").fetchall()
-        periods = self.periods.of_quarters(quarter for (quarter,) in found if quarter is not None)
+        store = self._store(connection)
+        periods = self.periods.of_quarters(store.quarters_of(rows, self.tables.entry.replication.range_field or ""))
         windows = [self.periods.window(period) for period in periods]
-        self._store(connection).add(self.tables.entry.name, windows, self.sync_id)
+        store.add(self.tables.entry.name, windows, self.sync_id)
 
     def note_marked(self, connection: DuckDBPyConnection, at: datetime) -> None:
         """Record the periods of rows that were marked as deleted at some time."""

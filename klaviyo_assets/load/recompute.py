@@ -8,6 +8,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.load.computed import definitions, sources, with_computed
 from klaviyo_assets.load.metric_views import MetricViews
+from klaviyo_assets.load.rewriting import OpenRewriting
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -29,9 +30,11 @@ class Recompute:
 
     Args:
         tables: The tables of the resource type.
+        rewriting: Opens a transaction that rewrites rows.
     """
 
     tables: Tables
+    rewriting: OpenRewriting
 
     @property
     def warehouse(self) -> Warehouse:
@@ -70,7 +73,8 @@ class Recompute:
 
     @retry_on_conflict
     def _fill(self, columns: Sequence[str], ranges: Sequence[RowRange]) -> int:
-        with self.warehouse.transaction() as connection:
+        with self.rewriting() as transaction:
+            connection = transaction.connection
             places = self.tables.places(connection)
             assignments = ", ".join(f"{quoted(name)} = filled.{quoted(name)}" for name in columns)
             computed = {column.name for column in self.tables.entry.computed_columns}
@@ -81,7 +85,8 @@ class Recompute:
                 connection.execute(f"CREATE OR REPLACE TEMP TABLE filled AS SELECT {listed} FROM {with_computed(self.tables.entry, rows)}")
                 connection.execute(places.update(assignments, "filled"))
             connection.execute("DROP TABLE IF EXISTS temp.filled")
-        return sum(range_.rows for range_ in ranges)
+            transaction.rows = sum(range_.rows for range_ in ranges)
+        return transaction.rows
 
     @retry_on_conflict
     def _record(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.load.reapply_rules import StoredRules
+from klaviyo_assets.load.rewriting import OpenRewriting
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -23,11 +24,13 @@ class RuleChange:
         tables: The tables of the resource type.
         field_rules: The rules.
         fingerprint: Returns the fingerprint of a read, given the fingerprint of its rules.
+        rewriting: Opens a transaction that rewrites rows.
     """
 
     tables: Tables
     field_rules: FieldRuleSet
     fingerprint: Callable[[str | None], str]
+    rewriting: OpenRewriting
 
     @property
     def warehouse(self) -> Warehouse:
@@ -37,18 +40,18 @@ class RuleChange:
     @retry_on_conflict
     def apply(self) -> tuple[bool, int]:
         """Apply the rules to rows that were stored without them; return whether rules have changed, and how many rows were rewritten."""
-        with self.warehouse.transaction() as connection:
-            stored = self._stored(connection)
+        with self.rewriting() as transaction:
+            stored = self._stored(transaction.connection)
             if stored.are_up_to_date:
                 return False, 0
-            if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(connection):
+            if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(transaction.connection):
                 # Even if no row changes: free blocks may contain earlier values.
                 self.warehouse.request_compaction()
             parts = stored.ranges()
             if len(parts) <= 1:
-                rewritten = sum(map(stored.rewrite, parts))
+                transaction.rows = sum(map(stored.rewrite, parts))
                 stored.finish(self.fingerprint)
-                return True, rewritten
+                return True, transaction.rows
             stored.begin_rewrite(self.fingerprint)
         return True, self._rewrite_wide_rows(parts)
 
@@ -56,14 +59,15 @@ class RuleChange:
         """Apply the rules in several transactions; the last one records them."""
         rewritten = 0
         for part in parts:
-            with self.warehouse.transaction() as connection:
-                rewritten += self._stored(connection).rewrite(part)
-        with self.warehouse.transaction() as connection:
-            stored = self._stored(connection)
+            with self.rewriting() as transaction:
+                transaction.rows = self._stored(transaction.connection).rewrite(part)
+                rewritten += transaction.rows
+        with self.rewriting() as transaction:
+            stored = self._stored(transaction.connection)
             # If the user lets DuckDB vacuum, a checkpoint may have moved rows in between. Almost always there is nothing left to change.
-            rewritten += sum(map(stored.rewrite, stored.ranges()))
+            transaction.rows = sum(map(stored.rewrite, stored.ranges()))
             stored.finish(self.fingerprint)
-        return rewritten
+        return rewritten + transaction.rows
 
     def _stored(self, connection: DuckDBPyConnection) -> StoredRules:
         return StoredRules(connection, self.tables, self.field_rules)

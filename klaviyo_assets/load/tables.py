@@ -17,6 +17,7 @@ from klaviyo_assets.load.row_places import RowPlaces
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.erasures import Erasures
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.layout_migration import LayoutMigration
 from klaviyo_assets.state.metric_properties import MetricViewNames, Properties
@@ -36,7 +37,7 @@ _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) f
 _ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods, Unanswered)
+_ON_DEMAND: Sequence[type[Store]] = (Tombstones, Erasures, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods, Unanswered)
 """Bookkeeping tables that only some schemas have."""
 
 

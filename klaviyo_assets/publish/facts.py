@@ -9,8 +9,8 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.stores import BuiltModels
+from klaviyo_assets.state.erasures import Erasures
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column, table_exists
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
@@ -99,7 +99,7 @@ def version_of(connection: DuckDBPyConnection, schemas: Collection[str], publish
         rewritten = "+ coalesce(rows_rewritten, 0)" if has_column(connection, schema, SyncLog.NAME, "rows_rewritten") else ""
         changed = f"rows_inserted + rows_updated + rows_deleted {rewritten} > 0"
         parts.append(_rows(connection, schema, SyncLog.NAME, f"resource_type, arg_max(id, started_at) FILTER ({changed})", "GROUP BY resource_type"))
-        parts.append(_rows(connection, schema, Tombstones.NAME, "count(*)"))
+        parts.append(_rows(connection, schema, Erasures.NAME, "table_name, count(*)", "GROUP BY table_name"))
         version = "coalesce(version, generation)" if has_column(connection, marts_schema(schema), BuiltModels.NAME, "version") else "generation"
         parts.append(_rows(connection, marts_schema(schema), BuiltModels.NAME, f"model, {version}"))
     return sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -11,9 +11,12 @@ from typing import ClassVar
 import polars as pl
 
 from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.state.days import joined
+from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, is_plausible
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
+from klaviyo_assets.warehouse.sql import quoted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,6 +64,27 @@ class ChangedPeriods(Store):
                 f"INSERT INTO {self.table} BY NAME SELECT *, ? AS resource_type, ? AS sync_id FROM new_periods", [resource_type, sync_id]
             )
             self.connection.unregister("new_periods")
+
+    def quarters_of(self, rows: str, time: str) -> set[int]:
+        """Return the quarters of an hour since 1970 in which some rows lie: memory depends on the length of the history, not on the number of rows.
+
+        Args:
+            rows: SQL after ``FROM``: a relation, and a condition if not all of its rows count.
+            time: The time field.
+        """
+        found = self._rows(f"SELECT DISTINCT floor(epoch({quoted(time)}) / {SECONDS_OF_A_QUARTER})::BIGINT FROM {rows}")
+        return {quarter for (quarter,) in found if quarter is not None}
+
+    def add_quarters(self, resource_type: str, quarters: Iterable[int], change_id: str) -> None:
+        """Record that rows of some quarters of an hour have changed, where the time zone is not known: each lies in one day of any zone.
+
+        Args:
+            resource_type: The resource type.
+            quarters: See :meth:`quarters_of`. Those that no partition can contain are left out.
+            change_id: What has changed the rows, other than a sync.
+        """
+        times = [_EPOCH + timedelta(seconds=one * SECONDS_OF_A_QUARTER) for one in sorted(quarters) if is_plausible(one)]
+        self.add(resource_type, joined(TimeWindow(time, time + timedelta(seconds=SECONDS_OF_A_QUARTER)) for time in times), change_id)
 
     def of(self, resource_type: str) -> list[ChangedPeriod]:
         """Return the periods that are not reported yet, ascending."""

@@ -16,6 +16,11 @@ SECONDS_OF_A_QUARTER = 900
 _FIRST, _END = 0, int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // SECONDS_OF_A_QUARTER
 
 
+def is_plausible(quarter: int) -> bool:
+    """Return whether a quarter of an hour, counted from 1970, may have events: earlier ones, and those of the year 9999, are a sender's mistakes."""
+    return _FIRST <= quarter < _END
+
+
 def is_timezone(name: str) -> bool:
     """Return whether this machine knows a time zone."""
     try:
@@ -72,8 +77,8 @@ class Periods:
         return TimeWindow(self.start(period), self.start(self.next(period)))
 
     def of_quarters(self, quarters: Iterable[int]) -> set[date]:
-        """Return the periods of quarters of an hour since 1970. Earlier ones, and those of the year 9999, are a sender's mistakes and left out."""
-        return {self.of(datetime.fromtimestamp(quarter * SECONDS_OF_A_QUARTER, UTC)) for quarter in quarters if _FIRST <= quarter < _END}
+        """Return the periods of quarters of an hour since 1970, except those that :func:`is_plausible` excludes."""
+        return {self.of(datetime.fromtimestamp(quarter * SECONDS_OF_A_QUARTER, UTC)) for quarter in quarters if is_plausible(quarter)}
 
     def between(self, first: date, last: date) -> Iterator[date]:
         """Yield the periods from one to another, both included."""

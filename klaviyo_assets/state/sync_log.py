@@ -156,6 +156,20 @@ class SyncLog(Store):
         )
         return str(rows[0][0]) if rows else None
 
+    def undo_future_dates(self, resource_type: str, *, after: datetime, now: datetime) -> None:
+        """Date syncs that a wrong clock has dated in the future just before now; otherwise they would be the latest until that date.
+
+        Args:
+            resource_type: The resource type.
+            after: Later dates are wrong.
+            now: When the present sync starts. Its row is not inserted yet.
+        """
+        earlier = now - timedelta(seconds=1)
+        self.connection.execute(
+            f"UPDATE {self.table} SET started_at = ?, finished_at = least(finished_at, ?) WHERE resource_type = ? AND started_at > ?",
+            [earlier, earlier, resource_type, after],
+        )
+
     def any_rows_inserted(self) -> bool:
         """Return whether any sync of the schema has inserted rows."""
         return bool(self._rows(f"SELECT 1 FROM {self.table} WHERE rows_inserted > 0 LIMIT 1"))
@@ -213,11 +227,14 @@ class SyncLog(Store):
             )
 
     def delete_old(self, resource_type: str, now: datetime) -> None:
-        """Delete rows of a resource type that are older than :data:`KEPT_FOR`, except the latest :data:`KEPT_ALWAYS`."""
+        """Delete rows of a resource type that are older than :data:`KEPT_FOR`.
+
+        The latest :data:`KEPT_ALWAYS` stay, and the last one that has changed rows: it is the data version.
+        """
         due = (
-            f"resource_type = ? AND started_at < ? AND id NOT IN "
+            f"resource_type = ? AND started_at < ? AND id IS DISTINCT FROM ? AND id NOT IN "
             f"(SELECT id FROM {self.table} WHERE resource_type = ? ORDER BY started_at DESC LIMIT {KEPT_ALWAYS})"
         )
-        parameters = [resource_type, now - KEPT_FOR, resource_type]
+        parameters = [resource_type, now - KEPT_FOR, self.last_change(resource_type), resource_type]
         if self._count(due, parameters) >= _MIN_ROWS_TO_DELETE:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {due}", parameters)

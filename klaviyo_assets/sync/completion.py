@@ -117,7 +117,7 @@ async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: S
     windows = [
         ReportWindow(one.field, one.first, one.last, one.subset.values, one.ids_column, one.ids) for one in slices if isinstance(one, ReportSlice)
     ]
-    for window in await in_thread(sync.loader.mark_report, ReportEnding(windows, files, deleted), sync.row.started_at):
+    for window in await in_thread(sync.loader.mark_report, ReportEnding(windows, files, deleted), sync.row):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.first} to {window.last}, though some are known: none was marked as deleted.")
 
 
@@ -146,12 +146,12 @@ async def _look_up(sync: SyncContext, missing: Sequence[Key], read: SyncRead) ->
 async def _compare_window(sync: SyncContext, read: SyncRead) -> None:
     field_name, requested = check_range(sync.entry, sync.options)
     window = TimeWindow(requested.start, min(requested.end, sync.row.started_at - LAG))
-    if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row.started_at):
+    if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row):
         sync.note(f"Klaviyo returned nothing for the range, though {sync.entry.name} of it are known: none was marked as deleted.")
 
 
 async def _finish_rereads(sync: SyncContext, read: SyncRead) -> None:
     if not read.rereads:
         return
-    for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row.started_at):
+    for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")

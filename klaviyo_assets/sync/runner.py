@@ -29,7 +29,6 @@ from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.publish.refresh import rewrite_outdated
@@ -225,10 +224,9 @@ class SyncRunner:
         """Apply changed field rules to stored rows; return whether rules have changed."""
         loader = sync.loader
         changed, rewritten = (
-            loader.apply_rules(self.field_rules, self._fingerprint) if self.field_rules.rules or loader.has_field_rules else (False, 0)
+            loader.apply_rules(self.field_rules, self._fingerprint, sync.row) if self.field_rules.rules or loader.has_field_rules else (False, 0)
         )
         if rewritten:
-            loader.note_rewritten(rewritten, sync.row)
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
         if not self.warehouse.capabilities.can_compact:
             if rewritten:
@@ -244,9 +242,8 @@ class SyncRunner:
 
     def _recompute(self, sync: SyncContext) -> None:
         """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
-        columns, rows = Recompute(sync.loader.tables).apply()
+        columns, rows = sync.loader.recompute(sync.row)
         if rows:
-            sync.loader.note_rewritten(rows, sync.row)
             sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 
     def _resume(self, sync: SyncContext, identity: Identity) -> Resumed:

@@ -16,16 +16,17 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import ColumnType, computed
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.load.computed import with_computed
+from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.recompute import Recompute
-from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.event_columns import NAMES, with_event_columns
-from klaviyo_assets_tests.load.loads import Loads
+from klaviyo_assets_tests.load.loads import NOON, Loads
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
@@ -139,7 +140,7 @@ def rows_of(warehouse: Warehouse, columns: str) -> list[tuple[Any, ...]]:
 
 
 def recompute(warehouse: Warehouse, entry: ResourceType = EVENTS) -> tuple[list[str], int]:
-    return Recompute(Tables(warehouse, "klaviyo", entry)).apply()
+    return Loader(warehouse, entry, "klaviyo").recompute(SyncLogEntry("a-sync", entry.name, "unknown", "incremental", NOON, None))
 
 
 @pytest.mark.long

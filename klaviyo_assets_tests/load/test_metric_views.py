@@ -18,7 +18,6 @@ from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.property_names import snake_case
-from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.accounts import local_file, query, sync
@@ -189,13 +188,13 @@ def test_objects_of_others_are_left_alone(shop: Shop) -> None:
 @pytest.mark.long
 def test_a_dropped_view_and_a_lost_profile_come_back(shop: Shop) -> None:
     shop.add({"a": 1}, {"B": "x"})
-    columns, tables = shop.columns(), Loader(shop.warehouse, shop.load.entry, "klaviyo").tables
+    columns, loader = shop.columns(), Loader(shop.warehouse, shop.load.entry, "klaviyo")
     shop.sql("DROP VIEW klaviyo_metrics.placed_order; DROP TABLE klaviyo._properties")
-    Recompute(tables).apply()
+    loader.recompute(shop.load.row)
     assert shop.columns() == columns
 
     shop.sql("DROP TABLE klaviyo._properties; DROP TABLE klaviyo._metric_views")
-    Recompute(tables).apply()
+    loader.recompute(shop.load.row)
     assert shop.views() == ["placed_order"]
 
 

@@ -122,12 +122,12 @@ def test_a_new_field_rule_rewrites_wide_rows(computing: SmallDatabase) -> None:
     computing.fill(COMPUTING_ROWS)
     rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
 
-    assert computing.loader.apply_rules(rules, str) == (True, COMPUTING_ROWS)
+    assert computing.loader.apply_rules(rules, str, computing.row) == (True, COMPUTING_ROWS)
 
     assert query(
         computing.without_limit, "SELECT count(*), count(event_properties ->> 'note'), count(event_properties ->> 'secret') FROM events"
     ) == [(COMPUTING_ROWS, COMPUTING_ROWS, 0)]
-    assert computing.loader.apply_rules(rules, str) == (False, 0)
+    assert computing.loader.apply_rules(rules, str, computing.row) == (False, 0)
 
 
 def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(computing: SmallDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,12 +148,12 @@ def test_coverage_does_not_count_while_a_rule_is_applied_in_parts(computing: Sma
 
         patch.setattr(FieldRuleSet, "apply", apply_three_times)
         with pytest.raises(KeyboardInterrupt):
-            computing.loader.apply_rules(rules, fingerprint)
+            computing.loader.apply_rules(rules, fingerprint, computing.row)
     ((found,),) = query(computing.without_limit, "SELECT fingerprint FROM _coverage")
     assert found != "read with None", "if the rule is removed now, everything must be read again"
     assert query(computing.without_limit, "SELECT count(*) FROM events WHERE event_properties ->> 'secret' IS NULL") == [(9,)]
 
-    computing.loader.apply_rules(rules, fingerprint)
+    computing.loader.apply_rules(rules, fingerprint, computing.row)
     assert query(computing.without_limit, "SELECT fingerprint FROM _coverage") == [(fingerprint(rules.fingerprint),)]
 
 

@@ -105,12 +105,13 @@ def test_rules_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_pa
     warehouse: Warehouse = local_file(tmp_path) if kind == "file" else AttachedDatabase(tmp_path)
     entry = replace(VOTES, columns=(*VOTES.columns, attribute("answers", ColumnType.JSON, "What they chose.")))
     rows = [vote(poll, id_, email=f"{poll}-{id_}@example.com", comment="Yes", answers='{"age": 30,  "n": 1.0}') for poll in "AB" for id_ in "12"]
-    Loads(warehouse, tmp_path, entry)(rows)
+    load = Loads(warehouse, tmp_path, entry)
+    load(rows)
     query(warehouse, "ALTER TABLE votes ADD COLUMN note VARCHAR")
     query(warehouse, "UPDATE votes SET note = poll_id || vote_id")
     rules = rule_sets_for({"votes": {"email": "hash", "comment": "drop", "answers.age": "drop"}}, CATALOG.with_(entry))["votes"]
 
-    changed, rewritten = Loader(warehouse, entry, "klaviyo").apply_rules(rules, str)
+    changed, rewritten = Loader(warehouse, entry, "klaviyo").apply_rules(rules, str, load.row)
 
     assert (changed, rewritten) == (True, 4)
     hashes = [Salt(SALT).hash(f"{poll}-{id_}@example.com", Kind.EMAIL) for poll in "AB" for id_ in "12"]

@@ -54,8 +54,8 @@ class Events:
         with self.warehouse.connection() as connection:
             return rereads_within(Rereads(connection, self.warehouse, "klaviyo").pending("events"), within)
 
-    def finish(self, rereads: Iterable[Reread], returned: Sequence[Path], at: datetime = LATER) -> list[TimeWindow]:
-        return self.loader.finish_rereads(list(rereads), keep_columns(returned, ("id", "datetime")), at)
+    def finish(self, rereads: Iterable[Reread], returned: Sequence[Path]) -> list[TimeWindow]:
+        return self.loader.finish_rereads(list(rereads), keep_columns(returned, ("id", "datetime")), self.row)
 
     @property
     def deleted(self) -> list[str]:

@@ -175,7 +175,7 @@ def test_compaction_is_not_requested_from_a_warehouse_without_it(warehouse: Ware
     lists([{"id": "A", "name": "ann@example.com"}])
     loader = Loader(warehouse, lists.entry, "klaviyo")
 
-    assert loader.apply_rules(rule_sets_for({"lists": {"name": "drop"}})["lists"], str) == (True, 1)
+    assert loader.apply_rules(rule_sets_for({"lists": {"name": "drop"}})["lists"], str, lists.row) == (True, 1)
     Erasure(warehouse, "klaviyo").run(DataSubject.named("ann@example.com"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import fingerprint
 from klaviyo_assets.resources import KlaviyoResource
@@ -37,6 +38,8 @@ def with_options(version: str, entry: ResourceType, klaviyo: KlaviyoResource) ->
         klaviyo: The Klaviyo resource.
     """
     options: dict[str, Any] = {"rules": (klaviyo.field_rules or {}).get(entry.name)} if isinstance(klaviyo.field_rules, Mapping) else {}
+    if klaviyo.revision != REVISION:
+        options["revision"] = klaviyo.revision
     if entry.replication.start_date_field:
         options["start_date"] = klaviyo.start_date
     if entry.metric_filter is not None:

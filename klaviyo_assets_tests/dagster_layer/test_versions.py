@@ -40,6 +40,7 @@ def test_code_versions_follow_the_options_that_decide_what_is_stored() -> None:
     assert plain == code_versions(partitions="daily", concurrency=3, rate_limit_share=0.1, start_date=None)
     assert changed(plain, code_versions(partitions="daily", field_rules={"profiles": {"email": "drop"}})) == {"profiles"}
     assert changed(plain, code_versions(partitions="daily", event_metrics=["Placed Order"])) == {"events", "events_by_day"}
+    assert changed(plain, code_versions(partitions="daily", revision="2025-01-15")) == {*plain}
     dated = code_versions(partitions="daily", start_date="2026-01-01")
     assert changed(plain, dated) == {"events", "events_by_day"}
     assert changed(dated, code_versions(partitions="daily", start_date=dg.EnvVar("A_DATE"))) == {"events", "events_by_day"}, "by its name"

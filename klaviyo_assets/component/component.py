@@ -151,7 +151,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
         return build_klaviyo_definitions(
             KlaviyoResource(**self._options()),
             duckdb=self.database,
-            resource_types=self.resource_types or None,
+            resource_types=self.resource_types,
             marts=self.marts,
             catalog=self.catalog,
             name=self.account,

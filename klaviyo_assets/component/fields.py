@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from pydantic import BaseModel
 
+from klaviyo_assets._internal.option import Option
+from klaviyo_assets.catalog.groups import DEFAULT
 from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
 from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS
@@ -64,8 +66,8 @@ def option(name: str) -> dg.Resolver:
 
     def resolve(context: dg.ResolutionContext, raw: Any) -> Any:
         value = context.resolve_value(raw)
-        if value is None:
-            return found.default
+        if value is None or (value == "" and isinstance(found.kind, ResourceTypes)):
+            return _default(found)
         if isinstance(value, str):
             value = found.kind.parse(value, name)
         if not isinstance(found.kind, FieldRules | ResourceTypes):
@@ -80,9 +82,14 @@ def option(name: str) -> dg.Resolver:
     )
 
 
+def _default(found: Option) -> Any:
+    """Return the default of an option. An empty list of resource types is refused, as in Python, so their default has its name here."""
+    return [DEFAULT] if isinstance(found.kind, ResourceTypes) else found.default
+
+
 def default(name: str) -> Any:
     """Return the dataclass field of an option, with its default."""
-    value = OPTIONS[name].default
+    value = _default(OPTIONS[name])
     return field(default_factory=value.copy) if isinstance(value, dict | list) else field(default=value)
 
 

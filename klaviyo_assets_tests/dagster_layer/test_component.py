@@ -109,6 +109,7 @@ WRONG_AT_LOAD: dict[str, tuple[dict[str, Any], str]] = {
     "first day": ({"partitions": {"start": "soon"}}, r"start='soon' is not a day. Write a date, such as 2024-01-01"),
     "cron": ({"schedules": {"sync": "61 * * * *"}}, r"defs\.yaml:6 - attributes\.schedules(.|\n)*The schedule sync has an invalid cron expression"),
     "unknown type": ({"resource_types": ["profile"]}, "Unknown resource types: profile. Did you mean profiles"),
+    "no type": ({"resource_types": []}, "resource_types is empty. Leave it out for the default ones"),
     "field of a rule": ({"field_rules": {"profiles": {"emial": "hash"}}}, "'emial' is not known"),
     "unknown attribute": ({"databse": "x"}, "databse"),
     "two kinds of metrics": ({"event_metrics": ["a"], "exclude_event_metrics": ["b"]}, "are both set"),

@@ -36,7 +36,7 @@ $(STAMP): setup.cfg pyproject.toml
 
 $(DUCKDB_1): $(STAMP)
 	@rm -rf $@
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ 'duckdb>=1.5,<2'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ 'duckdb>=1.5.5,<2'
 
 $(OLDEST)/.installed: setup.cfg .ci/lower_bounds
 	@rm -rf $(OLDEST)

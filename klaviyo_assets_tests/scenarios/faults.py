@@ -158,7 +158,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "included resources that a page lacks not fetched",
-        (Edit(pipeline, "fetch_missing_resources", "[*state.incomplete, *earlier]", "earlier"),),
+        (Edit(pipeline, "fetch_missing_resources", "[*state.incomplete, *earlier.ids]", "earlier.ids"),),
         ("events",),
     ),
     Fault(

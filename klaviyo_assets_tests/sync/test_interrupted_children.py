@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.list_members import LIST_MEMBERS
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.warehouse import LocalFile
@@ -100,8 +102,8 @@ def at_the_first_page(list_id: str, change: Callable[[], object], monkeypatch: p
     """Change the account when the first page of a list's members arrives."""
     add, changes = Staging.add, [change]
 
-    def adding(self: Staging, slice_id: int, page: Page, read_up_to: datetime | None) -> None:
-        add(self, slice_id, page, read_up_to)
+    def adding(self: Staging, slice_id: SliceId, page: Page, *position: Any) -> None:
+        add(self, slice_id, page, *position)
         if changes and list_id in page.frame["list_id"]:
             changes.pop()()
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import dagster as dg
 import duckdb
@@ -22,7 +21,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant, parse_start_date
+from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -212,7 +211,7 @@ class AssetSync:
             mode=config.mode,
             field=config.field,
             window=TimeWindow(start, end) if start and end else None,
-            start_date=self._start_date,
+            start_date=self.klaviyo.starts_at,
             accept_changed_options=self.klaviyo.accept_changed_options,
             metrics=self.klaviyo.metric_rules,
             conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
@@ -240,12 +239,7 @@ class AssetSync:
     def _period_report(self) -> PeriodReport | None:
         if self.partitions is None:
             return None
-        return PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry, self._start_date)
-
-    @property
-    def _start_date(self) -> datetime | None:
-        start_date = self.klaviyo.start_date
-        return parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None
+        return PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry, self.klaviyo.starts_at)
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""

@@ -69,8 +69,9 @@ def build_klaviyo_assets(
         translator: Creates the asset specs; also holds the key prefix, the group and the schema.
         pool: Dagster concurrency pool of the ops.
         retry_policy: Applies to failures where a retry may help: transient faults that outlast the client's own retries, a database that
-            another program has open, another sync of the same resource type. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is
-            15 minutes or longer. A retry of the shared op syncs all its selected types again; those that had succeeded find nothing new.
+            another program has open, another sync of the same resource type, a table that another program changed, a conflict at Klaviyo, an expired
+            page link. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is 15 minutes or longer. A retry of the shared op syncs all
+            its selected types again; those that had succeeded find nothing new.
         execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
             check results. So code of yours can run before and after a sync, look at its results, and handle its failure. The op of partitions calls
             it for each run of adjacent days, and fails if it yields no materialization of events: these days were not read.
@@ -199,6 +200,7 @@ def _build_op(
         required_resource_keys={resource_key, duckdb_key},
     )
     def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
+        """Sync the selected resource types of the op."""
         # Imported only when a sync runs: a code location is loaded far more often, and should load fast.
         from klaviyo_assets.sync_op import SyncStep
 

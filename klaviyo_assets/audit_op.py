@@ -13,7 +13,6 @@ from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.audit.store import AuditStore, names_of
 from klaviyo_assets.audit.tables import AuditRecord
-from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.base import Warehouse
@@ -83,13 +82,12 @@ class AuditExecution:
         return checks.complete(record, found, names, self.asset)
 
     async def _audit(self, *, only_rereads: bool) -> tuple[AuditRecord, list[Difference]]:
-        start_date = self.klaviyo.start_date
         async with self.klaviyo.client() as client:
             return await Audit(
                 client,
                 self._store,
                 self.log,
-                start_date=parse_start_date(start_date, "KLAVIYO_START_DATE") if start_date else None,
+                start_date=self.klaviyo.starts_at,
                 metrics=self.klaviyo.metric_rules,
                 only_rereads=only_rereads,
             ).run()

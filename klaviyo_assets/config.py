@@ -11,7 +11,7 @@ RESOURCE_TYPE = "klaviyo/resource_type"
 """Metadata with the resource type of an asset, independent of its key."""
 
 PARTITIONS_OF = "klaviyo/partitions_of"
-"""Metadata of the asset with the partitions of a resource type: the name of that type."""
+"""Metadata of an asset with partitions: the resource type or mart that they belong to."""
 
 SCHEDULE_TAG = "dagster/schedule_name"
 """Tag that Dagster gives to runs of a schedule."""

@@ -1,10 +1,9 @@
 """The keys that assets of other ops have in a run: code may change keys after the assets were built."""
 
 import dagster as dg
-from dagster import AssetExecutionContext
 
 
-def current_key(context: AssetExecutionContext, op_name: str, output: str | None = None) -> dg.AssetKey | None:
+def current_key(context: dg.AssetExecutionContext, op_name: str, output: str | None = None) -> dg.AssetKey | None:
     """Return the key of an op's asset in the code location that runs; None if the op is not part of it.
 
     Code may give an asset another key after it was built (``load_assets_from_modules(key_prefix=…)``, ``with_attributes``). The names of ops and of

@@ -8,7 +8,7 @@ packages raise are defined here, the others in the module that the tree names::
       x SyncError               a sync, an audit or an erasure cannot be done
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
-        - NotSynced             a user's own code has skipped a sync that had to run
+        - NotSynced             a user's own code has not run a sync exactly once
         - AssetUnknown          the keys of assets were changed in a way that their op does not know
         - UnknownMetric         a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
         - SyncAlreadyRunning    another run is syncing this resource type
@@ -106,7 +106,8 @@ class DaysDiffer(SyncError):
 
     def __init__(self, partitions: int, asset: str) -> None:
         super().__init__(
-            f"The audit found differences in {partitions} partitions of {asset}, which are marked as failed; see the check complete.",
+            f"The audit found differences in {partitions} partition{'' if partitions == 1 else 's'} of {asset}. Dagster shows them as failed; "
+            "see the check complete.",
             "Run the repair job, or materialize these partitions: both read the days again.",
         )
 

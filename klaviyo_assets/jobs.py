@@ -37,7 +37,7 @@ def build_klaviyo_automation(
     executor: dg.ExecutorDefinition | None = None,
     schedules: KlaviyoSchedules | bool | None = True,
 ) -> Automation:
-    """Build jobs, each with a schedule except the repair job.
+    """Build jobs, and a schedule for each that ``schedules`` has a time for.
 
     The jobs: everything; the types that change by the hour (events, profiles); the access checks; a full sync of each type that needs one from time
     to time (such as profiles: it finds those that were deleted or merged); the audit, which compares events with Klaviyo's own counts; the repair

@@ -9,6 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
+from klaviyo_assets.current_keys import current_key
 from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
@@ -40,7 +41,7 @@ def build_klaviyo_marts(
     setting_names: SettingNames | None = None,
     partitions: EventPartitions | None = None,
 ) -> list[dg.AssetsDefinition]:
-    """Build one asset per SQL model, with its checks; the result has one element, a subsettable op that builds the selected models in order.
+    """Build one asset per SQL model, with its checks. The first element is a subsettable op that builds the selected models in order.
 
     Each model depends on the models and on the assets of the tables that its SQL reads. Tables of resource types that have no asset are read as they
     are, or as empty ones.
@@ -89,12 +90,10 @@ def build_klaviyo_marts(
     }
     if partitions is None or not by_day:
         return [_build_op(f"{name}_marts", models, specs, partitions={}, **arguments)]
-    reported = {model: (spec.key, partitions) for model, spec in by_day.items()}
-    models_by_key = {spec.key: model for model, spec in specs.items()}
-    return [
-        _build_op(f"{name}_marts", models, specs, partitions=reported, **arguments),
-        build_mart_partition_op(f"{name}_marts_by_day", models, by_day, models_by_key, partitions, **arguments),
-    ]
+    days_op = f"{name}_marts_by_day"
+    reported = {model: (days_op, spec.key.to_python_identifier(), partitions) for model, spec in by_day.items()}
+    marts_op = _build_op(f"{name}_marts", models, specs, partitions=reported, **arguments)
+    return [marts_op, build_mart_partition_op(days_op, models, by_day, (specs, marts_op), partitions, **arguments)]
 
 
 def _folders(marts: Marts) -> list[Path] | None:
@@ -208,7 +207,7 @@ def _build_op(
     retry_policy: dg.RetryPolicy | None,
     setting_names: SettingNames,
     catalog: Catalog,
-    partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]],
+    partitions: Mapping[str, tuple[str, str, EventPartitions]],
 ) -> dg.AssetsDefinition:
     names = {spec.key: model for model, spec in specs.items()}
 
@@ -238,7 +237,9 @@ def _build_op(
             duckdb=getattr(context.resources, duckdb_key),
             setting_names=setting_names,
             catalog=catalog,
-            partitions=partitions,
+            partitions={
+                model: (key, days) for model, (op, output, days) in partitions.items() if (key := current_key(context, op, output)) is not None
+            },
         )
         yield from step.run()
 

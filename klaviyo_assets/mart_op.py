@@ -13,7 +13,7 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoMartConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
-from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
+from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.errors import ModelSkipped
 from klaviyo_assets.marts.library import Models
@@ -107,7 +107,7 @@ class MartStep:
         asset, partitions = self.partitions[result.model]
         first, last = EventPartitions.key(partitions.first), EventPartitions.key(partitions.last())
         events = [
-            dg.AssetMaterialization(asset, partition=day, metadata={ROW_COUNT: rows}, tags={"dagster/data_version": result.version})
+            dg.AssetMaterialization(asset, partition=day, metadata={ROW_COUNT: rows}, tags={DATA_VERSION: result.version})
             for day, rows in sorted(result.days.items())
             if first <= day <= last and day not in left_out
         ]

@@ -7,6 +7,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
+from klaviyo_assets.current_keys import current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.partitions import EventPartitions
@@ -60,7 +61,7 @@ def build_mart_partition_op(
     op_name: str,
     models: Models,
     specs: Mapping[str, dg.AssetSpec],
-    assets: Mapping[dg.AssetKey, str],
+    marts: tuple[Mapping[str, dg.AssetSpec], dg.AssetsDefinition],
     partitions: EventPartitions,
     *,
     resource_key: str,
@@ -77,7 +78,7 @@ def build_mart_partition_op(
         op_name: Name of the op.
         models: All models.
         specs: The specs of the assets with partitions, by model.
-        assets: The models by the keys of their own assets.
+        marts: The specs of the models' own assets, and the op that builds them.
         partitions: The partitions.
         resource_key: Key of the Klaviyo resource.
         duckdb_key: Key of the DuckDB resource.
@@ -88,6 +89,7 @@ def build_mart_partition_op(
         catalog: All resource types.
     """
     names = {spec.key: model for model, spec in specs.items()}
+    mart_specs, marts_op = marts
 
     @dg.multi_asset(
         name=op_name,
@@ -110,7 +112,10 @@ def build_mart_partition_op(
             context=context,
             config=KlaviyoMartConfig(),
             models=models,
-            assets=assets,
+            assets={
+                current_key(context, marts_op.op.name, marts_op.get_output_name_for_asset_key(spec.key)) or spec.key: model
+                for model, spec in mart_specs.items()
+            },
             schema=schema,
             klaviyo=getattr(context.resources, resource_key),
             duckdb=getattr(context.resources, duckdb_key),

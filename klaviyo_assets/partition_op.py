@@ -1,5 +1,6 @@
 """Runs the op of the partitions of events: reads the selected days again, and reports them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -10,8 +11,7 @@ import dagster as dg
 from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
-from klaviyo_assets.event_batch import ROW_COUNT
-from klaviyo_assets.extract.options import parse_start_date
+from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -92,7 +92,7 @@ class PartitionStep:
         for period in selected:
             self.context.add_asset_metadata({ROW_COUNT: found[period].rows}, self.asset, EventPartitions.key(period))
         versions = [found[period].version for period in selected]
-        usual = max(sorted(set(versions)), key=versions.count)
+        ((usual, _),) = Counter(sorted(versions)).most_common(1)
         yield dg.MaterializeResult(asset_key=self.asset, data_version=dg.DataVersion(usual))
         report.log({period: found[period] for period in selected if found[period].version != usual})
 
@@ -100,8 +100,7 @@ class PartitionStep:
     def _report(self) -> PeriodReport:
         sync = self.sync
         (entry,) = sync.assets.values()
-        start_date = parse_start_date(sync.klaviyo.start_date, "KLAVIYO_START_DATE") if sync.klaviyo.start_date else None
-        return PeriodReport(self.context, self.asset, self.partitions, sync.warehouse, sync.schema, entry, start_date)
+        return PeriodReport(self.context, self.asset, self.partitions, sync.warehouse, sync.schema, entry, sync.klaviyo.starts_at)
 
     def _report_before_failure(self, done: set[date]) -> None:
         """Report the days that were read before a failure, which is what the op fails with, also if they cannot be reported."""
@@ -109,7 +108,7 @@ class PartitionStep:
             self._report.send(selected=done)
         except Exception as error:
             log = worded_log(self.context.log, self._worded)
-            log.warning("%d partitions that were read could not be reported, the next sync reports those that have changed. %s", len(done), error)
+            log.warning("%d partitions that were read could not be reported; the next sync reports those that have changed. %s", len(done), error)
 
     @property
     def _worded(self) -> Callable[[str], str]:
@@ -117,5 +116,5 @@ class PartitionStep:
 
     def _log(self, events: dg.AssetKey, result: dg.MaterializeResult[Any]) -> None:
         """Record the materialization of the table's own asset: the sync has changed it too."""
-        tags = {"dagster/data_version": result.data_version.value} if result.data_version is not None else {}
+        tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
         self.context.log_event(dg.AssetMaterialization(events, metadata=dict(result.metadata or {}), tags=tags))

@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import DaysDiffer
-from klaviyo_assets.event_batch import ROW_COUNT, log_materializations, mark_as_failed
+from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT, log_materializations, mark_as_failed
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.quality.period_counts import PeriodCounts
@@ -19,8 +19,6 @@ from klaviyo_assets.state.data_version import data_version
 from klaviyo_assets.state.days import windows_of
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.base import Warehouse
-
-_VERSION = "dagster/data_version"
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,8 @@ class PeriodReport:
     def _known(self) -> dict[date, str]:
         """Return the data versions of the partitions that are materialized in Dagster, in this time zone."""
         storage = self.context.instance.event_log_storage
-        tags = storage.get_latest_tags_by_partition(self.asset, dg.DagsterEventType.ASSET_MATERIALIZATION, [_VERSION])
-        versions = {EventPartitions.period(key): one[_VERSION] for key, one in tags.items() if _VERSION in one}
+        tags = storage.get_latest_tags_by_partition(self.asset, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION])
+        versions = {EventPartitions.period(key): one[DATA_VERSION] for key, one in tags.items() if DATA_VERSION in one}
         return {period: version for period, version in versions.items() if version.partition("@")[2] == self._zone.removeprefix("@")}
 
     def _failed(self) -> set[date]:
@@ -180,7 +178,7 @@ class PeriodReport:
 
     def _materialization(self, period: date, one: Partition) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
-            self.asset, partition=EventPartitions.key(period), metadata={ROW_COUNT: one.rows}, tags={_VERSION: one.version}
+            self.asset, partition=EventPartitions.key(period), metadata={ROW_COUNT: one.rows}, tags={DATA_VERSION: one.version}
         )
 
     @retry_on_conflict

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_serializer
 from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.extract.options import parse_start_date
 from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_metrics, check_plain_http, client_settings, options_for
 from klaviyo_assets.validation import InvalidDefinition
 
@@ -122,6 +124,15 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         from klaviyo_assets.extract.metric_selection import MetricRules
 
         return MetricRules(tuple(self.event_metrics), tuple(self.exclude_event_metrics))
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """The start date as an instant; None if there is none.
+
+        Raises:
+            ValueError: If it is no date.
+        """
+        return parse_start_date(self.start_date, "KLAVIYO_START_DATE") if self.start_date else None
 
     def parsed_key(self) -> "ApiKey":
         """Return the key, checked.

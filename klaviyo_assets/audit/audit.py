@@ -192,6 +192,7 @@ class Audit:
         slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
         async def one(metric: str) -> None:
+            """Compare one metric, and log progress from time to time."""
             async with slots:
                 await self._compare(metric, pieces)
             self._compared_metrics += 1

@@ -65,6 +65,7 @@ def option(name: str) -> dg.Resolver:
     found = OPTIONS[name]
 
     def resolve(context: dg.ResolutionContext, raw: Any) -> Any:
+        """Return the checked value of the option; its default if there is none."""
         value = context.resolve_value(raw)
         if value is None or (value == "" and isinstance(found.kind, ResourceTypes)):
             return _default(found)
@@ -148,6 +149,7 @@ def nested(kind: type[dg.Resolvable], others: Any, description: str, convert: Ca
     """
 
     def resolve(context: dg.ResolutionContext, value: Any) -> Any:
+        """Return the converted object, or the plain value."""
         if isinstance(value, BaseModel):
             return convert(kind.resolve_from_model(context, value))
         return context.resolve_value(value)

@@ -61,7 +61,9 @@ def with_schema(model: type[BaseModel], catalog: Catalog) -> type[BaseModel]:
 
 
 def _with_schema(model: type[BaseModel], catalog: Catalog) -> type[BaseModel]:
-    class Described(model):  # type: ignore[misc, valid-type]
+    class Described(model):  # type: ignore[misc, valid-type]  # the base class is known at run time only
+        """The model with the better schema; its name and docstring are replaced below."""
+
         @classmethod
         def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
             schema = handler.resolve_ref_schema(handler(core_schema))

@@ -100,6 +100,7 @@ def series_reader(column: Column) -> Callable[[Places], pl.Series]:
     value = _all_relationships if column.type is ColumnType.JSON else _first_id(inside[-1])
 
     def read(places: Places) -> pl.Series:
+        """Return a value per record; null where nothing was included."""
         length, attached = places
         empty = pl.Series(column.name, [None], dtype=dtype(column.type)).new_from_index(0, length)
         if not attached:
@@ -124,6 +125,7 @@ def _first_id(name: str) -> Callable[[Sequence[Raw | None]], str | None]:
     )
 
     def read(resources: Sequence[Raw | None]) -> str | None:
+        """Return the id in the first resource; None if it was not included or has none."""
         first = next(iter(resources), None)
         if first is None:
             return None

@@ -342,10 +342,12 @@ def _set(value: Any) -> Any:
 
 def _relationship_reader(name: str, *, many: bool) -> _Reader:
     def ids(records: Sequence[Any]) -> list[Any]:
+        """Return the ids of a to-many relationship of each record; None without data."""
         references = (getattr(record.relationships, name).data for record in records)
         return [[item.id for item in data] if isinstance(data, list) else None for data in references]
 
     def id_or_none(records: Sequence[Any]) -> list[Any]:
+        """Return the id of a to-one relationship of each record; None without data."""
         relationships = (getattr(record.relationships, name) for record in records)
         return [one.data.id if one is not None and one.data is not None else None for one in relationships]
 
@@ -354,16 +356,19 @@ def _relationship_reader(name: str, *, many: bool) -> _Reader:
 
 def _attribute_reader(parents: Sequence[str], name: str, column_type: ColumnType) -> _Reader:
     def holders(records: Sequence[Any]) -> list[Any]:
+        """Return the object of each record that has the attribute; None if it is missing."""
         found = [record.attributes for record in records]
         for parent in parents:
             found = [getattr(one, parent, None) if one is not None and one is not UNSET else None for one in found]
         return found
 
     def raw(records: Sequence[Any]) -> list[Any]:
+        """Return the attribute's JSON as Klaviyo sent it."""
         values = (getattr(one, name, UNSET) for one in holders(records))
         return [None if value is UNSET else bytes(value) for value in values]
 
     def plain(records: Sequence[Any]) -> list[Any]:
+        """Return the attribute's decoded value."""
         values = (getattr(one, name, None) for one in holders(records))
         return [None if value is UNSET else value for value in values]
 

@@ -163,8 +163,7 @@ class ErasedRows:
             return 0
         touched = " OR ".join(f"{quoted(name)} IN (SELECT old FROM {_replaced(name)})" for name in replaced)
         rows = count_rows(self.connection, f"FROM {qualified} WHERE {touched}")
-        if table in self.catalog:
-            self._note_periods(table, f"{qualified} WHERE {touched}")
+        self._note_periods(table, f"{qualified} WHERE {touched}")
         for name in replaced:
             self.connection.execute(
                 f"UPDATE {qualified} AS t SET {quoted(name)} = replaced.new FROM {_replaced(name)} AS replaced WHERE t.{quoted(name)} = replaced.old"

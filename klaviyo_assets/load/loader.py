@@ -215,8 +215,9 @@ class Loader:
             rewriting = Rewriting(connection)
             yield rewriting
             if rewriting.rows:
+                if not self._rewritten:  # once is enough, since each time records all periods
+                    self._changes.note(connection, self.tables.rows)
                 self._rewritten += rewriting.rows
-                self._changes.note(connection, self.tables.rows)
                 self._update(connection, row)
 
     def has_sync(self, sync_id: str) -> bool:

@@ -22,7 +22,7 @@ _OF_MESSAGES = _SENT | _CLICKED | _OPENED | _UNSUBSCRIBED | {Role.MARKED_SPAM}
 
 @dataclass(slots=True)
 class Counts:
-    """Counts of one message; the sets hold profiles. Deleted profiles are None there: they cannot be told apart and count once.
+    """Counts of one message; the sets hold profiles. All deleted profiles are one None there: their events no longer name them.
 
     Attributes:
         channel: ``email``, ``sms`` or ``push``.

@@ -8,7 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions, build_klaviyo_marts
+from klaviyo_assets.mart_op import MartStep
+from klaviyo_assets.mart_partition_op import MartPartitionStep
+from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
 from klaviyo_assets_tests.marts.folders import write_model
 from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount
 
@@ -93,3 +96,31 @@ def test_selected_days_are_computed_with_those_that_changed(tmp_path: Path, inst
     assert (rows["2026-02-19"], rows["2026-02-20"], rows["2026-02-25"]) == (99, 1, 2)
     (spec,) = (spec for spec in shop.defs.resolve_all_asset_specs() if spec.key == BY_DAY)
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["klaviyo/events_by_day"]
+
+
+@pytest.mark.parametrize("change", [by_the_key_prefix_of_a_module, by_replacements])
+def test_days_of_marts_follow_changed_keys(change: Any, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[set[dg.AssetKey], set[dg.AssetKey]]] = []
+
+    def note(step: MartStep) -> Iterator[Any]:
+        found.append(({*step.assets}, {key for key, _ in step.partitions.values()}))
+        raise dg.Failure("seen")
+        yield
+
+    monkeypatch.setattr(MartStep, "run", note)
+    monkeypatch.setattr(MartPartitionStep, "run", lambda self: note(self.step))
+    write_model(tmp_path / "models", "orders", "SELECT day, count(*) AS n FROM live_events GROUP BY ALL", key="day", header=HEADER)
+    partitions = EventPartitions(start=date(2026, 2, 1))
+    tables = build_klaviyo_assets(resource_types=["events"], partitions=partitions)
+    assets = change([*tables, *build_klaviyo_marts(tables, tmp_path / "models", partitions=partitions)])
+    resources = {"klaviyo": KlaviyoResource(api_key=dg.EnvVar("A_KEY")), "duckdb": "none", "klaviyo_frames": dg.mem_io_manager}
+    job = dg.Definitions(assets=assets, resources=resources, executor=dg.in_process_executor).resolve_implicit_global_asset_job_def()
+
+    for name, partition in (("orders", None), ("orders_by_day", "2026-02-03")):
+        job.execute_in_process(instance=instance, asset_selection=[raw(name)], partition_key=partition, raise_on_error=False)
+
+    assert len(found) == 2
+    for models, days in found:
+        assert {raw("orders"), raw("fct_orders")} <= models
+        assert {raw("orders_by_day"), raw("message_daily_by_day")} <= days
+        assert all(key.path[0] == "raw" for key in models | days)

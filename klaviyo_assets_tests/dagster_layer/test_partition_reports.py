@@ -1,4 +1,4 @@
-"""Which days a report tells Dagster about, and with which data version; each case without a sync."""
+"""Which days are reported to Dagster, and with which data version; each case without a sync."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta

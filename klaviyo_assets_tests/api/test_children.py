@@ -39,6 +39,7 @@ def with_client(sandbox: SandboxProcess, work: Callable[[KlaviyoClient], Awaitab
     return asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry", [SEGMENT_PEOPLE, VOUCHER_CODES], ids=lambda entry: entry.name)
 def test_children_of_all_parents_form_one_frame_with_parent_ids(shop: SandboxProcess, entry: ResourceType) -> None:
     assert entry.parent is not None

@@ -146,6 +146,7 @@ def test_wait_grows_with_each_429(retry_after: str, waits: list[float], server: 
     assert closed == waits
 
 
+@pytest.mark.long
 def test_a_429_makes_every_request_wait(server: Scripted) -> None:
     server.respond_with(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
 
@@ -212,6 +213,7 @@ def test_too_long_wait_fails_with_its_duration(server: Scripted) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.long
 def test_response_that_never_ends_is_aborted(server: Scripted) -> None:
     server.respond_with(Reply(drip=0.05), page("a"))
 
@@ -239,6 +241,7 @@ def test_document_without_links_is_not_the_last_page(server: Scripted) -> None:
         asyncio.run(walk())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("header", [lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)], ids=["seconds", "date"])
 def test_retry_waits_for_retry_after(header: Callable[[], str], server: Scripted) -> None:
     server.respond_with(Reply(503, b"", headers={"Retry-After": header()}), page("a"))

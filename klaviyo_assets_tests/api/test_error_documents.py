@@ -115,6 +115,7 @@ def test_response_without_a_date_has_no_server_time(headers: dict[str, str]) -> 
     assert server_time(response(200, **headers)) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("header", "delay"),
     [

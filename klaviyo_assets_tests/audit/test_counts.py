@@ -35,6 +35,7 @@ def response_body(*measured: dict[str, Any], days: int = 2) -> bytes:
     return json.dumps({"data": {"type": "metric-aggregate", "attributes": {"dates": dates, "data": list(measured)}}}).encode()
 
 
+@pytest.mark.long
 def test_a_page_of_metrics_without_links_is_requested_again(new_account: Callable[..., SandboxProcess]) -> None:
     sandbox = new_account(metrics=8, events=50)
     sandbox.faults({"path": "/api/metrics", "kind": "no_links"})

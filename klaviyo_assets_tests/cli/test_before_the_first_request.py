@@ -184,6 +184,7 @@ ACCOUNTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", ACCOUNTS, ids=range(len(ACCOUNTS)))
 def test_an_account_that_does_not_match_klaviyos_schema(body: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted_server() as server:

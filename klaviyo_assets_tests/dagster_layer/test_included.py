@@ -58,6 +58,7 @@ def test_a_read_of_the_host_that_fails_is_the_failure_of_both(shop: SandboxProce
     assert query(local_file(tmp_path, "warehouse.duckdb"), "SELECT count(_deleted_at) FROM flow_actions") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_type_alone_reads_its_host_itself(shop: SandboxProcess, tmp_path: Path) -> None:
     result = materialize(shop, tmp_path, "flow_messages")
 

@@ -274,6 +274,7 @@ def test_a_missing_catalog_is_an_error(name: str, words: str, warehouse: LocalFi
     assert (result.returncode, words in result.stderr) == (1 if words else 0, True)
 
 
+@pytest.mark.long
 def test_a_catalog_of_the_working_folder_is_found(warehouse: LocalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     fill_profiles(warehouse, tmp_path)

@@ -20,6 +20,7 @@ def test_consent(rows: Rows) -> None:
     ]
 
 
+@pytest.mark.long
 def test_list_growth(rows: Rows) -> None:
     assert rows("SELECT day, list_name, list_id, joined, left_list, net, net_so_far FROM list_growth_daily ORDER BY ALL") == [
         (date(2026, 3, 1), "Newsletter", "L1", 2, 0, 2, 2),

@@ -130,6 +130,7 @@ def test_profiles_have_no_address(account: StoredAccount, models: Models) -> Non
     assert "email" not in models["dim_profile"].header.columns
 
 
+@pytest.mark.long
 def test_orders_are_numbered_refunded_and_in_their_currency(account: StoredAccount, models: Models) -> None:
     account.sync(
         {

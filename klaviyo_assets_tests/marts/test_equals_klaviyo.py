@@ -42,6 +42,7 @@ def check(shop: Shop, model: str) -> CheckResult:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", CHECKED)
 def test_equal_numbers_pass(shop: Shop, model: str) -> None:
     assert check(shop, model).passed
@@ -87,6 +88,7 @@ def different(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return build_shop(tmp_path_factory.mktemp("different"), events_without("M1", "FM1"), more, CHECKED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "message"), [("campaign_performance", "M1"), ("flow_message_performance", "FM1")])
 def test_a_message_without_its_events_is_named(different: Shop, model: str, message: str) -> None:
     found = check(different, model)

@@ -106,6 +106,7 @@ def test_nothing_new_changes_nothing(account: StoredAccount, models: Models) -> 
     assert outcomes(equal(account, models)) == {Outcome.UNCHANGED}
 
 
+@pytest.mark.long
 def test_new_events_update_their_profiles_and_days(account: StoredAccount, models: Models) -> None:
     account.sync({"events": [event("new1", 3), event("new2", PROFILES + 1, days=2), event("new3", None)]})
     results = equal(account, models)

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.duckdb
 NEAR = {"rel": 1e-9}
 
 
+@pytest.mark.long
 def test_campaigns(rows: Rows) -> None:
     assert rows(
         "SELECT campaign_name, message_name, channel, subject, sent_on, recipients, delivered, bounced, failed, bounced_or_failed "

@@ -47,6 +47,7 @@ def erase(warehouse: LocalFile, person: str) -> None:
     Erasure(warehouse, "klaviyo").run(DataSubject.named(person))
 
 
+@pytest.mark.long
 def test_an_erasure_changes_the_versions_of_the_tables_that_it_changes(warehouse: LocalFile, load: Callable[[str], Loads]) -> None:
     load("profiles")([{"id": "P1", "email": ANN}, {"id": "P2", "email": "bob@example.com"}])
     load("lists")([{"id": "L1", "name": "Newsletter"}])
@@ -76,6 +77,7 @@ def test_a_redaction_alone_changes_the_version(warehouse: LocalFile, load: Calla
     assert published_version(warehouse) != published
 
 
+@pytest.mark.long
 def test_an_erasure_records_the_days_of_events_that_it_changes(warehouse: LocalFile, load: Callable[[str], Loads]) -> None:
     load("profiles")([{"id": "P1", "email": ANN}])
     events = load("events")

@@ -91,6 +91,7 @@ def test_a_page_of_another_server_deletes_no_list(new_account: NewAccount, wareh
     assert_frame_equal(table(warehouse, "list_members"), truth(sandbox, "list_members"))
 
 
+@pytest.mark.long
 def test_a_page_of_another_server_deletes_no_looked_up_record(new_account: NewAccount, warehouse: LocalFile) -> None:
     sandbox = new_account()
     sync("metrics", sandbox, warehouse)

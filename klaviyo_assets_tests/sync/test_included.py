@@ -33,7 +33,7 @@ def cut_short() -> Iterator[SandboxProcess]:
         yield sandbox
 
 
-@pytest.mark.parametrize("name", HOSTED)
+@pytest.mark.parametrize("name", [HOSTED[0], *(pytest.param(name, marks=pytest.mark.long) for name in HOSTED[1:])])
 def test_resources_that_a_response_lacks_are_fetched(name: str, cut_short: SandboxProcess, warehouse: LocalFile) -> None:
     report = sync(name, cut_short, warehouse)
 

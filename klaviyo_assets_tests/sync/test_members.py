@@ -199,6 +199,7 @@ def test_segments_that_klaviyo_computes_are_proven_later(shop: SandboxProcess, w
     assert counts_requested(shop) == len(query(warehouse, "SELECT DISTINCT segment_id FROM segment_members WHERE _deleted_at IS NULL"))
 
 
+@pytest.mark.long
 def test_a_large_list_is_read_by_concurrent_windows(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("lists", shop, warehouse)
     members = [one["meta"]["list_id"] for one in shop.truth(NAME)]

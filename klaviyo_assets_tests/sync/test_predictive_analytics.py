@@ -11,6 +11,7 @@ from klaviyo_assets_tests.accounts import query, sync
 pytestmark = pytest.mark.duckdb
 
 
+@pytest.mark.long
 def test_only_predictions_and_cursor_fields_are_requested(new_account: Callable[..., SandboxProcess], warehouse: LocalFile) -> None:
     sandbox = new_account(profiles=120, events=0, limits=True)
 

@@ -246,6 +246,7 @@ def test_two_conversion_metrics_have_rows_of_their_own(shop: SandboxProcess, war
     assert differing[0][0] > 0
 
 
+@pytest.mark.long
 def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehouse: LocalFile) -> None:
     sync("campaign_report", shop, warehouse)
 
@@ -254,6 +255,7 @@ def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehou
     assert used == [(next(one["data"]["id"] for one in revenue["relationships"].values() if one.get("data")),)]
 
 
+@pytest.mark.long
 def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: LocalFile) -> None:
     # The sandbox maps revenue to a custom metric, and there is none.
     with (
@@ -263,6 +265,7 @@ def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: Local
         sync("campaign_report", empty, warehouse)
 
 
+@pytest.mark.long
 def test_a_key_without_accounts_read_is_told_what_to_do(shop: SandboxProcess, warehouse: LocalFile) -> None:
     key = shop.keys.recommended_scopes
     with pytest.raises(SyncError, match=r"its time zone is not known.*accounts:read"):

@@ -413,6 +413,7 @@ def test_each_limit_has_its_own_limiter(server: Scripted) -> None:
     }
 
 
+@pytest.mark.long
 def test_429_closes_the_limiter_of_its_endpoint_only_for_all_requests(server: Scripted) -> None:
     """No request is sent before the second is over, however many are waiting."""
     server.respond_with(errors(429, "throttled", "Request was throttled.", **{"Retry-After": "1"}), page("a"))
@@ -452,6 +453,7 @@ def test_daily_limit_is_not_waited_for_and_the_message_has_its_end(server: Scrip
     assert len(server.requests) == 1
 
 
+@pytest.mark.long
 def test_next_request_waits_for_the_reset_if_no_requests_are_left(server: Scripted) -> None:
     spent = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "2"}
     server.respond_with(replace(page("a", next_url="/api/lists?page%5Bcursor%5D=abc"), headers=spent), page("b"))

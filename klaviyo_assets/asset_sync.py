@@ -22,6 +22,7 @@ from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant
+from klaviyo_assets.failures import EXPLAINED
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -232,7 +233,8 @@ class AssetSync:
         except Exception as error:
             if failure is None:
                 return error
-            self.log.warning("The partitions could not be reported either; the next sync reports them. %s", error)
+            unexplained = not isinstance(error, EXPLAINED)
+            self.log.warning("The partitions could not be reported either; the next sync reports them. %s", error, exc_info=unexplained)
         return failure
 
     @property

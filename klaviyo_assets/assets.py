@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_assets import checks
-from klaviyo_assets.catalog import CATALOG, EVENTS, REVISION, Catalog
+from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.code_version import code_version
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.setting_names import SettingNames
@@ -104,31 +105,44 @@ def build_klaviyo_assets(
         owner = None if entry.owner is None else specs[entry.owner.name]
         specs[entry.name] = _spec(translator, entry, owner)
     by_period = event_partitions(partitions)
-    partitioned = _partitioned_spec(specs, by_period) if by_period is not None else None
-    check_keys([*specs.items(), *([(by_period.asset_name, partitioned)] if by_period and partitioned else [])])
-    arguments: dict[str, Any] = {
-        "resource_key": resource_key,
-        "duckdb_key": duckdb_key,
-        "schema": translator.schema,
-        "pool": pool,
-        "retry_policy": retry_policy,
-        "execute": execute,
-        "setting_names": setting_names or SettingNames(resource_key, duckdb_key),
-        "catalog": catalog,
-    }
-    reported = {EVENTS.name: (f"{name}_{by_period.asset_name}", by_period)} if by_period and partitioned else {}
-    ops = [
-        _build_op(f"{name}_{op_name}", [(entry, specs[entry.name]) for entry in group], partitions=reported, **arguments)
+    names = setting_names or SettingNames(resource_key, duckdb_key)
+    settings = OpSettings(resource_key, duckdb_key, translator.schema, pool, retry_policy, names, catalog)
+    if by_period is None:
+        check_keys([*specs.items()])
+        return _sync_ops(name, entries, specs, settings, execute, {})
+    partitioned = _partitioned_spec(specs, by_period)
+    op_name = f"{name}_{by_period.asset_name}"
+    check_keys([*specs.items(), (by_period.asset_name, partitioned)])
+    check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})
+    ops = _sync_ops(name, entries, specs, settings, execute, {EVENTS.name: (op_name, by_period)})
+    events = next(entry for entry in entries if entry.name == EVENTS.name)
+    key = specs[EVENTS.name].key
+    events_op = next(op for op in ops if key in op.keys)
+    return [*ops, build_partition_op(op_name, partitioned, (events, key, events_op), by_period, settings, execute)]
+
+
+def _sync_ops(
+    name: str,
+    entries: Sequence[ResourceType],
+    specs: Mapping[str, dg.AssetSpec],
+    settings: OpSettings,
+    execute: Execute,
+    partitions: Mapping[str, tuple[str, EventPartitions]],
+) -> list[dg.AssetsDefinition]:
+    """Return the ops that sync the resource types.
+
+    Args:
+        name: Prefix of the op names.
+        entries: The resource types, parents and hosts first.
+        specs: The specs of their assets, by resource type.
+        settings: Those of the ops.
+        execute: Runs each sync op.
+        partitions: By resource type, the op of the asset with its partitions, and these.
+    """
+    return [
+        _build_op(f"{name}_{op_name}", [(entry, specs[entry.name]) for entry in group], settings, execute, partitions)
         for op_name, group in _ops_of(entries).items()
     ]
-    if by_period and partitioned:
-        op_name, _ = reported[EVENTS.name]
-        check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})
-        events = next(entry for entry in entries if entry.name == EVENTS.name)
-        key = specs[EVENTS.name].key
-        events_op = next(op for op in ops if key in op.keys)
-        ops.append(build_partition_op(op_name, partitioned, (events, key, events_op), by_period, **arguments))
-    return ops
 
 
 def _partitioned_spec(specs: Mapping[str, dg.AssetSpec], partitions: EventPartitions) -> dg.AssetSpec:
@@ -167,7 +181,7 @@ def _spec(translator: KlaviyoTranslator, entry: ResourceType, owner: dg.AssetSpe
         )
     spec = given.merge_attributes(metadata={RESOURCE_TYPE: entry.name})
     if spec.code_version is None:
-        spec = spec.replace_attributes(code_version=code_version(entry, REVISION))
+        spec = spec.replace_attributes(code_version=code_version(entry))
     if owner is None or any(dep.asset_key == owner.key for dep in spec.deps):
         return spec
     return spec.merge_attributes(deps=[owner.key])
@@ -176,15 +190,8 @@ def _spec(translator: KlaviyoTranslator, entry: ResourceType, owner: dg.AssetSpe
 def _build_op(
     op_name: str,
     group: Sequence[tuple[ResourceType, dg.AssetSpec]],
-    *,
-    resource_key: str,
-    duckdb_key: str,
-    schema: str,
-    pool: str | None,
-    retry_policy: dg.RetryPolicy | None,
+    settings: OpSettings,
     execute: Execute,
-    setting_names: SettingNames,
-    catalog: Catalog,
     partitions: Mapping[str, tuple[str, EventPartitions]],
 ) -> dg.AssetsDefinition:
     types = {spec.key: entry for entry, spec in group}
@@ -195,9 +202,7 @@ def _build_op(
         specs=[spec for _, spec in group],
         check_specs=[check for entry, spec in group for check in checks.check_specs(entry, spec.key)],
         can_subset=True,
-        pool=pool,
-        retry_policy=retry_policy,
-        required_resource_keys={resource_key, duckdb_key},
+        **settings.of_op,
     )
     def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
         """Sync the selected resource types of the op."""
@@ -205,15 +210,10 @@ def _build_op(
         from klaviyo_assets.sync_op import SyncStep
 
         step = SyncStep(
-            context=context,
             config=config,
             assets=_types_by_current_key(context.assets_def, sync_assets, types),
-            schema=schema,
-            klaviyo=getattr(context.resources, resource_key),
-            duckdb=getattr(context.resources, duckdb_key),
-            setting_names=setting_names,
-            catalog=catalog,
             partitions={name: (key, periods) for name, (op, periods) in partitions.items() if (key := current_key(context, op)) is not None},
+            **settings.of_step(context),
         )
         yield from execute(context, step)
 

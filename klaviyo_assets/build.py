@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.assets import Execute, build_klaviyo_assets, run
-from klaviyo_assets.catalog import CATALOG, REVISION, Catalog
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.code_version import code_version, with_options
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
@@ -171,7 +171,7 @@ def build_klaviyo_definitions(
 def _with_code_version(spec: dg.AssetSpec, catalog: Catalog, klaviyo: KlaviyoResource) -> dg.AssetSpec:
     """Let the code version of a resource type depend on the options too, unless it comes from the user's translator."""
     entry = catalog[spec.metadata.get(RESOURCE_TYPE) or spec.metadata[PARTITIONS_OF]]
-    if spec.code_version != code_version(entry, REVISION):
+    if spec.code_version != code_version(entry):
         return spec
     return spec.replace_attributes(code_version=with_options(spec.code_version, entry, klaviyo))
 

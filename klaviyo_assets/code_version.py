@@ -15,15 +15,14 @@ from klaviyo_assets.resources import KlaviyoResource
 _LENGTH = 12
 
 
-def code_version(entry: ResourceType, revision: str) -> str:
+def code_version(entry: ResourceType) -> str:
     """Return the code version of a resource type's asset, without options: from the fields that are requested and all columns.
 
     Args:
         entry: The resource type.
-        revision: Revision of Klaviyo's API.
     """
     columns = [(column.name, str(column.type), column.path) for column in entry.columns]
-    return _hash([fingerprint(entry, revision), columns])
+    return _hash([fingerprint(entry, REVISION), columns])
 
 
 def with_options(version: str, entry: ResourceType, klaviyo: KlaviyoResource) -> str:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType, StepMaterializationData
@@ -34,6 +35,18 @@ def log_materializations(context: dg.AssetExecutionContext, materializations: Se
             context.log_event(one)
         return
     _store_all(context, [_event(context, one) for one in materializations])
+
+
+def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg.MaterializeResult[Any]) -> None:
+    """Record the materialization of another asset than the op's own, from what a step of that asset yields.
+
+    Args:
+        context: Dagster's.
+        asset: Key of the other asset.
+        result: What the step yields.
+    """
+    tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
+    context.log_event(dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags))
 
 
 def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partit
 from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.results import UNIQUE_KEY
+from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
@@ -79,21 +80,14 @@ def build_klaviyo_marts(
     models = read_models(folders, catalog=catalog, schema=translator.schema)
     specs = _Specs(models, translator, name, _keys_of(assets)).by_model()
     by_day = partitioned_mart_specs(models, specs, partitions, _key_of_partitions(assets))
-    arguments: dict[str, Any] = {
-        "resource_key": resource_key,
-        "duckdb_key": duckdb_key,
-        "schema": translator.schema,
-        "pool": pool,
-        "retry_policy": retry_policy,
-        "setting_names": setting_names or SettingNames(resource_key, duckdb_key),
-        "catalog": catalog,
-    }
+    names = setting_names or SettingNames(resource_key, duckdb_key)
+    settings = OpSettings(resource_key, duckdb_key, translator.schema, pool, retry_policy, names, catalog)
     if partitions is None or not by_day:
-        return [_build_op(f"{name}_marts", models, specs, partitions={}, **arguments)]
+        return [_build_op(f"{name}_marts", models, specs, settings, {})]
     days_op = f"{name}_marts_by_day"
     reported = {model: (days_op, spec.key.to_python_identifier(), partitions) for model, spec in by_day.items()}
-    marts_op = _build_op(f"{name}_marts", models, specs, partitions=reported, **arguments)
-    return [marts_op, build_mart_partition_op(days_op, models, by_day, (specs, marts_op), partitions, **arguments)]
+    marts_op = _build_op(f"{name}_marts", models, specs, settings, reported)
+    return [marts_op, build_mart_partition_op(days_op, models, by_day, (specs, marts_op), partitions, settings)]
 
 
 def _folders(marts: Marts) -> list[Path] | None:
@@ -199,14 +193,7 @@ def _build_op(
     op_name: str,
     models: Models,
     specs: Mapping[str, dg.AssetSpec],
-    *,
-    resource_key: str,
-    duckdb_key: str,
-    schema: str,
-    pool: str | None,
-    retry_policy: dg.RetryPolicy | None,
-    setting_names: SettingNames,
-    catalog: Catalog,
+    settings: OpSettings,
     partitions: Mapping[str, tuple[str, str, EventPartitions]],
 ) -> dg.AssetsDefinition:
     names = {spec.key: model for model, spec in specs.items()}
@@ -217,9 +204,7 @@ def _build_op(
         specs=list(specs.values()),
         check_specs=[check for model, spec in specs.items() for check in mart_check_specs(models[model], spec.key)],
         can_subset=True,
-        pool=pool,
-        retry_policy=retry_policy,
-        required_resource_keys={resource_key, duckdb_key},
+        **settings.of_op,
     )
     def build_marts(context: dg.AssetExecutionContext, config: KlaviyoMartConfig) -> Any:
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
@@ -228,18 +213,13 @@ def _build_op(
         outputs = {key: output for output, key in build_marts.node_keys_by_output_name.items()}
         current = context.assets_def.node_keys_by_output_name
         step = MartStep(
-            context=context,
             config=config,
             models=models,
             assets={current[outputs[key]]: model for key, model in names.items()},
-            schema=schema,
-            klaviyo=getattr(context.resources, resource_key),
-            duckdb=getattr(context.resources, duckdb_key),
-            setting_names=setting_names,
-            catalog=catalog,
             partitions={
                 model: (key, days) for model, (op, output, days) in partitions.items() if (key := current_key(context, op, output)) is not None
             },
+            **settings.of_step(context),
         )
         yield from step.run()
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
 from klaviyo_assets.current_keys import current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
+from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.setting_names import SettingNames
 
 SUFFIX = "_by_day"
 
@@ -63,14 +62,7 @@ def build_mart_partition_op(
     specs: Mapping[str, dg.AssetSpec],
     marts: tuple[Mapping[str, dg.AssetSpec], dg.AssetsDefinition],
     partitions: EventPartitions,
-    *,
-    resource_key: str,
-    duckdb_key: str,
-    schema: str,
-    pool: str | None,
-    retry_policy: dg.RetryPolicy | None,
-    setting_names: SettingNames,
-    catalog: Catalog,
+    settings: OpSettings,
 ) -> dg.AssetsDefinition:
     """Build the op that computes days of marts again.
 
@@ -80,13 +72,7 @@ def build_mart_partition_op(
         specs: The specs of the assets with partitions, by model.
         marts: The specs of the models' own assets, and the op that builds them.
         partitions: The partitions.
-        resource_key: Key of the Klaviyo resource.
-        duckdb_key: Key of the DuckDB resource.
-        schema: DuckDB schema.
-        pool: Dagster concurrency pool of the op.
-        retry_policy: For failures where a retry may help.
-        setting_names: What messages call the settings.
-        catalog: All resource types.
+        settings: Those of the op.
     """
     names = {spec.key: model for model, spec in specs.items()}
     mart_specs, marts_op = marts
@@ -97,9 +83,7 @@ def build_mart_partition_op(
         specs=list(specs.values()),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=pool,
-        retry_policy=retry_policy,
-        required_resource_keys={resource_key, duckdb_key},
+        **settings.of_op,
     )
     def build_days(context: dg.AssetExecutionContext) -> Any:
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
@@ -109,19 +93,14 @@ def build_mart_partition_op(
         outputs = {key: output for output, key in build_days.node_keys_by_output_name.items()}
         current = {context.assets_def.node_keys_by_output_name[outputs[key]]: model for key, model in names.items()}
         step = MartStep(
-            context=context,
             config=KlaviyoMartConfig(),
             models=models,
             assets={
                 current_key(context, marts_op.op.name, marts_op.get_output_name_for_asset_key(spec.key)) or spec.key: model
                 for model, spec in mart_specs.items()
             },
-            schema=schema,
-            klaviyo=getattr(context.resources, resource_key),
-            duckdb=getattr(context.resources, duckdb_key),
-            setting_names=setting_names,
-            catalog=catalog,
             partitions={model: (key, partitions) for key, model in current.items()},
+            **settings.of_step(context),
         )
         yield from MartPartitionStep(context, current, step).run()
 

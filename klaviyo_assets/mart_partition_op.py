@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT
+from klaviyo_assets.event_batch import ROW_COUNT, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.marts.results import ModelResult
@@ -65,6 +65,6 @@ class MartPartitionStep:
 
     def _log(self, result: ModelResult) -> None:
         """Record the materialization of the model's own asset."""
-        one = self.step.materialization(result)
-        assert one.asset_key is not None
-        self.context.log_event(dg.AssetMaterialization(one.asset_key, metadata=dict(one.metadata or {}), tags={DATA_VERSION: result.version}))
+        materialization = self.step.materialization(result)
+        assert materialization.asset_key is not None
+        log_result(self.context, materialization.asset_key, materialization)

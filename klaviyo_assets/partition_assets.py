@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.catalog import EVENTS, Catalog
+from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoSyncConfig
 from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.setting_names import SettingNames
 
 _DESCRIPTION = (
     "The {periods} of `events`. Each sync of `events` reports here the {periods} with rows that it has changed; one that was never read is missing. "
@@ -46,15 +46,8 @@ def build_partition_op(
     spec: dg.AssetSpec,
     events: tuple[ResourceType, dg.AssetKey, dg.AssetsDefinition],
     partitions: EventPartitions,
-    *,
-    resource_key: str,
-    duckdb_key: str,
-    schema: str,
-    pool: str | None,
-    retry_policy: dg.RetryPolicy | None,
+    settings: OpSettings,
     execute: Callable[..., Iterator[Any]],
-    setting_names: SettingNames,
-    catalog: Catalog,
 ) -> dg.AssetsDefinition:
     """Build the op that reads days again.
 
@@ -63,14 +56,8 @@ def build_partition_op(
         spec: The spec of the asset with the partitions.
         events: The resource type of events, the key of its asset, and the op that syncs it.
         partitions: The partitions.
-        resource_key: Key of the Klaviyo resource.
-        duckdb_key: Key of the DuckDB resource.
-        schema: DuckDB schema.
-        pool: Dagster concurrency pool of the op.
-        retry_policy: For failures where a retry may help.
+        settings: Those of the op.
         execute: Runs each sync.
-        setting_names: What messages call the settings.
-        catalog: All resource types.
     """
     entry, events_key, events_op = events
 
@@ -79,9 +66,7 @@ def build_partition_op(
         description="Reads the selected days of events again, adjacent ones together.",
         specs=[spec],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=pool,
-        retry_policy=retry_policy,
-        required_resource_keys={resource_key, duckdb_key},
+        **settings.of_op,
     )
     def read_partitions(context: dg.AssetExecutionContext) -> Any:
         # Imported only when it runs: a code location is loaded far more often, and should load fast.
@@ -89,15 +74,10 @@ def build_partition_op(
 
         (asset,) = context.selected_asset_keys
         step = RangeStep(
-            context=context,
             config=KlaviyoSyncConfig(),
             assets={current_key(context, events_op.op.name, events_op.get_output_name_for_asset_key(events_key)) or events_key: entry},
-            schema=schema,
-            klaviyo=getattr(context.resources, resource_key),
-            duckdb=getattr(context.resources, duckdb_key),
-            setting_names=setting_names,
-            catalog=catalog,
             partitions={entry.name: (asset, partitions)},
+            **settings.of_step(context),
         )
         yield from PartitionStep(context, asset, partitions, step, execute).run()
 

@@ -11,7 +11,7 @@ import dagster as dg
 from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
-from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT
+from klaviyo_assets.event_batch import ROW_COUNT, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -75,7 +75,7 @@ class PartitionStep:
         synced = 0
         for result in self.execute(self.context, self.sync.with_config(config)):
             if isinstance(result, dg.MaterializeResult) and result.asset_key in (None, events):
-                self._log(events, result)
+                log_result(self.context, events, result)  # the sync has changed the table's own asset too
                 synced += 1
             else:
                 yield result
@@ -108,13 +108,13 @@ class PartitionStep:
             self._report.send(selected=done)
         except Exception as error:
             log = worded_log(self.context.log, self._worded)
-            log.warning("%d partitions that were read could not be reported; the next sync reports those that have changed. %s", len(done), error)
+            log.warning(
+                "%d partitions that were read could not be reported; the next sync reports those that have changed. %s",
+                len(done),
+                error,
+                exc_info=not isinstance(error, EXPLAINED),
+            )
 
     @property
     def _worded(self) -> Callable[[str], str]:
         return self.sync.setting_names.worded
-
-    def _log(self, events: dg.AssetKey, result: dg.MaterializeResult[Any]) -> None:
-        """Record the materialization of the table's own asset: the sync has changed it too."""
-        tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
-        self.context.log_event(dg.AssetMaterialization(events, metadata=dict(result.metadata or {}), tags=tags))

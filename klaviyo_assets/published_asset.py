@@ -63,6 +63,7 @@ def build_klaviyo_published(
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     check_schema_name(translator.schema, str(file))
     names = setting_names or SettingNames(resource_key, duckdb_key)
+    target = PublishTarget.at(file, parquet)
     keys = [spec.key for one in assets for spec in one.specs if PARTITIONS_OF not in spec.metadata]
     spec = dg.AssetSpec(
         key=dg.AssetKey([*translator.key_prefix, PUBLISHED]),
@@ -74,7 +75,7 @@ def build_klaviyo_published(
         tags=dict(translator.tags),
         kinds={"duckdb", *(["parquet"] if parquet is not None else [])},
         skippable=True,
-        metadata={PUBLISHED_FILE: str(PublishTarget.at(file).file), PUBLISHED_SCHEMA: translator.schema},
+        metadata={PUBLISHED_FILE: str(target.file), PUBLISHED_SCHEMA: translator.schema},
         # Not AutomationCondition.eager() alone: it would wait for ever for a type that is skipped because its scope is missing.
         automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing()),
     ).with_io_manager_key(str(translator.io_manager_key))
@@ -93,7 +94,7 @@ def build_klaviyo_published(
 
         (key,) = context.selected_asset_keys
         klaviyo = getattr(context.resources, resource_key)
-        yield from PublishStep(context, key, klaviyo, getattr(context.resources, duckdb_key), PublishTarget.at(file, parquet), names).run()
+        yield from PublishStep(context, key, klaviyo, getattr(context.resources, duckdb_key), target, names).run()
 
     return publish
 
@@ -108,10 +109,10 @@ def publish_target(publish: str | Path | PublishTarget, database: object) -> Pub
     Raises:
         InvalidDefinition: If it is something else than a path or a target, or the database itself.
     """
-    target = PublishTarget.at(publish) if isinstance(publish, str | Path) else publish
-    if not isinstance(target, PublishTarget):
+    if not isinstance(publish, str | Path | PublishTarget):
         raise InvalidDefinition(f"publish= takes the path of a file or a PublishTarget, not {type(publish).__name__}.")
-    target = PublishTarget.at(target.file, target.parquet)  # paths may be given as text
+    file, parquet = (publish.file, publish.parquet) if isinstance(publish, PublishTarget) else (publish, None)
+    target = PublishTarget.at(file, parquet)  # the paths of a PublishTarget may be relative, or texts
     path = getattr(database, "database", None)
     if isinstance(path, str) and not isinstance(path, dg.EnvVar) and Path(path).expanduser().absolute() == target.file:
         raise InvalidDefinition(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import dagster as dg
 
+from klaviyo_assets._internal.identifiers import is_identifier
 from klaviyo_assets.catalog import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.errors import KlaviyoAssetsError
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from klaviyo_assets.catalog import Catalog
     from klaviyo_assets.catalog.resource_type import ResourceType
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 
 _RESERVED_SCHEMAS = {"information_schema", "pg_catalog", "system", "temp"}
 """Schemas, and databases with whose names a schema would be confused, that every DuckDB connection has."""
@@ -39,7 +36,7 @@ def check_name(name: str) -> None:
     Raises:
         InvalidDefinition: If it cannot be one.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_identifier(name):
         raise InvalidDefinition(f"name={name!r} cannot be a prefix. Use letters, digits and underscores, beginning with a letter.")
 
 
@@ -49,7 +46,7 @@ def check_schema(schema: str) -> None:
     Raises:
         InvalidDefinition: If DuckDB reserves the name, or it cannot be one.
     """
-    if not isinstance(schema, str) or not _NAME.fullmatch(schema):
+    if not isinstance(schema, str) or not is_identifier(schema):
         raise InvalidDefinition(f"schema={schema!r} cannot be the name of a schema. Use letters, digits and underscores, beginning with a letter.")
     if schema.lower() in _RESERVED_SCHEMAS:
         raise InvalidDefinition(

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from pydantic import BaseModel
 
+from klaviyo_assets._internal import identifiers
 from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.groups import DEFAULT
+from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
 from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS
 
-ENVIRONMENT_PATTERN = r"^\{\{ *env\.([A-Za-z_][A-Za-z0-9_]*) *\}\}$"
+ENVIRONMENT_PATTERN = rf"^\{{\{{ *env\.({identifiers.PATTERN}) *\}}\}}$"
 """A template that is one environment variable: ``{{ env.NAME }}``."""
 
 
@@ -110,10 +112,8 @@ class Partitions(dg.Resolvable):
     timezone: Annotated[str, dg.Resolver.default(description="Time zone in which days begin.", examples=["Europe/Berlin"])] = "UTC"
     start: Annotated[str | None, dg.Resolver.default(description="The first day; by default the start date.", examples=["2024-01-01"])] = None
 
-    def partitions(self) -> Any:
+    def partitions(self) -> EventPartitions:
         """Return the partitions."""
-        from klaviyo_assets.partitions import EventPartitions
-
         return EventPartitions(self.grain, self.timezone, self.start)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, Field, field_validator
 
+from klaviyo_assets._internal import identifiers
 from klaviyo_assets.settings import API_KEY
 from klaviyo_assets.validation import check_name
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH
@@ -24,7 +25,7 @@ class ScaffoldParams(BaseModel):
     """Options of ``dg scaffold``."""
 
     account: str = Field(default="klaviyo", description="Name of the account: prefix of its assets, jobs and resources, and schema of its tables.")
-    variable: str = Field(default=API_KEY, description="Environment variable with the private API key.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    variable: str = Field(default=API_KEY, description="Environment variable with the private API key.", pattern=f"^{identifiers.PATTERN}$")
     database: str = Field(default=DEFAULT_PATH, description="Path of the DuckDB file.")
 
     @field_validator("account")

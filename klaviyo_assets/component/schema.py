@@ -12,6 +12,7 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from klaviyo_assets._internal import identifiers
 from klaviyo_assets._internal.option import Names, Number, Option
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
@@ -25,7 +26,7 @@ _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
 _DATE: Final = r"^\d{4}-\d{2}-\d{2}"
 _DAY: Final = f"{_DATE}$"
 _PATTERNS: Final = {
-    "account": r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "account": f"^{identifiers.PATTERN}$",
     "start_date": _DATE,
     "partitions": r"^(daily|monthly)$",
     "base_url": r"^https?://",

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets._internal.instants import from_microseconds
 from klaviyo_assets.catalog.replication import CountProof
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
@@ -19,8 +20,6 @@ from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.state.parent_facts import RECENT, ParentFacts
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.sql import key_columns, key_value, quoted
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class ChildRows:
             [now - RECENT],
         ).fetchall()
         return {
-            id_: {"rows": rows, "removed": removed, "oldest": None if oldest is None else _instant(oldest), "outdated": outdated}
+            id_: {"rows": rows, "removed": removed, "oldest": None if oldest is None else from_microseconds(oldest), "outdated": outdated}
             for id_, rows, removed, oldest, outdated in found
         }
 
@@ -116,7 +115,7 @@ class ChildRows:
         facts = {id_: dict(zip(wanted, values, strict=True)) for id_, *values in rows}
         for one in facts.values():
             if one.get("changed_at") is not None:
-                one["changed_at"] = _instant(one["changed_at"])
+                one["changed_at"] = from_microseconds(one["changed_at"])
         return facts
 
     @property
@@ -196,7 +195,3 @@ def _is_equal(counted: int, before: int, later: int) -> bool | None:
     if not before <= counted <= before + later:
         return False
     return None if later else True
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

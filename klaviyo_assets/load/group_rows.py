@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets._internal.instants import from_seconds
 from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import parquet
@@ -16,8 +17,6 @@ from klaviyo_assets.state.child_parts import END, ChildPart
 from klaviyo_assets.state.coverage import BEGINNING
 from klaviyo_assets.state.parent_facts import ROWS_PER_PART, StoredPart
 from klaviyo_assets.warehouse.sql import changed_rows, key_columns, key_value, quoted
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PARTS = pl.Schema({"parent": pl.String(), "state": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")})
 
@@ -84,7 +83,7 @@ class GroupRows:
             ) WHERE place % {ROWS_PER_PART} = 0 GROUP BY ALL
             """
         ).fetchall()
-        return {(parent, state): tuple(_EPOCH + timedelta(seconds=second) for second in seconds) for parent, state, seconds in rows}
+        return {(parent, state): tuple(from_seconds(second) for second in seconds) for parent, state, seconds in rows}
 
     def missing(self, read: GroupRead) -> dict[str, tuple[int, int]]:
         """Return for each parent with rows that a read did not return: their number, and that of all of its rows."""

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from klaviyo_assets._internal import identifiers
 from klaviyo_assets.marts.errors import InvalidModel
 from klaviyo_assets.marts.model import Check, Header, Query, Scope
 
-_FIELD = re.compile(r"-- ?(?P<kind>[a-z]+)(?: (?P<name>[A-Za-z_][A-Za-z0-9_]*))?: *(?P<text>.*)")
+_FIELD = re.compile(rf"-- ?(?P<kind>[a-z]+)(?: (?P<name>{identifiers.PATTERN}))?: *(?P<text>.*)")
 _PART_OF_A_SCHEMA = re.compile(r"[a-z][a-z0-9_]*")
 _CONTINUED = re.compile(r"--  +(?P<text>\S.*)")
 _NAMELESS, _NAMED = ("description", "key", "incremental", "view"), ("column", "metadata", "check", "warn")

@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.stores import BuiltModels
 from klaviyo_assets.state.erasures import Erasures
-from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.state.sync_log import ROWS_COMMITTED, SyncLog, rows_changed
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column, table_exists
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
@@ -71,7 +71,7 @@ def read_facts(connection: DuckDBPyConnection, schema: str) -> list[TypeFacts]:
             resource_type,
             max(started_at) FILTER (outcome = 'succeeded' AND mode IS DISTINCT FROM 'range'),
             arg_max(outcome, started_at),
-            arg_max(rows_inserted + rows_updated + rows_deleted, started_at) > 0
+            arg_max({ROWS_COMMITTED}, started_at) > 0
         FROM {log} GROUP BY resource_type ORDER BY resource_type
         """
     ).fetchall()
@@ -96,8 +96,7 @@ def version_of(connection: DuckDBPyConnection, schemas: Collection[str], publish
         return published_at.isoformat()
     parts = []
     for schema in sorted(schemas):
-        rewritten = "+ coalesce(rows_rewritten, 0)" if has_column(connection, schema, SyncLog.NAME, "rows_rewritten") else ""
-        changed = f"rows_inserted + rows_updated + rows_deleted {rewritten} > 0"
+        changed = f"{rows_changed(connection, schema)} > 0"
         parts.append(_rows(connection, schema, SyncLog.NAME, f"resource_type, arg_max(id, started_at) FILTER ({changed})", "GROUP BY resource_type"))
         parts.append(_rows(connection, schema, Erasures.NAME, "table_name, count(*)", "GROUP BY table_name"))
         version = "coalesce(version, generation)" if has_column(connection, marts_schema(schema), BuiltModels.NAME, "version") else "generation"

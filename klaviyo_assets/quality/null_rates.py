@@ -1,10 +1,10 @@
 """Finds attributes that Klaviyo no longer sends."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets._internal.instants import from_microseconds
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.null_rates import USUAL
@@ -16,8 +16,6 @@ from klaviyo_assets.warehouse.sql import key_text
 
 _ROWS_IN_A_ROW = 30
 """After this many consecutive rows without it, a value counts as missing even if older rows have it."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def null_rate_drifts(connection: DuckDBPyConnection, tables: Tables, with_rules: frozenset[str] = frozenset()) -> Iterator[Drift]:
@@ -48,6 +46,6 @@ def _drift(connection: DuckDBPyConnection, tables: Tables, column: Column, rate:
     is_missing = rate.null_rows >= _ROWS_IN_A_ROW and rate.values_before >= USUAL * rate.rows_before
     if not rows_left or (filled and not is_missing):
         return None
-    since = f"{_EPOCH + timedelta(microseconds=rate.since_us):%Y-%m-%d %H:%M} UTC"
+    since = f"{from_microseconds(rate.since_us):%Y-%m-%d %H:%M} UTC"
     expected = f"a value, as in {rate.values_before} of {rate.rows_before} rows before {since}"
     return Drift(Kind.GONE, column.name, expected, rate.null_rows, id_, None)

@@ -5,11 +5,12 @@ It is written in the transaction that changes the rows, so a process that is kil
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 import polars as pl
 
+from klaviyo_assets._internal.instants import from_microseconds, from_seconds
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, is_plausible
@@ -17,8 +18,6 @@ from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 from klaviyo_assets.warehouse.sql import quoted
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class ChangedPeriods(Store):
             quarters: See :meth:`quarters_of`. Those that no partition can contain are left out.
             change_id: What has changed the rows, other than a sync.
         """
-        times = [_EPOCH + timedelta(seconds=one * SECONDS_OF_A_QUARTER) for one in sorted(quarters) if is_plausible(one)]
+        times = [from_seconds(one * SECONDS_OF_A_QUARTER) for one in sorted(quarters) if is_plausible(one)]
         self.add(resource_type, joined(TimeWindow(time, time + timedelta(seconds=SECONDS_OF_A_QUARTER)) for time in times), change_id)
 
     def of(self, resource_type: str) -> list[ChangedPeriod]:
@@ -94,7 +93,7 @@ class ChangedPeriods(Store):
         rows = self._rows(
             f"SELECT epoch_us(period_start), epoch_us(period_end), sync_id FROM {self.table} WHERE {condition} ORDER BY ALL", [resource_type]
         )
-        return [ChangedPeriod(TimeWindow(_instant(start), _instant(end)), sync_id) for start, end, sync_id in rows]
+        return [ChangedPeriod(TimeWindow(from_microseconds(start), from_microseconds(end)), sync_id) for start, end, sync_id in rows]
 
     def ended(self, resource_type: str) -> list[ChangedPeriod]:
         """Return the periods that are not reported yet, ascending, without those of syncs that still run: they may change more rows of a period.
@@ -107,7 +106,3 @@ class ChangedPeriods(Store):
     def reported(self, resource_type: str, sync_ids: Collection[str]) -> None:
         """Delete the periods that some syncs changed: they are reported."""
         self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ? AND list_contains(?, sync_id)", [resource_type, [*sync_ids]])
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -15,8 +15,7 @@ def midnight(day: date) -> datetime:
 
 def whole_days(covered: Iterable[CoverageRow], within: TimeWindow) -> Iterator[date]:
     """Yield the days (UTC) of a window that are completely covered, ascending."""
-    windows = joined(sorted(TimeWindow(max(row.start, within.start), min(row.end, within.end)) for row in covered))
-    for window in windows:
+    for window in clipped((TimeWindow(row.start, row.end) for row in covered), within):
         day = window.start.astimezone(UTC).date()
         if midnight(day) < window.start:
             day += DAY
@@ -41,3 +40,8 @@ def joined(windows: Iterable[TimeWindow]) -> list[TimeWindow]:
         else:
             result.append(window)
     return result
+
+
+def clipped(windows: Iterable[TimeWindow], limits: TimeWindow) -> list[TimeWindow]:
+    """Return the parts of windows that lie within limits, ascending and merged."""
+    return joined(sorted(TimeWindow(max(one.start, limits.start), min(one.end, limits.end)) for one in windows))

@@ -1,6 +1,6 @@
 """The days or months of a time zone, by which Dagster's partitions of a table are counted. No I/O."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -8,7 +8,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.state.days import joined
+from klaviyo_assets.state.days import clipped, joined
 
 SECONDS_OF_A_QUARTER = 900
 """Each quarter of an hour lies in one day of any time zone."""
@@ -90,7 +90,7 @@ class Periods:
         """Return the periods from ``first`` to ``last`` that have a moment in common with some windows."""
         limits = TimeWindow(self.start(first), self.start(self.next(last)))
         found: set[date] = set()
-        for window in _within(windows, limits):
+        for window in clipped(windows, limits):
             found.update(self.between(self.of(window.start), self.of(window.end - timedelta(microseconds=1))))
         return found
 
@@ -98,7 +98,7 @@ class Periods:
         """Return the periods from ``first`` to ``last`` that lie completely in some windows."""
         limits = TimeWindow(self.start(first), self.start(self.next(last)))
         found: set[date] = set()
-        for window in _within(windows, limits):
+        for window in clipped(windows, limits):
             period = self.of(window.start)
             if self.start(period) < window.start:
                 period = self.next(period)
@@ -110,7 +110,3 @@ class Periods:
     def windows(self, periods: Iterable[date]) -> list[TimeWindow]:
         """Return periods as time windows, ascending; adjacent ones are merged."""
         return joined(self.window(period) for period in sorted(set(periods)))
-
-
-def _within(windows: Iterable[TimeWindow], limits: TimeWindow) -> Sequence[TimeWindow]:
-    return joined(sorted(TimeWindow(max(one.start, limits.start), min(one.end, limits.end)) for one in windows))

@@ -6,15 +6,14 @@ whole, and marks the rows in them that Klaviyo did not return. Late events do no
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
+from klaviyo_assets._internal.instants import from_microseconds
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Rereads(Store):
             "WHERE resource_type = ? AND reread_at IS NULL ORDER BY window_start, window_end",
             [resource_type],
         )
-        return [Reread(field, TimeWindow(_instant(start), _instant(end)), expects_none) for field, start, end, expects_none in rows]
+        return [Reread(field, TimeWindow(from_microseconds(start), from_microseconds(end)), expects_none) for field, start, end, expects_none in rows]
 
     def done(self, resource_type: str, windows: Sequence[TimeWindow], at: datetime) -> None:
         """Record that windows were read again.
@@ -98,7 +97,7 @@ class Rereads(Store):
         rows = self._rows(
             f"SELECT epoch_us(window_start), epoch_us(reread_at) FROM {self.table} WHERE resource_type = ? AND requested_by = ?", [resource_type, by]
         )
-        return {_instant(start): None if at is None else _instant(at) for start, at in rows}
+        return {from_microseconds(start): None if at is None else from_microseconds(at) for start, at in rows}
 
     def keep(self, resource_type: str, starts: Collection[datetime], *, by: str) -> None:
         """Delete a requester's requests except those for windows with these starts."""
@@ -124,8 +123,3 @@ def rereads_within(rereads: Iterable[Reread], whole: TimeWindow) -> list[Reread]
         ),
         key=lambda one: one.window,
     )
-
-
-def _instant(microseconds: int) -> datetime:
-    """Convert microseconds since 1970 to an instant: DuckDB's own conversion fails for the first and last years."""
-    return _EPOCH + timedelta(microseconds=microseconds)

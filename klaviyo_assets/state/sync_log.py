@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from duckdb import DuckDBPyConnection
+
 from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.table_fingerprint import TableState
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
@@ -14,6 +16,9 @@ KEPT_FOR = timedelta(days=400)
 
 KEPT_ALWAYS = 100
 """Number of latest rows per type that are always kept: they contain the account and the end of the last sync."""
+
+ROWS_COMMITTED = "rows_inserted + rows_updated + rows_deleted"
+"""SQL for the number of rows that a sync has changed because of what it read."""
 
 _MIN_ROWS_TO_DELETE = 50
 """Minimum number of rows to delete together, since each deletion leaves dead rows in the file."""
@@ -148,9 +153,8 @@ class SyncLog(Store):
 
     def last_change(self, resource_type: str) -> str | None:
         """Return the id of the last sync of a resource type that has changed rows, failed and killed ones too; None if none is recorded."""
-        rewritten = "coalesce(rows_rewritten, 0)" if has_column(self.connection, self.schema, self.NAME, "rows_rewritten") else "0"
         rows = self._rows(
-            f"SELECT id FROM {self.table} WHERE resource_type = ? AND rows_inserted + rows_updated + rows_deleted + {rewritten} > 0 "
+            f"SELECT id FROM {self.table} WHERE resource_type = ? AND {rows_changed(self.connection, self.schema)} > 0 "
             "ORDER BY started_at DESC, finished_at DESC NULLS FIRST LIMIT 1",
             [resource_type],
         )
@@ -238,3 +242,14 @@ class SyncLog(Store):
         parameters = [resource_type, now - KEPT_FOR, self.last_change(resource_type), resource_type]
         if self._count(due, parameters) >= _MIN_ROWS_TO_DELETE:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {due}", parameters)
+
+
+def rows_changed(connection: DuckDBPyConnection, schema: str) -> str:
+    """Return SQL for the number of rows that a sync has changed, rewritten ones included.
+
+    Args:
+        connection: The database.
+        schema: Its schema with the log, which may be of an earlier version: then no sync has recorded rewritten rows.
+    """
+    rewritten = " + coalesce(rows_rewritten, 0)" if has_column(connection, schema, SyncLog.NAME, "rows_rewritten") else ""
+    return f"({ROWS_COMMITTED}{rewritten})"

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import re
 import shutil
 import time
 import uuid
@@ -17,6 +16,7 @@ import polars as pl
 from filelock import Timeout
 
 from klaviyo_assets._internal import cancellation, private_files
+from klaviyo_assets._internal.identifiers import is_identifier
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
@@ -56,8 +56,6 @@ _NOT_COMPACTED = (
 
 _SECONDS_TO_STOP = 10.0
 """Seconds that a stopped sync has to record its failure; otherwise the next sync records it."""
-
-_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass
@@ -122,7 +120,7 @@ class SyncRunner:
             raise FolderFailed(OSError(str(error))) from error
 
     async def _run(self) -> SyncReport:
-        if not _SCHEMA_NAME.fullmatch(self.schema):
+        if not is_identifier(self.schema):
             raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
         if self.request.mode is SyncMode.range:
             check_range(self.entry, self.request)
@@ -210,7 +208,7 @@ class SyncRunner:
         try:
             sync.loader.end(sync.row, self.client.now() if self.client.time_is_known else datetime.now(UTC))
         except (WarehouseError, duckdb.Error, OSError) as error:
-            self.log.warning("The failure could not be written to _syncs: %s", error)
+            self.log.warning("The failure could not be written to _syncs: %s", error, exc_info=not isinstance(error, WarehouseError))
 
     async def _check_access(self) -> KlaviyoError | None:
         """Request the server's time, unless the client knows it already; return the error if Klaviyo refuses or fails."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from duckdb import DuckDBPyConnection
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from klaviyo_assets._internal.identifiers import is_identifier
 
 KEYWORDS = frozenset(
     """
@@ -33,7 +33,7 @@ def pasted(*parts: str) -> str:
         >>> pasted("my-shop", "order", "events")
         '"my-shop"."order".events'
     """
-    return ".".join(part if _PLAIN.fullmatch(part) and part.lower() not in KEYWORDS else '"' + part.replace('"', '""') + '"' for part in parts)
+    return ".".join(part if is_identifier(part) and part.lower() not in KEYWORDS else '"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def parts_of(name: str) -> list[str]:

@@ -168,6 +168,25 @@ def test_the_failure_of_a_window_stays_if_the_others_cannot_be_reported(caplog: 
     assert "could not be reported" in caplog.text
 
 
+@pytest.mark.parametrize(("error", "has_traceback"), [(BUSY, False), (ValueError("a mistake in our code"), True)])
+def test_a_second_error_is_logged_with_its_traceback_unless_it_is_explained(
+    error: Exception, has_traceback: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def send(*_: Any, **__: Any) -> None:
+        raise error
+
+    def fails(_: Any, sync: SyncStep) -> Iterator[Any]:
+        raise dg.Failure("Klaviyo is down")
+        yield
+
+    monkeypatch.setattr(PeriodReport, "send", send)
+    results_of(RuntimeError("first"))
+    with pytest.raises(dg.Failure):
+        list(step(fails, DAYS).run())
+
+    assert [bool(record.exc_info) for record in caplog.records] == [has_traceback, has_traceback]
+
+
 def test_what_else_execute_yields_is_left_to_dagster(reports: list[set[date]]) -> None:
     seen = dg.AssetObservation("other")
 

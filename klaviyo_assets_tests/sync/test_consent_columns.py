@@ -1,6 +1,7 @@
 """Typed columns with values of a profile's ``subscriptions``: from pages, from stored rows, and under field rules."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.contract.digest import DIGEST
 from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
 
 PROFILES = CATALOG["profiles"]
@@ -39,6 +41,28 @@ def test_values_come_from_the_paths_of_the_catalog() -> None:
     assert found["email_suppressed_at"].isoformat() == "2026-01-02T03:04:05+00:00"
     del found["email_suppressed_at"]
     assert found == {"email_marketing_consent": "SUBSCRIBED", "email_suppression_reason": "HARD_BOUNCE", "can_receive_whatsapp_marketing": True}
+
+
+def suppressions(structure: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the paths of the members with ``suppress`` in their name, within ``subscriptions`` of the recorded records."""
+    if isinstance(structure, list):
+        for one in structure:
+            yield from suppressions(one, path)
+    elif isinstance(structure, dict):
+        for name, member in structure.items():
+            if "subscriptions" in path and "suppress" in name:
+                yield ".".join((*path[path.index("subscriptions") :], name))
+            yield from suppressions(member, (*path, name))
+
+
+def test_every_suppression_that_klaviyo_returns_has_a_column() -> None:
+    """Klaviyo returns suppressions of e-mail only; those of another channel would need columns, and the page about tables says why there are none."""
+    returned = {path for response in DIGEST["recorded"].values() for path in suppressions(response["body"])}
+
+    assert returned == {"subscriptions.email.marketing.suppression", "subscriptions.email.marketing.list_suppressions"}
+    sources = [".".join(column.path[1:]) for column in PROFILES.columns if column.path[0] == WITHIN]
+    for path in returned:
+        assert any(source.startswith(path) for source in sources), path
 
 
 @pytest.mark.parametrize(

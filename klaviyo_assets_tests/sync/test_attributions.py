@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import dagster as dg
+import msgspec
 import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
@@ -36,6 +38,46 @@ def before_attributions() -> ResourceType:
     """Return events as in versions without the include and its columns."""
     newer = {*(column.name for column in EVENTS.included_columns), "attributed_message_id"}
     return replace(EVENTS, columns=tuple(column for column in EVENTS.columns if column.name not in newer), requested_includes=())
+
+
+def test_each_relationship_of_an_attribution_is_a_column() -> None:
+    named = {
+        "event": ("event", "E2"),
+        "attributed-event": ("event", "E1"),
+        "campaign": ("campaign", "C1"),
+        "campaign-message": ("campaign-message", "M1"),
+        "flow": ("flow", "F1"),
+        "flow-message": ("flow-message", "FM1"),
+        "flow-message-variation": ("flow-message", "V1"),
+    }
+    relationships = {name: {"data": {"type": type_, "id": id_}} for name, (type_, id_) in named.items()}
+    event = {"type": "event", "id": "E2", "relationships": {"attributions": {"data": [{"type": "attribution", "id": "A1"}]}}}
+    included = [{"type": "attribution", "id": "A1", "relationships": relationships}]
+
+    (row,) = PageDecoder(EVENTS).page(msgspec.json.encode({"data": [event], "included": included})).frame.to_dicts()
+
+    assert {name: value for name, value in row.items() if name.startswith("attributed_") and value is not None} == {
+        "attributed_event_id": "E1",
+        "attributed_campaign_id": "C1",
+        "attributed_campaign_message_id": "M1",
+        "attributed_flow_id": "F1",
+        "attributed_flow_message_id": "FM1",
+        "attributed_flow_message_variation_id": "V1",
+    }
+
+
+@pytest.mark.long
+def test_the_variation_of_an_attribution_is_the_one_that_the_attributed_event_names(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("events", account, warehouse)
+
+    found = query(
+        warehouse,
+        "SELECT count(*), count(*) FILTER (e.attributed_flow_message_variation_id = t.event_properties ->> '$.\"$variation\"') "
+        "FROM events AS e JOIN events AS t ON t.id = e.attributed_event_id "
+        "WHERE e.attributed_flow_message_variation_id IS NOT NULL OR t.event_properties ->> '$.\"$variation\"' IS NOT NULL",
+    )
+    ((with_variation, equal),) = found
+    assert with_variation == equal > 0
 
 
 @pytest.mark.long

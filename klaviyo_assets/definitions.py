@@ -8,7 +8,8 @@ from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.setting_names import VARIABLES
-from klaviyo_assets.settings import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, SCHEMA, from_environment, selected_marts
+from klaviyo_assets.settings import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, from_environment, selected_marts
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 
 
 def _definitions() -> dg.Definitions:
@@ -21,7 +22,7 @@ def _definitions() -> dg.Definitions:
         duckdb=settings.duckdb_path,
         resource_types=settings.resource_types or None,
         marts=selected_marts(settings.marts),
-        name=SCHEMA,
+        name=DEFAULT_SCHEMA,
         publish=PublishTarget.at(settings.publish_path, settings.publish_parquet) if settings.publish_path else None,
         partitions=EventPartitions(settings.partitions, settings.partitions_timezone) if settings.partitions else None,
         setting_names=VARIABLES,

@@ -15,7 +15,8 @@ from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.extract.options import parse_start_date
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, check_metrics, check_plain_http, client_settings, options_for
+from klaviyo_assets.setting_checks import check_metrics, check_plain_http
+from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, client_settings, options_for
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:

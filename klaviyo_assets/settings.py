@@ -7,33 +7,36 @@ Each option has an environment variable ``KLAVIYO_<NAME>``. Unless it says other
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from klaviyo_assets._internal.option import PREFIX, Names, Number, Option, Switch, Text, whole_number
-from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
 from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.errors import InvalidRange, KlaviyoAssetsError
-from klaviyo_assets.extract.options import conversion_metrics, parse_start_date
+from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.setting_checks import (
+    check_account_id,
+    check_base_url,
+    check_grain,
+    check_memory_limit,
+    check_metric_ids,
+    check_metrics,
+    check_path,
+    check_plain_http,
+    check_revision,
+    check_start_date,
+    check_timezone,
+)
 from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
-from klaviyo_assets.state.periods import Grain, is_timezone
-from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, AmbiguousName, check_schema_name, default_path
-from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE, is_memory_limit
-
-SCHEMA: Final = "klaviyo"
-"""The schema of this library's own code location."""
+from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, default_path
+from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE
 
 MAX_CONCURRENCY, MAX_RETRIES = 256, 20
 
 _BYTE_ORDER_MARK = "\ufeff"
 _OPTION = "option"
-_REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?", re.ASCII)
-_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class InvalidSetting(KlaviyoAssetsError, ValueError):
@@ -41,63 +44,6 @@ class InvalidSetting(KlaviyoAssetsError, ValueError):
 
     longest: ClassVar[int] = 2_000
     """It may list all resource types."""
-
-
-def _check_path(text: str, name: str) -> None:
-    if re.search(r"\s#", text):
-        raise ValueError(f"{name} has a comment in its value: {text!r}. Put the comment on a line of its own.")
-    try:
-        check_schema_name(SCHEMA, text)
-    except AmbiguousName as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _check_start_date(text: str, name: str) -> None:
-    try:
-        parse_start_date(text, name)
-    except InvalidRange as error:
-        raise ValueError(f"{error.summary} {error.advice}") from None
-
-
-def _check_account_id(text: str, name: str) -> None:
-    if redact(text) != text:
-        raise ValueError(f"{name} holds an API key. Set it to the account's id (six characters), or leave it out.")
-    if not _ACCOUNT_ID.fullmatch(text):
-        raise ValueError(f"{name} is not the id of an account: {text!r}. Write the id alone, such as AbC123.")
-
-
-def _check_metric_ids(text: str, name: str) -> None:
-    try:
-        conversion_metrics(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}. Write the ids alone, separated by commas, such as RESQ6t, Xy12Ab.") from None
-
-
-def _check_memory_limit(text: str, name: str) -> None:
-    if not is_memory_limit(text):
-        raise ValueError(f"{name} must be {MEMORY_LIMIT_WORDS}; it is {text!r}.")
-
-
-def _check_grain(text: str, name: str) -> None:
-    if text not in {*Grain}:
-        raise ValueError(f"{name} must be {' or '.join(Grain)}; it is {text!r}.")
-
-
-def _check_timezone(text: str, name: str) -> None:
-    if not is_timezone(text):
-        raise ValueError(f"{name} is not a time zone: {text!r}. Write its IANA name, such as Europe/Berlin.")
-
-
-def _check_revision(text: str, name: str) -> None:
-    if not _REVISION.fullmatch(text):
-        raise ValueError(f"{name} is not a revision of Klaviyo's API: {text!r}. Write it as {ClientSettings.revision}, or leave it out.")
-
-
-def _check_base_url(text: str, name: str) -> None:
-    try:
-        checked_base_url(text, allow_http=True)
-    except InvalidBaseUrl as error:
-        raise ValueError(f"{name} {error}: {without_user(text)!r}. Write it as {DEFAULT_BASE_URL}, or leave it out.") from None
 
 
 def _option(default: Any, description: str, **arguments: Any) -> Any:
@@ -115,7 +61,7 @@ class Settings:
     duckdb_path: str = _option(
         DEFAULT_PATH,
         "Path of the DuckDB file",
-        kind=Text(_check_path),
+        kind=Text(check_path),
         notes="In code: `duckdb=` of `build_klaviyo_definitions`. The file [must not have the name of its schema]"
         "(troubleshooting.md#ambiguous-reference-to-catalog-or-schema)",
         on_resource=False,
@@ -124,7 +70,7 @@ class Settings:
         None,
         "Path of a DuckDB file that readers can have open while syncs run: a copy of the database, written by the asset published",
         example="data/published.duckdb",
-        kind=Text(_check_path),
+        kind=Text(check_path),
         default_words="no copy",
         notes="In code: `publish=` of `build_klaviyo_definitions`. [More](published-copy.md)",
         on_resource=False,
@@ -147,7 +93,7 @@ class Settings:
         None,
         "Events before this date are not read. Other resource types always have their whole history",
         example="2024-01-01",
-        kind=Text(_check_start_date),
+        kind=Text(check_start_date),
         default_words="the whole history",
     )
     resource_types: list[str] = _option(  # noqa: RUF009 (each instance gets its own list)
@@ -174,7 +120,7 @@ class Settings:
         None,
         "Days or months of events as partitions in Dagster: daily or monthly",
         example="daily",
-        kind=Text(_check_grain),
+        kind=Text(check_grain),
         default_words="no partitions",
         notes="In code: `partitions=` of `build_klaviyo_definitions`. [More](partitions.md)",
         on_resource=False,
@@ -183,7 +129,7 @@ class Settings:
         "UTC",
         "Time zone in which the days of partitions begin, such as that of the account",
         example="Europe/Berlin",
-        kind=Text(_check_timezone),
+        kind=Text(check_timezone),
         notes='In code: `partitions=EventPartitions("daily", "Europe/Berlin")`. [More](partitions.md)',
         on_resource=False,
     )
@@ -207,7 +153,7 @@ class Settings:
         None,
         "Id of the account (six characters). Needed only for a key without accounts:read, the first time that it is used with a database",
         example="AbC123",
-        kind=Text(_check_account_id),
+        kind=Text(check_account_id),
         default_words="requested from Klaviyo",
     )
     accept_other_account: bool = _option(
@@ -237,7 +183,7 @@ class Settings:
         None,
         "Ids of the metrics by which campaign and flow reports count conversions, separated by commas. Each has rows of its own",
         example="RESQ6t, Xy12Ab",
-        kind=Text(_check_metric_ids),
+        kind=Text(check_metric_ids),
         default_words="the metric that the account has mapped as its revenue",
     )
     accept_changed_options: bool = _option(
@@ -257,7 +203,7 @@ class Settings:
         f"Memory that DuckDB may use in each process of a sync: {MEMORY_LIMIT_WORDS}. "
         "memory_limit in the connection_config of a DuckDBResource takes precedence",
         example=DEFAULT_MEMORY_LIMIT,
-        kind=Text(_check_memory_limit),
+        kind=Text(check_memory_limit),
         default_words=f"`{DEFAULT_MEMORY_LIMIT}`",
     )
     duckdb_threads: int | None = _option(
@@ -295,12 +241,12 @@ class Settings:
     revision: str = _option(
         ClientSettings.revision,
         "Revision of Klaviyo's API that requests pin. Only the default is tested",
-        kind=Text(_check_revision),
+        kind=Text(check_revision),
     )
     base_url: str = _option(
         DEFAULT_BASE_URL,
         "Scheme, host and port of the API; another one for the sandbox",
-        kind=Text(_check_base_url, lambda text: text.rstrip("/")),
+        kind=Text(check_base_url, lambda text: text.rstrip("/")),
         notes="[The sandbox](sandbox.md)",
     )
     allow_http: bool = _option(
@@ -397,40 +343,6 @@ def check_publish(path: str | None, parquet: str | None) -> None:
     """
     if parquet and not path:
         raise ValueError(f"{OPTIONS['publish_parquet'].variable} needs {OPTIONS['publish_path'].variable}: set both, such as data/published.duckdb.")
-
-
-def check_plain_http(base_url: str, name: str, *, allow_http: bool, switch: str) -> None:
-    """Refuse a base URL that would send the API key unencrypted to another machine.
-
-    Args:
-        base_url: The URL, otherwise valid.
-        name: What its setting is called.
-        allow_http: True if the user accepts it.
-        switch: How the user accepts it, for the message.
-
-    Raises:
-        ValueError: If it would.
-    """
-    try:
-        checked_base_url(base_url, allow_http=allow_http)
-    except PlainHttp as error:
-        raise ValueError(f"{name} {error}: {without_user(base_url)!r}. Use https, or set {switch}.") from None
-
-
-def check_metrics(included: Sequence[str], excluded: Sequence[str], name: str, other: str) -> None:
-    """Refuse both a list of metrics to read and one of metrics not to read.
-
-    Args:
-        included: The metrics to read.
-        excluded: The metrics not to read.
-        name: What the setting of the first is called.
-        other: What that of the second is called.
-
-    Raises:
-        ValueError: If both are set.
-    """
-    if included and excluded:
-        raise ValueError(f"{name} and {other} are both set. Set one: the metrics to read, or those not to read.")
 
 
 def client_settings(options: object, *, shared_limits: Path | None = None, **others: Any) -> ClientSettings:

@@ -12,8 +12,8 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.cli.output import table
 from klaviyo_assets.marts.library import marts_schema, read_models
 from klaviyo_assets.marts.runner import MartRunner
-from klaviyo_assets.settings import SCHEMA
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.sql import literal
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
@@ -64,10 +64,10 @@ def answers(database: Path) -> Iterator[str]:
         WarehouseError: If the file cannot be opened.
     """
     warehouse = LocalFile(DuckDBResource(database=str(database), connection_config=dict(CONNECTION_CONFIG)))
-    for result in MartRunner(warehouse, SCHEMA, read_models()).run(_MODELS):
+    for result in MartRunner(warehouse, DEFAULT_SCHEMA, read_models()).run(_MODELS):
         result.raise_if_failed()
     with warehouse.connection() as connection:
-        connection.execute(f"SET search_path = {literal(f'{marts_schema(SCHEMA)},{SCHEMA}')}")
+        connection.execute(f"SET search_path = {literal(f'{marts_schema(DEFAULT_SCHEMA)},{DEFAULT_SCHEMA}')}")
         _describe_run(connection)
         yield from _revenue(connection)
         yield from _campaigns(connection)
@@ -78,7 +78,8 @@ def _describe_run(connection: DuckDBPyConnection) -> None:
     """Make the account's day known to the queries, as the marts know it."""
     connection.execute(
         "CREATE OR REPLACE TEMP VIEW mart_run AS "
-        f"SELECT (now() AT TIME ZONE coalesce((SELECT any_value(timezone) FROM {SCHEMA}.accounts WHERE _deleted_at IS NULL), 'UTC'))::DATE AS today"
+        f"SELECT (now() AT TIME ZONE coalesce((SELECT any_value(timezone) FROM {DEFAULT_SCHEMA}.accounts "
+        "WHERE _deleted_at IS NULL), 'UTC'))::DATE AS today"
     )
 
 

@@ -23,7 +23,8 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.cli.answers import answers
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, SCHEMA, client_settings, from_environment
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, client_settings, from_environment
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
     from klaviyo_assets.sandbox.process import SandboxProcess
@@ -177,7 +178,7 @@ def _run(home: Path, source: _Source) -> int:
         for answer in answers(Path(source.environment[DUCKDB_PATH])):
             say("", answer)
         say("")
-    say(f"The database is {source.environment[DUCKDB_PATH]} (schema {SCHEMA}); `make dev` opens the Dagster UI.")
+    say(f"The database is {source.environment[DUCKDB_PATH]} (schema {DEFAULT_SCHEMA}); `make dev` opens the Dagster UI.")
     if status or failed or mismatches:
         say(f"Something went wrong: see {log}.", error=True)
     return int(bool(status or failed or mismatches))

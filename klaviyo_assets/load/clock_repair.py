@@ -2,32 +2,33 @@
 
 from datetime import datetime
 
-from duckdb import DuckDBPyConnection
-
 from klaviyo_assets.decode import SYNCED_AT
+from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.sync_log import SyncLog
 
 
-def undo_future_dates(
-    connection: DuckDBPyConnection, rows: str, coverage: CoverageStore, resource_type: str, *, after: datetime, now: datetime
-) -> bool:
-    """Delete coverage and correct ``_synced_at`` if dated in the future, inside the caller's transaction.
+def undo_future_dates(tables: Tables, log: SyncLog, coverage: CoverageStore, *, after: datetime, now: datetime) -> list[str]:
+    """Delete coverage and correct ``_synced_at`` and syncs if dated in the future, inside the caller's transaction.
 
     Coverage from the future would hide later changes, and a row read in the future would never be replaced.
 
     Args:
-        connection: The database.
-        rows: The table of the resource type, qualified.
+        tables: The tables of the resource type.
+        log: The log of syncs.
         coverage: The coverage of the schema.
-        resource_type: The resource type.
         after: Later dates are wrong.
         now: The time to set instead.
 
     Returns:
-        True if there was anything to correct.
+        Messages for the user: none if coverage and rows are right.
     """
-    found = coverage.delete_later_than(resource_type, after)
-    ((count,),) = connection.execute(f"SELECT count(*) FROM {rows} WHERE {SYNCED_AT} > ?", [after]).fetchall()
+    name = tables.entry.name
+    found = coverage.delete_later_than(name, after)
+    ((count,),) = log.connection.execute(f"SELECT count(*) FROM {tables.rows} WHERE {SYNCED_AT} > ?", [after]).fetchall()
     if count:
-        connection.execute(f"UPDATE {rows} SET {SYNCED_AT} = ? WHERE {SYNCED_AT} > ?", [now, after])
-    return found or bool(count)
+        log.connection.execute(f"UPDATE {tables.rows} SET {SYNCED_AT} = ? WHERE {SYNCED_AT} > ?", [now, after])
+    log.undo_future_dates(name, after=after, now=now)
+    if not (found or count):
+        return []
+    return [f"An earlier sync of {name} was dated later than now, by a wrong clock: its coverage is read again."]

@@ -12,7 +12,6 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.catalog.types.metrics import METRICS
-from klaviyo_assets.errors import TableChanged
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.counts import Counts
@@ -20,7 +19,6 @@ from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.null_rates import NullRateRecorder
-from klaviyo_assets.load.parent_table import ParentTable, read_parent_table
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules
@@ -31,6 +29,7 @@ from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.rewriting import Rewriting
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
+from klaviyo_assets.load.table_changes import fail_if_changed
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.load.upsert import Upsert
@@ -47,7 +46,7 @@ from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.state.table_fingerprint import TableState, current_state
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.ddl import SchemaColumns, table_exists
+from klaviyo_assets.warehouse.ddl import SchemaColumns
 from klaviyo_assets.warehouse.sql import count_rows
 
 
@@ -163,9 +162,7 @@ class Loader:
                 # Before the commit: an interrupted sync's manifest counts rows as read that the table has lost.
                 self.discard_staged()
             if latest is not None:
-                if undo_future_dates(connection, self.tables.rows, coverage, name, after=latest, now=row.started_at):
-                    self.notes.append(f"An earlier sync of {name} was dated later than now, by a wrong clock: its coverage is read again.")
-                log.undo_future_dates(name, after=latest, now=row.started_at)
+                self.notes.extend(undo_future_dates(self.tables, log, coverage, after=latest, now=row.started_at))
             log.close_killed(name, row.started_at)
             last_end = log.last_end(name)
             self._record_state(connection, row)
@@ -188,18 +185,6 @@ class Loader:
         self._state = current_state(connection, self.tables.rows)
         row.table_rows, row.table_newest = self._state.rows, self._state.newest
 
-    def _fail_if_changed(self, connection: DuckDBPyConnection, table: str) -> None:
-        """Fail if another program has emptied or dropped a table since this sync's last commit: the rows it loaded are lost.
-
-        Raises:
-            TableChanged: The next sync detects the loss too, and reads everything again.
-        """
-        names = {self.tables.rows: self.entry.name, self.tables.rebuilt: self.tables.rebuilt_name}
-        if not all(table_exists(connection, self.schema, name) for name in {self.entry.name, names[table]}):
-            raise TableChanged(self.schema, names[table], "is gone")
-        if self._state is not None and (what := self._state.lost_reason(current_state(connection, self.tables.rows))):
-            raise TableChanged(self.schema, self.entry.name, what)
-
     def apply_rules(self, field_rules: FieldRuleSet, fingerprint: Callable[[str | None], str], row: SyncLogEntry) -> tuple[bool, int]:
         """Apply field rules to rows that were stored without them; see :class:`RuleChange`."""
         return RuleChange(self.tables, field_rules, fingerprint, partial(self._rewriting, row)).apply()
@@ -220,16 +205,6 @@ class Loader:
                 self._rewritten += rewriting.rows
                 self._update(connection, row)
 
-    def has_sync(self, sync_id: str) -> bool:
-        """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
-        with self.warehouse.connection() as connection:
-            return self.log(connection).has_sync(sync_id)
-
-    def coverage(self) -> list[CoverageRow]:
-        """Return the coverage so far."""
-        with self.warehouse.connection() as connection:
-            return self.coverage_store(connection).rows(self.entry.name)
-
     @retry_on_conflict
     def create_rebuilt(self) -> None:
         """Create an empty table for a full read."""
@@ -247,32 +222,12 @@ class Loader:
         """
         with self._restored_on_error(), self.transaction() as connection:
             table = self.tables.rebuilt if rebuilt else self.tables.rows
-            self._fail_if_changed(connection, table)
+            fail_if_changed(connection, self.tables, table, self._state)
             self._upsert(connection, batch.files, table)
             if not rebuilt:
                 self._extend_coverage(connection, batch.covered, row.account_id)
                 self._record_state(connection, row)
             self._update(connection, row)
-
-    def missing_keys(self, files: Sequence[Path]) -> list[Key]:
-        """Return the keys of rows that are not marked as deleted and not in the staged files of a complete read."""
-        with self.warehouse.connection() as connection:
-            return Deletions(connection, self.tables).missing_keys(files)
-
-    def values_of(self, column: str, keys: Sequence[Key]) -> list[str]:
-        """Return the different values of a text column in the rows with these keys."""
-        with self.warehouse.connection() as connection:
-            return Deletions(connection, self.tables).values_of(column, keys)
-
-    def live_values(self, column: str) -> set[str]:
-        """Return the different values of a text column in the rows that are not marked as deleted."""
-        with self.warehouse.connection() as connection:
-            return Deletions(connection, self.tables).live_values(column)
-
-    def parent_table(self, parent: ResourceType, row: SyncLogEntry) -> ParentTable | None:
-        """Return what is known about the table of a child type's parent; None if there is no such table."""
-        with self.warehouse.connection() as connection:
-            return read_parent_table(connection, self.tables, parent, row.account_id, row.started_at + timedelta(days=1))
 
     @retry_on_conflict
     def finish_parents(self, ending: ParentsEnding, row: SyncLogEntry, now: datetime) -> None:

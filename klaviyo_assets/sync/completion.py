@@ -20,6 +20,7 @@ from klaviyo_assets.load.divide import load_and_finish, load_divided
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
+from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.requested_rereads import Reread
@@ -84,7 +85,7 @@ async def _compare_all(sync: SyncContext, staging: Staging, read: SyncRead) -> N
     """Look up missing ids, then load rows and mark deleted ones, in one transaction unless the rows are too wide for that."""
     loader, name = sync.loader, sync.entry.name
     batch = staging.batch()
-    missing = await in_thread(loader.missing_keys, batch.files)
+    missing = await in_thread(RowAccess(loader).missing_keys, batch.files)
     found: list[Page] = []
     if missing and not batch.files:
         sync.note(f"Klaviyo returned no {name} at all, though {len(missing)} are known: none was marked as deleted.")
@@ -126,7 +127,7 @@ async def _deleted_subjects(sync: SyncContext, facts: ReportFacts | None) -> lis
     subject, report = sync.entry.named_in_filter, sync.entry.replication.report
     if subject is None or report is None or facts is None:
         return []
-    missing = sorted(await in_thread(sync.loader.live_values, report.ids_filter) - facts.ids.keys())
+    missing = sorted(await in_thread(RowAccess(sync.loader).live_values, report.ids_filter) - facts.ids.keys())
     if missing and not facts.ids:
         sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing)} are known: no row of theirs was marked as deleted.")
         return []
@@ -140,7 +141,7 @@ async def _look_up(sync: SyncContext, missing: Sequence[Key], read: SyncRead) ->
     host = sync.entry.host
     if host is None or read.included is None:
         return await look_up(sync.client, without_includes(sync.entry, read.state.refused_includes), [id_ for (id_,) in missing])
-    return await read.included.look_up(await in_thread(sync.loader.values_of, host.column, missing))
+    return await read.included.look_up(await in_thread(RowAccess(sync.loader).values_of, host.column, missing))
 
 
 async def _compare_window(sync: SyncContext, read: SyncRead) -> None:

@@ -14,6 +14,7 @@ from klaviyo_assets.extract.plan import parts_of, plan
 from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
+from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.children import parent_facts, requested_counts, selected_parents
 from klaviyo_assets.sync.context import SyncContext
@@ -72,7 +73,7 @@ def _complete_table(sync: SyncContext, ancestor: ResourceType) -> ParentTable:
         SyncError: If the table does not exist, or may lack records that an earlier sync has not read or another program has deleted.
     """
     name, parent, advice = sync.entry.name, ancestor.name, f"Sync {ancestor.name} first."
-    table = sync.loader.parent_table(ancestor, sync.row)
+    table = RowAccess(sync.loader).parent_table(ancestor, sync.row)
     if table is None:
         raise SyncError(f"{name} needs the table {parent}, which does not exist yet.", advice)
     if table.last_complete is None:

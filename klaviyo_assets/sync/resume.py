@@ -10,6 +10,7 @@ import duckdb
 from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import leftovers
 from klaviyo_assets.staging.writer import MAX_ROWS_PER_LOAD
@@ -75,7 +76,7 @@ def resume(root: Path, loader: Loader, row: SyncLogEntry, conditions: ResumeCond
             note(f"The staged files of an interrupted sync of {name} are damaged; their records are read again.")
         elif conditions is not None and left.manifest.read_at > conditions.latest:
             note(f"The staged files of an interrupted sync of {name} are dated later than now, by a wrong clock; their records are read again.")
-        elif conditions is not None and not loader.has_sync(left.manifest.sync_id):
+        elif conditions is not None and not RowAccess(loader).has_sync(left.manifest.sync_id):
             note(f"The staged files of an interrupted sync of {name} belong to another state of the database; their records are read again.")
         elif conditions is not None and conditions.accepts(left.manifest, name):
             try:

@@ -29,6 +29,7 @@ from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.base import LAG
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.publish.refresh import rewrite_outdated
@@ -183,7 +184,7 @@ class SyncRunner:
             await in_thread(self._recompute, sync)
             resumed = await in_thread(self._resume, sync, identity)
             if rules_changed or resumed.loaded:
-                covered = await in_thread(loader.coverage)
+                covered = await in_thread(RowAccess(loader).coverage)
             await select_metrics(sync, covered)
             rereads = self._rereads(sync)
             covered = without(covered, [one.window for one in rereads])

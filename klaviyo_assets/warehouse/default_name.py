@@ -1,4 +1,4 @@
-"""The default name of the database file, and the name of the database in SQL."""
+"""The default names of the database file and of the schema, and the name of the database in SQL."""
 
 import logging
 from functools import cache
@@ -8,6 +8,9 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 
 DEFAULT_PATH = "data/warehouse.duckdb"
 """The database file if no setting names one."""
+
+DEFAULT_SCHEMA = "klaviyo"
+"""The schema of this package's own code location."""
 
 EARLIER_DEFAULT_PATH = "data/klaviyo.duckdb"
 """The default of versions up to 0.1: a file that DuckDB calls ``klaviyo``, like the schema in it."""

@@ -13,6 +13,7 @@ from klaviyo_assets.decode import EXTRA
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.translator import column_schema
 from klaviyo_assets.warehouse import Warehouse
@@ -87,7 +88,7 @@ def test_missing_keys_are_not_in_any_file(members: Loads, warehouse: Warehouse) 
     members(rows(PAIRS))
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
-    missing = loader.missing_keys(members.staged(rows([PAIRS[1], PAIRS[2]])))
+    missing = RowAccess(loader).missing_keys(members.staged(rows([PAIRS[1], PAIRS[2]])))
     with loader.transaction() as connection:
         marked = Deletions(connection, loader.tables).mark(missing, after(1))
 

@@ -1,6 +1,20 @@
 """The keys that assets of other ops have in a run: code may change keys after the assets were built."""
 
+from typing import Any
+
 import dagster as dg
+
+
+def asset_graph(context: dg.AssetExecutionContext) -> Any:
+    """Return Dagster's graph of all assets of the code location that runs: a job's own graph has only the assets that it selects.
+
+    Args:
+        context: Dagster's.
+    """
+    graph = context.job_def.asset_layer.asset_graph
+    while graph.source_asset_graph is not graph:
+        graph = graph.source_asset_graph
+    return graph
 
 
 def current_key(context: dg.AssetExecutionContext, op_name: str, output: str | None = None) -> dg.AssetKey | None:
@@ -14,11 +28,9 @@ def current_key(context: dg.AssetExecutionContext, op_name: str, output: str | N
         op_name: Name of the op.
         output: The asset's output of the op; None if it has one asset only.
     """
-    graph = context.job_def.asset_layer.asset_graph
-    while graph.source_asset_graph is not graph:  # a job's own graph has only the assets that it selects
-        graph = graph.source_asset_graph
-    for definition in graph.assets_defs:
+    for definition in asset_graph(context).assets_defs:
         if definition.is_executable and definition.node_def.name == op_name:
             keys = definition.node_keys_by_output_name
-            return next(iter(keys.values())) if output is None else keys[output]
+            found: dg.AssetKey = next(iter(keys.values())) if output is None else keys[output]
+            return found
     return None

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,25 +11,26 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
+from klaviyo_assets.provenance import DATA_VERSION, provenance_tags
+
 ROW_COUNT = "dagster/partition_row_count"
 """Metadata that Dagster shows for a partition."""
-
-DATA_VERSION = "dagster/data_version"
-"""Tag with the data version of a materialization that an op logs itself."""
 
 _AT_ONCE = 500
 """Events of one transaction: about half a megabyte."""
 
 
 def log_materializations(context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]) -> None:
-    """Record materializations of other assets than the op's own, such as partitions, as events of the run.
+    """Record materializations of other assets than the op's own, such as partitions, as events of the run, with the tags that Dagster adds.
 
     A few are logged as ``context.log_event`` does. Many are written without a line each in the console.
 
     Args:
         context: Dagster's.
-        materializations: The events.
+        materializations: The events, each with its data version.
     """
+    tags = {asset: provenance_tags(context, asset) for asset in {one.asset_key for one in materializations}}
+    materializations = [_with_tags(one, tags[one.asset_key]) for one in materializations]
     if len(materializations) <= 1:
         for one in materializations:
             context.log_event(one)
@@ -46,7 +47,7 @@ def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg
         result: What the step yields.
     """
     tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
-    context.log_event(dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags))
+    log_materializations(context, [dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags)])
 
 
 def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[str]) -> None:
@@ -64,6 +65,12 @@ def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partit
     plans = [AssetMaterializationPlannedData(asset, partition=partition) for partition in partitions]
     planned = [DagsterEvent.build_asset_materialization_planned_event(step.job_name, step.step.key, plan) for plan in plans]
     _store_all(context, planned)
+
+
+def _with_tags(one: dg.AssetMaterialization, tags: Mapping[str, str]) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        one.asset_key, description=one.description, metadata=one.metadata, partition=one.partition, tags={**tags, **(one.tags or {})}
+    )
 
 
 def _event(context: dg.AssetExecutionContext, materialization: dg.AssetMaterialization) -> DagsterEvent:

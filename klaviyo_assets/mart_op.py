@@ -13,13 +13,14 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoMartConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
-from klaviyo_assets.event_batch import DATA_VERSION, ROW_COUNT, log_materializations
+from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.errors import ModelSkipped
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.results import CheckResult, ModelResult
 from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.provenance import DATA_VERSION
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import SettingNames

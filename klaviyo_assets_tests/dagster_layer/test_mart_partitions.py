@@ -11,6 +11,7 @@ import pytest
 from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions, build_klaviyo_marts
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.mart_partition_op import MartPartitionStep
+from klaviyo_assets_tests.dagster_layer.stale import stale_causes
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
 from klaviyo_assets_tests.marts.folders import write_model
 from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.long
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BY_DAY, ORDERS = dg.AssetKey(["klaviyo", "orders_by_day"]), dg.AssetKey(["klaviyo", "orders"])
+QUERY = "SELECT day, count(*) AS n FROM live_events GROUP BY ALL"
 HEADER = "-- incremental: day\n-- column day: The day.\n-- column n: Number of events.\n"
 
 
@@ -32,8 +34,8 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
 class Shop:
     """An account with a mart that is maintained by day."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
-        write_model(folder / "models", "orders", "SELECT day, count(*) AS n FROM live_events GROUP BY ALL", key="day", header=HEADER)
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, query: str = QUERY) -> None:
+        write_model(folder / "models", "orders", query, key="day", header=HEADER)
         self.path, self.instance, self.seen = folder / "shop.duckdb", instance, 0
         klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"))
         self.partitions = EventPartitions(start=date(2026, 2, 1))
@@ -98,6 +100,26 @@ def test_selected_days_are_computed_with_those_that_changed(tmp_path: Path, inst
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["klaviyo/events_by_day"]
 
 
+def test_days_that_a_build_reports_have_the_versions_that_dagster_compares(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    shop, day = Shop(tmp_path, instance), "2026-02-20"
+    shop.store(*range(1, 20))
+    instance.report_runless_asset_event(dg.AssetMaterialization(["klaviyo", "events_by_day"], partition=day, tags={"dagster/data_version": "one"}))
+    shop.build()
+    assert {stale_causes(shop.defs, instance, key, partition) for key, partition in ((BY_DAY, day), (BY_DAY, "2026-02-21"))} == {()}
+    tags = {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": day}
+
+    instance.report_runless_asset_event(dg.AssetMaterialization(["klaviyo", "events_by_day"], partition=day, tags={"dagster/data_version": "two"}))
+    assert stale_causes(shop.defs, instance, BY_DAY, day) == ("has a new dependency data version",)
+    assert stale_causes(shop.defs, instance, BY_DAY, "2026-02-21") == (), "only the day that changed"
+    shop.run("", BY_DAY, **tags)
+    assert stale_causes(shop.defs, instance, BY_DAY, day) == ()
+
+    changed = Shop(tmp_path, instance, query="SELECT day, count(*) + 0 AS n FROM live_events GROUP BY ALL")
+    assert stale_causes(changed.defs, instance, BY_DAY, day) == stale_causes(changed.defs, instance, ORDERS) == ("has a new code version",)
+    changed.run("", BY_DAY, **tags)
+    assert stale_causes(changed.defs, instance, BY_DAY, day) == stale_causes(changed.defs, instance, ORDERS) == ()
+
+
 @pytest.mark.parametrize("change", [by_the_key_prefix_of_a_module, by_replacements])
 def test_days_of_marts_follow_changed_keys(change: Any, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[tuple[set[dg.AssetKey], set[dg.AssetKey]]] = []
@@ -109,7 +131,7 @@ def test_days_of_marts_follow_changed_keys(change: Any, tmp_path: Path, instance
 
     monkeypatch.setattr(MartStep, "run", note)
     monkeypatch.setattr(MartPartitionStep, "run", lambda self: note(self.step))
-    write_model(tmp_path / "models", "orders", "SELECT day, count(*) AS n FROM live_events GROUP BY ALL", key="day", header=HEADER)
+    write_model(tmp_path / "models", "orders", QUERY, key="day", header=HEADER)
     partitions = EventPartitions(start=date(2026, 2, 1))
     tables = build_klaviyo_assets(resource_types=["events"], partitions=partitions)
     assets = change([*tables, *build_klaviyo_marts(tables, tmp_path / "models", partitions=partitions)])

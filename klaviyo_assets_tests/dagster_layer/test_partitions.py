@@ -14,6 +14,7 @@ from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.accounts import local_file, query
+from klaviyo_assets_tests.dagster_layer.stale import stale_causes
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]
 
@@ -36,7 +37,9 @@ def shop(new_account: Callable[..., SandboxProcess]) -> SandboxProcess:
 
 
 def definitions(sandbox: SandboxProcess, folder: Path, **options: Any) -> dg.Definitions:
-    klaviyo = KlaviyoResource(api_key=sandbox.keys.all_scopes, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1)
+    metrics = options.pop("event_metrics", [])
+    key, url = sandbox.keys.all_scopes, sandbox.base_url
+    klaviyo = KlaviyoResource(api_key=key, base_url=url, rate_limit_share=1.0, max_retries=1, event_metrics=metrics)
     return build_klaviyo_definitions(
         klaviyo,
         duckdb=str(folder / "warehouse.duckdb"),
@@ -169,6 +172,19 @@ def test_days_are_read_again_in_one_run_and_the_others_stay_missing(shop: Sandbo
     latest = latest_of_events(instance)
     assert latest.metadata["mode"].value == "range"
     assert latest.tags["dagster/data_version"] != version, "rows of the gap are new"
+
+
+def test_code_versions_of_reported_days_and_of_events_follow_the_options(shop: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    day = f"{shop.now().date() - timedelta(days=5)}"
+    defs, filtered = definitions(shop, tmp_path), definitions(shop, tmp_path, event_metrics=["Placed Order"])
+    sync(defs, instance)
+    assert stale_causes(defs, instance, BY_DAY, day) == stale_causes(defs, instance, EVENTS) == ()
+    assert stale_causes(filtered, instance, BY_DAY, day) == stale_causes(filtered, instance, EVENTS) == ("has a new code version",)
+
+    assert read_days(defs, instance, date.fromisoformat(day), date.fromisoformat(day)).success
+    assert latest_of_events(instance).metadata["mode"].value == "range"
+    assert stale_causes(defs, instance, EVENTS) == ()
+    assert stale_causes(filtered, instance, EVENTS) == ("has a new code version",), "also what the op of the days reports"
 
 
 def test_the_audit_marks_days_that_differ_as_failed_until_they_are_read_again(

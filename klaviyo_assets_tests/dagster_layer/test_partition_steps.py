@@ -52,7 +52,9 @@ class Context(SimpleNamespace):
     """What the steps use of Dagster's context."""
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(run=SimpleNamespace(tags={SCHEDULE_TAG: "hourly"}), logged=[], log=logging.getLogger("partitions"), **fields)
+        run, log = SimpleNamespace(tags={SCHEDULE_TAG: "hourly"}), logging.getLogger("partitions")
+        job = dg.Definitions(assets=[dg.AssetSpec("another")]).resolve_implicit_global_asset_job_def()
+        super().__init__(run=run, logged=[], log=log, job_def=job, **fields)
 
     def log_event(self, event: dg.AssetMaterialization) -> None:
         self.logged.append(event.asset_key)

@@ -16,7 +16,7 @@ from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.code_version import code_version
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
-from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
@@ -211,28 +211,10 @@ def _build_op(
 
         step = SyncStep(
             config=config,
-            assets=_types_by_current_key(context.assets_def, sync_assets, types),
+            assets=by_current_key(context.assets_def, sync_assets, types),
             partitions={name: (key, periods) for name, (op, periods) in partitions.items() if (key := current_key(context, op)) is not None},
             **settings.of_step(context),
         )
         yield from execute(context, step)
 
     return sync_assets
-
-
-def _types_by_current_key(
-    current: dg.AssetsDefinition, built: dg.AssetsDefinition, types: Mapping[dg.AssetKey, ResourceType]
-) -> dict[dg.AssetKey, ResourceType]:
-    """Return the resource types of an op by the keys that its assets have now, parents before their children.
-
-    Code may give an asset another key after it was built (``load_assets_from_modules(key_prefix=…)``, ``with_attributes``). The names of the op's
-    outputs stay.
-
-    Args:
-        current: The assets of the op in the job that runs.
-        built: The assets of the op as they were built.
-        types: The resource types by the keys with which they were built.
-    """
-    outputs = {key: output for output, key in built.node_keys_by_output_name.items()}
-    keys = current.node_keys_by_output_name
-    return {keys[outputs[key]]: entry for key, entry in types.items()}

@@ -20,7 +20,7 @@ from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse.base import WarehouseError
-from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.sql import parts_of, pasted
 
 PUBLISHED_FILE, PUBLISHED_SCHEMA = "klaviyo/published_file", "klaviyo/schema"
@@ -79,9 +79,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         worded = partial(worded_by, _own_names(context) | self.setting_names)
         try:
             with in_the_log_of(context.log, worded):
-                warehouse = warehouse_from(
-                    self.duckdb, patience=self.duckdb_patience, memory_limit=self.duckdb_memory_limit, threads=self.duckdb_threads
-                )
+                warehouse = warehouse_with(self, self.duckdb)
                 copy = source.copy or self.published
                 opened: Opened = partial(published_copy, Path(copy)) if copy else warehouse.connection
                 query = selection.query(pasted(*source.table))

@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
-from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
@@ -210,12 +210,10 @@ def _build_op(
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
         from klaviyo_assets.mart_op import MartStep
 
-        outputs = {key: output for output, key in build_marts.node_keys_by_output_name.items()}
-        current = context.assets_def.node_keys_by_output_name
         step = MartStep(
             config=config,
             models=models,
-            assets={current[outputs[key]]: model for key, model in names.items()},
+            assets=by_current_key(context.assets_def, build_marts, names),
             partitions={
                 model: (key, days) for model, (op, output, days) in partitions.items() if (key := current_key(context, op, output)) is not None
             },

@@ -1,7 +1,6 @@
 """Runs the op of the marts: builds the selected models, and reports each with its checks."""
 
 from collections.abc import Collection, Generator, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,9 +21,9 @@ from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.provenance import DATA_VERSION
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.run_log import each_in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
-from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.factory import warehouse_with
 
 Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
 """What the op reports to Dagster."""
@@ -66,22 +65,12 @@ class MartStep:
         Raises:
             dagster.Failure: At the end, if a model failed; at once, if the database cannot be used.
         """
-        with closing(self._results()) as results:
-            while True:
-                # Only while models are built, not while Dagster handles a result and may do other work in this thread.
-                with in_the_log_of(self.context.log, self.setting_names.worded):
-                    try:
-                        result = next(results)
-                    except StopIteration:
-                        return
-                    except SyncAlreadyRunning as error:
-                        if SCHEDULE_TAG not in self.context.run.tags:
-                            raise failure(error, self.setting_names.worded) from None
-                        self.context.log.warning("Skipped. %s", error)
-                        return
-                    except EXPLAINED as error:
-                        raise failure(error, self.setting_names.worded) from None
-                yield result
+        try:
+            yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.worded)
+        except EXPLAINED as error:
+            if not isinstance(error, SyncAlreadyRunning) or SCHEDULE_TAG not in self.context.run.tags:
+                raise failure(error, self.setting_names.worded) from None
+            self.context.log.warning("Skipped. %s", error)
 
     def _results(self) -> Generator[Result]:
         materialized = [name for key, name in self.assets.items() if key in self.context.selected_asset_keys]
@@ -126,11 +115,7 @@ class MartStep:
     @cached_property
     def runner(self) -> MartRunner:
         """Builds the models."""
-        klaviyo = self.klaviyo
-        warehouse = warehouse_from(
-            self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
-        )
-        return MartRunner(warehouse, self.schema, self.models, self.catalog, self.context.run.run_id)
+        return MartRunner(warehouse_with(self.klaviyo, self.duckdb), self.schema, self.models, self.catalog, self.context.run.run_id)
 
     @cached_property
     def _keys(self) -> dict[str, dg.AssetKey]:

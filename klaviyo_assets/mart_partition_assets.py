@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
-from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.op_settings import OpSettings
@@ -90,8 +90,7 @@ def build_mart_partition_op(
         from klaviyo_assets.mart_op import MartStep
         from klaviyo_assets.mart_partition_op import MartPartitionStep
 
-        outputs = {key: output for output, key in build_days.node_keys_by_output_name.items()}
-        current = {context.assets_def.node_keys_by_output_name[outputs[key]]: model for key, model in names.items()}
+        current = by_current_key(context.assets_def, build_days, names)
         step = MartStep(
             config=KlaviyoMartConfig(),
             models=models,

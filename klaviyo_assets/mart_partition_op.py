@@ -1,7 +1,6 @@
 """Runs the op of the marts' partitions: computes the selected days again, and reports them."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from klaviyo_assets.event_batch import ROW_COUNT, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.marts.results import ModelResult
-from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.run_log import each_in_the_log_of
 
 
 @dataclass(frozen=True)
@@ -37,31 +36,28 @@ class MartPartitionStep:
         Raises:
             dagster.Failure: If a model failed, or the database cannot be used.
         """
+        worded = self.step.setting_names.worded
+        try:
+            yield from self._results(worded)
+        except EXPLAINED as error:
+            raise failure(error, worded) from None
+
+    def _results(self, worded: Callable[[str], str]) -> Iterator[dg.MaterializeResult[Any]]:
         selected = {self.models[key]: key for key in self.context.selected_asset_keys}
         days = [*self.context.partition_keys]
-        results = self.step.runner.run([*selected], days=days)
         errors: dict[str, Exception] = {}
-        with closing(results) as found:  # type: ignore[type-var]
-            while (result := self._next(found)) is not None:
-                if result.error is not None:
-                    errors[result.model] = result.error
-                    continue
-                self._log(result)
-                if (asset := selected.get(result.model)) is not None:
-                    self.step.report_days(result, left_out=days)
-                    for day in days:
-                        self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
-                    yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))
+        for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), worded):
+            if result.error is not None:
+                errors[result.model] = result.error
+                continue
+            self._log(result)
+            if (asset := selected.get(result.model)) is not None:
+                self.step.report_days(result, left_out=days)
+                for day in days:
+                    self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
+                yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))
         if errors:
             self.step.fail(errors, len(selected))
-
-    def _next(self, results: Iterator[ModelResult]) -> ModelResult | None:
-        # Only while models are built, not while Dagster handles a result and may do other work in this thread.
-        with in_the_log_of(self.context.log, self.step.setting_names.worded):
-            try:
-                return next(results, None)
-            except EXPLAINED as error:
-                raise failure(error, self.step.setting_names.worded) from None
 
     def _log(self, result: ModelResult) -> None:
         """Record the materialization of the model's own asset."""

@@ -12,7 +12,7 @@ from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
-from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.factory import warehouse_with
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,8 @@ class PublishStep:
         yield dg.MaterializeResult(asset_key=self.asset, metadata=metadata_of(published), data_version=dg.DataVersion(published.version))
 
     def _publish(self) -> Publication:
-        klaviyo = self.klaviyo
         with in_the_log_of(self.context.log, self.setting_names.worded):
-            warehouse = warehouse_from(
-                self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads
-            )
-            return Publisher(warehouse, self.target).publish()
+            return Publisher(warehouse_with(self.klaviyo, self.duckdb), self.target).publish()
 
 
 def metadata_of(published: Publication) -> dict[str, Any]:

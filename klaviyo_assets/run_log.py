@@ -6,12 +6,15 @@ the run's own log, without any setting by the user.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
 from klaviyo_assets._internal.redaction import redact, without_key
+
+T = TypeVar("T")
 
 LOGGER = logging.getLogger("klaviyo_assets")
 
@@ -128,6 +131,26 @@ def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> It
     finally:
         _listener.end()
         _destination.reset(token)
+
+
+def each_in_the_log_of(log: logging.Logger, results: Generator[T], worded: Callable[[str], str] = str) -> Iterator[T]:
+    """Yield results, and send what the library logs while it makes them to a run's log.
+
+    Not while Dagster handles a result: it may do other work in this thread then.
+
+    Args:
+        log: The run's log, Dagster's ``context.log``.
+        results: What makes the results; closed at the end, also if not all are used.
+        worded: Rewrites a message, for example to name the user's own settings.
+    """
+    with closing(results):
+        while True:
+            with in_the_log_of(log, worded):
+                try:
+                    result = next(results)
+                except StopIteration:
+                    return
+            yield result
 
 
 def _is_managed(log: logging.Logger) -> bool:

@@ -1,7 +1,6 @@
 """Runs a sync op: syncs and checks the selected assets concurrently, each with its own result or failure."""
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -20,10 +19,10 @@ from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import in_the_log_of, worded_log
+from klaviyo_assets.run_log import each_in_the_log_of, worded_log
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.warehouse.base import Warehouse
-from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.factory import warehouse_with
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,14 @@ class SyncStep:
         Raises:
             dagster.Failure: At the end, if a resource type failed; at once, if a setting makes every sync impossible.
         """
-        with closing(self._results()) as results:
-            while True:
-                # Only while the syncs work, not while Dagster handles a result and may do other work in this thread.
-                with in_the_log_of(self.context.log, self.setting_names.worded):
-                    try:
-                        result = next(results)
-                    except StopIteration:
-                        return
-                    except EXPLAINED as error:
-                        raise failure(error, self.setting_names.worded) from None
-                    except Exception as error:
-                        unexplained = error
-                        break
+        try:
+            for result in each_in_the_log_of(self.context.log, self._results(), self.setting_names.worded):
                 yield self._worded(result)
+            return
+        except EXPLAINED as error:
+            raise failure(error, self.setting_names.worded) from None
+        except Exception as error:
+            unexplained = error
         # Outside the handler: its error, which may show the key, would become the context of this one.
         raise without_key(unexplained)
 
@@ -99,8 +92,7 @@ class SyncStep:
         Raises:
             WarehouseError: If the resource names none that can be used.
         """
-        klaviyo = self.klaviyo
-        return warehouse_from(self.duckdb, patience=klaviyo.duckdb_patience, memory_limit=klaviyo.duckdb_memory_limit, threads=klaviyo.duckdb_threads)
+        return warehouse_with(self.klaviyo, self.duckdb)
 
     def with_config(self, config: KlaviyoSyncConfig) -> Self:
         """Return the same step with another run config."""

@@ -12,7 +12,7 @@ from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import from_environment
 from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path
-from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.factory import warehouse_with
 
 _AFTERWARDS = (
     "Klaviyo still has its own data: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "
@@ -42,12 +42,7 @@ def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_r
     try:
         person = DataSubject.named(*who)
         settings = from_environment(database=database, catalog=catalog)
-        warehouse = warehouse_from(
-            settings.duckdb_path,
-            patience=settings.duckdb_patience,
-            memory_limit=settings.duckdb_memory_limit,
-            threads=settings.duckdb_threads,
-        )
+        warehouse = warehouse_with(settings, settings.duckdb_path)
         path = checked_path(settings.duckdb_path)
         if not path.is_file():
             raise WarehouseError(f"There is no file {path}.", "Set KLAVIYO_DUCKDB_PATH, or use --database.")

@@ -61,11 +61,6 @@ class ChildRows:
     tables: Tables
 
     @property
-    def _parent_column(self) -> str:
-        assert self.tables.entry.parent is not None
-        return quoted(self.tables.entry.parent.column)
-
-    @property
     def _proof(self) -> CountProof | None:
         return self.tables.entry.replication.proof
 
@@ -87,7 +82,7 @@ class ChildRows:
         assert self._proof is not None
         found = self.connection.execute(
             f"""
-            SELECT {self._parent_column}, count(*) FILTER (WHERE {DELETED_AT} IS NULL),
+            SELECT {self.tables.parent_column}, count(*) FILTER (WHERE {DELETED_AT} IS NULL),
                 count(*) FILTER (WHERE {quoted(self._proof.removed_column)} >= ?),
                 epoch_us(min({SYNCED_AT}) FILTER (WHERE {DELETED_AT} IS NULL)), count(*) FILTER (WHERE {self.are_outdated})
             FROM {self.tables.rows} GROUP BY ALL
@@ -145,9 +140,9 @@ class ChildRows:
         stored = self.connection.execute(
             f"""
             SELECT counted.id, counted.counted,
-                count({self._parent_column}) FILTER (WHERE NOT coalesce({later}, false)), count(*) FILTER (WHERE {later})
+                count({self.tables.parent_column}) FILTER (WHERE NOT coalesce({later}, false)), count(*) FILTER (WHERE {later})
             FROM counted_parents AS counted
-            LEFT JOIN {self.tables.rows} ON {self._parent_column} = counted.id AND {DELETED_AT} IS NULL AND NOT {self.are_outdated}
+            LEFT JOIN {self.tables.rows} ON {self.tables.parent_column} = counted.id AND {DELETED_AT} IS NULL AND NOT {self.are_outdated}
             GROUP BY ALL ORDER BY ALL
             """
         ).fetchall()
@@ -163,8 +158,8 @@ class ChildRows:
         self.connection.register("read_parents", pl.DataFrame({"id": list(read.parents)}, schema={"id": pl.String}))
         rows = self.connection.execute(
             f"""
-            SELECT {self._parent_column}, {self._parent_column} NOT IN (SELECT {self._parent_column} FROM {returned})
-            FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {self._parent_column} IN (SELECT id FROM read_parents)
+            SELECT {self.tables.parent_column}, {self.tables.parent_column} NOT IN (SELECT {self.tables.parent_column} FROM {returned})
+            FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {self.tables.parent_column} IN (SELECT id FROM read_parents)
                 AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {returned})
             GROUP BY ALL ORDER BY ALL
             """

@@ -52,18 +52,13 @@ class GroupRows:
         assert groups is not None
         return groups
 
-    @property
-    def _parent_column(self) -> str:
-        assert self.tables.entry.parent is not None
-        return quoted(self.tables.entry.parent.column)
-
     def stored(self) -> dict[str, dict[str | None, StoredPart]]:
         """Return the rows of each parent by state, with None for all of them."""
         state, found = quoted(self._groups.state), dict[str, dict[str | None, StoredPart]]()
-        for grouping in (f"{self._parent_column}, {state}", self._parent_column):
+        for grouping in (f"{self.tables.parent_column}, {state}", self.tables.parent_column):
             shown = state if state in grouping else "NULL"
             rows = self.connection.execute(
-                f"SELECT {self._parent_column}, {shown}, count(*) FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY {grouping}"
+                f"SELECT {self.tables.parent_column}, {shown}, count(*) FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY {grouping}"
             ).fetchall()
             borders = self._borders(grouping, shown) if any(count > ROWS_PER_PART for *_, count in rows) else {}
             for parent, value, count in rows:
@@ -77,7 +72,7 @@ class GroupRows:
         rows = self.connection.execute(
             f"""
             SELECT parent, state, list(DISTINCT second ORDER BY second) FROM (
-                SELECT {self._parent_column} AS parent, {shown} AS state, epoch({time})::BIGINT AS second,
+                SELECT {self.tables.parent_column} AS parent, {shown} AS state, epoch({time})::BIGINT AS second,
                     row_number() OVER (PARTITION BY {grouping} ORDER BY {time}) AS place
                 FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL AND {time} IS NOT NULL
             ) WHERE place % {ROWS_PER_PART} = 0 GROUP BY ALL
@@ -91,11 +86,13 @@ class GroupRows:
             return {}
         with self._parts(read.parts):
             missing = self.connection.execute(
-                f"SELECT {self._parent_column}, count(*) FROM ({self._missing(read.files)}) GROUP BY ALL ORDER BY ALL"
+                f"SELECT {self.tables.parent_column}, count(*) FROM ({self._missing(read.files)}) GROUP BY ALL ORDER BY ALL"
             ).fetchall()
         if not missing:
             return {}
-        counts = self.connection.execute(f"SELECT {self._parent_column}, count(*) FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY ALL")
+        counts = self.connection.execute(
+            f"SELECT {self.tables.parent_column}, count(*) FROM {self.tables.rows} WHERE {DELETED_AT} IS NULL GROUP BY ALL"
+        )
         rows = dict(counts.fetchall())
         return {parent: (count, rows[parent]) for parent, count in missing}
 
@@ -103,7 +100,7 @@ class GroupRows:
         """Return the parents and ids of the rows of some parents that a read did not return."""
         own = quoted(self.tables.entry.id_column or "id")
         with self._parts([(parent, part) for parent, part in read.parts if parent in parents]):
-            return self.connection.execute(f"SELECT {self._parent_column}, {own} FROM ({self._missing(read.files)}) ORDER BY ALL").fetchall()
+            return self.connection.execute(f"SELECT {self.tables.parent_column}, {own} FROM ({self._missing(read.files)}) ORDER BY ALL").fetchall()
 
     def mark_missing(self, read: GroupRead, at: datetime) -> int:
         """Mark the rows that a read did not return, and return their number."""
@@ -126,7 +123,7 @@ class GroupRows:
                 WHERE {DELETED_AT} IS NULL AND {key_value(key)} NOT IN (SELECT {key_columns(key)} FROM {parquet(files, key)})
             )
             FROM unreturned WHERE EXISTS (
-                FROM parts_read AS part WHERE part.parent = {self._parent_column} AND (part.state IS NULL OR part.state = {state})
+                FROM parts_read AS part WHERE part.parent = {self.tables.parent_column} AND (part.state IS NULL OR part.state = {state})
                     AND (part.low IS NULL OR {time} >= part.low) AND (part.high IS NULL OR {time} < part.high)
             )
         """

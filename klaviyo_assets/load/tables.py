@@ -78,6 +78,12 @@ class Tables:
         return self.warehouse.qualified(self.schema, self.entry.name)
 
     @property
+    def parent_column(self) -> str:
+        """Column of a child type with the id of the parent, for SQL."""
+        assert self.entry.parent is not None
+        return quoted(self.entry.parent.column)
+
+    @property
     def rebuilt(self) -> str:
         """The table that a full read fills before it is swapped in."""
         return self.warehouse.qualified(self.schema, self.rebuilt_name)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -59,7 +59,7 @@ class MartRunner:
 
     def run(
         self, names: Iterable[str] | None = None, *, now: datetime | None = None, rebuild: bool = False, days: Collection[str] = ()
-    ) -> Iterator[ModelResult]:
+    ) -> Generator[ModelResult]:
         """Build models and all that they need, and yield their results as they come.
 
         Args:
@@ -85,7 +85,7 @@ class MartRunner:
 
     def run_only(
         self, names: Iterable[str], *, now: datetime | None = None, rebuild: bool = False, days: Collection[str] = ()
-    ) -> Iterator[ModelResult]:
+    ) -> Generator[ModelResult]:
         """Build exactly these models, on the tables of the others as they are. A model that needs one that fails or has no table is skipped.
 
         The arguments and errors are those of :meth:`run`.

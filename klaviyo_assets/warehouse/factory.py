@@ -52,6 +52,36 @@ def warehouse_from(source: Any, *, patience: float = PATIENCE, memory_limit: str
     return LocalFile(source, patience=patience, memory_limit=memory_limit, threads=threads)
 
 
+class DatabaseOptions(Protocol):
+    """Options of the database, as a ``KlaviyoResource`` and the settings of the environment have them."""
+
+    @property
+    def duckdb_patience(self) -> float:
+        """Seconds to wait for another program that has the file open."""
+
+    @property
+    def duckdb_memory_limit(self) -> str | None:
+        """Memory that DuckDB may use for a file; None for the default."""
+
+    @property
+    def duckdb_threads(self) -> int | None:
+        """Threads that DuckDB may use for a file; None for the default."""
+
+
+def warehouse_with(options: DatabaseOptions, source: Any) -> Warehouse:
+    """Return the warehouse that a user names, with the user's options, not opened yet.
+
+    Args:
+        options: The options.
+        source: As for :func:`warehouse_from`.
+
+    Raises:
+        WarehouseError: As :func:`warehouse_from`.
+        TypeError: As :func:`warehouse_from`.
+    """
+    return warehouse_from(source, patience=options.duckdb_patience, memory_limit=options.duckdb_memory_limit, threads=options.duckdb_threads)
+
+
 def _checked(found: Any, provider: str) -> Warehouse:
     if Warehouse in type(found).__mro__:
         own: Warehouse = found

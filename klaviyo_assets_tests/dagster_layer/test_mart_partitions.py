@@ -146,3 +146,13 @@ def test_days_of_marts_follow_changed_keys(change: Any, tmp_path: Path, instance
         assert {raw("orders"), raw("fct_orders")} <= models
         assert {raw("orders_by_day"), raw("message_daily_by_day")} <= days
         assert all(key.path[0] == "raw" for key in models | days)
+
+
+def test_a_database_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(tmp_path / "models", "orders", "SELECT day, count(*) AS n FROM live_events GROUP BY ALL", key="day", header=HEADER)
+    monkeypatch.setenv("A_DATABASE", ":memory:")
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"))
+    defs = build_klaviyo_definitions(klaviyo, duckdb=dg.EnvVar("A_DATABASE"), marts=tmp_path / "models", partitions="daily")
+
+    with pytest.raises(dg.Failure, match="memory"):
+        defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, asset_selection=[BY_DAY], partition_key="2026-02-20")

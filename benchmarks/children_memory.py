@@ -6,7 +6,16 @@ from benchmarks.measuring import Server, folder, serving, sync
 from benchmarks.table import table
 from klaviyo_assets.catalog import CATALOG
 
-_NAMES = ("list_members", "segment_members", "coupon_codes", "object_records", "push_tokens")
+_NAMES = (
+    "list_members",
+    "segment_members",
+    "coupon_codes",
+    "object_records",
+    "push_tokens",
+    "predictive_analytics",
+    "catalog_items",
+    "catalog_variants",
+)
 
 
 def report(quick: bool) -> str:

@@ -1,7 +1,8 @@
 """A server for children of any number, without limits: ``python -m benchmarks.children_server 1000000``.
 
-Record *i* is computed from *i*, so a million records need no memory. It serves coupon codes, members of lists and segments, object records and push
-tokens, each with the filters that syncs use, and exits when its standard input is closed.
+Record *i* is computed from *i*, so a million records need no memory. It serves coupon codes, members of lists and segments, object records, push
+tokens, predictions of profiles, and items and variants of the catalog, each with the filters that syncs use, and exits when its standard input is
+closed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks.packed import gzipped
 from benchmarks.server import Server, serve
 from klaviyo_assets.sandbox.errors import ApiError
 
-_BOUND = re.compile(r"(greater-or-equal|less-than)\((?:expires_at|joined_group_at),([^)]+)\)")
+_BOUND = re.compile(r"(greater-or-equal|greater-than|less-than)\((?:created|expires_at|joined_group_at|updated),([^)]+)\)")
 _PARENT = re.compile(r'"P(\d+)"')
 _STATE = re.compile(r'equals\(status,"(\w+)"\)')
 
@@ -49,6 +50,28 @@ _TOKEN += (
 )
 _TOKEN += '"relationships":{"profile":{"data":{"type":"profile","id":"01%(short)s"},%(links)s}},%(links)s}'
 
+_PREDICTIONS = (
+    '{"type":"profile","id":"01%(id)s","attributes":{"created":"%(time)s","updated":"%(time)s","predictive_analytics":{"historic_clv":93.87,'
+    '"predicted_clv":27.24,"total_clv":121.11,"historic_number_of_orders":2,"predicted_number_of_orders":0.54,"average_days_between_orders":189,'
+    '"average_order_value":46.94,"churn_probability":0.89,"expected_date_of_next_order":"%(time)s","ranked_channel_affinity":["email","sms"]}},'
+    '"relationships":{"lists":{%(links)s},"segments":{%(links)s}},%(links)s}'
+)
+_PRODUCT = (
+    '"external_id":"%(id)s","title":"Product %(short)s","description":"A product of the shop, in text that takes a line or two: %(id)s%(id)s",'
+    '"price":12.5,"url":"https://shop.example/products/%(id)s","image_full_url":"https://shop.example/products/%(id)s.jpg",'
+    '"image_thumbnail_url":"","images":["https://shop.example/products/%(short)s.jpg"],'
+    '"custom_metadata":{"color":"blue","weight":1.25,"code":"%(short)s"},"published":true,"created":"%(time)s","updated":"%(time)s"'
+)
+_VARIANTS_OF_ITEM = '{"type":"catalog-variant","id":"$custom:::$default:::%(id)s-1"},{"type":"catalog-variant","id":"$custom:::$default:::%(id)s-2"}'
+_ITEM = (
+    f'{{"type":"catalog-item","id":"$custom:::$default:::%(id)s","attributes":{{{_PRODUCT}}},'
+    f'"relationships":{{"variants":{{"data":[{_VARIANTS_OF_ITEM}],%(links)s}}}},%(links)s}}'
+)
+_VARIANT = (
+    f'{{"type":"catalog-variant","id":"$custom:::$default:::%(id)s","attributes":{{{_PRODUCT},"sku":"%(short)s","inventory_policy":1,'
+    '"inventory_quantity":25},"relationships":{"item":{%(links)s}},%(links)s}'
+)
+
 _PARENTS = {
     "coupons": '{"type":"coupon","id":"P%d","attributes":{"external_id":"P%d"}}',
     "lists": '{"type":"list","id":"P%d","attributes":{"name":"L%d","profile_count":%d}}',
@@ -66,12 +89,14 @@ class Children:
         parents: Number of parents.
         total: Number of children.
         start: The first time, in microseconds since 1970.
+        included: JSON text of the resources that are included with each; empty if none are.
     """
 
     template: str
     parents: int
     total: int
     start: int
+    included: str = ""
 
     def time(self, place: int) -> int:
         """Return the time of the children at a place of each parent."""
@@ -89,11 +114,18 @@ class Children:
 
     def text(self, index: int) -> str:
         """Return the JSON text of a child."""
+        return self.template % self._values(index)
+
+    def text_included(self, index: int) -> str:
+        """Return the JSON text of the resources that are included with a child."""
+        return self.included % self._values(index)
+
+    def _values(self, index: int) -> dict[str, object]:
         place, parent = divmod(index, self.parents)
         time = datetime.fromtimestamp(self.time(place) // 1_000_000, UTC).isoformat()
         id_ = f"{index * _ODD & (1 << 96) - 1:024X}"
         names = {"id": id_, "short": id_[-12:], "time": time, "parent": parent, "state": _STATES[place % len(_STATES)]}
-        return self.template % {**names, "links": _LINKS % names}
+        return {**names, "links": _LINKS % names}
 
 
 class ChildrenServer(Server):
@@ -113,6 +145,9 @@ class ChildrenServer(Server):
             "segments": Children(_MEMBER, 4, total, start),
             "object-types": Children(_RECORD, 1, total, start),
             "push-tokens": Children(_TOKEN, 1, total, start),
+            "profiles": Children(_PREDICTIONS, 1, total, start),
+            "catalog-items": Children(_ITEM, 1, total, start, _VARIANTS_OF_ITEM),
+            "catalog-variants": Children(_VARIANT, 1, total, start),
         }
 
     def _respond(self, scope: Any) -> tuple[int, bytes, dict[str, str]]:
@@ -120,7 +155,7 @@ class ChildrenServer(Server):
         collection, *rest = path.removeprefix("/api/").split("/")
         if collection == "accounts":
             return self._document(['{"type":"account","id":"AbCdEF","attributes":{"timezone":"UTC"}}'])
-        if collection in ("coupon-codes", "push-tokens"):
+        if collection == "coupon-codes" or (collection in self._children and collection not in _PARENTS):
             return self._page_of(scope, self._children[collection.replace("coupon-codes", "coupons")], query, None)
         if collection not in _PARENTS:
             error = ApiError(403, "permission_denied", "Permission denied.", "You do not have permission to perform this action.")
@@ -143,18 +178,20 @@ class ChildrenServer(Server):
         first, end = 0, children.total
         for operator, text in _BOUND.findall(filters):
             bound = children.place_from(microseconds(text)) * children.parents
-            first, end = (max(first, bound), end) if operator == "greater-or-equal" else (first, min(end, bound))
+            first, end = (max(first, bound), end) if operator.startswith("greater") else (first, min(end, bound))
         found = children.matching(max(first, int(query.get("page[cursor]", 0))), end, parents, state[1] if state else None)
         indexes = [index for _, index in zip(range(int(query.get("page[size]", 20))), found, strict=False)]
         following = next(found, None)
         host = dict(scope["headers"])[b"host"].decode()
         url = None if following is None else f"http://{host}{scope['path']}?{urlencode({**query, 'page[cursor]': following})}"
-        return self._document([children.text(index) for index in indexes], url)
+        included = [children.text_included(index) for index in indexes] if children.included else []
+        return self._document([children.text(index) for index in indexes], url, included)
 
     @staticmethod
-    def _document(records: Sequence[str], next_url: str | None = None) -> tuple[int, bytes, dict[str, str]]:
+    def _document(records: Sequence[str], next_url: str | None = None, included: Sequence[str] = ()) -> tuple[int, bytes, dict[str, str]]:
         links = json.dumps({"self": "", "next": next_url})
-        return 200, gzipped(f'{{"links":{links},"data":[{",".join(records)}]}}'.encode()), {}
+        more = f',"included":[{",".join(included)}]' if included else ""
+        return 200, gzipped(f'{{"links":{links},"data":[{",".join(records)}]{more}}}'.encode()), {}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog.endpoint import TIER_XL, RateLimit
 from klaviyo_assets.sandbox.errors import ApiError
 from klaviyo_assets.sandbox.limits import Limits, RateLimitHeaders
+from klaviyo_assets_tests.api.virtual_time import now
 
 PATH = "/api/any"
 
@@ -89,10 +90,6 @@ class SharedAccount:
             await asyncio.sleep(max(0.0, self.began + at - now()))
             tasks.append(asyncio.create_task(self.request(self.others)))
         await asyncio.gather(*tasks)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def evenly(rate: float, begin: float, end: float) -> list[float]:

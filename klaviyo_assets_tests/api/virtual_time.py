@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 
+def now() -> float:
+    """Return the time of the running loop."""
+    return asyncio.get_running_loop().time()
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time passes only while no task is ready."""
 

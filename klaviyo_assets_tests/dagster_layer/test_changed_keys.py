@@ -1,6 +1,6 @@
 """Asset keys that code changes after the assets were built: the same syncs, checks and jobs, under the new keys."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -43,12 +43,6 @@ def by_replacements_without_metadata(assets: Assets) -> Assets:
 
 
 CHANGES = [by_the_key_prefix_of_a_module, by_replacements]
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def raw(name: str) -> dg.AssetKey:

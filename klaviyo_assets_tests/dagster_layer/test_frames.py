@@ -1,6 +1,5 @@
 """What downstream assets get as an argument: the kind of frame, and the part of the table that their metadata chooses."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,6 @@ def warehouse(tmp_path: Path) -> LocalFile:
     with file.connection() as connection:
         connection.execute(SETUP)
     return file
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def read(

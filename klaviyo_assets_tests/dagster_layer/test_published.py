@@ -1,6 +1,5 @@
 """The asset ``published``: lineage, its job, and its errors."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from klaviyo_assets.warehouse.default_name import AmbiguousName
 from klaviyo_assets_tests.accounts import sync
 
 KEY = dg.AssetKey(["klaviyo", "published"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def definitions(folder: Path, **options: Any) -> dg.Definitions:

@@ -1,7 +1,6 @@
 """Small resource types share an op: each keeps its own asset, checks, selection and failure."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,55 +20,16 @@ from klaviyo_assets import (
 )
 from klaviyo_assets.api.errors import ServerFault
 from klaviyo_assets.catalog import ResourceType
-from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.failures import failure_of_types
-from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
+from klaviyo_assets.sandbox.keys import key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets_tests.outside_types import CATALOG as WIDER
-from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHERS
+from klaviyo_assets_tests.dagster_layer.account_runs import materialized
+from klaviyo_assets_tests.dagster_layer.small_types import OP, SMALL, Renamed, checks, definitions, failure, sync
+from klaviyo_assets_tests.outside_types import VOUCHERS
 
 NewAccount = Callable[..., SandboxProcess]
-SMALL = {name for name in CATALOG.default_names if CATALOG[name].read_in_seconds}
-OP = "klaviyo_small_types"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
-def definitions(sandbox: SandboxProcess, folder: Path, key: str = ALL_SCOPES_KEY, max_retries: int = 1, **options: Any) -> dg.Definitions:
-    klaviyo = KlaviyoResource(api_key=key, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=max_retries)
-    return build_klaviyo_definitions(klaviyo, duckdb=str(folder / "warehouse.duckdb"), executor=dg.in_process_executor, **options)
-
-
-def sync(defs: dg.Definitions, instance: dg.DagsterInstance, *names: str, **config: str) -> dg.ExecuteInProcessResult:
-    """Sync small types: those named, or all; with run config of their op."""
-    keys = [dg.AssetKey(["klaviyo", name]) for name in names or sorted(SMALL)]
-    run_config = {"ops": {OP: {"config": config}}} if config else None
-    return defs.resolve_job_def("klaviyo_sync").execute_in_process(
-        instance=instance, asset_selection=keys, run_config=run_config, raise_on_error=False
-    )
-
-
-def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
-    return {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key is not None}
-
-
-def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
-    return {(one.asset_key.path[-1], one.check_name): one.passed for one in result.get_asset_check_evaluations()}
-
-
-def failure(result: dg.ExecuteInProcessResult) -> tuple[str, dict[str, Any]]:
-    """Return the description and the metadata of the shared op's failure."""
-    data = result.failure_data_for_node(OP)
-    assert data is not None
-    assert data.user_failure_data is not None
-    metadata = {name: value if isinstance(value, dg.TableMetadataValue) else value.value for name, value in data.user_failure_data.metadata.items()}
-    return data.user_failure_data.description or "", metadata
 
 
 def test_small_types_share_an_op_and_every_other_type_has_its_own() -> None:
@@ -93,147 +53,6 @@ def test_custom_type_has_its_own_step() -> None:
     ops = {asset.op.name for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)}
     assert ops == {OP, "klaviyo_vouchers"}
     assert "klaviyo_sync" in {job.name for job in defs.jobs or ()}
-
-
-def test_a_child_is_in_the_op_of_its_parent() -> None:
-    assets = build_klaviyo_assets(catalog=WIDER, resource_types=["voucher_codes", "vouchers", "segment_people", "segments"])
-
-    assert {asset.op.name: {key.path[-1] for key in asset.keys} for asset in assets} == {
-        OP: {"segments", "segment_people"},
-        "klaviyo_vouchers": {"vouchers", "voucher_codes"},
-    }
-
-
-@pytest.mark.oldest
-@pytest.mark.long
-def test_a_child_is_synced_after_its_parent_at_the_first_sync_too(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    sandbox = new_account(catalog=NAME)
-    catalog = CATALOG.with_(replace(SEGMENT_PEOPLE, replication=PerParent()))
-    defs = definitions(sandbox, tmp_path, catalog=catalog, resource_types=["segments", "segment_people"])
-
-    result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
-
-    assert result.success
-    assert materialized(result) == {"segments", "segment_people"}
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
-        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.segment_people").fetchall()
-    assert members == sandbox.counts()["segment_people"] > 0
-
-
-class _Renamed(KlaviyoTranslator):
-    def get_asset_spec(self, entry: ResourceType) -> dg.AssetSpec:
-        return super().get_asset_spec(entry).replace_attributes(key=["shop", f"my_{entry.name}"])
-
-
-@pytest.mark.parametrize(("translator", "parent"), [(None, ["klaviyo", "lists"]), (_Renamed(), ["shop", "my_lists"])], ids=["default", "renamed"])
-def test_a_child_depends_on_its_parent_in_the_asset_graph(translator: KlaviyoTranslator | None, parent: list[str]) -> None:
-    klaviyo = KlaviyoResource(api_key="x")
-    defs = build_klaviyo_definitions(
-        klaviyo, duckdb="a.duckdb", resource_types=["accounts", "list_members", "lists"], translator=translator, owners=["team:data"]
-    )
-
-    graph = defs.resolve_asset_graph()
-    child = next(key for key in graph.get_all_asset_keys() if key.path[-1].endswith("list_members"))
-    assert graph.get(child).parent_keys == {dg.AssetKey(parent)}
-    assert all(not graph.get(key).parent_keys for key in graph.get_all_asset_keys() - {child})
-
-
-def members_and_lists(sandbox: SandboxProcess, folder: Path, key: str = ALL_SCOPES_KEY) -> dg.Definitions:
-    return definitions(sandbox, folder, key, resource_types=["accounts", "list_members", "lists", "metrics"])
-
-
-@pytest.mark.long
-def test_a_child_is_synced_alone_once_its_parent_has_a_table(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    defs = members_and_lists(account, tmp_path)
-    assert materialized(sync(defs, instance, "lists")) == {"lists"}
-
-    result = sync(defs, instance, "list_members")
-
-    assert result.success
-    assert materialized(result) == {"list_members"}
-    assert all(checks(result).values())
-    again = sync(defs, instance, "list_members", "lists")
-    assert again.success
-    assert [event.asset_key.path[-1] for event in again.get_asset_materialization_events() if event.asset_key] == ["lists", "list_members"]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("scope", ["metrics:read", "lists:read"])
-def test_a_child_is_not_skipped_because_another_type_of_its_op_fails(
-    scope: str, account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    failed = {"metrics"} if scope == "metrics:read" else {"lists", "list_members"}
-
-    result = sync(members_and_lists(account, tmp_path, key_lacking(scope)), instance, "accounts", "list_members", "lists", "metrics")
-
-    assert not result.success
-    assert materialized(result) == {"accounts", "list_members", "lists", "metrics"} - failed
-    assert failure(result)[0].startswith(f"{len(failed)} of 4 resource types failed.")
-
-
-def notes_of(result: dg.ExecuteInProcessResult, name: str) -> str:
-    (found,) = [one for one in result.asset_materializations_for_node(OP) if one.asset_key.path[-1] == name]
-    return str(found.metadata["notes"].value) if "notes" in found.metadata else ""
-
-
-@pytest.mark.long
-def test_a_child_fails_if_its_parent_was_never_read_completely(new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    sandbox = new_account()
-    # Lets the probe of lists pass; its sync fails.
-    sandbox.faults({"path": "/api/lists", "kind": "503", "times": 1, "after": 1})
-    defs = definitions(sandbox, tmp_path, max_retries=0, resource_types=["list_members", "lists"])
-
-    result = sync(defs, instance, "list_members", "lists")
-
-    assert materialized(result) == set()
-    description, _ = failure(result)
-    assert description.startswith("2 of 2 resource types failed.")
-    assert (
-        "\nlist_members: list_members needs the complete table lists, and no sync that has read lists completely is recorded for this account. "
-        "What to do: Sync lists first."
-    ) in description
-
-    again = sync(defs, instance, "list_members", "lists")
-
-    assert again.success
-    assert notes_of(again, "list_members") == ""
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
-        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.list_members").fetchall()
-    assert members == sandbox.counts()["list_members"] > 0
-
-
-@pytest.mark.long
-def test_a_child_is_synced_with_the_parents_of_the_last_sync_if_that_of_its_parent_fails(
-    new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    sandbox = new_account()
-    defs = members_and_lists(sandbox, tmp_path)
-    assert sync(defs, instance, "lists").success
-    # Lets the probe of lists pass; its sync gets the error twice and fails.
-    sandbox.faults({"path": "/api/lists", "kind": "500", "times": 2, "after": 1})
-
-    result = sync(defs, instance, "list_members", "lists")
-
-    assert not result.success
-    assert materialized(result) == {"list_members"}
-    assert notes_of(result, "list_members").startswith("- The latest sync of lists has not succeeded: list\\_members of lists that are newer than")
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
-        ((members,),) = connection.execute("SELECT count(*) FROM klaviyo.list_members").fetchall()
-    assert members == sandbox.counts()["list_members"] > 0
-
-
-@pytest.mark.long
-def test_a_child_is_skipped_with_its_parent_if_the_key_lacks_an_optional_scope(
-    new_account: NewAccount, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    sandbox = new_account(catalog=NAME)
-    defs = definitions(sandbox, tmp_path, sandbox.keys.lacking("vouchers:read"), catalog=WIDER, resource_types=["accounts", "voucher_codes"])
-
-    result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
-
-    assert result.success
-    assert materialized(result) == {"accounts"}
-    assert [key for key, passed in checks(result).items() if not passed] == [("vouchers", "scope_coverage"), ("voucher_codes", "scope_coverage")]
 
 
 @pytest.mark.long
@@ -285,7 +104,7 @@ def test_dependents_of_a_type_run_if_another_one_fails_in_another_op(
 def test_a_failure_names_the_type_and_the_key_that_a_translator_gave_it(
     account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    defs = definitions(account, tmp_path, key_lacking("lists:read"), resource_types=["flows", "lists"], translator=_Renamed())
+    defs = definitions(account, tmp_path, key_lacking("lists:read"), resource_types=["flows", "lists"], translator=Renamed())
 
     result = defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance, raise_on_error=False)
 
